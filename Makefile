@@ -1,0 +1,64 @@
+PYTHON ?= python3
+VENV := .venv
+PIP := -q --disable-pip-version-check
+
+.PHONY: help demo test test-pandas22 check bench chart notebook clean
+
+help:
+	@echo "make demo           the whole way on a made-up account, into data/demo/"
+	@echo "make test           all tests"
+	@echo "make test-pandas22  all tests on pandas 2.2"
+	@echo "make check          ruff and mypy"
+	@echo "make bench          the comparison table (some minutes)"
+	@echo "make chart          draw the README's chart and column table again"
+	@echo "make notebook       JupyterLab on notebooks/, with everything installed"
+	@echo "make clean          remove what make made"
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "histkit needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: $(VENV)/bin/python pyproject.toml
+	$(VENV)/bin/python -m pip install $(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	$(VENV)/bin/python -m pip install $(PIP) -e ".[dev]"
+	@touch $@ $(VENV)/.base
+
+$(VENV)/.notebook: $(VENV)/bin/python pyproject.toml
+	$(VENV)/bin/python -m pip install $(PIP) -e ".[notebook]"
+	@touch $@ $(VENV)/.base
+
+demo: $(VENV)/.base
+	@$(VENV)/bin/histkit demo
+
+test: $(VENV)/.dev
+	@$(VENV)/bin/python -m pytest
+	@echo "All tests passed. Try next: make demo, make check, make bench, make notebook"
+
+.venv-pandas22/.dev: pyproject.toml
+	$(PYTHON) -m venv .venv-pandas22
+	.venv-pandas22/bin/python -m pip install $(PIP) -e ".[dev]" "pandas==2.2.*"
+	@touch $@
+
+test-pandas22: .venv-pandas22/.dev
+	@.venv-pandas22/bin/python -m pytest
+	@echo "All tests passed on pandas 2.2."
+
+check: $(VENV)/.dev
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+bench: $(VENV)/.dev
+	@$(VENV)/bin/python -m benchmarks
+
+chart: $(VENV)/.dev
+	@$(VENV)/bin/python tools/readme.py
+
+notebook: $(VENV)/.notebook
+	$(VENV)/bin/jupyter lab --notebook-dir=notebooks
+
+clean:
+	rm -rf $(VENV) .venv-pandas22 build dist data/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

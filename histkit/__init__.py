@@ -1,0 +1,123 @@
+"""The speech history of an ElevenLabs account as a pandas DataFrame.
+
+>>> import histkit as hk
+>>> df = hk.sample_history(200)
+>>> len(df.speech.filter(model="eleven_multilingual_v2")) <= len(df)
+True
+
+``import histkit`` registers ``df.speech``; everything else is imported when it is first used, because requests alone
+would add 100 ms to the import of pandas.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import histkit.accessor  # noqa: F401 - registers df.speech
+
+if TYPE_CHECKING:
+    from histkit.archive import read_csv, read_parquet, to_csv, to_parquet
+    from histkit.audio import download_audio, download_zip, play
+    from histkit.client import AsyncHistoryClient, HistoryClient
+    from histkit.errors import (
+        ApiError,
+        ArchiveError,
+        AuthenticationError,
+        BadRequestError,
+        DownloadError,
+        HistkitError,
+        InputError,
+        NotFoundError,
+        PaginationError,
+        PermissionDeniedError,
+        RateLimitError,
+        SchemaError,
+        ServerError,
+        TransportError,
+        UnprocessableEntityError,
+    )
+    from histkit.filters import filter_items
+    from histkit.plotting import plot_usage
+    from histkit.reader import read_history
+    from histkit.sandbox.sample import sample_history
+    from histkit.schema import COLUMNS
+    from histkit.usage import speakers, usage_table
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "archive": ("read_csv", "read_parquet", "to_csv", "to_parquet"),
+    "audio": ("download_audio", "download_zip", "play"),
+    "client": ("AsyncHistoryClient", "HistoryClient"),
+    "errors": (
+        "ApiError",
+        "ArchiveError",
+        "AuthenticationError",
+        "BadRequestError",
+        "DownloadError",
+        "HistkitError",
+        "InputError",
+        "NotFoundError",
+        "PaginationError",
+        "PermissionDeniedError",
+        "RateLimitError",
+        "SchemaError",
+        "ServerError",
+        "TransportError",
+        "UnprocessableEntityError",
+    ),
+    "filters": ("filter_items",),
+    "plotting": ("plot_usage",),
+    "reader": ("read_history",),
+    "sandbox.sample": ("sample_history",),
+    "schema": ("COLUMNS",),
+    "usage": ("speakers", "usage_table"),
+}
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = [
+    "COLUMNS",
+    "ApiError",
+    "ArchiveError",
+    "AsyncHistoryClient",
+    "AuthenticationError",
+    "BadRequestError",
+    "DownloadError",
+    "HistkitError",
+    "HistoryClient",
+    "InputError",
+    "NotFoundError",
+    "PaginationError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "SchemaError",
+    "ServerError",
+    "TransportError",
+    "UnprocessableEntityError",
+    "download_audio",
+    "download_zip",
+    "filter_items",
+    "play",
+    "plot_usage",
+    "read_csv",
+    "read_history",
+    "read_parquet",
+    "sample_history",
+    "speakers",
+    "to_csv",
+    "to_parquet",
+    "usage_table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    room = _HOMES.get(name)
+    if room is None:
+        raise AttributeError(f"module 'histkit' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"histkit.{room}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

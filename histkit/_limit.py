@@ -1,0 +1,118 @@
+"""One limit on requests in flight that shrinks when the service refuses and grows back by itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+
+class Limit:
+    """How many requests may be in flight.
+
+    A refusal for concurrency halves it (after a step up: takes that step back), never below one; a run of successes
+    adds one, up to the ceiling. Refusals of requests that began before the last cut don't cut again: they tell
+    nothing new.
+
+    Parameters
+    ----------
+    ceiling : int
+        The most requests in flight.
+
+    Examples
+    --------
+    >>> limit = Limit(4)
+    >>> with limit.slot() as slot:
+    ...     slot.refused()
+    >>> limit.current
+    2
+    """
+
+    def __init__(self, ceiling: int) -> None:
+        self.ceiling = ceiling
+        self.current = ceiling
+        self.in_flight = 0
+        self._epoch = 0
+        self._streak = 0
+        self._stepped_up = False
+        self._not_before = 0.0
+        self._changed = threading.Condition()
+
+    def slot(self) -> Slot:
+        """Wait for a free place and take it."""
+        with self._changed:
+            while True:
+                wait = self._not_before - time.monotonic()
+                if self.in_flight < self.current and wait <= 0:
+                    self.in_flight += 1
+                    return Slot(self, self._epoch)
+                self._changed.wait(wait if wait > 0 else None)
+
+    def pause(self, seconds: float) -> None:
+        """Start no request for so long: the service asked everybody to wait."""
+        with self._changed:
+            self._not_before = max(self._not_before, time.monotonic() + min(seconds, 60.0))
+
+    def _release(self) -> None:
+        with self._changed:
+            self.in_flight -= 1
+            self._changed.notify_all()
+
+    def _shrink(self, epoch: int) -> None:
+        with self._changed:
+            self._streak = 0
+            if epoch == self._epoch:
+                self._epoch += 1
+                self.current = max(1, self.current - 1 if self._stepped_up else self.current // 2)
+                self._stepped_up = False
+
+    def _grow(self) -> None:
+        with self._changed:
+            self._streak += 1
+            if self._streak >= 4 * self.current and self.current < self.ceiling:
+                self._streak = 0
+                self._stepped_up = True
+                self.current += 1
+                self._changed.notify_all()
+
+
+class Slot:
+    """A place among the requests in flight; give it back with `release` or by leaving the ``with`` block."""
+
+    def __init__(self, limit: Limit, epoch: int) -> None:
+        self._limit = limit
+        self._epoch = epoch
+        self._held = True
+
+    def succeeded(self) -> None:
+        """Count a success, which lets the limit grow."""
+        self._limit._grow()
+
+    def refused(self) -> None:
+        """Count a refusal for concurrency, which makes the limit shrink."""
+        self._limit._shrink(self._epoch)
+
+    def release(self) -> None:
+        """Give the place back; a second call does nothing."""
+        if self._held:
+            self._held = False
+            self._limit._release()
+
+    @contextmanager
+    def on_error(self) -> Iterator[None]:
+        """Release the place when the block raises, keep it otherwise."""
+        try:
+            yield
+        except BaseException:
+            self.release()
+            raise
+
+    def __enter__(self) -> Slot:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()

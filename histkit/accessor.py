@@ -1,0 +1,98 @@
+"""``df.speech``: the functions of the package on a frame. Delegates; no logic lives here, and each room is imported late."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from histkit.client import HistoryClient
+
+Words = str | Iterable[str] | None
+
+
+@pd.api.extensions.register_dataframe_accessor("speech")
+class SpeechAccessor:
+    """The speech history methods of a DataFrame.
+
+    Any frame will do that has the columns a method needs; one that lacks such a column raises `histkit.SchemaError`.
+
+    Examples
+    --------
+    >>> import histkit as hk
+    >>> df = hk.sample_history(300)
+    >>> df.speech.usage(by="model").columns.tolist()
+    ['model', 'items', 'characters', 'credits']
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+
+    def filter(
+        self,
+        *,
+        voice: Words = None,
+        model: Words = None,
+        source: Words = None,
+        text: str | re.Pattern[str] | None = None,
+        after: Any = None,
+        before: Any = None,
+        speaker: Words = None,
+    ) -> pd.DataFrame:
+        """Keep the rows that meet every condition: see `histkit.filter_items`."""
+        from histkit.filters import filter_items
+
+        return filter_items(
+            self._frame, voice=voice, model=model, source=source, text=text, after=after, before=before, speaker=speaker
+        )
+
+    def usage(
+        self, by: Words = "voice", freq: str | None = None, *, tz: str = "UTC", top: int | None = None
+    ) -> pd.DataFrame:
+        """Sum items, characters and credits by group and period: see `histkit.usage_table`."""
+        from histkit.usage import usage_table
+
+        return usage_table(self._frame, by, freq, tz=tz, top=top)
+
+    def plot_usage(self, by: str = "voice", freq: str | None = "D", **options: Any) -> Axes:
+        """Draw usage over time or by group: see `histkit.plot_usage`."""
+        from histkit.plotting import plot_usage
+
+        return plot_usage(self._frame, by, freq, **options)
+
+    def play(self, *, folder: str | os.PathLike[str] | None = None, client: HistoryClient | None = None) -> Any:
+        """Show audio players in a notebook, at most ten: see `histkit.play`."""
+        from histkit.audio import play
+
+        return play(self._frame, folder=folder, client=client)
+
+    def download_audio(self, folder: str | os.PathLike[str], **options: Any) -> pd.DataFrame:
+        """Pull each row's audio into a folder, resumable: see `histkit.download_audio`."""
+        from histkit.audio import download_audio
+
+        return download_audio(self._frame, folder, **options)
+
+    def download_zip(self, path: str | os.PathLike[str], **options: Any) -> pd.DataFrame:
+        """Pull the audio of all rows into one zip: see `histkit.download_zip`."""
+        from histkit.audio import download_zip
+
+        return download_zip(self._frame, path, **options)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+        """Write one Parquet file: see `histkit.to_parquet`."""
+        from histkit.archive import to_parquet
+
+        return to_parquet(self._frame, path)
+
+    def to_csv(self, path: str | os.PathLike[str], *, excel: bool = False) -> Path:
+        """Write one CSV file: see `histkit.to_csv`."""
+        from histkit.archive import to_csv
+
+        return to_csv(self._frame, path, excel=excel)

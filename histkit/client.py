@@ -1,0 +1,538 @@
+"""`HistoryClient`: the five history calls of the official SDK, with its parameters, defaults and errors.
+
+Code written for ``client.history.list(...)`` runs on it unchanged (`HistoryClient.history` is the client itself).
+Added: `iter_pages`, `models`, `subscription`; retries for audio; no redirect; a key that no repr, log, traceback or
+pickle shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypedDict, TypeVar, Unpack
+
+from histkit.errors import ApiError, PaginationError
+from histkit.models import (
+    ApiObject,
+    DeleteHistoryItemResponse,
+    GetSpeechHistoryResponse,
+    Model,
+    SpeechHistoryItemResponse,
+    Subscription,
+    decode_json,
+    decode_object,
+)
+from histkit.paging import PageFacts, Window
+from histkit.transport import HttpResponse, RequestOptions, Transport, item_path
+
+if TYPE_CHECKING:
+    import requests
+
+P = ParamSpec("P")
+R = TypeVar("R")
+A = TypeVar("A", bound=ApiObject)
+OMIT: Any = ...  # the SDK's mark for "not given", so that None can be sent as null
+
+
+class ListParameters(TypedDict, total=False):
+    """Query parameters of ``GET /v1/history``."""
+
+    page_size: int | None
+    start_after_history_item_id: str | None
+    voice_id: str | None
+    model_id: str | None
+    date_before_unix: int | None
+    date_after_unix: int | None
+    sort_direction: Literal["asc", "desc"] | str | None
+    search: str | None
+    source: Literal["TTS", "STS", "Flows"] | str | None
+
+
+class RawHistoryClient:
+    """The same five calls, answering with `HttpResponse` (``.data``, ``.headers``, ``.status_code``).
+
+    ``get_audio`` and ``download`` are context managers here, as in the official SDK.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(
+        self, *, request_options: RequestOptions | None = None, **parameters: Unpack[ListParameters]
+    ) -> HttpResponse[GetSpeechHistoryResponse]:
+        """See `HistoryClient.list`."""
+        unknown = parameters.keys() - ListParameters.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"list() got an unexpected keyword argument {min(unknown)!r}")
+        return self._transport.request(
+            "GET",
+            "/v1/history",
+            _object(GetSpeechHistoryResponse),
+            params=parameters,
+            options=request_options,
+        )
+
+    def get(
+        self, history_item_id: str, *, request_options: RequestOptions | None = None
+    ) -> HttpResponse[SpeechHistoryItemResponse]:
+        """See `HistoryClient.get`."""
+        decode = _object(SpeechHistoryItemResponse)
+        return self._transport.request("GET", item_path(history_item_id), decode, options=request_options)
+
+    def delete(
+        self, history_item_id: str, *, request_options: RequestOptions | None = None
+    ) -> HttpResponse[DeleteHistoryItemResponse]:
+        """See `HistoryClient.delete`."""
+        decode = _object(DeleteHistoryItemResponse)
+        return self._transport.request("DELETE", item_path(history_item_id), decode, options=request_options)
+
+    @contextmanager
+    def get_audio(
+        self, history_item_id: str, *, request_options: RequestOptions | None = None
+    ) -> Iterator[HttpResponse[Iterator[bytes]]]:
+        """See `HistoryClient.get_audio`."""
+        stream = self._transport.stream("GET", item_path(history_item_id, "/audio"), options=request_options)
+        try:
+            yield HttpResponse(iter(stream), stream.headers, stream.status_code)
+        finally:
+            stream.close()
+
+    @contextmanager
+    def download(
+        self,
+        *,
+        history_item_ids: Sequence[str],
+        output_format: str | None = OMIT,
+        request_options: RequestOptions | None = None,
+    ) -> Iterator[HttpResponse[Iterator[bytes]]]:
+        """See `HistoryClient.download`."""
+        body: dict[str, Any] = {"history_item_ids": history_item_ids}
+        if not isinstance(history_item_ids, str):
+            body["history_item_ids"] = [*history_item_ids]
+        if output_format is not OMIT:
+            body["output_format"] = output_format
+        stream = self._transport.stream("POST", "/v1/history/download", json=body, options=request_options)
+        try:
+            yield HttpResponse(iter(stream), stream.headers, stream.status_code)
+        finally:
+            stream.close()
+
+
+class HistoryClient:
+    """The speech history of one ElevenLabs account.
+
+    Safe to share between threads. Reading only: the one call that changes anything is `delete`.
+
+    Parameters
+    ----------
+    api_key : str, optional
+        Default: ``ELEVENLABS_API_KEY``, read at each call, so a notebook can set it after the import.
+    base_url : str, optional
+        Default: ``ELEVENLABS_BASE_URL``, else the production host. Plain http is refused but to this machine.
+    timeout : float
+        Seconds without a byte before a request counts as failed (connecting: at most 10).
+    max_retries : int
+        Further tries after a connection fault, a broken body, 408, 429 or 5xx; with full jitter, ``Retry-After``
+        honoured, at most 300 s in all.
+    max_concurrency : int
+        The most requests in flight; shrinks on a 429 for concurrency and grows back.
+    session : requests.Session, optional
+        For a proxy or an adapter of your own; the key is never stored in it.
+
+    Examples
+    --------
+    >>> from histkit.sandbox import serve
+    >>> with serve(items=50) as sandbox:
+    ...     client = HistoryClient(sandbox.api_key, base_url=sandbox.url)
+    ...     page = client.list(page_size=10)
+    >>> len(page.history), page.has_more
+    (10, True)
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float = 60.0,
+        max_retries: int = 5,
+        max_concurrency: int = 4,
+        session: requests.Session | None = None,
+    ) -> None:
+        self.transport = Transport(api_key, base_url, timeout, max_retries, max_concurrency, session)
+
+    def __repr__(self) -> str:
+        return f"HistoryClient(base_url={self.transport.base_url!r})"
+
+    def __enter__(self) -> HistoryClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.transport.close()
+
+    @property
+    def history(self) -> HistoryClient:
+        """The client itself, so that ``client.history.list(...)`` reads as with the official SDK."""
+        return self
+
+    @property
+    def with_raw_response(self) -> RawHistoryClient:
+        """The same calls, answering with status and headers too."""
+        return RawHistoryClient(self.transport)
+
+    def list(
+        self,
+        *,
+        page_size: int | None = None,
+        start_after_history_item_id: str | None = None,
+        voice_id: str | None = None,
+        model_id: str | None = None,
+        date_before_unix: int | None = None,
+        date_after_unix: int | None = None,
+        sort_direction: Literal["asc", "desc"] | str | None = None,
+        search: str | None = None,
+        source: Literal["TTS", "STS", "Flows"] | str | None = None,
+        request_options: RequestOptions | None = None,
+    ) -> GetSpeechHistoryResponse:
+        """Fetch one page of the history, newest first (``GET /v1/history``).
+
+        Parameters
+        ----------
+        page_size : int, optional
+            Rows in the page, 1 to 1000; the service's default is 100.
+        start_after_history_item_id : str, optional
+            Cursor, exclusive: the previous page's ``last_history_item_id``.
+        voice_id, model_id : str, optional
+            One voice, one model.
+        date_before_unix, date_after_unix : int, optional
+            Seconds, UTC; before is exclusive, after inclusive.
+        sort_direction : {"desc", "asc"}, optional
+            Newest (default) or oldest first.
+        search : str, optional
+            The service's own text search; its rules are not documented.
+        source : {"TTS", "STS", "Flows"}, optional
+            The only sources the service can filter.
+        request_options : RequestOptions, optional
+            Timeout, retries, extra headers and query parameters of this call.
+
+        Returns
+        -------
+        GetSpeechHistoryResponse
+            ``history``, ``has_more``, ``last_history_item_id``, ``scanned_until``.
+
+        Raises
+        ------
+        UnprocessableEntityError
+            A parameter that the service can't read.
+        ApiError
+            Any other refusal (see `histkit.errors`).
+        TransportError
+            No whole answer, also after the retries.
+        """
+        return self.with_raw_response.list(
+            page_size=page_size,
+            start_after_history_item_id=start_after_history_item_id,
+            voice_id=voice_id,
+            model_id=model_id,
+            date_before_unix=date_before_unix,
+            date_after_unix=date_after_unix,
+            sort_direction=sort_direction,
+            search=search,
+            source=source,
+            request_options=request_options,
+        ).data
+
+    def get(self, history_item_id: str, *, request_options: RequestOptions | None = None) -> SpeechHistoryItemResponse:
+        """Fetch one history item (``GET /v1/history/{history_item_id}``).
+
+        Raises
+        ------
+        NotFoundError
+            There is no such item (any more).
+        """
+        return self.with_raw_response.get(history_item_id, request_options=request_options).data
+
+    def delete(
+        self, history_item_id: str, *, request_options: RequestOptions | None = None
+    ) -> DeleteHistoryItemResponse:
+        """Delete one history item, text and audio, for good (``DELETE /v1/history/{history_item_id}``).
+
+        Tried again after a 429 only, which was not carried out.
+        """
+        return self.with_raw_response.delete(history_item_id, request_options=request_options).data
+
+    def get_audio(self, history_item_id: str, *, request_options: RequestOptions | None = None) -> Iterator[bytes]:
+        """Stream the audio of one item as it was generated; costs no credits.
+
+        The request is sent when the first chunk is asked for. ``request_options={"chunk_size": ...}`` sets the bytes in
+        a chunk (1024). The format is the row's ``output_format``: not always MP3, and PCM comes without a header.
+        """
+        with self.with_raw_response.get_audio(history_item_id, request_options=request_options) as response:
+            yield from response.data
+
+    def download(
+        self,
+        *,
+        history_item_ids: Sequence[str],
+        output_format: str | None = OMIT,
+        request_options: RequestOptions | None = None,
+    ) -> Iterator[bytes]:
+        """Stream one audio file (one id) or a zip (more ids) (``POST /v1/history/download``); costs no credits.
+
+        Parameters
+        ----------
+        history_item_ids : sequence of str
+            Which items.
+        output_format : {"wav", "default"}, optional
+            ``"wav"`` converts; not given means as generated.
+        request_options : RequestOptions, optional
+            As in `get_audio`.
+        """
+        with self.with_raw_response.download(
+            history_item_ids=history_item_ids, output_format=output_format, request_options=request_options
+        ) as response:
+            yield from response.data
+
+    def iter_pages(
+        self,
+        *,
+        page_size: int = 1000,
+        voice_id: str | None = None,
+        model_id: str | None = None,
+        date_before_unix: int | None = None,
+        date_after_unix: int | None = None,
+        search: str | None = None,
+        source: Literal["TTS", "STS", "Flows"] | str | None = None,
+        request_options: RequestOptions | None = None,
+    ) -> Iterator[GetSpeechHistoryResponse]:
+        """Go through the history page by page, newest first, each row once.
+
+        Parameters
+        ----------
+        page_size : int
+            Rows asked for in a page, 1 to 1000.
+        voice_id, model_id, date_before_unix, date_after_unix, search, source
+            As in `list`.
+        request_options : RequestOptions, optional
+            Options of each request.
+
+        Yields
+        ------
+        GetSpeechHistoryResponse
+            A page without the rows that an earlier page had; pages left empty by that are not given.
+
+        Raises
+        ------
+        PaginationError
+            The service gives no way to go on (``.partial``: the pages so far). It never loops and never ends early.
+        """
+        window = Window(date_after_unix, date_before_unix)
+        pages: list[GetSpeechHistoryResponse] = []
+        while not window.done:
+            query = window.query()
+            try:
+                page = self.list(
+                    page_size=page_size,
+                    date_after_unix=query.date_after_unix,
+                    date_before_unix=query.date_before_unix,
+                    start_after_history_item_id=query.start_after_history_item_id,
+                    sort_direction=query.sort_direction,
+                    voice_id=voice_id,
+                    model_id=model_id,
+                    search=search,
+                    source=source,
+                    request_options=request_options,
+                )
+            except ApiError as error:
+                window.fail(error)
+                continue
+            try:
+                fresh = window.take(_facts(page))
+            except PaginationError as error:
+                raise PaginationError(str(error), partial=pages) from None
+            if fresh:
+                rows = [page.history[row] for row in fresh]
+                page = GetSpeechHistoryResponse(
+                    history=rows,
+                    last_history_item_id=page.last_history_item_id,
+                    has_more=not window.done,
+                    scanned_until=page.scanned_until,
+                    model_extra=page.model_extra,
+                )
+                pages.append(page)
+                yield page
+
+    def models(self, *, request_options: RequestOptions | None = None) -> Sequence[Model]:
+        """List the service's models (``GET /v1/models``)."""
+        decode = _objects(Model)
+        return self.transport.request("GET", "/v1/models", decode, options=request_options).data
+
+    def subscription(self, *, request_options: RequestOptions | None = None) -> Subscription:
+        """Fetch plan and credit counter (``GET /v1/user/subscription``; needs the scope ``user_read``)."""
+        decode = _object(Subscription)
+        return self.transport.request("GET", "/v1/user/subscription", decode, options=request_options).data
+
+
+def _awaited(
+    call: Callable[Concatenate[HistoryClient, P], R],
+) -> Callable[Concatenate[AsyncHistoryClient, P], Awaitable[R]]:
+    """Make the awaited form of a call: the same call in a worker thread."""
+
+    @functools.wraps(call)
+    async def awaited(self: AsyncHistoryClient, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await asyncio.to_thread(call, self._client, *args, **kwargs)
+
+    return awaited
+
+
+def _streamed(
+    call: Callable[Concatenate[HistoryClient, P], Iterator[R]],
+) -> Callable[Concatenate[AsyncHistoryClient, P], AsyncIterator[R]]:
+    """Make the ``async for`` form of a call that gives an iterator."""
+
+    @functools.wraps(call)
+    async def streamed(self: AsyncHistoryClient, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
+        chunks = call(self._client, *args, **kwargs)
+        try:
+            async for chunk in _async_chunks(chunks):
+                yield chunk
+        finally:
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                await asyncio.to_thread(close)
+
+    return streamed
+
+
+async def _async_chunks(chunks: Iterator[R]) -> AsyncIterator[R]:
+    end = object()
+    while (chunk := await asyncio.to_thread(next, chunks, end)) is not end:
+        yield chunk  # type: ignore[misc]
+
+
+class AsyncRawHistoryClient:
+    """`RawHistoryClient` with ``await`` and ``async with``; the requests run in worker threads."""
+
+    def __init__(self, raw: RawHistoryClient) -> None:
+        self._raw = raw
+
+    async def list(
+        self, *, request_options: RequestOptions | None = None, **parameters: Unpack[ListParameters]
+    ) -> HttpResponse[GetSpeechHistoryResponse]:
+        """See `HistoryClient.list`."""
+        return await asyncio.to_thread(self._raw.list, request_options=request_options, **parameters)
+
+    async def get(
+        self, history_item_id: str, *, request_options: RequestOptions | None = None
+    ) -> HttpResponse[SpeechHistoryItemResponse]:
+        """See `HistoryClient.get`."""
+        return await asyncio.to_thread(self._raw.get, history_item_id, request_options=request_options)
+
+    async def delete(
+        self, history_item_id: str, *, request_options: RequestOptions | None = None
+    ) -> HttpResponse[DeleteHistoryItemResponse]:
+        """See `HistoryClient.delete`."""
+        return await asyncio.to_thread(self._raw.delete, history_item_id, request_options=request_options)
+
+    @asynccontextmanager
+    async def get_audio(self, *args: Any, **kwargs: Any) -> AsyncIterator[HttpResponse[AsyncIterator[bytes]]]:
+        """See `HistoryClient.get_audio`."""
+        async with _entered(self._raw.get_audio(*args, **kwargs)) as response:
+            yield response
+
+    @asynccontextmanager
+    async def download(self, *args: Any, **kwargs: Any) -> AsyncIterator[HttpResponse[AsyncIterator[bytes]]]:
+        """See `HistoryClient.download`."""
+        async with _entered(self._raw.download(*args, **kwargs)) as response:
+            yield response
+
+
+@asynccontextmanager
+async def _entered(manager: Any) -> AsyncIterator[HttpResponse[AsyncIterator[bytes]]]:
+    response = await asyncio.to_thread(manager.__enter__)
+    try:
+        yield HttpResponse(_async_chunks(response.data), response.headers, response.status_code)
+    finally:
+        await asyncio.to_thread(manager.__exit__, None, None, None)
+
+
+class AsyncHistoryClient:
+    """`HistoryClient` for ``await`` and ``async for``; same parameters.
+
+    requests is not an async library: each request runs in a worker thread (`asyncio.to_thread`), so the event loop
+    stays free, and ``max_concurrency`` limits the requests in flight as in `HistoryClient`.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float = 60.0,
+        max_retries: int = 5,
+        max_concurrency: int = 4,
+        session: requests.Session | None = None,
+    ) -> None:
+        self._client = HistoryClient(
+            api_key,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            max_concurrency=max_concurrency,
+            session=session,
+        )
+
+    def __repr__(self) -> str:
+        return f"Async{self._client!r}"
+
+    async def __aenter__(self) -> AsyncHistoryClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await asyncio.to_thread(self._client.close)
+
+    @property
+    def history(self) -> AsyncHistoryClient:
+        """The client itself, as in `HistoryClient.history`."""
+        return self
+
+    @property
+    def with_raw_response(self) -> AsyncRawHistoryClient:
+        """The same calls, answering with status and headers too."""
+        return AsyncRawHistoryClient(self._client.with_raw_response)
+
+    list = _awaited(HistoryClient.list)
+    get = _awaited(HistoryClient.get)
+    delete = _awaited(HistoryClient.delete)
+    get_audio = _streamed(HistoryClient.get_audio)
+    download = _streamed(HistoryClient.download)
+    iter_pages = _streamed(HistoryClient.iter_pages)
+    models = _awaited(HistoryClient.models)
+    subscription = _awaited(HistoryClient.subscription)
+
+
+def _object(kind: type[A]) -> Callable[[bytes], A]:
+    return lambda body: kind.from_api(decode_object(body))
+
+
+def _objects(kind: type[A]) -> Callable[[bytes], Sequence[A]]:
+    return lambda body: [kind.from_api(raw) for raw in decode_json(body)]
+
+
+def _facts(page: GetSpeechHistoryResponse) -> PageFacts:
+    return PageFacts(
+        [item.history_item_id for item in page.history],
+        [item.date_unix for item in page.history],
+        bool(page.has_more),
+        page.last_history_item_id,
+    )

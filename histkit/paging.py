@@ -1,0 +1,213 @@
+"""Walking a part of the history page by page: pure bookkeeping, no I/O.
+
+A `Window` is a half-open span of seconds ``[after, before)`` that is read from its newest row down. It follows the
+service's cursor, checks each page, and where the cursor fails (repeated, missing, its row deleted) starts again at the
+last date seen, inclusive, and drops what it has already. It never loops: every recovery has to bring a new row.
+
+What is known of the service: ``date_after_unix`` is inclusive and ``date_before_unix`` exclusive, dates are whole
+seconds so rows tie, an empty page has no cursor. Not known: what happens when the cursor's row is deleted, and whether a
+short or empty page can say ``has_more``. All answers are handled.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from histkit.errors import ApiError, PaginationError
+
+_EMPTY_PAGES = 50  # empty pages in a row that still say has_more
+_STALE_PAGES = 4  # pages in a row without a new row
+
+
+@dataclass(frozen=True)
+class PageFacts:
+    """What paging needs to know of a page: ids and dates of its rows in the service's order, and where it goes on."""
+
+    ids: Sequence[str]
+    dates: Sequence[int | None]
+    has_more: bool
+    last_id: str | None
+
+
+@dataclass(frozen=True)
+class Query:
+    """One request for a page; the fields are the service's parameters."""
+
+    date_after_unix: int | None = None
+    date_before_unix: int | None = None
+    start_after_history_item_id: str | None = None
+    sort_direction: str = "desc"
+
+
+class Window:
+    """A span of the history on its way from unread to read.
+
+    Parameters
+    ----------
+    after, before : int, optional
+        Seconds, inclusive and exclusive; None leaves the side open.
+
+    Attributes
+    ----------
+    position : int or None
+        The oldest date read so far: everything newer in the window is there.
+    done : bool
+        Whether the window is read to its end.
+    newest : int or None
+        The newest date read.
+    """
+
+    def __init__(self, after: int | None = None, before: int | None = None) -> None:
+        self.after = after
+        self.before = before
+        self.position: int | None = None
+        self.newest: int | None = None
+        self.done = False
+        self._ids: set[str] = set()
+        self._cursor: str | None = None
+        self._cursors: set[str] = set()
+        self._restarted_at: int | None = None
+        self._cursor_faults = 0
+        self._empty = 0
+        self._stale = 0
+        self._expected_more = False
+        self._asked_after = after
+
+    def __repr__(self) -> str:
+        return f"Window({self.after}, {self.before}, position={self.position}, done={self.done})"
+
+    def query(self) -> Query:
+        """Give the next request."""
+        self._asked_after = self.after
+        return Query(self.after, self.before, self._cursor)
+
+    def take(self, page: PageFacts) -> list[int]:
+        """Take in the page that answered `query`.
+
+        Returns
+        -------
+        list of int
+            Positions in the page of the rows that are new and belong to this window.
+
+        Raises
+        ------
+        PaginationError
+            When the service gives no way to go on without a gap.
+        """
+        fresh = self._fresh_rows(page)
+        dates = [date for date in page.dates if date is not None]
+        crossed = self.after is not None and bool(dates) and min(dates) < self.after
+        in_order = all(newer >= older for newer, older in itertools.pairwise(dates))
+        if dates and self.position is not None:
+            in_order = in_order and dates[0] <= self.position
+        before_page = self.position
+        self._advance(page, fresh)
+        if crossed and in_order:
+            self.done = True  # a split moved the lower end up while this page was under way
+        elif crossed:
+            top = before_page if before_page is not None else self.newest
+            self._restart(top if top is not None else max(dates))  # out of order: only dates tell what belongs here
+        elif not page.ids:
+            self._take_empty(page)
+        else:
+            self._go_on(page, fresh)
+        return fresh
+
+    def fail(self, error: ApiError) -> None:
+        """Take in that `query` was refused; raises `error` unless the refusal can be the cursor's fault."""
+        if self._cursor is None or error.status_code not in (400, 404, 422):
+            raise error
+        self._distrust()
+
+    def split(self, at: int) -> Window:
+        """Give the part older than `at` away as a window of its own; this one keeps ``[at, before)``."""
+        lower = Window(self.after, at)
+        self.after = at
+        return lower
+
+    def _fresh_rows(self, page: PageFacts) -> list[int]:
+        fresh = []
+        for row, (item, date) in enumerate(zip(page.ids, page.dates, strict=True)):
+            inside = date is None or (
+                (self.after is None or date >= self.after) and (self.before is None or date < self.before)
+            )
+            if inside and item not in self._ids:
+                self._ids.add(item)
+                fresh.append(row)
+        return fresh
+
+    def _advance(self, page: PageFacts, fresh: list[int]) -> None:
+        dates = [date for date in (page.dates[row] for row in fresh) if date is not None]
+        if dates:
+            self.position = min(dates) if self.position is None else min(self.position, *dates)
+            self.newest = max(dates) if self.newest is None else max(self.newest, *dates)
+            if self.before is None:
+                self.before = self.newest + 1  # rows that arrive from now on shift nothing
+        if page.ids:
+            self._empty = 0
+
+    def _take_empty(self, page: PageFacts) -> None:
+        if not page.has_more:
+            # After a cursor that promised more, an empty end may mean that the cursor's row is gone: ask by date.
+            if self._cursor is not None and self._expected_more and self.position is not None:
+                self._distrust()
+            else:
+                self.done = True
+            return
+        self._empty += 1
+        if self._empty > _EMPTY_PAGES:
+            raise PaginationError(f"{_EMPTY_PAGES} empty pages in a row say that there is more{self._where()}.")
+        if page.last_id is None:
+            self._distrust()
+        elif page.last_id in self._cursors:
+            raise PaginationError(f"An empty page repeats its cursor{self._where()}.")
+        else:
+            self._follow(page.last_id)
+
+    def _go_on(self, page: PageFacts, fresh: list[int]) -> None:
+        stale = not fresh and self._ids.issuperset(page.ids)
+        self._stale = self._stale + 1 if stale else 0
+        if self._stale > _STALE_PAGES:
+            raise PaginationError(f"Page after page brings only known rows{self._where()}.")
+        if stale and self._cursor is not None and self._restarted_at is None:
+            self._distrust()
+            return
+        if not page.has_more:
+            self.done = True
+            return
+        cursor = page.last_id or page.ids[-1]
+        dates_suffice = self._cursor_faults > 1 and self.position not in (None, self._restarted_at)
+        if cursor in self._cursors or dates_suffice:
+            self._distrust()
+        else:
+            self._follow(cursor)
+
+    def _follow(self, cursor: str) -> None:
+        self._cursor = cursor
+        self._cursors.add(cursor)
+        self._expected_more = self._asked_after == self.after  # a split makes "more" a word about the other part
+        if self.position != self._restarted_at:
+            self._restarted_at = None
+
+    def _distrust(self) -> None:
+        self._cursor_faults += 1
+        if self.position is None:
+            raise PaginationError("The service breaks off before the first row and gives no cursor: try again later.")
+        self._restart(self.position)
+
+    def _restart(self, date: int) -> None:
+        if self._restarted_at == date:
+            raise PaginationError(
+                f"The cursor fails and a page holds no more than rows of one second{self._where()}: they can't be "
+                "told apart by date."
+            )
+        self._restarted_at = date
+        self.before = date + 1
+        self._cursor = None
+        self._cursors.clear()
+        self._expected_more = False
+
+    def _where(self) -> str:
+        return f" (at date_unix {self.position})" if self.position is not None else ""

@@ -1,0 +1,174 @@
+"""A whole history as columns of small numbers; `rows.py` makes the API's rows from them when they are asked for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histkit.sandbox import cast, sessions, words
+from histkit.sandbox.noise import F64, I64, U64, below, identities, noise, pick, uniform
+
+PARTS = 6
+PLAIN, RETAKE, DIALOGUE, CHANGED = range(4)
+_FEWEST = np.array([1, 2, 2, 1, 1, 3, 1])
+_MOST = np.array([2, 6, 5, 1, 1, 6, 2])
+_SOURCE_OF_THEME = np.array([0, 0, 2, 3, 4, 5, 6])
+_DIALOGUE_SINCE = 1748476800  # 2025-05-29, when the API got the field
+
+
+@dataclass(frozen=True)
+class Columns:
+    """One array for each property, oldest row first."""
+
+    date: I64
+    ids: NDArray[np.bytes_]
+    requests: NDArray[np.bytes_]
+    voice: I64
+    model: I64
+    source: I64
+    form: I64
+    pool: I64
+    prefix: I64
+    special: I64
+    count: I64
+    parts: I64
+    kind: I64
+    start: I64
+    stop: I64
+    bits: U64
+    end: int
+    days: int
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.date)
+
+
+def _voices(rows: sessions.Rows, seed: int) -> I64:
+    """Draw a voice for each session and, now and then, another one for a single row."""
+    n = len(rows.date)
+    weights = np.array([voice.weights for voice in cast.VOICES], dtype=np.float64).T
+    era = np.minimum((rows.age * 3).astype(np.int64), 2)
+    main = uniform(seed, "voice", rows.sessions)[rows.session]
+    other = uniform(seed, "other voice", n)
+    stray = np.array([0.12, 0.02, 0.05, 0.8, 0.0, 0.0, 0.3])[rows.theme]
+    main = np.where(uniform(seed, "stray", n) < stray, other, main)
+    voice = np.zeros(n, dtype=np.int64)
+    for k in range(3):
+        voice[era == k] = pick(main[era == k], weights[k])
+    # Strides instead of dice: every history of some hundred rows has the rare voices.
+    row = np.arange(n)
+    rare = rows.theme == sessions.ADHOC
+    voice[(row % 199 == 77) & rare] = cast.HOSTILE
+    voice[(row % 331 == 154) & rare] = cast.FAMOUS
+    return voice
+
+
+def _models(rows: sessions.Rows, pool: I64, seed: int) -> I64:
+    """Draw a model for each session by its theme and its place in time."""
+    u = uniform(seed, "model", rows.sessions)[rows.session]
+    model = np.where(u < 0.78, cast.MULTILINGUAL, np.where(u < 0.94, cast.TURBO, cast.FLASH))
+    late = (rows.theme == sessions.ADHOC) & (rows.age > 0.55)
+    model = np.where(late & (u > 0.70 - 0.25 * rows.age), cast.V3, model)
+    early = (rows.age < 0.25) & ((pool == 0) | (pool == words.ADVERT))
+    model = np.where(early & (u < 0.55), cast.MONOLINGUAL, model)
+    model = np.where(rows.theme == sessions.AUDIOBOOK, cast.MULTILINGUAL, model)
+    agent = rows.theme == sessions.AGENT
+    return np.where(agent, np.where(u < 0.9, cast.FLASH, cast.TURBO), model).astype(np.int64)
+
+
+def _formats(rows: sessions.Rows, seed: int) -> I64:
+    u = uniform(seed, "format", rows.sessions)[rows.session]
+    usual = pick(u, np.array([0.86, 0.04, 0.03, 0.015, 0.025, 0.01, 0.02]))
+    agent = pick(u, np.array([0.4, 0.0, 0.0, 0.15, 0.0, 0.45, 0.0]))
+    return np.where(rows.theme == sessions.AGENT, agent, usual).astype(np.int64)
+
+
+def lengths(pool: I64, parts: I64, count: I64, prefix: I64, special: I64, kind: I64) -> I64:
+    """Return the number of code points of each text (of all lines together for a dialogue)."""
+    widest = max(len(sentences) for sentences in words.POOLS)
+    table = np.zeros((len(words.POOLS), widest), dtype=np.int64)
+    for k, sentences in enumerate(words.POOLS):
+        table[k, : len(sentences)] = [len(sentence) for sentence in sentences]
+    used = np.arange(PARTS)[None, :] < count[:, None]
+    total = (table[pool[:, None], parts] * used).sum(axis=1)
+    gaps = np.array([len(gap) for gap in words.GAPS])[pool] * (count - 1)
+    total += np.where(kind == DIALOGUE, 0, gaps + np.array([len(text) for text in words.PREFIXES])[prefix])
+    rare = np.array([len(text) for text in words.SPECIALS])
+    return np.where(special >= 0, rare[special], total)
+
+
+def _ledger(date: I64, credits: I64, spent_elsewhere: I64) -> tuple[I64, I64]:
+    """Return the account's counter before and after each row; it starts again each month on the 14th, 09:30 UTC."""
+    total = np.cumsum(credits + spent_elsewhere)
+    before = total - credits
+    moment = (date - 13 * sessions.DAY - 34_200).astype("datetime64[s]")
+    month = moment.astype("datetime64[M]").astype(np.int64)
+    first = np.searchsorted(month, month)
+    base = np.where(first > 0, total[first - 1], -1188)
+    return before - base, total - base
+
+
+def columns(items: int, seed: int, end: int) -> Columns:
+    """Draw a history of `items` rows that ends at `end` (unix seconds)."""
+    rows = sessions.rows(items, seed, end)
+    n, row, place = items, np.arange(items, dtype=np.int64), rows.place
+    adhoc = rows.theme == sessions.ADHOC
+    voice = _voices(rows, seed)
+    of_voice = np.array([v.pool for v in cast.VOICES])
+    pool = np.where(uniform(seed, "english", n) < 0.08, 0, of_voice[voice])
+    pool = np.where(rows.theme == sessions.AGENT, words.DESK, pool)
+    pool = np.where(adhoc & (pool == 0) & (uniform(seed, "advert", n) < 0.3), words.ADVERT, pool)
+    model = _models(rows, pool, seed)
+    source = _SOURCE_OF_THEME[rows.theme].astype(np.int64)
+    source[(source == 0) & (row % 433 == 120)] = cast.SOURCES.index("Podcasts")
+    source[(source == 0) & (row % 617 == 200)] = cast.SOURCES.index("VoicePreview")
+    book = rows.theme == sessions.AUDIOBOOK
+    chapter = below(seed, "chapter", rows.sessions, 20)[rows.session] + place // 12
+    chapter = np.where(chapter < words.CHAPTERS, chapter, place // 12 % words.CHAPTERS)
+    prefix = np.where((book & (place % 12 == 0)) & (pool < 4), 1 + np.minimum(pool, 3) * words.CHAPTERS + chapter, 0)
+    tagged = (model == cast.V3) & (uniform(seed, "tag", n) < 0.4)
+    prefix = np.where(tagged & (prefix == 0), words.FIRST_TAG + below(seed, "which tag", n, len(words.TAGS)), prefix)
+    few, many = _FEWEST[rows.theme], _MOST[rows.theme]
+    count = few + below(seed, "count", n, many - few + 1)
+    kind = np.zeros(n, dtype=np.int64)
+    kind[adhoc & (uniform(seed, "changed", n) < 0.06)] = CHANGED
+    kind[adhoc & (rows.date > _DIALOGUE_SINCE) & (uniform(seed, "dialogue", n) < 0.055)] = DIALOGUE
+    count = np.where(kind == DIALOGUE, 2 + below(seed, "lines", n, PARTS - 1), count)
+    plain = adhoc & (kind == PLAIN)
+    turn = np.cumsum(plain)
+    special = np.where(plain & (turn % 19 == 7), turn // 19 % len(words.SPECIALS), -1)
+    sizes = np.array([len(sentences) for sentences in words.POOLS])[pool]
+    parts = np.stack([below(seed, f"part {k}", n, sizes) for k in range(PARTS)], axis=1)
+
+    # A retake says the same again: it copies the nearest row before it in the session that is no retake.
+    again = (uniform(seed, "again", n) < 0.09) & (place > 0)
+    origin = np.maximum.accumulate(np.where(again, 0, row))
+    voice, pool, prefix, special, count, parts, kind, model = (
+        column[origin] for column in (voice, pool, prefix, special, count, parts, kind, model)
+    )
+    model = np.where(kind == DIALOGUE, cast.V3, np.where(kind == CHANGED, cast.STS_MODEL, model))
+    source = np.where(kind == DIALOGUE, 0, np.where(kind == CHANGED, 1, source))
+    credits = _prices(seed, lengths(pool, parts, count, prefix, special, kind), model, kind, again)
+    kind = np.where(again & (kind == PLAIN), RETAKE, kind)
+
+    order = np.argsort(rows.date, kind="stable")
+    elsewhere = np.where(uniform(seed, "elsewhere", n) < 0.012, 200 + below(seed, "music", n, 1800), 0)
+    start, stop = _ledger(rows.date[order], credits[order], elsewhere)
+    ids, requests = identities(seed, "item", n), identities(seed, "request", n)
+    return Columns(
+        date=rows.date[order], ids=ids, requests=requests, voice=voice[order], model=model[order],
+        source=source[order], form=_formats(rows, seed)[order], pool=pool[order], prefix=prefix[order],
+        special=special[order], count=count[order], parts=parts[order], kind=kind[order], start=start, stop=stop,
+        bits=noise(seed, "row", n), end=end, days=sessions.span(items),
+    )  # fmt: skip
+
+
+def _prices(seed: int, length: I64, model: I64, kind: I64, again: NDArray[np.bool_]) -> I64:
+    """Return the credits of each row: a price for each character, halves rounded to even, some retakes free."""
+    n = len(length)
+    price: F64 = np.array([m.price for m in cast.MODELS])[model]
+    credits = np.rint(length * price).astype(np.int64)
+    # Changed speech is billed by its duration, which no row tells.
+    credits = np.where(kind == CHANGED, 20 + below(seed, "duration", n, 400), credits)
+    return np.where(again & (uniform(seed, "free", n) < 0.45), 0, credits)

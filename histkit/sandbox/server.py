@@ -1,0 +1,232 @@
+"""The sandbox's server: one process of its own, loopback only, one thread for each connection."""
+
+import hmac
+import socket
+import socketserver
+import struct
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import msgspec
+
+from histkit.sandbox.faults import Faults
+from histkit.sandbox.noise import chance
+from histkit.sandbox.replies import Reply, json_reply
+from histkit.sandbox.routes import Api, Request
+from histkit.sandbox.rows import rows
+from histkit.sandbox.store import Store
+
+CONTROL = "/_sandbox/"
+_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+
+class Journal:
+    """What was asked and answered, in the order in which it came."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Condition()
+        self._entries: list[dict[str, Any]] = []
+        self._number = 0
+        self.in_flight = 0
+        self.peak = 0
+
+    def begin(self) -> tuple[int, int]:
+        """Count a request in; return its number and how many are in flight with it."""
+        with self._lock:
+            self._number += 1
+            self.in_flight += 1
+            self.peak = max(self.peak, self.in_flight)
+            return self._number, self.in_flight
+
+    def note(self, request: Request, started: float) -> dict[str, Any]:
+        """Write a request down."""
+        entry = {"method": request.method, "path": request.path, "query": request.query, "status": None,
+                 "fault": None, "started": started, "ended": None}  # fmt: skip
+        with self._lock:
+            self._entries.append(entry)
+        return entry
+
+    def end(self, entry: dict[str, Any] | None) -> None:
+        """Count a request out."""
+        with self._lock:
+            self.in_flight -= 1
+            if entry is not None:
+                entry["ended"] = time.monotonic()
+            self._lock.notify_all()
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return what was written down; waits a moment for answers that are just being sent."""
+        with self._lock:
+            self._lock.wait_for(lambda: not self.in_flight, timeout=0.5)
+            return [dict(entry) for entry in self._entries]
+
+    def reset(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._lock.wait_for(lambda: not self.in_flight, timeout=0.5)
+            self._entries.clear()
+            self.peak = self.in_flight
+
+
+class Server(ThreadingHTTPServer):
+    """The listening socket and what its handlers share."""
+
+    daemon_threads = True
+    request_queue_size = 1024
+    allow_reuse_address = sys.platform != "win32"
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.token: str = config["token"]
+        self.seed: int = config["seed"]
+        made = rows(config["items"], self.seed, aligned=config["alignments"])
+        self.api = Api(Store(made, self.seed), Faults(self.seed, config["faults"]), config["api_key"])
+        self.journal = Journal()
+        super().__init__(("127.0.0.1", config["port"]), Handler)
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server who we are."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that went away."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+    def control(self, name: str, given: dict[str, Any]) -> bytes:
+        """Carry out what the process that started the sandbox asks for."""
+        store = self.api.store
+        answer: Any = None
+        match name:
+            case "requests":
+                answer = self.journal.entries()
+            case "reset":
+                self.journal.reset()
+            case "peak":
+                answer = self.journal.peak
+            case "set":
+                self.api.faults.set(given)
+            case "faults":
+                answer = self.api.faults.all()
+            case "add":
+                answer = store.add(given["n"], **given["fields"])
+            case "remove":
+                answer = store.remove(given["ids"])
+            case "update":
+                answer = store.update(given["id"], **given["fields"])
+            case "history":
+                return store.history()
+            case "key":
+                answer = self.api.key(given["scopes"])
+            case _:
+                raise ValueError(f"unknown control call {name!r}")
+        return msgspec.json.encode(answer)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Reads requests of one connection and sends the answers, spoiling them where a fault says so."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "histkit-sandbox"
+    disable_nagle_algorithm = True
+    server: Server
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Write no log to the terminal."""
+
+    def _read(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _any(self) -> None:
+        host = (self.headers.get("Host") or "").rsplit(":", 1)[0] or "127.0.0.1"
+        if host not in _HOSTS:
+            self._send(json_reply({"detail": "The sandbox answers on the loopback address only."}, 403))
+        elif self.path.startswith(CONTROL):
+            self._control()
+        else:
+            self._serve()
+
+    do_GET = do_POST = do_DELETE = do_PUT = do_PATCH = do_HEAD = do_OPTIONS = _any
+
+    def _control(self) -> None:
+        body = self._read()
+        given = self.headers.get("X-Sandbox-Token") or ""
+        if not hmac.compare_digest(given.encode("latin-1", "replace"), self.server.token.encode()):
+            self._send(json_reply({"detail": "Not Found"}, 404))
+            return
+        try:
+            answer = self.server.control(self.path.removeprefix(CONTROL), msgspec.json.decode(body or b"{}"))
+            self._send(Reply(200, answer))
+        except (ValueError, TypeError, KeyError) as error:
+            self._send(json_reply({"detail": str(error)}, 400))
+
+    def _serve(self) -> None:
+        number, in_flight = self.server.journal.begin()
+        entry: dict[str, Any] | None = None
+        try:
+            request = Request.read(self.command, self.path, self.headers.get("xi-api-key"), self._read(), number)
+            entry = self.server.journal.note(request, time.monotonic())
+            self._respond(request, in_flight, entry)
+        finally:
+            self.server.journal.end(entry)
+
+    def _respond(self, request: Request, in_flight: int, entry: dict[str, Any]) -> None:
+        api, faults = self.server.api, self.server.api.faults
+        pause = faults["latency"] + faults["jitter"] * chance(self.server.seed, "jitter", request.number)
+        if request.kind in ("audio", "download"):
+            pause += faults["audio_delay"]
+        if pause and not api.crowded(request, in_flight):
+            time.sleep(pause)
+        if api.strikes("reset", request):
+            entry["fault"] = "reset"
+            self._hang_up()
+            return
+        reply = api.answer(request, in_flight)
+        sent = len(reply.body)
+        if reply.status == 200 and reply.fault not in ("html", "redirect") and sent > 1:
+            json = reply.content_type == "application/json"
+            if json and api.strikes("truncated_json", request):
+                reply.fault, reply.body = "truncated_json", reply.body[: sent * 2 // 3]
+            elif api.strikes("cut_off", request):
+                reply.fault, sent = "cut_off", sent // 2
+        entry["status"], entry["fault"] = reply.status, reply.fault
+        reply.headers |= {"request-id": request.trace, "x-trace-id": request.trace}
+        self._send(reply, sent, faults["bandwidth"])
+
+    def _hang_up(self) -> None:
+        # A linger time of zero makes the close a reset.
+        linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.connection.close()
+        self.close_connection = True
+
+    def _send(self, reply: Reply, sent: int | None = None, bandwidth: float | None = None) -> None:
+        self.send_response(reply.status)
+        self.send_header("Content-Type", reply.content_type)
+        self.send_header("Content-Length", str(len(reply.body)))
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        body = b"" if self.command == "HEAD" else reply.body[:sent]
+        # One write for head and body: two would be two packets and a wait.
+        self._headers_buffer: list[bytes]
+        head = b"".join(self._headers_buffer) + b"\r\n"
+        self._headers_buffer = []
+        if bandwidth:
+            self.wfile.write(head)
+            for first in range(0, len(body), step := max(1, int(bandwidth / 20))):
+                self.wfile.write(body[first : first + step])
+                time.sleep(min(len(body) - first, step) / bandwidth)
+        else:
+            self.wfile.write(head + body)
+        if len(body) < len(reply.body) and self.command != "HEAD":
+            self.close_connection = True
+
+    def finish(self) -> None:
+        """Close the connection; it may be gone already."""
+        try:
+            super().finish()
+        except (OSError, ValueError):
+            pass

@@ -1,0 +1,486 @@
+"""HTTP with a key: the only module that imports requests.
+
+What stands here and nowhere else: the key and its redaction, the base URL and what is refused, timeouts, retries
+(tenacity), and the one limit on requests in flight. Redirects are never followed. Facts on retries and error
+bodies: the service sends 429 without ``Retry-After`` and HTML from in front of it, so both are expected.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import hashlib
+import ipaddress
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypedDict, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+import requests
+import tenacity
+
+from histkit._failures import CONCURRENCY_CODES, api_error, read_failure
+from histkit._limit import Limit
+from histkit.errors import ApiError, AuthenticationError, HistkitError, InputError, TransportError
+
+T = TypeVar("T")
+
+PRODUCTION = "https://api.elevenlabs.io"
+RETRY_SECONDS = 300.0  # no call waits longer than this for a server that asks it to come back
+_CONNECT_SECONDS = 10.0
+_RETRIED = frozenset({408, 429})
+_READ_BYTES = 1 << 20
+_log = logging.getLogger("histkit")
+
+
+class RequestOptions(TypedDict, total=False):
+    """Options of one call, named as in the official SDK.
+
+    ``timeout_in_seconds``, ``max_retries``, ``additional_headers``, ``additional_query_parameters``,
+    ``additional_body_parameters``, and ``chunk_size`` (bytes, for audio and zips).
+    """
+
+    timeout_in_seconds: float
+    max_retries: int
+    additional_headers: dict[str, Any]
+    additional_query_parameters: dict[str, Any]
+    additional_body_parameters: dict[str, Any]
+    chunk_size: int
+
+
+@dataclass(frozen=True)
+class HttpResponse(Generic[T]):
+    """An answer with its HTTP facts: what ``with_raw_response`` returns.
+
+    Attributes
+    ----------
+    data : T
+        The result of the call.
+    headers : dict of str to str
+        Response headers, names in lower case.
+    status_code : int
+        HTTP status.
+    """
+
+    data: T
+    headers: dict[str, str]
+    status_code: int
+
+
+class Secret(str):
+    """A header value that no repr, and so no traceback with local variables, shows."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'(redacted)'"
+
+
+class _KeyAuth(requests.auth.AuthBase):
+    def __init__(self, key: Secret) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.setdefault("xi-api-key", self._key)
+        return request
+
+
+def check_base_url(url: str) -> str:
+    """Return the base URL without a final slash; refuse one over which a key would travel in the open.
+
+    Raises
+    ------
+    InputError
+        When it is no URL, or plain http to another machine.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise InputError(f"base_url {url!r} is not a plain https URL such as {PRODUCTION}.")
+    if parts.scheme == "http" and not is_loopback(url):
+        raise InputError(f"base_url {url!r} would send the API key unencrypted: use https (http only to this machine).")
+    return url.rstrip("/")
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL's host is this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Transport:
+    """Sends requests for one account: holds the key, retries, and limits what is in flight.
+
+    Parameters are those of `histkit.HistoryClient`.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None,
+        base_url: str | None,
+        timeout: float,
+        max_retries: int,
+        max_concurrency: int,
+        session: requests.Session | None,
+    ) -> None:
+        if max_concurrency < 1 or max_retries < 0 or timeout <= 0:
+            raise InputError("max_concurrency and timeout must be positive, and max_retries must not be negative.")
+        self._key = _checked_key(api_key) if api_key is not None else None
+        self._base_url = check_base_url(base_url) if base_url is not None else None
+        self.timeout = timeout
+        self.max_retries = max_retries
+        self.limit = Limit(max_concurrency)
+        self.requests = 0
+        self._counting = threading.Lock()
+        self._session = session
+        self._local_session: requests.Session | None = None
+
+    def __repr__(self) -> str:
+        return f"Transport(base_url={self.base_url!r}, max_concurrency={self.limit.ceiling})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._key is not None:
+            raise TypeError(
+                "a client that was given its key can't be pickled; make it where it is used, or let it read "
+                "ELEVENLABS_API_KEY there"
+            )
+        return Transport, (None, self._base_url, self.timeout, self.max_retries, self.limit.ceiling, None)
+
+    @property
+    def base_url(self) -> str:
+        """The base URL: argument, else ``ELEVENLABS_BASE_URL``, else production; read at call time."""
+        return self._base_url or check_base_url(os.environ.get("ELEVENLABS_BASE_URL") or PRODUCTION)
+
+    def close(self) -> None:
+        """Close the connections that this object opened."""
+        if self._local_session is not None:
+            self._local_session.close()
+            self._local_session = None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        decode: Callable[[bytes], T],
+        *,
+        params: Mapping[str, Any] | None = None,
+        options: RequestOptions | None = None,
+        cancel: threading.Event | None = None,
+    ) -> HttpResponse[T]:
+        """Send a request, read the whole answer and decode it; try again where that is safe.
+
+        Parameters
+        ----------
+        method, path : str
+            ``GET`` is tried again on connection faults, broken bodies, 408, 429 and 5xx; ``DELETE`` on 429 only.
+        decode : callable
+            Bytes to result; `msgspec.DecodeError` means a broken body.
+        params : mapping, optional
+            Query parameters; None values are dropped.
+        options : RequestOptions, optional
+            Options of this call.
+        cancel : threading.Event, optional
+            Set it to end the waiting between tries.
+        """
+
+        def attempt() -> HttpResponse[T]:
+            with self.limit.slot() as slot:
+                response = self._send(method, path, params, None, options, slot)
+                body = _read(response, path)
+                headers = _headers(response)
+                self._check(response.status_code, headers, body, path, slot)
+                try:
+                    return HttpResponse(decode(body), headers, response.status_code)
+                except msgspec.DecodeError:
+                    text = self._redacted(body.decode("utf-8", "replace"))
+                    failure: HistkitError = api_error(response.status_code, headers, text, path=path)
+            raise failure
+
+        return self._retrying(method, options, cancel)(attempt)
+
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, Any] | None = None,
+        options: RequestOptions | None = None,
+        cancel: threading.Event | None = None,
+    ) -> ByteStream:
+        """Open an answer of bytes (audio, zip); the stream holds one of the requests in flight until it is closed."""
+        retrying = self._retrying("GET", options, cancel)  # the bulk POST only reads: as safe to repeat as a GET
+
+        def open_body() -> tuple[requests.Response, Any]:
+            def attempt() -> tuple[requests.Response, Any]:
+                slot = self.limit.slot()
+                with slot.on_error():
+                    response = self._send(method, path, None, json, options, slot)
+                    headers = _headers(response)
+                    kind = headers.get("content-type", "")
+                    if response.status_code != 200 or kind.startswith(("text/html", "application/json")):
+                        body = _read(response, path)
+                        self._check(response.status_code, headers, body, path, slot)
+                        raise api_error(response.status_code, headers, self._redacted_json(body), path=path)
+                    return response, slot
+
+            return retrying(attempt)
+
+        chunk_size = (options or {}).get("chunk_size", 1024)
+        tries = (options or {}).get("max_retries", self.max_retries)
+        return ByteStream(open_body, chunk_size, tries, path)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None,
+        json: Mapping[str, Any] | None,
+        options: RequestOptions | None,
+        slot: Any,
+    ) -> requests.Response:
+        options = options or {}
+        url = self.base_url + path
+        query = {**(params or {}), **options.get("additional_query_parameters", {})}
+        extra = options.get("additional_body_parameters")
+        body = {**(json or {}), **(extra or {})} if json is not None or extra else None
+        headers = {
+            name: Secret(value) if name.lower() == "xi-api-key" else str(value)
+            for name, value in {"user-agent": "histkit", **options.get("additional_headers", {})}.items()
+        }
+        timeout = options.get("timeout_in_seconds", self.timeout)
+        with self._counting:
+            self.requests += 1
+        started = time.monotonic()
+        try:
+            response = self._open_session(url).request(
+                method,
+                url,
+                params={name: value for name, value in query.items() if value is not None},
+                json=body,
+                headers=headers,
+                auth=_KeyAuth(self._find_key()),
+                timeout=(min(_CONNECT_SECONDS, timeout), timeout),
+                allow_redirects=False,
+                stream=True,
+            )
+        except requests.RequestException as error:
+            failure = _transport_error(error, url)
+        else:
+            _log.debug("%s %s %s %.0f ms", method, path, response.status_code, 1e3 * (time.monotonic() - started))
+            return response
+        # Raised out here so that no traceback leads into frames that hold the headers with the key.
+        raise failure
+
+    def _check(self, status: int, headers: dict[str, str], body: bytes, path: str, slot: Any) -> None:
+        if 200 <= status < 300:
+            slot.succeeded()
+            return
+        content = self._redacted_json(body)
+        error = api_error(status, headers, content, path=path)
+        if status == 429 and read_failure(content).has(CONCURRENCY_CODES):
+            slot.refused()
+        elif status == 429:
+            self.limit.pause(_retry_after(headers) or 0.0)
+        raise error
+
+    def _retrying(
+        self, method: str, options: RequestOptions | None, cancel: threading.Event | None
+    ) -> tenacity.Retrying:
+        tries = (options or {}).get("max_retries", self.max_retries)
+        jitter = tenacity.wait_random_exponential(multiplier=0.5, max=30)
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            asked = _retry_after(error.headers) if isinstance(error, ApiError) else None
+            return float(jitter(state) if asked is None else asked + 0.1 * jitter(state))
+
+        def worth(error: BaseException) -> bool:
+            if cancel is not None and cancel.is_set():
+                return False
+            if method == "DELETE":  # a 429 was not carried out; after anything else the row may be gone
+                return isinstance(error, ApiError) and error.status_code == 429
+            return is_passing(error)
+
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception(worth),
+            stop=tenacity.stop_after_attempt(tries + 1) | tenacity.stop_before_delay(RETRY_SECONDS),
+            wait=wait,
+            sleep=tenacity.sleep_using_event(cancel) if cancel is not None else time.sleep,
+            before_sleep=_log_wait,
+            reraise=True,
+        )
+
+    def _open_session(self, url: str) -> requests.Session:
+        if self._session is not None:
+            return self._session
+        with self._counting:
+            if self._local_session is None:
+                session = requests.Session()
+                # A proxy from the environment would see a loopback http request, and the key in it, in the open.
+                session.trust_env = not is_loopback(url)
+                adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=self.limit.ceiling)
+                session.mount("https://", adapter)
+                session.mount("http://", adapter)
+                self._local_session = session
+            return self._local_session
+
+    def _find_key(self) -> Secret:
+        if self._key is not None:
+            return self._key
+        found = os.environ.get("ELEVENLABS_API_KEY")
+        if not found:
+            raise AuthenticationError("No API key: set ELEVENLABS_API_KEY or pass HistoryClient(api_key=...).")
+        return _checked_key(found)
+
+    def _redacted(self, text: str) -> str:
+        key = self._key or os.environ.get("ELEVENLABS_API_KEY")
+        return text.replace(key, "(redacted)") if key else text
+
+    def _redacted_json(self, body: bytes) -> Any:
+        text = self._redacted(body.decode("utf-8", "replace"))
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            return text
+
+
+class ByteStream:
+    """The body of one answer, chunk by chunk, once.
+
+    When the connection breaks in mid-body the request is sent again and the bytes already handed out are read a
+    second time and compared, so that what comes out is one whole body or an error, never a seam of two.
+    """
+
+    def __init__(
+        self,
+        open_body: Callable[[], tuple[requests.Response, Any]],
+        chunk_size: int,
+        max_retries: int,
+        path: str,
+    ) -> None:
+        self._open = open_body
+        self._chunk_size = chunk_size
+        self._max_retries = max_retries
+        self._path = path
+        self._response, self._slot = open_body()
+        self.headers = _headers(self._response)
+        self.status_code = self._response.status_code
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._response.close()
+        self._slot.release()
+
+    def __iter__(self) -> Iterator[bytes]:
+        given, digest = 0, hashlib.sha256()
+        for broken in range(self._max_retries + 1):
+            try:
+                if broken:
+                    time.sleep(random.uniform(0, min(30.0, 0.5 * 2**broken)))
+                    self._response, self._slot = self._open()
+                for chunk in self._rest(given, digest.digest()):
+                    given += len(chunk)
+                    digest.update(chunk)
+                    yield chunk
+                self._slot.succeeded()
+                return
+            except requests.RequestException as error:
+                failure = _transport_error(error, self._path)
+            finally:
+                self.close()
+        raise failure
+
+    def _rest(self, given: int, expected: bytes) -> Iterator[bytes]:
+        again, digest = 0, hashlib.sha256()
+        for chunk in self._response.iter_content(self._chunk_size):
+            if again >= given:
+                yield chunk
+                continue
+            head, tail = chunk[: given - again], chunk[given - again :]
+            again += len(head)
+            digest.update(head)
+            if again == given and digest.digest() != expected:
+                raise TransportError(f"{self._path} changed while it was being read: start again.")
+            if tail:
+                yield tail
+        if again < given:
+            raise TransportError(f"{self._path} became shorter while it was being read: start again.")
+
+
+def item_path(history_item_id: str, suffix: str = "") -> str:
+    """Route of one history item; the id is escaped, so that none can change the route."""
+    if not isinstance(history_item_id, str) or not history_item_id or history_item_id in (".", ".."):
+        raise InputError(f"history_item_id must be an id such as 'VW7YKqPnjY4h39yTbx2L', not {history_item_id!r}.")
+    return f"/v1/history/{quote(history_item_id, safe='')}{suffix}"
+
+
+def is_passing(error: BaseException) -> bool:
+    """Tell whether a failure may be gone at the next try."""
+    if isinstance(error, TransportError):
+        return error.passing
+    if not isinstance(error, ApiError) or error.status_code is None:
+        return False
+    return error.status_code in _RETRIED or error.status_code >= 500 or error.status_code == 200
+
+
+def _checked_key(key: str) -> Secret:
+    key = key.strip()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise AuthenticationError("The API key is empty or has characters that no key has; copy it again.")
+    return Secret(key)
+
+
+def _read(response: requests.Response, path: str) -> bytes:
+    try:
+        with response:
+            return b"".join(response.iter_content(_READ_BYTES))
+    except requests.RequestException as error:
+        failure = _transport_error(error, path)
+    raise failure
+
+
+def _headers(response: requests.Response) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+def _transport_error(error: requests.RequestException, where: str) -> TransportError:
+    what = {
+        requests.exceptions.SSLError: "the TLS certificate was not accepted",
+        requests.exceptions.ProxyError: "the proxy refused the connection",
+        requests.exceptions.ConnectTimeout: "no connection within the timeout",
+        requests.exceptions.ReadTimeout: "no answer within the timeout",
+        requests.exceptions.ChunkedEncodingError: "the connection broke in the middle of the answer",
+        requests.exceptions.ContentDecodingError: "the answer's compression is broken",
+        requests.exceptions.ConnectionError: "the connection failed or was refused",
+    }
+    reason = next((text for kind, text in what.items() if isinstance(error, kind)), type(error).__name__)
+    failure = TransportError(f"No whole answer from {where}: {reason}. Check the network and the base URL.")
+    failure.passing = not isinstance(error, (requests.exceptions.SSLError, requests.exceptions.InvalidURL))
+    return failure
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that ``Retry-After`` asks for (a number or an HTTP date), None without one."""
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _log_wait(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _log.info("try %d failed (%s); next in %.1f s", state.attempt_number, error, state.upcoming_sleep)

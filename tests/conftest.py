@@ -1,0 +1,66 @@
+"""Fixtures: sandboxes on a real socket, and clients of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from elevenlabs import ElevenLabs
+
+from histkit import HistoryClient
+from histkit.sandbox import Sandbox, serve
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test ever finds a real key or host."""
+    monkeypatch.delenv("ELEVENLABS_API_KEY", raising=False)
+    monkeypatch.delenv("ELEVENLABS_BASE_URL", raising=False)
+
+
+@pytest.fixture(scope="session")
+def shared_box() -> Iterator[Sandbox]:
+    """A sandbox that tests only read from, with no fault set."""
+    with serve(items=5500, seed=7) as box:
+        yield box
+
+
+@pytest.fixture
+def client(shared_box: Sandbox) -> Iterator[HistoryClient]:
+    with client_of(shared_box) as client:
+        yield client
+
+
+@pytest.fixture
+def box_of() -> Iterator[Callable[..., Sandbox]]:
+    """Make sandboxes that end with the test."""
+    boxes: list[Sandbox] = []
+
+    def make(items: int = 200, seed: int = 1, **faults: Any) -> Sandbox:
+        boxes.append(serve(items=items, seed=seed, **faults))
+        return boxes[-1]
+
+    yield make
+    for box in boxes:
+        box.close()
+
+
+@pytest.fixture(scope="session")
+def sdk_of() -> Iterator[Callable[[Sandbox], ElevenLabs]]:
+    """Make official SDK clients whose connections are closed in the end."""
+    connections: list[httpx.Client] = []
+
+    def make(box: Sandbox) -> ElevenLabs:
+        connections.append(httpx.Client(follow_redirects=True, timeout=60))
+        return ElevenLabs(api_key=box.api_key, base_url=box.url, httpx_client=connections[-1])
+
+    yield make
+    for each in connections:
+        each.close()
+
+
+def client_of(box: Sandbox, **options: Any) -> HistoryClient:
+    """Make a client of a sandbox."""
+    return HistoryClient(options.pop("api_key", box.api_key), base_url=box.url, **options)
