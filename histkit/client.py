@@ -25,7 +25,7 @@ from histkit.models import (
     decode_object,
 )
 from histkit.paging import PageFacts, Window
-from histkit.transport import HttpResponse, RequestOptions, Transport, item_path
+from histkit.transport import HttpResponse, RequestOptions, Secret, Transport, item_path
 
 if TYPE_CHECKING:
     import requests
@@ -161,10 +161,11 @@ class HistoryClient:
         max_concurrency: int = 4,
         session: requests.Session | None = None,
     ) -> None:
+        api_key = None if api_key is None else Secret(api_key)  # from here on no traceback's variables show it
         self.transport = Transport(api_key, base_url, timeout, max_retries, max_concurrency, session)
 
     def __repr__(self) -> str:
-        return f"HistoryClient(base_url={self.transport.base_url!r})"
+        return f"HistoryClient(base_url={self.transport.shown_url!r})"
 
     def __enter__(self) -> HistoryClient:
         return self
@@ -479,6 +480,7 @@ class AsyncHistoryClient:
         max_concurrency: int = 4,
         session: requests.Session | None = None,
     ) -> None:
+        api_key = None if api_key is None else Secret(api_key)
         self._client = HistoryClient(
             api_key,
             base_url=base_url,

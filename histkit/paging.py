@@ -72,16 +72,14 @@ class Window:
         self._cursor_faults = 0
         self._empty = 0
         self._stale = 0
-        self._expected_more = False
-        self._asked_after = after
+        self._asked_before = before
 
     def __repr__(self) -> str:
         return f"Window({self.after}, {self.before}, position={self.position}, done={self.done})"
 
     def query(self) -> Query:
         """Give the next request."""
-        self._asked_after = self.after
-        return Query(self.after, self.before, self._cursor)
+        return Query(self.after, self._asked_before, self._cursor)
 
     def take(self, page: PageFacts) -> list[int]:
         """Take in the page that answered `query`.
@@ -150,9 +148,9 @@ class Window:
 
     def _take_empty(self, page: PageFacts) -> None:
         if not page.has_more:
-            # After a cursor that promised more, an empty end may mean that the cursor's row is gone: ask by date.
-            if self._cursor is not None and self._expected_more and self.position is not None:
-                self._distrust()
+            # Nothing after a cursor that promised more may mean that the cursor's row is gone: make sure by date.
+            if self._cursor is not None and self.position is not None:
+                self._restart(self.position)
             else:
                 self.done = True
             return
@@ -187,7 +185,6 @@ class Window:
     def _follow(self, cursor: str) -> None:
         self._cursor = cursor
         self._cursors.add(cursor)
-        self._expected_more = self._asked_after == self.after  # a split makes "more" a word about the other part
         if self.position != self._restarted_at:
             self._restarted_at = None
 
@@ -204,10 +201,9 @@ class Window:
                 "told apart by date."
             )
         self._restarted_at = date
-        self.before = date + 1
+        self.before = self._asked_before = date + 1
         self._cursor = None
         self._cursors.clear()
-        self._expected_more = False
 
     def _where(self) -> str:
         return f" (at date_unix {self.position})" if self.position is not None else ""

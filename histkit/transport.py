@@ -143,7 +143,7 @@ class Transport:
         self._local_session: requests.Session | None = None
 
     def __repr__(self) -> str:
-        return f"Transport(base_url={self.base_url!r}, max_concurrency={self.limit.ceiling})"
+        return f"Transport(base_url={self.shown_url!r}, max_concurrency={self.limit.ceiling})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._key is not None:
@@ -157,6 +157,11 @@ class Transport:
     def base_url(self) -> str:
         """The base URL: argument, else ``ELEVENLABS_BASE_URL``, else production; read at call time."""
         return self._base_url or check_base_url(os.environ.get("ELEVENLABS_BASE_URL") or PRODUCTION)
+
+    @property
+    def shown_url(self) -> str:
+        """The base URL as it stands, for a repr, which must not raise."""
+        return self._base_url or os.environ.get("ELEVENLABS_BASE_URL") or PRODUCTION
 
     def close(self) -> None:
         """Close the connections that this object opened."""
@@ -430,11 +435,11 @@ def is_passing(error: BaseException) -> bool:
     return error.status_code in _RETRIED or error.status_code >= 500 or error.status_code == 200
 
 
-def _checked_key(key: str) -> Secret:
-    key = key.strip()
+def _checked_key(given: str) -> Secret:
+    key = Secret(given.strip())
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise AuthenticationError("The API key is empty or has characters that no key has; copy it again.")
-    return Secret(key)
+    return key
 
 
 def _read(response: requests.Response, path: str) -> bytes:

@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -123,7 +124,7 @@ def test_credits_are_the_price_of_the_characters_or_nothing(many):
 
 def test_the_counter_runs_and_starts_again_each_month(many):
     falls = gaps = 0
-    for newer, older in zip(many, many[1:], strict=False):
+    for newer, older in pairwise(many):
         step = newer["character_count_change_from"] - older["character_count_change_to"]
         if step < 0:
             falls += 1

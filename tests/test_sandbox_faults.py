@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,11 @@ def test_retry_after_in_seconds_or_as_a_date(box):
 def test_reset_and_cut_off_break_the_connection(box):
     one = ids(box.history())[0]
     box.set(reset=1)
-    with pytest.raises(requests.ConnectionError, match="reset|aborted"):
+    with pytest.raises(requests.ConnectionError, match=r"reset|aborted"):
         get(box)
     for path in ("/v1/history", f"/v1/history/{one}/audio"):
         box.set(cut_off=1)
-        with pytest.raises(requests.RequestException, match="IncompleteRead|broken"):
+        with pytest.raises(requests.RequestException, match=r"IncompleteRead|broken"):
             get(box, path)
     assert [entry["fault"] for entry in box.requests()] == ["reset", "cut_off", "cut_off"]
 
@@ -149,6 +150,13 @@ def test_concurrency_is_a_real_limit(box):
     assert box.peak_in_flight() == 3
 
 
+def test_a_client_of_four_threads_is_never_five(box):
+    box.set(concurrency=4)
+    with ThreadPoolExecutor(4) as pool:
+        assert {answer.status_code for answer in pool.map(lambda _: get(box, page_size=20), range(200))} == {200}
+    assert box.peak_in_flight() <= 4
+
+
 def walk(box: Sandbox, size: int = 25, pages: int = 60, **query: Any) -> tuple[list[str], list[dict[str, Any]]]:
     found, seen, cursor = [], [], None
     for _ in range(pages):
@@ -161,7 +169,9 @@ def walk(box: Sandbox, size: int = 25, pages: int = 60, **query: Any) -> tuple[l
     return found, seen
 
 
-@pytest.mark.parametrize("faults", [{"short_pages": True}, {"empty_pages": 0.5}, {"short_pages": 0.5, "empty_pages": 0.3}])
+@pytest.mark.parametrize(
+    "faults", [{"short_pages": True}, {"empty_pages": 0.5}, {"short_pages": 0.5, "empty_pages": 0.3}]
+)
 @pytest.mark.parametrize("direction", ["asc", "desc"])
 def test_short_and_empty_pages_lose_no_row(box, faults, direction):
     box.set(**faults)
@@ -244,7 +254,7 @@ def test_dropped_fields(box):
 
 
 def test_unknown_faults_and_values_are_refused_before_anything_starts(box):
-    with pytest.raises(ValueError, match="unknown fault 'erorr_500'; the sandbox knows arriving, .*zip_names"):
+    with pytest.raises(ValueError, match=r"unknown fault 'erorr_500'; the sandbox knows arriving, .*zip_names"):
         serve(erorr_500=1)
     for wrong in ({"error_500": 1.5}, {"deleted_cursor": "maybe"}, {"drop_fields": "text"}, {"ignore_sort": 1},
                   {"latency": -1}):  # fmt: skip
@@ -301,7 +311,13 @@ def test_close_ends_the_process_and_so_does_the_end_of_its_parent():
     box.close()
     box.close()
     assert not psutil.pid_exists(box.pid)
-    program = "import time; from histkit.sandbox import serve; b = serve(items=5); print(b.pid, flush=True); time.sleep(60)"
+    program = """if True:
+        import time
+        from histkit.sandbox import serve
+        box = serve(items=5)
+        print(box.pid, flush=True)
+        time.sleep(60)
+    """
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=Path(__file__).parents[1])
     with parent:
         child = int(parent.stdout.readline())

@@ -177,9 +177,7 @@ class Sandbox:
         return str(self._call("key", {"scopes": scopes}))
 
 
-def serve(
-    items: int = 1000, seed: int = 0, *, port: int = 0, alignments: bool = False, **faults: Any
-) -> Sandbox:
+def serve(items: int = 1000, seed: int = 0, *, port: int = 0, alignments: bool = False, **faults: Any) -> Sandbox:
     """Start an API server on the loopback address with a believable history and playable audio.
 
     Parameters

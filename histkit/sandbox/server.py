@@ -49,13 +49,13 @@ class Journal:
             self._entries.append(entry)
         return entry
 
-    def end(self, entry: dict[str, Any] | None) -> None:
-        """Count a request out."""
+    def end(self, entry: dict[str, Any]) -> None:
+        """Count a request out; a second time changes nothing."""
         with self._lock:
-            self.in_flight -= 1
-            if entry is not None:
+            if entry["ended"] is None:
                 entry["ended"] = time.monotonic()
-            self._lock.notify_all()
+                self.in_flight -= 1
+                self._lock.notify_all()
 
     def entries(self) -> list[dict[str, Any]]:
         """Return what was written down; waits a moment for answers that are just being sent."""
@@ -142,7 +142,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _any(self) -> None:
         host = (self.headers.get("Host") or "").rsplit(":", 1)[0] or "127.0.0.1"
-        if host not in _HOSTS:
+        if not self.path.startswith("/") or self.path.startswith("//"):
+            self._send(json_reply({"detail": "Not Found"}, 404))
+        elif host not in _HOSTS:
             self._send(json_reply({"detail": "The sandbox answers on the loopback address only."}, 403))
         elif self.path.startswith(CONTROL):
             self._control()
@@ -164,11 +166,11 @@ class Handler(BaseHTTPRequestHandler):
             self._send(json_reply({"detail": str(error)}, 400))
 
     def _serve(self) -> None:
+        body, key = self._read(), self.headers.get("xi-api-key")
         number, in_flight = self.server.journal.begin()
-        entry: dict[str, Any] | None = None
+        request = Request.read(self.command, self.path, key, body, number)
+        entry = self.server.journal.note(request, time.monotonic())
         try:
-            request = Request.read(self.command, self.path, self.headers.get("xi-api-key"), self._read(), number)
-            entry = self.server.journal.note(request, time.monotonic())
             self._respond(request, in_flight, entry)
         finally:
             self.server.journal.end(entry)
@@ -182,6 +184,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(pause)
         if api.strikes("reset", request):
             entry["fault"] = "reset"
+            self.server.journal.end(entry)
             self._hang_up()
             return
         reply = api.answer(request, in_flight)
@@ -194,7 +197,7 @@ class Handler(BaseHTTPRequestHandler):
                 reply.fault, sent = "cut_off", sent // 2
         entry["status"], entry["fault"] = reply.status, reply.fault
         reply.headers |= {"request-id": request.trace, "x-trace-id": request.trace}
-        self._send(reply, sent, faults["bandwidth"])
+        self._send(reply, sent, faults["bandwidth"], entry)
 
     def _hang_up(self) -> None:
         # A linger time of zero makes the close a reset.
@@ -203,24 +206,33 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.close()
         self.close_connection = True
 
-    def _send(self, reply: Reply, sent: int | None = None, bandwidth: float | None = None) -> None:
+    def _send(
+        self,
+        reply: Reply,
+        sent: int | None = None,
+        bandwidth: float | None = None,
+        entry: dict[str, Any] | None = None,
+    ) -> None:
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.content_type)
         self.send_header("Content-Length", str(len(reply.body)))
         for name, value in reply.headers.items():
             self.send_header(name, value)
         body = b"" if self.command == "HEAD" else reply.body[:sent]
-        # One write for head and body: two would be two packets and a wait.
         self._headers_buffer: list[bytes]
-        head = b"".join(self._headers_buffer) + b"\r\n"
+        answer = b"".join(self._headers_buffer) + b"\r\n" + body
         self._headers_buffer = []
         if bandwidth:
-            self.wfile.write(head)
-            for first in range(0, len(body), step := max(1, int(bandwidth / 20))):
-                self.wfile.write(body[first : first + step])
-                time.sleep(min(len(body) - first, step) / bandwidth)
+            step = max(1, int(bandwidth / 20))
+            for first in range(0, len(answer) - 1, step):
+                self.wfile.write(answer[first : min(first + step, len(answer) - 1)])
+                time.sleep(min(len(answer) - first, step) / bandwidth)
         else:
-            self.wfile.write(head + body)
+            self.wfile.write(memoryview(answer)[:-1])
+        # Counted out before its last byte: a client that has it all may ask again at once.
+        if entry is not None:
+            self.server.journal.end(entry)
+        self.wfile.write(answer[-1:])
         if len(body) < len(reply.body) and self.command != "HEAD":
             self.close_connection = True
 

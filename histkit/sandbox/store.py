@@ -51,9 +51,7 @@ class Store:
         self._dates = array("q", rows.data.date.tobytes())
         self._changed: dict[int, Fields] = {}
         self._date: dict[int, int] = {}
-        self._numbers: dict[str, int] = dict(
-            zip(rows.data.ids.astype("U20").tolist(), range(self._base), strict=True)
-        )
+        self._numbers: dict[str, int] = dict(zip(rows.data.ids.astype("U20").tolist(), range(self._base), strict=True))
         self._next = self._base
         self._gone: set[int] = set()
         self._aliases: dict[str, Key] = {}

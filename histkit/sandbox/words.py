@@ -112,7 +112,7 @@ SPECIALS: tuple[str, ...] = (
     "@channel +49 30 1234567 -2+3 |calc",
     "Cafe\u0301 cre\u0300me bru\u0302le\u0301e, n\u0303andu\u0301 and Z\u0336a\u0334l\u0337g\u0335o\u0338.",
     "👩🏽‍🚀🏳️‍🌈 ❤️‍🔥 family: 👨‍👩‍👧‍👦 flag: 🇵🇱 keycap: 5️⃣",
-    "C:\\Users\\anna\\Desktop\\CON.txt?*|<>\"",
+    'C:\\Users\\anna\\Desktop\\CON.txt?*|<>"',
     "\u202eright to left override\u202c and a zero\u200bwidth space",
     "'; DROP TABLE voices; -- was the name of the band.",
     "Hi",
