@@ -18,8 +18,9 @@ import histkit.accessor  # noqa: F401 - registers df.speech
 
 if TYPE_CHECKING:
     from histkit.archive import read_csv, read_parquet, to_csv, to_parquet
+    from histkit.async_client import AsyncHistoryClient
     from histkit.audio import download_audio, download_zip, play
-    from histkit.client import AsyncHistoryClient, HistoryClient
+    from histkit.client import HistoryClient
     from histkit.errors import (
         ApiError,
         ArchiveError,
@@ -49,7 +50,8 @@ __version__ = "0.1.0"
 _ROOMS = {
     "archive": ("read_csv", "read_parquet", "to_csv", "to_parquet"),
     "audio": ("download_audio", "download_zip", "play"),
-    "client": ("AsyncHistoryClient", "HistoryClient"),
+    "async_client": ("AsyncHistoryClient",),
+    "client": ("HistoryClient",),
     "errors": (
         "ApiError",
         "ArchiveError",

@@ -1,4 +1,4 @@
-"""``df.speech``: the functions of the package on a frame. Delegates; no logic lives here, and each room is imported late."""
+"""``df.speech``: the functions of the package on a frame. Delegates, imports late; no logic here."""
 
 from __future__ import annotations
 

@@ -158,7 +158,9 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
         try:
             columns.append(_parsed(raw[name], known[name]) if name in known else pa.array(raw[name], from_pandas=True))
         except (pa.ArrowException, ValueError, TypeError) as error:
-            raise SchemaError(f"{path}: column {name!r} has a value that is no {known.get(name)}: {_line(error)}") from None
+            raise SchemaError(
+                f"{path}: column {name!r} has a value that is no {known.get(name)}: {_line(error)}"
+            ) from None
     return to_frame(pa.table(columns, names=header))
 
 

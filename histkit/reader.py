@@ -23,8 +23,9 @@ from histkit._split import Density, cut, left_to_read
 from histkit.client import HistoryClient
 from histkit.errors import ApiError, HistkitError, InputError, PaginationError
 from histkit.filters import Selection, as_unix
+from histkit.pages import Page, PageDecoder
 from histkit.paging import Query, Window
-from histkit.schema import Page, PageDecoder, to_frame
+from histkit.schema import to_frame
 
 if TYPE_CHECKING:
     import pandas as pd

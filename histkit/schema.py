@@ -1,26 +1,17 @@
-"""The columns of a history: one table, `COLUMNS`, and the way from page bytes to Arrow to a DataFrame.
+"""The columns of a history: one table, `COLUMNS`, from which the frame, the files and the README's table are made.
 
-The frame, the Parquet files and the README's column table are made from `COLUMNS`. Pages are decoded by msgspec into
-typed rows (alignments are skipped, not decoded, unless asked for) and become one Arrow batch each; a DataFrame is built
-once, at the end. Field names, types and what may be missing: the service's OpenAPI document; `feedback` and
-`avatar_context` are still sent but no longer documented, so they go to `extra`.
+Field names, types and what may be missing: the service's OpenAPI document.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from histkit.errors import SchemaError
-from histkit.models import decode_object
-from histkit.paging import PageFacts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,14 +20,14 @@ TEXT = pa.large_string()
 CATEGORY = pa.dictionary(pa.int32(), TEXT)
 DATE = pa.timestamp("us", tz="UTC")
 LINE = pa.struct([("text", TEXT), ("voice_id", TEXT), ("voice_name", TEXT)])
-_TIMES = pa.struct(
+TIMES = pa.struct(
     [
         ("characters", pa.list_(TEXT)),
         ("character_start_times_seconds", pa.list_(pa.float64())),
         ("character_end_times_seconds", pa.list_(pa.float64())),
     ]
 )
-ALIGNMENTS = pa.struct([("alignment", _TIMES), ("normalized_alignment", _TIMES)])
+ALIGNMENTS = pa.struct([("alignment", TIMES), ("normalized_alignment", TIMES)])
 
 
 @dataclass(frozen=True)
@@ -101,130 +92,10 @@ ALIGNMENTS_COLUMN = _column("alignments", ALIGNMENTS, "when each character is he
 SCHEMA = pa.schema([pa.field(column.name, column.arrow) for column in COLUMNS])
 SETTINGS = ("stability", "similarity_boost", "style", "speed", "use_speaker_boost")
 
-_OPTIONAL_TEXTS = (
-    "request_id",
-    "voice_id",
-    "voice_name",
-    "voice_category",
-    "model_id",
-    "text",
-    "share_link_id",
-    "source",
-    "output_format",
-)
-_NUMBERS = ("date_unix", "character_count_change_from", "character_count_change_to")
-_UNDOCUMENTED = ("feedback", "avatar_context")
-
-
-class _Line(msgspec.Struct):
-    text: str | None = None
-    voice_id: str | None = None
-    voice_name: str | None = None
-
-
-class _Times(msgspec.Struct):
-    characters: list[str]
-    character_start_times_seconds: list[float]
-    character_end_times_seconds: list[float]
-
-
-class _Alignments(msgspec.Struct):
-    alignment: _Times | None = None
-    normalized_alignment: _Times | None = None
-
-
-@dataclass(frozen=True)
-class Page:
-    """A decoded page: rows as Arrow, what paging needs, and what was wrong with single rows."""
-
-    rows: pa.RecordBatch
-    facts: PageFacts
-    problems: tuple[str, ...] = ()
-
 
 def schema(*, alignments: bool = False) -> pa.Schema:
     """Give the Arrow schema of a history."""
     return SCHEMA.append(pa.field("alignments", ALIGNMENTS)) if alignments else SCHEMA
-
-
-class PageDecoder:
-    """Page bytes to Arrow.
-
-    Rows are decoded into typed structs that refuse unknown fields; when a page brings one, its name is learned and the
-    fast way goes on with it. A row that breaks even the required types takes the tolerant way: what can't be read is
-    missing, and the row is named in ``Page.problems``, not dropped.
-
-    Parameters
-    ----------
-    alignments : bool
-        Decode ``alignments`` too; otherwise they are skipped.
-    """
-
-    def __init__(self, *, alignments: bool = False) -> None:
-        self._alignments = alignments
-        self._unknown: tuple[str, ...] = _UNDOCUMENTED
-
-    def __call__(self, body: bytes) -> Page:
-        """Decode one page; raises `msgspec.DecodeError` when it is none."""
-        try:
-            return self._typed(body)
-        except msgspec.DecodeError:
-            raw = decode_object(body)
-        if not isinstance(raw.get("history"), list) or not isinstance(raw.get("has_more"), bool):
-            raise msgspec.DecodeError("the answer is not a page of the history")
-        found = {str(name) for row in raw["history"] if isinstance(row, dict) for name in row}
-        unknown = sorted(found - _known_fields() - set(self._unknown))
-        if unknown:
-            self._unknown = (*self._unknown, *unknown)
-            try:
-                return self._typed(body)
-            except msgspec.DecodeError:
-                pass  # more than an unknown field: a row with a value of the wrong type, read tolerantly below
-        return self._tolerant(raw)
-
-    def _typed(self, body: bytes) -> Page:
-        unknown = self._unknown
-        decoder, names = _page_decoder(unknown, self._alignments)
-        page = decoder.decode(body)
-        rows = zip(*map(msgspec.structs.astuple, page.history), strict=True) if page.history else [()] * len(names)
-        columns = dict(zip(names, rows, strict=True))
-        facts = PageFacts(
-            columns["history_item_id"], columns["date_unix"], page.has_more, page.last_history_item_id or None
-        )
-        return Page(self._batch(columns, unknown), facts)
-
-    def _tolerant(self, raw: dict[str, Any]) -> Page:
-        problems: list[str] = []
-        unknown = self._unknown
-        rows = [
-            _tolerant_row(row, unknown, self._alignments, problems) for row in raw["history"] if isinstance(row, dict)
-        ]
-        columns = {name: [row[name] for row in rows] for name in _row_fields(unknown)}
-        strange = len(raw["history"]) - len(rows)
-        if strange:
-            raise SchemaError(f"{strange} rows of a page are not JSON objects; ids before: {_ids_of(rows)}.")
-        ids = [item or _stand_in(row) for item, row in zip(columns["history_item_id"], raw["history"], strict=True)]
-        last = raw.get("last_history_item_id")
-        facts = PageFacts(ids, columns["date_unix"], raw["has_more"], last if isinstance(last, str) and last else None)
-        return Page(self._batch(columns, unknown), facts, tuple(problems))
-
-    def _batch(self, columns: Mapping[str, Sequence[Any]], unknown: tuple[str, ...]) -> pa.RecordBatch:
-        settings = columns["settings"]
-        unknown_settings = {name for each in settings if each for name in each}.difference(SETTINGS)
-        arrays: dict[str, pa.Array] = {
-            name: _settings_array(settings, name, SCHEMA.field(name).type) for name in SETTINGS
-        }
-        for name in (*_OPTIONAL_TEXTS, *_NUMBERS, "history_item_id", "content_type", "state"):
-            arrays[name] = _array(columns[name], SCHEMA.field(name).type)
-        arrays["date"] = pc.multiply(arrays["date_unix"], 1_000_000).cast(DATE)
-        price = pc.subtract(arrays["character_count_change_to"], arrays["character_count_change_from"])
-        arrays["credits"] = pc.if_else(pc.less(price, 0), pa.scalar(None, pa.int64()), price)
-        _add_dialogue(arrays, columns["dialogue"])
-        arrays["extra"] = _extra_array(columns, unknown, unknown_settings)
-        if self._alignments:
-            arrays["alignments"] = _alignments_array(columns["alignments"])
-        target = schema(alignments=self._alignments)
-        return pa.RecordBatch.from_arrays([arrays[name] for name in target.names], schema=target)
 
 
 def to_frame(batches: Iterable[pa.RecordBatch] | pa.Table, *, alignments: bool = False) -> pd.DataFrame:
@@ -301,182 +172,3 @@ def _pandas_column(column: pa.ChunkedArray, kind: pa.DataType) -> Any:
     dtypes: dict[str, Any] = {"int64": pd.Int64Dtype(), "double": pd.Float64Dtype(), "bool": pd.BooleanDtype()}
     dtype = dtypes.get(str(kind), text if kind in (TEXT, pa.string()) else None)
     return column.to_pandas() if dtype is None else dtype.__from_arrow__(column)
-
-
-def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    if not pa.types.is_dictionary(kind):
-        return pa.array(values, kind)
-    array = pa.array(values, TEXT)
-    empty = pc.equal(array, "")  # the service sends "" for "none", e.g. the voice of a dialogue
-    if pc.any(empty).as_py():
-        array = pc.if_else(empty, pa.scalar(None, TEXT), array)
-    return array.dictionary_encode().cast(CATEGORY)
-
-
-def _settings_array(settings: Sequence[dict[str, Any] | None], name: str, kind: pa.DataType) -> pa.Array:
-    values = [each.get(name) if each else None for each in settings]
-    try:
-        return pa.array(values, kind)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        number = (bool,) if pa.types.is_boolean(kind) else (int, float)
-        return pa.array([value if isinstance(value, number) else None for value in values], kind)
-
-
-def _extra_array(
-    columns: Mapping[str, Sequence[Any]], unknown: tuple[str, ...], unknown_settings: set[str]
-) -> pa.Array:
-    parts: dict[int, list[str]] = {}
-    for name in unknown:
-        values = columns[name]
-        if values.count(None) == len(values):
-            continue
-        for row, value in enumerate(values):
-            if value is not None:
-                parts.setdefault(row, []).append(f"{_json(name)}: {_json(value)}")
-    if unknown_settings:
-        for row, value in enumerate(columns["settings"]):
-            odd = {name: value[name] for name in value if name in unknown_settings} if value else {}
-            if odd:
-                parts.setdefault(row, []).append(f'"settings": {_json(odd)}')
-    if not parts:
-        return pa.nulls(len(columns["settings"]), TEXT)
-    return pa.array(
-        [f"{{{', '.join(parts[row])}}}" if row in parts else None for row in range(len(columns["settings"]))], TEXT
-    )
-
-
-def _add_dialogue(arrays: dict[str, pa.Array], dialogue: Sequence[list[_Line] | None]) -> None:
-    text = arrays["text"]
-    spoken = [row for row, lines in enumerate(dialogue) if lines]
-    if not spoken:
-        arrays["dialogue"] = pa.nulls(len(dialogue), pa.list_(LINE))
-        arrays["characters"] = pc.cast(pc.utf8_length(text), pa.int64())
-        return
-    lines = [[msgspec.structs.asdict(line) for line in each] if each else None for each in dialogue]
-    arrays["dialogue"] = pa.array(lines, pa.list_(LINE))
-    texts = text.to_pylist()
-    lengths = [len(each) if each is not None else None for each in texts]
-    for row in spoken:
-        lengths[row] = sum(len(line.text or "") for line in dialogue[row] or ())
-        texts[row] = texts[row] or None
-    arrays["text"] = pa.array(texts, TEXT)
-    arrays["characters"] = pa.array(lengths, pa.int64())
-
-
-def _alignments_array(values: Sequence[_Alignments | None]) -> pa.Array:
-    parts = [
-        _times_array([getattr(value, name) if value else None for value in values])
-        for name in ("alignment", "normalized_alignment")
-    ]
-    return pa.StructArray.from_arrays(
-        parts, fields=list(ALIGNMENTS), mask=pa.array([not value for value in values], pa.bool_())
-    )
-
-
-def _times_array(values: Sequence[_Times | None]) -> pa.Array:
-    arrays = [
-        pa.array([getattr(value, field.name) if value else None for value in values], field.type) for field in _TIMES
-    ]
-    return pa.StructArray.from_arrays(
-        arrays, fields=list(_TIMES), mask=pa.array([not value for value in values], pa.bool_())
-    )
-
-
-def _known_fields() -> set[str]:
-    return {
-        "history_item_id",
-        "content_type",
-        "state",
-        "settings",
-        "dialogue",
-        "alignments",
-        *_NUMBERS,
-        *_OPTIONAL_TEXTS,
-    }
-
-
-def _row_fields(unknown: tuple[str, ...]) -> list[str]:
-    return [*sorted(_known_fields()), *unknown]
-
-
-@lru_cache(maxsize=64)
-def _page_decoder(unknown: tuple[str, ...], alignments: bool) -> tuple[Any, tuple[str, ...]]:
-    raw = msgspec.Raw | msgspec.UnsetType
-    fields: list[Any] = [("history_item_id", str), ("content_type", str), *((name, int) for name in _NUMBERS)]
-    fields += [("state", str | None)]
-    fields += [(name, str | None, None) for name in _OPTIONAL_TEXTS]
-    fields += [("settings", dict[str, Any] | None, None), ("dialogue", list[_Line] | None, None)]
-    fields += [("alignments", _Alignments | None if alignments else raw, None if alignments else msgspec.UNSET)]
-    fields += [(f"unknown_{number}", Any, None) for number in range(len(unknown))]
-    rename = {f"unknown_{number}": name for number, name in enumerate(unknown)}
-    row = msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=True, gc=False, kw_only=True)
-    page = msgspec.defstruct(
-        "Page",
-        [("history", list[row]), ("has_more", bool), ("last_history_item_id", str | None, None)],  # type: ignore[valid-type]
-        kw_only=True,
-    )
-    names = tuple(rename.get(name, name) for name in row.__struct_fields__)
-    return msgspec.json.Decoder(page), names
-
-
-def _tolerant_row(
-    row: dict[str, Any], unknown: tuple[str, ...], alignments: bool, problems: list[str]
-) -> dict[str, Any]:
-    out: dict[str, Any] = {name: _cleaned(row.get(name)) for name in unknown}
-    odd: list[str] = []
-    for name in ("history_item_id", "content_type", "state", *_OPTIONAL_TEXTS):
-        out[name] = _text(row.get(name), name, odd)
-    for name in _NUMBERS:
-        out[name] = _whole(row.get(name), name, odd)
-    for name in ("history_item_id", "content_type"):
-        if row.get(name) is None:
-            odd.append(f"{name} is missing")
-    settings = row.get("settings")
-    out["settings"] = settings if isinstance(settings, dict) else None
-    out["dialogue"] = _converted(row.get("dialogue"), list[_Line], "dialogue", odd)
-    out["alignments"] = _converted(row.get("alignments"), _Alignments, "alignments", odd) if alignments else None
-    if odd:
-        problems.append(f"{row.get('history_item_id') or 'a row without id'}: {', '.join(odd)}")
-    return out
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {_cleaned(name): _cleaned(each) for name, each in value.items()}
-    return [_cleaned(each) for each in value] if isinstance(value, list) else value
-
-
-def _text(value: Any, name: str, odd: list[str]) -> str | None:
-    if value is None or isinstance(value, str):
-        return None if value is None else value.encode("utf-8", "replace").decode()
-    odd.append(f"{name} is {value!r:.40}, not a text")
-    return _json(_cleaned(value))
-
-
-def _whole(value: Any, name: str, odd: list[str]) -> int | None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**53 and value == int(value):
-        return int(value)
-    odd.append(f"{name} is {value!r:.40}, not a whole number")
-    return None
-
-
-def _converted(value: Any, kind: Any, name: str, odd: list[str]) -> Any:
-    try:
-        return None if value is None else msgspec.convert(_cleaned(value), kind)
-    except msgspec.ValidationError as error:
-        odd.append(f"{name}: {error}")
-        return None
-
-
-def _stand_in(row: dict[str, Any]) -> str:
-    return "?" + hashlib.sha256(msgspec.json.encode(_cleaned(row))).hexdigest()[:24]
-
-
-def _ids_of(rows: list[dict[str, Any]]) -> str:
-    return ", ".join(str(row["history_item_id"]) for row in rows[-3:]) or "none"

@@ -7,9 +7,7 @@ bodies: the service sends 429 without ``Retry-After`` and HTML from in front of 
 
 from __future__ import annotations
 
-import email.utils
 import hashlib
-import ipaddress
 import logging
 import os
 import random
@@ -18,22 +16,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypedDict, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 import requests
-import tenacity
 
 from histkit._failures import CONCURRENCY_CODES, api_error, read_failure
+from histkit._key import PRODUCTION, Secret, check_base_url, checked_key, is_loopback
 from histkit._limit import Limit
-from histkit.errors import ApiError, AuthenticationError, HistkitError, InputError, TransportError
+from histkit._retry import retry_after, retrying
+from histkit.errors import AuthenticationError, HistkitError, InputError, TransportError
 
 T = TypeVar("T")
 
-PRODUCTION = "https://api.elevenlabs.io"
-RETRY_SECONDS = 300.0  # no call waits longer than this for a server that asks it to come back
 _CONNECT_SECONDS = 10.0
-_RETRIED = frozenset({408, 429})
 _READ_BYTES = 1 << 20
 _log = logging.getLogger("histkit")
 
@@ -72,15 +68,6 @@ class HttpResponse(Generic[T]):
     status_code: int
 
 
-class Secret(str):
-    """A header value that no repr, and so no traceback with local variables, shows."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'(redacted)'"
-
-
 class _KeyAuth(requests.auth.AuthBase):
     def __init__(self, key: Secret) -> None:
         self._key = key
@@ -88,31 +75,6 @@ class _KeyAuth(requests.auth.AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers.setdefault("xi-api-key", self._key)
         return request
-
-
-def check_base_url(url: str) -> str:
-    """Return the base URL without a final slash; refuse one over which a key would travel in the open.
-
-    Raises
-    ------
-    InputError
-        When it is no URL, or plain http to another machine.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise InputError(f"base_url {url!r} is not a plain https URL such as {PRODUCTION}.")
-    if parts.scheme == "http" and not is_loopback(url):
-        raise InputError(f"base_url {url!r} would send the API key unencrypted: use https (http only to this machine).")
-    return url.rstrip("/")
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether a URL's host is this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class Transport:
@@ -132,7 +94,7 @@ class Transport:
     ) -> None:
         if max_concurrency < 1 or max_retries < 0 or timeout <= 0:
             raise InputError("max_concurrency and timeout must be positive, and max_retries must not be negative.")
-        self._key = _checked_key(api_key) if api_key is not None else None
+        self._key = checked_key(api_key) if api_key is not None else None
         self._base_url = check_base_url(base_url) if base_url is not None else None
         self.timeout = timeout
         self.max_retries = max_retries
@@ -208,7 +170,7 @@ class Transport:
                     failure: HistkitError = api_error(response.status_code, headers, text, path=path)
             raise failure
 
-        return self._retrying(method, options, cancel)(attempt)
+        return retrying(method, self._tries(options), cancel)(attempt)
 
     def stream(
         self,
@@ -220,7 +182,7 @@ class Transport:
         cancel: threading.Event | None = None,
     ) -> ByteStream:
         """Open an answer of bytes (audio, zip); the stream holds one of the requests in flight until it is closed."""
-        retrying = self._retrying("GET", options, cancel)  # the bulk POST only reads: as safe to repeat as a GET
+        policy = retrying("GET", self._tries(options), cancel)  # the bulk POST only reads: as safe as a GET
 
         def open_body() -> tuple[requests.Response, Any]:
             def attempt() -> tuple[requests.Response, Any]:
@@ -235,11 +197,10 @@ class Transport:
                         raise api_error(response.status_code, headers, self._redacted_json(body), path=path)
                     return response, slot
 
-            return retrying(attempt)
+            return policy(attempt)
 
         chunk_size = (options or {}).get("chunk_size", 1024)
-        tries = (options or {}).get("max_retries", self.max_retries)
-        return ByteStream(open_body, chunk_size, tries, path)
+        return ByteStream(open_body, chunk_size, self._tries(options), path)
 
     def _send(
         self,
@@ -292,35 +253,11 @@ class Transport:
         if status == 429 and read_failure(content).has(CONCURRENCY_CODES):
             slot.refused()
         elif status == 429:
-            self.limit.pause(_retry_after(headers) or 0.0)
+            self.limit.pause(retry_after(headers) or 0.0)
         raise error
 
-    def _retrying(
-        self, method: str, options: RequestOptions | None, cancel: threading.Event | None
-    ) -> tenacity.Retrying:
-        tries = (options or {}).get("max_retries", self.max_retries)
-        jitter = tenacity.wait_random_exponential(multiplier=0.5, max=30)
-
-        def wait(state: tenacity.RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
-            asked = _retry_after(error.headers) if isinstance(error, ApiError) else None
-            return float(jitter(state) if asked is None else asked + 0.1 * jitter(state))
-
-        def worth(error: BaseException) -> bool:
-            if cancel is not None and cancel.is_set():
-                return False
-            if method == "DELETE":  # a 429 was not carried out; after anything else the row may be gone
-                return isinstance(error, ApiError) and error.status_code == 429
-            return is_passing(error)
-
-        return tenacity.Retrying(
-            retry=tenacity.retry_if_exception(worth),
-            stop=tenacity.stop_after_attempt(tries + 1) | tenacity.stop_before_delay(RETRY_SECONDS),
-            wait=wait,
-            sleep=tenacity.sleep_using_event(cancel) if cancel is not None else time.sleep,
-            before_sleep=_log_wait,
-            reraise=True,
-        )
+    def _tries(self, options: RequestOptions | None) -> int:
+        return (options or {}).get("max_retries", self.max_retries)
 
     def _open_session(self, url: str) -> requests.Session:
         if self._session is not None:
@@ -342,7 +279,7 @@ class Transport:
         found = os.environ.get("ELEVENLABS_API_KEY")
         if not found:
             raise AuthenticationError("No API key: set ELEVENLABS_API_KEY or pass HistoryClient(api_key=...).")
-        return _checked_key(found)
+        return checked_key(found)
 
     def _redacted(self, text: str) -> str:
         key = self._key or os.environ.get("ELEVENLABS_API_KEY")
@@ -426,22 +363,6 @@ def item_path(history_item_id: str, suffix: str = "") -> str:
     return f"/v1/history/{quote(history_item_id, safe='')}{suffix}"
 
 
-def is_passing(error: BaseException) -> bool:
-    """Tell whether a failure may be gone at the next try."""
-    if isinstance(error, TransportError):
-        return error.passing
-    if not isinstance(error, ApiError) or error.status_code is None:
-        return False
-    return error.status_code in _RETRIED or error.status_code >= 500 or error.status_code == 200
-
-
-def _checked_key(given: str) -> Secret:
-    key = Secret(given.strip())
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise AuthenticationError("The API key is empty or has characters that no key has; copy it again.")
-    return key
-
-
 def _read(response: requests.Response, path: str) -> bytes:
     try:
         with response:
@@ -469,23 +390,3 @@ def _transport_error(error: requests.RequestException, where: str) -> TransportE
     failure = TransportError(f"No whole answer from {where}: {reason}. Check the network and the base URL.")
     failure.passing = not isinstance(error, (requests.exceptions.SSLError, requests.exceptions.InvalidURL))
     return failure
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that ``Retry-After`` asks for (a number or an HTTP date), None without one."""
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
-
-
-def _log_wait(state: tenacity.RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    _log.info("try %d failed (%s); next in %.1f s", state.attempt_number, error, state.upcoming_sleep)

@@ -77,7 +77,9 @@ FILTERS: list[tuple[dict[str, Any], Callable[[pd.DataFrame], pd.Series]]] = [
     ({"before": "2026-06-01T12:00+02:00"}, lambda df: df.date < "2026-06-01T10:00Z"),
     (
         {"after": "2026-03-01", "before": pd.Timestamp("2026-05-01"), "voice": "Rachel", "source": "TTS"},
-        lambda df: (df.date >= "2026-03-01") & (df.date < "2026-05-01") & (df.voice_name == "Rachel") & (df.source == "TTS"),
+        lambda df: (
+            (df.date >= "2026-03-01") & (df.date < "2026-05-01") & (df.voice_name == "Rachel") & (df.source == "TTS")
+        ),
     ),
     ({"model": "eleven_v3", "source": "TTS"}, lambda df: (df.model_id == "eleven_v3") & (df.source == "TTS")),
     ({"voice": "nobody at all"}, lambda df: df.voice_name == "nobody at all"),

@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from histkit._failures import api_error
+from histkit._key import check_base_url, is_loopback
 from histkit._limit import Limit
 from histkit.sandbox import Sandbox
-from histkit.transport import ByteStream, check_base_url, is_loopback
+from histkit.transport import ByteStream
 
 from .conftest import client_of
 
@@ -37,9 +38,7 @@ def test_a_passing_fault_of_a_get_is_survived(box_of: Callable[..., Sandbox], fa
 
 
 @pytest.mark.parametrize("fault", ["reset", "cut_off", "html", "error_503", "rate_limit"])
-def test_a_passing_fault_of_audio_and_of_the_bulk_post_is_survived(
-    box_of: Callable[..., Sandbox], fault: str
-) -> None:
+def test_a_passing_fault_of_audio_and_of_the_bulk_post_is_survived(box_of: Callable[..., Sandbox], fault: str) -> None:
     box = box_of(items=30)
     client = client_of(box)
     ids = [row["history_item_id"] for row in box.history()[:3]]
@@ -350,7 +349,10 @@ def test_an_unreachable_server_is_one_line() -> None:
 
 def test_the_command_line_prints_one_line(tmp_path: object) -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "histkit.cli", "export", f"{tmp_path}/a.csv"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "histkit.cli", "export", f"{tmp_path}/a.csv"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr.count("\n") == 1
@@ -359,8 +361,10 @@ def test_the_command_line_prints_one_line(tmp_path: object) -> None:
 
 BODIES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["detail", "code", "status", "message", "error", "loc", "msg"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["detail", "code", "status", "message", "error", "loc", "msg"]), inner)
+    ),
     max_leaves=12,
 )
 
