@@ -94,8 +94,8 @@ def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None 
 def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = False) -> Path:
     r"""Write a frame as CSV: UTF-8, dates in ISO 8601, lists as JSON.
 
-    A text that a spreadsheet would run as a formula (it begins with ``= + - @``, a tab or a return) gets an apostrophe in
-    front; `read_csv` takes it off again.
+    A text that a spreadsheet would run as a formula (it begins with ``= + - @``, a tab or a return) gets an
+    apostrophe in front; `read_csv` takes it off again.
 
     Parameters
     ----------
@@ -132,7 +132,8 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
 def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read a file of `to_csv` with the dtypes of `COLUMNS`.
 
-    What CSV can't keep: an empty text comes back as missing, and columns that are not of a history get pandas' own guess.
+    What CSV can't keep: an empty text comes back as missing, and columns that are not of a history get the dtype
+    that pandas guesses.
 
     Raises
     ------

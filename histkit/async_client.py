@@ -1,4 +1,4 @@
-"""`AsyncHistoryClient`: the calls of `HistoryClient` for ``await`` and ``async for``, made from them, not written again."""
+"""`AsyncHistoryClient`: the calls of `HistoryClient` for ``await`` and ``async for``, made from them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _awaited(
     async def awaited(self: AsyncHistoryClient, *args: P.args, **kwargs: P.kwargs) -> R:
         return await asyncio.to_thread(call, self._client, *args, **kwargs)
 
-    return awaited
+    return awaited  # type: ignore[return-value]  # functools.wraps hides that it is a method
 
 
 def _streamed(
@@ -48,7 +48,7 @@ def _streamed(
             if close is not None:
                 await asyncio.to_thread(close)
 
-    return streamed
+    return streamed  # type: ignore[return-value]
 
 
 async def _async_chunks(chunks: Iterator[R]) -> AsyncIterator[R]:

@@ -58,7 +58,8 @@ def export(path: Path, kind: str | None, excel: bool, workers: int | None, **fil
     kind = kind or {".parquet": "parquet", ".csv": "csv"}.get(path.suffix.lower())
     if kind is None:
         raise click.BadParameter(f"{path} ends in neither .parquet nor .csv: add --format.", param_hint="PATH")
-    frame = hk.read_history(workers=workers, **{name: value or None for name, value in filters.items()})
+    chosen: dict[str, Any] = {name: value or None for name, value in filters.items() if name != "limit"}
+    frame = hk.read_history(workers=workers, limit=filters["limit"], **chosen)
     hk.to_parquet(frame, path) if kind == "parquet" else hk.to_csv(frame, path, excel=excel)
     click.echo(f"{path}: {len(frame):,} rows, {path.stat().st_size / 1e6:,.1f} MB")
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
 from histkit._key import Secret
-from histkit.errors import ApiError, PaginationError
+from histkit.errors import ApiError
 from histkit.models import (
     ApiObject,
     DeleteHistoryItemResponse,
@@ -328,10 +329,9 @@ class HistoryClient:
         Raises
         ------
         PaginationError
-            The service gives no way to go on (``.partial``: the pages so far). It never loops and never ends early.
+            The service gives no way to go on; it never loops and never ends early.
         """
         window = Window(date_after_unix, date_before_unix)
-        pages: list[GetSpeechHistoryResponse] = []
         while not window.done:
             query = window.query()
             try:
@@ -350,21 +350,9 @@ class HistoryClient:
             except ApiError as error:
                 window.fail(error)
                 continue
-            try:
-                fresh = window.take(_facts(page))
-            except PaginationError as error:
-                raise PaginationError(str(error), partial=pages) from None
+            fresh = window.take(_facts(page))
             if fresh:
-                rows = [page.history[row] for row in fresh]
-                page = GetSpeechHistoryResponse(
-                    history=rows,
-                    last_history_item_id=page.last_history_item_id,
-                    has_more=not window.done,
-                    scanned_until=page.scanned_until,
-                    model_extra=page.model_extra,
-                )
-                pages.append(page)
-                yield page
+                yield replace(page, history=[page.history[row] for row in fresh], has_more=not window.done)
 
     def models(self, *, request_options: RequestOptions | None = None) -> Sequence[Model]:
         """List the service's models (``GET /v1/models``)."""

@@ -138,8 +138,8 @@ class PaginationError(HistkitError):
     Attributes
     ----------
     partial : Any
-        What was read before the stop, newest first: a DataFrame from `read_history`, a list of pages from
-        `HistoryClient.iter_pages`.
+        The DataFrame of what `read_history` read before the stop, newest first; None from `HistoryClient.iter_pages`,
+        which has handed its pages out.
     """
 
     def __init__(self, message: str, partial: Any = None) -> None:

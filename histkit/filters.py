@@ -1,7 +1,7 @@
 """Which rows: one set of conditions, applied to Arrow pages while reading and to frames afterwards, with one meaning.
 
-A voice is matched by its exact id, or by its name in any letter case: the whole name, or what stands before " - " in the
-service's modern names ("Roger" finds "Roger - Laid-Back, Casual, Resonant").
+A voice is matched by its exact id, or by its name in any letter case: the whole name, or what stands before " - " in
+the service's modern names ("Roger" finds "Roger - Laid-Back, Casual, Resonant").
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def as_unix(value: Any, name: str) -> int:
     1790812800
     """
     if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
-        return math.ceil(value)
+        return math.ceil(float(value))
     if isinstance(value, (str, date, datetime, np.datetime64)):
         try:
             stamp = pd.Timestamp(value)

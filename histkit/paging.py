@@ -5,8 +5,8 @@ service's cursor, checks each page, and where the cursor fails (repeated, missin
 last date seen, inclusive, and drops what it has already. It never loops: every recovery has to bring a new row.
 
 What is known of the service: ``date_after_unix`` is inclusive and ``date_before_unix`` exclusive, dates are whole
-seconds so rows tie, an empty page has no cursor. Not known: what happens when the cursor's row is deleted, and whether a
-short or empty page can say ``has_more``. All answers are handled.
+seconds so rows tie, an empty page has no cursor. Not known: what happens when the cursor's row is deleted, and whether
+a short or empty page can say ``has_more``. All answers are handled.
 """
 
 from __future__ import annotations

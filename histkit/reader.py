@@ -1,8 +1,9 @@
 """`read_history`: the whole history, or a part of it, as one DataFrame.
 
 Plan: what the service can filter is sent to it, everything else is filtered here, page by page; the result is the same
-as filtering the whole history. Then the newest and the oldest page are fetched, the span between them is cut into windows
-which are paged side by side, and an idle worker takes half of the largest rest. Rows of one second stay in one window.
+as filtering the whole history. Then the newest and the oldest page are fetched, the span between them is cut into
+windows which are paged side by side, and an idle worker takes half of the largest rest. Rows of one second stay
+together.
 """
 
 from __future__ import annotations
@@ -140,8 +141,8 @@ class Plan:
     def without_refused_filter(self, error: ApiError) -> Plan | None:
         """Give the plan that does here what the service refused to do, None when the refusal has another cause.
 
-        The documentation contradicts itself on whether ``model_id`` or ``search`` needs ``source``; if the service insists,
-        the filter moves here.
+        The documentation contradicts itself on whether ``model_id`` or ``search`` needs ``source``; if the service
+        insists, the filter moves here.
         """
         if error.status_code not in (400, 422) or "source" in self.server:
             return None
@@ -162,7 +163,7 @@ def make_plan(
     before: Any,
     limit: int | None,
 ) -> Plan:
-    """Decide what the service filters (one voice id, one model, one of three sources, dates, search) and what is left."""
+    """Decide what the service filters: one voice id, one model, one of three sources, dates, search."""
     if limit is not None and limit < 0:
         raise InputError(f"limit must not be negative, not {limit}.")
     local = Selection.of(voice=voice, model=model, source=source)

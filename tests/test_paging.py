@@ -146,9 +146,10 @@ def test_a_refusal_without_a_cursor_is_raised() -> None:
 
 def test_pages_that_never_come_to_an_end_are_an_error() -> None:
     window = Window()
+    for number in range(50):
+        window.take(PageFacts([], [], True, f"cursor{number}"))
     with pytest.raises(PaginationError, match="empty pages"):
-        for number in range(1000):
-            window.take(PageFacts([], [], True, f"cursor{number}"))
+        window.take(PageFacts([], [], True, "cursor50"))
 
 
 @given(st.lists(st.tuples(st.integers(0, 1000), st.integers(1, 50)), max_size=8), st.integers(0, 900))

@@ -263,16 +263,15 @@ def test_no_redirect_is_followed(box_of: Callable[..., Sandbox]) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://api.elevenlabs.io", "http://localhost.evil.example", "http://10.0.0.1", "ftp://x", "api.elevenlabs.io"]
-    + ["http://user:pw@127.0.0.1", "https://x/?a=b", "", "http://[::2]", "http://0.0.0.0"],
+    "http://api.elevenlabs.io http://localhost.evil.example http://10.0.0.1 ftp://x api.elevenlabs.io http://0.0.0.0 "
+    "http://user:pw@127.0.0.1 https://x/?a=b http://[::2] https://".split(),
 )
 def test_a_base_url_that_would_show_the_key_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(hk.InputError):
         hk.HistoryClient("sk_x", base_url=url)
-    if url:
-        monkeypatch.setenv("ELEVENLABS_BASE_URL", url)
-        with pytest.raises(hk.InputError):
-            hk.HistoryClient("sk_x").list()
+    monkeypatch.setenv("ELEVENLABS_BASE_URL", url)
+    with pytest.raises(hk.InputError):
+        hk.HistoryClient("sk_x").list()
 
 
 @pytest.mark.parametrize("url", ["https://api.eu.residency.elevenlabs.io/", "http://localhost:80", "http://[::1]:8"])

@@ -1,0 +1,1 @@
+"""Comparisons with what a user would use otherwise; run with ``make bench``."""

@@ -1,0 +1,127 @@
+"""``make bench``: histkit beside the official SDK and a loop by hand, on one sandbox, in one run; prints a table.
+
+Each contender runs in a process of its own, the three in turn, several rounds; medians and ratios to histkit are
+shown. The sandbox is warmed first (it keeps encoded pages), so that its own work is the same for all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.contenders import CONTENDERS
+from histkit.sandbox import Sandbox, serve
+
+ROWS = 60_000
+ALIGNED_ROWS = 6_000  # their pages are ten times as large, and the SDK takes minutes for more
+
+
+def main() -> None:
+    """Measure and print; with ``--readme`` also put the table into the README."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--readme", action="store_true", help="write the table into README.md")
+    arguments = parser.parse_args()
+    lines = ["| what | histkit | requests by hand | official SDK |", "|---|---|---|---|"]
+    with serve(items=ROWS) as box:
+        warm(box)
+        box.set(latency=0.15)
+        slow = compare(box, arguments.rounds, workers=8)
+        lines.append(row(f"{ROWS:,} rows, 150 ms a page, 8 workers", slow, "seconds", "s", 1))
+        box.set(latency=0)
+        fast = compare(box, arguments.rounds, workers=2)
+        lines.append(row(f"{ROWS:,} rows, no latency", fast, "seconds", "s", 2))
+        lines.append(row("... peak memory", fast, "peak_mb", "MB", 0))
+    with serve(items=ALIGNED_ROWS, alignments=True) as box:
+        warm(box)
+        for wanted, words in ((False, "not wanted"), (True, "wanted")):
+            heavy = compare(box, arguments.rounds, workers=2, alignments=wanted)
+            lines.append(row(f"{ALIGNED_ROWS:,} rows with alignments, {words}", heavy, "seconds", "s", 2))
+            lines.append(row("... peak memory", heavy, "peak_mb", "MB", 0))
+    lines.append(imports(arguments.rounds + 4))
+    lines.append(f"\n{machine()}")
+    table = "\n".join(lines)
+    print(table)
+    if arguments.readme:
+        readme = Path("README.md")
+        head, _, rest = readme.read_text().partition("<!-- bench -->")
+        tail = rest.partition("<!-- /bench -->")[2]
+        readme.write_text(f"{head}<!-- bench -->\n{table}\n<!-- /bench -->{tail}")
+
+
+def warm(box: Sandbox) -> None:
+    """Have every page encoded once, as cursors and as windows ask for it."""
+    for name in ("histkit", "histkit", "requests by hand"):
+        measure(name, box, 2, False)
+
+
+def compare(box: Sandbox, rounds: int, workers: int, alignments: bool = False) -> dict[str, dict[str, float]]:
+    """Run all contenders in turn; give the medians."""
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
+    for _ in range(rounds):
+        for name, found in runs.items():
+            found.append(measure(name, box, workers, alignments))
+    return {
+        name: {key: statistics.median(run[key] for run in found) for key in ("seconds", "peak_mb")}
+        for name, found in runs.items()
+    }
+
+
+def measure(name: str, box: Sandbox, workers: int, alignments: bool) -> dict[str, float]:
+    """Run one contender once, in its own process."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.measure",
+        name,
+        box.url,
+        box.api_key,
+        str(workers),
+        str(int(alignments)),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    result: dict[str, float] = json.loads(done.stdout)
+    if result["rows"] not in (ROWS, ALIGNED_ROWS):
+        raise SystemExit(f"{name} lost rows: {result}")
+    print(f"  {name}: {result}", file=sys.stderr)
+    return result
+
+
+def row(what: str, found: dict[str, dict[str, float]], key: str, unit: str, digits: int) -> str:
+    """Make a line of the table: histkit's figure, the others' with the ratio to it."""
+    own = found["histkit"][key]
+    others = (f"{found[name][key]:.{digits}f} {unit} ({found[name][key] / own:.1f}x)" for name in list(CONTENDERS)[1:])
+    return f"| {what} | **{own:.{digits}f} {unit}** | {' | '.join(others)} |"
+
+
+def imports(rounds: int) -> str:
+    """Time ``import histkit`` against ``import pandas``, whole processes in turn."""
+
+    def seconds(module: str) -> float:
+        code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
+        return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+    pairs = [(seconds("pandas"), seconds("histkit")) for _ in range(rounds)]
+    base, ours = (statistics.median(each) for each in zip(*pairs, strict=True))
+    return f"| `import histkit` after `import pandas` ({1e3 * base:.0f} ms) | **{1e3 * (ours - base):+.0f} ms** | | |"
+
+
+def machine() -> str:
+    """Say on what this was measured."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"Measured on {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, "
+        f"pandas {pd.__version__}, against the sandbox on the same machine; medians, ratios to histkit."
+    )
+
+
+if __name__ == "__main__":
+    main()
