@@ -84,7 +84,7 @@ def zone_of(tz: object) -> tzinfo:
         There is no such zone.
     """
     if tz is UTC or isinstance(tz, ZoneInfo) or type(tz) is type(UTC):
-        return tz  # type: ignore[return-value]
+        return tz
     if isinstance(tz, str) and tz:
         try:
             return UTC if tz == "UTC" else ZoneInfo(tz)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from histkit.errors import ArchiveError, SchemaError
-from histkit.schema import ALIGNMENTS_COLUMN, COLUMNS, to_arrow, to_frame
+from histkit.schema import ALIGNMENTS_COLUMN, COLUMNS, TEXT, to_arrow, to_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,29 +113,19 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
     pathlib.Path
         The file.
     """
-    import pandas as pd
-
-    out = {}
-    for name in frame.columns:
-        column = frame[name]
-        if isinstance(column.dtype, pd.DatetimeTZDtype):
-            out[name] = column.map(lambda stamp: stamp.isoformat(), na_action="ignore").astype(object)
-        elif pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_datetime64_any_dtype(column.dtype):
-            out[name] = column
-        else:
-            out[name] = column.astype(object).map(_cell, na_action=None).astype("string")
-            out[name] = out[name].str.replace(_FORMULA, r"'\1", regex=True)
-    with _replacing(path) as temporary:
-        encoding = "utf-8-sig" if excel else "utf-8"
-        pd.DataFrame(out, columns=frame.columns, index=frame.index).to_csv(temporary, index=False, encoding=encoding)
+    table = to_arrow(frame)
+    cells = {name: _cells(table.column(place)) for place, name in enumerate(table.column_names)}
+    with _replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(b"\xef\xbb\xbf" if excel else b"")
+        pacsv.write_csv(pa.table(cells), file, pacsv.WriteOptions(quoting_header="none"))
     return Path(path)
 
 
 def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read a file of `to_csv` with the dtypes of `COLUMNS`.
 
-    What CSV can't keep: an empty text comes back as missing, and columns that are not of a history get the dtype
-    that pandas guesses.
+    Columns that are not of a history get the type that their cells have in common; a missing text and an empty one stay
+    two things, since only the empty one is quoted.
 
     Raises
     ------
@@ -142,27 +134,27 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     SchemaError
         A value doesn't fit its column; the message names the column.
     """
-    import pandas as pd
-
+    known = {column.name: column.arrow for column in (*COLUMNS, ALIGNMENTS_COLUMN)}
+    options = pacsv.ConvertOptions(
+        column_types=dict.fromkeys(known, TEXT),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        null_values=[""],
+    )
     try:
-        known = {column.name: column.arrow for column in (*COLUMNS, ALIGNMENTS_COLUMN)}
-        header = list(pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns)
-        texts = {name: "string" for name in header if name in known}
-        raw = pd.read_csv(path, dtype=texts, encoding="utf-8-sig", keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
+        raw = pacsv.read_csv(path, parse_options=pacsv.ParseOptions(newlines_in_values=True), convert_options=options)
+    except (OSError, pa.ArrowException) as error:
         raise ArchiveError(f"{path} can't be read as CSV: {_line(error)}.") from None
-    for name in header:
-        if pd.api.types.is_string_dtype(raw[name].dtype):
-            raw[name] = raw[name].astype("string").str.replace(r"^'('*[=+\-@\t\r])", r"\1", regex=True)
     columns = []
-    for name in header:
+    for name, column in zip(raw.column_names, raw.columns, strict=True):
+        if column.type in (TEXT, pa.string()):
+            column = pc.replace_substring_regex(column, r"^'('*[=+\-@\t\r])", r"\1")
         try:
-            columns.append(_parsed(raw[name], known[name]) if name in known else pa.array(raw[name], from_pandas=True))
-        except (pa.ArrowException, ValueError, TypeError) as error:
-            raise SchemaError(
-                f"{path}: column {name!r} has a value that is no {known.get(name)}: {_line(error)}"
-            ) from None
-    return to_frame(pa.table(columns, names=header))
+            columns.append(_parsed(column, known[name]) if name in known else column)
+        except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
+            what = f"column {name!r} has a value that is no {known.get(name)}"
+            raise SchemaError(f"{path}: {what}: {_line(error)}") from None
+    return to_frame(pa.table(columns, names=raw.column_names))
 
 
 @contextmanager
@@ -196,22 +188,28 @@ def _plain_facts(facts: Any) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name != "problems"} if isinstance(facts, dict) else {}
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, (list, dict)) or hasattr(value, "tolist"):
-        return json.dumps(value if isinstance(value, (list, dict)) else value.tolist(), ensure_ascii=False)
-    return value
+def _cells(array: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """Make what stands in the CSV: numbers as they are, everything else as a guarded text."""
+    if pa.types.is_timestamp(array.type):
+        return pa.array([None if stamp is None else stamp.isoformat() for stamp in array.to_pylist()], TEXT)
+    if pa.types.is_nested(array.type):
+        values = (None if value is None else json.dumps(value, ensure_ascii=False) for value in array.to_pylist())
+        return pa.array(values, TEXT)
+    if pa.types.is_boolean(array.type):
+        return pc.if_else(array, "True", "False")
+    if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
+        return array
+    return pc.replace_substring_regex(array.cast(TEXT), _FORMULA, r"'\1")
 
 
-def _parsed(column: pd.Series, kind: pa.DataType) -> pa.Array:
+def _parsed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
     if pa.types.is_nested(kind):
-        return pa.array([json.loads(value) if isinstance(value, str) else None for value in column], kind)
-    array = pa.array(column, pa.large_string(), from_pandas=True)
+        return pa.array([None if value is None else json.loads(value) for value in column.to_pylist()], kind)
     if pa.types.is_boolean(kind):
-        decode: Callable[[str | None], bool | None] = {"True": True, "False": False, None: None}.__getitem__
-        return pa.array([decode(value) for value in array.to_pylist()], kind)
+        return pa.array([{"True": True, "False": False, None: None}[value] for value in column.to_pylist()], kind)
     if pa.types.is_dictionary(kind):
-        return array.dictionary_encode().cast(kind)
-    return array.cast(kind)
+        return column.dictionary_encode().cast(kind)
+    return column.cast(kind)
 
 
 def _line(error: BaseException) -> str:
