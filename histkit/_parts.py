@@ -49,7 +49,7 @@ class Parts:
     def share(self, values: Ints) -> Ints:
         """Share out one whole number per row among its parts; the parts of a row add up to it exactly."""
         cut = len(self.rows) - len(self.weights)
-        if cut == len(values):
+        if not len(self.weights):
             return values
         shared = values[self.rows]
         shared[cut:] = apportion(shared[cut:], self.weights, self.rows[cut:])
@@ -113,7 +113,7 @@ def words(column: pd.Series) -> tuple[Ints, list[str]]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes, values = column.cat.codes.to_numpy(), column.cat.categories
     else:
-        codes, values = pd.factorize(column.array)
+        codes, values = pd.factorize(column)
     codes = codes.astype(np.int64)
     texts = list(dict.fromkeys(each if isinstance(each, str) else str(each) for each in values))
     places = {text: place for place, text in enumerate(texts)}

@@ -29,6 +29,7 @@ NO_VOICE, UNKNOWN, OTHER = "(no voice)", "(unknown)", "other"
 _VOICES = ("voice", "speaker")
 _WORDS = {"voice": "voice_id", "speaker": "voice_id", "model": "model_id", "source": "source"}
 _SHORTEST_ID = 6
+_DENSE = 100_000  # so many combinations are counted without a hash table
 _TEXT = pd.StringDtype("pyarrow")
 
 
@@ -109,9 +110,8 @@ def usage_table(
     if length is not None:
         groups.append(_periods(frame, length, zone, parts))
     table, first = _summed(groups, sums)
-    order = _order(table, [group.name for group in groups], others[first])
-    table = table.iloc[order].reset_index(drop=True)
-    table.attrs["histkit"] = _facts(frame, table, names, parts)
+    table = table.iloc[_order(table, names, others[first], length is not None)].reset_index(drop=True)
+    table.attrs["histkit"] = _facts(frame, table, groups, parts)
     return table
 
 
@@ -263,18 +263,17 @@ def _periods(frame: pd.DataFrame, length: Freq, zone: tzinfo, parts: Parts | Non
 def _labels(parts: Parts, instants: Ints) -> list[str]:
     """Give the name that each voice is shown by: the latest, told apart from others of that name; all are different."""
     latest = _latest_names(parts, instants)
-    names = {voice: latest.get(voice) or parts.keys[voice][0] or "" for voice in set(parts.voices.tolist()) - {NOBODY}}
+    seen = np.flatnonzero(np.bincount(parts.voices + 1)[1:]).tolist()
+    names = {voice: latest.get(voice) or parts.keys[voice][0] or "" for voice in seen}
     alike: dict[str, list[str]] = {}
     for voice, name in names.items():
         alike.setdefault(name, []).append(parts.keys[voice][0] or "")
+    lengths = {name: _telling_length(ids) for name, ids in alike.items()}
     labels, taken = [""] * len(parts.keys), {NO_VOICE}
     for voice in sorted(names, key=lambda each: (parts.keys[each][0] is None, parts.keys[each])):
-        label, name, voice_id = names[voice], names[voice], parts.keys[voice][0]
-        length = _SHORTEST_ID
-        while len({each[:length] for each in alike[name]}) < len(alike[name]):
-            length += 1
-        suffix = f" ({voice_id[:length]})" if voice_id else " (no id)"
-        if len(alike[name]) > 1:
+        label, voice_id = names[voice], parts.keys[voice][0]
+        suffix = f" ({voice_id[: lengths[label]]})" if voice_id else " (no id)"
+        if len(alike[label]) > 1:
             label += suffix
         while label in taken:
             label += suffix
@@ -283,15 +282,22 @@ def _labels(parts: Parts, instants: Ints) -> list[str]:
     return labels
 
 
+def _telling_length(ids: list[str]) -> int:
+    length = _SHORTEST_ID
+    while len({each[:length] for each in ids}) < len(ids):
+        length += 1
+    return length
+
+
 def _latest_names(parts: Parts, instants: Ints) -> dict[int, str]:
-    named = (parts.names >= 0) & (parts.voices >= 0)
-    codes, pairs = pd.factorize(parts.voices[named] * (len(parts.texts) + 1) + parts.names[named])
+    codes, pairs = pd.factorize(parts.voices * (len(parts.texts) + 1) + parts.names)
     times = np.full(len(pairs), np.iinfo(np.int64).min)
-    np.maximum.at(times, codes, instants[parts.rows[named]])
+    np.maximum.at(times, codes, instants if len(parts.rows) == len(instants) else instants[parts.rows])
     found: dict[int, tuple[int, str]] = {}
     for time, pair in zip(times.tolist(), pairs.tolist(), strict=True):
-        voice, name = divmod(pair, len(parts.texts) + 1)
-        found[voice] = max(found.get(voice, (time, "")), (time, parts.texts[name]))
+        voice, name = divmod(pair + 1, len(parts.texts) + 1)  # 0: no name
+        if voice >= 0 and name:
+            found[voice] = max(found.get(voice, (time, "")), (time, parts.texts[name - 1]))
     return {voice: name for voice, (_, name) in found.items()}
 
 
@@ -304,10 +310,15 @@ def _first(codes: Ints) -> Ints:
 
 def _combined(groups: list[_Group], size: int) -> Ints:
     """Give one code for each combination of values that occurs."""
-    codes = np.zeros(size, np.int64)
+    codes, span = np.zeros(size, np.int64), 1
     for group in groups:
-        codes = pd.factorize(codes * (len(group.values) + 1) + group.codes)[0].astype(np.int64, copy=False)
-    return codes
+        codes, span = codes * len(group.values) + group.codes, span * len(group.values)
+        if span > _DENSE:
+            codes, uniques = pd.factorize(codes)
+            codes, span = codes.astype(np.int64, copy=False), len(uniques)
+    seen = np.bincount(codes, minlength=1) > 0
+    compact: Ints = (np.cumsum(seen) - 1)[codes]
+    return compact
 
 
 def _summed(groups: list[_Group], sums: list[_Measure]) -> tuple[pd.DataFrame, Ints]:
@@ -326,7 +337,7 @@ def _summed(groups: list[_Group], sums: list[_Measure]) -> tuple[pd.DataFrame, I
 def _folded(groups: list[_Group], sums: list[_Measure], top: int) -> tuple[list[_Group], NDArray[np.bool_]]:
     """Make one group of all but the `top` largest; also tell which parts are in it."""
     table, first = _summed(groups, sums)
-    order = _order(table, [group.name for group in groups], np.zeros(len(first), bool))
+    order = _order(table, [group.name for group in groups], np.zeros(len(first), bool), timed=False)
     rest = np.zeros(len(first), bool)
     rest[order[top:]] = True
     others = rest[_combined(groups, len(sums[0].values))]
@@ -343,19 +354,24 @@ def _folded(groups: list[_Group], sums: list[_Measure], top: int) -> tuple[list[
     return folded, others
 
 
-def _order(table: pd.DataFrame, names: list[Any], last: NDArray[np.bool_]) -> Ints:
+def _order(table: pd.DataFrame, names: list[Any], last: NDArray[np.bool_], timed: bool) -> Ints:
     """Sort by period, then the largest first; groups that are equal by their labels."""
-    keys: list[tuple[Any, bool]] = [(table["period"], True)] if "period" in names[-1:] else []
+    keys: list[tuple[Any, bool]] = [(table["period"], True)] if timed else []
     keys += [(last, True), (table["credits"], False), (table["items"], False)]
-    keys += [(table[name].astype(str), True) for name in names if name != "period"]
+    keys += [(table[name].astype(str), True) for name in names]
     by = pd.DataFrame({place: key for place, (key, _) in enumerate(keys)})
     order: Ints = by.sort_values(list(by), ascending=[up for _, up in keys], kind="stable").index.to_numpy(np.int64)
     return order
 
 
-def _facts(frame: pd.DataFrame, table: pd.DataFrame, names: list[Any], parts: Parts | None) -> dict[str, Any]:
+def _facts(frame: pd.DataFrame, table: pd.DataFrame, groups: list[_Group], parts: Parts | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"rows": len(frame)}
     for name in ("credits", "characters", "date"):
         if name in frame.columns:
             facts[f"rows_without_{name}"] = int(frame[name].isna().sum())
+    voiced = [group for group in groups if group.name in _VOICES]
+    if parts is not None and voiced:
+        shown = set(table[voiced[0].name])
+        pairs = zip(voiced[0].values[1:], parts.keys, strict=False)
+        facts["voices"] = {label: voice_id for label, (voice_id, _) in pairs if label in shown}
     return facts

@@ -6,10 +6,11 @@ import os
 import re
 from pathlib import Path
 
-import histkit as hk
 import nbformat
 import pytest
 from nbclient import NotebookClient
+
+import histkit as hk
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

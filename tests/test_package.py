@@ -30,7 +30,7 @@ ORDER = [
     "filters",
     "reader",
     "archive",
-    "_periods",
+    "_parts _periods",
     "usage",
     "names clips",
     "audio",

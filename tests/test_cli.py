@@ -1,0 +1,92 @@
+"""The command line: data on stdout, one line for an error, and the demo makes what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import histkit as hk
+from histkit.cli import main
+from histkit.sandbox import Sandbox
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "histkit.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
+
+
+def account(box: Sandbox) -> dict[str, str]:
+    return {"ELEVENLABS_BASE_URL": box.url, "ELEVENLABS_API_KEY": box.api_key}
+
+
+def test_export_writes_what_read_history_reads(shared_box: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    done = run("export", str(path), "--voice", "Rachel", "--after", "2026-06-01", **account(shared_box))
+    assert (done.returncode, done.stderr) == (0, "")
+    df = hk.read_parquet(path)
+    assert len(df) > 0
+    assert set(df["voice_name"]) == {"Rachel"}
+    assert re.fullmatch(rf"{re.escape(str(path))}: {len(df):,} rows, [\d.]+ MB\n", done.stdout)
+    done = run("export", str(tmp_path / "a.csv"), "--limit", "7", "--excel", **account(shared_box))
+    assert len(hk.read_csv(tmp_path / "a.csv")) == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "code"),
+    [
+        (["export", "a.xls"], "neither .parquet nor .csv", 2),
+        (["export", "a.csv", "--after", "noon"], "after=", 1),
+        (["export", "a.csv"], "doesn't accept this API key", 1),
+        (["export", "/proc/none/a.csv", "--limit", "0"], "can't be written", 1),
+        (["sandbox", "--fault", "rat_limit=1"], "rat_limit", 2),
+        (["sandbox", "--fault", "rate_limit"], "NAME=VALUE", 2),
+        (["dance"], "No such command", 2),
+    ],
+)
+def test_an_error_is_said_without_a_traceback(
+    shared_box: Sandbox, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str, code: int
+) -> None:
+    monkeypatch.setenv("ELEVENLABS_BASE_URL", shared_box.url)
+    monkeypatch.setenv("ELEVENLABS_API_KEY", "sk_wrong")
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == code
+    assert words in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_the_sandbox_command_prints_url_and_key_and_ends_with_ctrl_c() -> None:
+    command = [sys.executable, "-m", "histkit.cli", "sandbox", "--items", "12", "--fault", "latency=0.01"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url, key = (process.stdout.readline().strip().partition("=")[2] for _ in range(2))
+        assert len(hk.HistoryClient(key, base_url=url).list().history) == 12
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+        assert "Traceback" not in process.stderr.read()  # type: ignore[union-attr]
+
+
+def test_the_demo_makes_what_it_says_twice(tmp_path: Path) -> None:
+    for _ in range(2):
+        done = run("demo", "--folder", str(tmp_path / "demo"), "--items", "1200")
+        assert done.returncode == 0, done.stderr
+    assert "Usage by voice" in done.stdout
+    assert "Usage by month" in done.stdout
+    assert "Try next" in done.stdout
+    made = {path.relative_to(tmp_path / "demo").as_posix() for path in (tmp_path / "demo").rglob("*") if path.is_file()}
+    assert {"history.parquet", "history.csv", "usage.png", "audio.zip"} <= made
+    assert len(hk.read_parquet(tmp_path / "demo" / "history.parquet")) == 1200
+    assert len(hk.read_csv(tmp_path / "demo" / "history.csv")) == 1200
+    clips = {name for name in made if name.startswith("audio/") and "manifest" not in name}
+    assert len(clips) == 10
+    with zipfile.ZipFile(tmp_path / "demo" / "audio.zip") as bundle:
+        assert len([name for name in bundle.namelist() if "manifest" not in name]) == 10
+        assert bundle.testzip() is None
+    assert (tmp_path / "demo" / "usage.png").read_bytes().startswith(b"\x89PNG")
