@@ -123,8 +123,6 @@ def filter_items(
     if source is not None:
         require(frame, ["source"], "the filter source=")
         mask &= _column_mask(frame["source"], _source_test(_names(source, "source") or ()))
-    if text is not None:
-        mask &= _text_mask(frame, _pattern(text))
     if after is not None or before is not None:
         require(frame, ["date"], "the filters after= and before=")
         dates = frame["date"]
@@ -132,6 +130,9 @@ def filter_items(
             mask &= (dates >= _timestamp(as_unix(after, "after"))).to_numpy(bool, na_value=False)
         if before is not None:
             mask &= (dates < _timestamp(as_unix(before, "before"))).to_numpy(bool, na_value=False)
+    if text is not None:  # last, on what is left: the one condition that looks at every row's text
+        left = np.flatnonzero(mask)
+        mask[left] = _text_mask(frame.iloc[left], _pattern(text))
     return frame[mask]
 
 

@@ -218,7 +218,7 @@ def _instants(column: pd.Series) -> tuple[Ints, NDArray[np.bool_]]:
         dates = pd.to_datetime(column, utc=True).astype("datetime64[us, UTC]")
     except (TypeError, ValueError):
         raise SchemaError(f"Column 'date' ({column.dtype}) holds something else than dates.") from None
-    return dates.astype("int64").to_numpy(), dates.notna().to_numpy()
+    return dates.dt.tz_convert(None).to_numpy("datetime64[us]").view(np.int64), dates.notna().to_numpy()
 
 
 def _group(frame: pd.DataFrame, name: Any, parts: Parts | None) -> _Group:

@@ -89,9 +89,6 @@ def _is_typing_block(node: ast.AST) -> bool:
 
 
 def test_the_public_names_are_these() -> None:
-    assert sorted(hk.__all__) == hk.__all__ or hk.__all__ == sorted(
-        hk.__all__, key=lambda name: (not name[0].isupper(), name)
-    )
     assert set(hk.__all__) == {
         *"COLUMNS ApiError ArchiveError AsyncHistoryClient AuthenticationError BadRequestError DownloadError".split(),
         *"HistkitError HistoryClient InputError NotFoundError PaginationError PermissionDeniedError".split(),

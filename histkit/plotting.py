@@ -1,0 +1,336 @@
+"""Pictures of usage: a frame in, a matplotlib Axes out. matplotlib is imported when a picture is drawn."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from histkit._labels import plot_labels
+from histkit._periods import Freq, edges, name_of, parse_freq, zone_of
+from histkit.errors import InputError
+from histkit.usage import MEASURES, OTHER, usage_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+# Okabe and Ito's seven colours that show on white, and two that stay apart from them to the colour-blind
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#332288", "#882255")
+GREY = "#A9A9A9"
+_INK, _FAINT = "#333333", "#DDDDDD"
+_MOST_BARS = 100  # more periods are drawn as one stepped area, without gaps between them
+_TICKED = 14  # so few periods are named one by one
+_UNITS = {"h": "hour", "D": "day", "W": "week", "M": "month"}
+_MONTHS = {1: "month", 3: "quarter", 12: "year"}
+
+
+def plot_usage(
+    frame: pd.DataFrame,
+    by: Any = "voice",
+    freq: str | None = "D",
+    *,
+    tz: str | tzinfo = "UTC",
+    measure: str = "credits",
+    kind: str | None = None,
+    top: int = 9,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw usage over time, stacked by group, or as one bar per group.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A history, or any part of one, with the columns that `histkit.usage_table` needs.
+    by : str or list, default "voice"
+        What the groups are, as in `histkit.usage_table`; None: one group.
+    freq : str or None, default "D"
+        Length of the periods, as in `histkit.usage_table`. None: no time axis, one horizontal bar per group.
+    tz : str or tzinfo, default "UTC"
+        The zone whose clock tells the periods apart, and that the dates are shown in.
+    measure : {"credits", "characters", "items"}
+        What is summed.
+    kind : {"bar", "area"}, optional
+        Over time: a bar per period, as wide as the period is long, or a stepped area; by default bars while they are
+        not too many to tell apart.
+    top : int, default 9
+        How many groups are shown (1 to 9, and up to 40 without `freq`), the largest by `measure`; the others are
+        one grey group ``other``.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure of pyplot.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Its title states the total, the dates, the zone, and what part of the rows has no such number or no date. An
+        empty history gives axes that say so.
+
+    Raises
+    ------
+    InputError
+        An argument that can't be used.
+    SchemaError
+        The frame lacks a column.
+
+    Examples
+    --------
+    >>> import histkit as hk
+    >>> axes = hk.plot_usage(hk.sample_history(300), "model", "MS", tz="Europe/Berlin")
+    >>> axes.get_ylabel()
+    'credits'
+    """
+    _check(measure, kind, top, freq)
+    length, zone = None if freq is None else parse_freq(freq), zone_of(tz)
+    table = usage_table(frame, by, freq, tz=tz)
+    facts = table.attrs["histkit"]
+    series = _series(table, measure, top)
+    owned = ax is None
+    ax = _new_axes(length, len(series.labels)) if ax is None else ax
+    dated = table if length is None else table[table["period"].notna()]
+    if dated.empty:
+        _say_empty(ax, "no rows" if table.empty else "no rows with a date")
+    elif length is None:
+        _draw_groups(ax, series)
+    else:
+        starts = table["period"].dt.tz_convert(None).to_numpy("datetime64[us]").view(np.int64)
+        _draw_time(ax, series, starts, kind, _Clock(length, zone))
+        _put_legend(ax, owned)
+    _style(ax, measure, length is not None)
+    _put_title(ax, _headline(table, measure, length, by), _details(table, facts, measure, dated, zone))
+    return ax
+
+
+@dataclass(frozen=True)
+class _Series:
+    """What is drawn: labels from the largest down, colours, and for each row of the table its series and number."""
+
+    labels: list[str]
+    colours: list[str]
+    codes: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Clock:
+    length: Freq
+    zone: tzinfo
+
+
+def _check(measure: str, kind: str | None, top: int, freq: str | None) -> None:
+    if measure not in MEASURES:
+        raise InputError(f"measure={measure!r} is not a measure; give one of 'credits', 'characters', 'items'.")
+    kinds = (None, "bar") if freq is None else (None, "bar", "area")
+    if kind not in kinds:
+        allowed = ", ".join(repr(each) for each in kinds)
+        raise InputError(f"kind={kind!r} can't be drawn {'without' if freq is None else 'with'} freq; give {allowed}.")
+    most = 40 if freq is None else len(PALETTE)
+    if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= most:
+        raise InputError(f"top={top!r} is not possible; give a number of groups from 1 to {most}.")
+
+
+def _series(table: pd.DataFrame, measure: str, top: int) -> _Series:
+    names = [name for name in table.columns if name not in (*MEASURES, "period")]
+    if "period" in table.columns and table.columns.tolist().index("period") < len(names):
+        names = [name for name in table.columns if name not in MEASURES]  # a user's own column of that name
+    numbers = table[measure].to_numpy(np.int64, na_value=0)
+    keys = pd.MultiIndex.from_frame(table[names].astype(object)) if names else pd.Index(["all"] * len(table))
+    codes, groups = pd.factorize(keys)
+    sums = np.zeros(len(groups), np.int64)
+    np.add.at(sums, codes, numbers)
+    order = np.argsort(-sums, kind="stable")
+    place = np.empty(len(groups), np.int64)
+    place[order] = np.arange(len(groups))
+    shown = min(top, len(groups))
+    texts = plot_labels([groups[each] for each in order[:shown]], table.attrs["histkit"].get("voices", {}))
+    colours = [PALETTE[each % len(PALETTE)] for each in range(shown)]
+    if len(groups) > shown:
+        texts, colours = [*texts, f"{OTHER} ({len(groups) - shown})"], [*colours, GREY]
+    return _Series(texts, colours, np.minimum(place[codes], shown), numbers)
+
+
+def _new_axes(length: Freq | None, bars: int) -> Axes:
+    import matplotlib.pyplot as plt
+
+    height = 4.5 if length is not None else 1.5 + 0.34 * max(bars, 2)
+    return plt.subplots(figsize=(9, height), layout="constrained")[1]
+
+
+def _say_empty(ax: Axes, text: str) -> None:
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="#777777", fontsize=14)
+    ax.set(xticks=[], yticks=[])
+
+
+def _draw_groups(ax: Axes, series: _Series) -> None:
+    sums = np.zeros(len(series.labels), np.int64)
+    np.add.at(sums, series.codes, series.numbers)
+    places = np.arange(len(sums))
+    bars = ax.barh(places, sums, color=[PALETTE[0] if each != GREY else GREY for each in series.colours], height=0.7)
+    whole = int(sums.sum())
+    shares = [f"{each:,}" + (f"  ({each / whole:.0%})" if whole else "") for each in sums.tolist()]
+    ax.bar_label(bars, shares, padding=4, fontsize=9, color=_INK)
+    ax.set_yticks(places, series.labels)
+    ax.set_ylim(len(sums) - 0.4, -0.6)
+    ax.set_xlim(0, max(float(sums.max()) * 1.22, 1.0))
+
+
+def _draw_time(ax: Axes, series: _Series, starts: NDArray[np.int64], kind: str | None, clock: _Clock) -> None:
+    dated = starts > np.iinfo(np.int64).min
+    steps = edges(starts[dated], clock.length, clock.zone)
+    days = _days(steps)
+    heights = np.zeros((len(series.labels), len(steps) - 1), np.int64)
+    places = np.searchsorted(steps, starts)
+    np.add.at(heights, (series.codes[dated], places[dated]), series.numbers[dated])
+    tops = np.cumsum(heights, axis=0)
+    bars = kind == "bar" or (kind is None and len(steps) - 1 <= _MOST_BARS)
+    for each, (label, colour) in enumerate(zip(series.labels, series.colours, strict=True)):
+        foot = tops[each] - heights[each]
+        if bars:
+            line = 0.4 if len(steps) < 60 else 0.0
+            width = np.diff(days) * (0.9 if len(steps) <= _TICKED + 1 else 1.0)
+            middle = (days[:-1] + days[1:]) / 2
+            drawn = heights[each] > 0
+            drawn[0] = True  # the legend needs a bar
+            ax.bar(
+                middle[drawn],
+                heights[each][drawn],
+                width[drawn],
+                foot[drawn],
+                label=label,
+                color=colour,
+                edgecolor="white",
+                linewidth=line,
+            )
+        else:
+            low, high = (np.r_[line, line[-1]] for line in (foot, tops[each]))
+            ax.fill_between(days, low, high, step="post", label=label, color=colour, linewidth=0)
+    ax.set_ylim(0, max(float(tops[-1].max()) * 1.05, 1.0))
+    _put_dates(ax, days, steps, clock)
+
+
+def _days(instants: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Give matplotlib's dates: days since its epoch."""
+    import matplotlib.dates
+
+    units: Any = matplotlib.dates  # has no types
+    days: NDArray[np.float64] = np.asarray(units.date2num(instants.astype("datetime64[us]")))
+    return days
+
+
+def _put_dates(ax: Axes, days: NDArray[np.float64], steps: NDArray[np.int64], clock: _Clock) -> None:
+    import matplotlib.dates
+
+    ax.xaxis_date(tz=clock.zone)
+    margin = (days[-1] - days[0]) * 0.01
+    ax.set_xlim(days[0] - margin, days[-1] + margin)
+    count = len(steps) - 1
+    if count <= _TICKED:
+        every = math.ceil(count / max(_inches(ax) / 0.62, 1))
+        middles = ((days[:-1] + days[1:]) / 2)[::every]
+        ax.set_xticks(middles, _named_periods(steps[:-1], clock)[::every])
+        return
+    units: Any = matplotlib.dates  # has no types
+    locator = units.AutoDateLocator(tz=clock.zone, minticks=3, maxticks=max(int(_inches(ax) / 0.75), 4))
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(units.ConciseDateFormatter(locator, tz=clock.zone))
+
+
+def _named_periods(starts: NDArray[np.int64], clock: _Clock) -> list[str]:
+    """Name each period by its start; day, month or year stand below where they change."""
+    names, before = [], ""
+    for start in starts.tolist():
+        when = datetime.fromtimestamp(start // 1_000_000, UTC).astimezone(clock.zone)
+        day = f"{when.day} {when:%b}"
+        short, below = {"h": (f"{when:%H:%M}", f"{day} {when.year}"), "D": (day, f"{when.year}")}.get(
+            clock.length.unit, (day, f"{when.year}")
+        )
+        if clock.length.unit == "M":
+            short, below = f"{when:%b}", f"{when.year}"
+            if clock.length.count == 3 and clock.length.anchor == 0:
+                short = f"Q{(when.month + 2) // 3}"
+            elif clock.length.count == 12 and clock.length.anchor == 0:
+                short, below = f"{when.year}", ""
+        names.append(short if below == before else f"{short}\n{below}")
+        before = below
+    return names
+
+
+def _inches(ax: Axes) -> float:
+    figure = ax.figure
+    return float(ax.get_position().width * figure.bbox.width / figure.dpi)
+
+
+def _put_legend(ax: Axes, owned: bool) -> None:
+    handles, labels = ax.get_legend_handles_labels()
+    if len(handles) < 2:
+        return
+    # the picture stacks upwards, the legend reads downwards
+    options: dict[str, Any] = {"frameon": False, "fontsize": 9, "handlelength": 1.0, "handleheight": 1.0}
+    if owned:
+        options |= {"loc": "upper left", "bbox_to_anchor": (1.005, 1.0), "borderaxespad": 0.0}
+    else:
+        options |= {"loc": "best", "frameon": True, "framealpha": 0.85, "edgecolor": "none", "fontsize": 7}
+    ax.legend(handles[::-1], labels[::-1], **options)
+
+
+def _style(ax: Axes, measure: str, over_time: bool) -> None:
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    axis = ax.yaxis if over_time else ax.xaxis
+    if ax.has_data():
+        axis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        axis.set_major_formatter(EngFormatter(sep=""))
+    axis.set_label_text(measure)
+    ax.set_axisbelow(True)
+    ax.grid(False)
+    ax.grid(True, axis="y" if over_time else "x", color=_FAINT, linewidth=0.8)
+    ax.spines[["top", "right", "left" if over_time else "bottom"]].set_visible(False)
+    ax.tick_params(length=0, labelsize=9, colors=_INK)
+    if over_time:
+        ax.tick_params(axis="x", length=3)
+
+
+def _headline(table: pd.DataFrame, measure: str, length: Freq | None, by: Any) -> str:
+    names = [str(name) for name in table.columns if name not in (*MEASURES, "period")]
+    words = [measure.capitalize()]
+    if length is not None:
+        unit = _MONTHS.get(length.count, f"{length.count} months") if length.unit == "M" else _UNITS[length.unit]
+        words.append(f"per {unit}" if length.unit != "h" or length.count == 1 else f"per {length.count} hours")
+    if names:
+        words.append("by " + ", ".join(names))
+    return " ".join(words)
+
+
+def _details(table: pd.DataFrame, facts: dict[str, Any], measure: str, dated: pd.DataFrame, zone: tzinfo) -> str:
+    total = int(table[measure].sum())
+    said = [f"{total:,} {measure}"]
+    if measure != "items":
+        said.append(f"{int(table['items'].sum()):,} items")
+    if "period" in table.columns:
+        said.append(name_of(zone))
+    lacking = facts.get(f"rows_without_{measure}", 0)
+    if lacking:
+        said.append(f"{_percent(lacking, facts['rows'])} of rows without {measure}")
+    undated = facts.get("rows_without_date", 0)
+    if undated and "period" in table.columns:
+        said.append(f"{int(table[measure].sum() - dated[measure].sum()):,} {measure} without a date not drawn")
+    return " · ".join(said)
+
+
+def _percent(part: int, whole: int) -> str:
+    share = 100 * part / whole
+    return f"{share:.0f} %" if share >= 1 else "less than 1 %"
+
+
+def _put_title(ax: Axes, headline: str, details: str) -> None:
+    room = max(int(_inches(ax) * 14), 20)
+    below = textwrap.fill(details, room)
+    ax.set_title("")
+    ax.set_title(headline, loc="left", fontweight="bold", fontsize=12, pad=10 + 13 * (below.count("\n") + 1))
+    ax.annotate(
+        below, (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", fontsize=9, color="#555555"
+    )
