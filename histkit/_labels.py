@@ -55,7 +55,7 @@ def plot_labels(groups: Sequence[Any], voices: Mapping[str, str | None]) -> list
         while label in labels:
             label, number = f"{long} #{number}", number + 1
         labels.append(label)
-    return [_plain(label) for label in labels]
+    return [plain(label) for label in labels]
 
 
 def fonts() -> list[str]:
@@ -117,7 +117,7 @@ def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
     return frozenset(found)
 
 
-def _plain(label: str) -> str:
+def plain(label: str) -> str:
     """Escape what matplotlib would take for mathematics, or for a label that is not meant for the legend."""
     label = label.replace("$", r"\$")
     return f" {label}" if label.startswith("_") else label

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from histkit._labels import plot_labels
+from histkit._labels import fonts, plain, plot_labels
 from histkit._periods import Freq, edges, name_of, parse_freq, zone_of
 from histkit.errors import InputError
-from histkit.usage import MEASURES, OTHER, usage_table
+from histkit.usage import MEASURES, OTHER, instants_of, usage_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 # Okabe and Ito's seven colours that show on white, and two that stay apart from them to the colour-blind
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#332288", "#882255")
 GREY = "#A9A9A9"
+ALL = "all"
 _INK, _FAINT = "#333333", "#DDDDDD"
 _MOST_BARS = 100  # more periods are drawn as one stepped area, without gaps between them
+_FEWEST = 5  # one bar is as wide as if there were five
 _TICKED = 14  # so few periods are named one by one
 _UNITS = {"h": "hour", "D": "day", "W": "week", "M": "month"}
 _MONTHS = {1: "month", 3: "quarter", 12: "year"}
@@ -88,20 +90,24 @@ def plot_usage(
     length, zone = None if freq is None else parse_freq(freq), zone_of(tz)
     table = usage_table(frame, by, freq, tz=tz)
     facts = table.attrs["histkit"]
-    series = _series(table, measure, top)
+    clock = None if length is None else _Clock(length, zone)
+    names = list(table.columns[: list(table.columns).index(MEASURES[0]) - (length is not None)])
+    series = _series(table, names, measure, top)
     owned = ax is None
     ax = _new_axes(length, len(series.labels)) if ax is None else ax
     dated = table if length is None else table[table["period"].notna()]
     if dated.empty:
         _say_empty(ax, "no rows" if table.empty else "no rows with a date")
-    elif length is None:
+        _put_title(ax, _headline(names, measure, length), _details(table, facts, measure, dated, clock, frame))
+        return ax
+    elif clock is None:
         _draw_groups(ax, series)
     else:
         starts = table["period"].dt.tz_convert(None).to_numpy("datetime64[us]").view(np.int64)
-        _draw_time(ax, series, starts, kind, _Clock(length, zone))
+        _draw_time(ax, series, starts, kind, clock)
         _put_legend(ax, owned)
     _style(ax, measure, length is not None)
-    _put_title(ax, _headline(table, measure, length, by), _details(table, facts, measure, dated, zone))
+    _put_title(ax, _headline(names, measure, length), _details(table, facts, measure, dated, clock, frame))
     return ax
 
 
@@ -133,13 +139,12 @@ def _check(measure: str, kind: str | None, top: int, freq: str | None) -> None:
         raise InputError(f"top={top!r} is not possible; give a number of groups from 1 to {most}.")
 
 
-def _series(table: pd.DataFrame, measure: str, top: int) -> _Series:
-    names = [name for name in table.columns if name not in (*MEASURES, "period")]
-    if "period" in table.columns and table.columns.tolist().index("period") < len(names):
-        names = [name for name in table.columns if name not in MEASURES]  # a user's own column of that name
+def _series(table: pd.DataFrame, names: list[Any], measure: str, top: int) -> _Series:
     numbers = table[measure].to_numpy(np.int64, na_value=0)
-    keys = pd.MultiIndex.from_frame(table[names].astype(object)) if names else pd.Index(["all"] * len(table))
-    codes, groups = pd.factorize(keys)
+    found: dict[tuple[Any, ...], int] = {}
+    keys = zip(*(_values(table[name]) for name in names), strict=True) if names else [(ALL,)] * len(table)
+    codes = np.array([found.setdefault(key, len(found)) for key in keys], np.int64)
+    groups = list(found)
     sums = np.zeros(len(groups), np.int64)
     np.add.at(sums, codes, numbers)
     order = np.argsort(-sums, kind="stable")
@@ -153,6 +158,11 @@ def _series(table: pd.DataFrame, measure: str, top: int) -> _Series:
     return _Series(texts, colours, np.minimum(place[codes], shown), numbers)
 
 
+def _values(column: pd.Series) -> list[Any]:
+    values: list[Any] = column.astype(object).where(column.notna(), None).tolist()
+    return values
+
+
 def _new_axes(length: Freq | None, bars: int) -> Axes:
     import matplotlib.pyplot as plt
 
@@ -163,6 +173,7 @@ def _new_axes(length: Freq | None, bars: int) -> Axes:
 def _say_empty(ax: Axes, text: str) -> None:
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="#777777", fontsize=14)
     ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
 
 
 def _draw_groups(ax: Axes, series: _Series) -> None:
@@ -173,7 +184,7 @@ def _draw_groups(ax: Axes, series: _Series) -> None:
     whole = int(sums.sum())
     shares = [f"{each:,}" + (f"  ({each / whole:.0%})" if whole else "") for each in sums.tolist()]
     ax.bar_label(bars, shares, padding=4, fontsize=9, color=_INK)
-    ax.set_yticks(places, series.labels)
+    ax.set_yticks(places, series.labels, fontfamily=fonts())
     ax.set_ylim(len(sums) - 0.4, -0.6)
     ax.set_xlim(0, max(float(sums.max()) * 1.22, 1.0))
 
@@ -225,18 +236,26 @@ def _put_dates(ax: Axes, days: NDArray[np.float64], steps: NDArray[np.int64], cl
     import matplotlib.dates
 
     ax.xaxis_date(tz=clock.zone)
-    margin = (days[-1] - days[0]) * 0.01
-    ax.set_xlim(days[0] - margin, days[-1] + margin)
     count = len(steps) - 1
+    margin = (days[-1] - days[0]) * max(0.01, (_FEWEST / count - 1) / 2)
+    ax.set_xlim(days[0] - margin, days[-1] + margin)
     if count <= _TICKED:
         every = math.ceil(count / max(_inches(ax) / 0.62, 1))
         middles = ((days[:-1] + days[1:]) / 2)[::every]
-        ax.set_xticks(middles, _named_periods(steps[:-1], clock)[::every])
+        ax.set_xticks(middles, _named_periods(steps[:-1:every], clock))
         return
     units: Any = matplotlib.dates  # has no types
     locator = units.AutoDateLocator(tz=clock.zone, minticks=3, maxticks=max(int(_inches(ax) / 0.75), 4))
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(units.ConciseDateFormatter(locator, tz=clock.zone))
+    ax.xaxis.set_major_formatter(
+        units.ConciseDateFormatter(
+            locator,
+            tz=clock.zone,
+            show_offset=False,
+            formats=["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S.%f"],
+            zero_formats=["", "%b\n%Y", "%b", "%d %b", "%H:%M", "%H:%M"],
+        )
+    )
 
 
 def _named_periods(starts: NDArray[np.int64], clock: _Clock) -> list[str]:
@@ -269,21 +288,24 @@ def _put_legend(ax: Axes, owned: bool) -> None:
     if len(handles) < 2:
         return
     # the picture stacks upwards, the legend reads downwards
-    options: dict[str, Any] = {"frameon": False, "fontsize": 9, "handlelength": 1.0, "handleheight": 1.0}
+    options: dict[str, Any] = {"loc": "upper left", "frameon": False, "handlelength": 1.0, "handleheight": 1.0}
     if owned:
-        options |= {"loc": "upper left", "bbox_to_anchor": (1.005, 1.0), "borderaxespad": 0.0}
-    else:
-        options |= {"loc": "best", "frameon": True, "framealpha": 0.85, "edgecolor": "none", "fontsize": 7}
-    ax.legend(handles[::-1], labels[::-1], **options)
+        options |= {"bbox_to_anchor": (1.005, 1.0), "borderaxespad": 0.0}
+    else:  # within the axes, in room made above the data: outside it might cover a neighbour
+        columns = min(max(int(_inches(ax) / 1.5), 1), len(labels))
+        inches = 0.14 * math.ceil(len(labels) / columns) + 0.15
+        height = float(ax.get_position().height * ax.figure.bbox.height / ax.figure.dpi)
+        ax.set_ylim(0, ax.get_ylim()[1] / max(1 - inches / height, 0.4))
+        options |= {"ncols": columns, "columnspacing": 1.0, "labelspacing": 0.3}
+    ax.legend(handles[::-1], labels[::-1], prop={"family": fonts(), "size": 9 if owned else 7}, **options)
 
 
 def _style(ax: Axes, measure: str, over_time: bool) -> None:
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     axis = ax.yaxis if over_time else ax.xaxis
-    if ax.has_data():
-        axis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-        axis.set_major_formatter(EngFormatter(sep=""))
+    axis.set_major_locator(MaxNLocator(nbins=6, integer=True, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(EngFormatter(sep=""))
     axis.set_label_text(measure)
     ax.set_axisbelow(True)
     ax.grid(False)
@@ -294,36 +316,58 @@ def _style(ax: Axes, measure: str, over_time: bool) -> None:
         ax.tick_params(axis="x", length=3)
 
 
-def _headline(table: pd.DataFrame, measure: str, length: Freq | None, by: Any) -> str:
-    names = [str(name) for name in table.columns if name not in (*MEASURES, "period")]
+def _headline(names: list[Any], measure: str, length: Freq | None) -> str:
     words = [measure.capitalize()]
     if length is not None:
         unit = _MONTHS.get(length.count, f"{length.count} months") if length.unit == "M" else _UNITS[length.unit]
         words.append(f"per {unit}" if length.unit != "h" or length.count == 1 else f"per {length.count} hours")
     if names:
-        words.append("by " + ", ".join(names))
+        words.append("by " + " and ".join(plain(str(name)) for name in names))
     return " ".join(words)
 
 
-def _details(table: pd.DataFrame, facts: dict[str, Any], measure: str, dated: pd.DataFrame, zone: tzinfo) -> str:
-    total = int(table[measure].sum())
-    said = [f"{total:,} {measure}"]
-    if measure != "items":
-        said.append(f"{int(table['items'].sum()):,} items")
-    if "period" in table.columns:
-        said.append(name_of(zone))
+def _details(
+    table: pd.DataFrame,
+    facts: dict[str, Any],
+    measure: str,
+    dated: pd.DataFrame,
+    clock: _Clock | None,
+    frame: pd.DataFrame,
+) -> str:
     lacking = facts.get(f"rows_without_{measure}", 0)
-    if lacking:
+    total = int(table[measure].sum())
+    said = [f"{measure} unknown" if lacking and lacking == facts["rows"] else f"{total:,} {measure}"]
+    if measure != "items":
+        said.append(_counted(int(table["items"].sum()), "item"))
+    if clock is not None:
+        said += [_span(frame["date"], clock.zone)] if len(dated) else []
+        said.append(name_of(clock.zone))
+    if lacking and lacking < facts["rows"]:
         said.append(f"{_percent(lacking, facts['rows'])} of rows without {measure}")
     undated = facts.get("rows_without_date", 0)
-    if undated and "period" in table.columns:
-        said.append(f"{int(table[measure].sum() - dated[measure].sum()):,} {measure} without a date not drawn")
+    if undated and clock is not None:
+        lost = total - int(dated[measure].sum())
+        said.append(f"{_counted(undated, 'row')} without a date ({lost:,} {measure}) not drawn")
     return " · ".join(said)
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number:,} {word}{'s' if number != 1 else ''}"
+
+
+def _span(dates: pd.Series, zone: tzinfo) -> str:
+    instants, known = instants_of(dates)
+    ends = (int(instants[known].min()), int(instants[known].max()))
+    first, last = (datetime.fromtimestamp(each // 1_000_000, UTC).astimezone(zone) for each in ends)
+    if first.date() == last.date():
+        return f"{first.day} {first:%b %Y}"
+    year = "" if first.year == last.year else f" {first.year}"
+    return f"{first.day} {first:%b}{year} to {last.day} {last:%b %Y}"
 
 
 def _percent(part: int, whole: int) -> str:
     share = 100 * part / whole
-    return f"{share:.0f} %" if share >= 1 else "less than 1 %"
+    return "less than 1 %" if share < 1 else f"{min(share, 99):.0f} %"
 
 
 def _put_title(ax: Axes, headline: str, details: str) -> None:

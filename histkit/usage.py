@@ -212,10 +212,13 @@ def _whole_numbers(column: pd.Series, name: str) -> tuple[Ints, NDArray[np.bool_
     return numbers.to_numpy(np.int64, na_value=0), numbers.notna().to_numpy()
 
 
-def _instants(column: pd.Series) -> tuple[Ints, NDArray[np.bool_]]:
+def instants_of(column: pd.Series) -> tuple[Ints, NDArray[np.bool_]]:
     """Give microseconds since 1970, UTC, and which are known; a naive date is UTC."""
+    text = not (pd.api.types.is_datetime64_any_dtype(column.dtype) or isinstance(column.dtype, pd.ArrowDtype))
     try:
-        dates = pd.to_datetime(column, utc=True).astype("datetime64[us, UTC]")
+        if pd.api.types.is_numeric_dtype(column.dtype):
+            raise TypeError
+        dates = pd.to_datetime(column, utc=True, format="ISO8601" if text else None).astype("datetime64[us, UTC]")
     except (TypeError, ValueError):
         raise SchemaError(f"Column 'date' ({column.dtype}) holds something else than dates.") from None
     return dates.dt.tz_convert(None).to_numpy("datetime64[us]").view(np.int64), dates.notna().to_numpy()
@@ -225,7 +228,7 @@ def _group(frame: pd.DataFrame, name: Any, parts: Parts | None) -> _Group:
     column = _WORDS.get(name, name) if isinstance(name, str) else name
     require(frame, [column], f"usage by {name!r}")
     if name in _VOICES and parts is not None:
-        labels = _labels(parts, _instants(frame["date"])[0])
+        labels = _labels(parts, instants_of(frame["date"])[0])
         return _Group(name, parts.voices + 1, pd.array([NO_VOICE, *labels], dtype=_TEXT))
     if column is not name or name == "source":
         codes, texts = words(frame[column])
@@ -251,7 +254,7 @@ def _any_column(column: pd.Series) -> tuple[Ints, Any]:
 
 def _periods(frame: pd.DataFrame, length: Freq, zone: tzinfo, parts: Parts | None) -> _Group:
     require(frame, ["date"], "usage over time")
-    instants, known = _instants(frame["date"])
+    instants, known = instants_of(frame["date"])
     codes = np.zeros(len(frame), np.int64)
     codes[known], starts = bucket(instants[known], length, zone)
     codes[~known] = len(starts)

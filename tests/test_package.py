@@ -34,6 +34,7 @@ ORDER = [
     "usage",
     "names clips",
     "audio",
+    "_labels",
     "plotting",
     "accessor",
     "sandbox",

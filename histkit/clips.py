@@ -1,0 +1,239 @@
+"""What a clip is: told by its bytes, its row's ``output_format`` and its content type. Pure: files in, facts out.
+
+PCM, mu-law and A-law come from the service without a header, so nothing in them says what they are; everything else
+is known by its first bytes. Layout of WAV and its format tags: RFC 2361; Ogg Opus: RFC 7845.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from tinytag import TinyTag, TinyTagException
+
+from histkit.errors import DownloadError
+
+BLOCK = 1 << 18
+HEAD_BYTES = 4096
+_TAGS = {"pcm": 1, "alaw": 6, "ulaw": 7}  # of the WAV format; all three come without a header
+_SAMPLE_BYTES = {"pcm": 2, "alaw": 1, "ulaw": 1}
+_FAMILIES = {"mp3", "wav", "opus", "m4a", "flac", *_TAGS}
+_MIME = {
+    "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav",
+    "audio/vnd.wave": "wav", "audio/ogg": "opus", "audio/opus": "opus", "application/ogg": "opus", "audio/mp4": "m4a",
+    "audio/x-m4a": "m4a", "audio/m4a": "m4a", "audio/aac": "m4a", "audio/flac": "flac", "audio/pcm": "pcm",
+    "audio/l16": "pcm", "audio/basic": "ulaw", "audio/pcmu": "ulaw", "audio/x-mulaw": "ulaw", "audio/pcma": "alaw",
+    "audio/x-alaw": "alaw", "audio/x-alaw-basic": "alaw",
+}  # fmt: skip
+_RATE = re.compile(r";\s*rate=(\d{4,6})\b")
+PLAYED_AS = {
+    "mp3": "audio/mpeg", "wav": "audio/wav", "opus": "audio/ogg", "ogg": "audio/ogg", "m4a": "audio/mp4",
+    "flac": "audio/flac",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a clip is.
+
+    Attributes
+    ----------
+    family : str
+        ``mp3``, ``wav``, ``opus``, ``ogg``, ``m4a``, ``flac``, ``pcm``, ``ulaw`` or ``alaw``: the extension too.
+    rate : int or None
+        Samples a second of a family without header; None where nobody says.
+    """
+
+    family: str
+    rate: int | None = None
+
+    @property
+    def bare(self) -> bool:
+        """Whether it comes without a header."""
+        return self.family in _TAGS
+
+    @property
+    def wrappable(self) -> bool:
+        """Whether a WAV header can be put in front: what it is and its rate are known."""
+        return self.bare and self.rate is not None
+
+
+def expected(output_format: str | None, content_type: str | None) -> Kind | None:
+    """Tell what a clip should be, by the row's ``output_format``, else by a content type.
+
+    Examples
+    --------
+    >>> expected("pcm_24000", "audio/mpeg"), expected(None, "audio/basic"), expected(None, None)
+    (Kind(family='pcm', rate=24000), Kind(family='ulaw', rate=8000), None)
+    """
+    family, _, rest = (output_format or "").lower().partition("_")
+    if family in _FAMILIES:
+        rate = re.match(r"\d{4,6}(?=_|$)", rest)
+        return _kind(family, int(rate.group()) if rate else None)
+    mime = (content_type or "").lower()
+    family = _MIME.get(mime.partition(";")[0].strip(), "")
+    rate = _RATE.search(mime)
+    return _kind(family, int(rate.group(1)) if rate else None) if family else None
+
+
+def _kind(family: str, rate: int | None) -> Kind:
+    if family in ("ulaw", "alaw"):
+        rate = rate or 8000  # the only rate of these formats in the service
+    return Kind(family, rate if family in _TAGS else None)
+
+
+def identify(file: BinaryIO, size: int, wanted: Kind | None) -> Kind:
+    """Tell what a whole clip is, and that it is one.
+
+    Parameters
+    ----------
+    file : binary file
+        The clip; the position is moved.
+    size : int
+        Its bytes.
+    wanted : Kind or None
+        What it should be; None where nothing says so.
+
+    Raises
+    ------
+    DownloadError
+        It is empty, a web page, JSON, a zip, or not what it should be.
+    """
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    if not size:
+        raise DownloadError("The clip came empty.")
+    _refuse_words(file, head, size)
+    family = _by_magic(head)
+    if wanted is not None and wanted.bare and family in (None, "mp3"):
+        if size < _SAMPLE_BYTES[wanted.family]:
+            raise DownloadError("The clip is shorter than one sample.")
+        if family is None or not head.startswith(b"ID3"):  # two bytes like an MP3's are chance in plain samples
+            return wanted
+    if family is None:
+        raise DownloadError(f"The bytes are not {wanted.family if wanted else 'of any audio format'} that is known.")
+    return Kind(family)
+
+
+def _refuse_words(file: BinaryIO, head: bytes, size: int) -> None:
+    start = head[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml")):
+        raise DownloadError("A web page came instead of audio.")
+    if start.startswith((b"{", b"[")) and size <= BLOCK:
+        file.seek(0)
+        try:
+            json.loads(file.read())
+        except ValueError:
+            return
+        raise DownloadError("JSON came instead of audio.")
+    if head.startswith(b"PK\x03\x04"):
+        raise DownloadError("A zip came instead of one clip.")
+
+
+def _by_magic(head: bytes) -> str | None:
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        return "wav"
+    if head[:4] == b"OggS":
+        return "opus" if b"OpusHead" in head[:128] else "ogg"
+    if head[4:8] == b"ftyp":
+        return "m4a"
+    if head[:4] == b"fLaC":
+        return "flac"
+    return "mp3" if head[:3] == b"ID3" or _is_mpeg_frame(head) else None
+
+
+def _is_mpeg_frame(head: bytes) -> bool:
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return False
+    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
+    return version != 1 and layer != 0 and head[2] >> 4 not in (0, 15) and head[2] >> 2 & 3 != 3
+
+
+def seconds_of(file: BinaryIO, size: int, kind: Kind) -> float | None:
+    """Measure a clip's length in seconds; None where the rate of a bare one is not known.
+
+    Raises
+    ------
+    DownloadError
+        It can't be played.
+    """
+    if kind.bare:
+        return None if kind.rate is None else size // _SAMPLE_BYTES[kind.family] / kind.rate
+    file.seek(0)
+    try:
+        seconds = TinyTag.get(filename=f"clip.{kind.family}", file_obj=file, tags=False).duration
+    except (TinyTagException, OSError) as error:
+        raise DownloadError(f"The {kind.family} can't be read: {' '.join(str(error).split())[:200]}") from None
+    if not seconds:
+        raise DownloadError(f"The {kind.family} holds no sound.")
+    return float(seconds)
+
+
+def wrap(file: BinaryIO, size: int, kind: Kind) -> int:
+    """Put a WAV header in front of samples, in place and block by block; return the new size.
+
+    Parameters
+    ----------
+    file : binary file, open for reading and writing
+        PCM (16 bit, mono, little-endian), mu-law or A-law.
+    size : int
+        Its bytes; a last half sample is cut off.
+    kind : Kind
+        A `Kind.wrappable` one.
+    """
+    data = size - size % _SAMPLE_BYTES[kind.family]
+    header = wav_header(data, kind)
+    end = data
+    while end > 0:
+        start = max(0, end - BLOCK)
+        file.seek(start)
+        block = file.read(end - start)
+        file.seek(start + len(header))
+        file.write(block)
+        end = start
+    file.seek(0)
+    file.write(header)
+    total = len(header) + data
+    if data % 2:  # chunks end on an even byte
+        file.seek(total)
+        file.write(b"\0")
+        total += 1
+    file.truncate(total)
+    return total
+
+
+def wav_header(data: int, kind: Kind) -> bytes:
+    """Make the bytes before `data` bytes of bare samples that make a WAV of them."""
+    tag, width, rate = _TAGS[kind.family], _SAMPLE_BYTES[kind.family], kind.rate or 0
+    form = struct.pack("<HHIIHH", tag, 1, rate, rate * width, width, 8 * width)
+    if tag != 1:  # other than PCM: size of the (empty) extension, and the number of samples
+        form += struct.pack("<H4sII", 0, b"fact", 4, data)
+    form_size = 16 if tag == 1 else 18
+    chunks = b"WAVE" + struct.pack("<4sI", b"fmt ", form_size) + form + struct.pack("<4sI", b"data", data)
+    return struct.pack("<4sI", b"RIFF", len(chunks) + data + data % 2) + chunks
+
+
+def bytes_a_second(output_format: str | None, *, wav: bool = False) -> float:
+    """Estimate a format's bytes for a second of speech, 16 kB (128 kbit/s) where nothing says so.
+
+    Examples
+    --------
+    >>> bytes_a_second("mp3_44100_192"), bytes_a_second("pcm_24000"), bytes_a_second("ulaw_8000")
+    (24000.0, 48000.0, 8000.0)
+    """
+    family, *numbers = (output_format or "").lower().split("_")
+    known = [int(each) for each in numbers if each.isdigit()]
+    if family in _TAGS and known:
+        return float(known[0] * _SAMPLE_BYTES[family])
+    if wav or family == "wav":
+        return float((known[0] if known else 44_100) * 2)
+    return known[1] * 125.0 if len(known) > 1 else 16_000.0
+
+
+def size_of(file: BinaryIO) -> int:
+    """Give the bytes of an open file."""
+    return file.seek(0, os.SEEK_END)
