@@ -13,7 +13,7 @@ import pandas as pd
 
 LONGEST = 30
 NO_GLYPH = "□"
-MISSING = "(missing)"
+MISSING, EMPTY = "(missing)", "(empty)"
 _SUFFIX = re.compile(r"(?: \([^()]*\))+$")
 _BROAD = (
     "Noto Sans CJK JP",
@@ -83,6 +83,8 @@ def _label(value: Any, voices: Mapping[str, str | None], *, short: bool) -> str:
     if voice_id is not None and short:
         name = name.split(" - ")[0] or name
     name = " ".join(_visible(name).split())
+    if not name and not tail:
+        name = voice_id[:6] if voice_id else EMPTY
     drawn = _drawable(name)
     if NO_GLYPH in drawn and voice_id and voice_id[:6] not in tail:
         tail += f" ({voice_id[:6]})"
