@@ -11,7 +11,8 @@ from histkit.sandbox import serve
 if TYPE_CHECKING:
     import pandas as pd
 
-BAR = 24  # characters
+BAR = 14  # characters
+MEASURES = ("items", "characters", "credits")
 
 
 def run_demo(folder: Path, items: int) -> None:
@@ -25,6 +26,7 @@ def run_demo(folder: Path, items: int) -> None:
         Rows of the made-up history.
     """
     from rich.console import Console
+    from rich.markup import escape
 
     console = Console()
     with serve(items=items) as box:
@@ -42,7 +44,8 @@ def run_demo(folder: Path, items: int) -> None:
         made += [folder / "audio" / path for path in pulled["path"]] + [folder / "audio.zip"]
     console.print(f"\n{len(df):,} rows read in {df.attrs['histkit']['requests']} requests. Made:", highlight=False)
     for path in made:
-        console.print(f"  {path}  [dim]{path.stat().st_size / 1e3:,.0f} kB[/]", highlight=False, soft_wrap=True)
+        size = f"{path.stat().st_size / 1e3:,.0f} kB"
+        console.print(f"  {escape(str(path))}  [dim]{size}[/]", highlight=False, soft_wrap=True)
     console.print(
         "\nTry next:\n"
         f"  open {folder / 'usage.png'}\n"
@@ -65,13 +68,16 @@ def _table(title: str, usage: pd.DataFrame, label: str) -> object:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column(label.replace("period", "month"), overflow="ellipsis", max_width=36)
-    for name in ("items", "characters", "credits"):
-        table.add_column(name, justify="right")
-    table.add_column("")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_footer=True)
+    table.add_column(label.replace("period", "month"), overflow="ellipsis", no_wrap=True, max_width=24)
+    for name in MEASURES:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     most = usage["credits"].max()
     for row in usage.to_dict("records"):
         bar = "█" * round(BAR * row["credits"] / most)
-        table.add_row(escape(str(row[label])), *(f"{row[name]:,}" for name in ("items", "characters", "credits")), bar)
+        table.add_row(escape(str(row[label])), *(f"{row[name]:,}" for name in MEASURES), bar)
+    table.columns[0].footer = "all of these"
+    for column, name in zip(table.columns[1:], MEASURES, strict=False):
+        column.footer = f"{usage[name].sum():,}"
     return table

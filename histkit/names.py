@@ -49,7 +49,7 @@ _UNKNOWN, _NOTHING = _Missing("unknown"), _Missing("")
 
 @dataclass(frozen=True)
 class Template:
-    """A parsed name template: (literal, field or None, format) triples.
+    r"""A parsed name template: (literal, field or None, format) triples.
 
     Examples
     --------
@@ -129,7 +129,7 @@ class Template:
                 return [format(value, spec)]
             return [format(plain(str(value)), spec).rstrip()]
         except (ValueError, OverflowError) as error:
-            raise InputError(f"name={self.text!r}: {{{field}:{spec}}} can't be made of {value!r:.40}: {error}.") from None
+            raise InputError(f"name={self.text!r}: {{{field}:{spec}}} of {value!r:.40}: {error}.") from None
 
 
 def plain(text: str) -> str:

@@ -259,7 +259,11 @@ def _periods(frame: pd.DataFrame, length: Freq, zone: tzinfo, parts: Parts | Non
     codes[known], starts = bucket(instants[known], length, zone)
     codes[~known] = len(starts)
     stamps = pd.DatetimeIndex([*starts.astype("datetime64[us]"), np.datetime64("NaT", "us")], dtype="datetime64[us]")
-    values = stamps.tz_localize("UTC").tz_convert(getattr(zone, "key", zone)).array
+    stamps = stamps.tz_localize("UTC")
+    try:
+        values = stamps.tz_convert(getattr(zone, "key", zone)).array  # by its name, as pandas would hold it
+    except KeyError:
+        values = stamps.tz_convert(zone).array
     return _Group("period", codes if parts is None else codes[parts.rows], values)
 
 
@@ -295,7 +299,7 @@ def _telling_length(ids: list[str]) -> int:
 def _latest_names(parts: Parts, instants: Ints) -> dict[int, str]:
     codes, pairs = pd.factorize(parts.voices * (len(parts.texts) + 1) + parts.names)
     times = np.full(len(pairs), np.iinfo(np.int64).min)
-    np.maximum.at(times, codes, instants if len(parts.rows) == len(instants) else instants[parts.rows])
+    np.maximum.at(times, codes, instants[parts.rows] if len(parts.weights) else instants)
     found: dict[int, tuple[int, str]] = {}
     for time, pair in zip(times.tolist(), pairs.tolist(), strict=True):
         voice, name = divmod(pair + 1, len(parts.texts) + 1)  # 0: no name

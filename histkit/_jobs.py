@@ -1,0 +1,84 @@
+"""What is to be pulled: the clips of some rows, each once, with a path; and what is said when one can't be had."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from histkit._manifest import Entry
+from histkit._pull import Source
+from histkit.errors import AuthenticationError, HistkitError, InputError, NotFoundError, PermissionDeniedError
+from histkit.names import tell_apart, values_of
+from histkit.schema import require
+
+_FULL = frozenset({errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
+
+@dataclass(frozen=True)
+class Job:
+    """A clip and its path without extension."""
+
+    source: Source
+    stem: str
+
+
+def checked(format: str | None, workers: int | None) -> bool:
+    """Tell whether WAV is asked for; refuse a format or a number of threads that is not possible."""
+    if format not in (None, "wav"):
+        raise InputError(f'format={format!r}: give None (as generated) or "wav".')
+    if workers is not None and (not isinstance(workers, int) or workers < 1):
+        raise InputError(f"workers={workers!r} must be a whole number from 1 on.")
+    return format == "wav"
+
+
+def ids_of(items: pd.DataFrame | pd.Series) -> list[str]:
+    """Give the id of each row, "" where it is missing."""
+    if isinstance(items, pd.DataFrame):
+        require(items, ["history_item_id"], "pulling audio")
+        items = items["history_item_id"]
+    elif not isinstance(items, pd.Series):
+        raise InputError(f"Give a DataFrame of history rows or a Series of ids, not {type(items).__name__}.")
+    missing = items.isna().tolist()
+    return ["" if gone else str(value) for value, gone in zip(items.tolist(), missing, strict=True)]
+
+
+def jobs_of(
+    items: pd.DataFrame | pd.Series, ids: Sequence[str], stems: Sequence[str], owners: Mapping[str, str]
+) -> list[Job]:
+    """Make one job for each clip, in the order of the rows.
+
+    Parameters
+    ----------
+    items : DataFrame or Series
+        The rows.
+    ids, stems : sequences of str
+        Id and path without extension of each row; a clip takes the path of its first.
+    owners : mapping of str to str
+        Whose paths the folder's files have: see `histkit.names.tell_apart`.
+    """
+    rows = distinct(ids)
+    names = tell_apart([stems[row] for row in rows], [ids[row] for row in rows], owners)
+    formats, types = values_of(items, "output_format"), values_of(items, "content_type")
+    sources = (Source(ids[row], formats[row], types[row]) for row in rows)
+    return [Job(source, stem) for source, stem in zip(sources, names, strict=True)]
+
+
+def distinct(ids: Sequence[str]) -> list[int]:
+    """Give the position of the first row of each clip."""
+    first: dict[str, int] = {}
+    for row, item in enumerate(ids):
+        first.setdefault(item, row)
+    return list(first.values())
+
+
+def trouble(item: str, error: HistkitError | OSError) -> Entry:
+    """Make a clip's line of what went wrong; what would go wrong with every clip is raised."""
+    if isinstance(error, (AuthenticationError, PermissionDeniedError)):
+        raise error
+    if isinstance(error, OSError) and error.errno in _FULL:
+        raise error
+    status = "gone" if isinstance(error, NotFoundError) else "failed"
+    return Entry(item, None, status, error=" ".join(str(error).split())[:500])
