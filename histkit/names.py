@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain, count
 from typing import Any
 
@@ -161,8 +161,8 @@ def clean(text: str, room: int = _NAME_BYTES) -> str:
 
     Examples
     --------
-    >>> clean("../CON"), clean("a/b: c?"), clean("NUL.txt"), clean("...")
-    ('_CON', 'a_b_ c_', '_NUL.txt', 'unknown')
+    >>> clean("../etc"), clean("a/b: c?"), clean("CON"), clean("...")
+    ('_etc', 'a_b_ c_', 'CON_', 'unknown')
     """
     name = plain(text)
     if not _PLAINLY_SAFE.fullmatch(name):
@@ -179,7 +179,9 @@ def _cut(name: str, room: int) -> str:
     return name.rstrip(_TAIL)
 
 
-_folder = cache(clean)
+@lru_cache(maxsize=1024)
+def _folder(text: str) -> str:
+    return clean(text)
 
 
 def _is_reserved(root: str) -> bool:

@@ -30,7 +30,7 @@ from histkit.errors import AuthenticationError, HistkitError, InputError, Transp
 T = TypeVar("T")
 
 _CONNECT_SECONDS = 10.0
-_READ_BYTES = 1 << 20
+_READ_BYTES = 1 << 23  # whole pages, also those with alignments, without joining pieces
 _log = logging.getLogger("histkit")
 
 
