@@ -33,9 +33,9 @@ _STYLE = """<style>
   background: rgba(128, 128, 128, .06) }
 .histkit-players header { display: flex; flex-wrap: wrap; gap: 2px 12px; align-items: baseline }
 .histkit-players small, .histkit-players .note { opacity: .7; font-size: 12px }
-.histkit-players p { margin: 4px 0 8px; overflow-wrap: anywhere; white-space: pre-line }
-.histkit-players .problem { margin-bottom: 0; border-left: 3px solid #d9822b; padding-left: 8px }
-.histkit-players audio { display: block; width: 100%; height: 36px }
+.histkit-players p { margin: 4px 0 0; overflow-wrap: anywhere; white-space: pre-line }
+.histkit-players .problem { margin-top: 8px; border-left: 3px solid #d9822b; padding-left: 8px }
+.histkit-players audio { display: block; width: 100%; height: 36px; margin-top: 6px }
 </style>"""
 
 

@@ -142,6 +142,12 @@ def client_or_own(client: HistoryClient | None, workers: int | None = None) -> I
         yield own
 
 
+def threads_for(client: HistoryClient) -> int:
+    """Give how many threads pull: half again as many as requests may be in flight, the others check and write."""
+    ceiling = client.transport.limit.ceiling
+    return ceiling + (ceiling + 1) // 2
+
+
 def side_by_side(
     work: Callable[[J], R], jobs: Sequence[J], workers: int, cancel: threading.Event, *, in_order: bool = False
 ) -> Generator[tuple[int, R], None, None]:

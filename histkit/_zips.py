@@ -19,7 +19,7 @@ import pandas as pd
 from histkit._jobs import Job, checked, ids_of, jobs_of, trouble
 from histkit._manifest import SUFFIX, TEMPORARY, Entry, manifest_frame
 from histkit._progress import progress_bar
-from histkit._pull import client_or_own, fetch, side_by_side
+from histkit._pull import client_or_own, fetch, side_by_side, threads_for
 from histkit.archive import to_csv
 from histkit.client import HistoryClient
 from histkit.clips import BLOCK
@@ -137,7 +137,7 @@ def _spooled(
         path = f"{job.stem}.{clip.extension}"
         return Entry(item, path, "done", clip.bytes, clip.seconds, clip.sha256), spool
 
-    workers, pulled = client.transport.limit.ceiling, 0
+    workers, pulled = threads_for(client), 0
     try:
         with (
             progress_bar(progress, total=len(jobs), desc="Zip", unit="file") as bar,

@@ -21,7 +21,7 @@ from histkit._jobs import Job, checked, distinct, ids_of, jobs_of, trouble
 from histkit._manifest import SUFFIX, TEMPORARY, Entry, Record, inside, locked, manifest_frame, sizes
 from histkit._players import play
 from histkit._progress import progress_bar
-from histkit._pull import Cancelled, client_or_own, fetch, side_by_side
+from histkit._pull import Cancelled, client_or_own, fetch, side_by_side, threads_for
 from histkit._zips import download_zip
 from histkit.client import HistoryClient
 from histkit.clips import bytes_a_second
@@ -63,7 +63,8 @@ def download_audio(
         (``{text:.40}`` is cut to 40 characters). Values never make folders. Rows that would share a path get their id
         added. The default becomes ``{id}`` where its columns are not there.
     workers : int, optional
-        Clips pulled side by side, within the client's own limit; default: its ``max_concurrency``.
+        Clips worked on side by side. Requests in flight stay within the client's ``max_concurrency``; default: half
+        again as many, so that checking and writing hold up no request.
     format : {None, "wav"}
         None keeps what was generated. "wav": PCM, mu-law and A-law get a header, the service converts the rest.
     overwrite : bool
@@ -178,8 +179,11 @@ class _Pull:
     def all(self, jobs: Sequence[Job], workers: int | None, progress: bool | None) -> dict[str, Entry]:
         """Pull side by side; whatever ends it, no temporary file stays and what is finished is written down."""
         found: dict[str, Entry] = {}
+        if not jobs:
+            self._record.close()
+            return found
         pulled = 0
-        workers = workers or self._client.transport.limit.ceiling
+        workers = workers or threads_for(self._client)
         try:
             with (
                 progress_bar(progress, total=len(jobs), desc="Audio", unit="file") as bar,
@@ -211,8 +215,17 @@ class _Pull:
             return self._pulled(job)
         except (HistkitError, OSError) as error:
             entry = trouble(item, error)
-        self._record.add(entry)
+        self._note(entry)
         return entry
+
+    def _note(self, entry: Entry, part: Path | None = None) -> None:
+        """Give a whole file its name and write the clip down; neither once the pull is over."""
+        with self._record.lock:
+            if self._cancel.is_set():
+                raise Cancelled
+            if part is not None:
+                part.replace(self._folder / str(entry.path))
+            self._record.add(entry)
 
     def _pulled(self, job: Job) -> Entry:
         parent = (self._folder / job.stem).parent
@@ -234,11 +247,7 @@ class _Pull:
                 clip.sha256,
                 format="wav" if clip.converted else None,
             )
-            with self._record.lock:
-                if self._cancel.is_set():
-                    raise Cancelled
-                part.replace(self._folder / str(entry.path))
-                self._record.add(entry)
+            self._note(entry, part)
             return entry
         finally:
             self._parts.discard(part)
