@@ -68,6 +68,10 @@ class Entry:
     error: str | None = None
     format: str | None = None
 
+    def skipped(self) -> Entry:
+        """Give the line of a run that found the file there."""
+        return Entry(self.history_item_id, self.path, "skipped", self.bytes, self.seconds, self.sha256)
+
     def stem(self) -> str:
         """Give the path without its extension."""
         return (self.path or "").rpartition(".")[0]

@@ -6,6 +6,11 @@ import sys
 from typing import Any
 
 
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    return hasattr(ipython.get_ipython(), "kernel") if ipython is not None else False
+
+
 def progress_bar(progress: bool | None, **options: Any) -> Any:
     """Make a tqdm bar.
 
@@ -16,7 +21,7 @@ def progress_bar(progress: bool | None, **options: Any) -> Any:
     **options
         Passed to ``tqdm`` (``total``, ``desc``, ``unit``, ...).
     """
-    notebook = "ipykernel" in sys.modules
+    notebook = _in_notebook()
     if progress is None:
         progress = notebook or sys.stderr.isatty()
     if notebook and progress:

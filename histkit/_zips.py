@@ -67,7 +67,7 @@ def download_zip(
     Raises
     ------
     InputError
-        The template or the format is not possible, or there are no rows; before the first request.
+        The template, the format or the path is not possible, or there are no rows; before the first request.
     DownloadError
         No clip could be had; there is no zip then.
     AuthenticationError, PermissionDeniedError, OSError
@@ -92,6 +92,8 @@ def download_zip(
     jobs = jobs_of(items, ids, stems_of(items, template), {})
     moments = dict(zip(ids, _moments(items), strict=True))
     target = Path(path)
+    if target.is_dir():
+        raise InputError(f"path={str(path)!r} is a folder; give the name of the zip.")
     target.parent.mkdir(parents=True, exist_ok=True)
     with client_or_own(client) as client, _beside(target) as file:
         found: dict[str, Entry] = {}

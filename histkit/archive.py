@@ -117,7 +117,7 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
     cells = {name: _cells(table.column(place)) for place, name in enumerate(table.column_names)}
     with _replacing(path) as temporary, temporary.open("wb") as file:
         file.write(b"\xef\xbb\xbf" if excel else b"")
-        pacsv.write_csv(pa.table(cells), file, pacsv.WriteOptions(quoting_header="none"))
+        pacsv.write_csv(pa.table(cells), file)
     return Path(path)
 
 

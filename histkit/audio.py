@@ -11,7 +11,6 @@ import secrets
 import threading
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -141,7 +140,7 @@ def _there(folder: Path, record: Record, jobs: list[Job], wav: bool, *, tidy: bo
     for job in jobs:
         entry = record.find(job.source.history_item_id, job.stem, wav)
         if entry is not None and size_of.get(entry.path or "") == entry.bytes:
-            found[entry.history_item_id] = replace(entry, status="skipped")
+            found[entry.history_item_id] = entry.skipped()
     return found
 
 

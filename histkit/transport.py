@@ -200,7 +200,7 @@ class Transport:
             return policy(attempt)
 
         chunk_size = (options or {}).get("chunk_size", 1024)
-        return ByteStream(open_body, chunk_size, self._tries(options), path)
+        return ByteStream(open_body, chunk_size, self._tries(options), path, cancel or threading.Event())
 
     def _send(
         self,
@@ -306,11 +306,13 @@ class ByteStream:
         chunk_size: int,
         max_retries: int,
         path: str,
+        cancel: threading.Event,
     ) -> None:
         self._open = open_body
         self._chunk_size = chunk_size
         self._max_retries = max_retries
         self._path = path
+        self._cancel = cancel
         self._response, self._slot = open_body()
         self.headers = _headers(self._response)
         self.status_code = self._response.status_code
@@ -325,7 +327,8 @@ class ByteStream:
         for broken in range(self._max_retries + 1):
             try:
                 if broken:
-                    time.sleep(random.uniform(0, min(30.0, 0.5 * 2**broken)))
+                    if self._cancel.wait(random.uniform(0, min(30.0, 0.5 * 2**broken))):
+                        break
                     self._response, self._slot = self._open()
                 for chunk in self._rest(given, digest.digest()):
                     given += len(chunk)

@@ -83,7 +83,7 @@ def test_any_text_survives_csv(tmp_path_factory: pytest.TempPathFactory, texts: 
 
 def test_a_usage_table_can_be_written_as_csv(df: pd.DataFrame, tmp_path: Path) -> None:
     path = hk.to_csv(df.speech.usage(by="model", freq="MS"), tmp_path / "usage.csv")
-    assert path.read_text().splitlines()[0] == "model,period,items,characters,credits"
+    assert path.read_text().splitlines()[0] == '"model","period","items","characters","credits"'
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(

@@ -125,12 +125,11 @@ def test_ten_thousand_finished_files_are_skipped_in_a_second(box: Sandbox, tmp_p
         path.write_bytes(b"x")
         record.add(Entry(item, f"{stem}.mp3", "done", 1, 1.0, "0" * 64))
     record.close()
-    started = time.perf_counter()
+    started = time.process_time()  # not the clock on the wall: other tests run beside
     with client_of(box) as client:
         pulled = download_audio(df, tmp_path, client=client)
-    seconds = time.perf_counter() - started
+    assert time.process_time() - started < 1.0
     assert set(pulled["status"]) == {"skipped"}
-    assert seconds < 1.5, seconds  # about 0.6 on an idle machine
 
 
 def test_the_manifest_lies_beside_the_audio_as_parquet_and_csv(
@@ -358,7 +357,6 @@ def test_a_name_that_a_folder_has_costs_one_row(df: pd.DataFrame, client: Histor
     assert list(tmp_path.rglob("*.part")) == []
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists() or os.name == "nt", reason="needs a small file system to fill")
 def test_a_full_disk_ends_the_pull_at_once(
     box: Sandbox, df: pd.DataFrame, client: HistoryClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

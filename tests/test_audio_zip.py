@@ -105,6 +105,8 @@ def test_no_rows_a_bad_name_and_a_bad_key_make_no_zip(box_of: Callable[..., Sand
             download_zip(ids, tmp_path / "x.zip", name="{colour}", client=client)
         with pytest.raises(hk.InputError, match="format"):
             download_zip(ids, tmp_path / "x.zip", format="flac", client=client)
+        with pytest.raises(hk.InputError, match="is a folder"):
+            download_zip(ids, tmp_path, client=client)
     assert box.requests() == []
     with client_of(box, api_key="sk_wrong") as client, pytest.raises(hk.AuthenticationError):
         download_zip(ids, tmp_path / "x.zip", client=client)

@@ -196,6 +196,6 @@ def test_the_default_falls_back_to_the_id_without_its_columns() -> None:
 
 def test_ten_thousand_names_are_made_in_a_second() -> None:
     df = hk.sample_history(10_000)
-    started = time.perf_counter()
+    started = time.process_time()
     tell_apart(stems_of(df, Template.parse(DEFAULT_NAME)), df["history_item_id"].tolist(), {})
-    assert time.perf_counter() - started < 1.5
+    assert time.process_time() - started < 1.0
