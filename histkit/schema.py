@@ -159,6 +159,8 @@ def _pandas_column(column: pa.ChunkedArray, kind: pa.DataType) -> Any:
     import pandas as pd
 
     if pa.types.is_dictionary(kind):
+        if column.num_chunks == 0:  # which older pyarrow can't combine
+            column = pa.chunked_array([pa.array([], TEXT).dictionary_encode()])
         whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
         whole = whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
         values = pd.Index(whole.dictionary.to_pylist(), dtype="str" if pd.__version__ >= "3" else object)
