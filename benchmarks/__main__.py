@@ -21,7 +21,7 @@ from benchmarks.contenders import CONTENDERS
 from histkit.sandbox import Sandbox, serve
 
 ROWS = 60_000
-ALIGNED_ROWS = 6_000  # their pages are ten times as large, and the SDK takes minutes for more
+ALIGNED_ROWS = 3_000  # their pages are ten times as large, and the SDK takes minutes for more
 
 
 def main() -> None:

@@ -53,24 +53,32 @@ def read_failure(body: Any) -> Failure:
     """
     if isinstance(body, str):
         html = body.lstrip()[:200].lower().startswith(("<!doctype", "<html", "<head", "<body"))
-        return Failure(message="" if html else " ".join(body.split())[:300], html=html)
+        return Failure(message="" if html else _line(body), html=html)
     if not isinstance(body, Mapping):
         return Failure()
     detail = body.get("detail")
     if isinstance(detail, str):
-        return Failure(message=detail)
+        return Failure(message=_line(detail))
     if isinstance(detail, list):
-        return Failure(message="; ".join(filter(None, map(_validation_line, detail))))
+        return Failure(message=_line("; ".join(map(_validation_line, detail))))
     facts = detail if isinstance(detail, Mapping) else body
-    codes = tuple(str(facts[name]) for name in ("code", "status", "error", "type") if facts.get(name))
+    codes = tuple(_line(facts[name]) for name in ("code", "status", "error", "type") if facts.get(name))
     request_id = facts.get("request_id")
-    return Failure(codes, " ".join(str(facts.get("message") or "").split()), str(request_id) if request_id else None)
+    return Failure(codes, _line(facts.get("message") or ""), _line(request_id) if request_id else None)
+
+
+def _line(text: Any) -> str:
+    """Make one printable line of at most 500 characters of whatever the service sent."""
+    line = " ".join("".join(each if each.isprintable() else " " for each in str(text)).split())
+    return line if len(line) <= 500 else f"{line[:499]}…"
 
 
 def _validation_line(problem: Any) -> str:
     if not isinstance(problem, Mapping):
         return str(problem)
-    where = [str(part) for part in problem.get("loc") or () if part not in ("query", "body", "path", "header")]
+    loc = problem.get("loc")
+    parts = loc if isinstance(loc, list) else [loc] if loc else []
+    where = [str(part) for part in parts if part not in ("query", "body", "path", "header")]
     return f"{'.'.join(where) or 'request'}: {problem.get('msg', 'not valid')}"
 
 

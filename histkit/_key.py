@@ -21,7 +21,9 @@ class Secret(str):
 
 def checked_key(given: str) -> Secret:
     """Take a key that can be one, without the white space around it; the error never shows it."""
-    key = Secret(given.strip())
+    if not isinstance(given, str):
+        raise AuthenticationError(f"The API key must be a text, not {type(given).__name__}.")
+    key = given = Secret(given.strip())
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise AuthenticationError("The API key is empty or has characters that no key has; copy it again.")
     return key
@@ -35,7 +37,10 @@ def check_base_url(url: str) -> str:
     InputError
         When it is no URL, or plain http to another machine.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url if isinstance(url, str) and url.isprintable() else "")
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise InputError(f"base_url {url!r} is not a plain https URL such as {PRODUCTION}.")
     if parts.scheme == "http" and not is_loopback(url):

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
+from histkit.errors import TransportError
+
 
 class Limit:
     """How many requests may be in flight.
@@ -40,15 +42,23 @@ class Limit:
         self._not_before = 0.0
         self._changed = threading.Condition()
 
-    def slot(self) -> Slot:
-        """Wait for a free place and take it."""
+    def slot(self, cancel: threading.Event | None = None) -> Slot:
+        """Wait for a free place and take it.
+
+        Raises
+        ------
+        TransportError
+            `cancel` was set.
+        """
         with self._changed:
             while True:
+                if cancel is not None and cancel.is_set():
+                    raise TransportError("The request was cancelled before it was sent.")
                 wait = self._not_before - time.monotonic()
                 if self.in_flight < self.current and wait <= 0:
                     self.in_flight += 1
                     return Slot(self, self._epoch)
-                self._changed.wait(wait if wait > 0 else None)
+                self._changed.wait(min(wait if wait > 0 else 60.0, 60.0 if cancel is None else 0.2))
 
     def pause(self, seconds: float) -> None:
         """Start no request for so long: the service asked everybody to wait."""

@@ -86,7 +86,9 @@ def fetch(client: HistoryClient, source: Source, wav: bool, file: BinaryIO, canc
     wanted = clips.expected(source.output_format, source.content_type)
     if wav and wanted is not None and wanted.family != "wav" and not wanted.wrappable:
         return _converted(client, source, file, cancel)
-    stream = client.transport.stream("GET", item_path(source.history_item_id, "/audio"), options=_CHUNKS, cancel=cancel)
+    stream = client.transport.stream(
+        "GET", item_path(source.history_item_id, "/audio"), options=_CHUNKS, cancel=cancel, hold=True
+    )
     sent_type = stream.headers.get("content-type")
     size, digest = _spool(stream, file, cancel)
     if not source.output_format:  # the answer knows better than the row
@@ -105,7 +107,9 @@ def fetch(client: HistoryClient, source: Source, wav: bool, file: BinaryIO, canc
 
 def _converted(client: HistoryClient, source: Source, file: BinaryIO, cancel: threading.Event) -> Clip:
     body = {"history_item_ids": [source.history_item_id], "output_format": "wav"}
-    stream = client.transport.stream("POST", "/v1/history/download", json=body, options=_CHUNKS, cancel=cancel)
+    stream = client.transport.stream(
+        "POST", "/v1/history/download", json=body, options=_CHUNKS, cancel=cancel, hold=True
+    )
     size, digest = _spool(stream, file, cancel)
     kind = clips.identify(file, size, clips.Kind("wav"))
     if kind.family != "wav":

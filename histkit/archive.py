@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from histkit.errors import ArchiveError, SchemaError
+from histkit.errors import ArchiveError, InputError, SchemaError
 from histkit.schema import ALIGNMENTS_COLUMN, COLUMNS, TEXT, to_arrow, to_frame
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None 
     ArchiveError
         The file is not there, is damaged, or was written by a newer histkit.
     """
+    if isinstance(columns, str):
+        raise InputError(f"columns= takes a list of names: columns=[{columns!r}].")
     try:
         table = pq.read_table(path, columns=list(columns) if columns is not None else None)
     except (OSError, pa.ArrowException) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -44,11 +45,23 @@ def _streamed(
             async for chunk in _async_chunks(chunks):
                 yield chunk
         finally:
-            close = getattr(chunks, "close", None)
-            if close is not None:
-                await asyncio.to_thread(close)
+            # After a cancellation its thread may still be in it; then it is closed when that thread lets go of it.
+            with contextlib.suppress(ValueError):
+                chunks.close()  # type: ignore[attr-defined]
 
     return streamed  # type: ignore[return-value]
+
+
+def _chunked(name: str) -> Callable[..., Any]:
+    """Make the ``async for`` form of ``get_audio`` or ``download``; cancelling it breaks the connection off."""
+
+    @functools.wraps(getattr(HistoryClient, name))
+    async def chunked(self: AsyncHistoryClient, *args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
+        async with getattr(self.with_raw_response, name)(*args, **kwargs) as response:
+            async for chunk in response.data:
+                yield chunk
+
+    return chunked
 
 
 async def _async_chunks(chunks: Iterator[R]) -> AsyncIterator[R]:
@@ -120,7 +133,7 @@ class AsyncHistoryClient:
         max_concurrency: int = 4,
         session: requests.Session | None = None,
     ) -> None:
-        api_key = None if api_key is None else Secret(api_key)
+        api_key = Secret(api_key) if isinstance(api_key, str) else api_key
         self._client = HistoryClient(
             api_key,
             base_url=base_url,
@@ -156,8 +169,8 @@ class AsyncHistoryClient:
     list = _awaited(HistoryClient.list)
     get = _awaited(HistoryClient.get)
     delete = _awaited(HistoryClient.delete)
-    get_audio = _streamed(HistoryClient.get_audio)
-    download = _streamed(HistoryClient.download)
+    get_audio = _chunked("get_audio")
+    download = _chunked("download")
     iter_pages = _streamed(HistoryClient.iter_pages)
     models = _awaited(HistoryClient.models)
     subscription = _awaited(HistoryClient.subscription)

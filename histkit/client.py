@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
 from histkit._key import Secret
-from histkit.errors import ApiError
+from histkit.errors import ApiError, SchemaError
 from histkit.models import (
     ApiObject,
     DeleteHistoryItemResponse,
@@ -159,7 +159,9 @@ class HistoryClient:
         max_concurrency: int = 4,
         session: requests.Session | None = None,
     ) -> None:
-        api_key = None if api_key is None else Secret(api_key)  # from here on no traceback's variables show it
+        api_key = (
+            Secret(api_key) if isinstance(api_key, str) else api_key
+        )  # from here on no traceback's variables show it
         self.transport = Transport(api_key, base_url, timeout, max_retries, max_concurrency, session)
 
     def __repr__(self) -> str:
@@ -331,7 +333,7 @@ class HistoryClient:
         PaginationError
             The service gives no way to go on; it never loops and never ends early.
         """
-        window = Window(date_after_unix, date_before_unix)
+        window = Window(date_after_unix, date_before_unix, page_size)
         while not window.done:
             query = window.query()
             try:
@@ -374,6 +376,12 @@ def _objects(kind: type[A]) -> Callable[[bytes], Sequence[A]]:
 
 
 def _facts(page: GetSpeechHistoryResponse) -> PageFacts:
+    rows = page.history
+    if not isinstance(page.has_more, bool) or not isinstance(rows, list):
+        raise SchemaError("A page of the history has no list of rows or doesn't say whether there are more.")
+    for item in rows:
+        if not isinstance(item, SpeechHistoryItemResponse) or not isinstance(item.date_unix, int | None):
+            raise SchemaError(f"A row of the history has not the agreed form: {str(item)[:120]!r}.")
     return PageFacts(
         [item.history_item_id for item in page.history],
         [item.date_unix for item in page.history],

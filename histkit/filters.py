@@ -11,20 +11,23 @@ import numbers
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from histkit.errors import InputError
+from histkit.errors import InputError, SchemaError
 from histkit.schema import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Ints = NDArray[np.int64]
+
 Names = tuple[str, ...] | None
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -125,11 +128,14 @@ def filter_items(
         mask &= _column_mask(frame["source"], _source_test(_names(source, "source") or ()))
     if after is not None or before is not None:
         require(frame, ["date"], "the filters after= and before=")
-        dates = frame["date"]
-        if after is not None:
-            mask &= (dates >= _timestamp(as_unix(after, "after"))).to_numpy(bool, na_value=False)
-        if before is not None:
-            mask &= (dates < _timestamp(as_unix(before, "before"))).to_numpy(bool, na_value=False)
+        first = None if after is None else as_unix(after, "after")
+        end = None if before is None else as_unix(before, "before")
+        if first is not None and end is not None and first > end:
+            raise InputError(f"after={after!r} is later than before={before!r}.")
+        instants, known = instants_of(frame["date"])
+        mask &= known
+        mask &= True if first is None else instants >= _micros(first)
+        mask &= True if end is None else instants < _micros(end)
     if text is not None:  # last, on what is left: the one condition that looks at every row's text
         left = np.flatnonzero(mask)
         mask[left] = _text_mask(frame.iloc[left], _pattern(text))
@@ -163,16 +169,28 @@ def as_unix(value: Any, name: str) -> int:
     if isinstance(value, (str, date, datetime, np.datetime64)):
         try:
             stamp = pd.Timestamp(value)
+            if not pd.isna(stamp):
+                stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+                return int(-((_EPOCH - stamp.ceil("us").to_pydatetime(warn=False)) // timedelta(seconds=1)))
         except (ValueError, TypeError, OverflowError):
-            stamp = pd.NaT
-        if not pd.isna(stamp):
-            stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-            return int(-((pd.Timestamp(0, tz="UTC") - stamp) // pd.Timedelta(seconds=1)))
+            value = str(value)
     raise InputError(f"{name}={value!r} is not a date; give one such as '2026-10-01' or '2026-10-01 14:30+02:00'.")
 
 
-def _timestamp(seconds: int) -> pd.Timestamp:
-    return pd.Timestamp(seconds, unit="s", tz="UTC")
+def _micros(seconds: int) -> int:
+    return max(-(2**62), min(2**62, seconds * 1_000_000))
+
+
+def instants_of(column: pd.Series) -> tuple[Ints, NDArray[np.bool_]]:
+    """Give microseconds since 1970, UTC, and which are known; a naive date is UTC."""
+    text = not (pd.api.types.is_datetime64_any_dtype(column.dtype) or isinstance(column.dtype, pd.ArrowDtype))
+    try:
+        if pd.api.types.is_numeric_dtype(column.dtype):
+            raise TypeError
+        dates = pd.to_datetime(column, utc=True, format="ISO8601" if text else None).astype("datetime64[us, UTC]")
+    except (TypeError, ValueError):
+        raise SchemaError(f"Column 'date' ({column.dtype}) holds something else than dates.") from None
+    return dates.dt.tz_convert(None).to_numpy("datetime64[us]").view(np.int64), dates.notna().to_numpy()
 
 
 def _names(value: Any, name: str) -> Names:

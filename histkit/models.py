@@ -51,6 +51,13 @@ class ApiObject:
             **self.model_extra,
         }
 
+    def model_dump_json(self) -> str:
+        """Give JSON text of `model_dump`."""
+        return msgspec.json.encode(self.model_dump()).decode()
+
+    dict = model_dump
+    json = model_dump_json
+
 
 def _plain(value: Any) -> Any:
     if isinstance(value, ApiObject):

@@ -7,10 +7,13 @@ documented, so they go to `extra` with whatever else this version doesn't know.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pyarrow as pa
@@ -34,9 +37,15 @@ _OPTIONAL_TEXTS = (
 )
 _NUMBERS = ("date_unix", "character_count_change_from", "character_count_change_to")
 _UNDOCUMENTED = ("feedback", "avatar_context")
+_KEPT = "\0kept"  # column of the tolerant way: values that go to `extra` as they came
+_RANGE = (-(2**53), 2**53)
+_RANGES = {"date_unix": (-62_135_596_800, 253_402_300_799)}  # the years 1 to 9999
+_SETTING_TYPES: dict[str, set[type]] = {
+    name: {bool, type(None)} if SCHEMA.field(name).type == pa.bool_() else {int, float, type(None)} for name in SETTINGS
+}
 
 
-class _Line(msgspec.Struct):
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
     text: str | None = None
     voice_id: str | None = None
     voice_name: str | None = None
@@ -78,6 +87,7 @@ class PageDecoder:
     def __init__(self, *, alignments: bool = False) -> None:
         self._alignments = alignments
         self._unknown: tuple[str, ...] = _UNDOCUMENTED
+        self._learning = threading.Lock()
 
     def __call__(self, body: bytes) -> Page:
         """Decode one page; raises `msgspec.DecodeError` when it is none."""
@@ -88,14 +98,20 @@ class PageDecoder:
         if not isinstance(raw.get("history"), list) or not isinstance(raw.get("has_more"), bool):
             raise msgspec.DecodeError("the answer is not a page of the history")
         found = {str(name) for row in raw["history"] if isinstance(row, dict) for name in row}
-        unknown = sorted(found - _known_fields() - set(self._unknown))
-        if unknown:
-            self._unknown = (*self._unknown, *unknown)
+        unknown = found - _known_fields()
+        if self._learn(unknown):
             try:
                 return self._typed(body)
             except msgspec.DecodeError:
                 pass  # more than an unknown field: a row with a value of the wrong type, read tolerantly below
-        return self._tolerant(raw)
+        return self._tolerant(raw, tuple(sorted(unknown)))
+
+    def _learn(self, names: set[str]) -> bool:
+        """Take in new field names, but for those that no struct can have; tell whether there were any."""
+        with self._learning:
+            new = sorted(name for name in names.difference(self._unknown) if re.fullmatch(r"[\w.-]+", name))
+            self._unknown = (*self._unknown, *new)
+        return bool(new)
 
     def _typed(self, body: bytes) -> Page:
         unknown = self._unknown
@@ -103,29 +119,29 @@ class PageDecoder:
         page = decoder.decode(body)
         rows = zip(*map(msgspec.structs.astuple, page.history), strict=True) if page.history else [()] * len(names)
         columns = dict(zip(names, rows, strict=True))
+        if "" in columns["history_item_id"]:
+            raise msgspec.DecodeError("a row without an id")
         facts = PageFacts(
             columns["history_item_id"], columns["date_unix"], page.has_more, page.last_history_item_id or None
         )
         return Page(self._batch(columns, unknown), facts)
 
-    def _tolerant(self, raw: dict[str, Any]) -> Page:
+    def _tolerant(self, raw: dict[str, Any], unknown: tuple[str, ...]) -> Page:
         problems: list[str] = []
-        unknown = self._unknown
         rows = [
             _tolerant_row(row, unknown, self._alignments, problems) for row in raw["history"] if isinstance(row, dict)
         ]
-        columns = {name: [row[name] for row in rows] for name in _row_fields(unknown)}
+        columns = {name: [row[name] for row in rows] for name in (*_row_fields(unknown), _KEPT)}
         strange = len(raw["history"]) - len(rows)
         if strange:
             raise SchemaError(f"{strange} rows of a page are not JSON objects; ids before: {_ids_of(rows)}.")
-        ids = [item or _stand_in(row) for item, row in zip(columns["history_item_id"], raw["history"], strict=True)]
+        ids = [item or _stand_in(*row) for item, row in zip(columns["history_item_id"], _counted(raw), strict=True)]
         last = raw.get("last_history_item_id")
         facts = PageFacts(ids, columns["date_unix"], raw["has_more"], last if isinstance(last, str) and last else None)
         return Page(self._batch(columns, unknown), facts, tuple(problems))
 
     def _batch(self, columns: Mapping[str, Sequence[Any]], unknown: tuple[str, ...]) -> pa.RecordBatch:
         settings = columns["settings"]
-        unknown_settings = {name for each in settings if each for name in each}.difference(SETTINGS)
         arrays: dict[str, pa.Array] = {
             name: _settings_array(settings, name, SCHEMA.field(name).type) for name in SETTINGS
         }
@@ -135,7 +151,7 @@ class PageDecoder:
         price = pc.subtract(arrays["character_count_change_to"], arrays["character_count_change_from"])
         arrays["credits"] = pc.if_else(pc.less(price, 0), pa.scalar(None, pa.int64()), price)
         _add_dialogue(arrays, columns["dialogue"])
-        arrays["extra"] = _extra_array(columns, unknown, unknown_settings)
+        arrays["extra"] = _extra_array(columns, unknown)
         if self._alignments:
             arrays["alignments"] = _alignments_array(columns["alignments"])
         target = schema(alignments=self._alignments)
@@ -154,16 +170,25 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 def _settings_array(settings: Sequence[dict[str, Any] | None], name: str, kind: pa.DataType) -> pa.Array:
     values = [each.get(name) if each else None for each in settings]
-    try:
-        return pa.array(values, kind)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        number = (bool,) if pa.types.is_boolean(kind) else (int, float)
-        return pa.array([value if isinstance(value, number) else None for value in values], kind)
+    if not {*map(type, values)} <= _SETTING_TYPES[name]:
+        values = [value if type(value) in _SETTING_TYPES[name] else None for value in values]
+    return pa.array(values, kind) if pa.types.is_boolean(kind) else pa.array(_floats(values), kind)
 
 
-def _extra_array(
-    columns: Mapping[str, Sequence[Any]], unknown: tuple[str, ...], unknown_settings: set[str]
-) -> pa.Array:
+def _floats(values: list[Any]) -> list[float | None]:
+    return [None if value is None else float(value) for value in values]
+
+
+def _odd_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Give the settings that have no column, or no value that fits it."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in _SETTING_TYPES or type(value) not in _SETTING_TYPES[name]
+    }
+
+
+def _extra_array(columns: Mapping[str, Sequence[Any]], unknown: tuple[str, ...]) -> pa.Array:
     parts: dict[int, list[str]] = {}
     for name in unknown:
         values = columns[name]
@@ -172,11 +197,12 @@ def _extra_array(
         for row, value in enumerate(values):
             if value is not None:
                 parts.setdefault(row, []).append(f"{_json(name)}: {_json(value)}")
-    if unknown_settings:
-        for row, value in enumerate(columns["settings"]):
-            odd = {name: value[name] for name in value if name in unknown_settings} if value else {}
-            if odd:
-                parts.setdefault(row, []).append(f'"settings": {_json(odd)}')
+    kept = columns.get(_KEPT) or [None] * len(columns["settings"])
+    for row, (settings, whole) in enumerate(zip(columns["settings"], kept, strict=True)):
+        odd = _odd_settings(settings) if settings else {}
+        for name, value in {"settings": odd, **(whole or {})}.items():
+            if value:
+                parts.setdefault(row, []).append(f"{_json(name)}: {_json(value)}")
     if not parts:
         return pa.nulls(len(columns["settings"]), TEXT)
     return pa.array(
@@ -241,7 +267,10 @@ def _row_fields(unknown: tuple[str, ...]) -> list[str]:
 @lru_cache(maxsize=64)
 def _page_decoder(unknown: tuple[str, ...], alignments: bool) -> tuple[Any, tuple[str, ...]]:
     raw = msgspec.Raw | msgspec.UnsetType
-    fields: list[Any] = [("history_item_id", str), ("content_type", str), *((name, int) for name in _NUMBERS)]
+    fields: list[Any] = [("history_item_id", str), ("content_type", str)]
+    for name in _NUMBERS:
+        lowest, highest = _RANGES.get(name, _RANGE)
+        fields.append((name, Annotated[int, msgspec.Meta(ge=lowest, le=highest)]))
     fields += [("state", str | None)]
     fields += [(name, str | None, None) for name in _OPTIONAL_TEXTS]
     fields += [("settings", dict[str, Any] | None, None), ("dialogue", list[_Line] | None, None)]
@@ -263,16 +292,23 @@ def _tolerant_row(
 ) -> dict[str, Any]:
     out: dict[str, Any] = {name: _cleaned(row.get(name)) for name in unknown}
     odd: list[str] = []
+    kept: dict[str, Any] = {}
     for name in ("history_item_id", "content_type", "state", *_OPTIONAL_TEXTS):
         out[name] = _text(row.get(name), name, odd)
     for name in _NUMBERS:
         out[name] = _whole(row.get(name), name, odd)
     for name in ("history_item_id", "content_type"):
-        if row.get(name) is None:
+        if not row.get(name):
             odd.append(f"{name} is missing")
-    settings = row.get("settings")
+    settings, dialogue = _cleaned(row.get("settings")), _cleaned(row.get("dialogue"))
     out["settings"] = settings if isinstance(settings, dict) else None
-    out["dialogue"] = _converted(row.get("dialogue"), list[_Line], "dialogue", odd)
+    if settings is not None and not isinstance(settings, dict):
+        kept["settings"] = settings
+        odd.append("settings is not an object")
+    out["dialogue"], strange = _lines(dialogue, odd)
+    if strange:
+        kept["dialogue"] = dialogue
+    out[_KEPT] = kept
     out["alignments"] = _converted(row.get("alignments"), _Alignments, "alignments", odd) if alignments else None
     if odd:
         problems.append(f"{row.get('history_item_id') or 'a row without id'}: {', '.join(odd)}")
@@ -299,7 +335,9 @@ def _text(value: Any, name: str, odd: list[str]) -> str | None:
 
 
 def _whole(value: Any, name: str, odd: list[str]) -> int | None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**53 and value == int(value):
+    lowest, highest = _RANGES.get(name, _RANGE)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and lowest <= value <= highest and value == int(value):
         return int(value)
     odd.append(f"{name} is {value!r:.40}, not a whole number")
     return None
@@ -313,8 +351,26 @@ def _converted(value: Any, kind: Any, name: str, odd: list[str]) -> Any:
         return None
 
 
-def _stand_in(row: dict[str, Any]) -> str:
-    return "?" + hashlib.sha256(msgspec.json.encode(_cleaned(row))).hexdigest()[:24]
+def _lines(dialogue: Any, odd: list[str]) -> tuple[list[_Line] | None, bool]:
+    """Read dialogue lines; also tell whether they hold more than is known."""
+    names = set(_Line.__struct_fields__)
+    if not isinstance(dialogue, list) or not all(isinstance(line, dict) for line in dialogue):
+        return _converted(dialogue, list[_Line], "dialogue", odd), dialogue is not None
+    known = [{name: line[name] for name in line if name in names} for line in dialogue]
+    return _converted(known, list[_Line], "dialogue", odd), known != dialogue
+
+
+def _counted(raw: dict[str, Any]) -> Iterator[tuple[bytes, int]]:
+    """Give each row's bytes, and how often they stood in the page before."""
+    seen: Counter[bytes] = Counter()
+    for row in raw["history"]:
+        body = msgspec.json.encode(_cleaned(row))
+        yield body, seen[body]
+        seen[body] += 1
+
+
+def _stand_in(row: bytes, repeat: int) -> str:
+    return f"?{hashlib.sha256(row).hexdigest()[:24]}.{repeat}"
 
 
 def _ids_of(rows: list[dict[str, Any]]) -> str:

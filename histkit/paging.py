@@ -48,6 +48,8 @@ class Window:
     ----------
     after, before : int, optional
         Seconds, inclusive and exclusive; None leaves the side open.
+    page_size : int
+        Rows that are asked for in a page.
 
     Attributes
     ----------
@@ -59,7 +61,8 @@ class Window:
         The newest date read.
     """
 
-    def __init__(self, after: int | None = None, before: int | None = None) -> None:
+    def __init__(self, after: int | None = None, before: int | None = None, page_size: int = 1000) -> None:
+        self.page_size = page_size
         self.after = after
         self.before = before
         self.position: int | None = None
@@ -72,6 +75,7 @@ class Window:
         self._cursor_faults = 0
         self._empty = 0
         self._stale = 0
+        self._length = 0
         self._asked_before = before
 
     def __repr__(self) -> str:
@@ -121,7 +125,7 @@ class Window:
 
     def split(self, at: int) -> Window:
         """Give the part older than `at` away as a window of its own; this one keeps ``[at, before)``."""
-        lower = Window(self.after, at)
+        lower = Window(self.after, at, self.page_size)
         self.after = at
         return lower
 
@@ -145,11 +149,12 @@ class Window:
                 self.before = self.newest + 1  # rows that arrive from now on shift nothing
         if page.ids:
             self._empty = 0
+            self._length = len(page.ids)
 
     def _take_empty(self, page: PageFacts) -> None:
         if not page.has_more:
             # Nothing after a cursor that promised more may mean that the cursor's row is gone: make sure by date.
-            if self._cursor is not None and self.position is not None:
+            if self._cursor is not None and self.position is not None and not self._sure_of_end():
                 self._restart(self.position)
             else:
                 self.done = True
@@ -163,6 +168,10 @@ class Window:
             raise PaginationError(f"An empty page repeats its cursor{self._where()}.")
         else:
             self._follow(page.last_id)
+
+    def _sure_of_end(self) -> bool:
+        """Tell whether the end was asked for by date already, and that page had room for more rows."""
+        return self._restarted_at == self.position and self._length < self.page_size
 
     def _go_on(self, page: PageFacts, fresh: list[int]) -> None:
         stale = not fresh and self._ids.issuperset(page.ids)

@@ -14,7 +14,8 @@ import pandas as pd
 from histkit._labels import fonts, plain, plot_labels
 from histkit._periods import Freq, edges, name_of, parse_freq, zone_of
 from histkit.errors import InputError
-from histkit.usage import MEASURES, OTHER, instants_of, usage_table
+from histkit.filters import instants_of
+from histkit.usage import MEASURES, OTHER, usage_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -55,7 +55,8 @@ def read_history(
     ----------
     voice : str or list of str, optional
         Ids or names. A name matches in any letter case, and a modern name by the part before " - ". A dialogue has no
-        voice of its own and matches none.
+        voice of its own and matches none. One id is sent to the service; if it finds nothing, everything is read to see
+        whether the id is a name.
     model, source : str or list of str, optional
         Model ids; sources (``TTS``, ``STS``, ``Projects``, ...).
     search : str, optional
@@ -101,8 +102,9 @@ def read_history(
     (True, True)
     """
     plan = make_plan(voice, model, source, search, after, before, limit)
-    if workers is not None and workers < 1:
-        raise InputError(f"workers must be at least 1, not {workers}.")
+    _check_count("workers", workers, 1)
+    if client is not None and not isinstance(client, HistoryClient):
+        raise InputError(f"client= takes a histkit.HistoryClient, not {type(client).__name__}.")
     own = client is None
     if client is None:
         client = HistoryClient(max_concurrency=max(4, workers or 0))
@@ -111,7 +113,10 @@ def read_history(
         while True:
             run = Reading(client, plan, 1 if limit is not None else workers, alignments, progress)
             try:
-                return run.frame()
+                frame = run.frame()
+                if len(frame) or "voice_id" not in plan.server:
+                    return frame
+                plan = plan.without("voice_id")  # what looks like an id may be a name
             except ApiError as error:
                 weaker = plan.without_refused_filter(error)
                 if weaker is None:
@@ -147,11 +152,13 @@ class Plan:
         if error.status_code not in (400, 422) or "source" in self.server:
             return None
         if "search" in self.server:
-            server = {name: value for name, value in self.server.items() if name != "search"}
-            return replace(self, server=server, local=replace(self.local, contains=self.server["search"]))
-        if "model_id" in self.server:
-            return replace(self, server={name: value for name, value in self.server.items() if name != "model_id"})
-        return None
+            local = replace(self.local, contains=self.server["search"])
+            return replace(self.without("search"), local=local)
+        return self.without("model_id") if "model_id" in self.server else None
+
+    def without(self, name: str) -> Plan:
+        """Give the plan that doesn't send one filter."""
+        return replace(self, server={key: value for key, value in self.server.items() if key != name})
 
 
 def make_plan(
@@ -164,8 +171,7 @@ def make_plan(
     limit: int | None,
 ) -> Plan:
     """Decide what the service filters: one voice id, one model, one of three sources, dates, search."""
-    if limit is not None and limit < 0:
-        raise InputError(f"limit must not be negative, not {limit}.")
+    _check_count("limit", limit, 0)
     local = Selection.of(voice=voice, model=model, source=source)
     first = None if after is None else as_unix(after, "after")
     end = None if before is None else as_unix(before, "before")
@@ -181,6 +187,11 @@ def make_plan(
     if search:
         server["search"] = search
     return Plan(server, local, search, first, end, limit)
+
+
+def _check_count(name: str, value: object, least: int) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+        raise InputError(f"{name} must be a whole number from {least} up, not {value!r}.")
 
 
 def _looks_like_id(voice: str) -> bool:
@@ -209,7 +220,7 @@ class Reading:
         self._alignments = alignments
         self._decoder = PageDecoder(alignments=alignments)
         self._density = Density()
-        self._parts = [Part(Window(plan.after, plan.before))]
+        self._parts = [Part(Window(plan.after, plan.before, plan.page_size))]
         self._most_parts = 2 * workers
         self._cancel = threading.Event()
         self._bar = progress_bar(progress, desc="history", unit=" rows", unit_scale=True)
@@ -266,41 +277,52 @@ class Reading:
 
     def _read_side_by_side(self) -> None:
         newest = self._parts[0]
-        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="histkit")
         try:
             self.requests += 1
-            oldest = pool.submit(self._fetch, Query(self._plan.after, self._plan.before, sort_direction="asc"))
+            oldest = self._submit(Query(self._plan.after, self._plan.before, sort_direction="asc"))
             while newest.window.position is None and not newest.window.done:
                 self._read_page(newest)
             if not newest.window.done:
                 self._take_oldest(oldest)
             flights: dict[Future[Page], Part] = {}
-            self._give_work(pool, flights)
+            self._give_work(flights)
             while flights:
                 landed, _ = wait(flights, return_when=FIRST_COMPLETED)
                 for flight in landed:
                     part = flights.pop(flight)
                     part.busy = False
                     self._settle(part, flight.result)
-                self._give_work(pool, flights)
+                self._give_work(flights)
         finally:
             self._cancel.set()  # ends waiting between tries; what is in flight is not waited for
-            pool.shutdown(wait=False, cancel_futures=True)
 
-    def _launch(self, pool: ThreadPoolExecutor, flights: dict[Future[Page], Part], part: Part) -> None:
+    def _submit(self, query: Query) -> Future[Page]:
+        """Fetch a page in a thread that holds nobody up: not Ctrl-C, not the end of the process."""
+        future: Future[Page] = Future()
+
+        def fetch() -> None:
+            try:
+                future.set_result(self._fetch(query))
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=fetch, name="histkit", daemon=True).start()
+        return future
+
+    def _launch(self, flights: dict[Future[Page], Part], part: Part) -> None:
         part.busy = True
         self.requests += 1
-        flights[pool.submit(self._fetch, part.window.query())] = part
+        flights[self._submit(part.window.query())] = part
 
-    def _give_work(self, pool: ThreadPoolExecutor, flights: dict[Future[Page], Part]) -> None:
+    def _give_work(self, flights: dict[Future[Page], Part]) -> None:
         for part in self._parts:
             if not part.busy and not part.window.done:
-                self._launch(pool, flights, part)
+                self._launch(flights, part)
         while len(flights) < self._workers and len(self._parts) < self._most_parts:
             older = self._split_largest()
             if older is None:
                 return
-            self._launch(pool, flights, older)
+            self._launch(flights, older)
 
     def _split_largest(self) -> Part | None:
         def left(part: Part) -> float:
@@ -328,9 +350,10 @@ class Reading:
         if not dates or len(dates) < len(page.facts.dates):
             return
         ascending = all(earlier <= later for earlier, later in pairwise(dates))
-        end = dates[-1]
-        if not ascending or newest_part.position is None or end > newest_part.position:
-            return  # the service did not sort, or both pages overlap: the newest window reads on alone
+        start, end = dates[0], dates[-1]
+        bounds = (newest_part.after or start, newest_part.position or start)
+        if not ascending or start == end or start < bounds[0] or end > bounds[1]:
+            return  # not sorted, not what was asked for, or both pages overlap: the newest window reads on alone
         self._density.add(dates)
         part = Part(newest_part.split(end))
         part.window.done = True

@@ -136,6 +136,8 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
         A column can't be turned into its type; the message names it.
     """
     known = {column.name: column.arrow for column in (*COLUMNS, ALIGNMENTS_COLUMN)}
+    if not frame.columns.is_unique or not all(isinstance(name, str) for name in frame.columns):
+        raise SchemaError("Column names must be different texts to be stored; rename them first (df.columns = [...]).")
     arrays = []
     for name in frame.columns:
         kind = known.get(name)
@@ -145,7 +147,7 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
         except (pa.ArrowException, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise SchemaError(f"Column {name!r} can't be stored as {kind or 'an Arrow column'}: {reason}") from None
-    return pa.table(arrays, names=[str(name) for name in frame.columns])
+    return pa.table(arrays, names=list(frame.columns))
 
 
 def require(frame: pd.DataFrame, columns: Iterable[str], purpose: str) -> None:
@@ -158,7 +160,7 @@ def require(frame: pd.DataFrame, columns: Iterable[str], purpose: str) -> None:
 def _pandas_column(column: pa.ChunkedArray, kind: pa.DataType) -> Any:
     import pandas as pd
 
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_dictionary(kind) and kind.value_type in (TEXT, pa.string()):
         if column.num_chunks == 0:  # which older pyarrow can't combine
             column = pa.chunked_array([pa.array([], TEXT).dictionary_encode()])
         whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
@@ -166,7 +168,7 @@ def _pandas_column(column: pa.ChunkedArray, kind: pa.DataType) -> Any:
         values = pd.Index(whole.dictionary.to_pylist(), dtype="str" if pd.__version__ >= "3" else object)
         codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         return pd.Categorical.from_codes(codes, categories=values)
-    if pa.types.is_timestamp(kind):
+    if kind == DATE:
         return pd.Series(column.to_pandas()).astype("datetime64[us, UTC]")
     if pa.types.is_nested(kind):
         return pd.arrays.ArrowExtensionArray(column)

@@ -30,6 +30,7 @@ from histkit.errors import AuthenticationError, HistkitError, InputError, Transp
 T = TypeVar("T")
 
 _CONNECT_SECONDS = 10.0
+_NO_PROXY: Any = {"http": None, "https": None, "all": None}
 _READ_BYTES = 1 << 23  # whole pages, also those with alignments, without joining pieces
 _log = logging.getLogger("histkit")
 
@@ -92,8 +93,11 @@ class Transport:
         max_concurrency: int,
         session: requests.Session | None,
     ) -> None:
-        if max_concurrency < 1 or max_retries < 0 or timeout <= 0:
-            raise InputError("max_concurrency and timeout must be positive, and max_retries must not be negative.")
+        numbers = ("timeout", timeout, 0.001), ("max_retries", max_retries, 0), ("max_concurrency", max_concurrency, 1)
+        for name, value, least in numbers:
+            kind: Any = (int, float) if name == "timeout" else int
+            if not isinstance(value, kind) or isinstance(value, bool) or value < least:
+                raise InputError(f"{name} must be a {'' if name == 'timeout' else 'whole '}number from {least} up.")
         self._key = checked_key(api_key) if api_key is not None else None
         self._base_url = check_base_url(base_url) if base_url is not None else None
         self.timeout = timeout
@@ -158,10 +162,10 @@ class Transport:
         """
 
         def attempt() -> HttpResponse[T]:
-            with self.limit.slot() as slot:
-                response = self._send(method, path, params, None, options, slot)
+            with self.limit.slot(cancel) as slot:
+                response = self._send(method, path, params, None, options)
                 body = _read(response, path)
-                headers = _headers(response)
+                headers = self._headers(response)
                 self._check(response.status_code, headers, body, path, slot)
                 try:
                     return HttpResponse(decode(body), headers, response.status_code)
@@ -180,27 +184,43 @@ class Transport:
         json: Mapping[str, Any] | None = None,
         options: RequestOptions | None = None,
         cancel: threading.Event | None = None,
+        hold: bool = False,
     ) -> ByteStream:
-        """Open an answer of bytes (audio, zip); the stream holds one of the requests in flight until it is closed."""
+        """Open an answer of bytes (audio, zip).
+
+        Parameters
+        ----------
+        hold : bool
+            Count the stream as in flight until it is closed: for a caller who reads it to its end at once. One who may
+            pause, or open others in between, would wait for himself.
+        """
+        asked = (options or {}).get("chunk_size")
+        chunk_size = 1024 if asked is None else asked
+        if not isinstance(chunk_size, int) or chunk_size < 1:
+            raise InputError(f"chunk_size must be a whole number of bytes from 1 up, not {chunk_size!r}.")
         policy = retrying("GET", self._tries(options), cancel)  # the bulk POST only reads: as safe as a GET
 
         def open_body() -> tuple[requests.Response, Any]:
             def attempt() -> tuple[requests.Response, Any]:
-                slot = self.limit.slot()
+                slot = self.limit.slot(cancel)
                 with slot.on_error():
-                    response = self._send(method, path, None, json, options, slot)
-                    headers = _headers(response)
+                    response = self._send(method, path, None, json, options)
+                    headers = self._headers(response)
                     kind = headers.get("content-type", "")
-                    if response.status_code != 200 or kind.startswith(("text/html", "application/json")):
+                    if not 200 <= response.status_code < 300 or kind.startswith(("text/html", "application/json")):
                         body = _read(response, path)
                         self._check(response.status_code, headers, body, path, slot)
                         raise api_error(response.status_code, headers, self._redacted_json(body), path=path)
-                    return response, slot
+                if not hold:
+                    slot.succeeded()
+                    slot.release()
+                return response, slot
 
             return policy(attempt)
 
-        chunk_size = (options or {}).get("chunk_size", 1024)
-        return ByteStream(open_body, chunk_size, self._tries(options), path, cancel or threading.Event())
+        stream = ByteStream(open_body, chunk_size, self._tries(options), path, cancel or threading.Event())
+        stream.headers = self._headers(stream.response)
+        return stream
 
     def _send(
         self,
@@ -209,35 +229,35 @@ class Transport:
         params: Mapping[str, Any] | None,
         json: Mapping[str, Any] | None,
         options: RequestOptions | None,
-        slot: Any,
     ) -> requests.Response:
         options = options or {}
         url = self.base_url + path
-        query = {**(params or {}), **options.get("additional_query_parameters", {})}
+        query = {**(params or {}), **(options.get("additional_query_parameters") or {})}
         extra = options.get("additional_body_parameters")
         body = {**(json or {}), **(extra or {})} if json is not None or extra else None
-        headers = {
-            name: Secret(value) if name.lower() == "xi-api-key" else str(value)
-            for name, value in {"user-agent": "histkit", **options.get("additional_headers", {})}.items()
-        }
-        timeout = options.get("timeout_in_seconds", self.timeout)
+        headers = _request_headers(options.get("additional_headers") or {})
+        timeout = options.get("timeout_in_seconds") or self.timeout
         with self._counting:
             self.requests += 1
         started = time.monotonic()
         try:
-            response = self._open_session(url).request(
+            response = self._open_session().request(
                 method,
                 url,
-                params={name: value for name, value in query.items() if value is not None},
+                params={name: _query_value(value) for name, value in query.items() if value is not None},
                 json=body,
                 headers=headers,
                 auth=_KeyAuth(self._find_key()),
                 timeout=(min(_CONNECT_SECONDS, timeout), timeout),
                 allow_redirects=False,
                 stream=True,
+                # A proxy from the environment would see a request to this machine, and its key, in the open.
+                proxies=_NO_PROXY if is_loopback(url) else None,
             )
         except requests.RequestException as error:
-            failure = _transport_error(error, url)
+            failure: BaseException = _transport_error(error, url)
+        except KeyboardInterrupt:
+            failure = KeyboardInterrupt()
         else:
             _log.debug("%s %s %s %.0f ms", method, path, response.status_code, 1e3 * (time.monotonic() - started))
             return response
@@ -257,16 +277,18 @@ class Transport:
         raise error
 
     def _tries(self, options: RequestOptions | None) -> int:
-        return (options or {}).get("max_retries", self.max_retries)
+        tries = (options or {}).get("max_retries")
+        return self.max_retries if tries is None else tries
 
-    def _open_session(self, url: str) -> requests.Session:
+    def _headers(self, response: requests.Response) -> dict[str, str]:
+        return {name.lower(): self._redacted(value) for name, value in response.headers.items()}
+
+    def _open_session(self) -> requests.Session:
         if self._session is not None:
             return self._session
         with self._counting:
             if self._local_session is None:
                 session = requests.Session()
-                # A proxy from the environment would see a loopback http request, and the key in it, in the open.
-                session.trust_env = not is_loopback(url)
                 adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=self.limit.ceiling)
                 session.mount("https://", adapter)
                 session.mount("http://", adapter)
@@ -276,7 +298,7 @@ class Transport:
     def _find_key(self) -> Secret:
         if self._key is not None:
             return self._key
-        found = os.environ.get("ELEVENLABS_API_KEY")
+        found = Secret(os.environ.get("ELEVENLABS_API_KEY") or "")
         if not found:
             raise AuthenticationError("No API key: set ELEVENLABS_API_KEY or pass HistoryClient(api_key=...).")
         return checked_key(found)
@@ -313,13 +335,13 @@ class ByteStream:
         self._max_retries = max_retries
         self._path = path
         self._cancel = cancel
-        self._response, self._slot = open_body()
-        self.headers = _headers(self._response)
-        self.status_code = self._response.status_code
+        self.response, self._slot = open_body()
+        self.headers: dict[str, str] = {}
+        self.status_code = self.response.status_code
 
     def close(self) -> None:
         """Give the connection back."""
-        self._response.close()
+        self.response.close()
         self._slot.release()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -329,7 +351,7 @@ class ByteStream:
                 if broken:
                     if self._cancel.wait(random.uniform(0, min(30.0, 0.5 * 2**broken))):
                         break
-                    self._response, self._slot = self._open()
+                    self.response, self._slot = self._open()
                 for chunk in self._rest(given, digest.digest()):
                     given += len(chunk)
                     digest.update(chunk)
@@ -344,7 +366,7 @@ class ByteStream:
 
     def _rest(self, given: int, expected: bytes) -> Iterator[bytes]:
         again, digest = 0, hashlib.sha256()
-        for chunk in self._response.iter_content(self._chunk_size):
+        for chunk in self.response.iter_content(self._chunk_size):
             if again >= given:
                 yield chunk
                 continue
@@ -375,8 +397,16 @@ def _read(response: requests.Response, path: str) -> bytes:
     raise failure
 
 
-def _headers(response: requests.Response) -> dict[str, str]:
-    return {name.lower(): value for name, value in response.headers.items()}
+def _request_headers(additional: Mapping[str, Any]) -> dict[str, str]:
+    headers = {"user-agent": "histkit"}
+    for name, value in additional.items():
+        if value is not None:
+            headers[name] = Secret(value) if name.lower() == "xi-api-key" else str(value)
+    return headers
+
+
+def _query_value(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _transport_error(error: requests.RequestException, where: str) -> TransportError:

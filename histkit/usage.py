@@ -17,6 +17,7 @@ import pandas as pd
 from histkit._parts import NOBODY, Parts, parts_of, words
 from histkit._periods import Freq, bucket, parse_freq, zone_of
 from histkit.errors import InputError, SchemaError
+from histkit.filters import instants_of
 from histkit.schema import require
 
 if TYPE_CHECKING:
@@ -210,18 +211,6 @@ def _whole_numbers(column: pd.Series, name: str) -> tuple[Ints, NDArray[np.bool_
     except (TypeError, ValueError):
         raise SchemaError(f"Column {name!r} ({column.dtype}) holds something else than whole numbers.") from None
     return numbers.to_numpy(np.int64, na_value=0), numbers.notna().to_numpy()
-
-
-def instants_of(column: pd.Series) -> tuple[Ints, NDArray[np.bool_]]:
-    """Give microseconds since 1970, UTC, and which are known; a naive date is UTC."""
-    text = not (pd.api.types.is_datetime64_any_dtype(column.dtype) or isinstance(column.dtype, pd.ArrowDtype))
-    try:
-        if pd.api.types.is_numeric_dtype(column.dtype):
-            raise TypeError
-        dates = pd.to_datetime(column, utc=True, format="ISO8601" if text else None).astype("datetime64[us, UTC]")
-    except (TypeError, ValueError):
-        raise SchemaError(f"Column 'date' ({column.dtype}) holds something else than dates.") from None
-    return dates.dt.tz_convert(None).to_numpy("datetime64[us]").view(np.int64), dates.notna().to_numpy()
 
 
 def _group(frame: pd.DataFrame, name: Any, parts: Parts | None) -> _Group:
