@@ -13,9 +13,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -239,9 +241,12 @@ def _alignments_array(values: Sequence[_Alignments | None]) -> pa.Array:
 
 
 def _times_array(values: Sequence[_Times | None]) -> pa.Array:
-    arrays = [
-        pa.array([getattr(value, field.name) if value else None for value in values], field.type) for field in TIMES
-    ]
+    arrays = []
+    for field in TIMES:  # flat values and offsets: several times as fast as lists of lists
+        lists = [getattr(value, field.name) if value else () for value in values]
+        offsets = np.cumsum([0, *map(len, lists)], dtype=np.int32)
+        flat = pa.array(list(chain.from_iterable(lists)), field.type.value_type)
+        arrays.append(pa.ListArray.from_arrays(pa.array(offsets), flat))
     return pa.StructArray.from_arrays(
         arrays, fields=list(TIMES), mask=pa.array([not value for value in values], pa.bool_())
     )
