@@ -127,7 +127,7 @@ def filter_items(
         require(frame, ["source"], "the filter source=")
         mask &= _column_mask(frame["source"], _source_test(_names(source, "source") or ()))
     if after is not None or before is not None:
-        require(frame, ["date"], "the filters after= and before=")
+        require(frame, ["date"], "filtering by date")
         first = None if after is None else as_unix(after, "after")
         end = None if before is None else as_unix(before, "before")
         if first is not None and end is not None and first > end:
