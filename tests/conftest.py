@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,12 @@ from elevenlabs import ElevenLabs
 
 from histkit import HistoryClient
 from histkit.sandbox import Sandbox, serve
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interruptible() -> None:
+    """Have Ctrl-C work, here and in child processes, also where a shell started the tests with it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
