@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import histkit.accessor  # noqa: F401 - registers df.speech
 
 if TYPE_CHECKING:
-    from histkit.archive import read_csv, read_parquet, to_csv, to_parquet
+    from histkit.archive import load, scan, sync
     from histkit.async_client import AsyncHistoryClient
     from histkit.audio import download_audio, download_zip, play
     from histkit.client import HistoryClient
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         TransportError,
         UnprocessableEntityError,
     )
+    from histkit.exports import read_csv, read_parquet, to_csv, to_parquet
     from histkit.filters import filter_items
     from histkit.plotting import plot_usage
     from histkit.reader import read_history
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "archive": ("read_csv", "read_parquet", "to_csv", "to_parquet"),
+    "archive": ("load", "scan", "sync"),
+    "exports": ("read_csv", "read_parquet", "to_csv", "to_parquet"),
     "audio": ("download_audio", "download_zip", "play"),
     "async_client": ("AsyncHistoryClient",),
     "client": ("HistoryClient",),
@@ -100,13 +102,16 @@ __all__ = [
     "download_audio",
     "download_zip",
     "filter_items",
+    "load",
     "play",
     "plot_usage",
     "read_csv",
     "read_history",
     "read_parquet",
     "sample_history",
+    "scan",
     "speakers",
+    "sync",
     "to_csv",
     "to_parquet",
     "usage_table",

@@ -19,8 +19,8 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from histkit.archive import read_parquet, to_csv, to_parquet
 from histkit.errors import DownloadError, HistkitError
+from histkit.exports import read_parquet, to_csv, to_parquet
 from histkit.names import fold
 
 COLUMNS = {

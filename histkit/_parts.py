@@ -22,38 +22,46 @@ NOBODY = -1
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Rows cut up by speaking voice: first the rows of one voice, then the parts of the dialogues.
+class Spoken:
+    """The parts of the dialogues.
 
     Attributes
     ----------
     rows : int64 array, shape (parts,)
-        The row that each part is of; ascending among the rows of one voice, and among the dialogues.
+        The row that each part is of; ascending.
     voices, names : int64 arrays, shape (parts,)
-        Positions in `keys` and `texts`; -1 where there is none.
-    weights : int64 array, shape (dialogue parts,)
+        As those of `Parts`.
+    weights : int64 array, shape (parts,)
         Characters, by which a dialogue is shared out among its parts.
-    keys : list of (id or None, name or None)
-        Voices: the id, or the name where the id is missing.
-    texts : list of str
-        Names.
     """
 
     rows: Ints
     voices: Ints
     names: Ints
     weights: Ints
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows cut up by speaking voice.
+
+    Attributes
+    ----------
+    voices, names : int64 arrays, shape (rows,)
+        The own voice of each row: positions in `keys` and `texts`; -1 where there is none. Not for dialogues.
+    spoken : Spoken
+        Who speaks in the rows that are dialogues.
+    keys : list of (id or None, name or None)
+        Voices: the id, or the name where the id is missing.
+    texts : list of str
+        Names.
+    """
+
+    voices: Ints
+    names: Ints
+    spoken: Spoken
     keys: list[tuple[str | None, str | None]]
     texts: list[str]
-
-    def share(self, values: Ints) -> Ints:
-        """Share out one whole number per row among its parts; the parts of a row add up to it exactly."""
-        cut = len(self.rows) - len(self.weights)
-        if not len(self.weights):
-            return values
-        shared = values[self.rows]
-        shared[cut:] = apportion(shared[cut:], self.weights, self.rows[cut:])
-        return shared
 
 
 def apportion(totals: Ints, weights: Ints, groups: Ints) -> Ints:
@@ -96,16 +104,12 @@ def parts_of(frame: pd.DataFrame) -> Parts:
     line_ids, id_values = _joined(lines.ids, id_values)
     line_names, name_values = _joined(lines.names, name_values)
     keys = [*((each, None) for each in id_values), *((None, each) for each in name_values)]
-    voices = _voices(ids, names, len(id_values))
-    rows = np.arange(len(frame))
-    if not len(lines.rows):
-        return Parts(rows, voices, names, np.zeros(0, np.int64), keys, name_values)
-    single = np.ones(len(frame), bool)
-    single[lines.rows] = False
-    spoken = _speaking(lines.rows, _voices(line_ids, line_names, len(id_values)), line_names, lines.lengths)
-    own = (rows[single], voices[single], names[single])
-    rows, voices, names = (np.r_[mine, theirs] for mine, theirs in zip(own, spoken[:3], strict=True))
-    return Parts(rows, voices, names, spoken[3], keys, name_values)
+    voices = voices_of(ids, names, len(id_values))
+    if len(lines.rows):
+        spoken = _speaking(lines.rows, voices_of(line_ids, line_names, len(id_values)), line_names, lines.lengths)
+    else:
+        spoken = Spoken(lines.rows, line_ids, line_names, lines.lengths)
+    return Parts(voices, names, spoken, keys, name_values)
 
 
 def words(column: pd.Series) -> tuple[Ints, list[str]]:
@@ -178,13 +182,13 @@ def _joined(words: tuple[Ints, list[str]], values: list[str]) -> tuple[Ints, lis
     return table[codes], list(places)
 
 
-def _voices(ids: Ints, names: Ints, known: int) -> Ints:
+def voices_of(ids: Ints, names: Ints, known: int) -> Ints:
     """Give the key of each voice: its id, or its name (numbered after the ids) where the id is missing."""
     lacking = (ids < 0) & (names >= 0)
     return np.where(lacking, names + known, ids) if lacking.any() else ids
 
 
-def _speaking(rows: Ints, voices: Ints, names: Ints, lengths: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+def _speaking(rows: Ints, voices: Ints, names: Ints, lengths: Ints) -> Spoken:
     """Put the lines of each voice in a dialogue together; leave out voices without a character, unless all are."""
     codes, pairs = pd.factorize(rows * (int(voices.max()) + 2) + voices + 1)
     weights = np.zeros(len(pairs), np.int64)
@@ -199,4 +203,4 @@ def _speaking(rows: Ints, voices: Ints, names: Ints, lengths: Ints) -> tuple[Int
     silent = starts[np.add.reduceat(weights, starts) == 0]
     weights[silent] = 1
     kept = weights > 0
-    return rows[kept], voices[kept], spoken[kept], weights[kept]
+    return Spoken(rows[kept], voices[kept], spoken[kept], weights[kept])

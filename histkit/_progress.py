@@ -6,7 +6,8 @@ import sys
 from typing import Any
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
+    """Tell whether this runs in a notebook."""
     ipython = sys.modules.get("IPython")
     return hasattr(ipython.get_ipython(), "kernel") if ipython is not None else False
 
@@ -21,7 +22,7 @@ def progress_bar(progress: bool | None, **options: Any) -> Any:
     **options
         Passed to ``tqdm`` (``total``, ``desc``, ``unit``, ...).
     """
-    notebook = _in_notebook()
+    notebook = in_notebook()
     if progress is None:
         progress = notebook or sys.stderr.isatty()
     if notebook and progress:

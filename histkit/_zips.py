@@ -20,10 +20,10 @@ from histkit._jobs import Job, checked, ids_of, jobs_of, trouble
 from histkit._manifest import SUFFIX, TEMPORARY, Entry, manifest_frame
 from histkit._progress import progress_bar
 from histkit._pull import client_or_own, fetch, side_by_side, threads_for
-from histkit.archive import to_csv
 from histkit.client import HistoryClient
 from histkit.clips import BLOCK
 from histkit.errors import DownloadError, HistkitError, InputError
+from histkit.exports import to_csv
 from histkit.names import DEFAULT_NAME, Template, stems_of
 
 Spooled = tuple[Entry, BinaryIO | None]

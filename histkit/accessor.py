@@ -87,12 +87,12 @@ class SpeechAccessor:
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write one Parquet file: see `histkit.to_parquet`."""
-        from histkit.archive import to_parquet
+        from histkit.exports import to_parquet
 
         return to_parquet(self._frame, path)
 
     def to_csv(self, path: str | os.PathLike[str], *, excel: bool = False) -> Path:
         """Write one CSV file: see `histkit.to_csv`."""
-        from histkit.archive import to_csv
+        from histkit.exports import to_csv
 
         return to_csv(self._frame, path, excel=excel)

@@ -1,218 +1,393 @@
-"""Histories as files: Parquet and CSV, written whole or not at all, and read back with their dtypes."""
+"""The local history: `sync` keeps it up to date, `load` reads it, `scan` gives it to Dask.
+
+A folder of Parquet files that any tool reads, one a month (see `histkit._months`); the work of an unfinished sync lies
+in its subfolder ``.histkit``.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import sys
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
-from histkit.errors import ArchiveError, InputError, SchemaError
-from histkit.schema import ALIGNMENTS_COLUMN, COLUMNS, TEXT, to_arrow, to_frame
+from histkit._account import AccountSync
+from histkit._files import locked
+from histkit._layout import MANIFEST, WORK, Manifest, Month, read_manifest
+from histkit._merge import DIFF_SCHEMA, Diff
+from histkit._months import FILE_SCHEMA, MonthFile
+from histkit._progress import in_notebook
+from histkit._store import Store
+from histkit._wanted import Wanted
+from histkit.client import HistoryClient
+from histkit.errors import ArchiveError, HistkitError, InputError
+from histkit.reader import warn_of_problems
+from histkit.schema import to_frame
 
 if TYPE_CHECKING:
+    import dask.dataframe as dd
     import pandas as pd
 
-SCHEMA_VERSION = 1
-_FOOTER = b"histkit"
-_FORMULA = r"^('*[=+\-@\t\r])"  # what a spreadsheet would run, and the same after our own mark
+_READERS = 4
+_NO_NAME = "(the account without a name)"
 
 
-def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Write a frame as one Parquet file (zstd) that any tool reads.
+def sync(
+    path: str | os.PathLike[str] = "data/history",
+    *,
+    full: bool = False,
+    accounts: Mapping[str, HistoryClient] | None = None,
+    diff: bool = False,
+    client: HistoryClient | None = None,
+    workers: int | None = None,
+    progress: bool | None = None,
+) -> pd.DataFrame:
+    """Bring a local history up to date and give it: everything is fetched the first time, then only what is new.
+
+    Pages are written down as they arrive. Whatever ends a sync, the next one goes on there.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        A history, or any part of one; further columns are kept, the index is not.
-    path : path-like
-        The file; its folder is made. It is replaced only when the new file is whole.
+    path : path-like, default "data/history"
+        The folder; it is made.
+    full : bool
+        Read the whole history again: rows that changed are brought up to date, rows that the service has no more are
+        kept and marked ``missing_since``.
+    accounts : mapping of str to HistoryClient, optional
+        Several accounts in one folder, told apart by the column ``account``. One that fails does not stop the others;
+        a warning says so in the end.
+    diff : bool
+        Give the rows that are new, changed or missing instead of the history, which is then not read: memory stays
+        flat, and a sync that finds nothing new takes a fraction of a second.
+    client : HistoryClient, optional
+        Default: one made of ``ELEVENLABS_API_KEY``.
+    workers : int, optional
+        Windows paged side by side; default: the client's ``max_concurrency`` (4).
+    progress : bool, optional
+        Show bars and a line of what was found; default: bars in notebooks and on terminals, the line always.
 
     Returns
     -------
-    pathlib.Path
-        The file. Its footer holds the schema version under ``histkit``.
+    pandas.DataFrame
+        As `load`. ``attrs["histkit"]`` also has ``diff`` (``new``, ``changed``, ``missing``: numbers of rows),
+        ``requests`` and ``failed`` (account to error). With `diff`: one row for each row of the history that is new,
+        changed or missing, with the columns ``change``, ``account``, ``history_item_id``, ``date``, ``voice_name``,
+        ``characters``, ``credits``.
 
     Raises
     ------
-    SchemaError
-        A column can't be stored.
     ArchiveError
-        The file can't be written.
+        Another sync is writing into the folder; a file is damaged or can't be written; the key is of another account.
+    PaginationError
+        The history could not be read to its end. What was read is kept.
+    InputError
+        An argument that can't be used.
+    ApiError, TransportError
+        The first request failed (see `histkit.errors`).
+
+    Notes
+    -----
+    New rows appear in the service's listing seconds late, and rows of one second tie. So the newest hour (at most 500
+    rows) is read again each time, and rows that were still ``processing`` are asked for again for 30 days; ids tell
+    what is known. A row that a full sync does not find is asked for by its id (up to 20 of them) before any is called
+    missing.
 
     Examples
     --------
-    >>> import tempfile, histkit as hk
-    >>> df = hk.sample_history(50)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     again = hk.read_parquet(hk.to_parquet(df, f"{folder}/history.parquet"))
-    >>> again.equals(df)
-    True
+    >>> import histkit as hk
+    >>> from histkit.sandbox import serve
+    >>> with serve(items=500) as box:
+    ...     client = hk.HistoryClient(box.api_key, base_url=box.url)
+    ...     df = hk.sync("history", client=client, progress=False)
+    ...     new = box.add(3)
+    ...     again = hk.sync("history", client=client, progress=False)
+    >>> len(df), len(again), again.attrs["histkit"]["diff"]
+    (500, 503, {'new': 3, 'changed': 0, 'missing': 0})
     """
-    table = to_arrow(frame)
-    facts = {"schema_version": SCHEMA_VERSION, **_plain_facts(frame.attrs.get("histkit"))}
-    table = table.replace_schema_metadata({_FOOTER: json.dumps(facts).encode()})
-    with _replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
-    return Path(path)
-
-
-def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read a file of `to_parquet`, with the dtypes it was written with.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-    columns : sequence of str, optional
-        Only these columns.
-
-    Raises
-    ------
-    ArchiveError
-        The file is not there, is damaged, or was written by a newer histkit.
-    """
-    if isinstance(columns, str):
-        raise InputError(f"columns= takes a list of names: columns=[{columns!r}].")
+    folder, clients = Path(path), _checked(path, accounts, client, workers)
+    own = None
+    if clients is None:
+        own = HistoryClient(max_concurrency=max(4, workers or 0))
+        clients = {"": own}
+    busy = f"Another sync is writing into {folder}: wait for it to end."
     try:
-        table = pq.read_table(path, columns=list(columns) if columns is not None else None)
-    except (OSError, pa.ArrowException) as error:
-        raise ArchiveError(f"{path} can't be read: {_line(error)}. Write it again or restore a copy.") from None
-    facts = json.loads((table.schema.metadata or {}).get(_FOOTER, b"{}"))
-    if facts.pop("schema_version", SCHEMA_VERSION) > SCHEMA_VERSION:
-        raise ArchiveError(f"{path} was written by a newer histkit: upgrade with pip install -U histkit.")
-    frame = to_frame(table)
-    if facts:
-        frame.attrs["histkit"] = facts
+        with locked(folder / WORK / "lock", busy):
+            run = _Run(folder, full=full, workers=workers, progress=progress, diff=diff)
+            run.sync(clients)
+    finally:
+        if own is not None:
+            own.close()
+    if progress is not False:
+        print(run.summary(), file=None if in_notebook() else sys.stderr)
+    warn_of_problems(run.problems, stacklevel=3)
+    if run.failed:
+        failures = "; ".join(f"{name}: {error}" for name, error in run.failed.items())
+        warnings.warn(f"{len(run.failed)} of {len(clients)} accounts were not synced: {failures}", stacklevel=2)
+    frame = to_frame(run.diff_table()) if diff else load(folder)
+    frame.attrs["histkit"] = {**frame.attrs.get("histkit", {}), **run.facts()}
     return frame
 
 
-def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = False) -> Path:
-    r"""Write a frame as CSV: UTF-8, dates in ISO 8601, lists as JSON.
+def load(
+    path: str | os.PathLike[str] = "data/history",
+    *,
+    columns: Sequence[str] | None = None,
+    after: Any = None,
+    before: Any = None,
+    voice: str | Iterable[str] | None = None,
+    model: str | Iterable[str] | None = None,
+    source: str | Iterable[str] | None = None,
+    account: str | Iterable[str] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Read a local history, or a part of it; no network but for a remote `path`.
 
-    A text that a spreadsheet would run as a formula (it begins with ``= + - @``, a tab or a return) gets an
-    apostrophe in front; `read_csv` takes it off again.
+    Months outside the dates, columns that are not asked for, and groups of rows without a voice that is asked for are
+    not read from disk.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        A history, or any part of one, or a usage table; the index is not written.
-    path : path-like
-        The file; its folder is made. It is replaced only when the new file is whole.
-    excel : bool
-        Begin with a byte order mark, without which Excel takes the text for another encoding.
+    path : path-like or str
+        The folder of `sync`, or a URL that fsspec knows (``s3://bucket/history``; extra ``remote``).
+    columns : sequence of str, optional
+        Only these columns, in this order.
+    after, before : str, datetime, Timestamp or int, optional
+        Dates: after is inclusive, before exclusive; a naive one is UTC, a number is seconds since 1970.
+    voice, model, source : str or list of str, optional
+        As in `read_history`.
+    account : str or list of str, optional
+        Names of accounts.
+    storage_options : mapping, optional
+        Passed to fsspec.
 
     Returns
     -------
-    pathlib.Path
-        The file.
-    """
-    table = to_arrow(frame)
-    cells = {name: _cells(table.column(place)) for place, name in enumerate(table.column_names)}
-    with _replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(b"\xef\xbb\xbf" if excel else b"")
-        pacsv.write_csv(pa.table(cells), file)
-    return Path(path)
-
-
-def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read a file of `to_csv` with the dtypes of `COLUMNS`.
-
-    Columns that are not of a history get the type that their cells have in common; a missing text and an empty one stay
-    two things, since only the empty one is quoted.
+    pandas.DataFrame
+        The columns of `histkit.COLUMNS`, and ``account`` (category) and ``missing_since`` (datetime64[us, UTC]), newest
+        first, those of one second as the service gave them, on a RangeIndex. ``attrs["histkit"]`` has ``complete``,
+        ``synced_at`` and ``path``.
 
     Raises
     ------
     ArchiveError
-        The file is not there or is no CSV.
-    SchemaError
-        A value doesn't fit its column; the message names the column.
+        There is no local history; a file is missing or damaged, or a newer histkit wrote it. The message names it.
+    InputError
+        An argument that can't be used.
+
+    Examples
+    --------
+    >>> import histkit as hk
+    >>> from histkit.sandbox import serve
+    >>> with serve(items=500) as box:
+    ...     df = hk.sync("history", client=hk.HistoryClient(box.api_key, base_url=box.url), progress=False)
+    >>> hk.load("history", columns=["date", "credits"], after="2026-10-01").columns.tolist()
+    ['date', 'credits']
     """
-    known = {column.name: column.arrow for column in (*COLUMNS, ALIGNMENTS_COLUMN)}
-    options = pacsv.ConvertOptions(
-        column_types=dict.fromkeys(known, TEXT),
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-        null_values=[""],
-    )
+    opened = _opened(path, columns, after, before, account, storage_options, voice=voice, model=model, source=source)
+    if len(opened.files) > 1:
+        with ThreadPoolExecutor(min(_READERS, len(opened.files))) as pool:
+            tables = list(pool.map(opened.read, opened.files))
+    else:
+        tables = [opened.read(file) for file in opened.files]
+    frame = to_frame(pa.concat_tables([*tables, opened.empty()]))
+    del tables
+    frame.attrs["histkit"] = opened.facts
+    return frame
+
+
+def scan(
+    path: str | os.PathLike[str] = "data/history",
+    *,
+    columns: Sequence[str] | None = None,
+    after: Any = None,
+    before: Any = None,
+    voice: str | Iterable[str] | None = None,
+    model: str | Iterable[str] | None = None,
+    source: str | Iterable[str] | None = None,
+    account: str | Iterable[str] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> dd.DataFrame:
+    """Give a local history to Dask, one partition a month; needs the extra ``dask``.
+
+    ``filter``, ``usage``, ``label`` and ``takes`` run on it through the same ``ddf.speech``, with the same numbers.
+
+    Parameters
+    ----------
+    path, columns, after, before, voice, model, source, account, storage_options
+        As in `load`.
+
+    Returns
+    -------
+    dask.dataframe.DataFrame
+        Lazy; the columns and dtypes of `load`, months from the newest down. Nothing is read but the manifest.
+
+    Raises
+    ------
+    ArchiveError, InputError
+        As `load`, as far as the manifest tells; a damaged month is named when it is computed.
+
+    Examples
+    --------
+    >>> import histkit as hk
+    >>> from histkit.sandbox import serve
+    >>> with serve(items=500) as box:
+    ...     df = hk.sync("history", client=hk.HistoryClient(box.api_key, base_url=box.url), progress=False)
+    >>> ddf = hk.scan("history")
+    >>> int(ddf["credits"].sum().compute()) == int(df["credits"].sum())
+    True
+    """
     try:
-        raw = pacsv.read_csv(path, parse_options=pacsv.ParseOptions(newlines_in_values=True), convert_options=options)
-    except (OSError, pa.ArrowException) as error:
-        raise ArchiveError(f"{path} can't be read as CSV: {_line(error)}.") from None
-    columns = []
-    for name, column in zip(raw.column_names, raw.columns, strict=True):
-        if column.type in (TEXT, pa.string()):
-            column = pc.replace_substring_regex(column, r"^'('*[=+\-@\t\r])", r"\1")
-        try:
-            columns.append(_parsed(column, known[name]) if name in known else column)
-        except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
-            what = f"column {name!r} has a value that is no {known.get(name)}"
-            raise SchemaError(f"{path}: {what}: {_line(error)}") from None
-    return to_frame(pa.table(columns, names=raw.column_names))
+        from histkit._dask import from_months
+    except ImportError as error:
+        raise InputError(f"scan() needs Dask ({error}): pip install 'histkit[dask]'.") from None
+    opened = _opened(path, columns, after, before, account, storage_options, voice=voice, model=model, source=source)
+    return from_months(opened.frame, opened.files or [None], to_frame(opened.empty()))
 
 
-@contextmanager
-def _replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary file beside `path` that takes its place when the block ends well, and vanishes otherwise."""
-    target = Path(path)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            yield temporary
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise ArchiveError(f"{target} can't be written: {error.strerror or error}.") from None
+@dataclass(frozen=True)
+class _Opened:
+    """A local history opened for reading: where it is, what is wanted, and in which files."""
+
+    store: Store
+    wanted: Wanted
+    files: list[str]
+    facts: dict[str, Any]
+
+    def read(self, file: str) -> pa.Table:
+        return self.wanted.read(self.store, file)
+
+    def frame(self, file: str | None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        if file is None:
+            return to_frame(self.empty() if columns is None else self.empty().select(columns))
+        return to_frame(self.wanted.read(self.store, file, columns))
+
+    def empty(self) -> pa.Table:
+        return pa.schema([FILE_SCHEMA.field(name) for name in self.wanted.columns]).empty_table()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _opened(
+    path: str | os.PathLike[str],
+    columns: Sequence[str] | None,
+    after: Any,
+    before: Any,
+    account: str | Iterable[str] | None,
+    storage_options: Mapping[str, Any] | None,
+    **conditions: Any,
+) -> _Opened:
+    wanted = Wanted.of(columns, after, before, account, **conditions)
+    store = Store(path, storage_options)
+    manifest = read_manifest(store)
+    if manifest is None:
+        begun = not store.remote and (Path(path) / WORK).is_dir()
+        what = "a first sync that has not ended: sync again and it goes on" if begun else "no local history: sync first"
+        raise ArchiveError(f"{store.name} holds {what} (histkit.sync({store.name!r}), or histkit sync).")
+    wanted = wanted.within(manifest)
+    facts = {"complete": True, "synced_at": manifest.synced_at, "path": store.name}
+    return _Opened(store, wanted, wanted.files(manifest), facts)
 
 
-def _plain_facts(facts: Any) -> dict[str, Any]:
-    return {name: value for name, value in facts.items() if name != "problems"} if isinstance(facts, dict) else {}
+class _Run:
+    """One call of `sync`, under the lock."""
+
+    def __init__(self, folder: Path, *, full: bool, workers: int | None, progress: bool | None, diff: bool) -> None:
+        self._folder = folder
+        self._full = full
+        self._workers = workers
+        self._progress = progress
+        self._sweep()
+        self._manifest = self._found()
+        self._diff = Diff(diff)
+        self._requests = 0
+        self.failed: dict[str, str] = {}
+        self.problems: list[str] = []
+
+    def sync(self, clients: Mapping[str, HistoryClient]) -> None:
+        """Sync each account; raises only when none could be."""
+        strange = self._manifest.accounts.keys() - {""} if "" in clients else self._manifest.accounts.keys() & {""}
+        if strange:
+            names = ", ".join(sorted(strange - {""})) or _NO_NAME
+            raise InputError(
+                f"{self._folder} was synced with {'accounts=' if '' in clients else 'one client'} ({names}): do it "
+                "in the same way again, or take another folder."
+            )
+        for name, client in clients.items():
+            one = AccountSync(
+                self._folder,
+                self._manifest,
+                name,
+                client,
+                workers=self._workers or client.transport.limit.ceiling,
+                progress=self._progress,
+                diff=self._diff.wanted,
+            )
+            try:
+                outcome = one.run(full=self._full)
+            except HistkitError as error:
+                if len(self.failed) == len(clients) - 1:
+                    raise
+                self.failed[name] = str(error)
+                continue
+            self._diff.add(outcome.diff)
+            self._requests += outcome.requests
+            self.problems += outcome.problems
+
+    def diff_table(self) -> pa.Table:
+        """Give the rows that are new, changed or missing."""
+        return pa.concat_tables([DIFF_SCHEMA.empty_table(), *self._diff.tables])
+
+    def facts(self) -> dict[str, Any]:
+        """Give what a frame's attrs say of the sync."""
+        counts = {name: getattr(self._diff, name) for name in ("new", "changed", "missing")}
+        return {"diff": counts, "requests": self._requests, "failed": dict(self.failed)}
+
+    def summary(self) -> str:
+        """Give the line that is printed."""
+        diff, rows = self._diff, self._manifest.rows()
+        found = f"{diff.new:,} new, {diff.changed:,} changed, {diff.missing:,} missing"
+        return f"{self._folder}: {rows:,} rows; {found} ({self._requests:,} requests)"
+
+    def _found(self) -> Manifest:
+        """Read the manifest, and take in months' files that it doesn't know (of a sync that was killed)."""
+        store = Store(self._folder)
+        manifest = read_manifest(store) or Manifest()
+        for path in self._folder.glob("year=*/month=*/history.parquet"):
+            file = path.relative_to(self._folder).as_posix()
+            if file not in manifest.months:
+                with MonthFile(store, file) as month:
+                    manifest.months[file] = Month(len(month), path.stat().st_size)
+        return manifest
+
+    def _sweep(self) -> None:
+        """Remove what killed syncs left half-written."""
+        for pattern in (f".{MANIFEST}.*.part", "year=*/month=*/.history.parquet.*.part", f"{WORK}/*/.*.part"):
+            for path in self._folder.glob(pattern):
+                path.unlink(missing_ok=True)
 
 
-def _cells(array: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
-    """Make what stands in the CSV: numbers as they are, everything else as a guarded text."""
-    if pa.types.is_timestamp(array.type):
-        return pa.array([None if stamp is None else stamp.isoformat() for stamp in array.to_pylist()], TEXT)
-    if pa.types.is_nested(array.type):
-        values = (None if value is None else json.dumps(value, ensure_ascii=False) for value in array.to_pylist())
-        return pa.array(values, TEXT)
-    if pa.types.is_boolean(array.type):
-        return pc.if_else(array, "True", "False")
-    if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
-        return array
-    return pc.replace_substring_regex(array.cast(TEXT), _FORMULA, r"'\1")
-
-
-def _parsed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
-    if pa.types.is_nested(kind):
-        return pa.array([None if value is None else json.loads(value) for value in column.to_pylist()], kind)
-    if pa.types.is_boolean(kind):
-        return pa.array([{"True": True, "False": False, None: None}[value] for value in column.to_pylist()], kind)
-    if pa.types.is_dictionary(kind):
-        return column.dictionary_encode().cast(kind)
-    return column.cast(kind)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
+def _checked(
+    path: str | os.PathLike[str],
+    accounts: Mapping[str, HistoryClient] | None,
+    client: HistoryClient | None,
+    workers: int | None,
+) -> dict[str, HistoryClient] | None:
+    if "://" in os.fspath(path):
+        raise InputError(f"sync writes into a folder of this machine, not into {path}; copy it there afterwards.")
+    if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool) or workers < 1):
+        raise InputError(f"workers must be a whole number from 1 up, not {workers!r}.")
+    if accounts is not None and client is not None:
+        raise InputError("Give either accounts= or client=, not both.")
+    if accounts is not None and not (isinstance(accounts, Mapping) and accounts):
+        raise InputError("accounts= takes names and clients: accounts={'studio': HistoryClient(...), ...}.")
+    clients = None if client is None and accounts is None else dict(accounts or {"": client})  # type: ignore[dict-item]
+    for name, each in (clients or {}).items():
+        if not isinstance(each, HistoryClient):
+            raise InputError(f"A sync takes histkit.HistoryClient, not {type(each).__name__} (account {name!r}).")
+        if not isinstance(name, str) or (accounts is not None and not name.strip()):
+            raise InputError(f"accounts= has the name {name!r}; give each account a text.")
+    return clients

@@ -53,7 +53,7 @@ class Selection:
         masks = []
         if self.voices is not None:
             ids = _batch_mask(batch.column("voice_id"), self.voices.__contains__)
-            masks.append(ids | _batch_mask(batch.column("voice_name"), _name_test(self.voices)))
+            masks.append(ids | _batch_mask(batch.column("voice_name"), name_test(self.voices)))
         if self.models is not None:
             masks.append(_batch_mask(batch.column("model_id"), self.models.__contains__))
         if self.sources is not None:
@@ -203,7 +203,8 @@ def _names(value: Any, name: str) -> Names:
     return values
 
 
-def _name_test(wanted: Sequence[str]) -> Callable[[str], bool]:
+def name_test(wanted: Sequence[str]) -> Callable[[str], bool]:
+    """Make the test whether a voice's name is one of some names: in any letter case, whole or the part before " - "."""
     folded = {each.casefold() for each in wanted}
     return lambda name: name.casefold() in folded or name.casefold().split(" - ")[0].strip() in folded
 
@@ -236,12 +237,12 @@ def _column_mask(column: pd.Series, test: Callable[[str], bool]) -> NDArray[np.b
 def _voice_mask(frame: pd.DataFrame, wanted: Sequence[str], purpose: str) -> NDArray[np.bool_]:
     require(frame, ["voice_id", "voice_name"], f"the filter {purpose}")
     by_id = _column_mask(frame["voice_id"], wanted.__contains__)
-    return by_id | _column_mask(frame["voice_name"], _name_test(wanted))
+    return by_id | _column_mask(frame["voice_name"], name_test(wanted))
 
 
 def _speaker_mask(frame: pd.DataFrame, wanted: Sequence[str]) -> NDArray[np.bool_]:
     require(frame, ["dialogue"], "the filter speaker=")
-    by_name = _name_test(wanted)
+    by_name = name_test(wanted)
     mask = np.zeros(len(frame), bool)
     dialogue = frame["dialogue"]
     for row in np.flatnonzero(dialogue.notna().to_numpy()):

@@ -12,11 +12,16 @@ a short or empty page can say ``has_more``. All answers are handled.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from histkit.errors import ApiError, PaginationError
 
+_STATE = (
+    *("page_size", "after", "before", "position", "newest", "done"),
+    *("_cursor", "_restarted_at", "_cursor_faults", "_length", "_asked_before"),
+)
 _EMPTY_PAGES = 50  # empty pages in a row that still say has_more
 _STALE_PAGES = 4  # pages in a row without a new row
 
@@ -80,6 +85,19 @@ class Window:
 
     def __repr__(self) -> str:
         return f"Window({self.after}, {self.before}, position={self.position}, done={self.done})"
+
+    def state(self) -> dict[str, Any]:
+        """Give what `restored` needs, as plain values."""
+        return {name: getattr(self, name) for name in _STATE}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> Window:
+        """Make the window of its `state`; it goes on where it was, and takes what it had already for new."""
+        window = cls()
+        for name in _STATE:
+            setattr(window, name, state[name])
+        window._cursors = {window._cursor} if window._cursor is not None else set()
+        return window
 
     def query(self) -> Query:
         """Give the next request."""

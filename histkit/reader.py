@@ -1,31 +1,24 @@
 """`read_history`: the whole history, or a part of it, as one DataFrame.
 
 Plan: what the service can filter is sent to it, everything else is filtered here, page by page; the result is the same
-as filtering the whole history. Then the newest and the oldest page are fetched, the span between them is cut into
-windows which are paged side by side, and an idle worker takes half of the largest rest. Rows of one second stay
-together.
+as filtering the whole history.
 """
 
 from __future__ import annotations
 
-import threading
 import warnings
-from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from histkit._progress import progress_bar
-from histkit._split import Density, cut, left_to_read
+from histkit._walk import Part, Walk, rows_of
 from histkit.client import HistoryClient
 from histkit.errors import ApiError, HistkitError, InputError, PaginationError
 from histkit.filters import Selection, as_unix
 from histkit.pages import Page, PageDecoder
-from histkit.paging import Query, Window
+from histkit.paging import Window
 from histkit.schema import to_frame
 
 if TYPE_CHECKING:
@@ -199,54 +192,44 @@ def _looks_like_id(voice: str) -> bool:
     return len(voice) == 20 and voice.isascii() and voice.isalnum() and any(map(str.isdigit, voice))
 
 
-class Part:
-    """A window and the rows read for it, in the service's order."""
-
-    def __init__(self, window: Window) -> None:
-        self.window = window
-        self.batches: list[pa.RecordBatch] = []
-        self.busy = False
-
-
 class Reading:
-    """One run of `read_history`: parts in time order (newest first), and the workers that fill them."""
+    """One run of `read_history`: what the walk brings is filtered, kept and made into a frame."""
 
     def __init__(
         self, client: HistoryClient, plan: Plan, workers: int, alignments: bool, progress: bool | None
     ) -> None:
-        self._client = client
         self._plan = plan
-        self._workers = workers
         self._alignments = alignments
-        self._decoder = PageDecoder(alignments=alignments)
-        self._density = Density()
-        self._parts = [Part(Window(plan.after, plan.before, plan.page_size))]
-        self._most_parts = 2 * workers
-        self._cancel = threading.Event()
-        self._decoding = threading.Lock()
+        self._walk = Walk(
+            client,
+            PageDecoder(alignments=alignments),
+            self._keep,
+            [Window(plan.after, plan.before, plan.page_size)],
+            filters=plan.server,
+            workers=workers,
+            enough=self._enough,
+        )
         self._bar = progress_bar(progress, desc="history", unit=" rows", unit_scale=True)
-        self.rows = 0
-        self.requests = 0
-        self.problems: list[str] = []
+        self._rows = 0
+        self._problems: list[str] = []
 
     def frame(self) -> pd.DataFrame:
         """Read everything and make the frame."""
         plan = self._plan
         try:
             if plan.limit != 0 and (plan.after is None or plan.after != plan.before):
-                self._read_alone() if self._workers == 1 else self._read_side_by_side()
-        except (PaginationError, HistkitError) as error:
-            if not self.rows and not isinstance(error, PaginationError):
+                self._walk.run()
+        except HistkitError as error:
+            if not self._rows and not isinstance(error, PaginationError):
                 raise
-            stop = f"The history could not be read to its end ({self.rows:,} rows are in .partial): {error}"
+            stop = f"The history could not be read to its end ({self._rows:,} rows are in .partial): {error}"
             raise PaginationError(stop, partial=self._collect(complete=False)) from error
         finally:
-            self._cancel.set()
             self._bar.close()
         return self._collect(complete=True)
 
     def _collect(self, *, complete: bool) -> pd.DataFrame:
-        batches = [batch for part in self._parts for batch in part.batches]
+        batches = [batch for part in self._walk.parts for batch in part.batches]
         frame = to_frame(batches, alignments=self._alignments)
         if not frame["date"].is_monotonic_decreasing:
             frame = frame.sort_values("date", ascending=False, kind="stable", ignore_index=True)
@@ -255,144 +238,30 @@ class Reading:
         frame.attrs["histkit"] = {
             "complete": complete,
             "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "requests": self.requests,
-            "problems": self.problems,
+            "requests": self._walk.requests,
+            "problems": self._problems,
         }
-        if self.problems:
-            warnings.warn(
-                f"{len(self.problems)} rows break the API's own form and are kept with missing values: "
-                f"{'; '.join(self.problems[:3])}{'; ...' if len(self.problems) > 3 else ''}",
-                stacklevel=4,
-            )
+        warn_of_problems(self._problems, stacklevel=5)
         return frame
 
-    def _read_alone(self) -> None:
-        part = self._parts[0]
-        while not part.window.done and not self._enough():
-            self._read_page(part)
-
-    def _read_page(self, part: Part) -> None:
-        query = part.window.query()
-        self.requests += 1
-        self._settle(part, lambda: self._fetch(query))
-
-    def _read_side_by_side(self) -> None:
-        newest = self._parts[0]
-        try:
-            self.requests += 1
-            oldest = self._submit(Query(self._plan.after, self._plan.before, sort_direction="asc"))
-            while newest.window.position is None and not newest.window.done:
-                self._read_page(newest)
-            if not newest.window.done:
-                self._take_oldest(oldest)
-            flights: dict[Future[Page], Part] = {}
-            self._give_work(flights)
-            while flights:
-                landed, _ = wait(flights, return_when=FIRST_COMPLETED)
-                for flight in landed:
-                    part = flights.pop(flight)
-                    part.busy = False
-                    self._settle(part, flight.result)
-                self._give_work(flights)
-        finally:
-            self._cancel.set()  # ends waiting between tries; what is in flight is not waited for
-
-    def _submit(self, query: Query) -> Future[Page]:
-        """Fetch a page in a thread that holds nobody up: not Ctrl-C, not the end of the process."""
-        future: Future[Page] = Future()
-
-        def fetch() -> None:
-            try:
-                future.set_result(self._fetch(query))
-            except BaseException as error:
-                future.set_exception(error)
-
-        threading.Thread(target=fetch, name="histkit", daemon=True).start()
-        return future
-
-    def _launch(self, flights: dict[Future[Page], Part], part: Part) -> None:
-        part.busy = True
-        self.requests += 1
-        flights[self._submit(part.window.query())] = part
-
-    def _give_work(self, flights: dict[Future[Page], Part]) -> None:
-        for part in self._parts:
-            if not part.busy and not part.window.done:
-                self._launch(flights, part)
-        while len(flights) < self._workers and len(self._parts) < self._most_parts:
-            older = self._split_largest()
-            if older is None:
-                return
-            self._launch(flights, older)
-
-    def _split_largest(self) -> Part | None:
-        def left(part: Part) -> float:
-            return left_to_read(part.window, self._density) - PAGE_SIZE * part.busy
-
-        open_parts = [part for part in self._parts if not part.window.done]
-        largest = max(open_parts, key=left, default=None)
-        if largest is None or left(largest) < 2 * PAGE_SIZE:
-            return None
-        at = cut(largest.window, self._density, PAGE_SIZE * largest.busy)
-        if at is None:
-            return None
-        older = Part(largest.window.split(at))
-        self._parts.insert(self._parts.index(largest) + 1, older)
-        return older
-
-    def _take_oldest(self, oldest: Future[Page]) -> None:
-        """Take in the oldest page: everything before its newest second is read; that second may go on."""
-        try:
-            page = oldest.result()
-        except ApiError:
-            return  # oldest first is not to be had: the newest window reads on alone
-        dates = [date for date in page.facts.dates if date is not None]
-        newest_part = self._parts[0].window
-        if not dates or len(dates) < len(page.facts.dates):
-            return
-        ascending = all(earlier <= later for earlier, later in pairwise(dates))
-        start, end = dates[0], dates[-1]
-        bounds = (newest_part.after or start, newest_part.position or start)
-        if not ascending or start == end or start < bounds[0] or end > bounds[1]:
-            return  # not sorted, not what was asked for, or both pages overlap: the newest window reads on alone
-        self._density.add(dates)
-        part = Part(newest_part.split(end))
-        part.window.done = True
-        self._parts.append(part)
-        inside = [row for row, date in enumerate(dates) if date < end]
-        self._keep(part, page, inside[::-1])
-
-    def _settle(self, part: Part, result: Callable[[], Page]) -> None:
-        try:
-            page = result()
-        except ApiError as error:
-            part.window.fail(error)
-            return
-        self._density.add(page.facts.dates)
-        self._keep(part, page, part.window.take(page.facts))
-
     def _keep(self, part: Part, page: Page, rows: list[int]) -> None:
-        self.problems += page.problems
-        batch = page.rows if rows == list(range(len(page.rows))) else page.rows.take(pa.array(rows, pa.int64()))
-        batch = self._plan.local.of_batch(batch)
+        self._problems += page.problems
+        batch = self._plan.local.of_batch(rows_of(page, rows))
         if len(batch):
             part.batches.append(batch)
-        self.rows += len(batch)
+        self._rows += len(batch)
         self._bar.update(len(batch))
-        self._bar.set_postfix_str(f"{self.requests} requests", refresh=False)
-
-    def _fetch(self, query: Query) -> Page:
-        return self._client.transport.request(
-            "GET",
-            "/v1/history",
-            self._decode,
-            params={"page_size": self._plan.page_size, **vars(query), **self._plan.server},
-            cancel=self._cancel,
-        ).data
-
-    def _decode(self, body: bytes) -> Page:
-        with self._decoding:  # one at a time: threads that fight for the interpreter lock are slower than one
-            return self._decoder(body)
+        self._bar.set_postfix_str(f"{self._walk.requests} requests", refresh=False)
 
     def _enough(self) -> bool:
-        return self._plan.limit is not None and self.rows >= self._plan.limit
+        return self._plan.limit is not None and self._rows >= self._plan.limit
+
+
+def warn_of_problems(problems: list[str], stacklevel: int) -> None:
+    """Warn of rows that break the API's own form."""
+    if problems:
+        warnings.warn(
+            f"{len(problems)} rows break the API's own form and are kept with missing values: "
+            f"{'; '.join(problems[:3])}{'; ...' if len(problems) > 3 else ''}",
+            stacklevel=stacklevel,
+        )

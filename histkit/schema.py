@@ -89,6 +89,11 @@ COLUMNS: tuple[Column, ...] = (
     _column("extra", TEXT, "JSON of fields this version doesn't know; missing where there are none", ""),
 )
 ALIGNMENTS_COLUMN = _column("alignments", ALIGNMENTS, "when each character is heard; only with alignments=True")
+ARCHIVE_COLUMNS: tuple[Column, ...] = (
+    _column("account", CATEGORY, "name in `sync(accounts=...)`; missing where accounts have no names", ""),
+    _column("missing_since", DATE, "when `sync(full=True)` first found the row gone from the service", ""),
+)
+SCHEMA_VERSION = 2  # 1: without ARCHIVE_COLUMNS
 SCHEMA = pa.schema([pa.field(column.name, column.arrow) for column in COLUMNS])
 SETTINGS = ("stability", "similarity_boost", "style", "speed", "use_speaker_boost")
 
@@ -135,7 +140,7 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
     SchemaError
         A column can't be turned into its type; the message names it.
     """
-    known = {column.name: column.arrow for column in (*COLUMNS, ALIGNMENTS_COLUMN)}
+    known = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}
     if not frame.columns.is_unique or not all(isinstance(name, str) for name in frame.columns):
         raise SchemaError("Column names must be different texts to be stored; rename them first (df.columns = [...]).")
     arrays = []

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import histkit as hk
-from histkit import archive
+from histkit import exports
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
         temporary.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(archive.pq, "write_table", broken)
+    monkeypatch.setattr(exports.pq, "write_table", broken)
     with pytest.raises(hk.ArchiveError, match="No space left"):
         hk.to_parquet(df, path)
     monkeypatch.undo()
@@ -110,7 +110,7 @@ def test_a_damaged_or_newer_file_is_named(df: pd.DataFrame, tmp_path: Path, monk
         hk.read_parquet(path)
     with pytest.raises(hk.ArchiveError, match=r"none\.parquet"):
         hk.read_parquet(tmp_path / "none.parquet")
-    monkeypatch.setattr(archive, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(exports, "SCHEMA_VERSION", 2)
     hk.to_parquet(df, path)
     monkeypatch.undo()
     with pytest.raises(hk.ArchiveError, match="newer histkit"):

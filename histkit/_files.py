@@ -1,0 +1,68 @@
+"""Files that are whole or not there, and folders that one process writes at a time."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from histkit.errors import ArchiveError
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary file beside `path` that takes its place when the block ends well, and vanishes otherwise.
+
+    Raises
+    ------
+    ArchiveError
+        The file can't be written.
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise ArchiveError(f"{target} can't be written: {error.strerror or one_line(error)}.") from None
+
+
+@contextmanager
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Hold a lock file for one process at a time; raises `ArchiveError` saying `busy` when another holds it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ArchiveError(busy) from None
+    except OSError as error:
+        raise ArchiveError(f"{path.parent} can't be written: {error.strerror or one_line(error)}.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def one_line(error: BaseException) -> str:
+    """Give an error's words as one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,66 @@
+"""Where a local history lies: a folder of this machine, or one behind fsspec (``s3://...``)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from histkit._files import one_line
+from histkit.errors import ArchiveError, InputError
+
+
+class Store:
+    """A folder that is read from; can be pickled, so that it reaches the workers of a cluster.
+
+    Parameters
+    ----------
+    path : path-like or str
+        A folder, or a URL of a file system that fsspec knows.
+    options : mapping, optional
+        Storage options for fsspec; only with a URL.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> None:
+        self.name = os.fspath(path).rstrip("/") or "/"
+        self._options = dict(options or {})
+        self.remote = "://" in self.name
+        if self._options and not self.remote:
+            raise InputError(f"storage_options= is for URLs such as 's3://bucket/history', not for {self.name!r}.")
+        self._files: Any = None
+
+    def __repr__(self) -> str:
+        return f"Store({self.name!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_files": None}
+
+    def place(self, file: str) -> str:
+        """Give a file's whole name, to read and to show."""
+        return f"{self.name}/{file}"
+
+    def open(self, file: str) -> Any:
+        """Open a file for reading; raises FileNotFoundError or another OSError."""
+        if not self.remote:
+            return open(self.place(file), "rb")  # noqa: PTH123 - the caller closes it
+        system, root = self._system()
+        return system.open(f"{root}/{file}", "rb")
+
+    def read(self, file: str) -> bytes:
+        """Give a file's bytes."""
+        with self.open(file) as opened:
+            data: bytes = opened.read()
+        return data
+
+    def _system(self) -> tuple[Any, str]:
+        if self._files is None:
+            try:
+                from fsspec.core import url_to_fs
+            except ImportError:
+                raise InputError(f"{self.name} needs fsspec: pip install 'histkit[remote]'.") from None
+            try:
+                self._files = url_to_fs(self.name, **self._options)
+            except (ImportError, ValueError, TypeError) as error:
+                raise ArchiveError(f"{self.name} can't be opened: {one_line(error)}.") from None
+        found: tuple[Any, str] = self._files
+        return found
