@@ -26,6 +26,7 @@ from histkit.paging import Window
 from histkit.transport import item_path
 
 PAGE_SIZE = 1000
+_REMEMBERED = 10_000  # ids that each window tells repeated pages by; whatever comes twice is told apart when merged
 _OVERLAP_SECONDS, _OVERLAP_ROWS = 3600, 500  # read again each time: rows appear late; less where a page is full of them
 _PATIENCE = 30 * 86_400  # a row that is still processing after this is asked for by full syncs alone
 _MOST_ASKED = 20  # rows still processing that are asked for one by one
@@ -100,7 +101,7 @@ class AccountSync:
         self._go_on(purpose)
 
     def _go_on(self, purpose: Purpose) -> None:
-        windows = self._spool.windows() or [Window(purpose.after, None, PAGE_SIZE)]
+        windows = self._spool.windows() or [Window(purpose.after, None, PAGE_SIZE, _REMEMBERED)]
         self._fetch(purpose, windows)
         pages = self._spool.pages()
         known = self._overlap()[1] if purpose.after is not None else []

@@ -12,6 +12,7 @@ a short or empty page can say ``has_more``. All answers are handled.
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from histkit.errors import ApiError, PaginationError
 
 _STATE = (
-    *("page_size", "after", "before", "position", "newest", "done"),
+    *("page_size", "remember", "after", "before", "position", "newest", "done"),
     *("_cursor", "_restarted_at", "_cursor_faults", "_length", "_asked_before"),
 )
 _EMPTY_PAGES = 50  # empty pages in a row that still say has_more
@@ -55,6 +56,9 @@ class Window:
         Seconds, inclusive and exclusive; None leaves the side open.
     page_size : int
         Rows that are asked for in a page.
+    remember : int, optional
+        Remember about so many ids of the rows taken last, not all: memory stays flat, and a service that begins again
+        from the top has its rows taken twice.
 
     Attributes
     ----------
@@ -66,14 +70,25 @@ class Window:
         The newest date read.
     """
 
-    def __init__(self, after: int | None = None, before: int | None = None, page_size: int = 1000) -> None:
+    def __init__(
+        self,
+        after: int | None = None,
+        before: int | None = None,
+        page_size: int = 1000,
+        remember: int | None = None,
+    ) -> None:
         self.page_size = page_size
+        self.remember = remember
         self.after = after
         self.before = before
         self.position: int | None = None
         self.newest: int | None = None
         self.done = False
         self._ids: set[str] = set()
+        self._recent: deque[list[str]] = deque()
+        self._at_position: set[str] = set()
+        self._said_end = 0  # times in a row that an empty page after a short one said that this is all
+        self._unseen: set[str] = set()  # rows of the second of the last restart that have not come again
         self._cursor: str | None = None
         self._cursors: set[str] = set()
         self._restarted_at: int | None = None
@@ -117,6 +132,7 @@ class Window:
             When the service gives no way to go on without a gap.
         """
         fresh = self._fresh_rows(page)
+        self._unseen.difference_update(page.ids)
         dates = [date for date in page.dates if date is not None]
         crossed = self.after is not None and bool(dates) and min(dates) < self.after
         in_order = all(newer >= older for newer, older in itertools.pairwise(dates))
@@ -143,7 +159,7 @@ class Window:
 
     def split(self, at: int) -> Window:
         """Give the part older than `at` away as a window of its own; this one keeps ``[at, before)``."""
-        lower = Window(self.after, at, self.page_size)
+        lower = Window(self.after, at, self.page_size, self.remember)
         self.after = at
         return lower
 
@@ -156,12 +172,19 @@ class Window:
             if inside and item not in self._ids:
                 self._ids.add(item)
                 fresh.append(row)
+        if self.remember is not None:
+            self._recent.append([page.ids[row] for row in fresh])
+            while len(self._ids) - len(self._recent[0]) > self.remember:
+                self._ids.difference_update(self._recent.popleft())
         return fresh
 
     def _advance(self, page: PageFacts, fresh: list[int]) -> None:
         dates = [date for date in (page.dates[row] for row in fresh) if date is not None]
         if dates:
-            self.position = min(dates) if self.position is None else min(self.position, *dates)
+            if self.position is None or min(dates) < self.position:
+                self.position = min(dates)
+                self._at_position = set()
+            self._at_position.update(page.ids[row] for row in fresh if page.dates[row] == self.position)
             self.newest = max(dates) if self.newest is None else max(self.newest, *dates)
             if self.before is None:
                 self.before = self.newest + 1  # rows that arrive from now on shift nothing
@@ -173,7 +196,7 @@ class Window:
         if not page.has_more:
             # Nothing after a cursor that promised more may mean that the cursor's row is gone: make sure by date.
             if self._cursor is not None and self.position is not None and not self._sure_of_end():
-                self._restart(self.position)
+                self._restart(self.position, again=self._said_end > 0)
             else:
                 self.done = True
             return
@@ -188,8 +211,10 @@ class Window:
             self._follow(page.last_id)
 
     def _sure_of_end(self) -> bool:
-        """Tell whether the end was asked for by date already, and that page had room for more rows."""
-        return self._restarted_at == self.position and self._length < self.page_size
+        """Tell whether the end was asked for by date twice, and the page had room and brought all that is known."""
+        end = self._restarted_at == self.position and self._length < self.page_size and not self._unseen
+        self._said_end = self._said_end + 1 if end else 0
+        return self._said_end == 2
 
     def _go_on(self, page: PageFacts, fresh: list[int]) -> None:
         stale = not fresh and self._ids.issuperset(page.ids)
@@ -221,13 +246,14 @@ class Window:
             raise PaginationError("The service breaks off before the first row and gives no cursor: try again later.")
         self._restart(self.position)
 
-    def _restart(self, date: int) -> None:
-        if self._restarted_at == date:
+    def _restart(self, date: int, *, again: bool = False) -> None:
+        if self._restarted_at == date and not again:
             raise PaginationError(
                 f"The cursor fails and a page holds no more than rows of one second{self._where()}: they can't be "
                 "told apart by date."
             )
         self._restarted_at = date
+        self._unseen = set(self._at_position) if date == self.position else set()
         self.before = self._asked_before = date + 1
         self._cursor = None
         self._cursors.clear()
