@@ -38,19 +38,21 @@ if TYPE_CHECKING:
         TransportError,
         UnprocessableEntityError,
     )
-    from histkit.exports import read_csv, read_parquet, to_csv, to_parquet
+    from histkit.exports import read_csv, read_parquet, to_csv, to_parquet, to_xlsx
     from histkit.filters import filter_items
+    from histkit.labels import label
     from histkit.plotting import plot_usage
     from histkit.reader import read_history
     from histkit.sandbox.sample import sample_history
     from histkit.schema import COLUMNS
+    from histkit.takes import takes
     from histkit.usage import speakers, usage_table
 
 __version__ = "0.1.0"
 
 _ROOMS = {
     "archive": ("load", "scan", "sync"),
-    "exports": ("read_csv", "read_parquet", "to_csv", "to_parquet"),
+    "exports": ("read_csv", "read_parquet", "to_csv", "to_parquet", "to_xlsx"),
     "audio": ("download_audio", "download_zip", "play"),
     "async_client": ("AsyncHistoryClient",),
     "client": ("HistoryClient",),
@@ -72,10 +74,12 @@ _ROOMS = {
         "UnprocessableEntityError",
     ),
     "filters": ("filter_items",),
+    "labels": ("label",),
     "plotting": ("plot_usage",),
     "reader": ("read_history",),
     "sandbox.sample": ("sample_history",),
     "schema": ("COLUMNS",),
+    "takes": ("takes",),
     "usage": ("speakers", "usage_table"),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
@@ -102,6 +106,7 @@ __all__ = [
     "download_audio",
     "download_zip",
     "filter_items",
+    "label",
     "load",
     "play",
     "plot_usage",
@@ -112,8 +117,10 @@ __all__ = [
     "scan",
     "speakers",
     "sync",
+    "takes",
     "to_csv",
     "to_parquet",
+    "to_xlsx",
     "usage_table",
 ]
 

@@ -299,5 +299,3 @@ class AccountSync:
 def _reaches(month: MonthFile, group: int, date: int) -> bool:
     bounds = month.bounds(group, "date_unix")
     return bounds is None or (bounds[1] is not None and bounds[1] >= date)
-
-

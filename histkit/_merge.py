@@ -360,5 +360,3 @@ def _differ(before: pa.Table, after: pa.Table) -> Mask:
         same = pc.or_(same, pc.and_(pc.is_null(old), pc.is_null(new)))
         differ |= ~same.to_numpy()
     return differ
-
-

@@ -67,6 +67,18 @@ class SpeechAccessor:
 
         return plot_usage(self._frame, by, freq, **options)
 
+    def label(self, rules: Any, *, column: str | None = None, unassigned: str = "unassigned") -> pd.DataFrame:
+        """Add a column that tells whose rows are whose, by rules: see `histkit.label`."""
+        from histkit.labels import label
+
+        return label(self._frame, rules, column=column, unassigned=unassigned)
+
+    def takes(self, *, keep: Words = "last") -> pd.DataFrame:
+        """Number the takes of each line, and tell what was kept and what thrown away: see `histkit.takes`."""
+        from histkit.takes import takes
+
+        return takes(self._frame, keep="last" if keep is None else keep)
+
     def play(self, *, folder: str | os.PathLike[str] | None = None, client: HistoryClient | None = None) -> Any:
         """Show audio players in a notebook, at most ten: see `histkit.play`."""
         from histkit.audio import play
@@ -96,3 +108,9 @@ class SpeechAccessor:
         from histkit.exports import to_csv
 
         return to_csv(self._frame, path, excel=excel)
+
+    def to_xlsx(self, path: str | os.PathLike[str]) -> Path:
+        """Write one Excel sheet: see `histkit.to_xlsx`."""
+        from histkit.exports import to_xlsx
+
+        return to_xlsx(self._frame, path)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import dask.dataframe as dd
     import pandas as pd
 
-_READERS = 4
+_READERS = min(4, os.cpu_count() or 1)
 _NO_NAME = "(the account without a name)"
 
 
@@ -350,7 +350,8 @@ class _Run:
         """Give the line that is printed."""
         diff, rows = self._diff, self._manifest.rows()
         found = f"{diff.new:,} new, {diff.changed:,} changed, {diff.missing:,} missing"
-        return f"{self._folder}: {rows:,} rows; {found} ({self._requests:,} requests)"
+        requests = f"{self._requests:,} request{'s' * (self._requests != 1)}"
+        return f"{self._folder}: {rows:,} rows; {found} ({requests})"
 
     def _found(self) -> Manifest:
         """Read the manifest, and take in months' files that it doesn't know (of a sync that was killed)."""

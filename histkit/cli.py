@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 
 import histkit as hk
 from histkit.sandbox.faults import FAULTS
+
+_WRITERS: dict[str, Callable[[pd.DataFrame, Path], Path]] = {
+    "parquet": hk.to_parquet,
+    "csv": hk.to_csv,
+    "xlsx": hk.to_xlsx,
+}
 
 
 class _Commands(click.Group):
@@ -47,20 +57,94 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_HISTORY = "data/history"
+
+
 @main.command()
-@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--format", "kind", type=click.Choice(["parquet", "csv"]), help="Default: by the file's ending.")
-@click.option("--excel", is_flag=True, help="CSV that opens right in Excel (byte order mark).")
+@click.argument("folder", type=_FOLDER, default=_HISTORY)
+@click.option("--full", is_flag=True, help="Read everything again; mark rows that the service has no more.")
+@click.option(
+    "--account",
+    multiple=True,
+    metavar="NAME=VARIABLE",
+    help="Several accounts: a name, and the environment variable that holds its key; may be repeated.",
+)
+@click.option("--changes", type=click.Path(dir_okay=False, path_type=Path), help="Write what changed to this CSV file.")
 @click.option("--workers", type=click.IntRange(min=1), help="Windows read side by side (4).")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+def sync(
+    folder: Path, full: bool, account: tuple[str, ...], changes: Path | None, workers: int | None, as_json: bool
+) -> None:
+    """Bring the local history in FOLDER (data/history) up to date: all the first time, then what is new.
+
+    Interrupted? Run it again: it goes on. Exit code 5: some accounts failed, the others are synced.
+    """
+    accounts = dict(map(_account, account)) or None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = hk.sync(folder, full=full, accounts=accounts, workers=workers, diff=True)
+    facts = found.attrs["histkit"]
+    if changes is not None:
+        hk.to_csv(found, changes)
+    if as_json:
+        click.echo(json.dumps(facts))
+    for warning in caught:
+        click.echo(f"histkit: {warning.message}", err=True)
+    if facts["failed"]:
+        raise SystemExit(5)
+
+
+def _account(text: str) -> tuple[str, hk.HistoryClient]:
+    name, mark, variable = text.partition("=")
+    if not (name and mark and variable):
+        raise click.BadParameter(f"{text}: write NAME=VARIABLE, e.g. studio=STUDIO_KEY", param_hint="--account")
+    key = os.environ.get(variable)
+    if not key:
+        raise click.BadParameter(f"{variable} is not set in the environment", param_hint=f"--account {name}")
+    return name, hk.HistoryClient(key)
+
+
+@main.command()
+@click.argument("path", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--format", "kind", type=click.Choice([*_WRITERS]), help="Default: by the file's ending.")
+@click.option("--excel", is_flag=True, help="CSV that opens right in Excel (byte order mark).")
+@click.option("--history", default=_HISTORY, show_default=True, type=_FOLDER, help="The local history to export.")
+@click.option("--account", multiple=True, help="Of a local history of several accounts; may be repeated.")
+@click.option("--live", is_flag=True, help="Read from the API instead.")
+@click.option("--workers", type=click.IntRange(min=1), help="With --live: windows read side by side (4).")
 @_filters
-def export(path: Path, kind: str | None, excel: bool, workers: int | None, **filters: Any) -> None:
-    """Read the history from the API and write it to PATH (.parquet or .csv)."""
-    kind = kind or {".parquet": "parquet", ".csv": "csv"}.get(path.suffix.lower())
+def export(
+    path: Path | None,
+    kind: str | None,
+    excel: bool,
+    history: Path,
+    account: tuple[str, ...],
+    live: bool,
+    workers: int | None,
+    search: str | None,
+    limit: int | None,
+    **filters: Any,
+) -> None:
+    """Write the local history, or a part of it, to PATH (.parquet, .csv or .xlsx; default: history.FORMAT)."""
+    if path is None:
+        if kind is None:
+            raise click.UsageError("Say what to write: PATH, or --format csv, parquet or xlsx.")
+        path = Path(f"history.{kind}")
+    kind = kind or {f".{each}": each for each in _WRITERS}.get(path.suffix.lower())
     if kind is None:
-        raise click.BadParameter(f"{path} ends in neither .parquet nor .csv: add --format.", param_hint="PATH")
-    chosen: dict[str, Any] = {name: value or None for name, value in filters.items() if name != "limit"}
-    frame = hk.read_history(workers=workers, limit=filters["limit"], **chosen)
-    hk.to_parquet(frame, path) if kind == "parquet" else hk.to_csv(frame, path, excel=excel)
+        raise click.BadParameter(f"{path} ends in none of .parquet, .csv, .xlsx: add --format.", param_hint="PATH")
+    if not live and (search or workers):
+        raise click.UsageError(f"{'--search' if search else '--workers'} goes with --live.")
+    if live and account:
+        raise click.UsageError("--account is for a local history; --live reads the account of ELEVENLABS_API_KEY.")
+    chosen: dict[str, Any] = {name: value or None for name, value in filters.items()}
+    if live:
+        frame = hk.read_history(workers=workers, search=search, limit=limit, **chosen)
+    else:
+        frame = hk.load(history, account=account or None, **chosen)
+        frame = frame if limit is None else frame.head(limit)
+    hk.to_csv(frame, path, excel=True) if excel and kind == "csv" else _WRITERS[kind](frame, path)
     click.echo(f"{path}: {len(frame):,} rows, {path.stat().st_size / 1e6:,.1f} MB")
 
 

@@ -1,4 +1,4 @@
-"""``histkit demo``: the whole way once, on the sandbox: read, tables, chart, files, audio, zip."""
+"""``histkit demo``: the whole way once, on the sandbox: sync, tables, chart, files, audio, zip."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run_demo(folder: Path, items: int) -> None:
     console = Console()
     with serve(items=items) as box:
         client = hk.HistoryClient(box.api_key, base_url=box.url)
-        df = hk.read_history(client=client, progress=True)
+        df = hk.sync(folder / f"history-{items}", client=client, progress=True)
         console.print(_table("Usage by voice", df.speech.usage(by="voice", top=12), "voice"))
         monthly = df.speech.usage(by=[], freq="MS").tail(12)
         monthly["period"] = monthly["period"].dt.strftime("%B %Y")
@@ -42,7 +42,7 @@ def run_demo(folder: Path, items: int) -> None:
         pulled = ten.speech.download_audio(folder / "audio", client=client, progress=True)
         ten.speech.download_zip(folder / "audio.zip", client=client, progress=True)
         made += [folder / "audio" / path for path in pulled["path"]] + [folder / "audio.zip"]
-    console.print(f"\n{len(df):,} rows read in {df.attrs['histkit']['requests']} requests. Made:", highlight=False)
+    console.print(f"\n{len(df):,} rows, {df.attrs['histkit']['requests']} requests for them. Made:", highlight=False)
     for path in made:
         size = f"{path.stat().st_size / 1e3:,.0f} kB"
         console.print(f"  {escape(str(path))}  [dim]{size}[/]", highlight=False, soft_wrap=True)
@@ -50,7 +50,7 @@ def run_demo(folder: Path, items: int) -> None:
         "\nTry next:\n"
         f"  open {folder / 'usage.png'}\n"
         "  histkit sandbox            a made-up account to point your own code at\n"
-        "  export ELEVENLABS_API_KEY=...; histkit export history.parquet      your own history\n"
+        "  export ELEVENLABS_API_KEY=...; histkit sync      your own history\n"
         "  make notebook              the same in JupyterLab\n",
         highlight=False,
         soft_wrap=True,

@@ -1,9 +1,10 @@
-"""Histories as files: Parquet and CSV, written whole or not at all, and read back with their dtypes."""
+"""Histories as files: Parquet, CSV and XLSX, written whole or not at all; the first two are read back."""
 
 from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ from histkit.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, TEXT, to
 if TYPE_CHECKING:
     import pandas as pd
 
+_SHEET_ROWS, _CELL_CHARACTERS = 1_048_575, 32_767  # of Excel, without the header
+_BOOK = {"constant_memory": True, "default_date_format": "yyyy-mm-dd hh:mm:ss"}
+_WIDTHS = {"history_item_id": 23, "date": 19, "text": 60, "voice_name": 24, "voice_id": 23, "model_id": 24}
 _FORMULA = r"^('*[=+\-@\t\r])"  # what a spreadsheet would run, and the same after our own mark
 
 
@@ -152,6 +156,85 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
             what = f"column {name!r} has a value that is no {known.get(name)}"
             raise SchemaError(f"{path}: {what}: {one_line(error)}") from None
     return to_frame(pa.table(columns, names=raw.column_names))
+
+
+def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
+    """Write a frame as an Excel sheet: real numbers and dates, ids and texts as text, no formulas.
+
+    Needs the extra ``xlsx``.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A history, or any part of one, or a usage table; the index is not written. Lists become JSON. Dates are
+        written as a clock in their zone shows them (UTC, in a history), since Excel has no zones. A text of more than
+        32,767 characters, which no cell holds, is cut there and ends in "…"; a warning says how many.
+    path : path-like
+        The file; its folder is made. It is replaced only when the new file is whole.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        More rows than a sheet holds (1,048,575), or xlsxwriter is not installed.
+
+    Examples
+    --------
+    >>> import tempfile, histkit as hk
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = hk.to_xlsx(hk.sample_history(50), f"{folder}/history.xlsx")
+    >>> path.name
+    'history.xlsx'
+    """
+    try:
+        import xlsxwriter
+    except ImportError:
+        raise InputError("to_xlsx needs xlsxwriter: pip install 'histkit[xlsx]'.") from None
+    if len(frame) > _SHEET_ROWS:
+        rows = f"A sheet holds {_SHEET_ROWS:,} rows, not {len(frame):,}"
+        raise InputError(f"{rows}: filter first, or write CSV or Parquet.")
+    table = to_arrow(frame)
+    options: dict[str, Any] = dict.fromkeys(("strings_to_formulas", "strings_to_urls", "strings_to_numbers"), False)
+    cut = 0
+    with replacing(path) as temporary:
+        book = xlsxwriter.Workbook(str(temporary), {**options, **_BOOK})
+        sheet, bold = book.add_worksheet("history"), book.add_format({"bold": True, "bottom": 1})
+        for place, name in enumerate(table.column_names):
+            sheet.set_column(place, place, _WIDTHS.get(name, 14))
+            sheet.write_string(0, place, name, bold)
+        sheet.freeze_panes(1, 0)
+        sheet.autofilter(0, 0, max(1, len(table)), max(0, table.num_columns - 1))
+        row = 0
+        for batch in table.to_batches(max_chunksize=4096):
+            columns = [_values(column) for column in batch.columns]
+            for values in zip(*columns, strict=True):
+                row += 1
+                for place, value in enumerate(values):
+                    if isinstance(value, str):
+                        if len(value) > _CELL_CHARACTERS:
+                            value, cut = value[: _CELL_CHARACTERS - 1] + "…", cut + 1
+                        sheet.write_string(row, place, value)
+                    elif value is not None and value == value:
+                        sheet.write(row, place, value)
+        book.close()
+    if cut:
+        warnings.warn(f"{cut:,} texts are longer than a cell of {path} holds and were cut.", stacklevel=2)
+    return Path(path)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    if pa.types.is_timestamp(column.type):
+        shown = pc.local_timestamp(column) if column.type.tz is not None else column
+        return shown.cast(pa.timestamp("ms"), safe=False).to_pylist()
+    if pa.types.is_nested(column.type):
+        return [None if value is None else json.dumps(value, ensure_ascii=False) for value in column.to_pylist()]
+    if pa.types.is_boolean(column.type) or pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        return column.to_pylist()
+    return column.cast(TEXT).to_pylist()
 
 
 def _plain_facts(facts: Any) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -29,23 +32,56 @@ def account(box: Sandbox) -> dict[str, str]:
 
 def test_export_writes_what_read_history_reads(shared_box: Sandbox, tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    done = run("export", str(path), "--voice", "Rachel", "--after", "2026-06-01", **account(shared_box))
+    done = run("export", str(path), "--live", "--voice", "Rachel", "--after", "2026-06-01", **account(shared_box))
     assert (done.returncode, done.stderr) == (0, "")
     df = hk.read_parquet(path)
     assert len(df) > 0
     assert set(df["voice_name"]) == {"Rachel"}
     assert re.fullmatch(rf"{re.escape(str(path))}: {len(df):,} rows, [\d.]+ MB\n", done.stdout)
-    done = run("export", str(tmp_path / "a.csv"), "--limit", "7", "--excel", **account(shared_box))
+    done = run("export", str(tmp_path / "a.csv"), "--live", "--limit", "7", "--excel", **account(shared_box))
     assert len(hk.read_csv(tmp_path / "a.csv")) == 7
+
+
+def test_sync_then_export_works_offline(shared_box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("sync", "--json", **account(shared_box))
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["diff"] == {"new": 5500, "changed": 0, "missing": 0}
+    assert re.fullmatch(r"data/history: 5,500 rows; 5,500 new, 0 changed, 0 missing \([78] requests\)\n", done.stderr)
+    again = run("sync", "--changes", "changes.csv", **account(shared_box))
+    assert again.stderr == "data/history: 5,500 rows; 0 new, 0 changed, 0 missing (1 request)\n"
+    assert hk.read_csv("changes.csv").empty
+    history = hk.load()
+    for kind in ("parquet", "csv", "xlsx"):
+        assert run("export", "--format", kind, "--voice", "Rachel").returncode == 0
+    rachel = history.speech.filter(voice="Rachel").reset_index(drop=True)
+    pd.testing.assert_frame_equal(hk.read_parquet("history.parquet"), rachel, check_categorical=False)
+    assert len(hk.read_csv("history.csv")) == len(pd.read_excel("history.xlsx")) == len(rachel)
+
+
+def test_sync_of_several_accounts_says_which_failed(
+    shared_box: Sandbox, box_of: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    keys = {"STUDIO": shared_box.api_key, "AGENCY": "sk_wrong", "ELEVENLABS_BASE_URL": shared_box.url}
+    done = run("sync", str(tmp_path), "--account", "studio=STUDIO", "--account", "agency=AGENCY", **keys)
+    assert done.returncode == 5
+    assert "1 of 2 accounts were not synced: agency: " in done.stderr
+    assert set(hk.load(tmp_path)["account"]) == {"studio"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "words", "code"),
     [
-        (["export", "a.xls"], "neither .parquet nor .csv", 2),
-        (["export", "a.csv", "--after", "noon"], "after=", 1),
-        (["export", "a.csv"], "doesn't accept this API key", 1),
-        (["export", "/proc/none/a.csv", "--limit", "0"], "can't be written", 1),
+        (["export", "a.xls"], "none of .parquet, .csv, .xlsx", 2),
+        (["export", "--history", "/none"], "Say what to write", 2),
+        (["export", "a.csv", "--history", "/none"], "no local history: sync first", 1),
+        (["export", "a.csv", "--search", "x"], "goes with --live", 2),
+        (["export", "a.csv", "--live", "--after", "noon"], "after=", 1),
+        (["export", "a.csv", "--live"], "doesn't accept this API key", 1),
+        (["export", "/proc/none/a.csv", "--live", "--limit", "0"], "can't be written", 1),
+        (["sync", "/proc/none"], "can't be written", 1),
+        (["sync", "a", "--account", "studio"], "NAME=VARIABLE", 2),
+        (["sync", "a", "--account", "studio=NO_SUCH_KEY"], "NO_SUCH_KEY is not set", 2),
         (["sandbox", "--fault", "rat_limit=1"], "rat_limit", 2),
         (["sandbox", "--fault", "rate_limit"], "NAME=VALUE", 2),
         (["dance"], "No such command", 2),

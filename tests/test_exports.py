@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import tempfile
 from pathlib import Path
 
+import openpyxl
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from openpyxl.utils.escape import unescape
 
 import histkit as hk
-from histkit import exports
+from histkit import _versions, exports
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def test_any_tool_reads_the_parquet_file(df: pd.DataFrame, tmp_path: Path) -> No
     path = hk.to_parquet(df, tmp_path / "a.parquet")
     table = pq.read_table(path)
     assert table.num_rows == len(df)
-    assert b'"schema_version": 1' in pq.read_schema(path).metadata[b"histkit"]
+    assert b'"schema_version": 2' in pq.read_schema(path).metadata[b"histkit"]
     assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
     assert len(pd.read_parquet(path)) == len(df)
 
@@ -110,7 +113,7 @@ def test_a_damaged_or_newer_file_is_named(df: pd.DataFrame, tmp_path: Path, monk
         hk.read_parquet(path)
     with pytest.raises(hk.ArchiveError, match=r"none\.parquet"):
         hk.read_parquet(tmp_path / "none.parquet")
-    monkeypatch.setattr(exports, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(_versions, "SCHEMA_VERSION", 3)
     hk.to_parquet(df, path)
     monkeypatch.undo()
     with pytest.raises(hk.ArchiveError, match="newer histkit"):
@@ -124,3 +127,46 @@ def test_a_csv_with_a_wrong_value_names_the_column(df: pd.DataFrame, tmp_path: P
         hk.read_csv(path)
     with pytest.raises(hk.ArchiveError, match=r"none\.csv"):
         hk.read_csv(tmp_path / "none.csv")
+
+
+def test_excel_gets_real_numbers_and_dates_and_no_formula(df: pd.DataFrame, tmp_path: Path) -> None:
+    texts = pd.array(["=1+1", "+a", "http://a.b", "007", "x" * 40_000], dtype="string[pyarrow]")
+    hostile = df.head(5).assign(text=texts)
+    with pytest.warns(UserWarning, match="1 texts are longer"):
+        path = hostile.speech.to_xlsx(tmp_path / "a.xlsx")
+    sheet = openpyxl.load_workbook(path)["history"]
+    header, *rows = sheet.iter_rows()
+    assert [cell.value for cell in header] == df.columns.tolist()
+    cells = [dict(zip(df.columns, row, strict=True)) for row in rows]
+    assert [row["text"].value for row in cells[:4]] == texts[:4].tolist()
+    assert {row["text"].data_type for row in cells} == {"s"}
+    assert len(cells[4]["text"].value) == 32_767
+    assert [row["credits"].value for row in cells] == hostile["credits"].tolist()
+    assert [row["date"].value for row in cells] == hostile["date"].dt.tz_localize(None).tolist()
+    assert not any(cell.hyperlink for row in cells for cell in row.values())
+
+
+def test_excel_shows_a_table_in_its_own_zone(df: pd.DataFrame, tmp_path: Path) -> None:
+    table = df.speech.usage("model", "MS", tz="Asia/Tokyo")
+    sheet = pd.read_excel(hk.to_xlsx(table, tmp_path / "a.xlsx"))
+    assert sheet["period"].tolist() == table["period"].dt.tz_localize(None).tolist()
+    assert sheet["credits"].tolist() == table["credits"].tolist()
+
+
+def test_a_sheet_that_is_too_long_is_refused_and_nothing_is_written(
+    df: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "_SHEET_ROWS", 100)
+    with pytest.raises(hk.InputError, match="100 rows, not 800"):
+        hk.to_xlsx(df, tmp_path / "a.xlsx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=1, max_size=6))
+def test_any_text_comes_back_from_excel_as_it_was(texts: list[str]) -> None:
+    frame = pd.DataFrame({"text": pd.array(texts, dtype="string[pyarrow]")})
+    with tempfile.TemporaryDirectory() as folder:
+        sheet = openpyxl.load_workbook(hk.to_xlsx(frame, f"{folder}/a.xlsx"))["history"]
+    found = [row[0].value or "" for row in sheet.iter_rows(min_row=2)]
+    assert [unescape(text) for text in found] == texts

@@ -110,8 +110,8 @@ def test_the_public_names_are_these() -> None:
         *"COLUMNS ApiError ArchiveError AsyncHistoryClient AuthenticationError BadRequestError DownloadError".split(),
         *"HistkitError HistoryClient InputError NotFoundError PaginationError PermissionDeniedError".split(),
         *"RateLimitError SchemaError ServerError TransportError UnprocessableEntityError".split(),
-        *"download_audio download_zip filter_items load play plot_usage read_csv read_history read_parquet".split(),
-        *"sample_history scan speakers sync to_csv to_parquet usage_table".split(),
+        *"download_audio download_zip filter_items label load play plot_usage read_csv read_history read_parquet".split(),
+        *"sample_history scan speakers sync takes to_csv to_parquet to_xlsx usage_table".split(),
     }
     for name in hk.__all__:
         assert getattr(hk, name).__doc__
@@ -132,7 +132,7 @@ def test_a_plain_import_loads_nothing_heavy() -> None:
 def test_the_accessor_has_the_methods_of_the_design() -> None:
     methods = {name for name in dir(hk.accessor.SpeechAccessor) if not name.startswith("_")}
     assert methods == {
-        *"filter usage plot_usage play download_audio download_zip to_parquet to_csv".split(),
+        *"filter usage plot_usage label takes play download_audio download_zip to_parquet to_csv to_xlsx".split(),
     }
 
 
