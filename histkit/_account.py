@@ -170,13 +170,13 @@ class AccountSync:
             for page in pages:
                 for item in page.read(["history_item_id"]).column(0).to_pylist():
                     waiting.pop(item, None)
-        gone = []
+        gone: list[str] = []
         for item in waiting:
-            page = self._item(item)
-            if page is None:
+            found = self._item(item)
+            if found is None:
                 gone.append(item)
             else:
-                self._spool.add(page.rows, page.problems)
+                self._spool.add(found.rows, found.problems)
         return gone
 
     def _processing(self) -> dict[str, int | None]:

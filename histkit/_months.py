@@ -30,7 +30,7 @@ FILE_SCHEMA = pa.schema(
     metadata=footer({}),
 )
 LOADED = tuple(name for name in FILE_SCHEMA.names if name != TIE)
-_SLICE_ROWS, _GROUP_ROWS = 32_768, 4_096
+_SLICE_ROWS, _GROUP_ROWS = 32_768, 8_192
 _WITH_STATISTICS = [name for name in FILE_SCHEMA.names if name not in ("text", "dialogue", "extra")]
 _CATEGORIES = [field.name for field in FILE_SCHEMA if pa.types.is_dictionary(field.type)]
 _REFETCH = "run sync(full=True), which fetches that month again (but for what the service has no more)"

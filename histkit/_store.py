@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from histkit._files import one_line
@@ -44,13 +44,22 @@ class Store:
         if not self.remote:
             return open(self.place(file), "rb")  # noqa: PTH123 - the caller closes it
         system, root = self._system()
-        return system.open(f"{root}/{file}", "rb")
+        return self._asked(file, lambda: system.open(f"{root}/{file}", "rb"))
 
     def read(self, file: str) -> bytes:
         """Give a file's bytes."""
         with self.open(file) as opened:
-            data: bytes = opened.read()
+            data: bytes = self._asked(file, opened.read)
         return data
+
+    def _asked(self, file: str, act: Callable[[], Any]) -> Any:
+        """Ask a file system, whose errors may be of any kind where it is remote (no rights, no network)."""
+        try:
+            return act()
+        except OSError:
+            raise
+        except Exception as error:
+            raise ArchiveError(f"{self.place(file)} can't be read: {one_line(error)}.") from error
 
     def _system(self) -> tuple[Any, str]:
         if self._files is None:

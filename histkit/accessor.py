@@ -74,7 +74,7 @@ class SpeechAccessor:
         return label(self._frame, rules, column=column, unassigned=unassigned)
 
     def takes(self, *, keep: Words = "last") -> pd.DataFrame:
-        """Number the takes of each line, and tell what was kept and what thrown away: see `histkit.takes`."""
+        """Tell the takes of each line apart, what was kept and what thrown away: see `histkit.takes`."""
         from histkit.takes import takes
 
         return takes(self._frame, keep="last" if keep is None else keep)

@@ -284,7 +284,9 @@ def _opened(
     store = Store(path, storage_options)
     manifest = read_manifest(store)
     if manifest is None:
-        begun = not store.remote and (Path(path) / WORK).is_dir()
+        if store.remote:
+            raise ArchiveError(f"{store.name} holds no local history: copy the folder of a sync there.")
+        begun = (Path(path) / WORK).is_dir()
         what = "a first sync that has not ended: sync again and it goes on" if begun else "no local history: sync first"
         raise ArchiveError(f"{store.name} holds {what} (histkit.sync({store.name!r}), or histkit sync).")
     wanted = wanted.within(manifest)
@@ -385,8 +387,10 @@ def _checked(
         raise InputError("Give either accounts= or client=, not both.")
     if accounts is not None and not (isinstance(accounts, Mapping) and accounts):
         raise InputError("accounts= takes names and clients: accounts={'studio': HistoryClient(...), ...}.")
-    clients = None if client is None and accounts is None else dict(accounts or {"": client})  # type: ignore[dict-item]
-    for name, each in (clients or {}).items():
+    clients: dict[str, Any] = {**accounts} if accounts is not None else {"": client}
+    if clients == {"": None}:
+        return None
+    for name, each in clients.items():
         if not isinstance(each, HistoryClient):
             raise InputError(f"A sync takes histkit.HistoryClient, not {type(each).__name__} (account {name!r}).")
         if not isinstance(name, str) or (accounts is not None and not name.strip()):

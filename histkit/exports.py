@@ -229,12 +229,13 @@ def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
 def _values(column: pa.Array) -> list[Any]:
     if pa.types.is_timestamp(column.type):
         shown = pc.local_timestamp(column) if column.type.tz is not None else column
-        return shown.cast(pa.timestamp("ms"), safe=False).to_pylist()
-    if pa.types.is_nested(column.type):
+        column = shown.cast(pa.timestamp("ms"), safe=False)
+    elif pa.types.is_nested(column.type):
         return [None if value is None else json.dumps(value, ensure_ascii=False) for value in column.to_pylist()]
-    if pa.types.is_boolean(column.type) or pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        return column.to_pylist()
-    return column.cast(TEXT).to_pylist()
+    elif pa.types.is_dictionary(column.type):
+        column = column.cast(TEXT)
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 def _plain_facts(facts: Any) -> dict[str, Any]:
