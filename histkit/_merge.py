@@ -41,6 +41,7 @@ class Diff:
     new: int = 0
     changed: int = 0
     missing: int = 0
+    left: int = 0  # rows that are in another month now
     tables: list[pa.Table] = field(default_factory=list)
 
     def add(self, other: Diff) -> None:
@@ -59,7 +60,7 @@ class Diff:
 
     def any(self) -> bool:
         """Tell whether there is anything."""
-        return bool(self.new or self.changed or self.missing)
+        return bool(self.new or self.changed or self.missing or self.left)
 
 
 class Merge:
@@ -222,7 +223,9 @@ class Merge:
         places = pc.index_in(keys, stored_keys)
         kept, replaced = mine.filter(pc.invert(pc.is_in(stored_keys, keys))), mine
         if self._fetched is not None and len(kept):  # what was fetched with another date has left this month
-            kept = kept.filter(pc.invert(pc.is_in(_keys(kept), self._fetched)))
+            stay = kept.filter(pc.invert(pc.is_in(_keys(kept), self._fetched)))
+            diff.left += len(kept) - len(stay)
+            kept = stay
         both = fetched.filter(pc.is_valid(places))
         before = replaced.take(pc.drop_null(places))
         diff.note("new", fetched.filter(pc.is_null(places)))
