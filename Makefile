@@ -34,7 +34,7 @@ demo: $(VENV)/.base
 	@$(VENV)/bin/histkit demo
 
 test: $(VENV)/.dev
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/python -m pytest -n auto --dist worksteal
 	@echo "All tests passed. Try next: make demo, make check, make bench, make notebook"
 
 .venv-pandas22/.dev: pyproject.toml
@@ -43,7 +43,7 @@ test: $(VENV)/.dev
 	@touch $@
 
 test-pandas22: .venv-pandas22/.dev
-	@.venv-pandas22/bin/python -m pytest
+	@.venv-pandas22/bin/python -m pytest -n auto --dist worksteal
 	@echo "All tests passed on pandas 2.2."
 
 check: $(VENV)/.dev

@@ -305,10 +305,13 @@ def test_a_bad_clip_costs_one_row_and_is_pulled_the_next_time(box_of: Callable[.
         df = hk.read_history(client=client)
         box.set(error_500=2)
         pulled = download_audio(df, tmp_path, client=client)
-        assert pulled["status"].tolist() == ["failed"] * 2 + ["done"] * 10
-        assert pulled["error"].iloc[0].startswith("The service failed")
+        failed = pulled["status"] == "failed"
+        assert failed.sum() == 2
+        assert set(pulled["status"][~failed]) == {"done"}
+        assert pulled["error"][failed].str.startswith("The service failed").all()
         again = download_audio(df, tmp_path, client=client)
-    assert again["status"].tolist() == ["done"] * 2 + ["skipped"] * 10
+    assert set(again["status"][failed]) == {"done"}
+    assert set(again["status"][~failed]) == {"skipped"}
     assert set(hk.read_parquet(tmp_path / "manifest.parquet")["status"]) == {"done"}
 
 

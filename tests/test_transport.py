@@ -359,7 +359,7 @@ def test_an_unreachable_server_is_one_line() -> None:
 
 def test_the_command_line_prints_one_line(tmp_path: object) -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "histkit.cli", "export", f"{tmp_path}/a.csv"],
+        [sys.executable, "-m", "histkit.cli", "export", "--live", f"{tmp_path}/a.csv"],
         capture_output=True,
         text=True,
         check=False,
