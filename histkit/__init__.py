@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import histkit.accessor  # noqa: F401 - registers df.speech
 
 if TYPE_CHECKING:
+    from histkit._takes import takes
     from histkit.archive import load, scan, sync
     from histkit.async_client import AsyncHistoryClient
     from histkit.audio import download_audio, download_zip, play
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from histkit.reader import read_history
     from histkit.sandbox.sample import sample_history
     from histkit.schema import COLUMNS
-    from histkit.takes import takes
     from histkit.usage import speakers, usage_table
 
 __version__ = "0.1.0"
@@ -79,7 +79,7 @@ _ROOMS = {
     "reader": ("read_history",),
     "sandbox.sample": ("sample_history",),
     "schema": ("COLUMNS",),
-    "takes": ("takes",),
+    "_takes": ("takes",),
     "usage": ("speakers", "usage_table"),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}

@@ -169,7 +169,10 @@ def _list(value: Any) -> list[Any] | None:
 
 
 def _arrow_words(array: pa.Array) -> tuple[Ints, list[str]]:
-    return words(pd.Series(array.to_pylist(), dtype=object))
+    encoded = array.dictionary_encode()
+    codes = pc.fill_null(encoded.indices, NOBODY).to_numpy(zero_copy_only=False)
+    found, texts = words(pd.Series(encoded.dictionary.to_pylist(), dtype=object))
+    return np.r_[found, NOBODY][codes], texts
 
 
 def _joined(words: tuple[Ints, list[str]], values: list[str]) -> tuple[Ints, list[str]]:

@@ -75,7 +75,7 @@ class SpeechAccessor:
 
     def takes(self, *, keep: Words = "last") -> pd.DataFrame:
         """Tell the takes of each line apart, what was kept and what thrown away: see `histkit.takes`."""
-        from histkit.takes import takes
+        from histkit._takes import takes
 
         return takes(self._frame, keep="last" if keep is None else keep)
 

@@ -14,10 +14,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from histkit._parts import NOBODY, Parts, parts_of, words
-from histkit._periods import Freq, bucket, parse_freq, zone_of
-from histkit.errors import InputError, SchemaError
-from histkit.filters import instants_of
+from histkit._parts import NOBODY, parts_of, voices_of, words
+from histkit._periods import parse_freq, zone_of
+from histkit._sums import MEASURES as MEASURES
+from histkit._sums import (
+    TEXT,
+    WITHOUT,
+    Group,
+    Measure,
+    Wanted,
+    any_column,
+    combined,
+    is_voice,
+    is_word,
+    measure_of,
+    measures_of,
+    partial_sums,
+    tally,
+)
+from histkit.errors import InputError
 from histkit.schema import require
 
 if TYPE_CHECKING:
@@ -25,13 +40,8 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-MEASURES = ("items", "characters", "credits")
 NO_VOICE, UNKNOWN, OTHER = "(no voice)", "(unknown)", "other"
-_VOICES = ("voice", "speaker")
-_WORDS = {"voice": "voice_id", "speaker": "voice_id", "model": "model_id", "source": "source"}
 _SHORTEST_ID = 6
-_DENSE = 100_000  # so many combinations are counted without a hash table
-_TEXT = pd.StringDtype("pyarrow")
 
 
 def usage_table(
@@ -97,22 +107,44 @@ def usage_table(
     >>> bool(hk.usage_table(df, "voice")["credits"].sum() == df["credits"].sum())
     True
     """
+    wanted = want(by, freq, tz=tz, top=top)
+    return finish(partial_sums(frame, wanted), wanted)
+
+
+def want(by: Any, freq: str | None, *, tz: str | tzinfo, top: int | None) -> Wanted:
+    """Check the arguments of `usage_table`.
+
+    Raises
+    ------
+    InputError
+        One of them can't be used.
+    """
     names = _names(by, freq)
     if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
         raise InputError(f"top={top!r} is no number of groups; give 1 or more, or None for all.")
-    length, zone = None if freq is None else parse_freq(freq), zone_of(tz)
-    require(frame, ("characters", "credits"), "a usage table")
-    parts = _parts(frame) if any(name in _VOICES for name in names) else None
-    sums = _measures(frame, parts)
-    groups = [_group(frame, name, parts) for name in names]
-    others = np.zeros(len(sums[0].values), bool)
-    if top is not None and groups:
-        groups, others = _folded(groups, sums, top)
-    if length is not None:
-        groups.append(_periods(frame, length, zone, parts))
-    table, first = _summed(groups, sums)
-    table = table.iloc[_order(table, names, others[first], length is not None)].reset_index(drop=True)
-    table.attrs["histkit"] = _facts(frame, table, groups, parts)
+    return Wanted(tuple(names), None if freq is None else parse_freq(freq), zone_of(tz), top)
+
+
+def finish(partial: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+    """Make the table of a partial sum, or of several in one frame: see `usage_table`."""
+    size, voices = len(partial), _voices(partial) if wanted.voiced() else None
+    groups = [_group(name, partial.get(f"by{place}"), voices) for place, name in enumerate(wanted.names)]
+    sums = [measure_of(partial[name]) for name in MEASURES]
+    other = None
+    if wanted.top is not None and groups:
+        groups, other = _folded(groups, sums, wanted.top)
+    if wanted.length is not None:
+        groups.append(_periods(partial["period"], wanted.zone))
+    table = tally(groups, sums, [size])
+    last = np.zeros(len(table), bool) if other is None else table[groups[0].name].isin([other]).to_numpy(bool)
+    table = table.iloc[_order(table, list(wanted.names), last, wanted.length is not None)].reset_index(drop=True)
+    facts: dict[str, Any] = {"rows": int(partial["items"].sum())}
+    facts |= {f"rows_{name}": int(partial[name].sum()) for name in WITHOUT if name in partial.columns}
+    if voices is not None:
+        shown = set(table[next(name for name in wanted.names if is_voice(name))])
+        pairs = zip(voices.labels, voices.keys, strict=True)
+        facts["voices"] = {label: voice_id for label, (voice_id, _) in pairs if label in shown}
+    table.attrs["histkit"] = facts
     return table
 
 
@@ -146,37 +178,21 @@ def speakers(frame: pd.DataFrame) -> pd.DataFrame:
     """
     require(frame, ("voice_id", "voice_name", "dialogue", "characters", "credits"), "the table of speakers")
     parts = parts_of(frame)
+    spoken = parts.spoken
+    single = np.setdiff1d(np.arange(len(frame)), spoken.rows)
     ids = np.array([*(each for each, _ in parts.keys), None], object)
     names = np.array([*parts.texts, None], object)
-    table = pd.DataFrame(
-        {
-            "row": parts.rows,
-            "voice_id": pd.array(ids[parts.voices], dtype=_TEXT),
-            "voice_name": pd.array(names[parts.names], dtype=_TEXT),
-            **{each.name: pd.array(each.values, dtype="Int64") for each in _measures(frame, parts)},
-        }
-    )
-    for each in _measures(frame, parts):
-        table.loc[~each.known, each.name] = pd.NA
-    return table.iloc[np.argsort(parts.rows, kind="stable")].reset_index(drop=True)
-
-
-@dataclass(frozen=True)
-class _Measure:
-    """What is summed: a whole number for each part, and whether it is known."""
-
-    name: str
-    values: Ints
-    known: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class _Group:
-    """What is grouped by: a code for each part, and the value of each code."""
-
-    name: Any
-    codes: Ints
-    values: Any
+    rows = np.r_[single, spoken.rows]
+    data = {
+        "row": rows,
+        "voice_id": pd.array(ids[np.r_[parts.voices[single], spoken.voices]], dtype=TEXT),
+        "voice_name": pd.array(names[np.r_[parts.names[single], spoken.names]], dtype=TEXT),
+    }
+    for each in measures_of(frame):
+        if each.name in MEASURES:
+            (values, shares), (known, _) = each.shared(spoken).values, each.shared(spoken).known
+            data[each.name] = pd.arrays.IntegerArray(np.r_[values[single].astype(np.int64), shares], ~known[rows])
+    return pd.DataFrame(data).iloc[np.argsort(rows, kind="stable")].reset_index(drop=True)
 
 
 def _names(by: Any, freq: str | None) -> list[Any]:
@@ -188,86 +204,59 @@ def _names(by: Any, freq: str | None) -> list[Any]:
     return names
 
 
-def _parts(frame: pd.DataFrame) -> Parts:
-    require(frame, ("voice_id", "voice_name", "dialogue", "date"), "usage by voice")
-    return parts_of(frame)
+@dataclass(frozen=True)
+class _Voices:
+    """The voice of each row of a partial, and what each voice is: id or name, and label."""
+
+    codes: Ints
+    keys: list[tuple[str | None, str | None]]
+    labels: list[str]
 
 
-def _measures(frame: pd.DataFrame, parts: Parts | None) -> list[_Measure]:
-    found = []
-    for name in MEASURES:
-        values, known = np.ones(len(frame), np.int64), np.ones(len(frame), bool)
-        if name != "items":
-            values, known = _whole_numbers(frame[name], name)
-        if parts is not None:
-            values, known = parts.share(values), known[parts.rows]
-        found.append(_Measure(name, values, known))
-    return found
+def _voices(partial: pd.DataFrame) -> _Voices:
+    ids, id_values = words(partial["voice_id"])
+    names, texts = words(partial["voice_name"])
+    codes = voices_of(ids, names, len(id_values))
+    keys = [*((each, None) for each in id_values), *((None, each) for each in texts)]
+    seen = np.flatnonzero(np.bincount(codes + 1)[1:]).tolist()
+    latest = _latest_names(codes, names, texts, partial["latest"])
+    shown = {voice: latest.get(voice) or keys[voice][0] or "" for voice in seen}
+    labels = _labels(shown, keys)
+    return _Voices(codes, keys, labels)
 
 
-def _whole_numbers(column: pd.Series, name: str) -> tuple[Ints, NDArray[np.bool_]]:
+def _group(name: Any, column: pd.Series | None, voices: _Voices | None) -> Group:
+    if column is None:  # the voice has two columns
+        assert voices is not None
+        return Group(name, pd.array([NO_VOICE, *voices.labels], dtype=TEXT), [voices.codes + 1])
+    if not is_word(name):
+        return any_column(name, column)
+    codes, texts = words(column)
+    if UNKNOWN in texts:
+        codes = np.where(codes == texts.index(UNKNOWN), NOBODY, codes)
+    return Group(name, pd.array([UNKNOWN, *texts], dtype=TEXT), [codes + 1])
+
+
+def _periods(starts: pd.Series, zone: tzinfo) -> Group:
+    group = any_column("period", starts)
+    instants = pd.Series(group.values).to_numpy("datetime64[us]", na_value=np.datetime64("NaT", "us"))
+    stamps = pd.DatetimeIndex(instants).tz_localize("UTC")
     try:
-        numbers = column.astype("Int64")
-    except (TypeError, ValueError):
-        raise SchemaError(f"Column {name!r} ({column.dtype}) holds something else than whole numbers.") from None
-    return numbers.to_numpy(np.int64, na_value=0), numbers.notna().to_numpy()
-
-
-def _group(frame: pd.DataFrame, name: Any, parts: Parts | None) -> _Group:
-    column = _WORDS.get(name, name) if isinstance(name, str) else name
-    require(frame, [column], f"usage by {name!r}")
-    if name in _VOICES and parts is not None:
-        labels = _labels(parts, instants_of(frame["date"])[0])
-        return _Group(name, parts.voices + 1, pd.array([NO_VOICE, *labels], dtype=_TEXT))
-    if column is not name or name == "source":
-        codes, texts = words(frame[column])
-        if UNKNOWN in texts:
-            codes = np.where(codes == texts.index(UNKNOWN), NOBODY, codes)
-        codes, values = codes + 1, pd.array([UNKNOWN, *texts], dtype=_TEXT)
-    else:
-        codes, values = _any_column(frame[column])
-    return _Group(name, codes if parts is None else codes[parts.rows], values)
-
-
-def _any_column(column: pd.Series) -> tuple[Ints, Any]:
-    """Give codes and values of a column in its own dtype; all missing ones are one value."""
-    try:
-        codes, uniques = pd.factorize(column)
-    except (TypeError, NotImplementedError):
-        raise InputError(f"by={column.name!r} is not possible: rows can't be grouped by {column.dtype}.") from None
-    codes = np.where(codes < 0, len(uniques), codes)
-    first = _first(codes)
-    seen, compact = np.flatnonzero(first >= 0), np.cumsum(first >= 0) - 1
-    return compact[codes], column.iloc[first[seen]].array
-
-
-def _periods(frame: pd.DataFrame, length: Freq, zone: tzinfo, parts: Parts | None) -> _Group:
-    require(frame, ["date"], "usage over time")
-    instants, known = instants_of(frame["date"])
-    codes = np.zeros(len(frame), np.int64)
-    codes[known], starts = bucket(instants[known], length, zone)
-    codes[~known] = len(starts)
-    stamps = pd.DatetimeIndex([*starts.astype("datetime64[us]"), np.datetime64("NaT", "us")], dtype="datetime64[us]")
-    stamps = stamps.tz_localize("UTC")
-    try:
-        values = stamps.tz_convert(getattr(zone, "key", zone)).array  # by its name, as pandas would hold it
+        shown = stamps.tz_convert(getattr(zone, "key", zone)).array  # by its name, as pandas would hold it
     except KeyError:
-        values = stamps.tz_convert(zone).array
-    return _Group("period", codes if parts is None else codes[parts.rows], values)
+        shown = stamps.tz_convert(zone).array
+    return Group("period", shown, group.codes)
 
 
-def _labels(parts: Parts, instants: Ints) -> list[str]:
-    """Give the name that each voice is shown by: the latest, told apart from others of that name; all are different."""
-    latest = _latest_names(parts, instants)
-    seen = np.flatnonzero(np.bincount(parts.voices + 1)[1:]).tolist()
-    names = {voice: latest.get(voice) or parts.keys[voice][0] or "" for voice in seen}
+def _labels(names: dict[int, str], keys: list[tuple[str | None, str | None]]) -> list[str]:
+    """Tell voices of one name apart by their ids; all labels are different."""
     alike: dict[str, list[str]] = {}
     for voice, name in names.items():
-        alike.setdefault(name, []).append(parts.keys[voice][0] or "")
+        alike.setdefault(name, []).append(keys[voice][0] or "")
     lengths = {name: _telling_length(ids) for name, ids in alike.items()}
-    labels, taken = [""] * len(parts.keys), {NO_VOICE}
-    for voice in sorted(names, key=lambda each: (parts.keys[each][0] is None, parts.keys[each])):
-        label, voice_id = names[voice], parts.keys[voice][0]
+    labels, taken = [""] * len(keys), {NO_VOICE}
+    for voice in sorted(names, key=lambda each: (keys[each][0] is None, keys[each])):
+        label, voice_id = names[voice], keys[voice][0]
         suffix = f" ({voice_id[: lengths[label]]})" if voice_id else " (no id)"
         if len(alike[label]) > 1:
             label += suffix
@@ -285,59 +274,28 @@ def _telling_length(ids: list[str]) -> int:
     return length
 
 
-def _latest_names(parts: Parts, instants: Ints) -> dict[int, str]:
-    codes, pairs = pd.factorize(parts.voices * (len(parts.texts) + 1) + parts.names)
-    times = np.full(len(pairs), np.iinfo(np.int64).min)
-    np.maximum.at(times, codes, instants[parts.rows] if len(parts.weights) else instants)
+def _latest_names(voices: Ints, names: Ints, texts: list[str], instants: pd.Series) -> dict[int, str]:
+    never = np.iinfo(np.int64).min
+    codes, pairs = pd.factorize(voices * (len(texts) + 1) + names)
+    times = np.full(len(pairs), never)
+    np.maximum.at(times, codes, instants.to_numpy(np.int64, na_value=never))
     found: dict[int, tuple[int, str]] = {}
     for time, pair in zip(times.tolist(), pairs.tolist(), strict=True):
-        voice, name = divmod(pair + 1, len(parts.texts) + 1)  # 0: no name
+        voice, name = divmod(pair + 1, len(texts) + 1)  # 0: no name
         if voice >= 0 and name:
-            found[voice] = max(found.get(voice, (time, "")), (time, parts.texts[name - 1]))
+            found[voice] = max(found.get(voice, (time, "")), (time, texts[name - 1]))
     return {voice: name for voice, (_, name) in found.items()}
 
 
-def _first(codes: Ints) -> Ints:
-    """Give the first place of each code, -1 for codes that don't occur."""
-    first = np.full(int(codes.max(initial=-1)) + 1, -1, np.int64)
-    first[codes[::-1]] = np.arange(len(codes))[::-1]
-    return first
-
-
-def _combined(groups: list[_Group], size: int) -> Ints:
-    """Give one code for each combination of values that occurs."""
-    codes, span = np.zeros(size, np.int64), 1
-    for group in groups:
-        codes, span = codes * len(group.values) + group.codes, span * len(group.values)
-        if span > _DENSE:
-            codes, uniques = pd.factorize(codes)
-            codes, span = codes.astype(np.int64, copy=False), len(uniques)
-    seen = np.bincount(codes, minlength=1) > 0
-    compact: Ints = (np.cumsum(seen) - 1)[codes]
-    return compact
-
-
-def _summed(groups: list[_Group], sums: list[_Measure]) -> tuple[pd.DataFrame, Ints]:
-    """Sum each combination of groups; also give the first part of each."""
-    codes = _combined(groups, len(sums[0].values))
-    first = _first(codes)
-    data = {group.name: group.values.take(group.codes[first]) for group in groups}
-    for each in sums:
-        total, known = np.zeros(len(first), np.int64), np.zeros(len(first), bool)
-        np.add.at(total, codes, each.values)
-        known[codes[each.known]] = True
-        data[each.name] = pd.arrays.IntegerArray(total, ~known)
-    return pd.DataFrame(data), first
-
-
-def _folded(groups: list[_Group], sums: list[_Measure], top: int) -> tuple[list[_Group], NDArray[np.bool_]]:
-    """Make one group of all but the `top` largest; also tell which parts are in it."""
-    table, first = _summed(groups, sums)
-    order = _order(table, [group.name for group in groups], np.zeros(len(first), bool), timed=False)
-    rest = np.zeros(len(first), bool)
+def _folded(groups: list[Group], sums: list[Measure], top: int) -> tuple[list[Group], str]:
+    """Make one group of all but the `top` largest; also give its label in the first column."""
+    sizes = [len(groups[0].codes[0])]
+    table = tally(groups, sums, sizes)
+    order = _order(table, [group.name for group in groups], np.zeros(len(table), bool), timed=False)
+    rest = np.zeros(len(table), bool)
     rest[order[top:]] = True
-    others = rest[_combined(groups, len(sums[0].values))]
-    folded = []
+    others = rest[np.unique(combined(groups, sizes)[0], return_inverse=True)[1]]
+    folded, labels = [], []
     for group in groups:
         texts = [None if pd.isna(each) else each for each in group.values]
         if not all(each is None or isinstance(each, str) for each in texts):
@@ -345,29 +303,23 @@ def _folded(groups: list[_Group], sums: list[_Measure], top: int) -> tuple[list[
         label = OTHER
         while label in texts:
             label = f"({label})"
-        codes = np.where(others, len(texts), group.codes)
-        folded.append(_Group(group.name, codes, pd.array([*texts, label], dtype=_TEXT)))
-    return folded, others
+        codes = np.where(others, len(texts), group.codes[0])
+        folded.append(Group(group.name, pd.array([*texts, label], dtype=TEXT), [codes]))
+        labels.append(label)
+    return folded, labels[0]
 
 
 def _order(table: pd.DataFrame, names: list[Any], last: NDArray[np.bool_], timed: bool) -> Ints:
     """Sort by period, then the largest first; groups that are equal by their labels."""
     keys: list[tuple[Any, bool]] = [(table["period"], True)] if timed else []
     keys += [(last, True), (table["credits"], False), (table["items"], False)]
-    keys += [(table[name].astype(str), True) for name in names]
+    keys += [(_text(table[name]), True) for name in names]
     by = pd.DataFrame({place: key for place, (key, _) in enumerate(keys)})
     order: Ints = by.sort_values(list(by), ascending=[up for _, up in keys], kind="stable").index.to_numpy(np.int64)
     return order
 
 
-def _facts(frame: pd.DataFrame, table: pd.DataFrame, groups: list[_Group], parts: Parts | None) -> dict[str, Any]:
-    facts: dict[str, Any] = {"rows": len(frame)}
-    for name in ("credits", "characters", "date"):
-        if name in frame.columns:
-            facts[f"rows_without_{name}"] = int(frame[name].isna().sum())
-    voiced = [group for group in groups if group.name in _VOICES]
-    if parts is not None and voiced:
-        shown = set(table[voiced[0].name])
-        pairs = zip(voiced[0].values[1:], parts.keys, strict=False)
-        facts["voices"] = {label: voice_id for label, (voice_id, _) in pairs if label in shown}
-    return facts
+def _text(column: pd.Series) -> pd.Series:
+    if pd.__version__ < "3" and isinstance(column.dtype, pd.StringDtype):
+        return pd.Series(column.to_numpy(object, na_value="<NA>"))  # `astype` would pad all texts to the longest
+    return column.astype(str)

@@ -42,7 +42,7 @@ ORDER = [
     "_parts _periods",
     "_sums",
     "usage",
-    "takes labels",
+    "_takes labels",
     "_dask",
     "archive",
     "names clips",
@@ -110,8 +110,9 @@ def test_the_public_names_are_these() -> None:
         *"COLUMNS ApiError ArchiveError AsyncHistoryClient AuthenticationError BadRequestError DownloadError".split(),
         *"HistkitError HistoryClient InputError NotFoundError PaginationError PermissionDeniedError".split(),
         *"RateLimitError SchemaError ServerError TransportError UnprocessableEntityError".split(),
-        *"download_audio download_zip filter_items label load play plot_usage read_csv read_history read_parquet".split(),
-        *"sample_history scan speakers sync takes to_csv to_parquet to_xlsx usage_table".split(),
+        *"download_audio download_zip filter_items label load play plot_usage read_csv".split(),
+        *"read_history read_parquet sample_history scan speakers sync takes to_csv to_parquet to_xlsx".split(),
+        "usage_table",
     }
     for name in hk.__all__:
         assert getattr(hk, name).__doc__

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
-from histkit.takes import line_keys, takes
+from histkit._takes import line_keys, takes
 
 TEXT = pd.StringDtype("pyarrow")
 LINE = pa.struct([("text", pa.string()), ("voice_id", pa.string()), ("voice_name", pa.string())])
@@ -342,7 +342,7 @@ def test_a_number_is_the_same_in_every_process_and_release() -> None:
     assert takes(frame)["line"].tolist() == [*PINNED, pd.NA]
     assert line_keys(frame).tolist() == [*(int(each, 16) for each in PINNED), PINNED_ROW]
     code = (
-        "import histkit as hk; from histkit.takes import line_keys; "
+        "import histkit as hk; from histkit._takes import line_keys; "
         "print(int(line_keys(hk.sample_history(300)).astype(object).sum()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -89,7 +89,7 @@ def takes(frame: pd.DataFrame, *, keep: str | Iterable[str] = "last") -> pd.Data
     Examples
     --------
     >>> import histkit as hk
-    >>> from histkit.takes import takes
+    >>> from histkit._takes import takes
     >>> df = hk.sample_history(2000)
     >>> table = takes(df)
     >>> bool(table["keeper"].sum() == table.attrs["histkit"]["lines"] + table["line"].isna().sum())
@@ -150,7 +150,7 @@ def line_keys(frame: pd.DataFrame) -> pd.Series:
     Examples
     --------
     >>> import histkit as hk
-    >>> from histkit.takes import line_keys, takes
+    >>> from histkit._takes import line_keys, takes
     >>> df = hk.sample_history(2000)
     >>> part = df[line_keys(df) % 4 == 0]
     >>> bool((takes(part)["takes"] == takes(df)["takes"][part.index]).all())

@@ -1,0 +1,303 @@
+"""Usage in parts: partial sums that combine in any way, and the same numbers from Dask as from pandas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.dataframe as dd
+import dask.threaded
+import numpy as np
+import pandas as pd
+import pytest
+from distributed import Client, LocalCluster
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import histkit as hk
+from histkit._dask import from_months
+from histkit._sums import combine, partial_sums
+from histkit._takes import takes
+from histkit.labels import label
+from histkit.usage import finish, usage_table, want
+from tests.test_usage import FREQS, ZONES, bys, frames
+
+RULES = [{"label": "Acme", "speaker": "Rachel"}, {"label": "In house", "text": "the", "after": "2026-01-01"}]
+
+
+@dataclass(frozen=True)
+class Months:
+    """Reads months from a folder, and writes down what it was asked for."""
+
+    folder: Path
+
+    def __call__(self, key: int, columns: list[Any] | None) -> pd.DataFrame:
+        with (self.folder / "reads").open("a") as file:
+            file.write(json.dumps([key, columns]) + "\n")
+        frame: pd.DataFrame = pd.read_pickle(self.folder / f"{key}.pickle")
+        return frame if columns is None else frame[columns]
+
+    def reads(self) -> list[tuple[int, list[str]]]:
+        path = self.folder / "reads"
+        found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        path.unlink(missing_ok=True)
+        return found
+
+
+def cut(frame: pd.DataFrame, cuts: list[int]) -> list[pd.DataFrame]:
+    """Cut a frame up; each piece has an index of its own, and only the categories that occur in it."""
+    pieces = [frame.iloc[start:end] for start, end in zip([0, *cuts], [*cuts, len(frame)], strict=True)]
+    named = [name for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)]
+    return [
+        piece.reset_index(drop=True).assign(**{name: piece[name].array.remove_unused_categories() for name in named})
+        for piece in pieces
+    ]
+
+
+@pytest.fixture(scope="module")
+def history() -> pd.DataFrame:
+    frame = hk.sample_history(1500, seed=3)
+    frame.loc[::97, "date"] = pd.NaT
+    return frame.assign(extra_words=frame["text"].str.slice(0, 3).astype(object))
+
+
+@pytest.fixture(scope="module")
+def months(history: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Months:
+    """Twelve months cut at random, two of them without a row."""
+    folder = tmp_path_factory.mktemp("months")
+    cuts = sorted([0, *np.random.default_rng(5).integers(0, len(history), 9).tolist(), len(history)])
+    for key, piece in enumerate(cut(history, cuts)):
+        piece.to_pickle(folder / f"{key}.pickle")
+    return Months(folder)
+
+
+@pytest.fixture
+def ddf(months: Months, history: pd.DataFrame) -> Iterator[dd.DataFrame]:
+    months.reads()
+    with dask.config.set(scheduler="threads"):
+        yield from_months(months, range(12), history)
+
+
+def check_same(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(ours, theirs, check_categorical=False)
+    assert isinstance(ours.index, pd.RangeIndex)
+    assert ours.attrs == theirs.attrs
+
+
+def by_id(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.sort_values("history_item_id").reset_index(drop=True)
+
+
+splits = st.lists(st.integers(0, 12), max_size=5)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    frames,
+    splits,
+    st.randoms(use_true_random=False),
+    bys,
+    st.sampled_from([None, *FREQS]),
+    st.sampled_from(ZONES),
+    st.none() | st.integers(1, 3),
+)
+def test_sums_of_parts_make_the_table_of_the_whole(
+    frame: pd.DataFrame, places: list[int], random: Any, by: Any, freq: str | None, zone: str, top: int | None
+) -> None:
+    wanted = want(by, freq, tz=zone, top=top)
+    partials = [partial_sums(each, wanted) for each in cut(frame, sorted(min(each, len(frame)) for each in places))]
+    random.shuffle(partials)
+    while len(partials) > 1:  # a tree of any form
+        first = random.randrange(len(partials) - 1)
+        last = random.randrange(first + 2, len(partials) + 1)
+        partials[first:last] = [combine(partials[first:last])]
+    check_same(finish(partials[0], wanted), usage_table(frame, by, freq, tz=zone, top=top))
+    keys = partials[0].columns[: partials[0].columns.get_loc("items")]
+    assert len(partials[0]) == len(partials[0][keys].drop_duplicates()) or not len(keys)
+
+
+@pytest.mark.parametrize(
+    ("by", "freq", "tz", "top"),
+    [
+        ("voice", None, "UTC", None),
+        ("voice", "MS", "Europe/Berlin", None),
+        ("speaker", "W", "America/New_York", 3),
+        ("model", "h", "Asia/Kolkata", None),
+        ("model", None, "UTC", 2),
+        ("source", "D", "Australia/Lord_Howe", None),
+        ("voice_category", "QS", "UTC", None),
+        ("voice_category", None, "UTC", 1),
+        ("output_format", "YS", "Asia/Tokyo", None),
+        ("stability", None, "UTC", None),
+        ("use_speaker_boost", "MS", "UTC", None),
+        ("extra_words", None, "UTC", 5),
+        (["model", "voice"], "MS", "Europe/Berlin", 4),
+        (["source", "voice_category", "stability"], None, "UTC", None),
+        (None, "D", "America/Sao_Paulo", None),
+        (None, None, "UTC", None),
+        ([], None, "UTC", 1),
+    ],
+)
+def test_usage_is_that_of_pandas(
+    ddf: dd.DataFrame, history: pd.DataFrame, by: Any, freq: str | None, tz: str, top: int | None
+) -> None:
+    lazy = ddf.speech.usage(by, freq, tz=tz, top=top)
+    table = lazy.compute()
+    check_same(table, usage_table(history, by, freq, tz=tz, top=top))
+    assert lazy.npartitions == 1
+    for name in table.columns:
+        assert lazy.dtypes[name] == table[name].dtype or lazy.dtypes[name] == "category"
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [{"voice": "rachel"}, {"speaker": ["Rachel", "Lucía"], "source": "tts"}, {"text": r"chapter \d+"}, {},
+     {"model": (each for each in ["eleven_v3"]), "after": "2026-02-01", "before": "2026-08-01"}],
+)  # fmt: skip
+def test_a_filter_keeps_the_rows_that_pandas_keeps(
+    ddf: dd.DataFrame, history: pd.DataFrame, conditions: dict[str, Any]
+) -> None:
+    conditions = {name: value if isinstance(value, str) else list(value) for name, value in conditions.items()}
+    lazy, kept = ddf.speech.filter(**conditions), history.speech.filter(**conditions)
+    rows = lazy.compute().reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows, kept.reset_index(drop=True), check_categorical=False)
+    check_same(lazy.speech.usage("voice", "MS").compute(), kept.speech.usage("voice", "MS"))
+
+
+def test_labels_are_those_of_pandas_and_the_rules_are_read_once(
+    ddf: dd.DataFrame, history: pd.DataFrame, tmp_path: Path
+) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text("column = 'client'\n" + "".join(
+        "[[rule]]\n" + "".join(f"{key} = {value!r}\n" for key, value in rule.items()) for rule in RULES
+    ))  # fmt: skip
+    lazy = ddf.speech.label(path, unassigned="nobody's")
+    path.unlink()
+    expected = label(history, RULES, unassigned="nobody's")
+    pd.testing.assert_series_equal(lazy["client"].compute().reset_index(drop=True), expected["client"])
+    assert lazy["client"].cat.known
+    check_same(lazy.speech.usage(["client", "model"]).compute(), usage_table(expected, ["client", "model"]))
+
+
+def test_takes_are_those_of_pandas_wherever_they_stood(ddf: dd.DataFrame, history: pd.DataFrame) -> None:
+    expected = takes(history)
+    assert expected["takes"].max() > 1
+    lazy = ddf.speech.takes()
+    table = lazy.compute()
+    pd.testing.assert_frame_equal(by_id(table), by_id(expected), check_categorical=False)
+    assert lazy.columns.tolist() == expected.columns.tolist()
+    oldest = expected["history_item_id"][(expected["takes"] > 1) & (expected["take"] == 1)].iloc[:3].tolist()
+    for keep in ("first", oldest, oldest[0]):
+        kept = ddf.speech.takes(keep=keep).compute()
+        pd.testing.assert_frame_equal(by_id(kept), by_id(takes(history, keep=keep)), check_categorical=False)
+
+
+def test_nothing_is_read_before_it_is_computed(ddf: dd.DataFrame, months: Months) -> None:
+    for lazy in (
+        ddf.speech.usage("voice", "MS", top=3),
+        ddf.speech.filter(speaker="Rachel", text="a").speech.usage(),
+        ddf.speech.label(RULES).speech.usage("client"),
+        ddf.speech.takes(keep=["an id"]),
+    ):
+        assert "period" in repr(lazy) or lazy.npartitions
+    assert months.reads() == []
+
+
+SUMMED = {"characters", "credits", "date"}
+VOICED = {"voice_id", "voice_name", "dialogue"}
+
+
+@pytest.mark.parametrize(
+    ("ask", "columns"),
+    [
+        (lambda ddf: ddf["credits"].sum(), {"credits"}),
+        (lambda ddf: ddf.speech.usage("model"), {"model_id", *SUMMED}),
+        (lambda ddf: ddf.speech.usage("voice", "D"), {*VOICED, *SUMMED}),
+        (lambda ddf: ddf.speech.filter(source="TTS").speech.usage("model", "D"), {"source", "model_id", *SUMMED}),
+        (lambda ddf: ddf.speech.filter(voice="Rachel")["credits"].sum(), {"voice_id", "voice_name", "credits"}),
+        (lambda ddf: ddf.speech.label([{"label": "A", "source": "TTS"}]).speech.usage("client"), {"source", *SUMMED}),
+    ],
+)
+def test_each_month_is_read_once_and_only_the_columns_that_are_needed(
+    ddf: dd.DataFrame, months: Months, ask: Callable[[dd.DataFrame], Any], columns: set[str]
+) -> None:
+    ask(ddf).compute()
+    reads = months.reads()
+    assert sorted(key for key, _ in reads) == list(range(12))
+    assert all(set(read) == columns for _, read in reads)
+
+
+def test_no_rows_leave_their_month_only_sums_do(ddf: dd.DataFrame, history: pd.DataFrame) -> None:
+    graph = ddf.speech.usage("model", "YS").optimize().dask
+    handed = [len(value) for value in dask.threaded.get(graph, list(graph))]
+    assert len(handed) == 12 + 2 + 1  # a task for each month, which reads and sums it, and a tree of eights
+    assert max(handed) == len(usage_table(history, "model", "YS")) < len(history) / 12
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"freq": "fortnight"}, {"freq": 7}, {"tz": "Mars"}, {"tz": None}, {"top": 0}, {"by": "credits"},
+     {"by": "period", "freq": "D"}, {"by": "dialogue"}, {"by": "stability", "top": 1}, {"by": 'date', "top": 2}],
+)  # fmt: skip
+def test_an_argument_that_cannot_be_used_is_told_at_the_call(
+    ddf: dd.DataFrame, months: Months, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(hk.InputError) as caught:
+        ddf.speech.usage(**arguments)
+    assert "\n" not in str(caught.value)
+    assert months.reads() == []
+
+
+def test_other_arguments_too_are_told_at_the_call(ddf: dd.DataFrame, months: Months) -> None:
+    for call in (
+        lambda: ddf.speech.filter(text="("),
+        lambda: ddf.speech.filter(after="soon"),
+        lambda: ddf.speech.filter(model=[7]),
+        lambda: ddf.speech.label("no such file.toml"),
+        lambda: ddf.speech.label([{"label": "A", "wokring": "x"}]),
+        lambda: ddf.speech.label(RULES, column="credits"),
+        lambda: ddf.speech.takes(keep=7),
+        lambda: ddf.speech.takes(keep=["id", None]),
+    ):
+        with pytest.raises(hk.InputError):
+            call()
+    for call in (
+        lambda: ddf.speech.usage("colour"),
+        lambda: ddf[["text"]].speech.usage("text"),
+        lambda: ddf[["text"]].speech.filter(voice="Rachel"),
+        lambda: ddf[["text"]].speech.takes(),
+    ):
+        with pytest.raises(hk.SchemaError):
+            call()
+    assert months.reads() == []
+
+
+def test_no_months_are_an_empty_history(months: Months, history: pd.DataFrame) -> None:
+    nothing = from_months(months, [], history)
+    assert len(nothing.compute()) == 0
+    pd.testing.assert_series_equal(nothing.compute().dtypes, nothing.dtypes)
+    table = nothing.speech.usage("voice", "D", tz="Europe/Berlin").compute()
+    check_same(table, usage_table(history.iloc[:0], "voice", "D", tz="Europe/Berlin"))
+
+
+@pytest.mark.timeout(120)
+def test_a_cluster_of_processes_gives_the_same(months: Months, history: pd.DataFrame) -> None:
+    ddf = from_months(months, range(12), history)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster),
+    ):
+        check_same(ddf.speech.usage("voice", "MS").compute(), usage_table(history, "voice", "MS"))
+        rachel = (
+            ddf.speech.filter(speaker="Rachel").speech.label(RULES).speech.usage("client", tz="Asia/Tokyo", freq="D")
+        )
+        kept = label(history.speech.filter(speaker="Rachel"), RULES)
+        table, expected = rachel.compute(), usage_table(kept, "client", "D", tz="Asia/Tokyo")
+        pd.testing.assert_frame_equal(table, expected)
+        pd.testing.assert_frame_equal(
+            by_id(ddf.speech.takes().compute()), by_id(takes(history)), check_categorical=False
+        )
