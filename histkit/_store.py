@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from histkit._files import one_line
 from histkit.errors import ArchiveError, InputError
+
+
+def folder_of(path: Any) -> str:
+    """Check that a user's argument is a folder or a URL; ``~`` is his home.
+
+    Raises
+    ------
+    InputError
+        It is neither.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"path= takes a folder such as 'data/history', not {type(path).__name__}.")
+    name = os.fspath(path)
+    return name.rstrip("/") or "/" if "://" in name else str(Path(name).expanduser())
 
 
 class Store:
@@ -22,7 +37,7 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> None:
-        self.name = os.fspath(path).rstrip("/") or "/"
+        self.name = folder_of(path)
         self._options = dict(options or {})
         self.remote = "://" in self.name
         if self._options and not self.remote:

@@ -14,7 +14,7 @@ from histkit._layout import Manifest, newest_first, span_of
 from histkit._months import LOADED, TIE, MonthFile, in_order
 from histkit._store import Store
 from histkit.errors import InputError
-from histkit.filters import Selection, as_unix, name_test
+from histkit.filters import Selection, as_unix, name_test, names_of
 from histkit.schema import TEXT
 
 _ORDER = ("date_unix", "account", TIE)
@@ -52,7 +52,7 @@ class Wanted:
         end = None if before is None else as_unix(before, "before")
         if first is not None and end is not None and first > end:
             raise InputError(f"after={after!r} is later than before={before!r}.")
-        accounts = None if account is None else (account,) if isinstance(account, str) else tuple(account)
+        accounts = names_of(account, "account")
         return cls(tuple(dict.fromkeys(names)), first, end, Selection.of(**conditions), accounts)
 
     def within(self, manifest: Manifest) -> Wanted:

@@ -23,7 +23,7 @@ from histkit._layout import MANIFEST, WORK, Manifest, Month, read_manifest
 from histkit._merge import DIFF_SCHEMA, Diff
 from histkit._months import FILE_SCHEMA, MonthFile
 from histkit._progress import in_notebook
-from histkit._store import Store
+from histkit._store import Store, folder_of
 from histkit._wanted import Wanted
 from histkit.client import HistoryClient
 from histkit.errors import ArchiveError, HistkitError, InputError
@@ -110,7 +110,7 @@ def sync(
     >>> len(df), len(again), again.attrs["histkit"]["diff"]
     (500, 503, {'new': 3, 'changed': 0, 'missing': 0})
     """
-    folder, clients = Path(path), _checked(path, accounts, client, workers)
+    folder, clients = Path(folder_of(path)), _checked(path, accounts, client, workers)
     own = None
     if clients is None:
         own = HistoryClient(max_concurrency=max(4, workers or 0))
@@ -286,7 +286,7 @@ def _opened(
     if manifest is None:
         if store.remote:
             raise ArchiveError(f"{store.name} holds no local history: copy the folder of a sync there.")
-        begun = (Path(path) / WORK).is_dir()
+        begun = (Path(store.name) / WORK).is_dir()
         what = "a first sync that has not ended: sync again and it goes on" if begun else "no local history: sync first"
         raise ArchiveError(f"{store.name} holds {what} (histkit.sync({store.name!r}), or histkit sync).")
     wanted = wanted.within(manifest)

@@ -42,7 +42,7 @@ class Selection:
     @classmethod
     def of(cls, *, voice: Any = None, model: Any = None, source: Any = None) -> Selection:
         """Make a selection of user's arguments: one value or several."""
-        return cls(_names(voice, "voice"), _names(model, "model"), _names(source, "source"))
+        return cls(names_of(voice, "voice"), names_of(model, "model"), names_of(source, "source"))
 
     def empty(self) -> bool:
         """Tell whether every row meets the conditions."""
@@ -116,16 +116,16 @@ def filter_items(
     """
     mask: NDArray[np.bool_] = np.ones(len(frame), bool)
     if voice is not None:
-        mask &= _voice_mask(frame, _names(voice, "voice") or (), "voice=")
+        mask &= _voice_mask(frame, names_of(voice, "voice") or (), "voice=")
     if speaker is not None:
-        wanted = _names(speaker, "speaker") or ()
+        wanted = names_of(speaker, "speaker") or ()
         mask &= _voice_mask(frame, wanted, "speaker=") | _speaker_mask(frame, wanted)
     if model is not None:
         require(frame, ["model_id"], "the filter model=")
-        mask &= _column_mask(frame["model_id"], (_names(model, "model") or ()).__contains__)
+        mask &= _column_mask(frame["model_id"], (names_of(model, "model") or ()).__contains__)
     if source is not None:
         require(frame, ["source"], "the filter source=")
-        mask &= _column_mask(frame["source"], _source_test(_names(source, "source") or ()))
+        mask &= _column_mask(frame["source"], _source_test(names_of(source, "source") or ()))
     if after is not None or before is not None:
         require(frame, ["date"], "filtering by date")
         first = None if after is None else as_unix(after, "after")
@@ -193,7 +193,8 @@ def instants_of(column: pd.Series) -> tuple[Ints, NDArray[np.bool_]]:
     return dates.dt.tz_convert(None).to_numpy("datetime64[us]").view(np.int64), dates.notna().to_numpy()
 
 
-def _names(value: Any, name: str) -> Names:
+def names_of(value: Any, name: str) -> Names:
+    """Check a user's argument: a text or several; None means any."""
     if value is None:
         return None
     values = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)

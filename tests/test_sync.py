@@ -535,3 +535,21 @@ def test_what_was_found_is_said_in_a_line(
         warnings.simplefilter("error")
         sync(tmp_path, box_of(items=12), progress=None)
     assert capsys.readouterr().err.startswith(f"{tmp_path}: 12 rows; 12 new, 0 changed, 0 missing (")
+
+
+@pytest.mark.parametrize("call", [hk.sync, hk.load, hk.scan])
+def test_a_folder_that_is_none_is_told(call: Any, tmp_path: Path) -> None:
+    with pytest.raises(hk.InputError, match="path= takes a folder"):
+        call(hk.HistoryClient("sk_a"))
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(hk.ArchiveError, match="file") as caught:
+        call(tmp_path / "file", **({"client": hk.HistoryClient("sk_a")} if call is hk.sync else {}))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_home_folder_is_known_by_its_sign(
+    box_of: Callable[..., Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(sync(Path("~/history"), box_of(items=20))) == len(hk.load("~/history")) == 20
+    assert (tmp_path / "history" / "_manifest.json").exists()
