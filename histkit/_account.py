@@ -84,6 +84,9 @@ class AccountSync:
     def run(self, *, full: bool) -> Outcome:
         """Do it; what was fetched before an error stays on disk for the next time."""
         unfinished = self._spool.purpose
+        if unfinished is not None and unfinished.after is not None and (full or self._account.watermark is None):
+            self._spool.discard()  # what it was to bring is fetched again in any case
+            unfinished = None
         if unfinished is not None:
             self._check_same_account(self._spool.pages())
             self._go_on(unfinished)
@@ -105,7 +108,7 @@ class AccountSync:
         self._fetch(purpose, windows)
         pages = self._spool.pages()
         known = self._overlap()[1] if purpose.after is not None else []
-        if purpose.after is not None:
+        if purpose.after is not None and self._manifest.months:
             self._check_not_another_account(pages, known)
         gone = self._ask_processing(purpose, pages)
         self._commit(purpose, gone)
@@ -146,8 +149,8 @@ class AccountSync:
 
     def _overlap(self) -> tuple[int, list[str]]:
         """Give the date from which to read again, and the ids on disk of that time: of the newest hour or 500 rows."""
-        mark = self._account.watermark
-        assert mark is not None
+        assert self._account.watermark is not None
+        mark = min(self._account.watermark, int(time.time()))  # a date of the future must not hide what comes now
         dates, ids = np.zeros(0, np.int64), np.zeros(0, object)
         for file in newest_first(self._manifest.months):
             span = span_of(file)
@@ -215,7 +218,7 @@ class AccountSync:
         dates += self._account.processing.values() if self._account.processing else []
         files = merge.files(dates)
         quiet = self._progress if len(files) > 2 else False
-        for file in progress_bar(quiet, iterable=files, desc="writing months", unit=" months"):
+        for file in progress_bar(quiet, iterable=files, desc="months", unit=" months"):
             merge.month(file)
         merge.finish()
         self._update(purpose, pages, gone, now)
@@ -248,8 +251,10 @@ class AccountSync:
 
     def _check_same_account(self, pages: Sequence[SpooledPage]) -> None:
         """Make sure that the pages of an unfinished sync are of the account that is asked now."""
-        rows = [item for page in pages[:1] for item in page.read(["history_item_id"]).column(0).drop_null().to_pylist()]
-        if rows and not self._any_there(rows[:3]):
+        rows = []
+        for page in pages[:: -(-len(pages) // (_SAMPLE // 2)) or 1]:
+            rows += page.read(["history_item_id"]).column(0).drop_null().slice(0, 2).to_pylist()
+        if rows and not self._any_there(rows):
             raise ArchiveError(
                 f"The unfinished sync in {self._spool.folder} is of another account: none of its rows is in this one's "
                 "history. Sync with the key it was begun with, or delete that folder."
@@ -258,7 +263,11 @@ class AccountSync:
     def _check_not_another_account(self, pages: Sequence[SpooledPage], known: Sequence[str]) -> None:
         """Refuse to mix two accounts: some row known of the overlap is there, or some known row at all."""
         fetched = {item for page in pages for item in page.read(["history_item_id"]).column(0).to_pylist()}
-        if known and not fetched.intersection(known) and not self._any_there([*known[:3], *self._some_ids()]):
+        if fetched.intersection(known):
+            return
+        some = [*known[:3], *self._some_ids()]
+        if some and not self._any_there(some):
+            self._spool.discard()
             raise ArchiveError(
                 f"None of the rows looked up in {self._where()} is in this account's history any more. If this is "
                 "another account, give it a folder or a name of its own (accounts=). If the rows were deleted there, "
@@ -267,12 +276,14 @@ class AccountSync:
 
     def _check_missing(self, known: int, found: int, absent: Sequence[str], *, fetched: int) -> None:
         if known > _SAMPLE and fetched and not found:
+            self._spool.discard()
             raise ArchiveError(
                 f"This account's history has {fetched:,} rows and none of the {known:,} in {self._where()}: that is "
                 "another account. Give it a folder or a name of its own (accounts=)."
             )
         step = -(-len(absent) // _SAMPLE) or 1
         if self._any_there(absent[::step]):
+            self._spool.discard()
             raise PaginationError(
                 f"The service left out rows of its listing that it still has (of {len(absent):,} not listed). Nothing "
                 "was marked missing; sync again later."

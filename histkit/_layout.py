@@ -109,8 +109,10 @@ def read_manifest(store: Store) -> Manifest | None:
         version = msgspec.json.decode(data, type=dict[str, Any])["schema_version"]
         if version > SCHEMA_VERSION:
             raise ArchiveError(f"{where} was written by a newer histkit: upgrade with pip install -U histkit.")
-        return msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        manifest = msgspec.json.decode(data, type=Manifest)
+        newest_first(manifest.months)
+        return manifest
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
         raise ArchiveError(
             f"{where} is damaged ({one_line(error)}). Restore a copy, or delete it and run sync(full=True): the months "
             "stay and are read in again."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +105,7 @@ class Merge:
         self._gone = pa.array(gone, TEXT)
         self._now = pa.scalar(now * 1_000_000, pa.int64()).cast(DATE)
         self._fetched = self._ids() if manifest.months else None
-        self._voices = set(map(tuple, manifest.voices))
+        self._voices = set(manifest.voices)
         self.diff = Diff(diff)
 
     def known(self) -> tuple[int, int, list[str]]:
@@ -132,13 +132,15 @@ class Merge:
             if page.undated:
                 found.add(month_file(None))
             if page.newest is not None and page.oldest is not None:
-                found.update(months_of(page.oldest, page.newest))
+                found.update(_months_between(page))
         return newest_first(found | set(self._manifest.months if self._full else ()))
 
     def month(self, file: str) -> None:
         """Bring one month up to date; a month without a change is not written."""
         if not self._there(file):
             self._merge(file, None)
+            if not (self._folder / file).exists():
+                self._manifest.months.pop(file, None)  # of a file that was lost; the service has no row of it either
             return
         with MonthFile(self._store, file) as month:
             self._merge(file, month)
@@ -165,7 +167,7 @@ class Merge:
         for start, end in slices:
             table = self._slice(month, start, end, diff)
             first = table if len(slices) == 1 else None
-            self._note_voices(table)
+            self._voices |= voices_of(table)
         self.diff.add(diff)
         rows = len(month) if month is not None else 0
         if diff.any():
@@ -231,7 +233,9 @@ class Merge:
         diff.note("new", fetched.filter(pc.is_null(places)))
         diff.note("changed", both.filter(pa.array(_differ(before, both))))
         kept = self._without_gone(kept, diff)
-        table = pa.concat_tables([_placed(pa.concat_tables([fetched, kept.select(fetched.column_names)])), others])
+        ties = pc.fill_null(mine.column(TIE).take(places), -1)
+        fetched = fetched.set_column(fetched.column_names.index(TIE), TIE, ties)
+        table = pa.concat_tables([_placed(fetched, kept.select(fetched.column_names)), others])
         return in_order(table)
 
     def _without_gone(self, kept: pa.Table, diff: Diff) -> pa.Table:
@@ -278,10 +282,20 @@ class Merge:
         ids = pa.concat_tables([SCHEMA.empty_table().select(["history_item_id"]), *tables]).column(0)
         return ids.drop_null().combine_chunks()
 
-    def _note_voices(self, table: pa.Table) -> None:
-        pairs = pa.table({name: table.column(name).cast(TEXT) for name in ("voice_id", "voice_name")})
-        distinct = pairs.group_by(["voice_id", "voice_name"]).aggregate([])
-        self._voices.update(zip(*(distinct.column(name).to_pylist() for name in pairs.column_names), strict=True))
+
+def _months_between(page: SpooledPage) -> Iterable[str]:
+    assert page.oldest is not None
+    assert page.newest is not None
+    if page.newest - page.oldest < 366 * 86_400:
+        return months_of(page.oldest, page.newest)
+    return {month_file(date) for date in page.read(["date_unix"]).column(0).drop_null().to_pylist()}
+
+
+def voices_of(table: pa.Table) -> set[tuple[str | None, str | None]]:
+    """Give the voices of rows, as pairs of id and name."""
+    pairs = pa.table({name: table.column(name).cast(TEXT) for name in ("voice_id", "voice_name")})
+    distinct = pairs.group_by(["voice_id", "voice_name"]).aggregate([])
+    return set(zip(*(distinct.column(name).to_pylist() for name in pairs.column_names), strict=True))
 
 
 def own_rows(table: pa.Table, account: str) -> pa.ChunkedArray:
@@ -336,10 +350,17 @@ def _last_of_each(table: pa.Table) -> pa.Table:
     return table.take(pa.array(np.sort(last)))
 
 
-def _placed(table: pa.Table) -> pa.Table:
-    """Give each row its place in its second: the fetched ones as they came, then those that the service has no more."""
+def _placed(fetched: pa.Table, kept: pa.Table) -> pa.Table:
+    """Give each row its place in its second.
+
+    A second that the service listed anew is in the service's order, then what it has no more. One of which it gave some
+    rows alone stays as it was, with what is new in front.
+    """
+    table = pa.concat_tables([fetched, kept])
     dates = pc.fill_null(table.column("date_unix"), -(2**62)).to_numpy()
-    order = np.argsort(-dates, kind="stable")
+    present = dates[len(fetched) :][kept.column("missing_since").is_null().to_numpy()]
+    before = np.where(np.isin(dates, present), table.column(TIE).to_numpy(), 0)
+    order = np.lexsort((before, -dates))
     starts = np.flatnonzero(np.r_[True, np.diff(dates[order]) != 0]) if len(order) else order
     places = np.empty(len(order), np.int32)
     places[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))

@@ -23,6 +23,7 @@ from histkit.paging import Window
 from histkit.schema import SCHEMA, SCHEMA_VERSION
 
 _STATE = "state.json"
+_PAGES = "[0-9]" * 8 + ".arrow"
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -71,7 +72,7 @@ class Spool:
         self._next = 0
         if folder.is_dir():
             self._state = _read_state(folder / _STATE)
-            numbers = [int(path.stem) for path in folder.glob("*.arrow")]
+            numbers = [int(path.stem) for path in folder.glob(_PAGES)]
             self._next = max(numbers, default=-1) + 1
         if self._state is None:
             self.discard()
@@ -113,7 +114,7 @@ class Spool:
 
     def pages(self) -> list[SpooledPage]:
         """Give the pages in the order they were fetched."""
-        return [_facts(path) for path in sorted(self.folder.glob("*.arrow"))]
+        return [_facts(path) for path in sorted(self.folder.glob(_PAGES))]
 
     def discard(self) -> None:
         """Remove everything."""

@@ -17,16 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from histkit._account import AccountSync
 from histkit._files import locked
-from histkit._layout import MANIFEST, WORK, Manifest, Month, read_manifest
-from histkit._merge import DIFF_SCHEMA, Diff
-from histkit._months import FILE_SCHEMA, MonthFile
+from histkit._layout import WORK, read_manifest
+from histkit._months import FILE_SCHEMA
 from histkit._progress import in_notebook
+from histkit._run import Run, checked_clients
 from histkit._store import Store, folder_of
 from histkit._wanted import Wanted
 from histkit.client import HistoryClient
-from histkit.errors import ArchiveError, HistkitError, InputError
+from histkit.errors import ArchiveError, InputError
 from histkit.reader import warn_of_problems
 from histkit.schema import to_frame
 
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _READERS = min(4, os.cpu_count() or 1)
-_NO_NAME = "(the account without a name)"
 
 
 def sync(
@@ -110,7 +108,7 @@ def sync(
     >>> len(df), len(again), again.attrs["histkit"]["diff"]
     (500, 503, {'new': 3, 'changed': 0, 'missing': 0})
     """
-    folder, clients = Path(folder_of(path)), _checked(path, accounts, client, workers)
+    folder, clients = Path(folder_of(path)), checked_clients(path, accounts, client, workers)
     own = None
     if clients is None:
         own = HistoryClient(max_concurrency=max(4, workers or 0))
@@ -118,7 +116,7 @@ def sync(
     busy = f"Another sync is writing into {folder}: wait for it to end."
     try:
         with locked(folder / WORK / "lock", busy):
-            run = _Run(folder, full=full, workers=workers, progress=progress, diff=diff)
+            run = Run(folder, full=full, workers=workers, progress=progress, diff=diff)
             run.sync(clients)
     finally:
         if own is not None:
@@ -292,107 +290,3 @@ def _opened(
     wanted = wanted.within(manifest)
     facts = {"complete": True, "synced_at": manifest.synced_at, "path": store.name}
     return _Opened(store, wanted, wanted.files(manifest), facts)
-
-
-class _Run:
-    """One call of `sync`, under the lock."""
-
-    def __init__(self, folder: Path, *, full: bool, workers: int | None, progress: bool | None, diff: bool) -> None:
-        self._folder = folder
-        self._full = full
-        self._workers = workers
-        self._progress = progress
-        self._sweep()
-        self._manifest = self._found()
-        self._diff = Diff(diff)
-        self._requests = 0
-        self.failed: dict[str, str] = {}
-        self.problems: list[str] = []
-
-    def sync(self, clients: Mapping[str, HistoryClient]) -> None:
-        """Sync each account; raises only when none could be."""
-        strange = self._manifest.accounts.keys() - {""} if "" in clients else self._manifest.accounts.keys() & {""}
-        if strange:
-            names = ", ".join(sorted(strange - {""})) or _NO_NAME
-            raise InputError(
-                f"{self._folder} was synced with {'accounts=' if '' in clients else 'one client'} ({names}): do it "
-                "in the same way again, or take another folder."
-            )
-        for name, client in clients.items():
-            one = AccountSync(
-                self._folder,
-                self._manifest,
-                name,
-                client,
-                workers=self._workers or client.transport.limit.ceiling,
-                progress=self._progress,
-                diff=self._diff.wanted,
-            )
-            try:
-                outcome = one.run(full=self._full)
-            except HistkitError as error:
-                if len(self.failed) == len(clients) - 1:
-                    raise
-                self.failed[name] = str(error)
-                continue
-            self._diff.add(outcome.diff)
-            self._requests += outcome.requests
-            self.problems += outcome.problems
-
-    def diff_table(self) -> pa.Table:
-        """Give the rows that are new, changed or missing."""
-        return pa.concat_tables([DIFF_SCHEMA.empty_table(), *self._diff.tables])
-
-    def facts(self) -> dict[str, Any]:
-        """Give what a frame's attrs say of the sync."""
-        counts = {name: getattr(self._diff, name) for name in ("new", "changed", "missing")}
-        return {"diff": counts, "requests": self._requests, "failed": dict(self.failed)}
-
-    def summary(self) -> str:
-        """Give the line that is printed."""
-        diff, rows = self._diff, self._manifest.rows()
-        found = f"{diff.new:,} new, {diff.changed:,} changed, {diff.missing:,} missing"
-        requests = f"{self._requests:,} request{'s' * (self._requests != 1)}"
-        return f"{self._folder}: {rows:,} rows; {found} ({requests})"
-
-    def _found(self) -> Manifest:
-        """Read the manifest, and take in months' files that it doesn't know (of a sync that was killed)."""
-        store = Store(self._folder)
-        manifest = read_manifest(store) or Manifest()
-        for path in self._folder.glob("year=*/month=*/history.parquet"):
-            file = path.relative_to(self._folder).as_posix()
-            if file not in manifest.months:
-                with MonthFile(store, file) as month:
-                    manifest.months[file] = Month(len(month), path.stat().st_size)
-        return manifest
-
-    def _sweep(self) -> None:
-        """Remove what killed syncs left half-written."""
-        for pattern in (f".{MANIFEST}.*.part", "year=*/month=*/.history.parquet.*.part", f"{WORK}/*/.*.part"):
-            for path in self._folder.glob(pattern):
-                path.unlink(missing_ok=True)
-
-
-def _checked(
-    path: str | os.PathLike[str],
-    accounts: Mapping[str, HistoryClient] | None,
-    client: HistoryClient | None,
-    workers: int | None,
-) -> dict[str, HistoryClient] | None:
-    if "://" in os.fspath(path):
-        raise InputError(f"sync writes into a folder of this machine, not into {path}; copy it there afterwards.")
-    if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool) or workers < 1):
-        raise InputError(f"workers must be a whole number from 1 up, not {workers!r}.")
-    if accounts is not None and client is not None:
-        raise InputError("Give either accounts= or client=, not both.")
-    if accounts is not None and not (isinstance(accounts, Mapping) and accounts):
-        raise InputError("accounts= takes names and clients: accounts={'studio': HistoryClient(...), ...}.")
-    clients: dict[str, Any] = {**accounts} if accounts is not None else {"": client}
-    if clients == {"": None}:
-        return None
-    for name, each in clients.items():
-        if not isinstance(each, HistoryClient):
-            raise InputError(f"A sync takes histkit.HistoryClient, not {type(each).__name__} (account {name!r}).")
-        if not isinstance(name, str) or (accounts is not None and not name.strip()):
-            raise InputError(f"accounts= has the name {name!r}; give each account a text.")
-    return clients

@@ -9,9 +9,13 @@ from typing import Any
 import httpx
 import pytest
 from elevenlabs import ElevenLabs
+from hypothesis import HealthCheck, settings
 
 from histkit import HistoryClient
 from histkit.sandbox import Sandbox, serve
+
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 
 @pytest.fixture(autouse=True, scope="session")

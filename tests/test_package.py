@@ -39,6 +39,7 @@ ORDER = [
     "_wanted",
     "_merge",
     "_account",
+    "_run",
     "_parts _periods",
     "_sums",
     "usage",

@@ -41,7 +41,8 @@ def test_every_row_comes_once_in_the_services_order_within_the_requests_allowed(
     df = read(box, workers=workers)
     assert df["history_item_id"].tolist() == ids_of(box)
     pages = -(-items // 1000)
-    assert len(box.requests()) == df.attrs["histkit"]["requests"]
+    # The oldest page is asked for along with the newest; where that is all, nobody waits for the request to be sent.
+    assert df.attrs["histkit"]["requests"] - (pages == 1) <= len(box.requests()) <= df.attrs["histkit"]["requests"]
     assert df.attrs["histkit"]["requests"] <= pages + 2 * workers + 2
     if workers == 1:
         assert df.attrs["histkit"]["requests"] == pages
