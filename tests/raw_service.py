@@ -1,0 +1,91 @@
+"""A service of raw rows for tests, which may say and lack anything."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+import pandas as pd
+
+import histkit as hk
+
+Row = dict[str, Any]
+
+
+def row(number: int, date: Any, **fields: Any) -> Row:
+    """Make a row as the service gives it."""
+    plain = {"character_count_change_from": 0, "character_count_change_to": 1, "content_type": "audio/mpeg"}
+    return {"history_item_id": f"id{number}", "date_unix": date, "state": "created", **plain, **fields}
+
+
+class Service:
+    """A service of raw rows, which may lack anything; `rows` are in its order, `hidden` ones are not listed."""
+
+    def __init__(self, rows: Iterable[Row] = (), key: str = "sk_test") -> None:
+        self.rows = list(rows)
+        self.hidden: set[str] = set()
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                parts = urlsplit(self.path)
+                found = service.answer(parts.path, dict(parse_qsl(parts.query)))
+                body = msgspec.json.encode(found if found is not None else {"detail": {"status": "not_found"}})
+                self.send_response(404 if found is None else 200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        self.client = hk.HistoryClient(key, base_url=f"http://127.0.0.1:{self._server.server_port}", max_retries=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.close()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, path: str, query: dict[str, str]) -> Row | None:
+        """Answer a request; None is a 404."""
+        self.asked.append((path, query))
+        if path != "/v1/history":
+            wanted = path.rpartition("/")[2]
+            return next((each for each in self.rows if each.get("history_item_id") == wanted), None)
+        first, end = (query.get(name) for name in ("date_after_unix", "date_before_unix"))
+        rows = [each for each in self.rows if each.get("history_item_id") not in self.hidden]
+        if first is not None or end is not None:
+            span = int(first or -(10**15)), int(end or 10**15)
+            dated = (each for each in rows if each.get("date_unix") is not None)
+            rows = [each for each in dated if span[0] <= each["date_unix"] < span[1]]
+        rows = rows[::-1] if query.get("sort_direction") == "asc" else rows
+        cursor = query.get("start_after_history_item_id")
+        if cursor is not None:
+            places = [place for place, each in enumerate(rows) if each.get("history_item_id") == cursor]
+            rows = rows[places[0] + 1 :] if places else []
+        size = int(query["page_size"])
+        last = rows[:size][-1].get("history_item_id") if rows else None
+        return {"history": rows[:size], "has_more": len(rows) > size, "last_history_item_id": last}
+
+
+def same(got: pd.DataFrame, expected: pd.DataFrame) -> None:
+    """Check that a local history holds what a frame does: rows, order, values, dtypes."""
+    assert got.columns.tolist()[: len(expected.columns)] == expected.columns.tolist()
+    pd.testing.assert_frame_equal(got[expected.columns.tolist()], expected, check_categorical=False)
