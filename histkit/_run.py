@@ -123,9 +123,9 @@ def checked_clients(
         raise InputError("Give either accounts= or client=, not both.")
     if accounts is not None and not (isinstance(accounts, Mapping) and accounts):
         raise InputError("accounts= takes names and clients: accounts={'studio': HistoryClient(...), ...}.")
-    clients: dict[str, Any] = {**accounts} if accounts is not None else {"": client}
-    if clients == {"": None}:
+    if accounts is None and client is None:
         return None
+    clients: dict[str, Any] = {**accounts} if accounts is not None else {"": client}
     for name, each in clients.items():
         if not isinstance(each, HistoryClient):
             raise InputError(f"A sync takes histkit.HistoryClient, not {type(each).__name__} (account {name!r}).")
