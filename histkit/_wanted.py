@@ -86,7 +86,8 @@ class Wanted:
         return in_order(self._filtered(table)).select(names)
 
     def _needed(self) -> list[str]:
-        return [name for condition, names in _FILTERS.items() if getattr(self.selection, condition) for name in names]
+        asked = (names for condition, names in _FILTERS.items() if getattr(self.selection, condition) is not None)
+        return [name for names in asked for name in names]
 
     def _may_hold(self, month: MonthFile, group: int) -> bool:
         dates = month.bounds(group, "date_unix")

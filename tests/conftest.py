@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pandas as pd
 import pytest
 from elevenlabs import ElevenLabs
 from hypothesis import HealthCheck, settings
 
+import histkit as hk
 from histkit import HistoryClient
 from histkit.sandbox import Sandbox, serve
+
+from .raw_service import Service
 
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy machine")
@@ -70,6 +75,38 @@ def sdk_of() -> Iterator[Callable[[Sandbox], ElevenLabs]]:
     yield make
     for each in connections:
         each.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder for a local history, not made yet."""
+    return tmp_path / "history"
+
+
+@pytest.fixture
+def service() -> Iterator[Callable[..., Service]]:
+    """Make services of raw rows that end with the test."""
+    services: list[Service] = []
+
+    def make(rows: Any = (), **options: Any) -> Service:
+        services.append(Service(rows, **options))
+        return services[-1]
+
+    yield make
+    for each in services:
+        each.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def local(shared_box: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("local") / "history"
+    hk.sync(folder, client=client_of(shared_box), progress=False, diff=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(local: Path) -> pd.DataFrame:
+    return hk.load(local)
 
 
 def client_of(box: Sandbox, **options: Any) -> HistoryClient:

@@ -1,0 +1,134 @@
+"""Several accounts in one folder, and arguments that can not be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+import histkit as hk
+from histkit.sandbox import Sandbox
+
+from .conftest import client_of
+from .local_history import DAY, NOW, found, ids_of, read
+from .raw_service import Service, row, same
+
+
+def both(one: Service, other: Service) -> dict[str, hk.HistoryClient]:
+    return {"studio": one.client, "agency": other.client}
+
+
+def test_accounts_share_a_folder_with_a_watermark_each(service: Callable[..., Service], folder: Path) -> None:
+    studio = service([row(number, NOW - 5 * number, text="studio") for number in range(1200)])
+    agency = service([row(number, NOW - 60 * DAY - 5 * number, text="agency") for number in range(50)])
+    df = hk.sync(folder, accounts=both(studio, agency), progress=False)
+    assert found(df) == {"new": 1250, "changed": 0, "missing": 0}
+    assert df["account"].dtype == "category"
+    assert df["account"].value_counts().to_dict() == {"studio": 1200, "agency": 50}
+    assert (df["account"].astype(str) == df["text"].astype(str)).all()
+    for of in (studio, agency):
+        of.asked.clear()
+    agency.rows.insert(0, row(900, NOW - 60 * DAY + 1, text="agency"))
+    df = hk.sync(folder, accounts=both(studio, agency), progress=False)
+    assert found(df) == {"new": 1, "changed": 0, "missing": 0}
+    assert len(studio.asked) == len(agency.asked) == 1
+    same(hk.load(folder, account="agency").drop(columns="account"), read(agency))
+    same(hk.load(folder, account=["studio"]).drop(columns="account"), read(studio))
+    assert len(hk.load(folder, account=["studio", "agency", "nobody"])) == 1251
+    assert len(hk.load(folder, account="Studio")) == 0
+
+
+def test_rows_of_one_second_and_of_one_id_stand_by_account(service: Callable[..., Service], folder: Path) -> None:
+    studio = service([row(number, NOW - number // 4) for number in range(20)])
+    agency = service([row(19 - number, NOW - number // 4) for number in range(20)])
+    for _ in range(2):
+        df = hk.sync(folder, accounts=both(studio, agency), progress=False, full=True)
+        assert len(df) == 40
+        assert df["date_unix"].is_monotonic_decreasing
+        first = df[df["date_unix"] == NOW]
+        assert first["account"].tolist() == ["agency"] * 4 + ["studio"] * 4
+        for name, of in (("studio", studio), ("agency", agency)):
+            assert df.loc[df["account"] == name, "history_item_id"].tolist() == ids_of(of.rows)
+    del studio.rows[7]
+    df = hk.sync(folder, accounts=both(studio, agency), progress=False, full=True)
+    gone = df[df["missing_since"].notna()]
+    assert (gone["account"].tolist(), gone["history_item_id"].tolist()) == (["studio"], ["id7"])
+    with duckdb.connect() as db:
+        query = f"SELECT account, history_item_id FROM read_parquet('{folder}/*/*/*.parquet') ORDER BY date DESC, ALL"
+        query = query.replace("ALL", "account, tie")
+        assert db.sql(query).fetchall() == list(zip(df["account"], df["history_item_id"], strict=True))
+
+
+def test_one_account_that_fails_does_not_stop_the_others(box_of: Callable[..., Sandbox], folder: Path) -> None:
+    box, other = box_of(items=60, seed=1), box_of(items=70, seed=2)
+    good = {"bad": client_of(box, api_key="sk_wrong"), "good": client_of(other)}
+    with pytest.warns(UserWarning, match="1 of 2 accounts were not synced: bad: ") as caught:
+        df = hk.sync(folder, accounts=good, progress=False)
+    assert caught[0].filename == __file__
+    assert len(df) == 70
+    assert [*df.attrs["histkit"]["failed"]] == ["bad"]
+    assert "sk_wrong" not in str(df.attrs)
+    df = hk.sync(folder, accounts={"bad": client_of(box), "good": client_of(other)}, progress=False)
+    assert (len(df), df.attrs["histkit"]["failed"]) == (130, {})
+    with pytest.raises(hk.AuthenticationError):
+        hk.sync(
+            folder, accounts={name: client_of(box, api_key="sk_wrong") for name in ("bad", "worse")}, progress=False
+        )
+    assert len(hk.load(folder)) == 130
+
+
+def test_accounts_with_and_without_names_are_not_mixed(service: Callable[..., Service], tmp_path: Path) -> None:
+    of = service([row(1, NOW)])
+    hk.sync(tmp_path / "a", client=of.client, progress=False)
+    with pytest.raises(hk.InputError, match="one client"):
+        hk.sync(tmp_path / "a", accounts={"studio": of.client}, progress=False)
+    hk.sync(tmp_path / "b", accounts={"studio": of.client}, progress=False)
+    with pytest.raises(hk.InputError, match=r"accounts= \(studio\)"):
+        hk.sync(tmp_path / "b", client=of.client, progress=False)
+    assert len(hk.load(tmp_path / "a")) == len(hk.load(tmp_path / "b")) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc/passwd", "ä/…\n", "x" * 5000, "a=b&c", ".", "__HIVE_DEFAULT_PARTITION__"]
+)
+def test_an_account_may_have_any_name(service: Callable[..., Service], tmp_path: Path, name: str) -> None:
+    of = service([row(number, NOW - number) for number in range(3)])
+    df = hk.sync(tmp_path / "home" / "history", accounts={name: of.client}, progress=False)
+    assert df["account"].tolist() == [name] * 3
+    assert len(hk.load(tmp_path / "home" / "history", account=name)) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {"home"}
+    assert {path.name for path in (tmp_path / "home").iterdir()} == {"history"}
+    assert {path.name for path in (tmp_path / "home" / "history").iterdir()} == {
+        *("_manifest.json", ".histkit"),
+        f"year={df['date'][0].year}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"accounts": {}}, "accounts="),
+        ({"accounts": {"a": "sk_x"}}, "HistoryClient"),
+        ({"accounts": {"": None}}, "HistoryClient"),
+        ({"client": "sk_x"}, "HistoryClient"),
+        ({"workers": 0}, "workers"),
+        ({"workers": True}, "workers"),
+    ],
+)
+def test_arguments_that_can_not_be_used_are_named(folder: Path, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(hk.InputError, match=says):
+        hk.sync(folder, progress=False, **options)
+    assert not folder.exists()
+
+
+def test_more_arguments_that_can_not_be_used(folder: Path, client: hk.HistoryClient) -> None:
+    with pytest.raises(hk.InputError, match="not both"):
+        hk.sync(folder, client=client, accounts={"a": client})
+    with pytest.raises(hk.InputError, match="text"):
+        hk.sync(folder, accounts={" ": client})
+    with pytest.raises(hk.InputError, match="folder of this machine"):
+        hk.sync("memory://history", client=client)
+    assert not folder.exists()
