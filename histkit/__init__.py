@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from histkit._takes import takes
     from histkit.archive import load, scan, sync
     from histkit.async_client import AsyncHistoryClient
-    from histkit.audio import download_audio, download_zip, play
+    from histkit.audio import download_audio, download_zip, play, retry_failed, verify
     from histkit.client import HistoryClient
     from histkit.errors import (
         ApiError,
@@ -53,7 +53,7 @@ __version__ = "0.1.0"
 _ROOMS = {
     "archive": ("load", "scan", "sync"),
     "exports": ("read_csv", "read_parquet", "to_csv", "to_parquet", "to_xlsx"),
-    "audio": ("download_audio", "download_zip", "play"),
+    "audio": ("download_audio", "download_zip", "play", "retry_failed", "verify"),
     "async_client": ("AsyncHistoryClient",),
     "client": ("HistoryClient",),
     "errors": (
@@ -113,6 +113,7 @@ __all__ = [
     "read_csv",
     "read_history",
     "read_parquet",
+    "retry_failed",
     "sample_history",
     "scan",
     "speakers",
@@ -122,6 +123,7 @@ __all__ = [
     "to_parquet",
     "to_xlsx",
     "usage_table",
+    "verify",
 ]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from histkit.errors import ArchiveError
+from histkit.errors import ArchiveError, HistkitError
 
 
 @contextmanager
@@ -41,16 +41,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path, busy: str) -> Iterator[None]:
-    """Hold a lock file for one process at a time; raises `ArchiveError` saying `busy` when another holds it."""
+def locked(path: Path, busy: str, kind: type[HistkitError] = ArchiveError) -> Iterator[None]:
+    """Hold a lock file for one process at a time; raises an error of a `kind`, saying `busy`, when another holds it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         lock.acquire(timeout=0)
     except Timeout:
-        raise ArchiveError(busy) from None
+        raise kind(busy) from None
     except OSError as error:
-        raise ArchiveError(f"{path.parent} can't be written: {error.strerror or one_line(error)}.") from None
+        raise kind(f"{path.parent} can't be written: {error.strerror or one_line(error)}.") from None
     try:
         yield
     finally:

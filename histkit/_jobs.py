@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from histkit._manifest import Entry
+from histkit._manifest import Entry, Record
 from histkit._pull import Source
 from histkit.errors import AuthenticationError, HistkitError, InputError, NotFoundError, PermissionDeniedError
 from histkit.names import tell_apart, values_of
@@ -72,6 +72,44 @@ def distinct(ids: Sequence[str]) -> list[int]:
     for row, item in enumerate(ids):
         first.setdefault(item, row)
     return list(first.values())
+
+
+def distinct_of(ids: pd.Series) -> list[str]:
+    """Give each id once."""
+    return list(dict.fromkeys(ids_of(ids)))
+
+
+def lost_of(items: pd.DataFrame | pd.Series, ids: Sequence[str]) -> dict[str, Entry]:
+    """Give the clips that a local history says are gone: the service need not be asked."""
+    moments = values_of(items, "missing_since")
+    return {
+        item: Entry(item, None, "gone", error=f"The service has had it no more since {moment:%Y-%m-%d}: not asked for.")
+        for item, moment in zip(ids, moments, strict=True)
+        if moment is not None
+    }
+
+
+def again_of(record: Record, ids: Sequence[str], folder: str) -> tuple[dict[str, Entry], list[tuple[Job, bool]]]:
+    """Make the jobs of clips that failed, and whether each is to be WAV; the first are those that have a file by now.
+
+    Raises
+    ------
+    InputError
+        The folder's manifest knows nothing of a clip.
+    """
+    there = {entry.history_item_id: entry for entry in record.files_of(ids)}
+    found, jobs = {}, []
+    for item in ids:
+        failed = record.trouble(item)
+        if failed is not None and failed.stem is not None:
+            jobs.append(
+                (Job(Source(item, failed.output_format, failed.content_type), failed.stem), failed.format == "wav")
+            )
+        elif failed is not None or item in there:
+            found[item] = failed or there[item].skipped()
+        else:
+            raise InputError(f"{folder} knows nothing of {item}: call download_audio with its row.")
+    return found, jobs
 
 
 def trouble(item: str, error: HistkitError | OSError) -> Entry:

@@ -1,28 +1,33 @@
 """A folder's record of its audio: ``manifest.parquet`` and ``manifest.csv``, and a journal while a pull runs.
 
-Each finished clip is a line of ``manifest.jsonl`` at once; at the end the lines are folded into the two files, which
-are only ever replaced whole. A pull that was killed leaves the journal, and the next one folds it in.
+Each finished clip is a line of ``manifest.jsonl`` at once (in a remote folder every few seconds); at the end the lines
+are folded into the two files, which are only ever replaced whole. A pull that was killed leaves the journal, and the
+next one folds it in.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import sys
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from histkit.errors import DownloadError, HistkitError
-from histkit.exports import read_parquet, to_csv, to_parquet
+from histkit._files import one_line
+from histkit._target import JOURNAL, Journal, Target
+from histkit._target import SUFFIX as SUFFIX
+from histkit._target import TEMPORARY as TEMPORARY
+from histkit.errors import DownloadError
+from histkit.exports import to_csv, to_parquet
 from histkit.names import fold
 
+MANIFEST = "manifest.parquet"
 COLUMNS = {
     "history_item_id": "string[pyarrow]",
     "path": "string[pyarrow]",
@@ -32,7 +37,6 @@ COLUMNS = {
     "sha256": "string[pyarrow]",
     "error": "string[pyarrow]",
 }
-TEMPORARY, SUFFIX = ".histkit-", ".part"
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,9 @@ class Entry:
     error : str or None
         One line: why there is no file.
     format : str or None
-        ``"wav"`` where the file is not as it was generated.
+        ``"wav"`` where the file is not as it was generated, or should not be.
+    stem, output_format, content_type : str or None
+        Of a clip that failed: its path without extension and what its row says it is, to try again.
     """
 
     history_item_id: str
@@ -67,12 +73,15 @@ class Entry:
     sha256: str | None = None
     error: str | None = None
     format: str | None = None
+    stem: str | None = None
+    output_format: str | None = None
+    content_type: str | None = None
 
     def skipped(self) -> Entry:
         """Give the line of a run that found the file there."""
         return Entry(self.history_item_id, self.path, "skipped", self.bytes, self.seconds, self.sha256)
 
-    def stem(self) -> str:
+    def place(self) -> str:
         """Give the path without its extension."""
         return (self.path or "").rpartition(".")[0]
 
@@ -87,19 +96,22 @@ def manifest_frame(entries: Iterable[Entry], index: Any = None) -> pd.DataFrame:
     return pd.DataFrame(data, index=index)
 
 
+_FURTHER = [field.name for field in fields(Entry)][len(COLUMNS) :]
+
+
 class Record:
     """What a folder holds, by its manifest; `add` may be called from any thread."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, target: Target) -> None:
+        self._target = target
         self._files: dict[str, Entry] = {}
         self._places: dict[tuple[str, str], list[Entry]] = {}
         self._troubles: dict[str, Entry] = {}
         self.lock = threading.RLock()
-        self._journal: Any = None
-        for entry in _saved(folder / "manifest.parquet"):
+        self._journal: Journal | None = None
+        for entry in _saved(target):
             self._take(entry)
-        self._unfolded = _journaled(folder / "manifest.jsonl")
+        self._unfolded = _journaled(target)
         for entry in self._unfolded:
             self._take(entry)
 
@@ -108,9 +120,17 @@ class Record:
             self._troubles[entry.history_item_id] = entry
         elif entry.path is not None and is_inside(entry.path):
             self._files[entry.path] = entry
-            place = self._places.setdefault((entry.history_item_id, entry.stem()), [])
+            place = self._places.setdefault((entry.history_item_id, entry.place()), [])
             place[:] = [other for other in place if other.path != entry.path] + [entry]
             self._troubles.pop(entry.history_item_id, None)
+
+    def files(self) -> list[Entry]:
+        """Give every finished file, by its path."""
+        return sorted(self._files.values(), key=lambda entry: entry.path or "")
+
+    def empty(self) -> bool:
+        """Tell whether nothing was ever pulled into the folder."""
+        return not self._files and not self._troubles
 
     def find(self, history_item_id: str, stem: str, wav: bool) -> Entry | None:
         """Give the finished file of a clip under a path without extension, as generated or as WAV."""
@@ -120,75 +140,102 @@ class Record:
                 return entry
         return None
 
+    def trouble(self, history_item_id: str) -> Entry | None:
+        """Give what went wrong with a clip that has no file."""
+        return self._troubles.get(history_item_id)
+
     def owners(self) -> dict[str, str]:
         """Give the folded path without extension of each file, and whose it is."""
         return {fold(stem): item for item, stem in self._places}
 
-    def files_of(self, ids: Iterable[str]) -> dict[str, Entry]:
-        """Give a finished file of each clip that has one and whose file is there with its size."""
-        wanted, found = set(ids), {}
-        for entry in self._files.values():
-            if entry.history_item_id in wanted and entry.path is not None:
-                path = self._folder / entry.path
-                with suppress(OSError):
-                    if path.stat().st_size == entry.bytes and inside(self._folder, path):
-                        found[entry.history_item_id] = entry
-        return found
+    def files_of(self, ids: Iterable[str]) -> list[Entry]:
+        """Give the finished files of some clips; whether they are still there is another question."""
+        wanted = set(ids)
+        return [entry for entry in self._files.values() if entry.history_item_id in wanted]
 
     def add(self, entry: Entry) -> None:
         """Write down a clip, at once."""
         with self.lock:
             if self._journal is None:
                 self.fold()  # a torn last line of a killed pull must not swallow the next
-                self._journal = (self._folder / "manifest.jsonl").open("ab")
+                self._journal = self._target.journal()
             self._journal.write(msgspec.json.encode(asdict(entry)) + b"\n")
-            self._journal.flush()
             self._unfolded.append(entry)
             self._take(entry)
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Take files out of the manifest, so that the next pull fetches them again; then write it."""
+        with self.lock:
+            for path in paths:
+                entry = self._files.pop(path)
+                place = self._places[entry.history_item_id, entry.place()]
+                place.remove(entry)
+                if not place:
+                    del self._places[entry.history_item_id, entry.place()]
+            self._save()
 
     def fold(self) -> None:
         """Write the manifest's files whole and end the journal."""
         with self.lock:
-            if self._journal is not None:
-                self._journal.close()
-                self._journal = None
+            self._end_journal()
             if self._unfolded:
-                entries = sorted(self._files.values(), key=lambda entry: entry.path or "")
-                entries += sorted(self._troubles.values(), key=lambda entry: entry.history_item_id)
-                frame = manifest_frame(entries)
-                frame["format"] = pd.array([entry.format for entry in entries], dtype="string[pyarrow]")
-                to_csv(frame, self._folder / "manifest.csv")
-                to_parquet(frame, self._folder / "manifest.parquet")
-                self._unfolded = []
-            (self._folder / "manifest.jsonl").unlink(missing_ok=True)
+                self._save()
+            self._target.remove(JOURNAL)
 
     def close(self) -> None:
         """Fold, and leave the journal for the next pull where that is not possible (a full disk)."""
         try:
             self.fold()
         finally:
-            if self._journal is not None:
-                self._journal.close()
+            self._end_journal()
+
+    def _end_journal(self) -> None:
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            journal.close()
+
+    def _save(self) -> None:
+        entries = self.files()
+        entries += sorted(self._troubles.values(), key=lambda entry: entry.history_item_id)
+        frame = manifest_frame(entries)
+        for name in _FURTHER:
+            frame[name] = pd.array([getattr(entry, name) for entry in entries], dtype="string[pyarrow]")
+        self._write("manifest.csv", lambda part: to_csv(frame[[*COLUMNS, "format"]], part))
+        self._write(MANIFEST, lambda part: to_parquet(frame, part))
+        self._unfolded = []
+
+    def _write(self, file: str, make: Callable[[Path], Any]) -> None:
+        part = self._target.part(file)
+        try:
+            make(part)
+            self._target.put(part, file)
+        finally:
+            part.unlink(missing_ok=True)
 
 
-def _saved(path: Path) -> list[Entry]:
-    if not path.exists():
+def _saved(target: Target) -> list[Entry]:
+    try:
+        with target.open(MANIFEST) as file:
+            data = file.read()
+    except FileNotFoundError:
         return []
     try:
-        frame = read_parquet(path)
-        names = [*COLUMNS, "format"]
-        columns = [frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in names]
+        table = pq.read_table(pa.BufferReader(data))
+        columns = [table.column(name).to_pylist() for name in COLUMNS]
+        there = set(table.column_names)
+        columns += [table.column(name).to_pylist() if name in there else [None] * len(table) for name in _FURTHER]
         return [Entry(*row) for row in zip(*columns, strict=True)]
-    except (HistkitError, KeyError) as error:
+    except (pa.ArrowException, KeyError, OSError) as error:
         raise DownloadError(
-            f"{path} is no manifest that histkit can read ({' '.join(str(error).split())[:200]}). "
+            f"{target.name}/{MANIFEST} is no manifest that histkit can read ({one_line(error)}). "
             "Move it away to pull everything in this folder again."
         ) from None
 
 
-def _journaled(path: Path) -> list[Entry]:
+def _journaled(target: Target) -> list[Entry]:
     try:
-        lines = path.read_bytes().split(b"\n")
+        with target.open(JOURNAL) as file:
+            lines = file.read().split(b"\n")
     except FileNotFoundError:
         return []
     entries = []
@@ -201,64 +248,3 @@ def _journaled(path: Path) -> list[Entry]:
 def is_inside(path: str) -> bool:
     """Tell whether a recorded path stays in the folder."""
     return not path.startswith("/") and ".." not in path.split("/") and "\\" not in path and ":" not in path
-
-
-def inside(folder: Path, path: Path) -> bool:
-    """Tell whether a path, with all links followed, lies in the folder."""
-    return path.resolve().is_relative_to(folder.resolve())
-
-
-def sizes(folder: Path, parents: Iterable[str], *, tidy: bool) -> dict[str, int]:
-    """Give the size of each regular file in some folders, and remove what a killed pull left there.
-
-    Parameters
-    ----------
-    folder : Path
-        The manifest's folder.
-    parents : iterable of str
-        Folders in it, relative, with ``/``.
-    tidy : bool
-        Whether to remove temporary files.
-    """
-    found = {}
-    for parent in sorted(set(parents)):
-        try:
-            with os.scandir(folder / parent) as entries:
-                for each in entries:
-                    if each.is_file(follow_symlinks=False):
-                        if each.name.startswith(TEMPORARY) and each.name.endswith(SUFFIX):
-                            if tidy:
-                                with suppress(OSError):
-                                    Path(each.path).unlink()
-                            continue
-                        name = f"{parent}/{each.name}" if parent else each.name
-                        found[name] = each.stat(follow_symlinks=False).st_size
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-    return found
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for one pull at a time, where the file system can (POSIX).
-
-    Raises
-    ------
-    DownloadError
-        Another pull is writing into it.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES):
-                raise DownloadError(f"Another pull is writing into {folder}: wait for it.") from None
-        yield
-    finally:
-        os.close(handle)

@@ -17,8 +17,9 @@ from urllib.parse import quote
 import pandas as pd
 
 from histkit import clips
-from histkit._manifest import Record
+from histkit._manifest import Entry, Record
 from histkit._pull import Source, client_or_own, fetch, side_by_side
+from histkit._target import LocalFolder, inside
 from histkit.client import HistoryClient
 from histkit.errors import AuthenticationError, HistkitError, InputError, PermissionDeniedError
 from histkit.names import plain, values_of
@@ -128,8 +129,7 @@ def play(
     shown = items.head(limit)
     columns = [values_of(shown, name) for name in ("history_item_id", "output_format", "content_type")]
     sources = [Source(*row) for row in zip(*columns, strict=True)]
-    record = None if folder is None else Record(Path(folder))
-    local = {} if record is None else record.files_of(source.history_item_id for source in sources)
+    local = {} if folder is None else _local(Path(folder), [source.history_item_id for source in sources])
     cancel = threading.Event()
     with client_or_own(client) as client:
 
@@ -151,6 +151,17 @@ def play(
             sounds = [result for _, result in done]
     labels = zip(_voices(shown), _dates(shown), _texts(shown), sounds, strict=True)
     return Players([Card(voice, date, text, *found) for voice, date, text, found in labels], len(items))
+
+
+def _local(folder: Path, ids: list[str]) -> dict[str, Entry]:
+    """Give a file of each clip that has one which is there with its size."""
+    if "://" in str(folder):
+        raise InputError(f"folder={str(folder)!r}: players need a folder of this machine.")
+    target = LocalFolder(folder.expanduser())
+    entries = Record(target).files_of(ids)
+    sizes = target.sizes((entry.place().rpartition("/")[0] for entry in entries), tidy=False)
+    there = (entry for entry in entries if entry.path and sizes.get(entry.path) == entry.bytes)
+    return {entry.history_item_id: entry for entry in there if inside(target.folder, target.folder / str(entry.path))}
 
 
 def _local_link(path: Path, source: Source) -> tuple[str | None, str | None]:

@@ -25,6 +25,35 @@ def folder_of(path: Any) -> str:
     return name.rstrip("/") or "/" if "://" in name else str(Path(name).expanduser())
 
 
+def file_system(name: str, options: Mapping[str, Any] | None = None) -> tuple[Any, str] | None:
+    """Open the file system of a URL; gives it and the path in it, None for a folder of this machine.
+
+    Raises
+    ------
+    InputError
+        Options without a URL, or fsspec is not installed.
+    ArchiveError
+        fsspec doesn't know it or can't open it.
+    """
+    _check(name, options)
+    if "://" not in name:
+        return None
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise InputError(f"{name} needs fsspec: pip install 'histkit[remote]'.") from None
+    try:
+        found: tuple[Any, str] = url_to_fs(name, **(options or {}))
+    except (ImportError, ValueError, TypeError) as error:
+        raise ArchiveError(f"{name} can't be opened: {one_line(error)}.") from None
+    return found
+
+
+def _check(name: str, options: Mapping[str, Any] | None) -> None:
+    if options and "://" not in name:
+        raise InputError(f"storage_options= is for URLs such as 's3://bucket/history', not for {name!r}.")
+
+
 class Store:
     """A folder that is read from; can be pickled, so that it reaches the workers of a cluster.
 
@@ -40,8 +69,7 @@ class Store:
         self.name = folder_of(path)
         self._options = dict(options or {})
         self.remote = "://" in self.name
-        if self._options and not self.remote:
-            raise InputError(f"storage_options= is for URLs such as 's3://bucket/history', not for {self.name!r}.")
+        _check(self.name, self._options)
         self._files: Any = None
 
     def __repr__(self) -> str:
@@ -78,13 +106,6 @@ class Store:
 
     def _system(self) -> tuple[Any, str]:
         if self._files is None:
-            try:
-                from fsspec.core import url_to_fs
-            except ImportError:
-                raise InputError(f"{self.name} needs fsspec: pip install 'histkit[remote]'.") from None
-            try:
-                self._files = url_to_fs(self.name, **self._options)
-            except (ImportError, ValueError, TypeError) as error:
-                raise ArchiveError(f"{self.name} can't be opened: {one_line(error)}.") from None
+            self._files = file_system(self.name, self._options)
         found: tuple[Any, str] = self._files
         return found

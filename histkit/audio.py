@@ -7,27 +7,25 @@ of them can be tied to its row for sure. A clip is verified before it gets its n
 from __future__ import annotations
 
 import os
-import secrets
-import threading
-from collections.abc import Sequence
-from contextlib import closing, suppress
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
-from histkit._jobs import Job, checked, distinct, ids_of, jobs_of, trouble
-from histkit._manifest import SUFFIX, TEMPORARY, Entry, Record, inside, locked, manifest_frame, sizes
+from histkit._folder import Pull
+from histkit._jobs import Job, again_of, checked, distinct, distinct_of, ids_of, jobs_of, lost_of
+from histkit._manifest import Entry, Record, manifest_frame
 from histkit._players import play
-from histkit._progress import progress_bar
-from histkit._pull import Cancelled, client_or_own, fetch, side_by_side, threads_for
+from histkit._target import Target, target_of
+from histkit._verify import verify
 from histkit._zips import download_zip
 from histkit.client import HistoryClient
 from histkit.clips import bytes_a_second
-from histkit.errors import DownloadError, HistkitError
+from histkit.errors import InputError
 from histkit.names import DEFAULT_NAME, Template, stems_of, texts_of, values_of
+from histkit.schema import require
 
-__all__ = ["download_audio", "download_zip", "play"]
+__all__ = ["download_audio", "download_zip", "play", "retry_failed", "verify"]
 
 _CHARACTERS_A_SECOND = 15.0  # of speech; an estimate
 
@@ -43,6 +41,7 @@ def download_audio(
     dry_run: bool = False,
     progress: bool | None = None,
     client: HistoryClient | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Pull each row's audio into a folder; can be interrupted, repeated and trusted. Costs no credits.
 
@@ -54,8 +53,9 @@ def download_audio(
     ----------
     items : DataFrame or Series
         A history with ``history_item_id`` and the columns that the name needs, or a Series of ids.
-    folder : path-like
-        Where to; made if need be.
+    folder : path-like or str
+        Where to; made if need be. Also a URL that fsspec knows (``s3://bucket/audio``; extra ``remote``): there the
+        manifest is written every few seconds instead of after each clip, and nothing keeps two pulls apart.
     name : str
         Path of a file in the folder without extension. Fields: every column, and ``id``, ``voice`` (name, else id,
         ``dialogue``), ``model``, ``index`` (position from 0), ``date`` (UTC, ``{date:%Y-%m}``), ``text``
@@ -74,12 +74,15 @@ def download_audio(
         Show a bar; default: in a notebook and on a terminal.
     client : HistoryClient, optional
         Default: one made of the environment.
+    storage_options : mapping, optional
+        Passed to fsspec.
 
     Returns
     -------
     DataFrame
         On the index of `items`: ``history_item_id``, ``path`` (relative, with ``/``; missing where there is no file),
-        ``status`` (``done``, ``skipped``, ``failed``, ``gone``: the service has it no more), ``bytes`` (Int64),
+        ``status`` (``done``, ``skipped``, ``failed``, ``gone``: the service has it no more; a row that a local history
+        marks as missing is not asked for), ``bytes`` (Int64),
         ``seconds`` (Float64; missing for samples whose rate nobody says), ``sha256``, ``error`` (one line). Of a dry
         run, ``attrs["histkit"]`` has ``files``, ``requests`` and ``estimated_bytes`` (15 characters a second, times
         the bit rate of the row's format, else 128 kbit/s).
@@ -111,31 +114,101 @@ def download_audio(
     template = Template.parse(name)
     ids = ids_of(items)
     stems = stems_of(items, template)
-    target = Path(folder)
-    if dry_run or not ids:
-        record = Record(target)
-        jobs = jobs_of(items, ids, stems, record.owners())
-        there = {} if overwrite else _there(target, record, jobs, wav, tidy=False)
-        return _planned(items, ids, jobs, there, wav) if dry_run else manifest_frame([], items.index)
+    target = target_of(folder, storage_options)
     try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DownloadError(f"{target} can't be used as a folder: {error.strerror}.") from None
-    with locked(target):
-        record = Record(target)
-        jobs = jobs_of(items, ids, stems, record.owners())
-        found = _there(target, record, jobs, wav, tidy=True)
-        found = {} if overwrite else found
-        todo = [job for job in jobs if job.source.history_item_id not in found]
-        with client_or_own(client, workers) as client:
-            found |= _Pull(client, target, record, wav).all(todo, workers, progress)
+        if dry_run or not ids:
+            record = Record(target)
+            jobs = jobs_of(items, ids, stems, record.owners())
+            found = lost_of(items, ids) | ({} if overwrite else _there(target, record, jobs, wav, tidy=False))
+            return _planned(items, ids, jobs, found, wav) if dry_run else manifest_frame([], items.index)
+        target.prepare()
+        with target.lock():
+            record = Record(target)
+            jobs = jobs_of(items, ids, stems, record.owners())
+            there = _there(target, record, jobs, wav, tidy=True)
+            found = lost_of(items, ids) | ({} if overwrite else there)
+            todo = [job for job in jobs if job.source.history_item_id not in found]
+            found |= Pull(client, target, record, wav).all(todo, workers, progress)
+    finally:
+        target.close()
     manifest = manifest_frame((found[item] for item in ids), items.index)
-    manifest.attrs["histkit"] = {"folder": str(target)}
+    manifest.attrs["histkit"] = {"folder": target.name}
     return manifest
 
 
-def _there(folder: Path, record: Record, jobs: list[Job], wav: bool, *, tidy: bool) -> dict[str, Entry]:
-    size_of = sizes(folder, (job.stem.rpartition("/")[0] for job in jobs), tidy=tidy)
+def retry_failed(
+    manifest: pd.DataFrame,
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    workers: int | None = None,
+    progress: bool | None = None,
+    client: HistoryClient | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Pull the clips that failed once more, under the names that they should have had. Costs no credits.
+
+    Parameters
+    ----------
+    manifest : DataFrame
+        What `download_audio` returned, or any rows of it.
+    folder : path-like or str, optional
+        Where they were to go; default: the folder that the manifest names.
+    workers, progress, client, storage_options
+        As in `download_audio`.
+
+    Returns
+    -------
+    DataFrame
+        The manifest with the new lines in place of those of status ``failed``.
+
+    Raises
+    ------
+    InputError
+        The manifest names no folder, or the folder knows nothing of a clip.
+    AuthenticationError, PermissionDeniedError, OSError, DownloadError
+        As in `download_audio`.
+
+    Examples
+    --------
+    >>> import tempfile, histkit as hk
+    >>> from histkit.sandbox import serve
+    >>> with serve(items=20, reset=4) as box, tempfile.TemporaryDirectory() as folder:
+    ...     client = hk.HistoryClient(box.api_key, base_url=box.url, max_retries=0)
+    ...     df = hk.sample_history(20)
+    ...     first = hk.download_audio(df, folder, client=client)
+    ...     again = hk.retry_failed(first, client=client)
+    >>> set(first.status) == {"failed", "done"}, set(again.status)
+    (True, {'done'})
+    """
+    checked(None, workers)
+    require(manifest, ["history_item_id", "status"], "trying again")
+    folder = folder or manifest.attrs.get("histkit", {}).get("folder")
+    if folder is None:
+        raise InputError("This manifest doesn't say its folder (of a zip there is none): give folder=.")
+    ids = distinct_of(manifest.loc[(manifest["status"] == "failed").fillna(False), "history_item_id"])
+    target = target_of(folder, storage_options)
+    try:
+        with target.lock():
+            record = Record(target)
+            found, todo = again_of(record, ids, target.name)
+            for wav in (False, True):
+                jobs = [job for job, as_wav in todo if as_wav == wav]
+                found |= Pull(client, target, record, wav).all(jobs, workers, progress)
+    finally:
+        target.close()
+    again = (manifest["status"] == "failed").fillna(False).to_numpy(bool)
+    entries = [found[item] for item, tried in zip(ids_of(manifest), again, strict=True) if tried]
+    result = manifest.copy()
+    for name, column in manifest_frame(entries).items():
+        values = manifest[name].array.copy() if name in manifest else pd.array([None] * len(again), column.dtype)
+        values[again] = column.array
+        result[name] = values
+    result.attrs["histkit"] = {"folder": target.name}
+    return result
+
+
+def _there(target: Target, record: Record, jobs: list[Job], wav: bool, *, tidy: bool) -> dict[str, Entry]:
+    size_of = target.sizes((job.stem.rpartition("/")[0] for job in jobs), tidy=tidy)
     found = {}
     for job in jobs:
         entry = record.find(job.source.history_item_id, job.stem, wav)
@@ -165,97 +238,3 @@ def _planned(
         "estimated_bytes": round(sum(map(float.__mul__, seconds, rates))),
     }
     return manifest
-
-
-class _Pull:
-    """Pulls clips into a folder and writes each down in its record."""
-
-    def __init__(self, client: HistoryClient, folder: Path, record: Record, wav: bool) -> None:
-        self._client, self._folder, self._record, self._wav = client, folder, record, wav
-        self._cancel = threading.Event()
-        self._parts: set[Path] = set()
-
-    def all(self, jobs: Sequence[Job], workers: int | None, progress: bool | None) -> dict[str, Entry]:
-        """Pull side by side; whatever ends it, no temporary file stays and what is finished is written down."""
-        found: dict[str, Entry] = {}
-        if not jobs:
-            self._record.close()
-            return found
-        pulled = 0
-        workers = workers or threads_for(self._client)
-        try:
-            with (
-                progress_bar(progress, total=len(jobs), desc="Audio", unit="file") as bar,
-                closing(side_by_side(self._one, jobs, workers, self._cancel)) as done,
-            ):
-                for _, entry in done:
-                    found[entry.history_item_id] = entry
-                    pulled += entry.bytes or 0
-                    bar.set_postfix_str(f"{pulled / 1e6:.1f} MB", refresh=False)
-                    bar.update()
-        except BaseException:
-            self._leave()
-            with suppress(HistkitError, OSError):  # the journal still has it
-                self._record.close()
-            raise
-        self._record.close()
-        return found
-
-    def _leave(self) -> None:
-        with self._record.lock:  # after this no thread that still hangs in a request can name a file
-            self._cancel.set()
-            for part in self._parts:
-                with suppress(OSError):
-                    part.unlink(missing_ok=True)
-
-    def _one(self, job: Job) -> Entry:
-        item = job.source.history_item_id
-        try:
-            return self._pulled(job)
-        except (HistkitError, OSError) as error:
-            entry = trouble(item, error)
-        self._note(entry)
-        return entry
-
-    def _note(self, entry: Entry, part: Path | None = None) -> None:
-        """Give a whole file its name and write the clip down; neither once the pull is over."""
-        with self._record.lock:
-            if self._cancel.is_set():
-                raise Cancelled
-            if part is not None:
-                part.replace(self._folder / str(entry.path))
-            self._record.add(entry)
-
-    def _pulled(self, job: Job) -> Entry:
-        parent = (self._folder / job.stem).parent
-        parent.mkdir(parents=True, exist_ok=True)
-        if not inside(self._folder, parent):
-            raise DownloadError(f"{parent} leads out of the folder (a link); nothing was written there.")
-        part = parent / f"{TEMPORARY}{secrets.token_hex(8)}{SUFFIX}"
-        try:
-            with self._begun(part) as file:
-                clip = fetch(self._client, job.source, self._wav, file, self._cancel)
-                file.flush()
-                os.fsync(file.fileno())
-            entry = Entry(
-                job.source.history_item_id,
-                f"{job.stem}.{clip.extension}",
-                "done",
-                clip.bytes,
-                clip.seconds,
-                clip.sha256,
-                format="wav" if clip.converted else None,
-            )
-            self._note(entry, part)
-            return entry
-        finally:
-            self._parts.discard(part)
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-
-    def _begun(self, part: Path) -> BinaryIO:
-        with self._record.lock:
-            if self._cancel.is_set():
-                raise Cancelled
-            self._parts.add(part)
-            return part.open("x+b")

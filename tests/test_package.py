@@ -46,10 +46,10 @@ ORDER = [
     "_takes labels",
     "_dask",
     "archive",
-    "names clips",
+    "names clips _target",
     "_pull _manifest",
-    "_jobs _players",
-    "_zips",
+    "_jobs _players _verify",
+    "_folder _zips",
     "audio",
     "_labels",
     "plotting",
@@ -113,7 +113,7 @@ def test_the_public_names_are_these() -> None:
         *"RateLimitError SchemaError ServerError TransportError UnprocessableEntityError".split(),
         *"download_audio download_zip filter_items label load play plot_usage read_csv".split(),
         *"read_history read_parquet sample_history scan speakers sync takes to_csv to_parquet to_xlsx".split(),
-        "usage_table",
+        *"retry_failed usage_table verify".split(),
     }
     for name in hk.__all__:
         assert getattr(hk, name).__doc__
