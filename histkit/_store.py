@@ -44,7 +44,7 @@ def file_system(name: str, options: Mapping[str, Any] | None = None) -> tuple[An
         raise InputError(f"{name} needs fsspec: pip install 'histkit[remote]'.") from None
     try:
         found: tuple[Any, str] = url_to_fs(name, **(options or {}))
-    except (ImportError, ValueError, TypeError) as error:
+    except Exception as error:  # of any kind: no driver, no rights, no network, nothing of that kind there
         raise ArchiveError(f"{name} can't be opened: {one_line(error)}.") from None
     return found
 
