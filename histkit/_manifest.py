@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +159,7 @@ class Record:
             if self._journal is None:
                 self.fold()  # a torn last line of a killed pull must not swallow the next
                 self._journal = self._target.journal()
-            self._journal.write(msgspec.json.encode(asdict(entry)) + b"\n")
+            self._journal.write(msgspec.json.encode(entry) + b"\n")
             self._unfolded.append(entry)
             self._take(entry)
 

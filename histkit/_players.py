@@ -26,7 +26,7 @@ from histkit.names import plain, values_of
 from histkit.schema import require
 
 MOST = 10
-_EMBEDDED_BYTES = 2_000_000
+_EMBEDDED_BYTES, _EMBEDDED_IN_ALL = 2_000_000, 6_000_000
 _TEXT_CHARACTERS = 400
 _STYLE = """<style>
 .histkit-players { display: grid; gap: 8px; max-width: 760px; font: 14px/1.45 system-ui, sans-serif; color: inherit }
@@ -38,6 +38,9 @@ _STYLE = """<style>
 .histkit-players .problem { margin-top: 8px; border-left: 3px solid #d9822b; padding-left: 8px }
 .histkit-players audio { display: block; width: 100%; height: 36px; margin-top: 6px }
 </style>"""
+
+
+Sound = tuple[float | None, str | None, str | None]  # seconds, address, or why there is none
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,13 @@ def play(
     items : DataFrame or Series
         History rows, or ids.
     folder : path-like, optional
-        A folder of `download_audio`: clips that are there are not fetched again.
+        A folder of `download_audio`: clips that are there are not fetched again, and where it lies below the working
+        directory (that of the notebook) they are played from there: nothing of them is stored in the notebook.
     client : HistoryClient, optional
         Default: one made of the environment.
     limit : int
-        Show the first so many rows, 1 to 10. Sound is stored in the notebook, at most 2 MB for each clip; a longer one
-        is played from `folder` where that lies below the working directory.
+        Show the first so many rows, 1 to 10. Sound that is not played from a folder is stored in the notebook: at most
+        2 MB for a clip and 6 MB in all.
 
     Returns
     -------
@@ -133,7 +137,7 @@ def play(
     cancel = threading.Event()
     with client_or_own(client) as client:
 
-        def sound(source: Source) -> tuple[float | None, str | None, str | None]:
+        def sound(source: Source) -> Sound:
             entry = local.get(source.history_item_id)
             try:
                 if entry is not None and folder is not None and entry.path is not None:
@@ -148,7 +152,7 @@ def play(
 
         workers = client.transport.limit.ceiling
         with closing(side_by_side(sound, sources, workers, cancel, in_order=True)) as done:
-            sounds = [result for _, result in done]
+            sounds = _within([result for _, result in done])
     labels = zip(_voices(shown), _dates(shown), _texts(shown), sounds, strict=True)
     return Players([Card(voice, date, text, *found) for voice, date, text, found in labels], len(items))
 
@@ -175,17 +179,26 @@ def _local_link(path: Path, source: Source) -> tuple[str | None, str | None]:
         file = BytesIO(path.read_bytes())
         clips.wrap(file, size, kind)
         return _embedded(file.getvalue(), "wav"), None
-    if size <= _EMBEDDED_BYTES:
-        return _embedded(path.read_bytes(), family), None
     here = Path.cwd().resolve()
     if path.resolve().is_relative_to(here):
         return quote(path.resolve().relative_to(here).as_posix()), None
+    if size <= _EMBEDDED_BYTES:
+        return _embedded(path.read_bytes(), family), None
     return None, f"Too long to store in the notebook ({size / 1e6:.1f} MB): play {path}"
 
 
-def _fetched(
-    client: HistoryClient, source: Source, cancel: threading.Event
-) -> tuple[float | None, str | None, str | None]:
+def _within(sounds: list[Sound]) -> list[Sound]:
+    """Leave out what would be too much to store in a notebook."""
+    stored, found = 0, []
+    for seconds, link, problem in sounds:
+        stored += len(link) if link is not None and link.startswith("data:") else 0
+        if stored * 3 / 4 > _EMBEDDED_IN_ALL and link is not None and link.startswith("data:"):
+            link, problem = None, "Too much to store in the notebook: pull it with download_audio and give folder=."
+        found.append((seconds, link, problem))
+    return found
+
+
+def _fetched(client: HistoryClient, source: Source, cancel: threading.Event) -> Sound:
     kind = clips.expected(source.output_format, source.content_type)
     for wav in (True,) if kind is not None and kind.bare else (False, True):
         with tempfile.TemporaryFile() as file:

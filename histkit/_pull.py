@@ -18,7 +18,7 @@ from histkit.transport import ByteStream, RequestOptions, item_path
 
 J = TypeVar("J")
 R = TypeVar("R")
-_CHUNKS: RequestOptions = {"chunk_size": 1 << 16}
+_CHUNKS: RequestOptions = {"chunk_size": 1 << 18}
 _LEAVE_SECONDS = 2.0  # how long an interrupted pull waits for the requests in flight
 
 
@@ -147,9 +147,8 @@ def client_or_own(client: HistoryClient | None, workers: int | None = None) -> I
 
 
 def threads_for(client: HistoryClient) -> int:
-    """Give how many threads pull: half again as many as requests may be in flight, the others check and write."""
-    ceiling = client.transport.limit.ceiling
-    return ceiling + (ceiling + 1) // 2
+    """Give how many threads pull: two more than requests may be in flight, which check and write meanwhile."""
+    return client.transport.limit.ceiling + 2
 
 
 def side_by_side(

@@ -104,6 +104,7 @@ class LocalFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.name = str(folder)
+        self._made: set[Path] = set()
 
     def prepare(self) -> None:
         """Make the folder."""
@@ -127,9 +128,11 @@ class LocalFolder:
     def part(self, file: str) -> Path:
         """Name a temporary file beside `file`, whose folder is made."""
         parent = (self.folder / file).parent
-        parent.mkdir(parents=True, exist_ok=True)
-        if not inside(self.folder, parent):
-            raise DownloadError(f"{parent} leads out of the folder (a link); nothing was written there.")
+        if parent not in self._made:
+            parent.mkdir(parents=True, exist_ok=True)
+            if not inside(self.folder, parent):
+                raise DownloadError(f"{parent} leads out of the folder (a link); nothing was written there.")
+            self._made.add(parent)
         return parent / _temporary()
 
     def put(self, part: Path, file: str) -> None:

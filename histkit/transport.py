@@ -251,8 +251,8 @@ class Transport:
                 timeout=(min(_CONNECT_SECONDS, timeout), timeout),
                 allow_redirects=False,
                 stream=True,
-                # A proxy from the environment would see a request to this machine, and its key, in the open.
-                proxies=_NO_PROXY if is_loopback(url) else None,
+                proxies=self._proxies(url),
+                verify=self._certificates(),
             )
         except requests.RequestException as error:
             failure: BaseException = _transport_error(error, url)
@@ -292,8 +292,21 @@ class Transport:
                 adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=self.limit.ceiling)
                 session.mount("https://", adapter)
                 session.mount("http://", adapter)
+                session.trust_env = False  # requests would look through the whole environment for each request
                 self._local_session = session
             return self._local_session
+
+    def _proxies(self, url: str) -> Any:
+        """Give the proxies of the environment; one would see a request to this machine, and its key, in the open."""
+        if is_loopback(url):
+            return _NO_PROXY
+        return requests.utils.get_environ_proxies(url) if self._session is None else None
+
+    def _certificates(self) -> str | bool | None:
+        """Give the file of trusted certificates that the environment names, as requests reads it."""
+        if self._session is not None:
+            return None
+        return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
     def _find_key(self) -> Secret:
         if self._key is not None:

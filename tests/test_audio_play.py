@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 import pytest
@@ -127,3 +128,29 @@ def test_ids_are_enough(box_of: Callable[..., Sandbox]) -> None:
     with client_of(box) as client:
         ids = pd.Series([row["history_item_id"] for row in box.history()])
         assert play(ids, client=client)._repr_html_().count("<audio") == 5
+
+
+def test_nothing_of_a_folder_below_the_notebook_is_stored_in_it(
+    box_of: Callable[..., Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = box_of(40, 2, clip_bytes=5000)
+    monkeypatch.chdir(tmp_path)
+    with client_of(box) as client:
+        rows = hk.read_history(client=client)
+        rows = rows[rows["content_type"] == "audio/mpeg"].head(10)
+        pulled = download_audio(rows, "audio #1", client=client)
+        page = play(rows, folder="audio #1", client=client)._repr_html_()
+    assert "data:" not in page
+    for path in pulled["path"]:
+        assert f'src="{quote(f"audio #1/{path}")}"' in page
+
+
+def test_the_clips_of_a_notebook_are_a_few_megabytes_in_all(box_of: Callable[..., Sandbox]) -> None:
+    box = box_of(40, 2, clip_bytes=1_400_000)
+    with client_of(box) as client:
+        rows = hk.read_history(client=client)
+        rows = rows[rows["content_type"] == "audio/mpeg"].head(6)
+        page = play(rows, client=client)._repr_html_()
+    assert page.count("<audio") == 4
+    assert page.count("Too much to store in the notebook") == 2
+    assert len(page) < 8_100_000
