@@ -1,6 +1,6 @@
-"""``make bench``: histkit beside the official SDK and a loop by hand, on one sandbox, in one run; prints two tables.
+"""``make bench``: histkit beside the official SDK and a loop by hand, on one sandbox, in one run; prints three tables.
 
-The second one is about the local history: see `benchmarks.archive`.
+The second is about the local history, the third about audio: see `benchmarks.archive` and `benchmarks.audio`.
 
 Each contender runs in a process of its own, the three in turn, several rounds; medians and ratios to histkit are
 shown. The sandbox is warmed first (it keeps encoded pages), so that its own work is the same for all.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import archive
+from benchmarks import archive, audio
 from benchmarks.contenders import CONTENDERS
 from histkit.sandbox import Sandbox, serve
 
@@ -50,7 +50,7 @@ def main() -> None:
             lines.append(row(f"{ALIGNED_ROWS:,} rows with alignments, {words}, 1 worker", heavy, "seconds", "s", 2))
             lines.append(row("... peak memory", heavy, "peak_mb", "MB", 0))
     lines.append(imports(arguments.rounds + 4))
-    table = "\n".join([*lines, "", archive.table(arguments.rounds), "", machine()])
+    table = "\n".join([*lines, "", archive.table(arguments.rounds), "", audio.table(arguments.rounds), "", machine()])
     print(table)
     if arguments.readme:
         readme = Path("README.md")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import histkit.accessor  # noqa: F401 - registers df.speech
 
 if TYPE_CHECKING:
+    from histkit._delete import delete
     from histkit._takes import takes
     from histkit.archive import load, scan, sync
     from histkit.async_client import AsyncHistoryClient
@@ -79,6 +80,7 @@ _ROOMS = {
     "reader": ("read_history",),
     "sandbox.sample": ("sample_history",),
     "schema": ("COLUMNS",),
+    "_delete": ("delete",),
     "_takes": ("takes",),
     "usage": ("speakers", "usage_table"),
 }
@@ -103,6 +105,7 @@ __all__ = [
     "ServerError",
     "TransportError",
     "UnprocessableEntityError",
+    "delete",
     "download_audio",
     "download_zip",
     "filter_items",

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
+from histkit._calls import item_path
 from histkit._layout import WORK, Account, Manifest, newest_first, span_of, write_manifest
 from histkit._merge import Diff, Merge, own_rows
 from histkit._months import MonthFile
@@ -23,7 +24,6 @@ from histkit.client import HistoryClient
 from histkit.errors import ArchiveError, HistkitError, NotFoundError, PaginationError
 from histkit.pages import Page, PageDecoder
 from histkit.paging import Window
-from histkit.transport import item_path
 
 PAGE_SIZE = 1000
 _REMEMBERED = 10_000  # ids that each window tells repeated pages by; whatever comes twice is told apart when merged

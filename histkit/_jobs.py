@@ -35,9 +35,15 @@ def checked(format: str | None, workers: int | None) -> bool:
 
 
 def ids_of(items: pd.DataFrame | pd.Series) -> list[str]:
-    """Give the id of each row, "" where it is missing."""
+    """Give the id of each row, "" where it is missing; rows of several accounts are refused, a client reads one."""
     if isinstance(items, pd.DataFrame):
         require(items, ["history_item_id"], "pulling audio")
+        accounts = sorted(map(str, items["account"].dropna().unique())) if "account" in items else []
+        if len(accounts) > 1:
+            raise InputError(
+                f"These rows belong to {len(accounts)} accounts ({', '.join(accounts[:5])}) and a client reads one: "
+                f"take those of one, df[df['account'] == {accounts[0]!r}], with its client."
+            )
         items = items["history_item_id"]
     elif not isinstance(items, pd.Series):
         raise InputError(f"Give a DataFrame of history rows or a Series of ids, not {type(items).__name__}.")

@@ -111,7 +111,7 @@ class Merge:
     def known(self) -> tuple[int, int, list[str]]:
         """Look at the account's rows on disk: how many, how many of them were fetched, ids of the others.
 
-        Rows that are known to be gone already are not among the others.
+        Rows that are known to be gone already and were not fetched don't count.
         """
         tables = [FILE_SCHEMA.empty_table().select(_IDENTITY)]
         for file in self._manifest.months:
@@ -123,7 +123,8 @@ class Merge:
         again = pc.is_in(table.column("history_item_id"), self._fetched)
         lost = table.filter(pc.and_(pc.invert(again), pc.is_null(table.column("missing_since"))))
         absent = lost.column("history_item_id").drop_null().to_pylist()
-        return len(table), pc.sum(again).as_py() or 0, absent
+        found = pc.sum(again).as_py() or 0
+        return found + len(absent), found, absent
 
     def files(self, also: Sequence[int | None] = ()) -> list[str]:
         """Give the months to merge, newest first: those of the pages, of the dates given, and of a full sync all."""

@@ -140,6 +140,8 @@ def order_of(table: pa.Table) -> Any:
 
 def _ranks(column: pa.ChunkedArray) -> Any:
     """Give each row the alphabetical rank of its word; missing ones come first."""
+    if not len(column):
+        return np.zeros(0, np.int64)
     encoded = column.unify_dictionaries().combine_chunks()
     encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) and encoded.num_chunks == 1 else encoded
     if isinstance(encoded, pa.ChunkedArray):

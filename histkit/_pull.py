@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
 
 from histkit import clips
+from histkit._calls import RequestOptions, item_path
 from histkit.client import HistoryClient
 from histkit.errors import DownloadError
-from histkit.transport import ByteStream, RequestOptions, item_path
+from histkit.transport import ByteStream
 
 J = TypeVar("J")
 R = TypeVar("R")

@@ -79,8 +79,7 @@ def verify(
         with target.lock() if forget and Record(target).files() else nullcontext():
             record = Record(target)
             entries = record.files()
-            if not entries and record.empty():
-                raise DownloadError(f"{target.name} holds no {MANIFEST}: it is no folder of download_audio.")
+            _refuse_strange(target, record)
             found = _looked_at(target, entries, progress)
             lost = [entry.path for entry, status, *_ in found if status in ("changed", "missing") and entry.path]
             if forget and lost:
@@ -119,14 +118,21 @@ def verified_copies(
     Raises
     ------
     DownloadError
-        The folder's manifest can't be read.
+        There is no manifest, or it can't be read.
     """
     target = target_of(folder, storage_options)
     try:
-        found = _looked_at(target, Record(target).files_of(ids), progress)
+        record = Record(target)
+        _refuse_strange(target, record)
+        found = _looked_at(target, record.files_of(ids), progress)
     finally:
         target.close()
     return {entry.history_item_id: entry for entry, status, *_ in found if status == "ok"}
+
+
+def _refuse_strange(target: Target, record: Record) -> None:
+    if record.empty():
+        raise DownloadError(f"{target.name} holds no {MANIFEST}: it is no folder of download_audio.")
 
 
 Look = tuple[Entry, str, int | None, str | None, str | None]

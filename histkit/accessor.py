@@ -97,6 +97,12 @@ class SpeechAccessor:
 
         return download_zip(self._frame, path, **options)
 
+    def delete(self, *, confirm: bool = False, **options: Any) -> pd.DataFrame:
+        """Delete the rows from the service; says what it would do unless `confirm` is True: see `histkit.delete`."""
+        from histkit._delete import delete
+
+        return delete(self._frame, confirm=confirm, **options)
+
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write one Parquet file: see `histkit.to_parquet`."""
         from histkit.exports import to_parquet

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack
 
+from histkit._calls import HttpResponse, RequestOptions
 from histkit._key import Secret
 from histkit.client import HistoryClient, ListParameters, RawHistoryClient
 from histkit.models import DeleteHistoryItemResponse, GetSpeechHistoryResponse, SpeechHistoryItemResponse
-from histkit.transport import HttpResponse, RequestOptions
 
 if TYPE_CHECKING:
     import requests

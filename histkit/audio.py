@@ -20,7 +20,7 @@ from histkit._target import Target, target_of
 from histkit._verify import verify
 from histkit._zips import download_zip
 from histkit.client import HistoryClient
-from histkit.clips import bytes_a_second
+from histkit.clips import bytes_a_second, expected
 from histkit.errors import InputError
 from histkit.names import DEFAULT_NAME, Template, stems_of, texts_of, values_of
 from histkit.schema import require
@@ -69,7 +69,8 @@ def download_audio(
     overwrite : bool
         Pull again what is there.
     dry_run : bool
-        Make no request and write nothing: ``status`` is ``pending`` for what would be pulled.
+        Make no request and write nothing: ``status`` is ``pending`` for what would be pulled, ``path`` the file that it
+        would be (its extension as far as the row tells).
     progress : bool, optional
         Show a bar; default: in a notebook and on a terminal.
     client : HistoryClient, optional
@@ -217,10 +218,16 @@ def _there(target: Target, record: Record, jobs: list[Job], wav: bool, *, tidy: 
     return found
 
 
+def _pending(job: Job, wav: bool) -> Entry:
+    kind = expected(job.source.output_format, job.source.content_type)
+    extension = "wav" if wav else kind.family if kind is not None else "mp3"
+    return Entry(job.source.history_item_id, f"{job.stem}.{extension}", "pending")
+
+
 def _planned(
     items: pd.DataFrame | pd.Series, ids: list[str], jobs: list[Job], there: dict[str, Entry], wav: bool
 ) -> pd.DataFrame:
-    entries = {job.source.history_item_id: Entry(job.source.history_item_id, None, "pending") for job in jobs} | there
+    entries = {job.source.history_item_id: _pending(job, wav) for job in jobs} | there
     manifest = manifest_frame((entries[item] for item in ids), items.index)
     counted, texts = values_of(items, "characters"), [""] * len(ids)
     if isinstance(items, pd.DataFrame):

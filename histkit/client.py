@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
+from histkit._calls import HttpResponse, RequestOptions, item_path
 from histkit._key import Secret
 from histkit.errors import ApiError, SchemaError
 from histkit.models import (
@@ -25,7 +26,7 @@ from histkit.models import (
     decode_object,
 )
 from histkit.paging import PageFacts, Window
-from histkit.transport import HttpResponse, RequestOptions, Transport, item_path
+from histkit.transport import Transport
 
 if TYPE_CHECKING:
     import requests

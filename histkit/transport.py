@@ -14,13 +14,12 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, TypedDict, TypeVar
-from urllib.parse import quote
+from typing import Any, TypeVar
 
 import msgspec
 import requests
 
+from histkit._calls import HttpResponse, RequestOptions, headers_of, query_value
 from histkit._failures import CONCURRENCY_CODES, api_error, read_failure
 from histkit._key import PRODUCTION, Secret, check_base_url, checked_key, is_loopback
 from histkit._limit import Limit
@@ -33,40 +32,6 @@ _CONNECT_SECONDS = 10.0
 _NO_PROXY: Any = {"http": None, "https": None, "all": None}
 _READ_BYTES = 1 << 23  # whole pages, also those with alignments, without joining pieces
 _log = logging.getLogger("histkit")
-
-
-class RequestOptions(TypedDict, total=False):
-    """Options of one call, named as in the official SDK.
-
-    ``timeout_in_seconds``, ``max_retries``, ``additional_headers``, ``additional_query_parameters``,
-    ``additional_body_parameters``, and ``chunk_size`` (bytes, for audio and zips).
-    """
-
-    timeout_in_seconds: float
-    max_retries: int
-    additional_headers: dict[str, Any]
-    additional_query_parameters: dict[str, Any]
-    additional_body_parameters: dict[str, Any]
-    chunk_size: int
-
-
-@dataclass(frozen=True)
-class HttpResponse(Generic[T]):
-    """An answer with its HTTP facts: what ``with_raw_response`` returns.
-
-    Attributes
-    ----------
-    data : T
-        The result of the call.
-    headers : dict of str to str
-        Response headers, names in lower case.
-    status_code : int
-        HTTP status.
-    """
-
-    data: T
-    headers: dict[str, str]
-    status_code: int
 
 
 class _KeyAuth(requests.auth.AuthBase):
@@ -142,6 +107,7 @@ class Transport:
         decode: Callable[[bytes], T],
         *,
         params: Mapping[str, Any] | None = None,
+        json: Mapping[str, Any] | None = None,
         options: RequestOptions | None = None,
         cancel: threading.Event | None = None,
     ) -> HttpResponse[T]:
@@ -150,11 +116,14 @@ class Transport:
         Parameters
         ----------
         method, path : str
-            ``GET`` is tried again on connection faults, broken bodies, 408, 429 and 5xx; ``DELETE`` on 429 only.
+            ``GET`` (and a ``POST`` that only reads: no other is sent) is tried again on connection faults, broken
+            bodies, 408, 429 and 5xx; ``DELETE`` on 429 only.
         decode : callable
             Bytes to result; `msgspec.DecodeError` means a broken body.
         params : mapping, optional
             Query parameters; None values are dropped.
+        json : mapping, optional
+            The body.
         options : RequestOptions, optional
             Options of this call.
         cancel : threading.Event, optional
@@ -163,7 +132,7 @@ class Transport:
 
         def attempt() -> HttpResponse[T]:
             with self.limit.slot(cancel) as slot:
-                response = self._send(method, path, params, None, options)
+                response = self._send(method, path, params, json, options)
                 body = _read(response, path)
                 headers = self._headers(response)
                 self._check(response.status_code, headers, body, path, slot)
@@ -235,7 +204,7 @@ class Transport:
         query = {**(params or {}), **(options.get("additional_query_parameters") or {})}
         extra = options.get("additional_body_parameters")
         body = {**(json or {}), **(extra or {})} if json is not None or extra else None
-        headers = _request_headers(options.get("additional_headers") or {})
+        headers = headers_of(options.get("additional_headers") or {})
         timeout = options.get("timeout_in_seconds") or self.timeout
         with self._counting:
             self.requests += 1
@@ -244,7 +213,7 @@ class Transport:
             response = self._open_session().request(
                 method,
                 url,
-                params={name: _query_value(value) for name, value in query.items() if value is not None},
+                params={name: query_value(value) for name, value in query.items() if value is not None},
                 json=body,
                 headers=headers,
                 auth=_KeyAuth(self._find_key()),
@@ -394,13 +363,6 @@ class ByteStream:
             raise TransportError(f"{self._path} became shorter while it was being read: start again.")
 
 
-def item_path(history_item_id: str, suffix: str = "") -> str:
-    """Route of one history item; the id is escaped, so that none can change the route."""
-    if not isinstance(history_item_id, str) or not history_item_id or history_item_id in (".", ".."):
-        raise InputError(f"history_item_id must be an id such as 'VW7YKqPnjY4h39yTbx2L', not {history_item_id!r}.")
-    return f"/v1/history/{quote(history_item_id, safe='')}{suffix}"
-
-
 def _read(response: requests.Response, path: str) -> bytes:
     try:
         with response:
@@ -408,18 +370,6 @@ def _read(response: requests.Response, path: str) -> bytes:
     except requests.RequestException as error:
         failure = _transport_error(error, path)
     raise failure
-
-
-def _request_headers(additional: Mapping[str, Any]) -> dict[str, str]:
-    headers = {"user-agent": "histkit"}
-    for name, value in additional.items():
-        if value is not None:
-            headers[name] = Secret(value) if name.lower() == "xi-api-key" else str(value)
-    return headers
-
-
-def _query_value(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _transport_error(error: requests.RequestException, where: str) -> TransportError:

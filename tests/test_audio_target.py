@@ -219,3 +219,12 @@ def test_a_manifest_of_an_older_histkit_is_read(box_of: Callable[..., Sandbox], 
         old = hk.read_parquet(tmp_path / "manifest.parquet").drop(columns=["stem", "output_format", "content_type"])
         hk.to_parquet(old, tmp_path / "manifest.parquet")
         assert set(download_audio(df, tmp_path, client=client)["status"]) == {"skipped"}
+
+
+def test_rows_of_several_accounts_are_refused_with_the_way_out(box_of: Callable[..., Sandbox], tmp_path: Path) -> None:
+    box = box_of(6)
+    with client_of(box) as client:
+        df = hk.read_history(client=client).assign(account=["studio", "agency"] * 3)
+        with pytest.raises(hk.InputError, match=r"2 accounts \(agency, studio\).*df\['account'\] == 'agency'"):
+            download_audio(df, tmp_path, client=client)
+        assert len(download_audio(df[df["account"] == "studio"], tmp_path, client=client)) == 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
 
@@ -192,10 +191,3 @@ def test_a_format_that_does_not_fit_is_refused(name: str) -> None:
 def test_the_default_falls_back_to_the_id_without_its_columns() -> None:
     assert stems_of(pd.Series(["a", "b"]), Template.parse(DEFAULT_NAME)) == ["a", "b"]
     assert stem(row(), DEFAULT_NAME) == "abc"
-
-
-def test_ten_thousand_names_are_made_in_a_second() -> None:
-    df = hk.sample_history(10_000)
-    started = time.process_time()
-    tell_apart(stems_of(df, Template.parse(DEFAULT_NAME)), df["history_item_id"].tolist(), {})
-    assert time.process_time() - started < 1.0
