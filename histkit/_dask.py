@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any
 
@@ -122,18 +122,29 @@ class DaskSpeechAccessor:
         return self._frame[part.map_partitions(_mask, conditions, meta=(None, bool))]
 
     def usage(
-        self, by: Any = "voice", freq: str | None = None, *, tz: str | tzinfo = "UTC", top: int | None = None
+        self,
+        by: Any = "voice",
+        freq: str | None = None,
+        *,
+        tz: str | tzinfo = "UTC",
+        top: int | None = None,
+        fill: bool | tuple[Any, Any] = False,
+        compare: str | None = None,
+        billing: Any = None,
+        week_start: str | None = None,
     ) -> dd.DataFrame:
         """Sum items, characters and credits by group and period: see `histkit.usage_table`.
 
         Returns
         -------
         dask.dataframe.DataFrame
-            One partition: the table. Partitions are summed where they are, and only their sums travel.
+            One partition: the table. Partitions are summed where they are, and only their sums travel; empty periods
+            and comparisons are made of all of them in the end.
         """
-        wanted = want(by, freq, tz=tz, top=top)
+        wanted = want(by, freq, tz=tz, top=top, fill=fill, compare=compare, billing=billing, week_start=week_start)
         example = _example(self._frame._meta, wanted)
-        meta = finish(partial_sums(example, wanted), wanted).iloc[:0]
+        brief = wanted if wanted.fill is None else replace(wanted, fill=(None, None))
+        meta = finish(partial_sums(example, wanted), brief).iloc[:0]
         meta.attrs.clear()
         return self._part(wanted.columns()).reduction(
             partial_sums,

@@ -81,7 +81,7 @@ def apportion(totals: Ints, weights: Ints, groups: Ints) -> Ints:
     int64 array, shape (parts,)
         Not negative where the total is not; the parts of a group add up to its total.
     """
-    if not len(groups):
+    if not totals.any():
         return totals.copy()
     starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
     sizes = np.diff(np.r_[starts, len(groups)])

@@ -38,12 +38,18 @@ _DENSE = 100_000  # so many combinations are counted without a hash table
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a table is asked for: its groups, its periods and the zone of their clock, and how many groups are kept."""
+    """What a table is asked for: its groups, its periods and the zone of their clock, and how many groups are kept.
+
+    `fill` is the span in which empty periods are wanted (its start and end in microseconds; None: the data's), None for
+    none; `compare` tells whether each period is set beside the one before.
+    """
 
     names: tuple[Any, ...]
     length: Freq | None
     zone: tzinfo
     top: int | None
+    fill: tuple[int | None, int | None] | None = None
+    compare: bool = False
 
     def voiced(self) -> bool:
         """Tell whether a group is the voice, so that dialogues are shared out."""
@@ -188,12 +194,13 @@ def combined(groups: Sequence[Group], sizes: Sequence[int]) -> tuple[Ints, int, 
     steps : list of int64 array or None
         For each group what its codes, combined with those before, were numbered by.
     """
-    codes, span = np.zeros(sum(sizes), np.int64), 1
+    codes, span = np.concatenate(groups[0].codes) if groups else np.zeros(sum(sizes), np.int64), 1
     steps: list[Ints | None] = []
-    for group in groups:
-        codes *= len(group.values)
-        for block, own in zip(_blocks(codes, sizes), group.codes, strict=True):
-            block += own
+    for place, group in enumerate(groups):
+        if place:
+            codes *= len(group.values)
+            for block, own in zip(_blocks(codes, sizes), group.codes, strict=True):
+                block += own
         span, uniques = span * len(group.values), None
         if span > max(_DENSE, len(codes)):
             codes, uniques = pd.factorize(codes, sort=True)
@@ -211,17 +218,19 @@ def _total(measure: Measure, blocks: Sequence[Ints], counts: Ints) -> tuple[Ints
     """Sum a measure by code; also tell which sums are missing."""
     latest = measure.name == LATEST
     total = np.full(len(counts), np.iinfo(np.int64).min if latest else 0)
-    missing = np.full(len(counts), not all(known.all() for known in measure.known))
+    unknown = np.zeros(len(counts), np.int64)
     for codes, values, known in zip(blocks, measure.values, measure.known, strict=True):
         if latest:
             np.maximum.at(total, codes, values)
         elif values.dtype != bool:
             np.add.at(total, codes, values)
+        elif values.all():
+            total += counts if len(blocks) == 1 else np.bincount(codes, minlength=len(counts))
         elif values.any():
-            total += np.bincount(codes if values.all() else codes[values], minlength=len(counts))
-        if missing.any():
-            missing[codes[known]] = False
-    return total, missing
+            total += np.bincount(codes[values], minlength=len(counts))
+        if not known.all():
+            unknown += np.bincount(codes[~known], minlength=len(counts))
+    return total, unknown == counts
 
 
 def any_column(name: Any, column: pd.Series) -> Group:
@@ -275,7 +284,8 @@ def _group(frame: pd.DataFrame, name: Any, label: str) -> Group:
     require(frame, [column], f"usage by {name!r}")
     if is_word(name):
         codes, texts = words(frame[column])
-        return Group(label, pd.array([None, *texts], dtype=TEXT), [codes + 1])
+        codes += 1  # in place: new memory costs more than the sum
+        return Group(label, pd.array([None, *texts], dtype=TEXT), [codes])
     try:
         return any_column(label, frame[column])
     except (TypeError, NotImplementedError):

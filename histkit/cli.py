@@ -14,6 +14,8 @@ import click
 import pandas as pd
 
 import histkit as hk
+from histkit import _cli_audio
+from histkit._cli import FOLDER, HISTORY, Commands, filters, rows_of
 from histkit.sandbox.faults import FAULTS
 
 _WRITERS: dict[str, Callable[[pd.DataFrame, Path], Path]] = {
@@ -23,18 +25,7 @@ _WRITERS: dict[str, Callable[[pd.DataFrame, Path], Path]] = {
 }
 
 
-class _Commands(click.Group):
-    """A group whose commands end an error of histkit's own with one line, not a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except hk.HistkitError as error:
-            click.echo(f"histkit: {error}", err=True)
-            ctx.exit(1)
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(hk.__version__)
 def main() -> None:
     """Read the speech history of an ElevenLabs account: everything generated, as tables, charts and audio.
@@ -43,26 +34,8 @@ def main() -> None:
     """
 
 
-def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--limit", type=click.IntRange(min=0), help="Only the newest so many rows."),
-        click.option("--before", metavar="DATE", help="Rows before this date (UTC unless it says otherwise)."),
-        click.option("--after", metavar="DATE", help="Rows at or after this date."),
-        click.option("--search", metavar="TEXT", help="The service's own text search."),
-        click.option("--source", multiple=True, help="Source (TTS, STS, Projects, ...); may be repeated."),
-        click.option("--model", multiple=True, help="Model id; may be repeated."),
-        click.option("--voice", multiple=True, help="Voice name or id; may be repeated."),
-    ):
-        command = option(command)
-    return command
-
-
-_FOLDER = click.Path(file_okay=False, path_type=Path)
-_HISTORY = "data/history"
-
-
 @main.command()
-@click.argument("folder", type=_FOLDER, default=_HISTORY)
+@click.argument("folder", type=FOLDER, default=HISTORY)
 @click.option("--full", is_flag=True, help="Read everything again; mark rows that the service has no more.")
 @click.option(
     "--account",
@@ -109,23 +82,9 @@ def _account(text: str) -> tuple[str, hk.HistoryClient]:
 @click.argument("path", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--format", "kind", type=click.Choice([*_WRITERS]), help="Default: by the file's ending.")
 @click.option("--excel", is_flag=True, help="CSV that opens right in Excel (byte order mark).")
-@click.option("--history", default=_HISTORY, show_default=True, type=_FOLDER, help="The local history to export.")
-@click.option("--account", multiple=True, help="Of a local history of several accounts; may be repeated.")
-@click.option("--live", is_flag=True, help="Read from the API instead.")
-@click.option("--workers", type=click.IntRange(min=1), help="With --live: windows read side by side (4).")
-@_filters
-def export(
-    path: Path | None,
-    kind: str | None,
-    excel: bool,
-    history: Path,
-    account: tuple[str, ...],
-    live: bool,
-    workers: int | None,
-    search: str | None,
-    limit: int | None,
-    **filters: Any,
-) -> None:
+@click.option("--workers", type=click.IntRange(min=1), help="Windows of the API read side by side (4).")
+@filters
+def export(path: Path | None, kind: str | None, excel: bool, workers: int | None, **chosen: Any) -> None:
     """Write the local history, or a part of it, to PATH (.parquet, .csv or .xlsx; default: history.FORMAT)."""
     if path is None:
         if kind is None:
@@ -134,16 +93,7 @@ def export(
     kind = kind or {f".{each}": each for each in _WRITERS}.get(path.suffix.lower())
     if kind is None:
         raise click.BadParameter(f"{path} ends in none of .parquet, .csv, .xlsx: add --format.", param_hint="PATH")
-    if not live and (search or workers):
-        raise click.UsageError(f"{'--search' if search else '--workers'} goes with --live.")
-    if live and account:
-        raise click.UsageError("--account is for a local history; --live reads the account of ELEVENLABS_API_KEY.")
-    chosen: dict[str, Any] = {name: value or None for name, value in filters.items()}
-    if live:
-        frame = hk.read_history(workers=workers, search=search, limit=limit, **chosen)
-    else:
-        frame = hk.load(history, account=account or None, **chosen)
-        frame = frame if limit is None else frame.head(limit)
+    frame = rows_of(workers=workers, **chosen)
     hk.to_csv(frame, path, excel=True) if excel and kind == "csv" else _WRITERS[kind](frame, path)
     click.echo(f"{path}: {len(frame):,} rows, {path.stat().st_size / 1e6:,.1f} MB")
 
@@ -176,6 +126,9 @@ def demo(folder: Path, items: int) -> None:
     from histkit.demo import run_demo
 
     run_demo(folder, items)
+
+
+_cli_audio.add_to(main)
 
 
 def _fault(text: str) -> tuple[str, Any]:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from histkit._search import matches
 from histkit.errors import InputError, SchemaError
 from histkit.schema import require
 
@@ -253,12 +254,11 @@ def _speaker_mask(frame: pd.DataFrame, wanted: Sequence[str]) -> NDArray[np.bool
 
 def _text_mask(frame: pd.DataFrame, pattern: re.Pattern[str]) -> NDArray[np.bool_]:
     require(frame, ["text"], "the filter text=")
-    test = pattern.search
-    mask = np.array([isinstance(text, str) and test(text) is not None for text in frame["text"].tolist()], bool)
+    mask = matches(frame["text"], pattern)
     if "dialogue" in frame.columns:
         dialogue = frame["dialogue"]
         for row in np.flatnonzero(dialogue.notna().to_numpy()):
-            mask[row] = mask[row] or _spoken_test(test, None, dialogue.iloc[row])
+            mask[row] = mask[row] or _spoken_test(pattern.search, None, dialogue.iloc[row])
     return mask
 
 

@@ -7,15 +7,16 @@ whole numbers, an instant belongs to one bucket of time, what has no group is a 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from histkit._parts import NOBODY, parts_of, voices_of, words
-from histkit._periods import parse_freq, zone_of
+from histkit._billing import billing_freq
+from histkit._grid import COMPARED, compared, gridded, span_of
+from histkit._parts import NOBODY, parts_of, words
+from histkit._periods import Freq, parse_freq, zone_of
 from histkit._sums import MEASURES as MEASURES
 from histkit._sums import (
     TEXT,
@@ -32,6 +33,7 @@ from histkit._sums import (
     partial_sums,
     tally,
 )
+from histkit._voices import NO_VOICE, Voices, voices_in
 from histkit.errors import InputError
 from histkit.schema import require
 
@@ -40,8 +42,7 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-NO_VOICE, UNKNOWN, OTHER = "(no voice)", "(unknown)", "other"
-_SHORTEST_ID = 6
+UNKNOWN, OTHER = "(unknown)", "other"
 
 
 def usage_table(
@@ -51,6 +52,10 @@ def usage_table(
     *,
     tz: str | tzinfo = "UTC",
     top: int | None = None,
+    fill: bool | tuple[Any, Any] = False,
+    compare: str | None = None,
+    billing: Any = None,
+    week_start: str | None = None,
 ) -> pd.DataFrame:
     """Sum items, characters and credits by group and period.
 
@@ -63,12 +68,22 @@ def usage_table(
         ``"voice"`` (or ``"speaker"``, the same), ``"model"``, ``"source"``, or any column, or several of them. None or
         an empty list: all rows are one group.
     freq : str, optional
-        A pandas alias: ``h`` (also ``2h``, ``6h``, ...), ``D``, ``W`` (weeks from Monday; ``W-SAT``: that end on
-        Saturday), ``MS``, ``QS``, ``YS``, or an older spelling of these.
+        A pandas alias: ``h`` (also ``2h``, ``6h``, ...), ``D``, ``W`` (weeks from Monday; see `week_start`), ``MS``,
+        ``QS``, ``YS``, or an older spelling of these. Or ``"billing"``: from reset to reset of `billing`.
     tz : str or tzinfo, default "UTC"
         IANA name of the zone whose clock tells the buckets of `freq` apart.
     top : int, optional
         Keep this many groups, those of most credits over all periods; the others become one group ``other``.
+    fill : bool or (start, end), default False
+        Also the periods in which a group has no rows, with zeros: from the first period to the last, or those between
+        two dates (a naive one is on the clock of `tz`; the end is exclusive; None: the history's). No row is left out.
+    compare : {"previous"}, optional
+        Set each period beside the one before: four more columns, see below.
+    billing : Subscription, mapping, int or date, optional
+        For ``freq="billing"``: ``client.subscription()`` or anything with its fields (next reset; monthly, 3 or 6
+        months, or a year), a day of the month (from midnight), or the date of one reset (once a month).
+    week_start : str, optional
+        For ``freq="W"``: the day on which weeks start, by default Monday. (``W-SAT`` are weeks that end on Saturday.)
 
     Returns
     -------
@@ -77,12 +92,13 @@ def usage_table(
         when `freq` is given (``datetime64[us, tz]``: first instant of the bucket; NaT for rows without a date), and
         ``items``, ``characters`` (Unicode code points), ``credits`` (all Int64). Most credits first, within each period
         if there are any; ``other`` last. ``attrs["histkit"]`` counts the rows, those without credits, characters or
-        date, and maps each label of a voice to its id (``voices``).
+        date, and maps each label of a voice to its id (``voices``). With `compare` also, in credits (Int64):
+        ``credits_previous``, ``credits_change``, and the change split into ``volume`` and ``mix``.
 
     Raises
     ------
     InputError
-        `by`, `freq`, `tz` or `top` can't be used.
+        An argument can't be used, or `fill` would make more than a million rows.
     SchemaError
         The frame lacks a column.
 
@@ -98,6 +114,18 @@ def usage_table(
     A row whose credits are unknown counts as an item and adds nothing to the credits. Where all credits of a group are
     unknown its sum is missing, not 0; the same for characters.
 
+    A billing period starts on the same day (in a month without it, on its last) at the same time on the clock of `tz`,
+    in both directions from the reset; a period is the time from one start to the next. A month whose reset that clock
+    skips starts where the clock goes on.
+
+    Compared, a group without rows in the period before has 0 there; one that had rows then and has none now stands here
+    with zeros. ``volume`` is what the change in characters would have cost at the previous period's average rate
+    (credits per character, of all groups together), ``mix`` the rest: dearer or cheaper groups, voices or models, and
+    what is not priced by characters. Each row's two add up to its change, and those of a period's rows to the split of
+    its total, the same whatever `by` is while no credits are unknown: in whole numbers, what rounding leaves over by
+    largest remainder. Missing are the first period's, those of unknown credits, and the split where the period before
+    has no characters. A period that is not over yet is compared as it is.
+
     Examples
     --------
     >>> import histkit as hk
@@ -107,11 +135,21 @@ def usage_table(
     >>> bool(hk.usage_table(df, "voice")["credits"].sum() == df["credits"].sum())
     True
     """
-    wanted = want(by, freq, tz=tz, top=top)
+    wanted = want(by, freq, tz=tz, top=top, fill=fill, compare=compare, billing=billing, week_start=week_start)
     return finish(partial_sums(frame, wanted), wanted)
 
 
-def want(by: Any, freq: str | None, *, tz: str | tzinfo, top: int | None) -> Wanted:
+def want(
+    by: Any,
+    freq: str | None,
+    *,
+    tz: str | tzinfo,
+    top: int | None,
+    fill: Any = False,
+    compare: str | None = None,
+    billing: Any = None,
+    week_start: str | None = None,
+) -> Wanted:
     """Check the arguments of `usage_table`.
 
     Raises
@@ -119,29 +157,50 @@ def want(by: Any, freq: str | None, *, tz: str | tzinfo, top: int | None) -> Wan
     InputError
         One of them can't be used.
     """
-    names = _names(by, freq)
+    zone, span = zone_of(tz), span_of(fill, zone_of(tz))
+    if compare not in (None, "previous"):
+        raise InputError(f"compare={compare!r} is not possible; give 'previous' or None.")
+    for given, text in ((span is not None, f"fill={fill!r}"), (compare is not None, f"compare={compare!r}")):
+        if given and freq is None:
+            raise InputError(f"{text} needs periods; give freq= too, such as freq='MS'.")
+    names = _names(by, freq, [] if compare is None else COMPARED)
     if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
         raise InputError(f"top={top!r} is no number of groups; give 1 or more, or None for all.")
-    return Wanted(tuple(names), None if freq is None else parse_freq(freq), zone_of(tz), top)
+    if billing is not None and freq != "billing":
+        raise InputError(f"billing= goes with freq='billing', not with freq={freq!r}.")
+    if freq == "billing" and week_start is None:
+        length: Freq | None = billing_freq(billing, zone)
+    else:
+        length = None if freq is None and week_start is None else parse_freq(freq, week_start)
+    return Wanted(tuple(names), length, zone, top, span, compare is not None)
 
 
 def finish(partial: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
     """Make the table of a partial sum, or of several in one frame: see `usage_table`."""
-    size, voices = len(partial), _voices(partial) if wanted.voiced() else None
+    size, voices = len(partial), voices_in(partial) if wanted.voiced() else None
     groups = [_group(name, partial.get(f"by{place}"), voices) for place, name in enumerate(wanted.names)]
     sums = [measure_of(partial[name]) for name in MEASURES]
     other = None
     if wanted.top is not None and groups:
         groups, other = _folded(groups, sums, wanted.top)
+    grid = None
+    if wanted.fill is not None or wanted.compare:
+        instants = partial["period"].to_numpy(np.int64, na_value=np.iinfo(np.int64).min)
+        groups, sums, grid = gridded(groups, sums, instants, wanted)
+    elif wanted.length is not None:
+        groups.append(any_column("period", partial["period"]))
     if wanted.length is not None:
-        groups.append(_periods(partial["period"], wanted.zone))
-    table = tally(groups, sums, [size])
+        groups[-1] = _shown(groups[-1], wanted.zone)
+    table = tally(groups, sums, [len(groups[0].codes[0]) if groups else size])
     last = np.zeros(len(table), bool) if other is None else table[groups[0].name].isin([other]).to_numpy(bool)
-    table = table.iloc[_order(table, list(wanted.names), last, wanted.length is not None)].reset_index(drop=True)
+    order = _order(table, list(wanted.names), last, wanted.length is not None)
+    if wanted.compare and grid is not None:
+        table = compared(table, grid, order)
+    table = table.iloc[order].reset_index(drop=True)
     facts: dict[str, Any] = {"rows": int(partial["items"].sum())}
     facts |= {f"rows_{name}": int(partial[name].sum()) for name in WITHOUT if name in partial.columns}
     if voices is not None:
-        shown = set(table[next(name for name in wanted.names if is_voice(name))])
+        shown = set(table[next(name for name in wanted.names if is_voice(name))].unique())
         pairs = zip(voices.labels, voices.keys, strict=True)
         facts["voices"] = {label: voice_id for label, (voice_id, _) in pairs if label in shown}
     table.attrs["histkit"] = facts
@@ -195,37 +254,16 @@ def speakers(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(data).iloc[np.argsort(rows, kind="stable")].reset_index(drop=True)
 
 
-def _names(by: Any, freq: str | None) -> list[Any]:
+def _names(by: Any, freq: str | None, more: Iterable[str]) -> list[Any]:
     several = isinstance(by, Iterable) and not isinstance(by, (str, bytes))
     names = [] if by is None else list(dict.fromkeys(by)) if several else [by]
     for name in names:
-        if name in MEASURES or (name == "period" and freq is not None):
+        if name in (*MEASURES, *more) or (name == "period" and freq is not None):
             raise InputError(f"by={name!r} is not possible: the table has a column of that name already.")
     return names
 
 
-@dataclass(frozen=True)
-class _Voices:
-    """The voice of each row of a partial, and what each voice is: id or name, and label."""
-
-    codes: Ints
-    keys: list[tuple[str | None, str | None]]
-    labels: list[str]
-
-
-def _voices(partial: pd.DataFrame) -> _Voices:
-    ids, id_values = words(partial["voice_id"])
-    names, texts = words(partial["voice_name"])
-    codes = voices_of(ids, names, len(id_values))
-    keys = [*((each, None) for each in id_values), *((None, each) for each in texts)]
-    seen = np.flatnonzero(np.bincount(codes + 1)[1:]).tolist()
-    latest = _latest_names(codes, names, texts, partial["latest"])
-    shown = {voice: latest.get(voice) or keys[voice][0] or "" for voice in seen}
-    labels = _labels(shown, keys)
-    return _Voices(codes, keys, labels)
-
-
-def _group(name: Any, column: pd.Series | None, voices: _Voices | None) -> Group:
+def _group(name: Any, column: pd.Series | None, voices: Voices | None) -> Group:
     if column is None:  # the voice has two columns
         assert voices is not None
         return Group(name, pd.array([NO_VOICE, *voices.labels], dtype=TEXT), [voices.codes + 1])
@@ -237,54 +275,15 @@ def _group(name: Any, column: pd.Series | None, voices: _Voices | None) -> Group
     return Group(name, pd.array([UNKNOWN, *texts], dtype=TEXT), [codes + 1])
 
 
-def _periods(starts: pd.Series, zone: tzinfo) -> Group:
-    group = any_column("period", starts)
+def _shown(group: Group, zone: tzinfo) -> Group:
+    """Turn the starts of periods into times on the zone's clock."""
     instants = pd.Series(group.values).to_numpy("datetime64[us]", na_value=np.datetime64("NaT", "us"))
     stamps = pd.DatetimeIndex(instants).tz_localize("UTC")
     try:
         shown = stamps.tz_convert(getattr(zone, "key", zone)).array  # by its name, as pandas would hold it
     except KeyError:
         shown = stamps.tz_convert(zone).array
-    return Group("period", shown, group.codes)
-
-
-def _labels(names: dict[int, str], keys: list[tuple[str | None, str | None]]) -> list[str]:
-    """Tell voices of one name apart by their ids; all labels are different."""
-    alike: dict[str, list[str]] = {}
-    for voice, name in names.items():
-        alike.setdefault(name, []).append(keys[voice][0] or "")
-    lengths = {name: _telling_length(ids) for name, ids in alike.items()}
-    labels, taken = [""] * len(keys), {NO_VOICE}
-    for voice in sorted(names, key=lambda each: (keys[each][0] is None, keys[each])):
-        label, voice_id = names[voice], keys[voice][0]
-        suffix = f" ({voice_id[: lengths[label]]})" if voice_id else " (no id)"
-        if len(alike[label]) > 1:
-            label += suffix
-        while label in taken:
-            label += suffix
-        taken.add(label)
-        labels[voice] = label
-    return labels
-
-
-def _telling_length(ids: list[str]) -> int:
-    length = _SHORTEST_ID
-    while len({each[:length] for each in ids}) < len(ids):
-        length += 1
-    return length
-
-
-def _latest_names(voices: Ints, names: Ints, texts: list[str], instants: pd.Series) -> dict[int, str]:
-    never = np.iinfo(np.int64).min
-    codes, pairs = pd.factorize(voices * (len(texts) + 1) + names)
-    times = np.full(len(pairs), never)
-    np.maximum.at(times, codes, instants.to_numpy(np.int64, na_value=never))
-    found: dict[int, tuple[int, str]] = {}
-    for time, pair in zip(times.tolist(), pairs.tolist(), strict=True):
-        voice, name = divmod(pair + 1, len(texts) + 1)  # 0: no name
-        if voice >= 0 and name:
-            found[voice] = max(found.get(voice, (time, "")), (time, texts[name - 1]))
-    return {voice: name for voice, (_, name) in found.items()}
+    return Group(group.name, shown, group.codes)
 
 
 def _folded(groups: list[Group], sums: list[Measure], top: int) -> tuple[list[Group], str]:
@@ -313,13 +312,16 @@ def _order(table: pd.DataFrame, names: list[Any], last: NDArray[np.bool_], timed
     """Sort by period, then the largest first; groups that are equal by their labels."""
     keys: list[tuple[Any, bool]] = [(table["period"], True)] if timed else []
     keys += [(last, True), (table["credits"], False), (table["items"], False)]
-    keys += [(_text(table[name]), True) for name in names]
+    keys += [(_rank(table[name]), True) for name in names]
     by = pd.DataFrame({place: key for place, (key, _) in enumerate(keys)})
     order: Ints = by.sort_values(list(by), ascending=[up for _, up in keys], kind="stable").index.to_numpy(np.int64)
     return order
 
 
-def _text(column: pd.Series) -> pd.Series:
-    if pd.__version__ < "3" and isinstance(column.dtype, pd.StringDtype):
-        return pd.Series(column.to_numpy(object, na_value="<NA>"))  # `astype` would pad all texts to the longest
-    return column.astype(str)
+def _rank(column: pd.Series) -> Ints:
+    """Give each row of a column the place of its text among all texts, 0 where it is missing."""
+    codes, uniques = pd.factorize(column)
+    texts = [str(each) for each in uniques]
+    places = {text: place for place, text in enumerate(sorted(set(texts)), 1)}
+    ranks: Ints = np.array([*(places[text] for text in texts), 0], np.int64)[codes]
+    return ranks

@@ -27,7 +27,9 @@ def test_each_row_is_one_entry_in_order_and_named_as_a_file_would_be(
         df = hk.read_history(client=client)
         zipped = download_zip(df, tmp_path / "all.zip", client=client)
         pulled = download_audio(df, tmp_path / "all", client=client)
-    assert zipped.attrs["histkit"] == {"zip": str(tmp_path / "all.zip")}
+    facts = zipped.attrs["histkit"]
+    assert facts["zip"] == str(tmp_path / "all.zip")
+    assert 0 < facts["requests"] < 10
     pd.testing.assert_frame_equal(zipped, pulled, check_like=False)
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
         assert archive.testzip() is None

@@ -101,21 +101,33 @@ splits = st.lists(st.integers(0, 12), max_size=5)
     splits,
     st.randoms(use_true_random=False),
     bys,
-    st.sampled_from([None, *FREQS]),
+    st.sampled_from([None, *FREQS, "billing"]),
     st.sampled_from(ZONES),
     st.none() | st.integers(1, 3),
+    st.sampled_from(
+        [{}, {"fill": True}, {"compare": "previous"}, {"fill": (None, "2027-01-01"), "compare": "previous"}]
+    ),
 )
 def test_sums_of_parts_make_the_table_of_the_whole(
-    frame: pd.DataFrame, places: list[int], random: Any, by: Any, freq: str | None, zone: str, top: int | None
+    frame: pd.DataFrame,
+    places: list[int],
+    random: Any,
+    by: Any,
+    freq: str | None,
+    zone: str,
+    top: int | None,
+    more: dict[str, Any],
 ) -> None:
-    wanted = want(by, freq, tz=zone, top=top)
+    more = {} if freq is None or "h" in freq else more  # thirty years of hours are too many
+    more = {**more, "billing": 30} if freq == "billing" else more
+    wanted = want(by, freq, tz=zone, top=top, **more)
     partials = [partial_sums(each, wanted) for each in cut(frame, sorted(min(each, len(frame)) for each in places))]
     random.shuffle(partials)
     while len(partials) > 1:  # a tree of any form
         first = random.randrange(len(partials) - 1)
         last = random.randrange(first + 2, len(partials) + 1)
         partials[first:last] = [combine(partials[first:last])]
-    check_same(finish(partials[0], wanted), usage_table(frame, by, freq, tz=zone, top=top))
+    check_same(finish(partials[0], wanted), usage_table(frame, by, freq, tz=zone, top=top, **more))
     keys = partials[0].columns[: partials[0].columns.get_loc("items")]
     assert len(partials[0]) == len(partials[0][keys].drop_duplicates()) or not len(keys)
 
@@ -196,6 +208,28 @@ def test_takes_are_those_of_pandas_wherever_they_stood(ddf: dd.DataFrame, histor
         pd.testing.assert_frame_equal(by_id(kept), by_id(takes(history, keep=keep)), check_categorical=False)
 
 
+@pytest.mark.parametrize(
+    ("by", "freq", "more"),
+    [
+        ("voice", "D", {"fill": True, "tz": "Europe/Berlin", "top": 3}),
+        ("model", "MS", {"fill": ("2024-01-01", "2027-03-01"), "tz": "America/New_York"}),
+        (None, "h", {"fill": True}),
+        ("speaker", "MS", {"compare": "previous", "tz": "Asia/Tokyo"}),
+        (["model", "source"], "W", {"compare": "previous", "fill": True, "week_start": "Sunday"}),
+        ("model", "billing", {"billing": 31, "tz": "Europe/Berlin", "compare": "previous"}),
+        ("voice", "billing", {"billing": {"next_character_count_reset_unix": 1_794_700_800}, "fill": True}),
+    ],
+)
+def test_filled_and_compared_tables_are_those_of_pandas(
+    ddf: dd.DataFrame, months: Months, history: pd.DataFrame, by: Any, freq: str, more: dict[str, Any]
+) -> None:
+    lazy = ddf.speech.usage(by, freq, **more)
+    assert months.reads() == []
+    table, expected = lazy.compute(), usage_table(history, by, freq, **more)
+    check_same(table, expected)
+    pd.testing.assert_series_equal(lazy.dtypes, expected.dtypes)
+
+
 def test_nothing_is_read_before_it_is_computed(ddf: dd.DataFrame, months: Months) -> None:
     for lazy in (
         ddf.speech.usage("voice", "MS", top=3),
@@ -241,7 +275,8 @@ def test_no_rows_leave_their_month_only_sums_do(ddf: dd.DataFrame, history: pd.D
 @pytest.mark.parametrize(
     "arguments",
     [{"freq": "fortnight"}, {"freq": 7}, {"tz": "Mars"}, {"tz": None}, {"top": 0}, {"by": "credits"},
-     {"by": "period", "freq": "D"}, {"by": "dialogue"}, {"by": "stability", "top": 1}, {"by": 'date', "top": 2}],
+     {"by": "period", "freq": "D"}, {"by": "dialogue"}, {"by": "stability", "top": 1}, {"by": 'date', "top": 2},
+     {"fill": True}, {"compare": "previous"}, {"freq": "billing"}, {"freq": "D", "week_start": "Sunday"}],
 )  # fmt: skip
 def test_an_argument_that_cannot_be_used_is_told_at_the_call(
     ddf: dd.DataFrame, months: Months, arguments: dict[str, Any]

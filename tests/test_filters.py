@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import histkit as hk
+from histkit._search import FEW, matches, re2_of
 from histkit.filters import as_unix
 
 DF = hk.sample_history(700, seed=3)
@@ -123,3 +124,61 @@ def test_dates_become_whole_seconds(value: Any, seconds: int) -> None:
 def test_what_is_no_date_is_refused(value: Any) -> None:
     with pytest.raises(hk.InputError, match="before="):
         as_unix(value, "before")
+
+
+TEXT = pd.StringDtype("pyarrow")
+LETTERS = "aAbiIkKsS01_ -.\n\r\x0b\x1c\x85\xa0\x00ßüÜıİ\u212aſжЖΣσς\u0660中😀"
+CLASSES = r"[a-k] [^a-k] [K-S_] [\w.] [^\s] [^\W] [\-a] [а-я] [^ß] [i] [^ſ0-9] [^\W\w]".split()
+KINDS = [".", *r"\d \D \w \W \s \S \. \\ \-".split(), r"\ "]
+atoms = st.sampled_from([*"aibks0 _-ßüÜıİ\u212aſжσς中😀", *KINDS, *CLASSES])
+times = st.sampled_from(["", "", "", "?", "*", "+", "??", "*?", "+?", "{2}", "{0,2}", "{1,}", "{,2}", "++"])
+pieces = st.builds("{}{}".format, atoms, times) | st.sampled_from([r"\b", "|", "^", "$", r"\B", r"\A", r"\Z", "{", "]"])
+inner = st.lists(pieces, max_size=4).map("".join)
+groups = st.builds(
+    "{}{}){}".format, st.sampled_from(["(", "(?:", "(?i:", "(?="]), inner, st.sampled_from(["", "?", "??", "*"])
+)
+patterns = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["", "^"]),
+    st.lists(pieces | groups, max_size=4).map("".join),
+    st.sampled_from(["", "$"]),
+)
+some_texts = st.lists(st.none() | st.text(st.sampled_from(LETTERS), max_size=6), min_size=1, max_size=12)
+
+
+@given(patterns, st.sampled_from([re.IGNORECASE, re.NOFLAG, re.DOTALL, re.ASCII]), some_texts)
+@example("k$", re.IGNORECASE, ["k\n", "\u212a", "k\n\n"])
+@example(r"\s", re.NOFLAG, ["\x1c", "\x85", "\xa0", "\u3000"])
+@example(r"\bü", re.NOFLAG, ["ü", "aü"])
+@example("", re.NOFLAG, ["", None])
+def test_a_large_search_finds_what_re_finds(pattern: str, flags: re.RegexFlag, texts: list[str | None]) -> None:
+    try:
+        compiled = re.compile(pattern, flags)
+    except (re.error, OverflowError):
+        assume(False)
+    column = pd.Series(pd.array(texts, dtype=TEXT))
+    expected = [text is not None and compiled.search(text) is not None for text in texts]
+    assert matches(column, compiled, few=0).tolist() == expected
+
+
+@pytest.mark.parametrize("pattern", ["[kis]", r"\w\d?", r"[^\Wßı]", r"\s|σ", "[^İ]"])
+def test_every_character_is_what_it_is_to_re(pattern: str) -> None:
+    every = [chr(place) for place in range(0x110000) if not 0xD800 <= place < 0xE000]
+    compiled = re.compile(pattern, re.IGNORECASE)
+    assert re2_of(compiled) is not None
+    found = matches(pd.Series(pd.array(every, dtype=TEXT)), compiled)
+    assert found.tolist() == [compiled.search(each) is not None for each in every]
+
+
+def test_a_large_frame_is_filtered_as_a_small_one() -> None:
+    large = pd.concat([DF] * (FEW // len(DF) + 1), ignore_index=True)
+    for text in (r"chapter \d+", "the|und", r"\bI\b", "ü", r"(\w)\1"):
+        kept = large.speech.filter(text=text)
+        small = DF.speech.filter(text=text)
+        assert len(kept) == len(small) * (len(large) // len(DF))
+        assert kept["history_item_id"].tolist()[: len(small)] == small["history_item_id"].tolist()
+
+
+@pytest.mark.parametrize("pattern", [r"(a)\1", "(?=a)", "(ab)*", "a++", "a{,2}", "(?i)a", r"\Aa", "a{11}", r"\w+\w+\w"])
+def test_what_could_differ_is_left_to_re(pattern: str) -> None:
+    assert re2_of(re.compile(pattern, re.NOFLAG)) is None

@@ -18,14 +18,14 @@ PACKAGE = Path(hk.__file__).parent
 ORDER = [
     "errors",
     "_failures _files _key _limit _progress",
-    "_retry",
+    "_calls _retry",
     "transport",
     "models",
     "paging",
     "_split",
     "client",
     "async_client",
-    "schema",
+    "schema _search",
     "pages",
     "filters",
     "_walk",
@@ -38,24 +38,29 @@ ORDER = [
     "_spool",
     "_wanted",
     "_merge",
-    "_account",
+    "_account _marks",
     "_run",
     "_parts _periods",
-    "_sums",
+    "_sums _voices _billing",
+    "_grid _ledger",
     "usage",
-    "_takes labels",
+    "_takes labels _forecast",
     "_dask",
     "archive",
     "names clips _target",
     "_pull _manifest",
     "_jobs _players _verify",
-    "_folder _zips",
+    "_folder _bulk _deletion",
+    "_zipfiles",
+    "_zips _delete",
     "audio",
     "_labels",
     "plotting",
     "accessor",
     "sandbox",
     "demo",
+    "_cli",
+    "_cli_audio",
     "cli",
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names.split()}
@@ -111,7 +116,7 @@ def test_the_public_names_are_these() -> None:
         *"COLUMNS ApiError ArchiveError AsyncHistoryClient AuthenticationError BadRequestError DownloadError".split(),
         *"HistkitError HistoryClient InputError NotFoundError PaginationError PermissionDeniedError".split(),
         *"RateLimitError SchemaError ServerError TransportError UnprocessableEntityError".split(),
-        *"download_audio download_zip filter_items label load play plot_usage read_csv".split(),
+        *"delete download_audio download_zip filter_items label load play plot_usage read_csv".split(),
         *"read_history read_parquet sample_history scan speakers sync takes to_csv to_parquet to_xlsx".split(),
         *"retry_failed usage_table verify".split(),
     }
@@ -134,7 +139,8 @@ def test_a_plain_import_loads_nothing_heavy() -> None:
 def test_the_accessor_has_the_methods_of_the_design() -> None:
     methods = {name for name in dir(hk.accessor.SpeechAccessor) if not name.startswith("_")}
     assert methods == {
-        *"filter usage plot_usage label takes play download_audio download_zip to_parquet to_csv to_xlsx".split(),
+        *"filter usage plot_usage label takes play download_audio download_zip delete".split(),
+        *"to_parquet to_csv to_xlsx".split(),
     }
 
 

@@ -280,12 +280,21 @@ def test_top_keeps_the_largest_over_all_periods() -> None:
 
 
 def test_any_column_keeps_its_values_and_its_missing_ones() -> None:
-    frame = hk.sample_history(200)
-    for name in ("voice_category", "use_speaker_boost", "stability", "output_format", "voice_id"):
-        table = usage_table(frame, name)
-        assert table[name].dtype == frame[name].dtype
-        assert table[name].isna().sum() == int(frame[name].isna().any())
-        check_sums(table, frame)
+    frame = hk.label(hk.sample_history(200), [{"label": "Acme", "voice": "Rachel"}])
+    account = pd.Categorical(["work", "home", None, "home"] * 50)
+    frame = frame.assign(account=account, billed=[True, False] * 100, team=pd.array([1, None] * 100, dtype="Int64"))
+    settings = ("stability", "similarity_boost", "style", "speed", "use_speaker_boost")
+    for name in (*settings, "account", "client", "billed", "team", "voice_category", "output_format", "voice_id"):
+        for more in ({}, {"freq": "QS", "fill": True}, {"freq": "QS", "compare": "previous"}):
+            table = usage_table(frame, name, **more)
+            assert table[name].dtype == frame[name].dtype
+            missing = frame[name].isna()
+            assert table[name].isna().any() == missing.any()
+            assert int(table.loc[table[name].isna(), "items"].sum()) == missing.sum()
+            assert int(table["items"].sum()) == len(frame)
+            assert int(table["credits"].sum()) == int(frame["credits"].sum())
+        values = frame.groupby(name, observed=True, dropna=False)["credits"].sum(min_count=1)
+        assert sorted(usage_table(frame, name)["credits"].dropna()) == sorted(values.dropna())
 
 
 def test_an_empty_frame_gives_an_empty_table_of_the_same_form() -> None:

@@ -70,6 +70,17 @@ FAULTS: dict[str, Fault] = {
     "error_shape": Fault(Kind.WORD, "current", "shape of error bodies", ("current", "legacy")),
     "zip_collisions": Fault(Kind.WORD, "suffix", "two entries of one name in a zip", ("suffix", "duplicate")),
     "zip_names": Fault(Kind.WORD, "safe", "voice names in a zip's entries, made safe or as they are", ("safe", "raw")),
+    "zip_order": Fault(Kind.WORD, "asked", "order of a zip's entries", ("asked", "shuffled")),
+    "zip_ahead": Fault(Kind.NUMBER, 0, "seconds by which the clock of a zip's names is ahead of UTC"),
+    "zip_times": Fault(Kind.WORD, "underscores", "what stands in the times of a zip's names", ("underscores", "spaces",
+                                                                                          "colons")),
+    "zip_ids": Fault(Kind.FLAG, False, "a zip's names end with the id, as before 2023-09"),
+    "zip_packed": Fault(Kind.FLAG, False, "a zip's entries are compressed"),
+    "zip_tagged": Fault(Kind.FLAG, False, "a zip's entries have an ID3 tag that single audios don't"),
+    "zip_broken": Fault(Kind.RATE, 0, "a zip has a wrong byte in its middle"),
+    "zip_bare": Fault(Kind.RATE, 0, "several ids get the audio of the first instead of a zip"),
+    "poisoned": Fault(Kind.NAMES, [], "ids that make a bulk download of several fail"),
+    "poison_status": Fault(Kind.NUMBER, 500, "HTTP status of that failure"),
     "only": Fault(Kind.WORD, None, "the one kind of request that fails", ("list", "item", "audio", "download", "delete",
                                                                       "account")),
 }  # fmt: skip
@@ -107,8 +118,8 @@ def check(faults: dict[str, Any]) -> dict[str, Any]:
     for name, value in faults.items():
         if name not in FAULTS:
             raise ValueError(f"unknown fault {name!r}; the sandbox knows {', '.join(sorted(FAULTS))}")
-        if isinstance(value, str) and name == "drop_fields":
-            raise ValueError("drop_fields is a list of field names")
+        if isinstance(value, str) and FAULTS[name].kind is Kind.NAMES:
+            raise ValueError(f"{name} is a list of names")
         if not _fits(FAULTS[name], value):
             raise ValueError(f"{name}={value!r} is not possible: {FAULTS[name].meaning}")
     return {name: FAULTS[name].default if value is None else value for name, value in faults.items()}

@@ -186,6 +186,10 @@ class Api:
 
     def _download(self, request: Request) -> Reply:
         ids, wav = _bulk(request.body)
+        if len(ids) > 1 and not set(ids).isdisjoint(self.faults["poisoned"]):
+            status = int(self.faults["poison_status"])
+            kind, code = ("internal_error",) * 2 if status >= 500 else ("invalid_request", "bad_request")
+            raise Refusal(status, kind, code, "The audio could not be collected.", fault="poisoned")
         found = [(one, self.store.number(one)) for one in ids]
         if self.faults["unknown_ids"] == "omit":
             found = [(one, number) for one, number in found if number is not None]
@@ -197,12 +201,27 @@ class Api:
             entries.append((row, *self._clip(row, "wav_44100" if wav else clips.stored_format(row))))
         if not entries:
             raise unknown_item(ids[0])
-        if len(ids) == 1:
-            return Reply(200, entries[0][1], entries[0][2])
-        packed = bundle.pack([(row, audio) for row, audio, _ in entries], ".wav" if wav else ".mp3",
-                             raw=self.faults["zip_names"] == "raw",
-                             suffix=self.faults["zip_collisions"] == "suffix")  # fmt: skip
+        if len(ids) == 1 or self.strikes("zip_bare", request):
+            return Reply(200, entries[0][1], entries[0][2], fault=None if len(ids) == 1 else "zip_bare")
+        packed = bundle.pack([(row, audio) for row, audio, _ in entries], ".wav" if wav else ".mp3", self._style())
+        if self.strikes("zip_broken", request):
+            middle = len(packed) // 2
+            packed = packed[:middle] + bytes([packed[middle] ^ 1]) + packed[middle + 1 :]
+            return Reply(200, packed, "application/zip", fault="zip_broken")
         return Reply(200, packed, "application/zip")
+
+    def _style(self) -> bundle.Style:
+        faults = self.faults
+        return bundle.Style(
+            raw=faults["zip_names"] == "raw",
+            suffix=faults["zip_collisions"] == "suffix",
+            shuffled=faults["zip_order"] == "shuffled",
+            ahead=faults["zip_ahead"],
+            times=faults["zip_times"],
+            ids=faults["zip_ids"],
+            packed=faults["zip_packed"],
+            tagged=faults["zip_tagged"],
+        )
 
     def _subscription(self) -> dict[str, Any]:
         with self.store.lock:
