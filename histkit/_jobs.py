@@ -10,6 +10,7 @@ import pandas as pd
 
 from histkit._manifest import Entry, Record
 from histkit._pull import Source
+from histkit.clips import expected
 from histkit.errors import AuthenticationError, HistkitError, InputError, NotFoundError, PermissionDeniedError
 from histkit.names import tell_apart, values_of
 from histkit.schema import require
@@ -116,6 +117,13 @@ def again_of(record: Record, ids: Sequence[str], folder: str) -> tuple[dict[str,
         else:
             raise InputError(f"{folder} knows nothing of {item}: call download_audio with its row.")
     return found, jobs
+
+
+def pending(job: Job, wav: bool) -> Entry:
+    """Make the line of a clip that a dry run would pull; its extension as far as the row tells."""
+    kind = expected(job.source.output_format, job.source.content_type)
+    extension = "wav" if wav else kind.family if kind is not None else "mp3"
+    return Entry(job.source.history_item_id, f"{job.stem}.{extension}", "pending")
 
 
 def trouble(item: str, error: HistkitError | OSError) -> Entry:

@@ -96,6 +96,26 @@ def target_of(path: str | os.PathLike[str], options: Mapping[str, Any] | None = 
     return LocalFolder(Path(name)) if system is None else RemoteFolder(name, *system)
 
 
+@contextmanager
+def placed(name: str, options: Mapping[str, Any] | None) -> Iterator[Path]:
+    """Give the file of this machine that is to be written; one that is meant for elsewhere is put there afterwards."""
+    parent, _, file = name.rpartition("/")
+    if "://" not in name:
+        target_of(name, options)  # refuses options
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield path
+        return
+    target = target_of(parent, options)
+    try:
+        target.prepare()
+        part = target.part(file)
+        yield part
+        target.put(part, file)
+    finally:
+        target.close()
+
+
 class LocalFolder:
     """A folder of this machine."""
 

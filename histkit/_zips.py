@@ -8,7 +8,7 @@ import tempfile
 import threading
 import zipfile
 from collections import Counter, deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,13 +17,15 @@ import pandas as pd
 
 from histkit._bulk import Asked, Route, asked_of, may_be_one_of_many, moments_of, plan, sizes_of, tie
 from histkit._calls import RequestOptions
-from histkit._jobs import Job, checked, distinct, ids_of, jobs_of, lost_of, trouble
+from histkit._jobs import Job, checked, distinct, ids_of, jobs_of, lost_of, pending, trouble
 from histkit._manifest import SUFFIX, TEMPORARY, Entry, manifest_frame
 from histkit._progress import progress_bar
 from histkit._pull import Cancelled, client_or_own, fetch, side_by_side, threads_for
+from histkit._store import folder_of
+from histkit._target import placed
 from histkit._zipfiles import BrokenZipError, Piece, Unpacked, beside, kind_of, names_in, put, put_manifest, unpacked
 from histkit.client import HistoryClient
-from histkit.clips import BLOCK, expected, seconds_of, size_of
+from histkit.clips import BLOCK, seconds_of, size_of
 from histkit.errors import (
     AuthenticationError,
     DownloadError,
@@ -51,6 +53,7 @@ def download_zip(
     dry_run: bool = False,
     progress: bool | None = None,
     client: HistoryClient | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Pull the audio of any number of rows into one zip, one entry for each clip. Costs no credits.
 
@@ -62,8 +65,9 @@ def download_zip(
     ----------
     items : DataFrame or Series
         As in `download_audio`; a clip that stands in several rows is one entry.
-    path : path-like
-        The zip; it is replaced only when the new one is whole.
+    path : path-like or str
+        The zip; it is replaced only when the new one is whole. Also a URL that fsspec knows (``s3://bucket/all.zip``;
+        extra ``remote``): it is made on this machine and then put there.
     name : str, optional
         As in `download_audio`.
     format : {None, "wav"}
@@ -79,6 +83,8 @@ def download_zip(
         Show a bar; default: in a notebook and on a terminal.
     client : HistoryClient, optional
         Default: one made of the environment.
+    storage_options : mapping, optional
+        Passed to fsspec.
 
     Returns
     -------
@@ -113,8 +119,8 @@ def download_zip(
     if not ids:
         raise InputError("There are no rows to put into a zip.")
     jobs = jobs_of(items, ids, stems_of(items, template), {})
-    target = Path(path)
-    if target.is_dir():
+    where = folder_of(path)
+    if "://" not in where and Path(where).is_dir():
         raise InputError(f"path={str(path)!r} is a folder; give the name of the zip.")
     moments = moments_of(items)
     found = lost_of(items, ids)
@@ -124,15 +130,14 @@ def download_zip(
     asked = asked_of(items, jobs, rows, moments, wav) if bulk else [None] * len(jobs)
     parts = plan([each.second if each is not None else None for each in asked], sizes)
     if dry_run:
-        found |= {job.source.history_item_id: _pending(job, wav) for job in jobs}
+        found |= {job.source.history_item_id: pending(job, wav) for job in jobs}
         manifest = manifest_frame((found[item] for item in ids), items.index)
         requests = len(parts) + any(len(part) > 1 for part in parts)  # one clip is compared
         facts = {"files": len(jobs), "requests": requests, "estimated_bytes": round(sum(sizes))}
         manifest.attrs["histkit"] = {"dry_run": True} | facts
         return manifest
     dates = dict(zip(ids, moments, strict=True))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with client_or_own(client) as client, beside(target) as file:
+    with placed(where, storage_options) as target, client_or_own(client) as client, beside(target) as file:
         before = client.transport.requests
         with (
             zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
@@ -146,14 +151,9 @@ def download_zip(
                 raise DownloadError(f"No clip could be had, so there is no zip; the first: {found[ids[0]].error}")
             manifest = manifest_frame((found[item] for item in ids), items.index)
             put_manifest(archive, manifest)
-    manifest.attrs["histkit"] = {"zip": str(target), "requests": client.transport.requests - before}
+        requests = client.transport.requests - before
+    manifest.attrs["histkit"] = {"zip": where, "requests": requests}
     return manifest
-
-
-def _pending(job: Job, wav: bool) -> Entry:
-    kind = expected(job.source.output_format, job.source.content_type)
-    extension = "wav" if wav else kind.family if kind is not None else "mp3"
-    return Entry(job.source.history_item_id, f"{job.stem}.{extension}", "pending")
 
 
 class Puller:

@@ -53,13 +53,11 @@ class SpeechAccessor:
             self._frame, voice=voice, model=model, source=source, text=text, after=after, before=before, speaker=speaker
         )
 
-    def usage(
-        self, by: Words = "voice", freq: str | None = None, *, tz: str = "UTC", top: int | None = None
-    ) -> pd.DataFrame:
+    def usage(self, by: Words = "voice", freq: str | None = None, *, tz: str = "UTC", **options: Any) -> pd.DataFrame:
         """Sum items, characters and credits by group and period: see `histkit.usage_table`."""
         from histkit.usage import usage_table
 
-        return usage_table(self._frame, by, freq, tz=tz, top=top)
+        return usage_table(self._frame, by, freq, tz=tz, **options)
 
     def plot_usage(self, by: str = "voice", freq: str | None = "D", **options: Any) -> Axes:
         """Draw usage over time or by group: see `histkit.plot_usage`."""

@@ -12,17 +12,17 @@ from typing import Any
 
 import pandas as pd
 
+from histkit._bulk import sizes_of
 from histkit._folder import Pull
-from histkit._jobs import Job, again_of, checked, distinct, distinct_of, ids_of, jobs_of, lost_of
+from histkit._jobs import Job, again_of, checked, distinct, distinct_of, ids_of, jobs_of, lost_of, pending
 from histkit._manifest import Entry, Record, manifest_frame
 from histkit._players import play
 from histkit._target import Target, target_of
 from histkit._verify import verify
 from histkit._zips import download_zip
 from histkit.client import HistoryClient
-from histkit.clips import bytes_a_second, expected
 from histkit.errors import InputError
-from histkit.names import DEFAULT_NAME, Template, stems_of, texts_of, values_of
+from histkit.names import DEFAULT_NAME, Template, stems_of
 from histkit.schema import require
 
 __all__ = ["download_audio", "download_zip", "play", "retry_failed", "verify"]
@@ -218,30 +218,16 @@ def _there(target: Target, record: Record, jobs: list[Job], wav: bool, *, tidy: 
     return found
 
 
-def _pending(job: Job, wav: bool) -> Entry:
-    kind = expected(job.source.output_format, job.source.content_type)
-    extension = "wav" if wav else kind.family if kind is not None else "mp3"
-    return Entry(job.source.history_item_id, f"{job.stem}.{extension}", "pending")
-
-
 def _planned(
     items: pd.DataFrame | pd.Series, ids: list[str], jobs: list[Job], there: dict[str, Entry], wav: bool
 ) -> pd.DataFrame:
-    entries = {job.source.history_item_id: _pending(job, wav) for job in jobs} | there
+    entries = {job.source.history_item_id: pending(job, wav) for job in jobs} | there
     manifest = manifest_frame((entries[item] for item in ids), items.index)
-    counted, texts = values_of(items, "characters"), [""] * len(ids)
-    if isinstance(items, pd.DataFrame):
-        texts = [text or "" for text in texts_of(items)]
-    formats = values_of(items, "output_format")
-    pending = [row for row in distinct(ids) if ids[row] not in there]
-    seconds = [
-        (counted[row] if counted[row] is not None else len(texts[row])) / _CHARACTERS_A_SECOND for row in pending
-    ]
-    rates = [bytes_a_second(formats[row], wav=wav) for row in pending]
+    rows = [row for row in distinct(ids) if ids[row] not in there]
     manifest.attrs["histkit"] = {
         "dry_run": True,
-        "files": len(pending),
-        "requests": len(pending),
-        "estimated_bytes": round(sum(map(float.__mul__, seconds, rates))),
+        "files": len(rows),
+        "requests": len(rows),
+        "estimated_bytes": round(sum(sizes_of(items, rows, wav=wav))),
     }
     return manifest

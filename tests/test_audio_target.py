@@ -228,3 +228,21 @@ def test_rows_of_several_accounts_are_refused_with_the_way_out(box_of: Callable[
         with pytest.raises(hk.InputError, match=r"2 accounts \(agency, studio\).*df\['account'\] == 'agency'"):
             download_audio(df, tmp_path, client=client)
         assert len(download_audio(df[df["account"] == "studio"], tmp_path, client=client)) == 3
+
+
+def test_a_zip_goes_into_a_bucket_whole_or_not_at_all(
+    box_of: Callable[..., Sandbox], tmp_path: Path, memory: Any
+) -> None:
+    box = box_of(30, 8, clip_bytes=5000)
+    with client_of(box, max_retries=0) as client:
+        df = hk.read_history(client=client)
+        here = hk.download_zip(df, tmp_path / "all.zip", client=client)
+        there = hk.download_zip(df, "memory://bucket/audio/all.zip", client=client)
+        pd.testing.assert_frame_equal(there, here)
+        assert memory.cat_file("/bucket/audio/all.zip") == (tmp_path / "all.zip").read_bytes()
+        box.set(error_500=True)
+        with pytest.raises(hk.DownloadError, match="No clip could be had"):
+            hk.download_zip(df, "memory://bucket/audio/none.zip", client=client)
+        with pytest.raises(hk.InputError, match="storage_options"):
+            hk.download_zip(df, tmp_path / "none.zip", storage_options={"anon": True}, client=client)
+    assert [path.rpartition("/")[2] for path in memory.find("/bucket/audio")] == ["all.zip"]
