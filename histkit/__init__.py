@@ -18,6 +18,8 @@ import histkit.accessor  # noqa: F401 - registers df.speech
 
 if TYPE_CHECKING:
     from histkit._delete import delete
+    from histkit._forecast import forecast, used_share
+    from histkit._ledger import ledger
     from histkit._takes import takes
     from histkit.archive import load, scan, sync
     from histkit.async_client import AsyncHistoryClient
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from histkit.exports import read_csv, read_parquet, to_csv, to_parquet, to_xlsx
     from histkit.filters import filter_items
     from histkit.labels import label
+    from histkit.official import official_usage, reconcile
     from histkit.plotting import plot_usage
     from histkit.reader import read_history
     from histkit.sandbox.sample import sample_history
@@ -81,7 +84,10 @@ _ROOMS = {
     "sandbox.sample": ("sample_history",),
     "schema": ("COLUMNS",),
     "_delete": ("delete",),
+    "_forecast": ("forecast", "used_share"),
+    "_ledger": ("ledger",),
     "_takes": ("takes",),
+    "official": ("official_usage", "reconcile"),
     "usage": ("speakers", "usage_table"),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
@@ -109,13 +115,17 @@ __all__ = [
     "download_audio",
     "download_zip",
     "filter_items",
+    "forecast",
     "label",
+    "ledger",
     "load",
+    "official_usage",
     "play",
     "plot_usage",
     "read_csv",
     "read_history",
     "read_parquet",
+    "reconcile",
     "retry_failed",
     "sample_history",
     "scan",
@@ -126,6 +136,7 @@ __all__ = [
     "to_parquet",
     "to_xlsx",
     "usage_table",
+    "used_share",
     "verify",
 ]
 

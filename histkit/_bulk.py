@@ -127,6 +127,12 @@ def sizes_of(items: pd.DataFrame | pd.Series, rows: Sequence[int], *, wav: bool)
     ]
 
 
+def estimate_of(items: pd.DataFrame | pd.Series, rows: Sequence[int], *, wav: bool) -> int | None:
+    """Estimate the bytes of clips together; None where nothing tells how long they are."""
+    told = isinstance(items, pd.DataFrame) and {"characters", "text", "dialogue"} & set(items.columns)
+    return round(sum(sizes_of(items, rows, wav=wav))) if told or not rows else None
+
+
 def asked_of(
     items: pd.DataFrame | pd.Series, jobs: Sequence[Job], rows: Sequence[int], moments: list[datetime | None], wav: bool
 ) -> list[Asked | None]:

@@ -44,7 +44,8 @@ def _planned(plan: pd.DataFrame, json_: bool) -> None:
     if json_:
         as_json(facts | {"counts": counted(plan)})
         return
-    size = f"about {facts['estimated_bytes'] / 1e6:,.1f} MB (an estimate)"
+    guess = facts["estimated_bytes"]
+    size = "of unknown size" if guess is None else f"about {guess / 1e6:,.1f} MB (an estimate)"
     click.echo(f"{facts['files']:,} files would be pulled: {facts['requests']:,} requests, {size}.")
     there = counted(plan)
     there.pop("pending", None)

@@ -132,5 +132,8 @@ def trouble(item: str, error: HistkitError | OSError) -> Entry:
         raise error
     if isinstance(error, OSError) and error.errno in _FULL:
         raise error
-    status = "gone" if isinstance(error, NotFoundError) else "failed"
-    return Entry(item, None, status, error=" ".join(str(error).split())[:500])
+    if isinstance(error, NotFoundError):  # said without the id of the request, so that the same rows give the same line
+        return Entry(
+            item, None, "gone", error=f"The service has no audio of it (any more): {error.code or 'HTTP 404'}."
+        )
+    return Entry(item, None, "failed", error=" ".join(str(error).split())[:500])

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 
-from histkit._bulk import Asked, Route, asked_of, may_be_one_of_many, moments_of, plan, sizes_of, tie
+from histkit._bulk import Asked, Route, asked_of, estimate_of, may_be_one_of_many, moments_of, plan, sizes_of, tie
 from histkit._calls import RequestOptions
 from histkit._jobs import Job, checked, distinct, ids_of, jobs_of, lost_of, pending, trouble
 from histkit._manifest import SUFFIX, TEMPORARY, Entry, manifest_frame
@@ -133,7 +133,7 @@ def download_zip(
         found |= {job.source.history_item_id: pending(job, wav) for job in jobs}
         manifest = manifest_frame((found[item] for item in ids), items.index)
         requests = len(parts) + any(len(part) > 1 for part in parts)  # one clip is compared
-        facts = {"files": len(jobs), "requests": requests, "estimated_bytes": round(sum(sizes))}
+        facts = {"files": len(jobs), "requests": requests, "estimated_bytes": estimate_of(items, rows, wav=wav)}
         manifest.attrs["histkit"] = {"dry_run": True} | facts
         return manifest
     dates = dict(zip(ids, moments, strict=True))

@@ -77,6 +77,12 @@ class SpeechAccessor:
 
         return takes(self._frame, keep="last" if keep is None else keep)
 
+    def ledger(self, freq: str = "D", *, tz: str = "UTC") -> pd.DataFrame:
+        """Chain the credit counters: seen, unseen, resets: see `histkit.ledger`."""
+        from histkit._ledger import ledger
+
+        return ledger(self._frame, freq, tz=tz)
+
     def play(self, *, folder: str | os.PathLike[str] | None = None, client: HistoryClient | None = None) -> Any:
         """Show audio players in a notebook, at most ten: see `histkit.play`."""
         from histkit.audio import play

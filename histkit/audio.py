@@ -1,7 +1,7 @@
 """Audio of history rows: as files in a folder (`download_audio`), as one zip (`download_zip`), in a notebook (`play`).
 
-Each clip is pulled by its own id: names in the service's own zips carry no id and collide within a second, so no entry
-of them can be tied to its row for sure. A clip is verified before it gets its name, and one bad clip costs one row.
+A folder's clips are pulled by their own ids; a zip's also by the service's own zips, as far as their entries, which
+carry no id, leave no doubt. A clip is verified before it gets its name, and one bad clip costs one row.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from histkit._bulk import sizes_of
+from histkit._bulk import estimate_of
 from histkit._folder import Pull
 from histkit._jobs import Job, again_of, checked, distinct, distinct_of, ids_of, jobs_of, lost_of, pending
 from histkit._manifest import Entry, Record, manifest_frame
@@ -86,7 +86,7 @@ def download_audio(
         marks as missing is not asked for), ``bytes`` (Int64),
         ``seconds`` (Float64; missing for samples whose rate nobody says), ``sha256``, ``error`` (one line). Of a dry
         run, ``attrs["histkit"]`` has ``files``, ``requests`` and ``estimated_bytes`` (15 characters a second, times
-        the bit rate of the row's format, else 128 kbit/s).
+        the bit rate of the row's format, else 128 kbit/s; None for ids alone).
 
     Raises
     ------
@@ -228,6 +228,6 @@ def _planned(
         "dry_run": True,
         "files": len(rows),
         "requests": len(rows),
-        "estimated_bytes": round(sum(sizes_of(items, rows, wav=wav))),
+        "estimated_bytes": estimate_of(items, rows, wav=wav),
     }
     return manifest

@@ -291,7 +291,7 @@ def test_what_the_service_has_no_more_is_gone_and_the_rest_is_pulled(
         box.remove(df["history_item_id"].iloc[[4, 7]].tolist())
         pulled = download_audio(df, tmp_path, client=client)
     assert pulled["status"].iloc[[4, 7]].tolist() == ["gone", "gone"]
-    assert pulled["error"].iloc[4].startswith("Not there (any more)")
+    assert pulled["error"].iloc[4].startswith("The service has no audio of it")
     assert pulled["path"].iloc[[4, 7]].isna().all()
     assert (pulled["status"] == "done").sum() == 28
     saved = hk.read_parquet(tmp_path / "manifest.parquet")

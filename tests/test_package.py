@@ -52,7 +52,7 @@ ORDER = [
     "_jobs _players _verify",
     "_folder _bulk _deletion",
     "_zipfiles",
-    "_zips _delete",
+    "_zips _delete official",
     "audio",
     "_labels",
     "plotting",
@@ -118,7 +118,7 @@ def test_the_public_names_are_these() -> None:
         *"RateLimitError SchemaError ServerError TransportError UnprocessableEntityError".split(),
         *"delete download_audio download_zip filter_items label load play plot_usage read_csv".split(),
         *"read_history read_parquet sample_history scan speakers sync takes to_csv to_parquet to_xlsx".split(),
-        *"retry_failed usage_table verify".split(),
+        *"forecast ledger official_usage reconcile retry_failed usage_table used_share verify".split(),
     }
     for name in hk.__all__:
         assert getattr(hk, name).__doc__
@@ -140,7 +140,7 @@ def test_the_accessor_has_the_methods_of_the_design() -> None:
     methods = {name for name in dir(hk.accessor.SpeechAccessor) if not name.startswith("_")}
     assert methods == {
         *"filter usage plot_usage label takes play download_audio download_zip delete".split(),
-        *"to_parquet to_csv to_xlsx".split(),
+        *"ledger to_parquet to_csv to_xlsx".split(),
     }
 
 

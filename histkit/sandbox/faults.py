@@ -67,6 +67,7 @@ FAULTS: dict[str, Fault] = {
     "unknown_ids": Fault(Kind.WORD, "error", "unknown ids in a bulk download", ("error", "omit")),
     "drop_fields": Fault(Kind.NAMES, [], "fields that rows do not have"),
     "clip_bytes": Fault(Kind.NUMBER, None, "approximate size of each audio"),
+    "no_stats": Fault(Kind.FLAG, False, "the deprecated route of the account's figures is gone: 404"),
     "error_shape": Fault(Kind.WORD, "current", "shape of error bodies", ("current", "legacy")),
     "zip_collisions": Fault(Kind.WORD, "suffix", "two entries of one name in a zip", ("suffix", "duplicate")),
     "zip_names": Fault(Kind.WORD, "safe", "voice names in a zip's entries, made safe or as they are", ("safe", "raw")),

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
-from histkit.sandbox import account, bundle, cast, clips
+from histkit.sandbox import account, bundle, cast, clips, figures
 from histkit.sandbox.faults import Faults
 from histkit.sandbox.listing import Listing
 from histkit.sandbox.noise import identity
@@ -32,7 +32,8 @@ _SCOPES = {
     "list": "speech_history_read", "item": "speech_history_read", "audio": "speech_history_read",
     "download": "speech_history_read", "delete": "speech_history_write",
 }  # fmt: skip
-_ACCOUNT = {"/v1/models": "models_read", "/v1/voices": "voices_read", "/v1/user/subscription": "user_read"}
+_ACCOUNT = {"/v1/models": "models_read", "/v1/voices": "voices_read", "/v1/user/subscription": "user_read",
+            figures.STATS: None, figures.SUCCESSOR: "workspace_analytics_full_read"}
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,8 @@ class Api:
     def _answer(self, request: Request) -> Reply:
         if request.kind is None:
             return json_reply({"detail": "Not Found"}, 404)
+        if request.path == figures.SUCCESSOR:
+            return self._successor(request)
         allowed = {"download": ("POST",), "item": ("GET",), "delete": ("DELETE",)}.get(request.kind, ("GET",))
         if request.method not in allowed:
             return json_reply({"detail": "Method Not Allowed"}, 405)
@@ -153,6 +156,10 @@ class Api:
                 return self._audio(self._number(request))
             case "download":
                 return self._download(request)
+        if request.path == figures.STATS:
+            if self.faults["no_stats"]:
+                return json_reply({"detail": "Not Found"}, 404)
+            return json_reply(figures.character_stats(self.store.rows, request.query))
         if request.path == "/v1/models":
             return json_reply(account.models())
         return json_reply(account.voices() if request.path == "/v1/voices" else self._subscription())
@@ -164,7 +171,7 @@ class Api:
             raise wrong_key("The API key is not valid.", "invalid_api_key")
         scopes = self.keys[request.key]
         needed = _SCOPES.get(request.kind or "") or _ACCOUNT[request.path]
-        if scopes is not None and needed not in scopes:
+        if needed is not None and scopes is not None and needed not in scopes:
             raise lacking(needed)
 
     def _number(self, request: Request) -> int:
@@ -222,6 +229,16 @@ class Api:
             packed=faults["zip_packed"],
             tagged=faults["zip_tagged"],
         )
+
+    def _successor(self, request: Request) -> Reply:
+        if request.method != "POST":
+            return json_reply({"detail": "Method Not Allowed"}, 405)
+        self._admit(request)
+        try:
+            body = msgspec.json.decode(request.body, type=dict)
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            raise Invalid(["body"], "JSON decode error", "json_invalid") from None
+        return json_reply(figures.by_product(self.store.rows, body))
 
     def _subscription(self) -> dict[str, Any]:
         with self.store.lock:
