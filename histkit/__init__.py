@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import histkit.accessor  # noqa: F401 - registers df.speech
 
 if TYPE_CHECKING:
+    from histkit._costs import cost_table
     from histkit._delete import delete
     from histkit._forecast import forecast, used_share
     from histkit._ledger import ledger
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from histkit.labels import label
     from histkit.official import official_usage, reconcile
     from histkit.plotting import plot_usage
+    from histkit.prices import add_cost, read_prices
     from histkit.reader import read_history
     from histkit.sandbox.sample import sample_history
     from histkit.schema import COLUMNS
@@ -80,9 +82,11 @@ _ROOMS = {
     "filters": ("filter_items",),
     "labels": ("label",),
     "plotting": ("plot_usage",),
+    "prices": ("add_cost", "read_prices"),
     "reader": ("read_history",),
     "sandbox.sample": ("sample_history",),
     "schema": ("COLUMNS",),
+    "_costs": ("cost_table",),
     "_delete": ("delete",),
     "_forecast": ("forecast", "used_share"),
     "_ledger": ("ledger",),
@@ -111,6 +115,8 @@ __all__ = [
     "ServerError",
     "TransportError",
     "UnprocessableEntityError",
+    "add_cost",
+    "cost_table",
     "delete",
     "download_audio",
     "download_zip",
@@ -125,6 +131,7 @@ __all__ = [
     "read_csv",
     "read_history",
     "read_parquet",
+    "read_prices",
     "reconcile",
     "retry_failed",
     "sample_history",

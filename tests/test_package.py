@@ -44,7 +44,8 @@ ORDER = [
     "_sums _voices _billing",
     "_grid _ledger",
     "usage",
-    "_takes labels _forecast",
+    "prices",
+    "_costs _takes labels _forecast",
     "_dask",
     "archive",
     "names clips _target",
@@ -118,7 +119,8 @@ def test_the_public_names_are_these() -> None:
         *"RateLimitError SchemaError ServerError TransportError UnprocessableEntityError".split(),
         *"delete download_audio download_zip filter_items label load play plot_usage read_csv".split(),
         *"read_history read_parquet sample_history scan speakers sync takes to_csv to_parquet to_xlsx".split(),
-        *"forecast ledger official_usage reconcile retry_failed usage_table used_share verify".split(),
+        *"add_cost cost_table forecast ledger official_usage read_prices reconcile retry_failed".split(),
+        *"usage_table used_share verify".split(),
     }
     for name in hk.__all__:
         assert getattr(hk, name).__doc__
