@@ -19,6 +19,7 @@ import pandas as pd
 from histkit import clips
 from histkit._manifest import Entry, Record
 from histkit._pull import Source, client_or_own, fetch, side_by_side
+from histkit._store import folder_of
 from histkit._target import LocalFolder, inside
 from histkit.client import HistoryClient
 from histkit.errors import AuthenticationError, HistkitError, InputError, PermissionDeniedError
@@ -133,7 +134,7 @@ def play(
     shown = items.head(limit)
     columns = [values_of(shown, name) for name in ("history_item_id", "output_format", "content_type")]
     sources = [Source(*row) for row in zip(*columns, strict=True)]
-    local = {} if folder is None else _local(Path(folder), [source.history_item_id for source in sources])
+    local = {} if folder is None else _local(folder, [source.history_item_id for source in sources])
     cancel = threading.Event()
     with client_or_own(client) as client:
 
@@ -157,11 +158,12 @@ def play(
     return Players([Card(voice, date, text, *found) for voice, date, text, found in labels], len(items))
 
 
-def _local(folder: Path, ids: list[str]) -> dict[str, Entry]:
+def _local(folder: str | os.PathLike[str], ids: list[str]) -> dict[str, Entry]:
     """Give a file of each clip that has one which is there with its size."""
-    if "://" in str(folder):
-        raise InputError(f"folder={str(folder)!r}: players need a folder of this machine.")
-    target = LocalFolder(folder.expanduser())
+    name = folder_of(folder)
+    if "://" in name:
+        raise InputError(f"folder={name!r}: players need a folder of this machine.")
+    target = LocalFolder(Path(name))
     entries = Record(target).files_of(ids)
     sizes = target.sizes((entry.place().rpartition("/")[0] for entry in entries), tidy=False)
     there = (entry for entry in entries if entry.path and sizes.get(entry.path) == entry.bytes)

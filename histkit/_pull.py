@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeVar
 from histkit import clips
 from histkit._calls import RequestOptions, item_path
 from histkit.client import HistoryClient
-from histkit.errors import DownloadError
+from histkit.errors import DownloadError, InputError
 from histkit.transport import ByteStream
 
 J = TypeVar("J")
@@ -140,6 +140,8 @@ def _hash(file: Any) -> str:
 @contextmanager
 def client_or_own(client: HistoryClient | None, workers: int | None = None) -> Iterator[HistoryClient]:
     """Give the client, or one made now and closed at the end."""
+    if client is not None and not isinstance(client, HistoryClient):
+        raise InputError(f"client= takes a histkit.HistoryClient, not {type(client).__name__}.")
     if client is not None:
         yield client
         return

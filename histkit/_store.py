@@ -19,10 +19,11 @@ def folder_of(path: Any) -> str:
     InputError
         It is neither.
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise InputError(f"path= takes a folder such as 'data/history', not {type(path).__name__}.")
-    name = os.fspath(path)
-    return name.rstrip("/") or "/" if "://" in name else str(Path(name).expanduser())
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        what = "an empty text" if isinstance(path, str) else type(path).__name__
+        raise InputError(f"Give a folder or file such as 'data/history', or a URL, not {what}.")
+    scheme, mark, rest = str(os.fspath(path)).partition("://")
+    return f"{scheme}://{rest.rstrip('/')}" if mark else str(Path(scheme).expanduser())
 
 
 def file_system(name: str, options: Mapping[str, Any] | None = None) -> tuple[Any, str] | None:

@@ -149,9 +149,9 @@ class LocalFolder:
         """Name a temporary file beside `file`, whose folder is made."""
         parent = (self.folder / file).parent
         if parent not in self._made:
-            parent.mkdir(parents=True, exist_ok=True)
             if not inside(self.folder, parent):
                 raise DownloadError(f"{parent} leads out of the folder (a link); nothing was written there.")
+            parent.mkdir(parents=True, exist_ok=True)
             self._made.add(parent)
         return parent / _temporary()
 

@@ -120,7 +120,7 @@ def download_zip(
         raise InputError("There are no rows to put into a zip.")
     jobs = jobs_of(items, ids, stems_of(items, template), {})
     where = folder_of(path)
-    if "://" not in where and Path(where).is_dir():
+    if where.endswith("://") or str(path).endswith("/") or ("://" not in where and Path(where).is_dir()):
         raise InputError(f"path={str(path)!r} is a folder; give the name of the zip.")
     moments = moments_of(items)
     found = lost_of(items, ids)

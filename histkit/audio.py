@@ -201,7 +201,9 @@ def retry_failed(
     entries = [found[item] for item, tried in zip(ids_of(manifest), again, strict=True) if tried]
     result = manifest.copy()
     for name, column in manifest_frame(entries).items():
-        values = manifest[name].array.copy() if name in manifest else pd.array([None] * len(again), column.dtype)
+        values = pd.array([None] * len(again), column.dtype)  # a manifest that was read from CSV has other dtypes
+        if name in manifest:
+            values = manifest[name].astype(column.dtype).array.copy()
         values[again] = column.array
         result[name] = values
     result.attrs["histkit"] = {"folder": target.name}

@@ -150,6 +150,47 @@ def test_trying_again_needs_to_know_the_folder_and_the_clips(box_of: Callable[..
     assert box.requests() == []
 
 
+def test_a_manifest_that_was_saved_and_read_back_can_be_tried_again(
+    box_of: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    box = box_of(12, 8, clip_bytes=5000)
+    with client_of(box, max_retries=0) as client:
+        df = hk.read_history(client=client)
+        box.set(error_500=0.4)
+        first = download_audio(df, tmp_path / "audio", client=client)
+        box.set(error_500=0)
+        for read in (pd.read_csv, hk.read_csv):
+            saved = read(hk.to_csv(first, tmp_path / "saved.csv"))
+            again = retry_failed(saved.sort_values("bytes"), tmp_path / "audio", client=client).sort_index()
+            assert again["path"].notna().all()
+            assert set(again["status"]) <= {"done", "skipped"}
+
+
+@pytest.mark.parametrize("name", ["", "memory://", None, 5])
+def test_what_is_no_place_is_refused(client: hk.HistoryClient, name: Any) -> None:
+    df = hk.sample_history(2)
+    with pytest.raises((hk.InputError, hk.DownloadError), match="folder"):
+        hk.download_zip(df, name, client=client)
+    if name != "memory://":
+        with pytest.raises(hk.InputError, match="Give a folder"):
+            download_audio(df, name, client=client)
+    with pytest.raises(hk.InputError, match=r"histkit\.HistoryClient, not str"):
+        download_audio(df, "unused", client="key")  # type: ignore[arg-type]
+
+
+def test_a_link_out_of_the_folder_gets_nothing(box_of: Callable[..., Sandbox], tmp_path: Path) -> None:
+    box = box_of(5, 8, clip_bytes=5000)
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "audio" / "x").symlink_to(tmp_path / "out")
+    with client_of(box) as client:
+        pulled = download_audio(
+            hk.read_history(client=client), tmp_path / "audio", name="x/{voice}/{id}", client=client
+        )
+    assert set(pulled["status"]) == {"failed"}
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_a_service_out_of_reach_ends_the_pull_after_a_few_clips(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

@@ -539,7 +539,7 @@ def test_what_was_found_is_said_in_a_line(
 
 @pytest.mark.parametrize("call", [hk.sync, hk.load, hk.scan])
 def test_a_folder_that_is_none_is_told(call: Any, tmp_path: Path) -> None:
-    with pytest.raises(hk.InputError, match="path= takes a folder"):
+    with pytest.raises(hk.InputError, match="Give a folder"):
         call(hk.HistoryClient("sk_a"))
     (tmp_path / "file").write_text("x")
     with pytest.raises(hk.ArchiveError, match="file") as caught:

@@ -32,8 +32,13 @@ _SCOPES = {
     "list": "speech_history_read", "item": "speech_history_read", "audio": "speech_history_read",
     "download": "speech_history_read", "delete": "speech_history_write",
 }  # fmt: skip
-_ACCOUNT = {"/v1/models": "models_read", "/v1/voices": "voices_read", "/v1/user/subscription": "user_read",
-            figures.STATS: None, figures.SUCCESSOR: "workspace_analytics_full_read"}
+_ACCOUNT = {
+    "/v1/models": "models_read",
+    "/v1/voices": "voices_read",
+    "/v1/user/subscription": "user_read",
+    figures.STATS: None,
+    figures.SUCCESSOR: "workspace_analytics_full_read",
+}
 
 
 @dataclass(frozen=True)
