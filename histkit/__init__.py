@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import histkit.accessor  # noqa: F401 - registers df.speech
 
 if TYPE_CHECKING:
+    from histkit._charts import plot_hours, plot_quota, plot_takes
     from histkit._costs import cost_table
     from histkit._delete import delete
     from histkit._forecast import forecast, used_share
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from histkit.filters import filter_items
     from histkit.labels import label
     from histkit.official import official_usage, reconcile
-    from histkit.plotting import plot_usage
+    from histkit.plotting import plot_share, plot_usage
     from histkit.prices import add_cost, read_prices
     from histkit.reader import read_history
     from histkit.sandbox.sample import sample_history
@@ -81,11 +82,12 @@ _ROOMS = {
     ),
     "filters": ("filter_items",),
     "labels": ("label",),
-    "plotting": ("plot_usage",),
+    "plotting": ("plot_share", "plot_usage"),
     "prices": ("add_cost", "read_prices"),
     "reader": ("read_history",),
     "sandbox.sample": ("sample_history",),
     "schema": ("COLUMNS",),
+    "_charts": ("plot_hours", "plot_quota", "plot_takes"),
     "_costs": ("cost_table",),
     "_delete": ("delete",),
     "_forecast": ("forecast", "used_share"),
@@ -127,6 +129,10 @@ __all__ = [
     "load",
     "official_usage",
     "play",
+    "plot_hours",
+    "plot_quota",
+    "plot_share",
+    "plot_takes",
     "plot_usage",
     "read_csv",
     "read_history",

@@ -58,6 +58,13 @@ def plot_labels(groups: Sequence[Any], voices: Mapping[str, str | None]) -> list
     return [plain(label) for label in labels]
 
 
+def drawn_text(text: Any, longest: int) -> str:
+    """Make one line of a text, ready for matplotlib: so many letters at most, and only such as can be drawn."""
+    line = " ".join(_visible(str(text)).split())
+    cut = line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+    return plain(_drawable(cut))
+
+
 def fonts() -> list[str]:
     """Give the families to draw names with: the user's, then those with many scripts that are installed here."""
     from matplotlib import rcParams

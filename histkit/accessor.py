@@ -65,6 +65,32 @@ class SpeechAccessor:
 
         return plot_usage(self._frame, by, freq, **options)
 
+    def plot_share(self, by: str = "voice", **options: Any) -> Axes:
+        """Draw each group's share of the whole: see `histkit.plot_share`."""
+        from histkit.plotting import plot_share
+
+        return plot_share(self._frame, by, **options)
+
+    def plot_hours(self, *, tz: str = "UTC", **options: Any) -> Axes:
+        """Draw the hours of the week in which speech is generated: see `histkit.plot_hours`."""
+        from histkit._charts import plot_hours
+
+        return plot_hours(self._frame, tz=tz, **options)
+
+    def plot_takes(self, **options: Any) -> Axes:
+        """Draw the texts whose takes cost most: see `histkit.plot_takes`."""
+        from histkit._charts import plot_takes
+
+        return plot_takes(self._frame, **options)
+
+    def plot_quota(self, *, subscription: Any = None, **options: Any) -> Axes:
+        """Draw the credits used against the plan's, with a forecast: see `histkit.plot_quota`."""
+        from histkit._charts import plot_quota
+        from histkit._forecast import forecast
+
+        ax = options.pop("ax", None)
+        return plot_quota(forecast(self._frame, subscription=subscription, **options), ax=ax)
+
     def label(self, rules: Any, *, column: str | None = None, unassigned: str = "unassigned") -> pd.DataFrame:
         """Add a column that tells whose rows are whose, by rules: see `histkit.label`."""
         from histkit.labels import label

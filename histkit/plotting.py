@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from histkit._drawing import FAINT, GREY, INK, PALETTE, counted, inches_of, percent, put_title, say_empty
 from histkit._labels import fonts, plain, plot_labels
 from histkit._periods import Freq, edges, name_of, parse_freq, zone_of
 from histkit.errors import InputError
@@ -21,11 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-# Okabe and Ito's seven colours that show on white, and two that stay apart from them to the colour-blind
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#332288", "#882255")
-GREY = "#A9A9A9"
 ALL = "all"
-_INK, _FAINT = "#333333", "#DDDDDD"
 _MOST_BARS = 100  # more periods are drawn as one stepped area, without gaps between them
 _FEWEST = 5  # one bar is as wide as if there were five
 _TICKED = 14  # so few periods are named one by one
@@ -98,8 +94,8 @@ def plot_usage(
     ax = _new_axes(length, len(series.labels)) if ax is None else ax
     dated = table if length is None else table[table["period"].notna()]
     if dated.empty:
-        _say_empty(ax, "no rows" if table.empty else "no rows with a date")
-        _put_title(ax, _headline(names, measure, length), _details(table, facts, measure, dated, clock, frame))
+        say_empty(ax, "no rows" if table.empty else "no rows with a date")
+        put_title(ax, _headline(names, measure, length), _details(table, facts, measure, dated, clock, frame))
         return ax
     elif clock is None:
         _draw_groups(ax, series)
@@ -108,7 +104,7 @@ def plot_usage(
         _draw_time(ax, series, starts, kind, clock)
         _put_legend(ax, owned)
     _style(ax, measure, length is not None)
-    _put_title(ax, _headline(names, measure, length), _details(table, facts, measure, dated, clock, frame))
+    put_title(ax, _headline(names, measure, length), _details(table, facts, measure, dated, clock, frame))
     return ax
 
 
@@ -171,12 +167,6 @@ def _new_axes(length: Freq | None, bars: int) -> Axes:
     return plt.subplots(figsize=(9, height), layout="constrained")[1]
 
 
-def _say_empty(ax: Axes, text: str) -> None:
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="#777777", fontsize=14)
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
-
-
 def _draw_groups(ax: Axes, series: _Series) -> None:
     sums = np.zeros(len(series.labels), np.int64)
     np.add.at(sums, series.codes, series.numbers)
@@ -184,7 +174,7 @@ def _draw_groups(ax: Axes, series: _Series) -> None:
     bars = ax.barh(places, sums, color=[PALETTE[0] if each != GREY else GREY for each in series.colours], height=0.7)
     whole = int(sums.sum())
     shares = [f"{each:,}" + (f"  ({each / whole:.0%})" if whole else "") for each in sums.tolist()]
-    ax.bar_label(bars, shares, padding=4, fontsize=9, color=_INK)
+    ax.bar_label(bars, shares, padding=4, fontsize=9, color=INK)
     ax.set_yticks(places, series.labels, fontfamily=fonts())
     ax.set_ylim(len(sums) - 0.4, -0.6)
     ax.set_xlim(0, max(float(sums.max()) * 1.22, 1.0))
@@ -241,12 +231,12 @@ def _put_dates(ax: Axes, days: NDArray[np.float64], steps: NDArray[np.int64], cl
     margin = (days[-1] - days[0]) * max(0.01, (_FEWEST / count - 1) / 2)
     ax.set_xlim(days[0] - margin, days[-1] + margin)
     if count <= _TICKED:
-        every = math.ceil(count / max(_inches(ax) / 0.62, 1))
+        every = math.ceil(count / max(inches_of(ax) / 0.62, 1))
         middles = ((days[:-1] + days[1:]) / 2)[::every]
         ax.set_xticks(middles, _named_periods(steps[:-1:every], clock))
         return
     units: Any = matplotlib.dates  # has no types
-    locator = units.AutoDateLocator(tz=clock.zone, minticks=3, maxticks=max(int(_inches(ax) / 0.75), 4))
+    locator = units.AutoDateLocator(tz=clock.zone, minticks=3, maxticks=max(int(inches_of(ax) / 0.75), 4))
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(
         units.ConciseDateFormatter(
@@ -279,11 +269,6 @@ def _named_periods(starts: NDArray[np.int64], clock: _Clock) -> list[str]:
     return names
 
 
-def _inches(ax: Axes) -> float:
-    figure = ax.figure
-    return float(ax.get_position().width * figure.bbox.width / figure.dpi)
-
-
 def _put_legend(ax: Axes, owned: bool) -> None:
     handles, labels = ax.get_legend_handles_labels()
     if len(handles) < 2:
@@ -293,7 +278,7 @@ def _put_legend(ax: Axes, owned: bool) -> None:
     if owned:
         options |= {"bbox_to_anchor": (1.005, 1.0), "borderaxespad": 0.0}
     else:  # within the axes, in room made above the data: outside it might cover a neighbour
-        columns = min(max(int(_inches(ax) / 1.5), 1), len(labels))
+        columns = min(max(int(inches_of(ax) / 1.5), 1), len(labels))
         inches = 0.14 * math.ceil(len(labels) / columns) + 0.15
         height = float(ax.get_position().height * ax.figure.bbox.height / ax.figure.dpi)
         ax.set_ylim(0, ax.get_ylim()[1] / max(1 - inches / height, 0.4))
@@ -310,9 +295,9 @@ def _style(ax: Axes, measure: str, over_time: bool) -> None:
     axis.set_label_text(measure)
     ax.set_axisbelow(True)
     ax.grid(False)
-    ax.grid(True, axis="y" if over_time else "x", color=_FAINT, linewidth=0.8)
+    ax.grid(True, axis="y" if over_time else "x", color=FAINT, linewidth=0.8)
     ax.spines[["top", "right", "left" if over_time else "bottom"]].set_visible(False)
-    ax.tick_params(length=0, labelsize=9, colors=_INK)
+    ax.tick_params(length=0, labelsize=9, colors=INK)
     if over_time:
         ax.tick_params(axis="x", length=3)
 
@@ -339,21 +324,17 @@ def _details(
     total = int(table[measure].sum())
     said = [f"{measure} unknown" if lacking and lacking == facts["rows"] else f"{total:,} {measure}"]
     if measure != "items":
-        said.append(_counted(int(table["items"].sum()), "item"))
+        said.append(counted(int(table["items"].sum()), "item"))
     if clock is not None:
         said += [_span(frame["date"], clock.zone)] if len(dated) else []
         said.append(name_of(clock.zone))
     if lacking and lacking < facts["rows"]:
-        said.append(f"{_percent(lacking, facts['rows'])} of rows without {measure}")
+        said.append(f"{percent(lacking, facts['rows'])} of rows without {measure}")
     undated = facts.get("rows_without_date", 0)
     if undated and clock is not None:
         lost = total - int(dated[measure].sum())
-        said.append(f"{_counted(undated, 'row')} without a date ({lost:,} {measure}) not drawn")
+        said.append(f"{counted(undated, 'row')} without a date ({lost:,} {measure}) not drawn")
     return " · ".join(said)
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number:,} {word}{'s' if number != 1 else ''}"
 
 
 def _span(dates: pd.Series, zone: tzinfo) -> str:
@@ -366,16 +347,20 @@ def _span(dates: pd.Series, zone: tzinfo) -> str:
     return f"{first.day} {first:%b}{year} to {last.day} {last:%b %Y}"
 
 
-def _percent(part: int, whole: int) -> str:
-    share = 100 * part / whole
-    return "less than 1 %" if share < 1 else f"{min(share, 99):.0f} %"
+def plot_share(
+    frame: pd.DataFrame, by: Any = "voice", *, measure: str = "credits", top: int = 10, ax: Axes | None = None
+) -> Axes:
+    """Draw each group's share of the whole: `plot_usage` without a time axis.
 
+    Parameters
+    ----------
+    frame, by, measure, top, ax
+        As in `plot_usage`.
 
-def _put_title(ax: Axes, headline: str, details: str) -> None:
-    room = max(int(_inches(ax) * 14), 20)
-    below = textwrap.fill(details, room)
-    ax.set_title("")
-    ax.set_title(headline, loc="left", fontweight="bold", fontsize=12, pad=10 + 13 * (below.count("\n") + 1))
-    ax.annotate(
-        below, (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", fontsize=9, color="#555555"
-    )
+    Examples
+    --------
+    >>> import histkit as hk
+    >>> len(hk.plot_share(hk.sample_history(300), "model", top=3).patches)
+    4
+    """
+    return plot_usage(frame, by, None, measure=measure, top=top, ax=ax)

@@ -224,7 +224,7 @@ def test_what_can_not_be_used_is_named_before_anything_happens(box: Sandbox, tmp
         (df, {"history": True}, "give the folder of a sync, or False"),
         (df, {"history": "nowhere"}, "'nowhere' is no local history"),
         (df, {"history": "s3://bucket/history"}, "is no local history on this machine"),
-        (df, {"only_verified": True}, "takes a folder"),
+        (df, {"only_verified": True}, "Give a folder"),
         (df, {"client": hk.AsyncHistoryClient(box.api_key, base_url=box.url)}, "not AsyncHistoryClient"),
         (df.assign(account=["a", "b"]), {}, r"2 accounts \(a, b\)"),
         (df.assign(account=["a", None]), {}, "Some rows are of the account a and some name none"),

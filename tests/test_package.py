@@ -55,8 +55,8 @@ ORDER = [
     "_zipfiles",
     "_zips _delete official",
     "audio",
-    "_labels",
-    "plotting",
+    "_labels _drawing",
+    "plotting _charts",
     "accessor",
     "sandbox",
     "demo",
@@ -119,7 +119,8 @@ def test_the_public_names_are_these() -> None:
         *"RateLimitError SchemaError ServerError TransportError UnprocessableEntityError".split(),
         *"delete download_audio download_zip filter_items label load play plot_usage read_csv".split(),
         *"read_history read_parquet sample_history scan speakers sync takes to_csv to_parquet to_xlsx".split(),
-        *"add_cost cost_table forecast ledger official_usage read_prices reconcile retry_failed".split(),
+        *"add_cost cost_table forecast ledger official_usage plot_hours plot_quota plot_share plot_takes".split(),
+        *"read_prices reconcile retry_failed".split(),
         *"usage_table used_share verify".split(),
     }
     for name in hk.__all__:
@@ -141,7 +142,8 @@ def test_a_plain_import_loads_nothing_heavy() -> None:
 def test_the_accessor_has_the_methods_of_the_design() -> None:
     methods = {name for name in dir(hk.accessor.SpeechAccessor) if not name.startswith("_")}
     assert methods == {
-        *"filter usage plot_usage label takes play download_audio download_zip delete".split(),
+        *"filter usage plot_usage plot_share plot_hours plot_takes plot_quota label takes play".split(),
+        *"download_audio download_zip delete".split(),
         *"ledger to_parquet to_csv to_xlsx".split(),
     }
 
