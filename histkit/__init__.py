@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from histkit._delete import delete
     from histkit._forecast import forecast, used_share
     from histkit._ledger import ledger
+    from histkit._report import report
     from histkit._takes import takes
     from histkit.archive import load, scan, sync
     from histkit.async_client import AsyncHistoryClient
@@ -92,6 +93,7 @@ _ROOMS = {
     "_delete": ("delete",),
     "_forecast": ("forecast", "used_share"),
     "_ledger": ("ledger",),
+    "_report": ("report",),
     "_takes": ("takes",),
     "official": ("official_usage", "reconcile"),
     "usage": ("speakers", "usage_table"),
@@ -139,6 +141,7 @@ __all__ = [
     "read_parquet",
     "read_prices",
     "reconcile",
+    "report",
     "retry_failed",
     "sample_history",
     "scan",

@@ -59,12 +59,14 @@ def cost_table(
     prices: Any,
     tz: str | tzinfo = "UTC",
     top: int | None = None,
+    billing: Any = None,
+    week_start: str | None = None,
 ) -> pd.DataFrame:
     """Sum items, characters, credits and what they cost by group and period.
 
     Parameters
     ----------
-    frame, by, freq, tz, top
+    frame, by, freq, tz, top, billing, week_start
         As in `histkit.usage_table`.
     prices : path-like, mapping, DataFrame or PriceBook
         See `read_prices`.
@@ -94,7 +96,8 @@ def cost_table(
     book = read_prices(prices, tz=tz)
     names = [] if by is None else [by] if isinstance(by, str) else list(by)
     numbers = np.where(frame["credits"].lt(0).fillna(False), NO_PRICE, book.numbers(frame))
-    parts = usage_table(frame.assign(**{_PRICE: numbers}), [*names, _PRICE], freq, tz=tz)
+    parts = usage_table(frame.assign(**{_PRICE: numbers}), [*names, _PRICE], freq, tz=tz,
+                        billing=billing, week_start=week_start)  # fmt: skip
     facts = dict(parts.attrs["histkit"])
     kept = _folded(parts, [each for each in parts.columns[: parts.columns.get_loc(_PRICE)] if each != "period"], top)
     keys = [name for name in (*kept.columns[: kept.columns.get_loc(_PRICE)], *(["period"] if freq else []))]

@@ -109,6 +109,12 @@ class SpeechAccessor:
 
         return ledger(self._frame, freq, tz=tz)
 
+    def report(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Path | None:
+        """Write a usage report (.html, .xlsx, .md), or print it: see `histkit.report`."""
+        from histkit._report import report
+
+        return report(self._frame, path, **options)
+
     def play(self, *, folder: str | os.PathLike[str] | None = None, client: HistoryClient | None = None) -> Any:
         """Show audio players in a notebook, at most ten: see `histkit.play`."""
         from histkit.audio import play

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import warnings
@@ -114,12 +115,23 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
     pathlib.Path
         The file.
     """
-    table = to_arrow(frame)
-    cells = {name: _cells(table.column(place)) for place, name in enumerate(table.column_names)}
+    table = _csv_table(frame)
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(b"\xef\xbb\xbf" if excel else b"")
-        pacsv.write_csv(pa.table(cells), file)
+        pacsv.write_csv(table, file)
     return Path(path)
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """Give what `to_csv` writes."""
+    file = io.BytesIO()
+    pacsv.write_csv(_csv_table(frame), file)
+    return file.getvalue().decode()
+
+
+def _csv_table(frame: pd.DataFrame) -> pa.Table:
+    table = to_arrow(frame)
+    return pa.table({name: _cells(table.column(place)) for place, name in enumerate(table.column_names)})
 
 
 def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:

@@ -12,10 +12,10 @@ import pandas as pd
 
 from histkit._drawing import FAINT, GREY, INK, PALETTE, counted, inches_of, percent, put_title, say_empty
 from histkit._labels import fonts, plain, plot_labels
-from histkit._periods import Freq, edges, name_of, parse_freq, zone_of
+from histkit._periods import Freq, edges, name_of
 from histkit.errors import InputError
 from histkit.filters import instants_of
-from histkit.usage import MEASURES, OTHER, usage_table
+from histkit.usage import MEASURES, OTHER, usage_table, want
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,7 @@ ALL = "all"
 _MOST_BARS = 100  # more periods are drawn as one stepped area, without gaps between them
 _FEWEST = 5  # one bar is as wide as if there were five
 _TICKED = 14  # so few periods are named one by one
-_UNITS = {"h": "hour", "D": "day", "W": "week", "M": "month"}
+_UNITS = {"h": "hour", "D": "day", "W": "week", "M": "month", "B": "billing period"}
 _MONTHS = {1: "month", 3: "quarter", 12: "year"}
 
 
@@ -38,6 +38,8 @@ def plot_usage(
     measure: str = "credits",
     kind: str | None = None,
     top: int = 9,
+    billing: Any = None,
+    week_start: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw usage over time, stacked by group, or as one bar per group.
@@ -60,6 +62,8 @@ def plot_usage(
     top : int, default 9
         How many groups are shown (1 to 9, and up to 40 without `freq`), the largest by `measure`; the others are
         one grey group ``other``.
+    billing, week_start : optional
+        For ``freq="billing"`` and ``freq="W"``, as in `histkit.usage_table`.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure of pyplot.
 
@@ -84,8 +88,9 @@ def plot_usage(
     'credits'
     """
     _check(measure, kind, top, freq)
-    length, zone = None if freq is None else parse_freq(freq), zone_of(tz)
-    table = usage_table(frame, by, freq, tz=tz)
+    wanted = want(by, freq, tz=tz, top=None, billing=billing, week_start=week_start)
+    length, zone = wanted.length, wanted.zone
+    table = usage_table(frame, by, freq, tz=tz, billing=billing, week_start=week_start)
     facts = table.attrs["histkit"]
     clock = None if length is None else _Clock(length, zone)
     names = list(table.columns[: list(table.columns).index(MEASURES[0]) - (length is not None)])

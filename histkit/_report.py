@@ -1,0 +1,161 @@
+"""Usage reports: one model of a report, written as HTML, XLSX, Markdown, or on the terminal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from histkit._files import replacing
+from histkit._periods import zone_of
+from histkit._report_html import html
+from histkit._report_parts import Report
+from histkit._report_sections import (
+    Wanted,
+    counters,
+    ledger_section,
+    left_out,
+    quota_section,
+    summary,
+    takes_section,
+    text_section,
+    usage_sections,
+)
+from histkit._report_text import markdown, print_report
+from histkit._report_xlsx import write_xlsx
+from histkit._takes import takes
+from histkit.errors import InputError
+from histkit.prices import read_prices
+from histkit.schema import require
+
+NEEDED = ("history_item_id", "date", "voice_id", "voice_name", "model_id", "source", "text", "dialogue", "characters",
+          "credits")  # fmt: skip
+_DAYS, _MONTHS = 62, 800  # so long a history is told by days, by months; a longer one by quarters
+
+
+def report(
+    frame: pd.DataFrame,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    title: str | None = None,
+    tz: str = "UTC",
+    freq: str | None = None,
+    top: int = 15,
+    prices: Any = None,
+    subscription: Any = None,
+    billing: Any = None,
+    now: Any = None,
+) -> Path | None:
+    """Write a usage report: summary, usage by period, voice, model, source, top texts, takes, ledger, what is missing.
+
+    The same rows and arguments give the same bytes: a report bears no time of its own.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A history, or any part of one. Columns ``client`` (of `label`) and ``account`` get sections of their own.
+    path : path-like, optional
+        The file, by its ending: ``.html`` (one file, charts inline), ``.xlsx`` (extra ``xlsx``), ``.md``. None: print
+        on the terminal.
+    title : str, optional
+        Its headline.
+    tz : str, default "UTC"
+        IANA name of the zone of all dates.
+    freq : str, optional
+        Length of the periods, as in `usage_table`; default: days, months or quarters, by the length of the history.
+    top : int, default 15
+        Rows of a table at most; the others become ``other``.
+    prices : path, mapping, DataFrame or PriceBook, optional
+        What credits cost, see `read_prices`: adds cost to the tables, with the share that is priced.
+    subscription : Subscription or mapping, optional
+        Plan and counter (``client.subscription()``): adds the quota and its forecast.
+    billing : Subscription, mapping, int or date, optional
+        For ``freq="billing"``, as in `usage_table`; default: `subscription`.
+    now : str, datetime or Timestamp, optional
+        The moment that the forecast starts from; default: the present.
+
+    Returns
+    -------
+    pathlib.Path or None
+        The file.
+
+    Raises
+    ------
+    SchemaError
+        The frame lacks a column.
+    InputError
+        An argument that can't be used, or another ending.
+    ArchiveError
+        The file can't be written.
+
+    Examples
+    --------
+    >>> import tempfile, histkit as hk
+    >>> df = hk.sample_history(300)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = hk.report(df, f"{folder}/october.html", title="October")
+    ...     "October</h1>" in path.read_text()
+    True
+    """
+    target = None if path is None else Path(path).expanduser()
+    if target is not None and target.suffix.lower() not in (".html", ".htm", ".xlsx", ".md"):
+        raise InputError(f"path={str(path)!r}: a report is .html, .xlsx or .md.")
+    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
+        raise InputError(f"top={top!r} must be a whole number from 1 on.")
+    made = make_report(frame, title=title, tz=tz, freq=freq, top=top, prices=prices, subscription=subscription,
+                       billing=billing, now=now)  # fmt: skip
+    if target is None:
+        print_report(made)
+        return None
+    with replacing(target) as temporary:
+        if target.suffix.lower() == ".xlsx":
+            write_xlsx(made, temporary)
+        else:
+            text = markdown(made) if target.suffix.lower() == ".md" else html(made)
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+    return target
+
+
+def make_report(
+    frame: pd.DataFrame,
+    *,
+    title: str | None = None,
+    tz: str = "UTC",
+    freq: str | None = None,
+    top: int = 15,
+    prices: Any = None,
+    subscription: Any = None,
+    billing: Any = None,
+    now: Any = None,
+) -> Report:
+    """Make a report, whatever it is written as; parameters as in `report`."""
+    require(frame, NEEDED, "a report")
+    zone_of(tz)
+    first, last = (None, None) if frame["date"].isna().all() else (frame["date"].min(), frame["date"].max())
+    days = 0 if first is None else (last - first).days + 1
+    wanted = Wanted(
+        frame,
+        tz,
+        freq or ("D" if days <= _DAYS else "MS" if days <= _MONTHS else "QS"),
+        (subscription if billing is None else billing) if freq == "billing" else billing,
+        top,
+        None if prices is None else read_prices(prices),
+        subscription,
+        None if now is None else pd.Timestamp(now),
+    )
+    found = takes(frame)
+    counter = counters(frame, "MS" if freq == "billing" else wanted.freq, tz)
+    sections = [*usage_sections(wanted)]
+    if subscription is not None:
+        sections.append(quota_section(wanted))
+    sections += [text_section(wanted, found), takes_section(wanted, found)]
+    if counter is not None:
+        sections.append(ledger_section(counter))
+    sections.append(left_out(wanted, counter))
+    span = "no dated rows"
+    if first is not None and last is not None:
+        span = f"{first.tz_convert(tz):%Y-%m-%d} to {last.tz_convert(tz):%Y-%m-%d}"
+    facts = summary(wanted, found, counter)
+    return Report(title or "Speech usage", f"{span}, {tz}; {len(frame):,} items", facts, tuple(sections))
