@@ -127,7 +127,7 @@ def plot_quota(forecast: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         details.append(f"{facts['used']:,} of {facts['limit']:,} credits used")
     if facts.get("run_out"):
         details.append(f"runs out on {facts['run_out'][:10]}")
-    details.append("the forecast is an estimate: the band holds 8 of 10 courses")
+    details.append("the forecast is an estimate")
     if forecast.empty:
         say_empty(ax, "no days")
     else:
@@ -152,7 +152,7 @@ def _draw_quota(ax: Axes, forecast: pd.DataFrame, facts: Mapping[str, Any]) -> N
         ahead[last] = True
     ax.plot(ends[known], values["cumulative"][known], color=PALETTE[0], linewidth=2.2, label="used, measured")
     ax.fill_between(ends[ahead], values["p10"][ahead], values["p90"][ahead], color=PALETTE[1], alpha=0.3, linewidth=0,
-                    label="8 of 10 courses")  # fmt: skip
+                    label="10th to 90th percentile")  # fmt: skip
     ax.plot(ends[ahead], values["p50"][ahead], color=PALETTE[5], linewidth=1.8, linestyle=(0, (4, 2)), label="median")
     top = np.nanmax(np.concatenate(list(values.values())))
     limit = facts.get("limit")

@@ -15,8 +15,8 @@ import pandas as pd
 import histkit as hk
 from histkit._cli import as_json, filters, rows_of
 from histkit._forecast import forecast, used_share
-from histkit._report_parts import Column, Table, share_of
-from histkit._report_sections import MONEY, quota_lines, short
+from histkit._report_parts import Column, Table, period_kind, share_of, total_of
+from histkit._report_sections import money_columns, money_totals, quota_lines, short
 from histkit._report_text import rich_table
 from histkit.exports import csv_text
 from histkit.labels import label
@@ -47,6 +47,8 @@ def _rows(since: str | None, until: str | None, tz: str, rules: str | None, chos
                 raise click.UsageError(f"--{name} and --{instead} say the same: give one.")
             chosen[instead] = _midnight(given, f"--{name}", tz) + pd.DateOffset(days=days)
     frame = rows_of(**chosen)
+    if frame.empty:
+        click.echo("No rows: nothing in this history is what the options ask for.", err=True)
     return label(frame, rules) if rules else frame
 
 
@@ -151,8 +153,7 @@ def usage_as_table(found: pd.DataFrame, by: Sequence[str], period: str, priced: 
     """Put a usage table under headings, with totals."""
     columns = [Column(name, name.capitalize()) for name in by]
     if "period" in found.columns:
-        kind = "moment" if period in ("hourly", "billing") else "day"
-        columns.insert(0, Column("period", "From", kind))
+        columns.insert(0, Column("period", "From", period_kind(PERIODS[period])))
     columns += [Column("items", "Items", "count"), Column("characters", "Characters", "count"),
                 Column("credits", "Credits", "count", bar=True)]  # fmt: skip
     if "credits_change" in found.columns:
@@ -162,11 +163,12 @@ def usage_as_table(found: pd.DataFrame, by: Sequence[str], period: str, priced: 
         found = found.assign(share=share_of(found["credits"]))
         columns.append(Column("share", "Share", "share"))
     if priced:
-        columns += MONEY
-    totals = {name: found[name].sum() for name in ("items", "characters", "credits")}
+        columns += money_columns(found)
+    totals = {name: total_of(found[name]) for name in ("items", "characters", "credits")}
+    totals |= money_totals(found) if priced else {}
     unknown = found.attrs.get("histkit", {}).get("rows_without_credits", 0)
     note = f"{unknown:,} items don't tell what they cost." if unknown else ""
-    return Table("", found, tuple(columns), totals if len(found) else {}, note)
+    return Table("", found, tuple(columns), totals, note)
 
 
 def _subscription() -> Any:
@@ -265,13 +267,13 @@ def ledger(period: str, official: bool, tz: str, json_: bool, csv_: bool, **chos
                    Column("unexplained", "Unexplained", "count")]  # fmt: skip
     else:
         found = hk.ledger(frame, str(freq), tz=tz)
-        columns = [Column("period", "From", "moment" if freq == "h" else "day"), Column("rows", "Rows", "count"),
+        columns = [Column("period", "From", period_kind(freq)), Column("rows", "Rows", "count"),
                    Column("chained", "Chained", "count"), Column("seen", "Seen", "count", bar=True),
                    Column("unseen", "Unseen (estimate)", "count", bar=True),
                    Column("resets", "Resets", "count")]  # fmt: skip
         if "account" in found.columns:
             columns.insert(0, Column("account", "Account"))
-    totals = {column.name: found[column.name].sum() for column in columns if column.kind == "count"}
+    totals = {column.name: total_of(found[column.name]) for column in columns if column.kind == "count"}
     print_table(Table("", found, tuple(columns), totals), json_, csv_)
 
 

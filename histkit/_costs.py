@@ -151,7 +151,9 @@ def _lines(parts: pd.DataFrame, keys: list[str], book: PriceBook) -> pd.DataFram
             line["priced"] += credits
     found = pd.DataFrame(list(rows.values()), columns=[*keys, "items", "characters", "credits", "cost", "currency",
                                                        "priced"])  # fmt: skip
-    return found.astype({**{key: parts[key].dtype for key in keys}, "items": "Int64", "characters": "Int64",
+    for key in keys:  # not astype: a column of nothing but missing moments has lost its zone
+        found[key] = pd.Series(found[key].tolist(), dtype=parts[key].dtype)
+    return found.astype({"items": "Int64", "characters": "Int64",
                          "credits": "Int64", "currency": "string[pyarrow]"})  # fmt: skip
 
 

@@ -249,7 +249,7 @@ def _spending(frame: pd.DataFrame, plan: _Plan, now: int, notes: list[str]) -> _
         start = int(found.times[found.reset_rows[-1]])
     since, gap, start = _since_last(found, plan, start, notes)
     if gap:
-        notes.append(f"{gap} credits were spent since the last row by the counter, taken to be spread evenly.")
+        notes.append(f"{gap:,} credits were spent since the last row by the counter, taken to be spread evenly.")
         middles, parts = _spread(gap, max(since, now - MOST_DAYS * DAY), now)
         return _Spending(np.r_[found.times, middles], np.r_[credits, parts], start)
     return _Spending(found.times, credits, start)

@@ -110,6 +110,10 @@ def _visible(text: str) -> str:
 
 
 def _drawable(text: str) -> str:
+    from matplotlib import rcParams
+
+    if rcParams["svg.fonttype"] == "none":  # the texts of such an SVG are drawn by whoever shows it, in his fonts
+        return text
     known = _glyphs(tuple(fonts()))
     shown = "".join(letter if letter == " " or ord(letter) in known else "\0" for letter in text)
     return re.sub("\0[\0 ]*\0|\0", NO_GLYPH, shown)

@@ -146,13 +146,14 @@ def make_report(
         None if now is None else pd.Timestamp(now),
     )
     found = takes(frame)
-    counter = counters(frame, "MS" if freq == "billing" else wanted.freq, tz)
+    lengths = "MS" if freq == "billing" else wanted.freq
+    counter = counters(frame, lengths, tz)
     sections = [*usage_sections(wanted)]
     if subscription is not None:
         sections.append(quota_section(wanted))
     sections += [text_section(wanted, found), takes_section(wanted, found)]
     if counter is not None:
-        sections.append(ledger_section(counter))
+        sections.append(ledger_section(counter, lengths))
     sections.append(left_out(wanted, counter))
     span = "no dated rows"
     if first is not None and last is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -60,7 +61,8 @@ def svg_of(chart: Chart) -> str:
     from matplotlib.figure import Figure
 
     salt = hashlib.sha256(chart.title.encode()).hexdigest()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 10}):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 10}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # it is the browser that draws letters
         figure = Figure(figsize=chart.inches, layout="constrained")
         FigureCanvasSVG(figure)
         chart.draw(figure.add_subplot())

@@ -114,6 +114,22 @@ def shown(value: Any, kind: str) -> str:
     return str(value)
 
 
+def period_kind(freq: str | None) -> str:
+    """Tell whether the starts of periods are days, or moments of a day."""
+    return "moment" if freq in ("h", "billing") else "day"
+
+
+def total_of(values: pd.Series) -> Any:
+    """Give the sum of what is known; missing where there are values and none is known.
+
+    Examples
+    --------
+    >>> total_of(pd.Series([1, None], dtype="Int64")), total_of(pd.Series([None], dtype="Int64"))
+    (np.int64(1), <NA>)
+    """
+    return values.sum(min_count=1) if len(values) else 0
+
+
 def share_of(values: pd.Series) -> pd.Series:
     """Give each value's share of their sum, 0 to 1; missing where the sum is 0."""
     total = values.sum()

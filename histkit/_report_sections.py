@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ from histkit._charts import plot_hours, plot_quota, plot_takes
 from histkit._costs import cost_table
 from histkit._forecast import forecast
 from histkit._ledger import ledger
-from histkit._report_parts import Chart, Column, Fact, Section, Table, share_of, shown
+from histkit._report_parts import Chart, Column, Fact, Section, Table, period_kind, share_of, shown, total_of
 from histkit.names import plain
 from histkit.plotting import plot_share, plot_usage
 from histkit.prices import PriceBook
@@ -25,7 +26,6 @@ _MEASURES = (
     Column("credits", "Credits", "count", bar=True),
     Column("share", "Share", "share"),
 )
-MONEY = (Column("cost", "Cost", "money"), Column("currency", "Currency"), Column("priced", "Priced", "share"))
 _BY = {"model": "model", "voice": "voice", "source": "source", "client": "client", "account": "account"}
 
 
@@ -68,7 +68,7 @@ def usage_sections(wanted: Wanted) -> Iterator[Section]:
     by_period = _priced(wanted, None, wanted.freq)
     chart = Chart("Credits over time, by voice", lambda ax: plot_usage(
         wanted.frame, "voice", wanted.freq, tz=wanted.tz, billing=wanted.billing, ax=ax), (9, 4))  # fmt: skip
-    table = _usage(by_period, (Column("period", "From", "day"),), wanted)
+    table = _usage(by_period, (Column("period", "From", period_kind(wanted.freq)),), wanted)
     yield Section("periods", "Usage by period", charts=(chart,), tables=(table,))
     names = ["voice", "model", "source", *(name for name in ("client", "account") if name in wanted.frame.columns)]
     for name in names:
@@ -107,24 +107,27 @@ def _priced(wanted: Wanted, by: str | None, freq: str | None) -> pd.DataFrame:
 
 def _usage(found: pd.DataFrame, heads: tuple[Column, ...], wanted: Wanted) -> Table:
     rows = found.assign(share=share_of(found["credits"]))
-    columns = (*heads, *_MEASURES, *(MONEY if wanted.prices is not None else ()))
-    totals: dict[str, Any] = {name: rows[name].sum() for name in ("items", "characters", "credits")}
+    columns = (*heads, *_MEASURES, *(money_columns(found) if wanted.prices is not None else ()))
+    totals: dict[str, Any] = {name: total_of(rows[name]) for name in ("items", "characters", "credits")}
     if wanted.prices is not None:
-        money = found.attrs["histkit"]["totals"]
-        if len(money) == 1:
-            ((currency, total),) = money.items()
-            totals |= {
-                "cost": _decimal(total["cost"]),
-                "currency": currency,
-                "priced": found.attrs["histkit"]["priced"],
-            }
+        totals |= money_totals(found)
     return Table("", rows, columns, totals)
 
 
-def _decimal(text: str) -> Any:
-    from decimal import Decimal
+def money_columns(found: pd.DataFrame) -> list[Column]:
+    """Give the columns of a cost table: one currency stands in the heading, what is priced if not all is."""
+    facts = found.attrs["histkit"]
+    columns = [Column("cost", "Cost", "money"), Column("currency", "Currency")]
+    if len(facts["totals"]) == 1:
+        columns = [Column("cost", f"Cost in {next(iter(facts['totals']))}", "money")]
+    return columns if facts["priced"] == 1 else [*columns, Column("priced", "Priced", "share")]
 
-    return Decimal(text)
+
+def money_totals(found: pd.DataFrame) -> dict[str, Any]:
+    """Give the last line of a cost table; costs in several currencies have no sum."""
+    facts = found.attrs["histkit"]
+    costs = [Decimal(total["cost"]) for total in facts["totals"].values()]
+    return {"priced": facts["priced"]} | ({"cost": costs[0]} if len(costs) == 1 else {})
 
 
 def text_section(wanted: Wanted, found: pd.DataFrame) -> Section:
@@ -166,7 +169,7 @@ def takes_section(wanted: Wanted, found: pd.DataFrame) -> Section:
     return Section("takes", "Takes", notes, tuple(tables), (chart,) if len(lost) else ())
 
 
-def ledger_section(found: pd.DataFrame) -> Section:
+def ledger_section(found: pd.DataFrame, freq: str) -> Section:
     """Make the section on the credit ledger."""
     facts = found.attrs["histkit"]
     notes = (
@@ -174,12 +177,13 @@ def ledger_section(found: pd.DataFrame) -> Section:
         "higher, credits were spent outside this history (music, sound effects, deleted rows, other people), and a "
         "drop is a billing reset. What was spent between the last row and a reset can't be known.",
     )
-    columns = [Column("period", "From", "day"), Column("rows", "Rows", "count"), Column("chained", "Chained", "count"),
-               Column("seen", "Seen", "count", bar=True), Column("unseen", "Unseen (estimate)", "count", bar=True),
+    columns = [Column("period", "From", period_kind(freq)), Column("rows", "Rows", "count"),
+               Column("chained", "Chained", "count"), Column("seen", "Seen", "count", bar=True),
+               Column("unseen", "Unseen (estimate)", "count", bar=True),
                Column("resets", "Resets", "count")]  # fmt: skip
     if "account" in found.columns:
         columns.insert(0, Column("account", "Account"))
-    totals = {name: found[name].sum() for name in ("rows", "chained", "seen", "unseen", "resets")}
+    totals = {name: total_of(found[name]) for name in ("rows", "chained", "seen", "unseen", "resets")}
     note = f"{facts['rows_without_counters']:,} rows tell no counter." if facts.get("rows_without_counters") else ""
     return Section("ledger", "Ledger", notes, (Table("", found, tuple(columns), totals, note),))
 
@@ -237,21 +241,21 @@ def summary(wanted: Wanted, found: pd.DataFrame, counter: pd.DataFrame | None) -
         Fact("Items", len(frame)),
         Fact(
             "Credits",
-            frame["credits"].sum(),
+            total_of(frame["credits"]),
             note=f"of {unknown:,} more items it is not known" if unknown else "measured",
         ),
-        Fact("Characters", frame["characters"].sum()),
+        Fact("Characters", total_of(frame["characters"])),
         Fact("Voices", frame["voice_id"].nunique() if "voice_id" in frame else None),
         Fact("Thrown away", found.attrs["histkit"]["thrown_away"], note="credits for takes that were not kept"),
     ]
     if counter is not None:
-        facts.append(Fact("Unseen", counter["unseen"].sum(), note="credits outside this history; an estimate"))
+        facts.append(Fact("Unseen", total_of(counter["unseen"]), note="credits outside this history; an estimate"))
     if wanted.prices is not None:
         money = cost_table(frame, None, prices=wanted.prices, tz=wanted.tz).attrs["histkit"]
         for currency, total in money["totals"].items():
             share = money["priced"]
             note = "all credits are priced" if share == 1 else f"{100 * share:.1f} % of the credits are priced"
-            facts.append(Fact(f"Cost in {currency}", _decimal(total["cost"]), "money", note))
+            facts.append(Fact(f"Cost in {currency}", Decimal(total["cost"]), "money", note))
     return tuple(facts)
 
 

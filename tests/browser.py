@@ -1,0 +1,82 @@
+"""A real Chromium for tests that look at pages; they are skipped where there is none."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def chromium() -> str:
+    """Give the browser's path, or skip the test."""
+    found = next((path for path in map(shutil.which, NAMES) if path), None)
+    if found is None:
+        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
+    return found
+
+
+class Page:
+    """A page in the browser, what it complained about, and what it asked the network for."""
+
+    def __init__(self, browser: Any) -> None:
+        self._browser = browser
+        self._context: Any = None
+        self.problems: list[str] = []
+        self.requests: list[str] = []
+
+    def show(self, path: Path | None, *, scheme: str, width: int) -> None:
+        """Open a file."""
+        assert path is not None
+        if self._context is not None:
+            self._context.close()
+        self.problems.clear()
+        self.requests.clear()
+        self._context = self._browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
+        self._page = self._context.new_page()
+        self._page.on("console", lambda message: self.problems.append(message.text))
+        self._page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self._page.on("request", lambda request: self.requests.append(request.url))
+        self._page.goto(path.resolve().as_uri())
+        self.requests.remove(path.resolve().as_uri())
+
+    def as_print(self) -> None:
+        """Show the page as it is printed."""
+        self._page.emulate_media(media="print")
+
+    def pdf(self) -> bytes:
+        """Print the page."""
+        made: bytes = self._page.pdf(prefer_css_page_size=True)
+        return made
+
+    def texts(self, selector: str) -> list[str]:
+        """Give the texts of elements."""
+        found: list[str] = self._page.locator(selector).all_inner_texts()
+        return found
+
+    def count(self, selector: str) -> int:
+        """Count elements."""
+        return int(self._page.locator(selector).count())
+
+    def value(self, script: str) -> Any:
+        """Ask the page."""
+        return self._page.evaluate(script)
+
+
+@contextmanager
+def chromium_page() -> Iterator[Page]:
+    """Run a browser without a window."""
+    path = chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            yield Page(browser)
+        finally:
+            browser.close()

@@ -1,0 +1,196 @@
+"""``histkit usage``, ``report``, ``quota``, ``ledger``, ``takes``: tables for readers, data for programs."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+import histkit as hk
+from histkit.cli import main
+from histkit.sandbox import Sandbox
+
+
+@pytest.fixture
+def offline(local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a local history, and no key: nothing can be asked from anywhere."""
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    Path("data/history").symlink_to(local)
+    return tmp_path
+
+
+@pytest.fixture
+def online(offline: Path, shared_box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ELEVENLABS_BASE_URL", shared_box.url)
+    monkeypatch.setenv("ELEVENLABS_API_KEY", shared_box.api_key)
+    return offline
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def data(*arguments: str) -> Any:
+    return json.loads(run(*arguments, "--json").stdout)
+
+
+@pytest.mark.parametrize(
+    ("period", "freq"),
+    [("hourly", "h"), ("daily", "D"), ("weekly", "W"), ("monthly", "MS"), ("quarterly", "QS"), ("yearly", "YS")],
+)
+def test_usage_tells_what_the_frame_tells(offline: Path, whole: pd.DataFrame, period: str, freq: str) -> None:
+    table = hk.usage_table(whole, ["voice", "source"], freq, tz="Europe/Berlin")
+    found = data("usage", period, "--by", "voice", "--by", "source", "--tz", "Europe/Berlin")
+    assert [row["credits"] for row in found["rows"]] == table["credits"].tolist()
+    assert [row["period"] for row in found["rows"]] == [each.isoformat() for each in table["period"]]
+    assert [row["voice"] for row in found["rows"]] == table["voice"].astype(str).tolist()
+    assert found["totals"]["credits"] == whole["credits"].sum()
+
+
+def test_usage_in_total_and_as_csv(offline: Path, whole: pd.DataFrame) -> None:
+    result = run("usage", "total", "--by", "model", "--csv")
+    assert result.stderr == ""
+    table = pd.read_csv(io.StringIO(result.stdout))
+    assert dict(zip(table["model"], table["credits"], strict=True)) == {
+        name: credits for name, credits in hk.usage_table(whole, "model")[["model", "credits"]].itertuples(index=False)
+    }
+
+
+def test_a_reader_gets_a_table_with_totals(offline: Path, whole: pd.DataFrame) -> None:
+    lines = run("usage", "yearly", "--by", "voice", "--top", "2").stdout.splitlines()
+    assert lines[1].split() == ["From", "Voice", "Items", "Characters", "Credits", "Share"]
+    total = next(line.split() for line in lines if line.strip().startswith("Total"))
+    assert total == ["Total", f"{len(whole):,}", f"{whole['characters'].sum():,}", f"{whole['credits'].sum():,}"]
+    assert sum("other" in line for line in lines) == whole["date"].dt.year.nunique()
+
+
+def test_since_and_until_are_whole_days_of_the_zone(offline: Path, whole: pd.DataFrame) -> None:
+    found = data("usage", "total", "--since", "2026-10-01", "--until", "20261024", "--tz", "Asia/Kolkata")
+    kept = whole.speech.filter(after="2026-10-01T00:00+05:30", before="2026-10-25T00:00+05:30")
+    assert found["totals"]["items"] == len(kept) > 0
+    assert data("usage", "total", "--since", "2026-10-24", "--until", "2026-10-24")["totals"]["items"] == len(
+        whole.speech.filter(after="2026-10-24", before="2026-10-25")
+    )
+
+
+def test_money_by_client_offline(offline: Path, whole: pd.DataFrame) -> None:
+    Path("rules.toml").write_text('[[rule]]\nlabel = "Acme"\nvoice = "Rachel"\n')
+    Path("prices.toml").write_text('currency = "EUR"\n[[price]]\nper_1000_credits = "0.30"\n')
+    found = data("usage", "total", "--by", "client", "--rules", "rules.toml", "--prices", "prices.toml")
+    costs = {row["client"]: row["cost"] for row in found["rows"]}
+    assert set(costs) == {"Acme", "unassigned"}
+    table = hk.cost_table(hk.label(whole, "rules.toml"), "client", prices="prices.toml")
+    assert costs == {client: str(cost) for client, cost in zip(table["client"], table["cost"], strict=True)}
+    assert found["totals"]["cost"] == table.attrs["histkit"]["totals"]["EUR"]["cost"]
+    head = run("usage", "total", "--by", "client", "--rules", "rules.toml", "--prices", "prices.toml").stdout
+    assert "Cost in EUR" in head
+
+
+def test_compare_shows_volume_and_mix(offline: Path, whole: pd.DataFrame) -> None:
+    found = data("usage", "monthly", "--compare", "--by", "model")
+    table = hk.usage_table(whole, "model", "MS", compare="previous")
+    assert [row["mix"] for row in found["rows"]] == [None if pd.isna(each) else each for each in table["mix"]]
+
+
+def test_billing_periods_from_the_plan_or_from_a_day(online: Path, whole: pd.DataFrame) -> None:
+    assert data("usage", "billing")["totals"]["credits"] == whole["credits"].sum()
+    found = data("usage", "billing", "--reset-day", "31")
+    table = hk.usage_table(whole, None, "billing", billing=31)
+    assert [row["period"] for row in found["rows"]] == [each.isoformat() for each in table["period"]]
+
+
+def test_the_report_is_written_or_printed(online: Path, whole: pd.DataFrame) -> None:
+    assert run("report", "out.html", "--title", "Autumn", "--quota").stdout.startswith("out.html: 5,500 rows, 0.")
+    assert "Autumn</h1>" in Path("out.html").read_text("utf-8")
+    assert ">Quota</h2>" in Path("out.html").read_text("utf-8")
+    assert "Top texts" in run("report").stdout
+    assert run("report", "out.pdf", code=1).stderr == "histkit: path='out.pdf': a report is .html, .xlsx or .md.\n"
+    assert not Path("out.pdf").exists()
+
+
+def test_quota_exits_with_4_when_more_is_used_than_allowed(online: Path, shared_box: Sandbox) -> None:
+    with hk.HistoryClient(shared_box.api_key, base_url=shared_box.url) as client:
+        plan = client.subscription()
+    used = 100 * plan.character_count / plan.character_limit
+    assert 0 < used < 100
+    assert run("quota", "--fail-over", f"{used + 1}%").stdout.startswith(f"{plan.character_count:,} of ")
+    assert run("quota", "--fail-over", f"{(used - used / 2) / 100}", code=4).stdout.startswith(
+        f"{plan.character_count:,}"
+    )
+    assert data("quota")["used"] == plan.character_count
+
+
+def test_the_ledger_and_the_official_figures(online: Path, whole: pd.DataFrame) -> None:
+    found = data("ledger", "yearly")
+    table = hk.ledger(whole, "YS")
+    assert [(row["seen"], row["unseen"]) for row in found["rows"]] == list(
+        zip(table["seen"], table["unseen"], strict=True)
+    )
+    official = data("ledger", "monthly", "--official")
+    assert all(row["unexplained"] == 0 for row in official["rows"][1:])
+    assert "Unseen (estimate)" in run("ledger").stdout
+
+
+def test_takes_are_listed_by_what_they_cost(offline: Path, whole: pd.DataFrame) -> None:
+    found = data("takes", "--top", "1000000")
+    facts = hk.takes(whole).attrs["histkit"]
+    assert sum(row["thrown_away"] for row in found["rows"]) == facts["thrown_away"]
+    assert len(found["rows"]) == facts["lines_with_takes"]
+    lost = [row["thrown_away"] for row in data("takes")["rows"]]
+    assert lost == sorted(lost, reverse=True)
+    assert len(lost) == 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["usage", "--since", "31.10.2026"], 2, "31.10.2026 is no day such as 2026-10-31."),
+        (["usage", "--since", "2026-02-30"], 2, "2026-02-30 is no day such as 2026-10-31."),
+        (["usage", "--since", "2026-10-01", "--after", "2026-10-01"], 2, "--since and --after say the same: give one."),
+        (["usage", "--since", "2026-10-01", "--tz", "Mars"], 2, "Mars is no time zone."),
+        (["usage", "--tz", "Mars"], 1, "tz='Mars' is not a time zone"),
+        (["usage", "--by", "mood"], 1, "The frame has no column 'mood'"),
+        (["usage", "--json", "--csv"], 2, "Give --json or --csv, not both."),
+        (["usage", "--reset-day", "3"], 2, "--reset-day is for billing periods."),
+        (["usage", "--rules", "none.toml"], 1, "none.toml: there is no such file"),
+        (["usage", "--prices", "none.toml"], 1, "none.toml: there is no such file"),
+        (["usage", "--compare", "--prices", "x.toml"], 2, "--compare and --prices: give one."),
+        (["usage", "fortnightly"], 2, "'fortnightly' is not one of"),
+        (["quota", "--fail-over", "much"], 2, "much is no share such as 90% or 0.9."),
+        (["quota", "--fail-over", "9000%"], 2, "9000%: write 90% or 0.9."),
+        (
+            ["ledger", "daily", "--official", "--tz", "Europe/Berlin"],
+            2,
+            "the account's own figures are by days of UTC.",
+        ),
+        (["quota"], 1, "ELEVENLABS_API_KEY"),
+    ],
+)
+def test_a_mistake_is_said_in_a_line(offline: Path, arguments: list[str], code: int, says: str) -> None:
+    result = run(*arguments, code=code)
+    assert says in result.stderr
+    assert result.stdout == ""
+
+
+def test_nothing_found_is_said_beside_an_empty_table(offline: Path) -> None:
+    result = run("usage", "--voice", "Nobody", "--json")
+    assert json.loads(result.stdout)["rows"] == []
+    assert result.stderr.startswith("No rows: ")
+
+
+def test_data_goes_to_stdout_and_everything_else_to_stderr(online: Path) -> None:
+    command = [sys.executable, "-m", "histkit.cli", "usage", "total", "--live", "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert json.loads(result.stdout)["totals"]["items"] == 5500
+    assert "Traceback" not in result.stderr
