@@ -25,6 +25,8 @@ from histkit import download_zip
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 
+pytestmark = pytest.mark.any_pandas
+
 KINDS = ("reset", "cut_off", "html", "error_500", "too_many", "rate_limit", "zip_broken", "zip_bare")
 START = 1_790_000_000  # rows of that time say their output format
 

@@ -18,6 +18,8 @@ from histkit.sandbox import Sandbox
 
 from .conftest import client_of
 
+pytestmark = pytest.mark.any_pandas
+
 QUERIES: list[dict[str, Any]] = [
     {},
     {"page_size": 7},

@@ -26,6 +26,8 @@ from histkit.sandbox import Sandbox
 from .conftest import client_of
 from .test_delete import asked, frame_of, left, lines_of
 
+pytestmark = pytest.mark.any_pandas
+
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ from nbclient import NotebookClient
 
 import histkit as hk
 
+pytestmark = pytest.mark.any_pandas
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -14,6 +14,8 @@ from pathvalidate import is_valid_filename
 import histkit as hk
 from histkit.names import DEFAULT_NAME, Template, clean, fold, stems_of, tell_apart
 
+pytestmark = pytest.mark.any_pandas
+
 HOSTILE = [
     "../../etc/passwd", "..", ".", "", " ", "/", "\\", "C:\\x", "C:", "CON", "con", "nul .x", "COM¹", "CONIN$",
     "aux.mp3", "a\u202eb", "\u200d", "\u200b", "\ud800", "-rf /", "~root", ".bashrc", "x. . .", "a\0b", "\x1b[31m",

@@ -12,6 +12,8 @@ from histkit._split import Density, cut
 from histkit.errors import ApiError, NotFoundError, PaginationError, ServerError
 from histkit.paging import PageFacts, Query, Window
 
+pytestmark = pytest.mark.any_pandas
+
 
 @dataclass
 class Service:

@@ -13,6 +13,8 @@ from tinytag import TinyTag
 from histkit.sandbox import Sandbox, serve
 from histkit.sandbox.clips import clip
 
+pytestmark = pytest.mark.any_pandas
+
 KINDS = {
     "mp3_44100_128": "audio/mpeg", "mp3_44100_192": "audio/mpeg", "pcm_24000": "audio/pcm", "pcm_16000": "audio/pcm",
     "wav_44100": "audio/wav", "ulaw_8000": "audio/basic", "opus_48000_32": "audio/ogg",

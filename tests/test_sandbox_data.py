@@ -13,6 +13,8 @@ from histkit.sandbox import history, page_bytes
 from histkit.sandbox.cast import MODELS, VOICES
 from histkit.sandbox.rows import rows
 
+pytestmark = pytest.mark.any_pandas
+
 PRICES = {model.model_id: model.price for model in MODELS}
 
 

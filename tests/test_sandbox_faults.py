@@ -17,6 +17,8 @@ import requests
 
 from histkit.sandbox import FAULTS, Sandbox, run, serve
 
+pytestmark = pytest.mark.any_pandas
+
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Sandbox]:

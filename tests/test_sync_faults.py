@@ -23,6 +23,8 @@ from histkit.sandbox import Sandbox
 from .conftest import client_of
 from .test_strange_service import BASE, paged, row, service  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.any_pandas
+
 KILLS = int(os.environ.get("HISTKIT_KILLS", "50"))
 FAULTS = {"error_500": 0.03, "reset": 0.03, "cut_off": 0.02, "rate_limit": 0.02}
 WARM = multiprocessing.get_context("forkserver")

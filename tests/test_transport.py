@@ -30,6 +30,8 @@ from histkit.transport import ByteStream
 
 from .conftest import client_of
 
+pytestmark = pytest.mark.any_pandas
+
 FAULTS_OF_LIST = ["reset", "cut_off", "html", "truncated_json", "error_408", "error_500", "error_503", "rate_limit"]
 
 

@@ -21,6 +21,8 @@ from histkit._zipfiles import BrokenZipError, Piece, kind_of, names_in, unpacked
 from histkit.clips import Kind
 from histkit.sandbox.clips import clip
 
+pytestmark = pytest.mark.any_pandas
+
 SECONDS = st.integers(0, 4_000_000_000)
 
 
