@@ -11,6 +11,7 @@ import pandas as pd
 
 from histkit._drawing import FAINT, GREY, INK, PALETTE, counted, put_title, say_empty
 from histkit._labels import drawn_text, fonts
+from histkit._lines import line_table
 from histkit._periods import name_of, zone_of
 from histkit._takes import takes
 from histkit.errors import InputError
@@ -207,18 +208,15 @@ def plot_takes(frame: pd.DataFrame, *, top: int = 12, ax: Axes | None = None) ->
         raise InputError(f"top={top!r} is not possible; give a number of texts from 1 to 40.")
     found = frame if {"line", "keeper", "thrown_away"} <= set(frame.columns) else takes(frame)
     require(found, ["line", "takes", "text", "credits", "keeper", "thrown_away"], "the chart of takes")
-    several = found[found["takes"].gt(1) & found["line"].notna()]
-    lines = several.groupby("line", sort=True)
-    table = pd.DataFrame({"text": lines["text"].first(), "takes": lines["takes"].first(),
-                          "lost": lines["thrown_away"].sum(), "all": lines["credits"].sum()})  # fmt: skip
-    table = table.sort_values(["lost", "all"], ascending=False, kind="stable").head(top)
+    table = line_table(found, top)
     ax = _new_axes(9, 1.6 + 0.34 * max(len(table), 2)) if ax is None else ax
     lost = int(found["thrown_away"].sum())
     if table.empty:
         say_empty(ax, "no text has several takes" if len(found) else "no rows")
     else:
         _draw_takes(ax, table)
-    said = f"{counted(len(lines), 'text')} with several takes · {lost:,} credits thrown away in all"
+    lines = table.attrs["histkit"]["lines"]
+    said = f"{counted(lines, 'text')} with several takes · {lost:,} credits thrown away in all"
     put_title(ax, "Texts with most credits thrown away", said)
     return ax
 
@@ -226,8 +224,8 @@ def plot_takes(frame: pd.DataFrame, *, top: int = 12, ax: Axes | None = None) ->
 def _draw_takes(ax: Axes, table: pd.DataFrame) -> None:
     from matplotlib.ticker import EngFormatter
 
-    lost = table["lost"].to_numpy(float, na_value=0)
-    kept = np.maximum(table["all"].to_numpy(float, na_value=0) - lost, 0)
+    lost = table["thrown_away"].to_numpy(float, na_value=0)
+    kept = np.maximum(table["credits"].to_numpy(float, na_value=0) - lost, 0)
     places = np.arange(len(table))
     ax.barh(places, kept, color=PALETTE[0], height=0.7, label="kept")
     bars = ax.barh(places, lost, left=kept, color=PALETTE[5], height=0.7, hatch="///", edgecolor="white", linewidth=0,

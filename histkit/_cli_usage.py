@@ -15,6 +15,7 @@ import pandas as pd
 import histkit as hk
 from histkit._cli import as_json, filters, rows_of
 from histkit._forecast import forecast, used_share
+from histkit._lines import line_table
 from histkit._report_parts import Column, Table, period_kind, share_of, total_of
 from histkit._report_sections import money_columns, money_totals, quota_lines, short
 from histkit._report_text import rich_table
@@ -286,7 +287,8 @@ def takes(top: int, json_: bool, csv_: bool, **chosen: Any) -> None:
     """List the texts that were generated more than once by one voice, by the credits thrown away."""
     found = hk.takes(rows_of(**chosen))
     facts = found.attrs["histkit"]
-    table = lines_of(found, top)
+    table = line_table(found, top).reset_index(drop=True)
+    table["text"] = [short(text) for text in table["text"]]
     columns = (Column("text", "Text"), Column("voice", "Voice"), Column("takes", "Takes", "count"),
                Column("credits", "Credits", "count"),
                Column("thrown_away", "Thrown away", "count", bar=True))  # fmt: skip
@@ -294,13 +296,3 @@ def takes(top: int, json_: bool, csv_: bool, **chosen: Any) -> None:
             f"{facts['thrown_away']:,} credits went into those that were not kept.")  # fmt: skip
     table.attrs["histkit"] = facts
     print_table(Table("", table, columns, {}, note), json_, csv_)
-
-
-def lines_of(found: pd.DataFrame, top: int) -> pd.DataFrame:
-    """Sum takes by line, those with most credits thrown away first."""
-    groups = found[found["takes"] > 1].groupby("line", sort=True)
-    lines = pd.DataFrame({"text": groups["text"].first(), "voice": groups["voice_name"].first(),
-                          "takes": groups["take"].max(), "credits": groups["credits"].sum(),
-                          "thrown_away": groups["thrown_away"].sum()})  # fmt: skip
-    lines = lines.sort_values(["thrown_away", "credits"], ascending=False, kind="stable").head(top)
-    return lines.assign(text=[short(text) for text in lines["text"]]).reset_index(drop=True)

@@ -137,11 +137,16 @@ def _hash(file: Any) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_client(client: HistoryClient | None) -> None:
+    """Refuse a client of another kind."""
+    if client is not None and not isinstance(client, HistoryClient):
+        raise InputError(f"client= takes a histkit.HistoryClient, not {type(client).__name__}.")
+
+
 @contextmanager
 def client_or_own(client: HistoryClient | None, workers: int | None = None) -> Iterator[HistoryClient]:
     """Give the client, or one made now and closed at the end."""
-    if client is not None and not isinstance(client, HistoryClient):
-        raise InputError(f"client= takes a histkit.HistoryClient, not {type(client).__name__}.")
+    check_client(client)
     if client is not None:
         yield client
         return

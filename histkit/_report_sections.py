@@ -13,6 +13,7 @@ from histkit._charts import plot_hours, plot_quota, plot_takes
 from histkit._costs import cost_table
 from histkit._forecast import forecast
 from histkit._ledger import ledger
+from histkit._lines import line_table
 from histkit._report_parts import Chart, Column, Fact, Section, Table, period_kind, share_of, shown, total_of
 from histkit.names import plain
 from histkit.plotting import plot_share, plot_usage
@@ -132,13 +133,9 @@ def money_totals(found: pd.DataFrame) -> dict[str, Any]:
 
 def text_section(wanted: Wanted, found: pd.DataFrame) -> Section:
     """Make the section on the texts that cost most, all their takes together."""
-    said = found[found["line"].notna()]
-    groups = said.groupby("line", sort=False)
-    lines = pd.DataFrame({"credits": groups["credits"].sum(), "takes": groups["take"].max(),
-                          "said": groups["text"].first(), "voice": groups["voice_name"].first()})  # fmt: skip
-    lines = lines.sort_values("credits", ascending=False, kind="stable").head(wanted.top)
-    lines["said"] = [short(text) for text in lines["said"]]
-    columns = (Column("said", "Text"), Column("voice", "Voice"), Column("takes", "Takes", "count"),
+    lines = line_table(found, wanted.top, by=["credits"], several=False)
+    lines["text"] = [short(text) for text in lines["text"]]
+    columns = (Column("text", "Text"), Column("voice", "Voice"), Column("takes", "Takes", "count"),
                Column("credits", "Credits", "count", bar=True))  # fmt: skip
     return Section(
         "texts", "Top texts", ("All takes of a text by one voice count together.",), (Table("", lines, columns),)
@@ -154,7 +151,7 @@ def takes_section(wanted: Wanted, found: pd.DataFrame) -> Section:
     )
     columns = (Column("items", "Takes thrown away", "count"), Column("free", "of them free", "count"),
                Column("thrown_away", "Credits", "count", bar=True))  # fmt: skip
-    lost = found[~found["keeper"]]
+    lost = found.loc[~found["keeper"], ["voice_name", "model_id", "free", "thrown_away"]]
     tables = []
     for name, column in (("Voice", "voice_name"), ("Model", "model_id")):
         groups = lost.groupby(lost[column].astype("string").fillna("(unknown)"))

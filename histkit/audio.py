@@ -17,6 +17,7 @@ from histkit._folder import Pull
 from histkit._jobs import Job, again_of, checked, distinct, distinct_of, ids_of, jobs_of, lost_of, pending
 from histkit._manifest import Entry, Record, manifest_frame
 from histkit._players import play
+from histkit._pull import check_client
 from histkit._target import Target, target_of
 from histkit._verify import verify
 from histkit._zips import download_zip
@@ -112,6 +113,7 @@ def download_audio(
     ['skipped', 'skipped', 'skipped', 'done']
     """
     wav = checked(format, workers)
+    check_client(client)
     template = Template.parse(name)
     ids = ids_of(items)
     stems = stems_of(items, template)

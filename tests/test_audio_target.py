@@ -167,7 +167,7 @@ def test_a_manifest_that_was_saved_and_read_back_can_be_tried_again(
 
 
 @pytest.mark.parametrize("name", ["", "memory://", None, 5])
-def test_what_is_no_place_is_refused(client: hk.HistoryClient, name: Any) -> None:
+def test_what_is_no_place_is_refused(client: hk.HistoryClient, name: Any, tmp_path: Path) -> None:
     df = hk.sample_history(2)
     with pytest.raises((hk.InputError, hk.DownloadError), match="folder"):
         hk.download_zip(df, name, client=client)
@@ -175,7 +175,8 @@ def test_what_is_no_place_is_refused(client: hk.HistoryClient, name: Any) -> Non
         with pytest.raises(hk.InputError, match="Give a folder"):
             download_audio(df, name, client=client)
     with pytest.raises(hk.InputError, match=r"histkit\.HistoryClient, not str"):
-        download_audio(df, "unused", client="key")  # type: ignore[arg-type]
+        download_audio(df, tmp_path / "unused", client="key")  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_link_out_of_the_folder_gets_nothing(box_of: Callable[..., Sandbox], tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_a_history_that_ends_early_is_filled_up_evenly() -> None:
     table = forecast(frame, subscription=plan(4000, days=10), now=NOW)
     facts = table.attrs["histkit"]
     assert facts["daily_mean"] == pytest.approx(100)
-    assert any("1000 credits" in note for note in facts["notes"])
+    assert any("1,000 credits" in note for note in facts["notes"])
     assert table["cumulative"].dropna().tolist()[-1] == 4000
     assert table["credits"].sum() == pytest.approx(table["cumulative"].dropna().iloc[-1] - 4000 + 2000, abs=150)
 

@@ -46,7 +46,7 @@ ORDER = [
     "usage",
     "prices",
     "_costs _takes labels _forecast",
-    "_dask",
+    "_dask _lines",
     "archive",
     "names clips _target",
     "_pull _manifest",
