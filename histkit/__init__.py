@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from histkit._forecast import forecast, used_share
     from histkit._ledger import ledger
     from histkit._report import report
+    from histkit._statement import statement, statements
     from histkit._takes import takes
     from histkit.archive import load, scan, sync
     from histkit.async_client import AsyncHistoryClient
@@ -94,6 +95,7 @@ _ROOMS = {
     "_forecast": ("forecast", "used_share"),
     "_ledger": ("ledger",),
     "_report": ("report",),
+    "_statement": ("statement", "statements"),
     "_takes": ("takes",),
     "official": ("official_usage", "reconcile"),
     "usage": ("speakers", "usage_table"),
@@ -146,6 +148,8 @@ __all__ = [
     "sample_history",
     "scan",
     "speakers",
+    "statement",
+    "statements",
     "sync",
     "takes",
     "to_csv",

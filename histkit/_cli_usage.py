@@ -16,7 +16,7 @@ import histkit as hk
 from histkit._cli import as_json, filters, rows_of
 from histkit._forecast import forecast, used_share
 from histkit._lines import line_table
-from histkit._report_parts import Column, Table, period_kind, share_of, total_of
+from histkit._report_parts import Column, Table, period_kind, plain_value, records, share_of, total_of
 from histkit._report_sections import money_columns, money_totals, quota_lines, short
 from histkit._report_text import rich_table
 from histkit.exports import csv_text
@@ -25,13 +25,13 @@ from histkit.labels import label
 PERIODS = {"hourly": "h", "daily": "D", "weekly": "W", "monthly": "MS", "quarterly": "QS", "yearly": "YS",
            "billing": "billing", "total": None}  # fmt: skip
 OVER_QUOTA = 4
-_JSON = click.option("--json", "json_", is_flag=True, help="Print JSON.")
-_CSV = click.option("--csv", "csv_", is_flag=True, help="Print CSV.")
-_TZ = click.option("--tz", default="UTC", show_default=True, help="IANA name of the zone of days and months.")
+JSON = click.option("--json", "json_", is_flag=True, help="Print JSON.")
+CSV = click.option("--csv", "csv_", is_flag=True, help="Print CSV.")
+TZ = click.option("--tz", default="UTC", show_default=True, help="IANA name of the zone of days and months.")
 _SINCE = click.option("--since", metavar="DATE", help="From this day on, in the zone of --tz.")
 _UNTIL = click.option("--until", metavar="DATE", help="To the end of this day, in the zone of --tz.")
-_RULES = click.option("--rules", type=click.Path(dir_okay=False), help="TOML of rules that name rows: --by client.")
-_PRICES = click.option("--prices", type=click.Path(dir_okay=False), help="TOML of prices; adds what it cost.")
+RULES = click.option("--rules", type=click.Path(dir_okay=False), help="TOML of rules that name rows: --by client.")
+PRICES = click.option("--prices", type=click.Path(dir_okay=False), help="TOML of prices; adds what it cost.")
 _DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 
 
@@ -70,35 +70,14 @@ def print_table(table: Table, json_: bool, csv_: bool) -> None:
     if json_ and csv_:
         raise click.UsageError("Give --json or --csv, not both.")
     if json_:
-        as_json({"rows": records(table.frame), "totals": {name: _plain(value) for name, value in table.totals.items()},
-                 "facts": _plain(table.frame.attrs.get("histkit", {}))})  # fmt: skip
+        facts = plain_value(table.frame.attrs.get("histkit", {}))
+        as_json({"rows": records(table.frame), "totals": plain_value(table.totals), "facts": facts})
     elif csv_:
         sys.stdout.write(csv_text(table.frame))
     else:
         from rich.console import Console
 
         Console(width=None if sys.stdout.isatty() else 160).print(rich_table(table))
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Give a frame's rows as JSON can hold them."""
-    columns = {str(name): [_plain(value) for value in frame[name].astype(object)] for name in frame.columns}
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _plain(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    if value is None or isinstance(value, (str, bool)):
-        return value
-    if pd.isna(value):
-        return None
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    number = value.item() if hasattr(value, "item") else value
-    return number if isinstance(number, (int, float, bool)) else str(number)
 
 
 @click.command()
@@ -109,11 +88,11 @@ def _plain(value: Any) -> Any:
 @click.option("--reset-day", type=click.IntRange(1, 31), help="For billing periods; default: asks the subscription.")
 @_SINCE
 @_UNTIL
-@_TZ
-@_RULES
-@_PRICES
-@_JSON
-@_CSV
+@TZ
+@RULES
+@PRICES
+@JSON
+@CSV
 @filters
 def usage(
     period: str,
@@ -183,9 +162,9 @@ def _subscription() -> Any:
 @click.option("--quota", "with_quota", is_flag=True, help="Ask for the subscription: adds quota and forecast.")
 @_SINCE
 @_UNTIL
-@_TZ
-@_RULES
-@_PRICES
+@TZ
+@RULES
+@PRICES
 @filters
 def report(
     path: Path | None,
@@ -208,8 +187,8 @@ def report(
 
 @click.command()
 @click.option("--fail-over", metavar="SHARE", help="Exit with 4 when more than this is used, e.g. 90%.")
-@_TZ
-@_JSON
+@TZ
+@JSON
 @filters
 def quota(fail_over: str | None, tz: str, json_: bool, **chosen: Any) -> None:
     """Tell how much of the plan's credits is used and when they run out (an estimate).
@@ -221,7 +200,7 @@ def quota(fail_over: str | None, tz: str, json_: bool, **chosen: Any) -> None:
     used = used_share(subscription)
     facts = forecast(rows_of(**chosen), subscription=subscription, tz=tz).attrs["histkit"]
     if json_:
-        as_json(_plain(facts))
+        as_json(plain_value(facts))
     else:
         click.echo("\n".join(quota_lines(facts)))
     if limit is not None:
@@ -248,9 +227,9 @@ def _share(text: str | None) -> Fraction | None:
 @click.argument("period", type=click.Choice([name for name in PERIODS if name not in ("billing", "total")]),
                 default="monthly")  # fmt: skip
 @click.option("--official", is_flag=True, help="Beside the account's own figures, asked from the service (UTC).")
-@_TZ
-@_JSON
-@_CSV
+@TZ
+@JSON
+@CSV
 @click.option("--history", default="data/history", show_default=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--account", multiple=True, help="Of a local history of several accounts; may be repeated.")
 @click.option("--live", is_flag=True, help="Read from the API also where there is a local history.")
@@ -280,8 +259,8 @@ def ledger(period: str, official: bool, tz: str, json_: bool, csv_: bool, **chos
 
 @click.command()
 @click.option("--top", default=20, show_default=True, type=click.IntRange(min=1), help="So many texts.")
-@_JSON
-@_CSV
+@JSON
+@CSV
 @filters
 def takes(top: int, json_: bool, csv_: bool, **chosen: Any) -> None:
     """List the texts that were generated more than once by one voice, by the credits thrown away."""

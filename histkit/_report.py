@@ -8,9 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from histkit._files import replacing
 from histkit._periods import zone_of
-from histkit._report_html import html
+from histkit._report_files import ENDINGS, write_report
 from histkit._report_parts import Report
 from histkit._report_sections import (
     Wanted,
@@ -23,8 +22,7 @@ from histkit._report_sections import (
     text_section,
     usage_sections,
 )
-from histkit._report_text import markdown, print_report
-from histkit._report_xlsx import write_xlsx
+from histkit._report_text import print_report
 from histkit._takes import takes
 from histkit.errors import InputError
 from histkit.prices import read_prices
@@ -100,7 +98,7 @@ def report(
     True
     """
     target = None if path is None else Path(path).expanduser()
-    if target is not None and target.suffix.lower() not in (".html", ".htm", ".xlsx", ".md"):
+    if target is not None and target.suffix.lower() not in ENDINGS:
         raise InputError(f"path={str(path)!r}: a report is .html, .xlsx or .md.")
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise InputError(f"top={top!r} must be a whole number from 1 on.")
@@ -109,12 +107,7 @@ def report(
     if target is None:
         print_report(made)
         return None
-    with replacing(target) as temporary:
-        if target.suffix.lower() == ".xlsx":
-            write_xlsx(made, temporary)
-        else:
-            text = markdown(made) if target.suffix.lower() == ".md" else html(made)
-            temporary.write_text(text, encoding="utf-8", newline="\n")
+    write_report(made, target)
     return target
 
 

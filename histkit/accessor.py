@@ -115,6 +115,12 @@ class SpeechAccessor:
 
         return report(self._frame, path, **options)
 
+    def statement(self, client: str, period: Any, **options: Any) -> pd.DataFrame:
+        """Make what one client is billed for one period: see `histkit.statement`."""
+        from histkit._statement import statement
+
+        return statement(self._frame, client, period, **options)
+
     def play(self, *, folder: str | os.PathLike[str] | None = None, client: HistoryClient | None = None) -> Any:
         """Show audio players in a notebook, at most ten: see `histkit.play`."""
         from histkit.audio import play

@@ -14,7 +14,7 @@ import click
 import pandas as pd
 
 import histkit as hk
-from histkit import _cli_audio, _cli_usage
+from histkit import _cli_audio, _cli_statement, _cli_usage
 from histkit._cli import FOLDER, HISTORY, Commands, filters, rows_of
 from histkit.sandbox.faults import FAULTS
 
@@ -130,6 +130,7 @@ def demo(folder: Path, items: int) -> None:
 
 _cli_audio.add_to(main)
 _cli_usage.add_to(main)
+_cli_statement.add_to(main)
 
 
 def _fault(text: str) -> tuple[str, Any]:

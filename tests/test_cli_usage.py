@@ -1,4 +1,4 @@
-"""``histkit usage``, ``report``, ``quota``, ``ledger``, ``takes``: tables for readers, data for programs."""
+"""``histkit usage``, ``report``, ``quota``, ``ledger``, ``takes``, ``statement``: for readers, and as data."""
 
 from __future__ import annotations
 
@@ -194,3 +194,43 @@ def test_data_goes_to_stdout_and_everything_else_to_stderr(online: Path) -> None
     result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert json.loads(result.stdout)["totals"]["items"] == 5500
     assert "Traceback" not in result.stderr
+
+
+RULES = '[[rule]]\nlabel = "Acme Büro"\nvoice = "Rachel"\n'
+PRICES = 'currency = "EUR"\n[[price]]\nper_1000_credits = "0.30"\n'
+
+
+def test_a_statement_on_the_terminal_as_data_and_as_a_file(offline: Path, whole: pd.DataFrame) -> None:
+    Path("rules.toml").write_text(RULES, "utf-8")
+    Path("prices.toml").write_text(PRICES, "utf-8")
+    month = f"{whole['date'].max().tz_convert('Asia/Tokyo'):%Y-%m}"
+    asked = ("statement", "Acme Büro", month, "--rules", "rules.toml", "--prices", "prices.toml", "--tz", "Asia/Tokyo")
+    local = whole["date"].dt.tz_convert("Asia/Tokyo")
+    rows = whole[whole["voice_name"].eq("Rachel") & (local.dt.strftime("%Y-%m") == month)]
+    found = data(*asked)
+    assert found["totals"]["credits"] == rows["credits"].sum()
+    assert f"{rows['credits'].sum():,}" in run(*asked).stdout
+    first = run(*asked, "-o", "acme.html")
+    assert first.stdout == f"acme.html: {len(rows):,} rows, fingerprint {found['fingerprint']}\n"
+    assert "doesn't reach the end of the period" in first.stderr
+    written = Path("acme.html").read_bytes()
+    run(*asked, "-o", "acme.html")
+    assert Path("acme.html").read_bytes() == written
+    assert run(*asked, "--csv").stdout.startswith('"voice","model","items"')
+
+
+def test_statements_of_all_clients(offline: Path, whole: pd.DataFrame) -> None:
+    Path("rules.toml").write_text(RULES, "utf-8")
+    found = data("statements", "2026", "--rules", "rules.toml", "-o", "bills", "--format", "md")
+    assert found["totals"]["credits"] == whole["credits"][whole["date"].dt.year == 2026].sum()
+    assert sorted(path.name for path in Path("bills").iterdir()) == ["Acme Büro-2026.md", "unassigned-2026.md"]
+    names = {row["client"] for row in data("statements", "2026", "--column", "voice_name")["rows"]}
+    assert names >= {"Rachel"}
+
+
+def test_statements_need_to_know_whose_rows_are_whose(offline: Path) -> None:
+    Path("rules.toml").write_text(RULES, "utf-8")
+    assert "Give --rules" in run("statement", "Acme", "2026", code=2).stderr
+    assert "did you mean 'Acme Büro'?" in run("statement", "Acme Buro", "2026", "--rules", "rules.toml", code=1).stderr
+    assert "is no period" in run("statements", "soon", "--rules", "rules.toml", code=1).stderr
+    assert "not both" in run("statement", "Acme", "2026", "--column", "source", "--csv", "--json", code=2).stderr

@@ -41,6 +41,7 @@ ORDER = [
     "_account _marks",
     "_run",
     "_parts _periods",
+    "_span",
     "_sums _voices _billing",
     "_grid _ledger",
     "usage",
@@ -60,12 +61,15 @@ ORDER = [
     "_report_parts",
     "_report_sections _report_text",
     "_report_html _report_xlsx",
-    "_report",
+    "_report_files",
+    "_report _statement_files",
+    "_statement",
     "accessor",
     "sandbox",
     "demo",
     "_cli",
     "_cli_audio _cli_usage",
+    "_cli_statement",
     "cli",
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names.split()}
@@ -124,7 +128,7 @@ def test_the_public_names_are_these() -> None:
         *"delete download_audio download_zip filter_items label load play plot_usage read_csv".split(),
         *"read_history read_parquet sample_history scan speakers sync takes to_csv to_parquet to_xlsx".split(),
         *"add_cost cost_table forecast ledger official_usage plot_hours plot_quota plot_share plot_takes".split(),
-        *"read_prices reconcile report retry_failed".split(),
+        *"read_prices reconcile report retry_failed statement statements".split(),
         *"usage_table used_share verify".split(),
     }
     for name in hk.__all__:
@@ -148,7 +152,7 @@ def test_the_accessor_has_the_methods_of_the_design() -> None:
     assert methods == {
         *"filter usage plot_usage plot_share plot_hours plot_takes plot_quota label takes play".split(),
         *"download_audio download_zip delete".split(),
-        *"ledger report to_parquet to_csv to_xlsx".split(),
+        *"ledger report statement to_parquet to_csv to_xlsx".split(),
     }
 
 
