@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from histkit._costs import cost_table
     from histkit._delete import delete
     from histkit._forecast import forecast, used_share
+    from histkit._keepers import keepers
     from histkit._ledger import ledger
     from histkit._report import report
     from histkit._statement import statement, statements
     from histkit._takes import takes
+    from histkit._waste import waste
     from histkit.archive import load, scan, sync
     from histkit.async_client import AsyncHistoryClient
     from histkit.audio import download_audio, download_zip, play, retry_failed, verify
@@ -96,7 +98,9 @@ _ROOMS = {
     "_ledger": ("ledger",),
     "_report": ("report",),
     "_statement": ("statement", "statements"),
+    "_keepers": ("keepers",),
     "_takes": ("takes",),
+    "_waste": ("waste",),
     "official": ("official_usage", "reconcile"),
     "usage": ("speakers", "usage_table"),
 }
@@ -128,6 +132,7 @@ __all__ = [
     "download_zip",
     "filter_items",
     "forecast",
+    "keepers",
     "label",
     "ledger",
     "load",
@@ -158,6 +163,7 @@ __all__ = [
     "usage_table",
     "used_share",
     "verify",
+    "waste",
 ]
 
 

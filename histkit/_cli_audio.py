@@ -11,6 +11,7 @@ import histkit as hk
 from histkit._cli import SOME_FAILED, as_json, counted, filters, in_words, rows_of, told
 from histkit.names import DEFAULT_NAME
 
+_SCRIPT_NAME = "{script_line:04}-{voice}-{text:.40}"
 _JSON = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
 _NAME = click.option("--name", default=DEFAULT_NAME, show_default=True, metavar="TEMPLATE", help="Name of each file.")
 _WAV = click.option("--format", "format_", type=click.Choice(["wav"]), help="Make WAV of everything.")
@@ -33,6 +34,19 @@ def _items(ids: tuple[str, ...], chosen: dict[str, Any]) -> pd.DataFrame:
     if unknown:
         raise click.UsageError(f"--id {unknown[0]}: there is no such row among the {len(rows):,} that are meant.")
     return rows[rows["history_item_id"].isin(ids)]
+
+
+def _kept(items: pd.DataFrame, script: str | None, near: float | None) -> pd.DataFrame:
+    """Keep one take of each line, or of each line of a script; say what the script has and the history hasn't."""
+    kept = hk.keepers(items, script=script, near=near)
+    facts = kept.attrs["histkit"]
+    told_of = {"missing_lines": "have no take", "lines_of_several_voices": "were said by several voices: all are meant"}
+    for name, what in told_of.items():
+        numbers = facts.get(name)
+        if numbers:
+            some = ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")
+            click.echo(f"histkit: {len(numbers):,} of {facts['lines']:,} lines of the script {what}: {some}", err=True)
+    return kept
 
 
 def _outcome(counts: dict[str, int], size: int, where: str) -> str:
@@ -66,6 +80,9 @@ def _planned(plan: pd.DataFrame, json_: bool) -> None:
 @click.option("--overwrite", is_flag=True, help="Pull again what is there.")
 @_DRY
 @click.option("--workers", type=click.IntRange(min=1), help="Clips pulled side by side.")
+@click.option("--keepers", "kept", is_flag=True, help="Of several takes of a text only the last.")
+@click.option("--script", type=click.Path(dir_okay=False), help="Text file, a line each: only its lines, last takes.")
+@click.option("--near", type=float, help="With these: texts as like as this (0.5 to 1) are takes of one line.")
 @_JSON
 @filters
 def pull(
@@ -76,6 +93,9 @@ def pull(
     overwrite: bool,
     dry_run: bool,
     workers: int | None,
+    kept: bool,
+    script: str | None,
+    near: float | None,
     json_: bool,
     **chosen: Any,
 ) -> None:
@@ -83,8 +103,15 @@ def pull(
 
     Interrupted? Run it again: it goes on. Exit code 5: some clips failed, the others are there.
     """
+    items = _items(ids, chosen)
+    if kept or script is not None:
+        items = _kept(items, script, near)
+        named = click.get_current_context().get_parameter_source("name") is not click.core.ParameterSource.DEFAULT
+        name = name if named or script is None else _SCRIPT_NAME
+    elif near is not None:
+        raise click.UsageError("--near goes with --keepers or --script.")
     options: dict[str, Any] = {"name": name, "format": format_, "overwrite": overwrite, "workers": workers}
-    pulled = hk.download_audio(_items(ids, chosen), folder, dry_run=dry_run, **options)
+    pulled = hk.download_audio(items, folder, dry_run=dry_run, **options)
     if dry_run:
         _planned(pulled, json_)
         return

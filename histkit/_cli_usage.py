@@ -259,12 +259,13 @@ def ledger(period: str, official: bool, tz: str, json_: bool, csv_: bool, **chos
 
 @click.command()
 @click.option("--top", default=20, show_default=True, type=click.IntRange(min=1), help="So many texts.")
+@click.option("--near", type=float, help="Texts as like as this (0.5 to 1, such as 0.9) are takes of one line.")
 @JSON
 @CSV
 @filters
-def takes(top: int, json_: bool, csv_: bool, **chosen: Any) -> None:
+def takes(top: int, near: float | None, json_: bool, csv_: bool, **chosen: Any) -> None:
     """List the texts that were generated more than once by one voice, by the credits thrown away."""
-    found = hk.takes(rows_of(**chosen))
+    found = hk.takes(rows_of(**chosen), near=near)
     facts = found.attrs["histkit"]
     table = line_table(found, top).reset_index(drop=True)
     table["text"] = [short(text) for text in table["text"]]

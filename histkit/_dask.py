@@ -25,6 +25,7 @@ from dask.dataframe.utils import clear_known_categories
 
 from histkit._sums import TEXT, Wanted, column_of, combine, is_voice, partial_sums
 from histkit._takes import line_keys, takes
+from histkit.errors import InputError
 from histkit.filters import filter_items
 from histkit.labels import label, read_rules
 from histkit.schema import LINE
@@ -174,7 +175,7 @@ class DaskSpeechAccessor:
         part = self._part(each for rule in found for condition in rule.conditions() for each in _READS[condition])
         return self._frame.assign(**{name: part.map_partitions(_labels, parsed, name, unassigned, meta=meta)})
 
-    def takes(self, *, keep: str | Iterable[str] = "last") -> dd.DataFrame:
+    def takes(self, *, keep: str | Iterable[str] = "last", near: float | None = None) -> dd.DataFrame:
         """Find the takes of each line: see `histkit.takes`.
 
         Returns
@@ -182,7 +183,16 @@ class DaskSpeechAccessor:
         dask.dataframe.DataFrame
             The same rows in another order: those of a line are brought into one partition. Their index is that of
             their old partitions. An id of `keep` that is in no partition is not noticed.
+
+        Raises
+        ------
+        InputError
+            `near` is given: texts that are nearly the same can be in any two partitions.
         """
+        if near is not None:
+            raise InputError(
+                "near= compares texts with one another, in memory: hk.load(path, voice=...) and then takes."
+            )
         if isinstance(keep, Iterable) and not isinstance(keep, str):
             keep = list(keep)
         ids = [] if keep in ("last", "first") else keep if isinstance(keep, list) else [keep]

@@ -15,6 +15,7 @@ from histkit._forecast import forecast
 from histkit._ledger import ledger
 from histkit._lines import line_table
 from histkit._report_parts import Chart, Column, Fact, Section, Table, period_kind, share_of, shown, total_of
+from histkit._waste import waste_of
 from histkit.names import plain
 from histkit.plotting import plot_share, plot_usage
 from histkit.prices import PriceBook
@@ -149,21 +150,21 @@ def takes_section(wanted: Wanted, found: pd.DataFrame) -> Section:
         f"{facts['lines_with_takes']:,} of {facts['lines']:,} texts were generated more than once by the same voice. "
         f"The last take counts as kept; {facts['thrown_away']:,} credits went into the others.",
     )
-    columns = (Column("items", "Takes thrown away", "count"), Column("free", "of them free", "count"),
-               Column("thrown_away", "Credits", "count", bar=True))  # fmt: skip
-    lost = found.loc[~found["keeper"], ["voice_name", "model_id", "free", "thrown_away"]]
+    columns = (Column("thrown_away_items", "Takes thrown away", "count"), Column("paid", "Paid", "count"),
+               Column("free", "Free", "count"), Column("thrown_away", "Credits thrown away", "count", bar=True),
+               Column("share", "Of its credits", "share"))  # fmt: skip
     tables = []
-    for name, column in (("Voice", "voice_name"), ("Model", "model_id")):
-        groups = lost.groupby(lost[column].astype("string").fillna("(unknown)"))
-        table = pd.DataFrame(
-            {"items": groups.size(), "free": groups["free"].sum(), "thrown_away": groups["thrown_away"].sum()}
-        )
-        table = (
-            table.sort_values("thrown_away", ascending=False, kind="stable").head(wanted.top).reset_index(names=column)
-        )
-        tables.append(Table(f"By {name.lower()}", table, (Column(column, name), *columns)))
+    if facts["lines_with_takes"]:
+        length = {"h": "D", "D": "W"}.get(wanted.freq, wanted.freq)
+        billing = wanted.billing if length == "billing" else None
+        for title, by, freq in (("By voice", "voice", None), ("By model", "model", None), ("By period", None, length)):
+            lost = waste_of(wanted.frame, found, by, freq, tz=wanted.tz, billing=billing if freq else None)
+            head = Column("period", "From", period_kind(freq)) if by is None else Column(by, by.capitalize())
+            if by is not None:
+                lost = lost[lost["thrown_away_items"].gt(0) | lost["thrown_away"].gt(0).fillna(False)].head(wanted.top)
+            tables.append(Table(title, lost, (head, *columns)))
     chart = Chart("Texts with most credits thrown away", lambda ax: plot_takes(found, ax=ax), (9, 4.4))
-    return Section("takes", "Takes", notes, tuple(tables), (chart,) if len(lost) else ())
+    return Section("takes", "Takes", notes, tuple(tables), (chart,) if tables else ())
 
 
 def ledger_section(found: pd.DataFrame, freq: str) -> Section:

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from histkit._near import checked_near, merged
 from histkit._parts import words
 from histkit.errors import InputError, SchemaError
 from histkit.filters import instants_of
@@ -30,7 +31,7 @@ _SAID = ("history_item_id", "voice_id", "voice_name", "text", "dialogue")
 _NEEDED = ("history_item_id", "date", "voice_id", "voice_name", "text", "dialogue", "credits")
 _SHOWN = ("history_item_id", "date", "voice_id", "voice_name", "model_id", "text", "characters", "credits")
 _COUNTER = "character_count_change_from"
-_AGE = ("date", _COUNTER, "history_item_id", "credits")
+AGE = ("date", _COUNTER, "history_item_id", "credits")
 _PLAIN = {
     **dict.fromkeys("‘’‚‛‹›′‵ʹʻʼʽ´΄", "'"),
     **dict.fromkeys("“”„‟«»″‶〝〞〟", '"'),
@@ -42,7 +43,7 @@ _TYPOGRAPHIC = re.compile(f"[{''.join(_PLAIN)}]")
 _UNEVEN = r"[^ -~]|  |^ | $"  # RE2: not ASCII, or with other white space than single blanks between words
 
 
-def takes(frame: pd.DataFrame, *, keep: str | Iterable[str] = "last") -> pd.DataFrame:
+def takes(frame: pd.DataFrame, *, keep: str | Iterable[str] = "last", near: float | None = None) -> pd.DataFrame:
     """Find the takes of each line: rows in which the same voice says the same text.
 
     Parameters
@@ -53,6 +54,8 @@ def takes(frame: pd.DataFrame, *, keep: str | Iterable[str] = "last") -> pd.Data
     keep : "last", "first", or history_item_ids, default "last"
         Which take of each line is kept: the newest, the oldest, or the one whose id is given here; a line of which no
         id is given keeps its last.
+    near : float, optional
+        Also count texts as the same that are nearly so (extra ``near``): the least likeness, 0.5 to 1, such as 0.9.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def takes(frame: pd.DataFrame, *, keep: str | Iterable[str] = "last") -> pd.Data
     Raises
     ------
     InputError
-        An id of `keep` is not in the frame, or two of them are takes of one line.
+        An id of `keep` is not in the frame, or two of them are takes of one line; `near` can't be used.
     SchemaError
         The frame lacks a column, or one holds something else than it should.
 
@@ -82,6 +85,12 @@ def takes(frame: pd.DataFrame, *, keep: str | Iterable[str] = "last") -> pd.Data
     Texts are the same when they differ only in letter case, white space, typographic quotes, dashes and ellipses, or
     Unicode compatibility forms (NFKC). A voice is its id, or its name where the id is missing. A dialogue is the
     sequence of its voices and texts. A row that says nothing belongs to no line and is take 1 of 1, kept.
+
+    With `near`, texts of one voice belong together whose likeness is at least `near`, also by way of a third: twice the
+    characters that both have in the same order, over the characters of both (the normalised Indel similarity of
+    rapidfuzz). Texts with other numbers in them ("Chapter 1", "Chapter 2") and dialogues never do. A line has the
+    smallest ``line`` of its texts. Time grows with the square of the number of texts that a voice has of about one
+    length.
 
     Takes of one second are told apart by the credit counter before them (``character_count_change_from``, if the frame
     has it), then by their ids; a row without a date counts as older than all others.
@@ -98,8 +107,10 @@ def takes(frame: pd.DataFrame, *, keep: str | Iterable[str] = "last") -> pd.Data
     True
     """
     require(frame, _NEEDED, "the table of takes")
-    chosen = _chosen(keep)
-    keys, said = _keys(frame)
+    chosen, likeness = _chosen(keep), checked_near(near)
+    keys, said, talks = _keys(frame)
+    if likeness is not None:
+        keys = _near_keys(frame, keys, said & ~talks, likeness)
     credits, known = _whole_numbers(frame, "credits")
     lines = _lines_of(frame, keys, said)
     rows, own = lines.rows, lines.numbers
@@ -172,15 +183,15 @@ class _Lines:
 
 def _lines_of(frame: pd.DataFrame, keys: Numbers, said: Flags) -> _Lines:
     some = np.flatnonzero(said)
-    narrow = frame[[name for name in _AGE if name in frame.columns]]
-    rows = some[_oldest_first(narrow.iloc[some], keys[some])]
+    narrow = frame[[name for name in AGE if name in frame.columns]]
+    rows = some[oldest_first(narrow.iloc[some], keys[some])]
     new = np.ones(len(rows), bool)
     new[1:] = keys[rows[1:]] != keys[rows[:-1]]
     starts = np.flatnonzero(new)
     return _Lines(rows, np.cumsum(new) - 1, starts, np.diff(np.r_[starts, len(rows)]))
 
 
-def _oldest_first(frame: pd.DataFrame, keys: Numbers) -> Ints:
+def oldest_first(frame: pd.DataFrame, keys: Numbers) -> Ints:
     """Sort by line and age, by values alone: where rows stand in the frame must not matter."""
     instants, dated = instants_of(frame["date"])
     instants = np.where(dated, instants, np.iinfo(np.int64).min)
@@ -246,16 +257,29 @@ def _kept(frame: pd.DataFrame, lines: _Lines, keep: Any, chosen: list[str]) -> I
     return kept
 
 
-def _keys(frame: pd.DataFrame) -> tuple[Numbers, Flags]:
-    """Give the number of each row, and whether the row says something."""
+def _keys(frame: pd.DataFrame) -> tuple[Numbers, Flags, Flags]:
+    """Give the number of each row, whether the row says something, and whether it is a dialogue."""
     keys, said = _spoken(_texts(frame["text"]))
     keys = keys ^ _voices(words(frame["voice_id"]), words(frame["voice_name"]))
     rows, numbers = _dialogues(frame["dialogue"])
     keys[rows], said[rows] = numbers, True
+    talks = np.zeros(len(frame), bool)
+    talks[rows] = True
     silent = np.flatnonzero(~said)
     codes, ids = words(frame["history_item_id"].iloc[silent])
     keys[silent] = _numbers([*map(_encoded, ids), b""], b"row")[codes]
-    return keys, said
+    return keys, said, talks
+
+
+def _near_keys(frame: pd.DataFrame, keys: Numbers, texted: Flags, near: float) -> Numbers:
+    """Give texts that are nearly the same one number."""
+    rows = np.flatnonzero(texted)
+    own, first, codes = np.unique(keys[rows], return_index=True, return_inverse=True)
+    lines = frame[["voice_id", "voice_name", "text"]].iloc[rows[first]]
+    voices = _voices(words(lines["voice_id"]), words(lines["voice_name"]))
+    keys = keys.copy()
+    keys[rows] = merged(own, voices, plain_texts(lines["text"]), near)[codes]
+    return keys
 
 
 def _spoken(texts: pa.Array) -> tuple[Numbers, Flags]:
@@ -264,6 +288,16 @@ def _spoken(texts: pa.Array) -> tuple[Numbers, Flags]:
     plain = [*_normalised(encoded.dictionary), b""]
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return _numbers(plain, b"text")[codes], np.fromiter(map(bool, plain), bool, len(plain))[codes]
+
+
+def text_numbers(column: pd.Series) -> tuple[Numbers, Flags]:
+    """Give a number for each text, the same for texts that are the same as `takes` sees it, and whether it says any."""
+    return _spoken(_texts(column))
+
+
+def plain_texts(column: pd.Series) -> list[str]:
+    """Give texts as they are compared; a missing one is empty."""
+    return [text.decode() for text in _normalised(_texts(column).fill_null(""))]
 
 
 def _normalised(texts: pa.Array) -> list[bytes]:

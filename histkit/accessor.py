@@ -97,11 +97,23 @@ class SpeechAccessor:
 
         return label(self._frame, rules, column=column, unassigned=unassigned)
 
-    def takes(self, *, keep: Words = "last") -> pd.DataFrame:
+    def takes(self, *, keep: Words = "last", near: float | None = None) -> pd.DataFrame:
         """Tell the takes of each line apart, what was kept and what thrown away: see `histkit.takes`."""
         from histkit._takes import takes
 
-        return takes(self._frame, keep="last" if keep is None else keep)
+        return takes(self._frame, keep="last" if keep is None else keep, near=near)
+
+    def keepers(self, *, script: Any = None, **options: Any) -> pd.DataFrame:
+        """Pick the take that is kept of each line, in the order of a script: see `histkit.keepers`."""
+        from histkit._keepers import keepers
+
+        return keepers(self._frame, script=script, **options)
+
+    def waste(self, by: Words = "voice", freq: str | None = None, **options: Any) -> pd.DataFrame:
+        """Sum the takes that were not kept, paid and free: see `histkit.waste`."""
+        from histkit._waste import waste
+
+        return waste(self._frame, by, freq, **options)
 
     def ledger(self, freq: str = "D", *, tz: str = "UTC") -> pd.DataFrame:
         """Chain the credit counters: seen, unseen, resets: see `histkit.ledger`."""

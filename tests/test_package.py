@@ -45,9 +45,9 @@ ORDER = [
     "_sums _voices _billing",
     "_grid _ledger",
     "usage",
-    "prices",
+    "prices _near",
     "_costs _takes labels _forecast",
-    "_dask _lines",
+    "_dask _lines _waste _keepers",
     "archive",
     "names clips _target",
     "_pull _manifest",
@@ -129,7 +129,7 @@ def test_the_public_names_are_these() -> None:
         *"read_history read_parquet sample_history scan speakers sync takes to_csv to_parquet to_xlsx".split(),
         *"add_cost cost_table forecast ledger official_usage plot_hours plot_quota plot_share plot_takes".split(),
         *"read_prices reconcile report retry_failed statement statements".split(),
-        *"usage_table used_share verify".split(),
+        *"keepers usage_table used_share verify waste".split(),
     }
     for name in hk.__all__:
         assert getattr(hk, name).__doc__
@@ -152,7 +152,7 @@ def test_the_accessor_has_the_methods_of_the_design() -> None:
     assert methods == {
         *"filter usage plot_usage plot_share plot_hours plot_takes plot_quota label takes play".split(),
         *"download_audio download_zip delete".split(),
-        *"ledger report statement to_parquet to_csv to_xlsx".split(),
+        *"keepers ledger report statement waste to_parquet to_csv to_xlsx".split(),
     }
 
 
