@@ -94,10 +94,20 @@ def cost_table(
     True
     """
     book = read_prices(prices, tz=tz)
+    return costs_of(numbered(frame, book), book, by, freq, top, tz=tz, billing=billing, week_start=week_start)
+
+
+def numbered(frame: pd.DataFrame, book: PriceBook) -> pd.DataFrame:
+    """Give each row the number of its price, for `costs_of`."""
+    return frame.assign(**{_PRICE: np.where(frame["credits"].lt(0).fillna(False), NO_PRICE, book.numbers(frame))})
+
+
+def costs_of(
+    frame: pd.DataFrame, book: PriceBook, by: Any, freq: str | None, top: int | None, **options: Any
+) -> pd.DataFrame:
+    """Make the cost table of rows that have the numbers of their prices: see `cost_table`."""
     names = [] if by is None else [by] if isinstance(by, str) else list(by)
-    numbers = np.where(frame["credits"].lt(0).fillna(False), NO_PRICE, book.numbers(frame))
-    parts = usage_table(frame.assign(**{_PRICE: numbers}), [*names, _PRICE], freq, tz=tz,
-                        billing=billing, week_start=week_start)  # fmt: skip
+    parts = usage_table(frame, [*names, _PRICE], freq, **options)
     facts = dict(parts.attrs["histkit"])
     kept = _folded(parts, [each for each in parts.columns[: parts.columns.get_loc(_PRICE)] if each != "period"], top)
     keys = [name for name in (*kept.columns[: kept.columns.get_loc(_PRICE)], *(["period"] if freq else []))]

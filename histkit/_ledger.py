@@ -133,7 +133,8 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
     length, zone = parse_freq(freq), zone_of(tz)
     require(frame, ("date", "credits", FROM, TO), "the ledger")
     groups = _accounts(frame)
-    whole = [entries(frame.iloc[rows], rows) for rows in groups]
+    counters = frame[["date", FROM, TO]]
+    whole = [entries(counters.iloc[rows], rows) for rows in groups]
     credits, known = numbers_of(frame["credits"])
     times = np.concatenate([each.times for each in whole])
     codes, starts = bucket(times, length, zone)

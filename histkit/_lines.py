@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from histkit.schema import require
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
 
 _NEEDED = ("line", "takes", "text", "credits", "thrown_away")
 
@@ -46,28 +52,47 @@ def line_table(
     True
     """
     require(found, _NEEDED, "the table of lines")
-    codes, lines = pd.factorize(found["line"], sort=True)
+    codes, lines = pd.factorize(found["line"])
     wanted = codes >= 0
     if several:
         wanted &= found["takes"].gt(1).fillna(False).to_numpy(bool)
     rows = np.flatnonzero(wanted)
-    present, at = np.unique(codes[rows], return_inverse=True)
-    table = pd.DataFrame({"takes": np.bincount(at, minlength=len(present))})
-    for name in ("credits", "thrown_away"):
-        values = found[name].astype("Int64")
-        known = values.notna().to_numpy()[rows]
-        sums = np.zeros(len(present), np.int64)
-        np.add.at(sums, at[known], values.to_numpy(np.int64, na_value=0)[rows[known]])
-        table[name] = pd.arrays.IntegerArray(sums, np.bincount(at[known], minlength=len(present)) == 0)
-    table = table.sort_values(list(by), ascending=False, kind="stable", na_position="last")
-    table.attrs["histkit"] = {"lines": len(table)}
-    shown = table.head(len(table) if top is None else top).astype({"takes": "Int64"})
-    newest = np.full(len(present), -1, np.int64)
-    take = found["take"].to_numpy(np.int64, na_value=0)[rows] if "take" in found.columns else np.arange(len(rows))
-    by_age = np.argsort(take, kind="stable")
-    newest[at[by_age]] = rows[by_age]
-    chosen = found.iloc[newest[shown.index]]
-    shown.insert(0, "text", chosen["text"].array)
-    shown.insert(1, "voice", chosen["voice_name"].array if "voice_name" in found.columns else None)
-    shown.index = pd.Index(lines[present[shown.index]], name="line", dtype=found["line"].dtype)
-    return shown
+    codes = codes[rows]
+    takes = np.bincount(codes, minlength=len(lines))
+    sums = {name: _sums(found[name].iloc[rows], codes, len(lines)) for name in ("credits", "thrown_away")}
+    ranks = [np.where(sums[name].isna(), -np.inf, sums[name].to_numpy(float, na_value=0)) for name in by]
+    present = np.flatnonzero(takes)
+    count = len(present)
+    if top is not None and top < count:  # only what can be among them is sorted: keys are slow to compare
+        least = np.partition(ranks[0][present], count - top)[count - top]
+        present = present[ranks[0][present] >= least]
+    keys = lines[present]
+    order = np.lexsort([pd.Series(keys).rank(method="first").to_numpy(), *(-rank[present] for rank in reversed(ranks))])
+    chosen = present[order[:top]]
+    newest = found.iloc[_newest(found, rows, codes, chosen)]
+    table = pd.DataFrame({
+        "text": newest["text"].array,
+        "voice": newest["voice_name"].array if "voice_name" in found.columns else None,
+        "takes": pd.array(takes[chosen], "Int64"),
+        **{name: values[chosen] for name, values in sums.items()},
+    }, index=pd.Index(lines[chosen], name="line", dtype=found["line"].dtype))  # fmt: skip
+    table.attrs["histkit"] = {"lines": count}
+    return table
+
+
+def _sums(values: pd.Series, codes: Ints, size: int) -> pd.arrays.IntegerArray:
+    """Sum by line; missing where nothing is known."""
+    numbers = values.astype("Int64")
+    known = numbers.notna().to_numpy()
+    sums = np.zeros(size, np.int64)
+    np.add.at(sums, codes[known], numbers.to_numpy(np.int64, na_value=0)[known])
+    return pd.arrays.IntegerArray(sums, np.bincount(codes[known], minlength=size) == 0)
+
+
+def _newest(found: pd.DataFrame, rows: Ints, codes: Ints, chosen: Ints) -> Ints:
+    """Give the position of the newest take of each chosen line."""
+    places = np.flatnonzero(np.isin(codes, chosen))
+    take = found["take"].iloc[rows[places]].to_numpy(np.int64, na_value=0) if "take" in found.columns else places
+    by_age = places[np.argsort(take, kind="stable")]
+    newest = dict(zip(codes[by_age].tolist(), rows[by_age].tolist(), strict=True))
+    return np.array([newest[code] for code in chosen.tolist()], np.int64)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from histkit._costs import numbered
 from histkit._periods import zone_of
 from histkit._report_files import ENDINGS, write_report
 from histkit._report_parts import Report
@@ -128,22 +130,25 @@ def make_report(
     zone_of(tz)
     first, last = (None, None) if frame["date"].isna().all() else (frame["date"].min(), frame["date"].max())
     days = 0 if first is None else (last - first).days + 1
+    book = None if prices is None else read_prices(prices, tz=tz)
     wanted = Wanted(
-        frame,
+        frame if book is None else numbered(frame, book),
         tz,
         freq or ("D" if days <= _DAYS else "MS" if days <= _MONTHS else "QS"),
         (subscription if billing is None else billing) if freq == "billing" else billing,
         top,
-        None if prices is None else read_prices(prices),
+        book,
         subscription,
         None if now is None else pd.Timestamp(now),
     )
-    found = takes(frame)
     lengths = "MS" if freq == "billing" else wanted.freq
-    counter = counters(frame, lengths, tz)
-    sections = [*usage_sections(wanted)]
-    if subscription is not None:
-        sections.append(quota_section(wanted))
+    with ThreadPoolExecutor(1) as thread:  # takes are half of the work
+        taken = thread.submit(takes, frame)
+        counter = counters(frame, lengths, tz)
+        sections = [*usage_sections(wanted)]
+        if subscription is not None:
+            sections.append(quota_section(wanted))
+        found = taken.result()
     sections += [text_section(wanted, found), takes_section(wanted, found)]
     if counter is not None:
         sections.append(ledger_section(counter, lengths))

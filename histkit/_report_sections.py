@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from histkit._charts import plot_hours, plot_quota, plot_takes
-from histkit._costs import cost_table
+from histkit._costs import costs_of
 from histkit._forecast import forecast
 from histkit._ledger import ledger
 from histkit._lines import line_table
@@ -38,7 +38,7 @@ class Wanted:
     Attributes
     ----------
     frame : DataFrame
-        The history.
+        The history; with `prices`, of `numbered` rows.
     tz : str
         The zone of its periods.
     freq : str
@@ -101,10 +101,10 @@ def _sharer(frame: pd.DataFrame, name: str) -> Any:
 
 
 def _priced(wanted: Wanted, by: str | None, freq: str | None) -> pd.DataFrame:
-    options = {"tz": wanted.tz, "billing": wanted.billing} if freq else {"tz": wanted.tz, "top": wanted.top}
+    top, billing = (None, wanted.billing) if freq else (wanted.top, None)
     if wanted.prices is None:
-        return usage_table(wanted.frame, by, freq, **options)
-    return cost_table(wanted.frame, by, freq, prices=wanted.prices, **options)
+        return usage_table(wanted.frame, by, freq, top=top, tz=wanted.tz, billing=billing)
+    return costs_of(wanted.frame, wanted.prices, by, freq, top, tz=wanted.tz, billing=billing)
 
 
 def _usage(found: pd.DataFrame, heads: tuple[Column, ...], wanted: Wanted) -> Table:
@@ -249,7 +249,7 @@ def summary(wanted: Wanted, found: pd.DataFrame, counter: pd.DataFrame | None) -
     if counter is not None:
         facts.append(Fact("Unseen", total_of(counter["unseen"]), note="credits outside this history; an estimate"))
     if wanted.prices is not None:
-        money = cost_table(frame, None, prices=wanted.prices, tz=wanted.tz).attrs["histkit"]
+        money = costs_of(frame, wanted.prices, None, None, None, tz=wanted.tz).attrs["histkit"]
         for currency, total in money["totals"].items():
             share = money["priced"]
             note = "all credits are priced" if share == 1 else f"{100 * share:.1f} % of the credits are priced"
