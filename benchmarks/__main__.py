@@ -1,6 +1,7 @@
-"""``make bench``: histkit beside the official SDK and a loop by hand, on one sandbox, in one run; prints three tables.
+"""``make bench``: histkit beside the official SDK and a loop by hand, on one sandbox, in one run; prints four tables.
 
-The second is about the local history, the third about audio: see `benchmarks.archive` and `benchmarks.audio`.
+The second is about the local history, the third about sums over it, the fourth about audio: see `benchmarks.archive`,
+`benchmarks.usage` and `benchmarks.audio`.
 
 Each contender runs in a process of its own, the three in turn, several rounds; medians and ratios to histkit are
 shown. The sandbox is warmed first (it keeps encoded pages), so that its own work is the same for all.

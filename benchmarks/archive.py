@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import usage
 from benchmarks.measure import peak_megabytes
 from histkit.sandbox import serve
 
@@ -141,12 +142,13 @@ def table(rounds: int) -> str:
         for _ in range(rounds):  # in turn, so that what else the machine does meets all
             for job, found in runs.items():
                 found.append(once(job, folder))
+        in_memory = usage.table(folder, rounds)
     seconds = {job: statistics.median(run["seconds"] for run in found) for job, found in runs.items()}
     credits = {found[0]["counted"] for job, found in runs.items() if job.startswith("usage")}
     if first["counted"] != ROWS or len(credits) != 1:
         raise SystemExit(f"rows or credits differ: {first}, {credits}")
     shared, plain = seconds["usage_duckdb_shared"], seconds["usage_duckdb"]
-    usage = [
+    summed = [
         f"| usage by voice and month with {name} | **{took:.2f} s** ({took / shared:.1f}x the second query of DuckDB) |"
         for name, took in (("pandas", seconds["usage_pandas"]), ("Dask", seconds["usage_dask"]))
     ]
@@ -160,8 +162,10 @@ def table(rounds: int) -> str:
             f"| sync with nothing new | **{again['seconds']:.2f} s**, 1 request |",
             f"| load everything; one month of 24; one voice of 15 | {seconds['load_all']:.2f} s; "
             f"{seconds['load_month']:.2f} s; {seconds['load_voice']:.2f} s |",
-            *usage,
+            *summed,
             f"| ... with DuckDB, dialogues left out; shared out among their voices | {plain:.2f} s; {shared:.2f} s |",
+            "",
+            in_memory,
         ]
     )
 

@@ -1,8 +1,10 @@
-"""Draw the README's chart from the sandbox's history and write its column table from `COLUMNS`."""
+"""Draw the README's pictures from the sandbox's history and write its column table from `COLUMNS`."""
 
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 import histkit as hk
@@ -20,7 +22,7 @@ def column_table() -> str:
 
 
 def main() -> None:
-    """Write both."""
+    """Write all of it; the report is photographed in Chromium."""
     readme = ROOT / "README.md"
     text = re.sub(
         r"(<!-- columns -->\n).*?(\n<!-- /columns -->)",
@@ -31,6 +33,23 @@ def main() -> None:
     readme.write_text(text)
     axes = hk.sample_history(5000).speech.plot_usage(by="voice", freq="MS")
     axes.figure.savefig(ROOT / "docs" / "usage.png", dpi=120)
+    photograph(ROOT / "docs" / "report.png")
+
+
+def photograph(path: Path) -> None:
+    """Take a picture of the head of a report."""
+    from playwright.sync_api import sync_playwright
+
+    df = hk.sample_history(5000)
+    prices = {"currency": "EUR", "price": [{"per_1000_credits": "0.30"}]}
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        page = Path(folder, "report.html")
+        hk.report(df, page, title="Speech usage of Studio Nord", prices=prices, tz="Europe/Berlin")
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        sheet = browser.new_page(viewport={"width": 1000, "height": 980}, device_scale_factor=1.5)
+        sheet.goto(page.as_uri())
+        sheet.screenshot(path=path)
+        browser.close()
 
 
 if __name__ == "__main__":
