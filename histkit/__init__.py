@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from histkit._forecast import forecast, used_share
     from histkit._keepers import keepers
     from histkit._ledger import ledger
+    from histkit._picker import pick_takes
     from histkit._report import report
+    from histkit._shown import show_usage
     from histkit._statement import statement, statements
     from histkit._takes import takes
     from histkit._waste import waste
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from histkit.sandbox.sample import sample_history
     from histkit.schema import COLUMNS
     from histkit.usage import speakers, usage_table
+    from histkit.widgets import explore
 
 __version__ = "0.1.0"
 
@@ -96,13 +99,16 @@ _ROOMS = {
     "_delete": ("delete",),
     "_forecast": ("forecast", "used_share"),
     "_ledger": ("ledger",),
+    "_picker": ("pick_takes",),
     "_report": ("report",),
+    "_shown": ("show_usage",),
     "_statement": ("statement", "statements"),
     "_keepers": ("keepers",),
     "_takes": ("takes",),
     "_waste": ("waste",),
     "official": ("official_usage", "reconcile"),
     "usage": ("speakers", "usage_table"),
+    "widgets": ("explore",),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -130,6 +136,7 @@ __all__ = [
     "delete",
     "download_audio",
     "download_zip",
+    "explore",
     "filter_items",
     "forecast",
     "keepers",
@@ -137,6 +144,7 @@ __all__ = [
     "ledger",
     "load",
     "official_usage",
+    "pick_takes",
     "play",
     "plot_hours",
     "plot_quota",
@@ -152,6 +160,7 @@ __all__ = [
     "retry_failed",
     "sample_history",
     "scan",
+    "show_usage",
     "speakers",
     "statement",
     "statements",

@@ -13,7 +13,9 @@ import pandas as pd
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from histkit._picker import Picker
     from histkit.client import HistoryClient
+    from histkit.widgets import Explorer
 
 Words = str | Iterable[str] | None
 
@@ -132,6 +134,18 @@ class SpeechAccessor:
         from histkit._statement import statement
 
         return statement(self._frame, client, period, **options)
+
+    def explore(self, *, client: HistoryClient | None = None, **options: Any) -> Explorer:
+        """Look through the rows in a notebook: filter, listen, tick, pull: see `histkit.explore`."""
+        from histkit.widgets import explore
+
+        return explore(self._frame, client=client, **options)
+
+    def pick_takes(self, *, client: HistoryClient | None = None, **options: Any) -> Picker:
+        """Choose, line by line and by ear, which take is kept: see `histkit.pick_takes`."""
+        from histkit._picker import pick_takes
+
+        return pick_takes(self._frame, client=client, **options)
 
     def play(self, *, folder: str | os.PathLike[str] | None = None, client: HistoryClient | None = None) -> Any:
         """Show audio players in a notebook, at most ten: see `histkit.play`."""

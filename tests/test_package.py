@@ -62,8 +62,10 @@ ORDER = [
     "_report_sections _report_text",
     "_report_html _report_xlsx",
     "_report_files",
-    "_report _statement_files",
-    "_statement",
+    "_report _statement_files _shown",
+    "_statement _explored",
+    "_widget_parts",
+    "widgets _picker",
     "accessor",
     "sandbox",
     "demo",
@@ -129,7 +131,7 @@ def test_the_public_names_are_these() -> None:
         *"read_history read_parquet sample_history scan speakers sync takes to_csv to_parquet to_xlsx".split(),
         *"add_cost cost_table forecast ledger official_usage plot_hours plot_quota plot_share plot_takes".split(),
         *"read_prices reconcile report retry_failed statement statements".split(),
-        *"keepers usage_table used_share verify waste".split(),
+        *"explore keepers pick_takes show_usage usage_table used_share verify waste".split(),
     }
     for name in hk.__all__:
         assert getattr(hk, name).__doc__
@@ -152,7 +154,7 @@ def test_the_accessor_has_the_methods_of_the_design() -> None:
     assert methods == {
         *"filter usage plot_usage plot_share plot_hours plot_takes plot_quota label takes play".split(),
         *"download_audio download_zip delete".split(),
-        *"keepers ledger report statement waste to_parquet to_csv to_xlsx".split(),
+        *"explore keepers ledger pick_takes report statement waste to_parquet to_csv to_xlsx".split(),
     }
 
 
