@@ -241,7 +241,7 @@ class Explored:
         first = self.page * self.size + 1
         return pd.DataFrame({
             "#": [f"{first + number:,}" for number in range(len(rows))],
-            "Date": dates.astype(object).where(dates.notna(), "–"),
+            "Date": dates.astype(object).where(dates.notna(), "–").tolist(),
             "Voice": [_said(name, lines) for name, lines in zip(rows["voice_name"], rows["dialogue"], strict=True)],
             "Text": [_line(text, lines) for text, lines in zip(rows["text"], rows["dialogue"], strict=True)],
             "Credits": [_number(each) for each in rows["credits"]],

@@ -124,6 +124,8 @@ def test_ticks_stay_on_their_rows(order: str, steps: list[str], size: int) -> No
 def test_only_a_page_goes_to_the_browser(df: pd.DataFrame) -> None:
     explorer = df.speech.explore(page_size=10)
     assert len(explorer._table.df) == 10
+    controls(explorer.widget)["Order"].value = "by voice"
+    assert explorer._table.df.index.tolist() == [*range(10)]
     explorer._table.selected_rows = [1, 3]
     second = explorer.selected["history_item_id"].tolist()
     controls(explorer.widget)["Later page"].click()

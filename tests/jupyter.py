@@ -1,0 +1,88 @@
+"""A JupyterLab of its own on loopback, and a notebook in a real Chromium."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from .browser import chromium
+
+_READY = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+_START = 90  # seconds until the server tells its address, on a busy machine
+
+
+@contextmanager
+def lab(folder: Path, scratch: Path) -> Iterator[str]:
+    """Run JupyterLab on a folder; gives the address of its page, with the token."""
+    places = {name: str(scratch / name) for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR",
+                                                     "IPYTHONDIR", "JUPYTERLAB_SETTINGS_DIR")}  # fmt: skip
+    news = Path(places["JUPYTERLAB_SETTINGS_DIR"]) / "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    news.parent.mkdir(parents=True)
+    news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--port=0", "--allow-root",
+               f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True",
+               "--LabApp.extension_manager=readonly"]  # fmt: skip
+    with (scratch / "lab.log").open("wb") as log:
+        server = subprocess.Popen(command, env={**os.environ, **places}, stdout=log, stderr=log)
+        try:
+            yield _address(server, Path(places["JUPYTER_RUNTIME_DIR"]), scratch / "lab.log")
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _address(server: subprocess.Popen[bytes], runtime: Path, log: Path) -> str:
+    end = time.monotonic() + _START
+    while time.monotonic() < end and server.poll() is None:
+        for path in runtime.glob("jpserver-*.json"):
+            try:
+                facts = json.loads(path.read_text())
+            except ValueError:  # being written
+                break
+            return f"http://127.0.0.1:{facts['port']}/lab/tree/{{}}?token={facts['token']}"
+        time.sleep(0.1)
+    raise RuntimeError(f"JupyterLab didn't start: {log.read_text()[-2000:]}")
+
+
+def write_notebook(path: Path, *cells: str) -> None:
+    """Write a notebook of code cells."""
+    made: Any = nbformat.v4
+    notebook = made.new_notebook(cells=[made.new_code_cell(cell) for cell in cells])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, path)
+
+
+@contextmanager
+def notebook_page(address: str, name: str, *, height: int = 1400) -> Iterator[tuple[Any, list[str]]]:
+    """Open a notebook in Chromium; gives the page, and the list of what its console complains about."""
+    path = chromium()
+    from playwright.sync_api import sync_playwright
+
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            page = browser.new_page(viewport={"width": 1500, "height": height})
+            page.set_default_timeout(45_000)
+            page.on("console", lambda told: problems.append(told.text) if told.type == "error" else None)
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            page.goto(address.format(name))
+            page.wait_for_selector(".jp-Notebook .jp-CodeCell")
+            page.wait_for_function(_READY)
+            yield page, problems
+        finally:
+            browser.close()
+
+
+def run_all(page: Any) -> None:
+    """Have all cells run; doesn't wait for their end."""
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
