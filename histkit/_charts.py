@@ -243,7 +243,7 @@ def _draw_takes(ax: Axes, table: pd.DataFrame) -> None:
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "bottom"]].set_visible(False)
     ax.tick_params(length=0, labelsize=9, colors=INK)
-    ax.legend(loc="lower right", frameon=False, fontsize=9)
+    ax.legend(loc="upper right", bbox_to_anchor=(1, -0.03), ncols=2, frameon=False, fontsize=9)
 
 
 def _new_axes(width: float, height: float) -> Axes:

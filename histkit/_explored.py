@@ -37,7 +37,7 @@ ORDERS = {
     "by model": ("model_id", True),
 }
 _NUMBERS = re.compile(r"\s*(\d{1,9})(?:\s*[-–]\s*(\d{1,9}))?\s*")
-_TEXT_CHARACTERS, _VOICE_CHARACTERS = 70, 24
+_TEXT_CHARACTERS, _VOICE_CHARACTERS = 60, 24
 
 
 @dataclass(frozen=True)

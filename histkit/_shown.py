@@ -60,6 +60,8 @@ def show_usage(table: pd.DataFrame, *, bar: str | None = None) -> Styler:
     style = style.set_properties(subset=numbers, **{"text-align": "right", "font-variant-numeric": "tabular-nums"})
     words = [name for name in rows.columns if name not in numbers]
     style = style.set_properties(subset=words, **{"text-align": "left"})
+    heads: Any = {name: [{"selector": "th", "props": "text-align: left"}] for name in words}
+    style = style.set_table_styles(heads, overwrite=False)
     return style if bar is None else style.apply(_bars, subset=[str(bar)])
 
 

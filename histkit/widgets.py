@@ -184,11 +184,11 @@ class Explorer:
         self._after.on_click(lambda _: self._do(lambda: self._turn(1)))
         self._where = w.Label()
         self._all, self._none = (w.Button(description=words, layout={"width": "auto"}) for words in
-                                 ("Tick all filtered", "Untick all"))  # fmt: skip
+                                 ("Tick all", "Untick all"))  # fmt: skip
         self._all.on_click(lambda _: self._do(lambda: self._tick_all(True)))
         self._none.on_click(lambda _: self._do(lambda: self._tick_all(False)))
         self._numbers = w.Text(description="Tick rows", placeholder="1-20, 35", continuous_update=False,
-                               layout={"width": "230px"}, style=_NARROW)  # fmt: skip
+                               layout={"width": "190px"}, style=_NARROW)  # fmt: skip
         self._numbers.observe(lambda _: self._do(self._tick_numbers), "value")
 
     def _make_actions(self, folder: str) -> None:
@@ -279,7 +279,7 @@ class Explorer:
     def _ticked(self) -> pd.DataFrame:
         rows = self.selected
         if rows.empty:
-            raise InputError("No row is ticked: click on rows of the table, or press 'Tick all filtered'.")
+            raise InputError("No row is ticked: click on rows of the table, or press 'Tick all'.")
         return rows
 
     def _listen(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def main() -> None:
     axes = hk.sample_history(5000).speech.plot_usage(by="voice", freq="MS")
     axes.figure.savefig(ROOT / "docs" / "usage.png", dpi=120)
     photograph(ROOT / "docs" / "report.png")
+    photograph_explorer(ROOT / "docs" / "explorer.png")
 
 
 def photograph(path: Path) -> None:
@@ -50,6 +52,30 @@ def photograph(path: Path) -> None:
         sheet.goto(page.as_uri())
         sheet.screenshot(path=path)
         browser.close()
+
+
+def photograph_explorer(path: Path) -> None:
+    """Take a picture of the explorer in JupyterLab, some rows ticked."""
+    sys.path.insert(0, str(ROOT))
+    from tests.jupyter import lab, notebook_page, run_all, write_notebook
+
+    with tempfile.TemporaryDirectory() as scratch:
+        room = Path(scratch, "room")
+        room.mkdir()
+        write_notebook(room / "look.ipynb", "import histkit as hk\n\ndf = hk.sample_history(5000)\ndf.speech.explore()")
+        with lab(room, Path(scratch)) as address, notebook_page(address, "look.ipynb", height=1300) as (page, _):
+            page.evaluate("() => { window.jupyterapp.commands.execute('application:toggle-left-area') }")
+            run_all(page)
+            page.locator("table.histkit-rows tbody tr").first.wait_for()
+            voices = page.get_by_label("Voice").locator("option").all_inner_texts()
+            page.get_by_label("Voice").select_option(label=voices[:2])
+            page.get_by_label("Text has").fill("harbour")
+            page.get_by_label("Text has").press("Enter")
+            page.wait_for_timeout(3000)
+            for row in (1, 2, 5):
+                page.locator("table.histkit-rows tbody tr").nth(row).click()
+            page.wait_for_timeout(1500)
+            page.locator(".jp-OutputArea-output .widget-hbox").first.screenshot(path=path)
 
 
 if __name__ == "__main__":
