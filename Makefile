@@ -2,13 +2,14 @@ PYTHON ?= python3
 VENV := .venv
 PIP := -q --disable-pip-version-check
 
-.PHONY: help demo test test-pandas22 check bench chart notebook clean
+.PHONY: help demo test test-pandas22 check docs bench chart notebook clean
 
 help:
 	@echo "make demo           the whole way on a made-up account, into data/demo/"
 	@echo "make test           all tests"
 	@echo "make test-pandas22  the tests that depend on pandas, on pandas 2.2"
 	@echo "make check          ruff and mypy"
+	@echo "make docs           the documentation site, into build/site/"
 	@echo "make bench          the comparison table (some minutes)"
 	@echo "make chart          draw the README's chart and column table again"
 	@echo "make notebook       JupyterLab on notebooks/, with everything installed"
@@ -50,6 +51,10 @@ check: $(VENV)/.dev
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+
+docs: $(VENV)/.dev
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict -q
+	@echo "build/site/index.html"
 
 bench: $(VENV)/.dev
 	@$(VENV)/bin/python -m benchmarks
