@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from histkit.errors import InputError
+from histkit.errors import InputError, SchemaError
 from histkit.filters import filter_items
 from histkit.names import plain
 from histkit.schema import require
@@ -36,6 +36,7 @@ ORDERS = {
     "by voice": ("voice_name", True),
     "by model": ("model_id", True),
 }
+_DRAWN = ["date", "voice_id", "voice_name", "model_id", "source", "dialogue", "characters", "credits"]
 _NUMBERS = re.compile(r"\s*(\d{1,9})(?:\s*[-–]\s*(\d{1,9}))?\s*")
 _TEXT_CHARACTERS, _VOICE_CHARACTERS = 60, 24
 
@@ -145,6 +146,9 @@ class Explored:
 
     def __post_init__(self) -> None:
         require(self.frame, NEEDED, "the explorer")
+        if not isinstance(self.frame["date"].dtype, pd.DatetimeTZDtype):
+            kind = self.frame["date"].dtype
+            raise SchemaError(f"Column 'date' ({kind}) holds no dates with a zone; histkit.read_csv makes them.")
         self._numbered = self.frame.reset_index(drop=True)
         self._numbered.attrs.clear()
         self._ticked = np.zeros(len(self.frame), bool)
@@ -189,6 +193,17 @@ class Explored:
     def selected(self) -> pd.DataFrame:
         """The ticked rows, in the frame's order, with all columns."""
         return self.frame.iloc[np.flatnonzero(self._ticked)]
+
+    @property
+    def credits(self) -> tuple[pd.Series, pd.Series]:
+        """The credits of the rows that are meant, and of the ticked ones; no other column is copied."""
+        column = self._numbered["credits"]
+        return column.iloc[self._meant], column.iloc[np.flatnonzero(self._ticked)]
+
+    @property
+    def drawn(self) -> pd.DataFrame:
+        """The rows that are meant, with the columns that charts need."""
+        return self.frame[_DRAWN].iloc[self._meant]
 
     @property
     def code(self) -> str:

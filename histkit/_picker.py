@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from histkit._keepers import keepers
 from histkit._lines import line_table
+from histkit._players import Players
 from histkit._takes import takes
 from histkit._widget_parts import showing, status, toolkit
 from histkit.audio import play
@@ -160,16 +162,17 @@ class Picker:
         self._show()
 
     def _listen(self) -> None:
+        takes = self._rows().tail(_MOST)
+        rows = self._frame.iloc[self._where[self.lines[self._at]]].set_index("history_item_id", drop=False)
         try:
-            rows = self._frame.iloc[self._where[self.lines[self._at]]]
-            order = self._rows()["history_item_id"].tolist()
-            rows = rows.set_index("history_item_id", drop=False).loc[order[-_MOST:]]
-            players = play(rows, folder=self._folder, client=self._client)
+            players = play(rows.loc[takes["history_item_id"]], folder=self._folder, client=self._client)
         except HistkitError as error:
             self.last_error = error
             self._note.value = status(str(error), bad=True)
             return
-        showing(self._players, players)
+        cards = [replace(card, voice=f"Take {take}", text="" if self._near is None else card.text)
+                 for card, take in zip(players.cards, takes["take"], strict=True)]  # fmt: skip
+        showing(self._players, Players(cards, len(cards), abreast=True))
 
 
 def _label(row: pd.Series) -> str:

@@ -31,6 +31,7 @@ _EMBEDDED_BYTES, _EMBEDDED_IN_ALL = 2_000_000, 6_000_000
 _TEXT_CHARACTERS = 400
 _STYLE = """<style>
 .histkit-players { display: grid; gap: 8px; max-width: 760px; font: 14px/1.45 system-ui, sans-serif; color: inherit }
+.histkit-players.abreast { grid-template-columns: repeat(auto-fit, minmax(280px, 1fr)); max-width: 1200px }
 .histkit-players article { border: 1px solid rgba(128, 128, 128, .35); border-radius: 8px; padding: 10px 14px;
   background: rgba(128, 128, 128, .06) }
 .histkit-players header { display: flex; flex-wrap: wrap; gap: 2px 12px; align-items: baseline }
@@ -65,11 +66,14 @@ class Players:
         What is shown.
     rows : int
         How many rows there were.
+    abreast : bool
+        Whether cards stand side by side where there is room.
     """
 
-    def __init__(self, cards: list[Card], rows: int) -> None:
+    def __init__(self, cards: list[Card], rows: int, *, abreast: bool = False) -> None:
         self.cards = cards
         self.rows = rows
+        self.abreast = abreast
 
     def __repr__(self) -> str:
         return f"<{len(self.cards)} of {self.rows} rows to listen to; shown in a notebook>"
@@ -80,7 +84,8 @@ class Players:
             note = f'<span class="note">The first {len(self.cards)} of {self.rows:,} rows.</span>'
         elif not self.rows:
             note = '<span class="note">No rows.</span>'
-        return f'{_STYLE}<div class="histkit-players">{"".join(map(_card, self.cards))}{note}</div>'
+        kind = "histkit-players abreast" if self.abreast else "histkit-players"
+        return f'{_STYLE}<div class="{kind}">{"".join(map(_card, self.cards))}{note}</div>'
 
 
 def play(

@@ -63,12 +63,9 @@ def whole(text: str, name: str) -> int | None:
         raise InputError(f"{name}: {text!r} is no whole number.") from None
 
 
-def sums(rows: pd.DataFrame, words: str) -> str:
+def sums(credits: pd.Series, words: str) -> str:
     """Say how many rows these are, and their credits."""
-    credits = rows["credits"].sum(min_count=1)
-    told = (
-        "credits not known"
-        if pd.isna(credits) and len(rows)
-        else f"{0 if pd.isna(credits) else int(credits):,} credits"
-    )
-    return f"{len(rows):,} {words}, {told}"
+    total = credits.sum(min_count=1)
+    known = not pd.isna(total)
+    told = "credits not known" if len(credits) and not known else f"{int(total) if known else 0:,} credits"
+    return f"{len(credits):,} {words}, {told}"

@@ -146,8 +146,9 @@ class Explorer:
     def _make_filters(self) -> dict[str, Any]:
         w, frame = self._w, self.state.frame
         wide = {"width": _WIDE}
+        newest = frame[["date", "voice_id", "voice_name"]].sort_values("date", ascending=False, kind="stable")
         lists = {
-            "voice": choices(frame["voice_id"], frame["voice_name"]),
+            "voice": choices(newest["voice_id"], newest["voice_name"]),
             "model": choices(frame["model_id"]),
             "source": choices(frame["source"]),
         }
@@ -332,9 +333,10 @@ class Explorer:
             self._draw_soon()
 
     def _count(self) -> None:
-        parts = [sums(self.filtered, f"of {len(self.state.frame):,} rows")]
-        if len(self.selected):
-            parts.append(sums(self.selected, "ticked"))
+        meant, ticked = self.state.credits
+        parts = [sums(meant, f"of {len(self.state.frame):,} rows")]
+        if len(ticked):
+            parts.append(sums(ticked, "ticked"))
         self._summary.value = f'<div aria-live="polite"><b>{"</b> · <b>".join(parts)}</b></div>'
 
     def _draw_soon(self) -> None:
@@ -361,7 +363,7 @@ class Explorer:
 
         figure = Figure(figsize=(8.6, 3.4), layout="constrained")
         FigureCanvasAgg(figure)
-        rows = self.filtered
+        rows = self.state.drawn
         days = 0 if rows["date"].isna().all() else (rows["date"].max() - rows["date"].min()).days
         freq = "D" if days <= 62 else "W" if days <= 400 else "MS"
         plot_usage(rows, self._chart_by.value, freq, tz=self.state.tz, ax=figure.add_subplot())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -210,6 +211,35 @@ def test_an_empty_history_is_shown_too(df: pd.DataFrame) -> None:
     assert explorer.selected.empty
     with pytest.raises(hk.SchemaError, match="text"):
         df.drop(columns="text").speech.explore()
+    with pytest.raises(hk.SchemaError, match="'date'"):
+        df.assign(date=df["date"].astype(str)).speech.explore()
+
+
+def test_what_is_not_installed_is_named(df: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "itables.widget", None)
+    with pytest.raises(hk.InputError, match=r"pip install 'histkit\[notebook\]'"):
+        df.speech.explore()
+    monkeypatch.setitem(sys.modules, "rapidfuzz.distance", None)
+    with pytest.raises(hk.InputError, match=r"pip install 'histkit\[near\]'"):
+        df.speech.takes(near=0.9)
+
+
+def test_rows_are_ticked_by_their_numbers(df: pd.DataFrame) -> None:
+    explorer = df.speech.explore(page_size=5)
+    c = controls(explorer.widget)
+    c["Order"].value = "most credits first"
+    c["Tick rows"].value = "2-3, 7"
+    order = df["credits"].sort_values(ascending=False, kind="stable", na_position="last").index
+    assert set(explorer.selected.index) == {order[1], order[2], order[6]}
+    assert explorer._table.selected_rows == [1, 2]
+    for wrong in ("0-2", "5-4", "1501", "a", "1,,2", "-3"):
+        c["Tick rows"].value = wrong
+        assert "Tick rows:" in said(explorer)
+    assert len(explorer.selected) == 3
+    c["Untick all"].click()
+    assert explorer.selected.empty
+    c["Tick all"].click()
+    assert len(explorer.selected) == 1500
 
 
 def test_takes_are_picked_line_by_line(df: pd.DataFrame) -> None:
