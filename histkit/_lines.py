@@ -66,8 +66,8 @@ def line_table(
     if top is not None and top < count:  # only what can be among them is sorted: keys are slow to compare
         least = np.partition(ranks[0][present], count - top)[count - top]
         present = present[ranks[0][present] >= least]
-    keys = lines[present]
-    order = np.lexsort([pd.Series(keys).rank(method="first").to_numpy(), *(-rank[present] for rank in reversed(ranks))])
+    keys = np.array(lines[present].tolist(), dtype=str)
+    order = np.lexsort([keys, *(-rank[present] for rank in reversed(ranks))])
     chosen = present[order[:top]]
     newest = found.iloc[_newest(found, rows, codes, chosen)]
     table = pd.DataFrame({
