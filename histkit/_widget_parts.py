@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import html
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from histkit.errors import InputError
+
+T = TypeVar("T")
 
 
 def toolkit() -> tuple[Any, Any]:
@@ -50,6 +52,25 @@ def showing(output: Any, shown: Any) -> None:
     output.outputs = ()
     with output:
         display(shown)  # type: ignore[no-untyped-call]
+
+
+def within(output: Any, action: Callable[[], T]) -> T:
+    """Do something whose progress is shown in an output widget.
+
+    What it raises is raised here; left to the widget, it would end there as a traceback.
+    """
+    output.outputs = ()
+    found: list[T] = []
+    problem: BaseException | None = None
+    with output:
+        try:
+            found.append(action())
+        except BaseException as error:  # also an interrupt of the kernel
+            problem = error
+    if problem is not None:
+        output.outputs = ()
+        raise problem
+    return found[0]
 
 
 def whole(text: str, name: str) -> int | None:

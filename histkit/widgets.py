@@ -13,7 +13,7 @@ import pandas as pd
 
 from histkit._explored import ORDERS, Conditions, Explored, choices
 from histkit._periods import zone_of
-from histkit._widget_parts import showing, status, sums, toolkit, undocumented, whole
+from histkit._widget_parts import showing, status, sums, toolkit, undocumented, whole, within
 from histkit.audio import download_audio, download_zip, play
 from histkit.errors import HistkitError, InputError
 from histkit.exports import to_csv
@@ -234,6 +234,8 @@ class Explorer:
         except HistkitError as error:
             self.last_error = error
             self._say(str(error), bad=True)
+        except KeyboardInterrupt:
+            self._say("Stopped. Press the button again, and it goes on.", bad=True)
         except Exception as error:  # a lost log is no place for it: it is said here, and kept
             self.last_error = error
             self._say(f"{type(error).__name__}: {error} (explorer.last_error has it)", bad=True)
@@ -296,9 +298,8 @@ class Explorer:
 
     def _run(self, pull: Callable[..., pd.DataFrame], where: str) -> None:
         rows, dry = self._ticked(), self._dry.value
-        self._output.outputs = ()
-        with self._output:
-            found = pull(rows, client=self._client, **({"dry_run": True} if dry else {"progress": True}))
+        options = {"dry_run": True} if dry else {"progress": True}
+        found = within(self._output, lambda: pull(rows, client=self._client, **options))
         if dry:
             facts = found.attrs["histkit"]
             size = facts["estimated_bytes"]
