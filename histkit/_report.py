@@ -27,6 +27,7 @@ from histkit._report_sections import (
 from histkit._report_text import print_report
 from histkit._takes import takes
 from histkit.errors import InputError
+from histkit.filters import instants_of
 from histkit.prices import read_prices
 from histkit.schema import require
 
@@ -128,8 +129,10 @@ def make_report(
     """Make a report, whatever it is written as; parameters as in `report`."""
     require(frame, NEEDED, "a report")
     zone_of(tz)
-    first, last = (None, None) if frame["date"].isna().all() else (frame["date"].min(), frame["date"].max())
-    days = 0 if first is None else (last - first).days + 1
+    instants, dated = instants_of(frame["date"])
+    known = pd.to_datetime(instants[dated], unit="us", utc=True)
+    first, last = (known.min(), known.max()) if len(known) else (None, None)
+    days = 0 if first is None or last is None else (last - first).days + 1
     book = None if prices is None else read_prices(prices, tz=tz)
     wanted = Wanted(
         frame if book is None else numbered(frame, book),

@@ -146,7 +146,11 @@ class Explorer:
     def _make_filters(self) -> dict[str, Any]:
         w, frame = self._w, self.state.frame
         wide = {"width": _WIDE}
-        newest = frame[["date", "voice_id", "voice_name"]].sort_values("date", ascending=False, kind="stable")
+        newest = (
+            frame[["date", "voice_id", "voice_name"]]
+            .reset_index(drop=True)
+            .sort_values("date", ascending=False, kind="stable")
+        )
         lists = {
             "voice": choices(newest["voice_id"], newest["voice_name"]),
             "model": choices(frame["model_id"]),

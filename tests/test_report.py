@@ -185,6 +185,14 @@ def test_any_history_makes_a_report(df: pd.DataFrame, tmp_path: Path, ending: st
         assert "- **Credits**: – (of 5 more items it is not known)" in path.read_text("utf-8")
 
 
+def test_dates_without_a_zone_are_utc_and_words_are_none(df: pd.DataFrame, tmp_path: Path) -> None:
+    naive = df.assign(date=df["date"].dt.tz_localize(None)).head(60)
+    assert written(naive, tmp_path / "a.md").read_bytes() == written(df.head(60), tmp_path / "b.md").read_bytes()
+    with pytest.raises(hk.SchemaError, match=r"Column 'date' .* holds something else than dates"):
+        hk.report(df.assign(date="soon"), tmp_path / "c.md")
+    assert not (tmp_path / "c.md").exists()
+
+
 def test_costs_in_two_currencies_have_no_sum(df: pd.DataFrame, tmp_path: Path) -> None:
     middle = f"{df['date'].quantile(0.5):%Y-%m-%d}"
     book = {"price": [{"currency": "EUR", "per_1000_credits": "0.30", "valid_from": "2000-01-01"},

@@ -215,6 +215,13 @@ def test_an_empty_history_is_shown_too(df: pd.DataFrame) -> None:
         df.assign(date=df["date"].astype(str)).speech.explore()
 
 
+def test_any_index_is_kept(df: pd.DataFrame) -> None:
+    for index in (df.set_index(["voice_id", "date"], drop=False), df.set_index(df.index * 0)):
+        explorer = index.speech.explore()
+        explorer._table.selected_rows = [0]
+        pd.testing.assert_frame_equal(explorer.selected, index.head(1))
+
+
 def test_what_is_not_installed_is_named(df: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "itables.widget", None)
     with pytest.raises(hk.InputError, match=r"pip install 'histkit\[notebook\]'"):
