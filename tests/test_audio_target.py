@@ -18,6 +18,8 @@ from histkit._verify import verified_copies
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 
+pytestmark = pytest.mark.any_pandas
+
 OWN = ("manifest.csv", "manifest.parquet")
 
 

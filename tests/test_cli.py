@@ -20,6 +20,8 @@ import histkit as hk
 from histkit.cli import main
 from histkit.sandbox import Sandbox
 
+pytestmark = pytest.mark.any_pandas
+
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "histkit.cli", *arguments]

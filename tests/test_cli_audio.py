@@ -18,6 +18,8 @@ from histkit.sandbox import Sandbox
 
 from .conftest import client_of
 
+pytestmark = pytest.mark.any_pandas
+
 
 @pytest.fixture
 def box(box_of: Callable[..., Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:

@@ -21,6 +21,8 @@ from .conftest import client_of
 from .local_history import DAY, NOTHING, NOW, OCTOBER, files_of, found, leftovers, sync
 from .raw_service import Service, row
 
+pytestmark = pytest.mark.any_pandas
+
 MOMENT = datetime(2026, 11, 5, 12, tzinfo=UTC)
 
 

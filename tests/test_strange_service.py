@@ -20,6 +20,8 @@ from histkit.schema import to_frame
 
 from .conftest import client_of
 
+pytestmark = pytest.mark.any_pandas
+
 BASE = 1_780_000_000
 Answer = Callable[[dict[str, str]], dict[str, Any]]
 

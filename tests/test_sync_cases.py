@@ -14,6 +14,8 @@ import histkit as hk
 
 from .raw_service import Row, Service, row, same
 
+pytestmark = pytest.mark.any_pandas
+
 NOW = int(time.time())
 
 

@@ -15,6 +15,8 @@ from .conftest import client_of
 from .local_history import DAY, NOTHING, NOW, files_of, found, ids_of, leftovers, read, sync
 from .raw_service import Service, row, same
 
+pytestmark = pytest.mark.any_pandas
+
 
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("items", [1, 17, 1000, 1001, 4321])
