@@ -174,13 +174,13 @@ def main() -> None:
     """Do one job."""
     job, *arguments = sys.argv[1:]
     if job == "sync":
-        import histkit.archive
+        import histkit.archive.load
     elif "duckdb" in job:
         import duckdb  # noqa: F401
         import pandas  # noqa: F401
     else:
-        import histkit.archive
-        import histkit.usage
+        import histkit.archive.load
+        import histkit.usage.table
     if "dask" in job:
         import histkit._dask  # noqa: F401
     started = time.perf_counter()

@@ -67,9 +67,9 @@ def _run(what: str, box: Sandbox, flight: int) -> dict[str, Any]:
 def _skip() -> float:
     """Time a pull that finds everything done."""
     import histkit as hk
-    from histkit._manifest import Entry, Record
-    from histkit._target import LocalFolder
-    from histkit.names import DEFAULT_NAME, Template, stems_of
+    from histkit.audio.destination import LocalFolder
+    from histkit.audio.manifest import Entry, Record
+    from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
 
     df = hk.sample_history(FINISHED)
     with tempfile.TemporaryDirectory() as folder:

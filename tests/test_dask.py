@@ -19,11 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
-from histkit._dask import from_months
-from histkit._sums import combine, partial_sums
-from histkit._takes import takes
-from histkit.labels import label
-from histkit.usage import finish, usage_table, want
+from histkit.dask import from_months
+from histkit.retakes.takes import takes
+from histkit.usage.aggregate import combine, partial_sums
+from histkit.usage.labels import label
+from histkit.usage.table import finish, usage_table, want
 from tests.test_usage import FREQS, ZONES, bys, frames
 
 RULES = [{"label": "Acme", "speaker": "Rachel"}, {"label": "In house", "text": "the", "after": "2026-01-01"}]

@@ -20,7 +20,7 @@ import lameenc  # type: ignore[import-not-found]  # needed here only, not a depe
 import numpy as np
 from numpy.typing import NDArray
 
-from histkit.sandbox.voicebox import SYLLABLES, samples
+from histkit.sandbox.synth import SYLLABLES, samples
 
 TARGET = Path(__file__).parents[1] / "histkit" / "sandbox" / "palette.bin"
 RATES = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)

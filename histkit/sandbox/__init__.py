@@ -6,8 +6,8 @@
 100
 """
 
-from histkit.sandbox.box import Sandbox, run, serve
 from histkit.sandbox.faults import FAULTS
+from histkit.sandbox.process import Sandbox, run, serve
 from histkit.sandbox.rows import Item, history, page_bytes
 
 __all__ = ["FAULTS", "Item", "Sandbox", "history", "page_bytes", "run", "serve"]

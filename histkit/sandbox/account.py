@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from histkit.sandbox import cast
-from histkit.sandbox.words import LANGUAGES
+from histkit.sandbox import catalog
+from histkit.sandbox.texts import LANGUAGES
 
 _LANGUAGE_NAMES = ("English", "German", "Spanish", "Polish", "Hindi", "Japanese", "Arabic")
 _TIERS = (("free", 10_000, 0), ("starter", 30_000, 500), ("creator", 100_000, 2_200), ("pro", 500_000, 9_900),
@@ -24,7 +24,7 @@ def subscription(used: int, peak: int, newest: int) -> dict[str, Any]:
     """Return the subscription of an account that used so many credits this month and at most `peak` in one."""
     tier, limit, cents = next((tier for tier in _TIERS if tier[1] >= peak * 1.05), ("enterprise", peak * 2, 500_000))
     reset = next_reset(newest)
-    own = [voice for voice in cast.VOICES if voice.alive and voice.category != "premade"]
+    own = [voice for voice in catalog.VOICES if voice.alive and voice.category != "premade"]
     professional = sum(voice.category == "professional" for voice in own)
     paid = cents > 0
     invoice: dict[str, Any] = {
@@ -64,7 +64,7 @@ def models() -> list[dict[str, Any]]:
             "model_rates": {"character_cost_multiplier": model.price, "cost_discount_multiplier": 1.0},
             "concurrency_group": "turbo" if model.price < 1 else "standard",
         }
-        for model in cast.MODELS
+        for model in catalog.MODELS
     ]  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def voices() -> dict[str, Any]:
                 "favorited_at_unix": None, "created_at_unix": None, "is_bookmarked": None,
                 "recording_quality": None, "labelling_status": None, "recording_quality_reason": None,
             }
-            for voice in cast.VOICES
+            for voice in catalog.VOICES
             if voice.alive
         ]
     }  # fmt: skip

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from histkit.sandbox import cast, sessions, words
-from histkit.sandbox.noise import F64, I64, U64, below, identities, noise, pick, uniform
+from histkit.sandbox import catalog, texts, timeline
+from histkit.sandbox.prng import F64, I64, U64, below, identities, noise, pick, uniform
 
 PARTS = 6
 PLAIN, RETAKE, DIALOGUE, CHANGED = range(4)
@@ -44,10 +44,10 @@ class Columns:
         return len(self.date)
 
 
-def _voices(rows: sessions.Rows, seed: int) -> I64:
+def _voices(rows: timeline.Rows, seed: int) -> I64:
     """Draw a voice for each session and, now and then, another one for a single row."""
     n = len(rows.date)
-    weights = np.array([voice.weights for voice in cast.VOICES], dtype=np.float64).T
+    weights = np.array([voice.weights for voice in catalog.VOICES], dtype=np.float64).T
     era = np.minimum((rows.age * 3).astype(np.int64), 2)
     main = uniform(seed, "voice", rows.sessions)[rows.session]
     other = uniform(seed, "other voice", n)
@@ -58,43 +58,43 @@ def _voices(rows: sessions.Rows, seed: int) -> I64:
         voice[era == k] = pick(main[era == k], weights[k])
     # Strides instead of dice: every history of some hundred rows has the rare voices.
     row = np.arange(n)
-    rare = rows.theme == sessions.ADHOC
-    voice[(row % 199 == 77) & rare] = cast.HOSTILE
-    voice[(row % 331 == 154) & rare] = cast.FAMOUS
+    rare = rows.theme == timeline.ADHOC
+    voice[(row % 199 == 77) & rare] = catalog.HOSTILE
+    voice[(row % 331 == 154) & rare] = catalog.FAMOUS
     return voice
 
 
-def _models(rows: sessions.Rows, pool: I64, seed: int) -> I64:
+def _models(rows: timeline.Rows, pool: I64, seed: int) -> I64:
     """Draw a model for each session by its theme and its place in time."""
     u = uniform(seed, "model", rows.sessions)[rows.session]
-    model = np.where(u < 0.78, cast.MULTILINGUAL, np.where(u < 0.94, cast.TURBO, cast.FLASH))
-    late = (rows.theme == sessions.ADHOC) & (rows.age > 0.55)
-    model = np.where(late & (u > 0.70 - 0.25 * rows.age), cast.V3, model)
-    early = (rows.age < 0.25) & ((pool == 0) | (pool == words.ADVERT))
-    model = np.where(early & (u < 0.55), cast.MONOLINGUAL, model)
-    model = np.where(rows.theme == sessions.AUDIOBOOK, cast.MULTILINGUAL, model)
-    agent = rows.theme == sessions.AGENT
-    return np.where(agent, np.where(u < 0.9, cast.FLASH, cast.TURBO), model).astype(np.int64)
+    model = np.where(u < 0.78, catalog.MULTILINGUAL, np.where(u < 0.94, catalog.TURBO, catalog.FLASH))
+    late = (rows.theme == timeline.ADHOC) & (rows.age > 0.55)
+    model = np.where(late & (u > 0.70 - 0.25 * rows.age), catalog.V3, model)
+    early = (rows.age < 0.25) & ((pool == 0) | (pool == texts.ADVERT))
+    model = np.where(early & (u < 0.55), catalog.MONOLINGUAL, model)
+    model = np.where(rows.theme == timeline.AUDIOBOOK, catalog.MULTILINGUAL, model)
+    agent = rows.theme == timeline.AGENT
+    return np.where(agent, np.where(u < 0.9, catalog.FLASH, catalog.TURBO), model).astype(np.int64)
 
 
-def _formats(rows: sessions.Rows, seed: int) -> I64:
+def _formats(rows: timeline.Rows, seed: int) -> I64:
     u = uniform(seed, "format", rows.sessions)[rows.session]
     usual = pick(u, np.array([0.86, 0.04, 0.03, 0.015, 0.025, 0.01, 0.02]))
     agent = pick(u, np.array([0.4, 0.0, 0.0, 0.15, 0.0, 0.45, 0.0]))
-    return np.where(rows.theme == sessions.AGENT, agent, usual).astype(np.int64)
+    return np.where(rows.theme == timeline.AGENT, agent, usual).astype(np.int64)
 
 
 def lengths(pool: I64, parts: I64, count: I64, prefix: I64, special: I64, kind: I64) -> I64:
     """Return the number of code points of each text (of all lines together for a dialogue)."""
-    widest = max(len(sentences) for sentences in words.POOLS)
-    table = np.zeros((len(words.POOLS), widest), dtype=np.int64)
-    for k, sentences in enumerate(words.POOLS):
+    widest = max(len(sentences) for sentences in texts.POOLS)
+    table = np.zeros((len(texts.POOLS), widest), dtype=np.int64)
+    for k, sentences in enumerate(texts.POOLS):
         table[k, : len(sentences)] = [len(sentence) for sentence in sentences]
     used = np.arange(PARTS)[None, :] < count[:, None]
     total = (table[pool[:, None], parts] * used).sum(axis=1)
-    gaps = np.array([len(gap) for gap in words.GAPS])[pool] * (count - 1)
-    total += np.where(kind == DIALOGUE, 0, gaps + np.array([len(text) for text in words.PREFIXES])[prefix])
-    rare = np.array([len(text) for text in words.SPECIALS])
+    gaps = np.array([len(gap) for gap in texts.GAPS])[pool] * (count - 1)
+    total += np.where(kind == DIALOGUE, 0, gaps + np.array([len(text) for text in texts.PREFIXES])[prefix])
+    rare = np.array([len(text) for text in texts.SPECIALS])
     return np.where(special >= 0, rare[special], total)
 
 
@@ -102,7 +102,7 @@ def _ledger(date: I64, credits: I64, spent_elsewhere: I64) -> tuple[I64, I64]:
     """Return the account's counter before and after each row; it starts again each month on the 14th, 09:30 UTC."""
     total = np.cumsum(credits + spent_elsewhere)
     before = total - credits
-    moment = (date - 13 * sessions.DAY - 34_200).astype("datetime64[s]")
+    moment = (date - 13 * timeline.DAY - 34_200).astype("datetime64[s]")
     month = moment.astype("datetime64[M]").astype(np.int64)
     first = np.searchsorted(month, month)
     base = np.where(first > 0, total[first - 1], -1188)
@@ -111,24 +111,24 @@ def _ledger(date: I64, credits: I64, spent_elsewhere: I64) -> tuple[I64, I64]:
 
 def columns(items: int, seed: int, end: int) -> Columns:
     """Draw a history of `items` rows that ends at `end` (unix seconds)."""
-    rows = sessions.rows(items, seed, end)
+    rows = timeline.rows(items, seed, end)
     n, row, place = items, np.arange(items, dtype=np.int64), rows.place
-    adhoc = rows.theme == sessions.ADHOC
+    adhoc = rows.theme == timeline.ADHOC
     voice = _voices(rows, seed)
-    of_voice = np.array([v.pool for v in cast.VOICES])
+    of_voice = np.array([v.pool for v in catalog.VOICES])
     pool = np.where(uniform(seed, "english", n) < 0.08, 0, of_voice[voice])
-    pool = np.where(rows.theme == sessions.AGENT, words.DESK, pool)
-    pool = np.where(adhoc & (pool == 0) & (uniform(seed, "advert", n) < 0.3), words.ADVERT, pool)
+    pool = np.where(rows.theme == timeline.AGENT, texts.DESK, pool)
+    pool = np.where(adhoc & (pool == 0) & (uniform(seed, "advert", n) < 0.3), texts.ADVERT, pool)
     model = _models(rows, pool, seed)
     source = _SOURCE_OF_THEME[rows.theme].astype(np.int64)
-    source[(source == 0) & (row % 433 == 120)] = cast.SOURCES.index("Podcasts")
-    source[(source == 0) & (row % 617 == 200)] = cast.SOURCES.index("VoicePreview")
-    book = rows.theme == sessions.AUDIOBOOK
+    source[(source == 0) & (row % 433 == 120)] = catalog.SOURCES.index("Podcasts")
+    source[(source == 0) & (row % 617 == 200)] = catalog.SOURCES.index("VoicePreview")
+    book = rows.theme == timeline.AUDIOBOOK
     chapter = below(seed, "chapter", rows.sessions, 20)[rows.session] + place // 12
-    chapter = np.where(chapter < words.CHAPTERS, chapter, place // 12 % words.CHAPTERS)
-    prefix = np.where((book & (place % 12 == 0)) & (pool < 4), 1 + np.minimum(pool, 3) * words.CHAPTERS + chapter, 0)
-    tagged = (model == cast.V3) & (uniform(seed, "tag", n) < 0.4)
-    prefix = np.where(tagged & (prefix == 0), words.FIRST_TAG + below(seed, "which tag", n, len(words.TAGS)), prefix)
+    chapter = np.where(chapter < texts.CHAPTERS, chapter, place // 12 % texts.CHAPTERS)
+    prefix = np.where((book & (place % 12 == 0)) & (pool < 4), 1 + np.minimum(pool, 3) * texts.CHAPTERS + chapter, 0)
+    tagged = (model == catalog.V3) & (uniform(seed, "tag", n) < 0.4)
+    prefix = np.where(tagged & (prefix == 0), texts.FIRST_TAG + below(seed, "which tag", n, len(texts.TAGS)), prefix)
     few, many = _FEWEST[rows.theme], _MOST[rows.theme]
     count = few + below(seed, "count", n, many - few + 1)
     kind = np.zeros(n, dtype=np.int64)
@@ -137,8 +137,8 @@ def columns(items: int, seed: int, end: int) -> Columns:
     count = np.where(kind == DIALOGUE, 2 + below(seed, "lines", n, PARTS - 1), count)
     plain = adhoc & (kind == PLAIN)
     turn = np.cumsum(plain)
-    special = np.where(plain & (turn % 19 == 7), turn // 19 % len(words.SPECIALS), -1)
-    sizes = np.array([len(sentences) for sentences in words.POOLS])[pool]
+    special = np.where(plain & (turn % 19 == 7), turn // 19 % len(texts.SPECIALS), -1)
+    sizes = np.array([len(sentences) for sentences in texts.POOLS])[pool]
     parts = np.stack([below(seed, f"part {k}", n, sizes) for k in range(PARTS)], axis=1)
 
     # A retake says the same again: it copies the nearest row before it in the session that is no retake.
@@ -147,7 +147,7 @@ def columns(items: int, seed: int, end: int) -> Columns:
     voice, pool, prefix, special, count, parts, kind, model = (
         column[origin] for column in (voice, pool, prefix, special, count, parts, kind, model)
     )
-    model = np.where(kind == DIALOGUE, cast.V3, np.where(kind == CHANGED, cast.STS_MODEL, model))
+    model = np.where(kind == DIALOGUE, catalog.V3, np.where(kind == CHANGED, catalog.STS_MODEL, model))
     source = np.where(kind == DIALOGUE, 0, np.where(kind == CHANGED, 1, source))
     credits = _prices(seed, lengths(pool, parts, count, prefix, special, kind), model, kind, again)
     kind = np.where(again & (kind == PLAIN), RETAKE, kind)
@@ -160,14 +160,14 @@ def columns(items: int, seed: int, end: int) -> Columns:
         date=rows.date[order], ids=ids, requests=requests, voice=voice[order], model=model[order],
         source=source[order], form=_formats(rows, seed)[order], pool=pool[order], prefix=prefix[order],
         special=special[order], count=count[order], parts=parts[order], kind=kind[order], start=start, stop=stop,
-        bits=noise(seed, "row", n), end=end, days=sessions.span(items),
+        bits=noise(seed, "row", n), end=end, days=timeline.span(items),
     )  # fmt: skip
 
 
 def _prices(seed: int, length: I64, model: I64, kind: I64, again: NDArray[np.bool_]) -> I64:
     """Return the credits of each row: a price for each character, halves rounded to even, some retakes free."""
     n = len(length)
-    price: F64 = np.array([m.price for m in cast.MODELS])[model]
+    price: F64 = np.array([m.price for m in catalog.MODELS])[model]
     credits = np.rint(length * price).astype(np.int64)
     # Changed speech is billed by its duration, which no row tells.
     credits = np.where(kind == CHANGED, 20 + below(seed, "duration", n, 400), credits)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from histkit.sandbox.noise import chance
+from histkit.sandbox.prng import chance
 
 
 class Kind(Enum):

@@ -8,11 +8,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
-from histkit.sandbox import account, bundle, cast, clips, figures
+from histkit.sandbox import account, audio, catalog, usage_stats, zips
 from histkit.sandbox.faults import Faults
-from histkit.sandbox.listing import Listing
-from histkit.sandbox.noise import identity
-from histkit.sandbox.replies import (
+from histkit.sandbox.history_pages import Listing
+from histkit.sandbox.prng import identity
+from histkit.sandbox.responses import (
     HELP_PAGE,
     STRUCK,
     WEB_PAGE,
@@ -27,7 +27,7 @@ from histkit.sandbox.replies import (
 from histkit.sandbox.store import Store
 
 HELP_PATH = "/help/unusual-activity"
-_PITCH = {voice.voice_id: voice.pitch for voice in cast.VOICES}
+_PITCH = {voice.voice_id: voice.pitch for voice in catalog.VOICES}
 _SCOPES = {
     "list": "speech_history_read", "item": "speech_history_read", "audio": "speech_history_read",
     "download": "speech_history_read", "delete": "speech_history_write",
@@ -36,8 +36,8 @@ _ACCOUNT = {
     "/v1/models": "models_read",
     "/v1/voices": "voices_read",
     "/v1/user/subscription": "user_read",
-    figures.STATS: None,
-    figures.SUCCESSOR: "workspace_analytics_full_read",
+    usage_stats.STATS: None,
+    usage_stats.SUCCESSOR: "workspace_analytics_full_read",
 }
 
 
@@ -141,7 +141,7 @@ class Api:
     def _answer(self, request: Request) -> Reply:
         if request.kind is None:
             return json_reply({"detail": "Not Found"}, 404)
-        if request.path == figures.SUCCESSOR:
+        if request.path == usage_stats.SUCCESSOR:
             return self._successor(request)
         allowed = {"download": ("POST",), "item": ("GET",), "delete": ("DELETE",)}.get(request.kind, ("GET",))
         if request.method not in allowed:
@@ -161,10 +161,10 @@ class Api:
                 return self._audio(self._number(request))
             case "download":
                 return self._download(request)
-        if request.path == figures.STATS:
+        if request.path == usage_stats.STATS:
             if self.faults["no_stats"]:
                 return json_reply({"detail": "Not Found"}, 404)
-            return json_reply(figures.character_stats(self.store.rows, request.query))
+            return json_reply(usage_stats.character_stats(self.store.rows, request.query))
         if request.path == "/v1/models":
             return json_reply(account.models())
         return json_reply(account.voices() if request.path == "/v1/voices" else self._subscription())
@@ -189,11 +189,11 @@ class Api:
         lines = row.get("dialogue") or []
         said = sum(len(line["text"]) for line in lines) or len(row.get("text") or "") or 40
         pitch = _PITCH.get(row.get("voice_id") or "", 1)
-        return clips.clip(str(row["history_item_id"]), pitch, said, output_format, self.faults["clip_bytes"])
+        return audio.clip(str(row["history_item_id"]), pitch, said, output_format, self.faults["clip_bytes"])
 
     def _audio(self, number: int) -> Reply:
         row = self.store.fields(number)
-        body, content_type = self._clip(row, clips.stored_format(row))
+        body, content_type = self._clip(row, audio.stored_format(row))
         return Reply(200, body, content_type)
 
     def _download(self, request: Request) -> Reply:
@@ -210,21 +210,21 @@ class Api:
             if number is None:
                 raise unknown_item(one)
             row = self.store.fields(number)
-            entries.append((row, *self._clip(row, "wav_44100" if wav else clips.stored_format(row))))
+            entries.append((row, *self._clip(row, "wav_44100" if wav else audio.stored_format(row))))
         if not entries:
             raise unknown_item(ids[0])
         if len(ids) == 1 or self.strikes("zip_bare", request):
             return Reply(200, entries[0][1], entries[0][2], fault=None if len(ids) == 1 else "zip_bare")
-        packed = bundle.pack([(row, audio) for row, audio, _ in entries], ".wav" if wav else ".mp3", self._style())
+        packed = zips.pack([(row, audio) for row, audio, _ in entries], ".wav" if wav else ".mp3", self._style())
         if self.strikes("zip_broken", request):
             middle = len(packed) // 2
             packed = packed[:middle] + bytes([packed[middle] ^ 1]) + packed[middle + 1 :]
             return Reply(200, packed, "application/zip", fault="zip_broken")
         return Reply(200, packed, "application/zip")
 
-    def _style(self) -> bundle.Style:
+    def _style(self) -> zips.Style:
         faults = self.faults
-        return bundle.Style(
+        return zips.Style(
             raw=faults["zip_names"] == "raw",
             suffix=faults["zip_collisions"] == "suffix",
             shuffled=faults["zip_order"] == "shuffled",
@@ -243,7 +243,7 @@ class Api:
             body = msgspec.json.decode(request.body, type=dict)
         except (msgspec.DecodeError, msgspec.ValidationError):
             raise Invalid(["body"], "JSON decode error", "json_invalid") from None
-        return json_reply(figures.by_product(self.store.rows, body))
+        return json_reply(usage_stats.by_product(self.store.rows, body))
 
     def _subscription(self) -> dict[str, Any]:
         with self.store.lock:

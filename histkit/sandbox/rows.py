@@ -6,11 +6,11 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from histkit.sandbox import cast, words
+from histkit.sandbox import catalog, texts
+from histkit.sandbox.alignments import alignments
 from histkit.sandbox.columns import CHANGED, DIALOGUE, Columns, columns
-from histkit.sandbox.noise import Mask
-from histkit.sandbox.sessions import DAY, END
-from histkit.sandbox.spoken import alignments
+from histkit.sandbox.prng import Mask
+from histkit.sandbox.timeline import DAY, END
 
 _OUTPUT_FORMAT_SINCE = 1773705600  # 2026-03-17, when the API got the field
 _AVATAR_SINCE = 1774915200  # 2026-03-31
@@ -71,26 +71,26 @@ class Rows:
 
     def name(self, voice: int, date: int) -> str:
         """Return what a voice was called at a moment."""
-        speaker = cast.VOICES[voice]
+        speaker = catalog.VOICES[voice]
         return speaker.later_name if speaker.later_name and date >= self.rename else speaker.name
 
     def sentences(self, k: int) -> list[str]:
         """Return the sentences of row `k`."""
-        pool = words.POOLS[self.data.pool[k]]
+        pool = texts.POOLS[self.data.pool[k]]
         return [pool[part] for part in self.data.parts[k, : self.data.count[k]].tolist()]
 
     def text(self, k: int) -> str:
         """Return what is said in row `k`; the lines of a dialogue one below the other."""
         if (special := int(self.data.special[k])) >= 0:
-            return words.SPECIALS[special]
+            return texts.SPECIALS[special]
         if self.data.kind[k] == DIALOGUE:
             return "\n".join(self.sentences(k))
-        prefix: str = words.PREFIXES[self.data.prefix[k]]
-        return prefix + words.GAPS[self.data.pool[k]].join(self.sentences(k))
+        prefix: str = texts.PREFIXES[self.data.prefix[k]]
+        return prefix + texts.GAPS[self.data.pool[k]].join(self.sentences(k))
 
     def settings(self, voice: int, bits: int, old: bool) -> dict[str, float | bool]:
         """Return the voice settings: the voice's own, sometimes turned by hand."""
-        stability, similarity, style, boost, speed = cast.VOICES[voice].settings
+        stability, similarity, style, boost, speed = catalog.VOICES[voice].settings
         if bits % 7 == 0:
             stability, speed = (bits >> 8) % 21 / 20, 0.8 + (bits >> 16) % 9 / 20
         found: dict[str, float | bool] = {
@@ -105,7 +105,7 @@ class Rows:
         first = int(self.data.voice[k])
         speakers = [first, *((first + step) % 12 for step in (1, 3, 4))][: 2 + bits % 3]
         return [
-            {"text": line, "voice_id": cast.VOICES[who].voice_id, "voice_name": self.name(who, date)}
+            {"text": line, "voice_id": catalog.VOICES[who].voice_id, "voice_name": self.name(who, date)}
             for line, who in zip(self.sentences(k), speakers * 3, strict=False)
         ]
 
@@ -113,12 +113,12 @@ class Rows:
         """Return row `k`, counted from the oldest one."""
         data = self.data
         bits, date, voice, kind = int(data.bits[k]), int(data.date[k]), int(data.voice[k]), int(data.kind[k])
-        speaker, (output_format, content_type) = cast.VOICES[voice], cast.FORMATS[data.form[k]]
+        speaker, (output_format, content_type) = catalog.VOICES[voice], catalog.FORMATS[data.form[k]]
         item = Item(
             history_item_id=data.ids[k].decode(),
             request_id=data.requests[k].decode(),
             voice_id=speaker.voice_id,
-            model_id=cast.MODELS[data.model[k]].model_id,
+            model_id=catalog.MODELS[data.model[k]].model_id,
             voice_name=self.name(voice, date),
             voice_category=speaker.category,
             text=None,
@@ -130,7 +130,7 @@ class Rows:
             settings=self.settings(voice, bits, date < self.no_speed),
             feedback=dict(_FEEDBACK) if bits % 97 == 0 else None,
             share_link_id=f"share_{bits:016x}" if bits % 211 == 0 else None,
-            source=cast.SOURCES[data.source[k]],
+            source=catalog.SOURCES[data.source[k]],
             alignments=None,
             dialogue=None,
             output_format=output_format,

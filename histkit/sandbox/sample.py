@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from histkit.pages import PageDecoder
+from histkit.frame.decode import PageDecoder
+from histkit.frame.schema import to_frame
 from histkit.sandbox.rows import history, page_bytes
-from histkit.schema import to_frame
 
 if TYPE_CHECKING:
     import pandas as pd

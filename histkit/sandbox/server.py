@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from histkit.sandbox.faults import Faults
-from histkit.sandbox.noise import chance
-from histkit.sandbox.replies import Reply, json_reply
+from histkit.sandbox.prng import chance
+from histkit.sandbox.responses import Reply, json_reply
 from histkit.sandbox.routes import Api, Request
 from histkit.sandbox.rows import rows
 from histkit.sandbox.store import Store

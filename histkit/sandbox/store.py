@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from histkit.sandbox import cast
+from histkit.sandbox import catalog
 from histkit.sandbox.columns import DIALOGUE, PLAIN
-from histkit.sandbox.noise import I64, Mask, identity, number
+from histkit.sandbox.prng import I64, Mask, identity, number
 from histkit.sandbox.rows import Rows, page, searched
-from histkit.sandbox.sessions import DAY
+from histkit.sandbox.timeline import DAY
 
 Fields = dict[str, Any]
 Key = tuple[int, int]
@@ -133,7 +133,9 @@ class Store:
         newest = self.fields(self._order[-1]) if len(self._order) else {}
         moment = max(int(newest.get("date_unix", 0)) + 1, int(time.time()))
         row = msgspec.json.decode(msgspec.json.encode(self.rows.item(self._like(number))))
-        price = {model.model_id: model.price for model in cast.MODELS}.get(fields.get("model_id", row["model_id"]), 1.0)
+        price = {model.model_id: model.price for model in catalog.MODELS}.get(
+            fields.get("model_id", row["model_id"]), 1.0
+        )
         spent = round(len(fields.get("text", row["text"]) or "") * price)
         before = int(newest.get("character_count_change_to", 0))
         row |= {
@@ -210,13 +212,13 @@ class Store:
         if wanted not in self._masks:
             data, mask = self.rows.data, np.ones(self._base, dtype=np.bool_)
             if filters.voice_id is not None:
-                codes = [k for k, voice in enumerate(cast.VOICES) if voice.voice_id == filters.voice_id]
+                codes = [k for k, voice in enumerate(catalog.VOICES) if voice.voice_id == filters.voice_id]
                 mask &= np.isin(data.voice, codes) & (data.kind != DIALOGUE)
             if filters.model_id is not None:
-                codes = [k for k, model in enumerate(cast.MODELS) if model.model_id == filters.model_id]
+                codes = [k for k, model in enumerate(catalog.MODELS) if model.model_id == filters.model_id]
                 mask &= np.isin(data.model, codes) & (data.date >= data.end - 660 * DAY)
             if filters.source is not None:
-                codes = [k for k, source in enumerate(cast.SOURCES) if source == filters.source]
+                codes = [k for k, source in enumerate(catalog.SOURCES) if source == filters.source]
                 mask &= np.isin(data.source, codes) & (data.date >= data.end - 600 * DAY)
             if filters.search:
                 mask &= searched(self.rows, filters.search)

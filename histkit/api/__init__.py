@@ -1,0 +1,1 @@
+"""The HTTP client: credentials, retries, errors, models, pagination."""

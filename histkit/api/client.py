@@ -1,0 +1,391 @@
+"""`HistoryClient`: the five history calls of the official SDK, with its parameters, defaults and errors.
+
+Code written for ``client.history.list(...)`` runs on it unchanged (`HistoryClient.history` is the client itself).
+Added: `iter_pages`, `models`, `subscription`; retries for audio; no redirect; a key that no repr, log, traceback or
+pickle shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
+
+from histkit.api.credentials import Secret
+from histkit.api.models import (
+    ApiObject,
+    DeleteHistoryItemResponse,
+    GetSpeechHistoryResponse,
+    Model,
+    SpeechHistoryItemResponse,
+    Subscription,
+    decode_json,
+    decode_object,
+)
+from histkit.api.options import HttpResponse, RequestOptions, item_path
+from histkit.api.pagination import PageFacts, Window
+from histkit.api.transport import Transport
+from histkit.errors import ApiError, SchemaError
+
+if TYPE_CHECKING:
+    import requests
+
+A = TypeVar("A", bound=ApiObject)
+OMIT: Any = ...  # the SDK's mark for "not given", so that None can be sent as null
+
+
+class ListParameters(TypedDict, total=False):
+    """Query parameters of ``GET /v1/history``."""
+
+    page_size: int | None
+    start_after_history_item_id: str | None
+    voice_id: str | None
+    model_id: str | None
+    date_before_unix: int | None
+    date_after_unix: int | None
+    sort_direction: Literal["asc", "desc"] | str | None
+    search: str | None
+    source: Literal["TTS", "STS", "Flows"] | str | None
+
+
+class RawHistoryClient:
+    """The same five calls, answering with `HttpResponse` (``.data``, ``.headers``, ``.status_code``).
+
+    ``get_audio`` and ``download`` are context managers here, as in the official SDK.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(
+        self, *, request_options: RequestOptions | None = None, **parameters: Unpack[ListParameters]
+    ) -> HttpResponse[GetSpeechHistoryResponse]:
+        """See `HistoryClient.list`."""
+        unknown = parameters.keys() - ListParameters.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"list() got an unexpected keyword argument {min(unknown)!r}")
+        return self._transport.request(
+            "GET",
+            "/v1/history",
+            _object(GetSpeechHistoryResponse),
+            params=parameters,
+            options=request_options,
+        )
+
+    def get(
+        self, history_item_id: str, *, request_options: RequestOptions | None = None
+    ) -> HttpResponse[SpeechHistoryItemResponse]:
+        """See `HistoryClient.get`."""
+        decode = _object(SpeechHistoryItemResponse)
+        return self._transport.request("GET", item_path(history_item_id), decode, options=request_options)
+
+    def delete(
+        self, history_item_id: str, *, request_options: RequestOptions | None = None
+    ) -> HttpResponse[DeleteHistoryItemResponse]:
+        """See `HistoryClient.delete`."""
+        decode = _object(DeleteHistoryItemResponse)
+        return self._transport.request("DELETE", item_path(history_item_id), decode, options=request_options)
+
+    @contextmanager
+    def get_audio(
+        self, history_item_id: str, *, request_options: RequestOptions | None = None
+    ) -> Iterator[HttpResponse[Iterator[bytes]]]:
+        """See `HistoryClient.get_audio`."""
+        stream = self._transport.stream("GET", item_path(history_item_id, "/audio"), options=request_options)
+        try:
+            yield HttpResponse(iter(stream), stream.headers, stream.status_code)
+        finally:
+            stream.close()
+
+    @contextmanager
+    def download(
+        self,
+        *,
+        history_item_ids: Sequence[str],
+        output_format: str | None = OMIT,
+        request_options: RequestOptions | None = None,
+    ) -> Iterator[HttpResponse[Iterator[bytes]]]:
+        """See `HistoryClient.download`."""
+        body: dict[str, Any] = {"history_item_ids": history_item_ids}
+        if not isinstance(history_item_ids, str):
+            body["history_item_ids"] = [*history_item_ids]
+        if output_format is not OMIT:
+            body["output_format"] = output_format
+        stream = self._transport.stream("POST", "/v1/history/download", json=body, options=request_options)
+        try:
+            yield HttpResponse(iter(stream), stream.headers, stream.status_code)
+        finally:
+            stream.close()
+
+
+class HistoryClient:
+    """The speech history of one ElevenLabs account.
+
+    Safe to share between threads. Reading only: the one call that changes anything is `delete`.
+
+    Parameters
+    ----------
+    api_key : str, optional
+        Default: ``ELEVENLABS_API_KEY``, read at each call, so a notebook can set it after the import.
+    base_url : str, optional
+        Default: ``ELEVENLABS_BASE_URL``, else the production host. Plain http is refused but to this machine.
+    timeout : float
+        Seconds without a byte before a request counts as failed (connecting: at most 10).
+    max_retries : int
+        Further tries after a connection fault, a broken body, 408, 429 or 5xx; with full jitter, ``Retry-After``
+        honoured, at most 300 s in all.
+    max_concurrency : int
+        The most requests in flight; shrinks on a 429 for concurrency and grows back.
+    session : requests.Session, optional
+        For a proxy or an adapter of your own; the key is never stored in it.
+
+    Examples
+    --------
+    >>> from histkit.sandbox import serve
+    >>> with serve(items=50) as sandbox:
+    ...     client = HistoryClient(sandbox.api_key, base_url=sandbox.url)
+    ...     page = client.list(page_size=10)
+    >>> len(page.history), page.has_more
+    (10, True)
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float = 60.0,
+        max_retries: int = 5,
+        max_concurrency: int = 4,
+        session: requests.Session | None = None,
+    ) -> None:
+        api_key = (
+            Secret(api_key) if isinstance(api_key, str) else api_key
+        )  # from here on no traceback's variables show it
+        self.transport = Transport(api_key, base_url, timeout, max_retries, max_concurrency, session)
+
+    def __repr__(self) -> str:
+        return f"HistoryClient(base_url={self.transport.shown_url!r})"
+
+    def __enter__(self) -> HistoryClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.transport.close()
+
+    @property
+    def history(self) -> HistoryClient:
+        """The client itself, so that ``client.history.list(...)`` reads as with the official SDK."""
+        return self
+
+    @property
+    def with_raw_response(self) -> RawHistoryClient:
+        """The same calls, answering with status and headers too."""
+        return RawHistoryClient(self.transport)
+
+    def list(
+        self,
+        *,
+        page_size: int | None = None,
+        start_after_history_item_id: str | None = None,
+        voice_id: str | None = None,
+        model_id: str | None = None,
+        date_before_unix: int | None = None,
+        date_after_unix: int | None = None,
+        sort_direction: Literal["asc", "desc"] | str | None = None,
+        search: str | None = None,
+        source: Literal["TTS", "STS", "Flows"] | str | None = None,
+        request_options: RequestOptions | None = None,
+    ) -> GetSpeechHistoryResponse:
+        """Fetch one page of the history, newest first (``GET /v1/history``).
+
+        Parameters
+        ----------
+        page_size : int, optional
+            Rows in the page, 1 to 1000; the service's default is 100.
+        start_after_history_item_id : str, optional
+            Cursor, exclusive: the previous page's ``last_history_item_id``.
+        voice_id, model_id : str, optional
+            One voice, one model.
+        date_before_unix, date_after_unix : int, optional
+            Seconds, UTC; before is exclusive, after inclusive.
+        sort_direction : {"desc", "asc"}, optional
+            Newest (default) or oldest first.
+        search : str, optional
+            The service's own text search; its rules are not documented.
+        source : {"TTS", "STS", "Flows"}, optional
+            The only sources the service can filter.
+        request_options : RequestOptions, optional
+            Timeout, retries, extra headers and query parameters of this call.
+
+        Returns
+        -------
+        GetSpeechHistoryResponse
+            ``history``, ``has_more``, ``last_history_item_id``, ``scanned_until``.
+
+        Raises
+        ------
+        UnprocessableEntityError
+            A parameter that the service can't read.
+        ApiError
+            Any other refusal (see `histkit.errors`).
+        TransportError
+            No whole answer, also after the retries.
+        """
+        return self.with_raw_response.list(
+            page_size=page_size,
+            start_after_history_item_id=start_after_history_item_id,
+            voice_id=voice_id,
+            model_id=model_id,
+            date_before_unix=date_before_unix,
+            date_after_unix=date_after_unix,
+            sort_direction=sort_direction,
+            search=search,
+            source=source,
+            request_options=request_options,
+        ).data
+
+    def get(self, history_item_id: str, *, request_options: RequestOptions | None = None) -> SpeechHistoryItemResponse:
+        """Fetch one history item (``GET /v1/history/{history_item_id}``).
+
+        Raises
+        ------
+        NotFoundError
+            There is no such item (any more).
+        """
+        return self.with_raw_response.get(history_item_id, request_options=request_options).data
+
+    def delete(
+        self, history_item_id: str, *, request_options: RequestOptions | None = None
+    ) -> DeleteHistoryItemResponse:
+        """Delete one history item, text and audio, for good (``DELETE /v1/history/{history_item_id}``).
+
+        Tried again after a 429 only, which was not carried out.
+        """
+        return self.with_raw_response.delete(history_item_id, request_options=request_options).data
+
+    def get_audio(self, history_item_id: str, *, request_options: RequestOptions | None = None) -> Iterator[bytes]:
+        """Stream the audio of one item as it was generated; costs no credits.
+
+        The request is sent when the first chunk is asked for. ``request_options={"chunk_size": ...}`` sets the bytes in
+        a chunk (1024). The format is the row's ``output_format``: not always MP3, and PCM comes without a header.
+        """
+        with self.with_raw_response.get_audio(history_item_id, request_options=request_options) as response:
+            yield from response.data
+
+    def download(
+        self,
+        *,
+        history_item_ids: Sequence[str],
+        output_format: str | None = OMIT,
+        request_options: RequestOptions | None = None,
+    ) -> Iterator[bytes]:
+        """Stream one audio file (one id) or a zip (more ids) (``POST /v1/history/download``); costs no credits.
+
+        Parameters
+        ----------
+        history_item_ids : sequence of str
+            Which items.
+        output_format : {"wav", "default"}, optional
+            ``"wav"`` converts; not given means as generated.
+        request_options : RequestOptions, optional
+            As in `get_audio`.
+        """
+        with self.with_raw_response.download(
+            history_item_ids=history_item_ids, output_format=output_format, request_options=request_options
+        ) as response:
+            yield from response.data
+
+    def iter_pages(
+        self,
+        *,
+        page_size: int = 1000,
+        voice_id: str | None = None,
+        model_id: str | None = None,
+        date_before_unix: int | None = None,
+        date_after_unix: int | None = None,
+        search: str | None = None,
+        source: Literal["TTS", "STS", "Flows"] | str | None = None,
+        request_options: RequestOptions | None = None,
+    ) -> Iterator[GetSpeechHistoryResponse]:
+        """Go through the history page by page, newest first, each row once.
+
+        Parameters
+        ----------
+        page_size : int
+            Rows asked for in a page, 1 to 1000.
+        voice_id, model_id, date_before_unix, date_after_unix, search, source
+            As in `list`.
+        request_options : RequestOptions, optional
+            Options of each request.
+
+        Yields
+        ------
+        GetSpeechHistoryResponse
+            A page without the rows that an earlier page had; pages left empty by that are not given.
+
+        Raises
+        ------
+        PaginationError
+            The service gives no way to go on; it never loops and never ends early.
+        """
+        window = Window(date_after_unix, date_before_unix, page_size)
+        while not window.done:
+            query = window.query()
+            try:
+                page = self.list(
+                    page_size=page_size,
+                    date_after_unix=query.date_after_unix,
+                    date_before_unix=query.date_before_unix,
+                    start_after_history_item_id=query.start_after_history_item_id,
+                    sort_direction=query.sort_direction,
+                    voice_id=voice_id,
+                    model_id=model_id,
+                    search=search,
+                    source=source,
+                    request_options=request_options,
+                )
+            except ApiError as error:
+                window.fail(error)
+                continue
+            fresh = window.take(_facts(page))
+            if fresh:
+                yield replace(page, history=[page.history[row] for row in fresh], has_more=not window.done)
+
+    def models(self, *, request_options: RequestOptions | None = None) -> Sequence[Model]:
+        """List the service's models (``GET /v1/models``)."""
+        decode = _objects(Model)
+        return self.transport.request("GET", "/v1/models", decode, options=request_options).data
+
+    def subscription(self, *, request_options: RequestOptions | None = None) -> Subscription:
+        """Fetch plan and credit counter (``GET /v1/user/subscription``; needs the scope ``user_read``)."""
+        decode = _object(Subscription)
+        return self.transport.request("GET", "/v1/user/subscription", decode, options=request_options).data
+
+
+def _object(kind: type[A]) -> Callable[[bytes], A]:
+    return lambda body: kind.from_api(decode_object(body))
+
+
+def _objects(kind: type[A]) -> Callable[[bytes], Sequence[A]]:
+    return lambda body: [kind.from_api(raw) for raw in decode_json(body)]
+
+
+def _facts(page: GetSpeechHistoryResponse) -> PageFacts:
+    rows = page.history
+    if not isinstance(page.has_more, bool) or not isinstance(rows, list):
+        raise SchemaError("A page of the history has no list of rows or doesn't say whether there are more.")
+    for item in rows:
+        if not isinstance(item, SpeechHistoryItemResponse) or not isinstance(item.date_unix, int | None):
+            raise SchemaError(f"A row of the history has not the agreed form: {str(item)[:120]!r}.")
+    return PageFacts(
+        [item.history_item_id for item in page.history],
+        [item.date_unix for item in page.history],
+        bool(page.has_more),
+        page.last_history_item_id,
+    )

@@ -1,0 +1,68 @@
+"""What a call is made of: its options, its route, its headers, its answer. Imports no HTTP library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypedDict, TypeVar
+from urllib.parse import quote
+
+from histkit.api.credentials import Secret
+from histkit.errors import InputError
+
+T = TypeVar("T")
+
+
+class RequestOptions(TypedDict, total=False):
+    """Options of one call, named as in the official SDK.
+
+    ``timeout_in_seconds``, ``max_retries``, ``additional_headers``, ``additional_query_parameters``,
+    ``additional_body_parameters``, and ``chunk_size`` (bytes, for audio and zips).
+    """
+
+    timeout_in_seconds: float
+    max_retries: int
+    additional_headers: dict[str, Any]
+    additional_query_parameters: dict[str, Any]
+    additional_body_parameters: dict[str, Any]
+    chunk_size: int
+
+
+@dataclass(frozen=True)
+class HttpResponse(Generic[T]):
+    """An answer with its HTTP facts: what ``with_raw_response`` returns.
+
+    Attributes
+    ----------
+    data : T
+        The result of the call.
+    headers : dict of str to str
+        Response headers, names in lower case.
+    status_code : int
+        HTTP status.
+    """
+
+    data: T
+    headers: dict[str, str]
+    status_code: int
+
+
+def item_path(history_item_id: str, suffix: str = "") -> str:
+    """Route of one history item; the id is escaped, so that none can change the route."""
+    if not isinstance(history_item_id, str) or not history_item_id or history_item_id in (".", ".."):
+        raise InputError(f"history_item_id must be an id such as 'VW7YKqPnjY4h39yTbx2L', not {history_item_id!r}.")
+    return f"/v1/history/{quote(history_item_id, safe='')}{suffix}"
+
+
+def headers_of(additional: Mapping[str, Any]) -> dict[str, str]:
+    """Give the headers of a request; a key among them is kept out of sight."""
+    headers = {"user-agent": "histkit"}
+    for name, value in additional.items():
+        if value is not None:
+            headers[name] = Secret(value) if name.lower() == "xi-api-key" else str(value)
+    return headers
+
+
+def query_value(value: Any) -> Any:
+    """Write a query parameter as the service reads it."""
+    return str(value).lower() if isinstance(value, bool) else value

@@ -1,0 +1,388 @@
+"""HTTP with a key: the only module that imports requests.
+
+What stands here and nowhere else: the key and its redaction, the base URL and what is refused, timeouts, retries
+(tenacity), and the one limit on requests in flight. Redirects are never followed. Facts on retries and error
+bodies: the service sends 429 without ``Retry-After`` and HTML from in front of it, so both are expected.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+import requests
+
+from histkit.api.concurrency import Limit
+from histkit.api.credentials import PRODUCTION, Secret, check_base_url, checked_key, is_loopback
+from histkit.api.error_mapping import CONCURRENCY_CODES, api_error, read_failure
+from histkit.api.options import HttpResponse, RequestOptions, headers_of, query_value
+from histkit.api.retry import retry_after, retrying
+from histkit.errors import AuthenticationError, HistkitError, InputError, TransportError
+
+T = TypeVar("T")
+
+_CONNECT_SECONDS = 10.0
+_NO_PROXY: Any = {"http": None, "https": None, "all": None}
+_READ_BYTES = 1 << 23  # whole pages, also those with alignments, without joining pieces
+_log = logging.getLogger("histkit")
+
+
+class _KeyAuth(requests.auth.AuthBase):
+    def __init__(self, key: Secret) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.setdefault("xi-api-key", self._key)
+        return request
+
+
+class Transport:
+    """Sends requests for one account: holds the key, retries, and limits what is in flight.
+
+    Parameters are those of `histkit.HistoryClient`.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None,
+        base_url: str | None,
+        timeout: float,
+        max_retries: int,
+        max_concurrency: int,
+        session: requests.Session | None,
+    ) -> None:
+        numbers = ("timeout", timeout, 0.001), ("max_retries", max_retries, 0), ("max_concurrency", max_concurrency, 1)
+        for name, value, least in numbers:
+            kind: Any = (int, float) if name == "timeout" else int
+            if not isinstance(value, kind) or isinstance(value, bool) or value < least:
+                raise InputError(f"{name} must be a {'' if name == 'timeout' else 'whole '}number from {least} up.")
+        self._key = checked_key(api_key) if api_key is not None else None
+        self._base_url = check_base_url(base_url) if base_url is not None else None
+        self.timeout = timeout
+        self.max_retries = max_retries
+        self.limit = Limit(max_concurrency)
+        self.requests = 0
+        self._counting = threading.Lock()
+        self._session = session
+        self._local_session: requests.Session | None = None
+
+    def __repr__(self) -> str:
+        return f"Transport(base_url={self.shown_url!r}, max_concurrency={self.limit.ceiling})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._key is not None:
+            raise TypeError(
+                "a client that was given its key can't be pickled; make it where it is used, or let it read "
+                "ELEVENLABS_API_KEY there"
+            )
+        return Transport, (None, self._base_url, self.timeout, self.max_retries, self.limit.ceiling, None)
+
+    @property
+    def base_url(self) -> str:
+        """The base URL: argument, else ``ELEVENLABS_BASE_URL``, else production; read at call time."""
+        return self._base_url or check_base_url(os.environ.get("ELEVENLABS_BASE_URL") or PRODUCTION)
+
+    @property
+    def shown_url(self) -> str:
+        """The base URL as it stands, for a repr, which must not raise."""
+        return self._base_url or os.environ.get("ELEVENLABS_BASE_URL") or PRODUCTION
+
+    def close(self) -> None:
+        """Close the connections that this object opened."""
+        if self._local_session is not None:
+            self._local_session.close()
+            self._local_session = None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        decode: Callable[[bytes], T],
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Mapping[str, Any] | None = None,
+        options: RequestOptions | None = None,
+        cancel: threading.Event | None = None,
+    ) -> HttpResponse[T]:
+        """Send a request, read the whole answer and decode it; try again where that is safe.
+
+        Parameters
+        ----------
+        method, path : str
+            ``GET`` (and a ``POST`` that only reads: no other is sent) is tried again on connection faults, broken
+            bodies, 408, 429 and 5xx; ``DELETE`` on 429 only.
+        decode : callable
+            Bytes to result; `msgspec.DecodeError` means a broken body.
+        params : mapping, optional
+            Query parameters; None values are dropped.
+        json : mapping, optional
+            The body.
+        options : RequestOptions, optional
+            Options of this call.
+        cancel : threading.Event, optional
+            Set it to end the waiting between tries.
+        """
+
+        def attempt() -> HttpResponse[T]:
+            with self.limit.slot(cancel) as slot:
+                response = self._send(method, path, params, json, options)
+                body = _read(response, path)
+                headers = self._headers(response)
+                self._check(response.status_code, headers, body, path, slot)
+                try:
+                    return HttpResponse(decode(body), headers, response.status_code)
+                except msgspec.DecodeError:
+                    text = self._redacted(body.decode("utf-8", "replace"))
+                    failure: HistkitError = api_error(response.status_code, headers, text, path=path)
+            raise failure
+
+        return retrying(method, self._tries(options), cancel)(attempt)
+
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, Any] | None = None,
+        options: RequestOptions | None = None,
+        cancel: threading.Event | None = None,
+        hold: bool = False,
+    ) -> ByteStream:
+        """Open an answer of bytes (audio, zip).
+
+        Parameters
+        ----------
+        hold : bool
+            Count the stream as in flight until it is closed: for a caller who reads it to its end at once. One who may
+            pause, or open others in between, would wait for himself.
+        """
+        asked = (options or {}).get("chunk_size")
+        chunk_size = 1024 if asked is None else asked
+        if not isinstance(chunk_size, int) or chunk_size < 1:
+            raise InputError(f"chunk_size must be a whole number of bytes from 1 up, not {chunk_size!r}.")
+        policy = retrying("GET", self._tries(options), cancel)  # the bulk POST only reads: as safe as a GET
+
+        def open_body() -> tuple[requests.Response, Any]:
+            def attempt() -> tuple[requests.Response, Any]:
+                slot = self.limit.slot(cancel)
+                with slot.on_error():
+                    response = self._send(method, path, None, json, options)
+                    headers = self._headers(response)
+                    kind = headers.get("content-type", "")
+                    if not 200 <= response.status_code < 300 or kind.startswith(("text/html", "application/json")):
+                        body = _read(response, path)
+                        self._check(response.status_code, headers, body, path, slot)
+                        raise api_error(response.status_code, headers, self._redacted_json(body), path=path)
+                if not hold:
+                    slot.succeeded()
+                    slot.release()
+                return response, slot
+
+            return policy(attempt)
+
+        stream = ByteStream(open_body, chunk_size, self._tries(options), path, cancel or threading.Event())
+        stream.headers = self._headers(stream.response)
+        return stream
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None,
+        json: Mapping[str, Any] | None,
+        options: RequestOptions | None,
+    ) -> requests.Response:
+        options = options or {}
+        url = self.base_url + path
+        query = {**(params or {}), **(options.get("additional_query_parameters") or {})}
+        extra = options.get("additional_body_parameters")
+        body = {**(json or {}), **(extra or {})} if json is not None or extra else None
+        headers = headers_of(options.get("additional_headers") or {})
+        timeout = options.get("timeout_in_seconds") or self.timeout
+        with self._counting:
+            self.requests += 1
+        started = time.monotonic()
+        try:
+            response = self._open_session().request(
+                method,
+                url,
+                params={name: query_value(value) for name, value in query.items() if value is not None},
+                json=body,
+                headers=headers,
+                auth=_KeyAuth(self._find_key()),
+                timeout=(min(_CONNECT_SECONDS, timeout), timeout),
+                allow_redirects=False,
+                stream=True,
+                proxies=self._proxies(url),
+                verify=self._certificates(),
+            )
+        except requests.RequestException as error:
+            failure: BaseException = _transport_error(error, url)
+        except KeyboardInterrupt:
+            failure = KeyboardInterrupt()
+        else:
+            _log.debug("%s %s %s %.0f ms", method, path, response.status_code, 1e3 * (time.monotonic() - started))
+            return response
+        # Raised out here so that no traceback leads into frames that hold the headers with the key.
+        raise failure
+
+    def _check(self, status: int, headers: dict[str, str], body: bytes, path: str, slot: Any) -> None:
+        if 200 <= status < 300:
+            slot.succeeded()
+            return
+        content = self._redacted_json(body)
+        error = api_error(status, headers, content, path=path)
+        if status == 429 and read_failure(content).has(CONCURRENCY_CODES):
+            slot.refused()
+        elif status == 429:
+            self.limit.pause(retry_after(headers) or 0.0)
+        raise error
+
+    def _tries(self, options: RequestOptions | None) -> int:
+        tries = (options or {}).get("max_retries")
+        return self.max_retries if tries is None else tries
+
+    def _headers(self, response: requests.Response) -> dict[str, str]:
+        return {name.lower(): self._redacted(value) for name, value in response.headers.items()}
+
+    def _open_session(self) -> requests.Session:
+        if self._session is not None:
+            return self._session
+        with self._counting:
+            if self._local_session is None:
+                session = requests.Session()
+                adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=self.limit.ceiling)
+                session.mount("https://", adapter)
+                session.mount("http://", adapter)
+                session.trust_env = False  # requests would look through the whole environment for each request
+                self._local_session = session
+            return self._local_session
+
+    def _proxies(self, url: str) -> Any:
+        """Give the proxies of the environment; one would see a request to this machine, and its key, in the open."""
+        if is_loopback(url):
+            return _NO_PROXY
+        return requests.utils.get_environ_proxies(url) if self._session is None else None
+
+    def _certificates(self) -> str | bool | None:
+        """Give the file of trusted certificates that the environment names, as requests reads it."""
+        if self._session is not None:
+            return None
+        return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+
+    def _find_key(self) -> Secret:
+        if self._key is not None:
+            return self._key
+        found = Secret(os.environ.get("ELEVENLABS_API_KEY") or "")
+        if not found:
+            raise AuthenticationError("No API key: set ELEVENLABS_API_KEY or pass HistoryClient(api_key=...).")
+        return checked_key(found)
+
+    def _redacted(self, text: str) -> str:
+        key = self._key or os.environ.get("ELEVENLABS_API_KEY")
+        return text.replace(key, "(redacted)") if key else text
+
+    def _redacted_json(self, body: bytes) -> Any:
+        text = self._redacted(body.decode("utf-8", "replace"))
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            return text
+
+
+class ByteStream:
+    """The body of one answer, chunk by chunk, once.
+
+    When the connection breaks in mid-body the request is sent again and the bytes already handed out are read a
+    second time and compared, so that what comes out is one whole body or an error, never a seam of two.
+    """
+
+    def __init__(
+        self,
+        open_body: Callable[[], tuple[requests.Response, Any]],
+        chunk_size: int,
+        max_retries: int,
+        path: str,
+        cancel: threading.Event,
+    ) -> None:
+        self._open = open_body
+        self._chunk_size = chunk_size
+        self._max_retries = max_retries
+        self._path = path
+        self._cancel = cancel
+        self.response, self._slot = open_body()
+        self.headers: dict[str, str] = {}
+        self.status_code = self.response.status_code
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self.response.close()
+        self._slot.release()
+
+    def __iter__(self) -> Iterator[bytes]:
+        given, digest = 0, hashlib.sha256()
+        for broken in range(self._max_retries + 1):
+            try:
+                if broken:
+                    if self._cancel.wait(random.uniform(0, min(30.0, 0.5 * 2**broken))):
+                        break
+                    self.response, self._slot = self._open()
+                for chunk in self._rest(given, digest.digest()):
+                    given += len(chunk)
+                    digest.update(chunk)
+                    yield chunk
+                self._slot.succeeded()
+                return
+            except requests.RequestException as error:
+                failure = _transport_error(error, self._path)
+            finally:
+                self.close()
+        raise failure
+
+    def _rest(self, given: int, expected: bytes) -> Iterator[bytes]:
+        again, digest = 0, hashlib.sha256()
+        for chunk in self.response.iter_content(self._chunk_size):
+            if again >= given:
+                yield chunk
+                continue
+            head, tail = chunk[: given - again], chunk[given - again :]
+            again += len(head)
+            digest.update(head)
+            if again == given and digest.digest() != expected:
+                raise TransportError(f"{self._path} changed while it was being read: start again.")
+            if tail:
+                yield tail
+        if again < given:
+            raise TransportError(f"{self._path} became shorter while it was being read: start again.")
+
+
+def _read(response: requests.Response, path: str) -> bytes:
+    try:
+        with response:
+            return b"".join(response.iter_content(_READ_BYTES))
+    except requests.RequestException as error:
+        failure = _transport_error(error, path)
+    raise failure
+
+
+def _transport_error(error: requests.RequestException, where: str) -> TransportError:
+    what = {
+        requests.exceptions.SSLError: "the TLS certificate was not accepted",
+        requests.exceptions.ProxyError: "the proxy refused the connection",
+        requests.exceptions.ConnectTimeout: "no connection within the timeout",
+        requests.exceptions.ReadTimeout: "no answer within the timeout",
+        requests.exceptions.ChunkedEncodingError: "the connection broke in the middle of the answer",
+        requests.exceptions.ContentDecodingError: "the answer's compression is broken",
+        requests.exceptions.ConnectionError: "the connection failed or was refused",
+    }
+    reason = next((text for kind, text in what.items() if isinstance(error, kind)), type(error).__name__)
+    failure = TransportError(f"No whole answer from {where}: {reason}. Check the network and the base URL.")
+    failure.passing = not isinstance(error, (requests.exceptions.SSLError, requests.exceptions.InvalidURL))
+    return failure

@@ -1,0 +1,1 @@
+"""The local history: Parquet partitions, checkpoints, merges, tombstones."""

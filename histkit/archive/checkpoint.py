@@ -1,0 +1,152 @@
+"""Pages of an unfinished sync, on disk as they arrive, and where its windows stand.
+
+A page is written whole before the windows' state says that it is there; what is killed in between is fetched again, one
+page a window at most.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from histkit.api.pagination import Window
+from histkit.errors import ArchiveError
+from histkit.frame.schema import SCHEMA, SCHEMA_VERSION
+from histkit.util.files import one_line, replacing
+
+_STATE = "state.json"
+_PAGES = "[0-9]" * 8 + ".arrow"
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+class Purpose(msgspec.Struct, frozen=True):
+    """What a sync is for: whose account, from which date on (None: all), whether to look for rows that are gone."""
+
+    account: str
+    after: int | None
+    full: bool
+    started: int
+
+
+class _State(msgspec.Struct):
+    purpose: Purpose
+    windows: list[dict[str, Any]]
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class SpooledPage:
+    """A page on disk: the file, rows, least and greatest date (None: no row has one), rows without a date."""
+
+    path: Path
+    rows: int
+    oldest: int | None
+    newest: int | None
+    undated: int
+    problems: tuple[str, ...]
+
+    def read(self, columns: Sequence[str] = SCHEMA.names) -> pa.Table:
+        """Read the rows, in the order they were fetched."""
+        options = pa.ipc.IpcReadOptions(included_fields=sorted(map(SCHEMA.get_field_index, columns)))
+        try:
+            with pa.memory_map(str(self.path)) as file:
+                return pa.ipc.open_file(file, options=options).read_all().replace_schema_metadata(None)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(self.path, error) from None
+
+
+class Spool:
+    """The folder of one account's unfinished sync."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._state: _State | None = None
+        self._next = 0
+        if folder.is_dir():
+            self._state = _read_state(folder / _STATE)
+            numbers = [int(path.stem) for path in folder.glob(_PAGES)]
+            self._next = max(numbers, default=-1) + 1
+        if self._state is None:
+            self.discard()
+
+    @property
+    def purpose(self) -> Purpose | None:
+        """What the sync on disk is for; None when there is none."""
+        return self._state.purpose if self._state is not None else None
+
+    def windows(self) -> list[Window]:
+        """Give the windows as they stood."""
+        return [Window.restored(state) for state in self._state.windows] if self._state is not None else []
+
+    def begin(self, purpose: Purpose) -> None:
+        """Start a new one."""
+        self.discard()
+        self._state = _State(purpose, [])
+
+    def add(self, rows: pa.RecordBatch, problems: Iterable[str]) -> None:
+        """Write a page down."""
+        dates = pc.min_max(rows.column("date_unix")).as_py()
+        facts = {"oldest": dates["min"], "newest": dates["max"], "problems": list(problems)}
+        facts |= {"rows": len(rows), "undated": rows.column("date_unix").null_count}
+        schema = SCHEMA.with_metadata({b"page": json.dumps(facts).encode()})
+        with (
+            replacing(self.folder / f"{self._next:08}.arrow") as temporary,
+            pa.OSFile(str(temporary), "wb") as file,
+            pa.ipc.new_file(file, schema, options=_OPTIONS) as writer,
+        ):
+            writer.write_batch(pa.RecordBatch.from_arrays(rows.columns, schema=schema))
+        self._next += 1
+
+    def save(self, windows: Iterable[Window]) -> None:
+        """Write down where the windows stand."""
+        assert self._state is not None
+        self._state.windows = [window.state() for window in windows]
+        with replacing(self.folder / _STATE) as temporary:
+            temporary.write_bytes(msgspec.json.encode(self._state))
+
+    def pages(self) -> list[SpooledPage]:
+        """Give the pages in the order they were fetched."""
+        return [_facts(path) for path in sorted(self.folder.glob(_PAGES))]
+
+    def discard(self) -> None:
+        """Remove everything."""
+        if self.folder.exists():
+            (self.folder / _STATE).unlink(missing_ok=True)  # first: pages without a state are nothing
+            shutil.rmtree(self.folder)
+        self._state, self._next = None, 0
+
+
+def _read_state(path: Path) -> _State | None:
+    """Read the state; None when there is none yet or another version of histkit, with other columns, wrote it."""
+    try:
+        state = msgspec.json.decode(path.read_bytes(), type=_State)
+    except (FileNotFoundError, msgspec.ValidationError):
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise _damaged(path, error) from None
+    return state if state.schema_version == SCHEMA_VERSION else None
+
+
+def _facts(path: Path) -> SpooledPage:
+    try:
+        with pa.memory_map(str(path)) as file:
+            facts = json.loads(pa.ipc.open_file(file).schema.metadata[b"page"])
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise _damaged(path, error) from None
+    return SpooledPage(
+        path, facts["rows"], facts["oldest"], facts["newest"], facts["undated"], tuple(facts["problems"])
+    )
+
+
+def _damaged(path: Path, error: BaseException) -> ArchiveError:
+    return ArchiveError(
+        f"{path} of an unfinished sync is damaged ({one_line(error)}). Delete the folder {path.parent} and sync again."
+    )

@@ -1,0 +1,126 @@
+"""What a local history's folder holds: where a month's rows lie, and the manifest, which is written last.
+
+``year=2026/month=10/history.parquet`` (UTC); rows without a date lie in the partition of Hive's default name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from histkit.errors import ArchiveError
+from histkit.frame.schema import SCHEMA_VERSION
+from histkit.util.files import one_line, replacing
+from histkit.util.storage import Store
+
+MANIFEST = "_manifest.json"  # tools skip names that begin with an underscore or a dot
+WORK = ".histkit"
+_NOWHERE = "__HIVE_DEFAULT_PARTITION__"
+
+
+class Month(msgspec.Struct):
+    """A month's file: rows, and bytes on disk."""
+
+    rows: int
+    bytes: int
+
+
+class Account(msgspec.Struct):
+    """What is known of an account: its newest date, when it was synced, and ids that were still ``processing``."""
+
+    watermark: int | None = None
+    synced_at: str = ""
+    full_at: str | None = None
+    processing: dict[str, int | None] = msgspec.field(default_factory=dict)
+
+
+class Manifest(msgspec.Struct):
+    """What the folder holds: files, accounts (the one without a name is ``""``), and voices (id, name) ever seen."""
+
+    schema_version: int = SCHEMA_VERSION
+    synced_at: str = ""
+    months: dict[str, Month] = msgspec.field(default_factory=dict)
+    accounts: dict[str, Account] = msgspec.field(default_factory=dict)
+    voices: list[tuple[str | None, str | None]] = msgspec.field(default_factory=list)
+
+    def rows(self) -> int:
+        """Give the rows of all months."""
+        return sum(month.rows for month in self.months.values())
+
+
+def month_file(date_unix: int | None) -> str:
+    """Give the file that a date's row lies in, relative to the folder.
+
+    Examples
+    --------
+    >>> month_file(1793476799)
+    'year=2026/month=10/history.parquet'
+    """
+    if date_unix is None:
+        return f"year={_NOWHERE}/month={_NOWHERE}/history.parquet"
+    date = datetime.fromtimestamp(date_unix, UTC)
+    return f"year={date.year}/month={date.month}/history.parquet"
+
+
+def span_of(file: str) -> tuple[int, int] | None:
+    """Give the seconds ``[start, end)`` of a month's file; None for that of the rows without a date."""
+    year, month, _ = (part.partition("=")[2] for part in file.split("/"))
+    if year == _NOWHERE:
+        return None
+    start = np.datetime64(f"{int(year):04}-{int(month):02}", "M")
+    first, end = np.array([start, start + 1]).astype("datetime64[s]").astype(np.int64).tolist()
+    return first, end
+
+
+def months_of(oldest: int, newest: int) -> list[str]:
+    """Give the files of all months from one date to another."""
+    first, last = (np.datetime64(date, "s").astype("datetime64[M]") for date in (oldest, newest))
+    starts = np.arange(first, last + 1).astype("datetime64[s]").astype(np.int64)
+    return [month_file(start) for start in starts.tolist()]
+
+
+def newest_first(files: Iterable[str]) -> list[str]:
+    """Sort months' files as histories are; rows without a date come last."""
+    return sorted(files, key=lambda file: span_of(file) or (-(2**62), 0), reverse=True)
+
+
+def read_manifest(store: Store) -> Manifest | None:
+    """Read the manifest; None when there is none yet.
+
+    Raises
+    ------
+    ArchiveError
+        It can't be read, or a newer histkit wrote it.
+    """
+    where = store.place(MANIFEST)
+    try:
+        data = store.read(MANIFEST)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ArchiveError(f"{where} can't be read: {one_line(error)}.") from None
+    try:
+        version = msgspec.json.decode(data, type=dict[str, Any])["schema_version"]
+        if version > SCHEMA_VERSION:
+            raise ArchiveError(f"{where} was written by a newer histkit: upgrade with pip install -U histkit.")
+        manifest = msgspec.json.decode(data, type=Manifest)
+        newest_first(manifest.months)
+        return manifest
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        raise ArchiveError(
+            f"{where} is damaged ({one_line(error)}). Restore a copy, or delete it and run sync(full=True): the months "
+            "stay and are read in again."
+        ) from None
+
+
+def write_manifest(folder: str | os.PathLike[str], manifest: Manifest) -> None:
+    """Put the manifest in its place."""
+    manifest.schema_version = SCHEMA_VERSION
+    with replacing(Path(folder) / MANIFEST) as temporary:
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))

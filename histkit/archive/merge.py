@@ -1,0 +1,387 @@
+"""Fetched pages into months: new rows, rows that changed, rows that are gone; what did not change is not written again.
+
+A month is merged in slices of time, so that memory does not grow with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from histkit.archive.checkpoint import SpooledPage
+from histkit.archive.manifest import Manifest, Month, month_file, months_of, newest_first, span_of
+from histkit.archive.partitions import FILE_SCHEMA, TIE, MonthFile, in_order, writing_month
+from histkit.frame.schema import CATEGORY, DATE, SCHEMA, TEXT
+from histkit.util.storage import Store
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Mask = NDArray[np.bool_]
+
+_IDENTITY = ["history_item_id", "account", "missing_since"]
+_MOST_ROWS = 65_536  # in a slice, about
+_DIFF_COLUMNS = ("account", "history_item_id", "date", "voice_name", "characters", "credits")
+DIFF_SCHEMA = pa.schema([("change", CATEGORY), *(FILE_SCHEMA.field(name) for name in _DIFF_COLUMNS)])
+
+
+@dataclass
+class Diff:
+    """What a sync found: how many rows are new, changed, missing; and which, where that is wanted."""
+
+    wanted: bool
+    new: int = 0
+    changed: int = 0
+    missing: int = 0
+    left: int = 0  # rows that are in another month now
+    tables: list[pa.Table] = field(default_factory=list)
+
+    def add(self, other: Diff) -> None:
+        """Take in what another found."""
+        self.new += other.new
+        self.changed += other.changed
+        self.missing += other.missing
+        self.tables += other.tables
+
+    def note(self, change: str, rows: pa.Table) -> None:
+        """Count rows, and keep them where that is wanted."""
+        setattr(self, change, getattr(self, change) + len(rows))
+        if self.wanted and len(rows):
+            columns = [_all(change, len(rows)), *(rows.column(name) for name in _DIFF_COLUMNS)]
+            self.tables.append(pa.table(columns, schema=DIFF_SCHEMA))
+
+    def any(self) -> bool:
+        """Tell whether there is anything."""
+        return bool(self.new or self.changed or self.missing or self.left)
+
+
+class Merge:
+    """One account's fetched pages on their way into the months.
+
+    Parameters
+    ----------
+    folder : Path
+        The local history.
+    manifest : Manifest
+        Its months and voices are brought up to date; writing it is the caller's business.
+    account : str
+        Name of the account, "" for none.
+    pages : sequence of SpooledPage
+        What was fetched, in that order; of a row that was fetched twice the later one counts.
+    full : bool
+        Whether a row that was not fetched is gone.
+    gone : sequence of str
+        Ids that the service said are gone.
+    now : int
+        Seconds since 1970, for ``missing_since``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        account: str,
+        pages: Sequence[SpooledPage],
+        *,
+        full: bool,
+        gone: Sequence[str] = (),
+        now: int,
+        diff: bool = False,
+    ) -> None:
+        self._folder = folder
+        self._store = Store(folder)
+        self._manifest = manifest
+        self._account = account
+        self._pages = pages
+        self._full = full
+        self._gone = pa.array(gone, TEXT)
+        self._now = pa.scalar(now * 1_000_000, pa.int64()).cast(DATE)
+        self._fetched = self._ids() if manifest.months else None
+        self._voices = set(manifest.voices)
+        self.diff = Diff(diff)
+
+    def known(self) -> tuple[int, int, list[str]]:
+        """Look at the account's rows on disk: how many, how many of them were fetched, ids of the others.
+
+        Rows that are known to be gone already and were not fetched don't count.
+        """
+        tables = [FILE_SCHEMA.empty_table().select(_IDENTITY)]
+        for file in self._manifest.months:
+            if self._there(file):
+                with MonthFile(self._store, file) as month:
+                    table = month.read(month.groups(), _IDENTITY)
+                tables.append(table.filter(own_rows(table, self._account)))
+        table = pa.concat_tables(tables)
+        again = pc.is_in(table.column("history_item_id"), self._fetched)
+        lost = table.filter(pc.and_(pc.invert(again), pc.is_null(table.column("missing_since"))))
+        absent = lost.column("history_item_id").drop_null().to_pylist()
+        found = pc.sum(again).as_py() or 0
+        return found + len(absent), found, absent
+
+    def files(self, also: Sequence[int | None] = ()) -> list[str]:
+        """Give the months to merge, newest first: those of the pages, of the dates given, and of a full sync all."""
+        found = {month_file(date) for date in also}
+        for page in self._pages:
+            if page.undated:
+                found.add(month_file(None))
+            if page.newest is not None and page.oldest is not None:
+                found.update(_months_between(page))
+        return newest_first(found | set(self._manifest.months if self._full else ()))
+
+    def month(self, file: str) -> None:
+        """Bring one month up to date; a month without a change is not written."""
+        if not self._there(file):
+            self._merge(file, None)
+            if not (self._folder / file).exists():
+                self._manifest.months.pop(file, None)  # of a file that was lost; the service has no row of it either
+            return
+        with MonthFile(self._store, file) as month:
+            self._merge(file, month)
+
+    def finish(self) -> None:
+        """Write the voices into the manifest."""
+        pairs = sorted(self._voices, key=lambda pair: (pair[0] or "", pair[1] or ""))
+        self._manifest.voices = [(voice_id, name) for voice_id, name in pairs]
+
+    def _there(self, file: str) -> bool:
+        """Tell whether a month has a file; one that vanished is only replaced by a full sync."""
+        there = (self._folder / file).exists()
+        if not there and file in self._manifest.months and not self._full:
+            with MonthFile(self._store, file):  # raises, and says what to do
+                raise AssertionError
+        return there
+
+    def _merge(self, file: str, month: MonthFile | None) -> None:
+        if month is not None and not self._full and not len(self._gone) and not self._brings(file, month):
+            self._manifest.months[file] = Month(len(month), (self._folder / file).stat().st_size)
+            return
+        slices = self._slices(file, month)
+        diff, first = Diff(self.diff.wanted), None
+        for start, end in slices:
+            table = self._slice(month, start, end, diff)
+            first = table if len(slices) == 1 else None
+            self._voices |= voices_of(table)
+        self.diff.add(diff)
+        rows = len(month) if month is not None else 0
+        if diff.any():
+            rows = 0
+            with writing_month(self._folder, file) as writer:
+                for start, end in slices:
+                    table = first if first is not None else self._slice(month, start, end, Diff(False))
+                    rows += len(table)
+                    writer.add(table)
+        if (self._folder / file).exists():
+            self._manifest.months[file] = Month(rows, (self._folder / file).stat().st_size)
+
+    def _brings(self, file: str, month: MonthFile) -> bool:
+        """Tell whether the fetched rows bring anything to a month, looking at their span alone."""
+        span, diff = span_of(file), Diff(False)
+        if span is None:
+            self._slice(month, None, None, diff)
+            return diff.any()
+        dates = [date for page in self._pages for date in (page.oldest, page.newest) if date is not None]
+        start, end = max(span[0], min(dates, default=span[1])), min(span[1], max(dates, default=span[0]) + 1)
+        if start < end:
+            self._slice(month, start, end, diff)
+        return diff.any()
+
+    def _slices(self, file: str, month: MonthFile | None) -> list[tuple[int | None, int | None]]:
+        """Cut a month into spans ``[start, end)`` of seconds, newest first."""
+        span = span_of(file)
+        if span is None:
+            return [(None, None)]
+        chunks = [
+            (page.newest, page.oldest, page.rows)
+            for page in self._pages
+            if page.newest is not None and page.oldest is not None and page.newest >= span[0] and page.oldest < span[1]
+        ]
+        for group in month.groups() if month is not None else ():
+            bounds = month.bounds(group, "date_unix") if month is not None else None
+            if bounds is None or bounds[0] is None or month is None:
+                return [span]  # another tool wrote it
+            chunks.append((bounds[1], bounds[0], month.rows_in(group)))
+        end, rows, spans = span[1], 0, []
+        for _, oldest, count in sorted(chunks, reverse=True):
+            rows += count
+            if rows >= _MOST_ROWS and span[0] < oldest < end:
+                spans.append((oldest, end))
+                end, rows = oldest, 0
+        return [*spans, (span[0], end)]
+
+    def _slice(self, month: MonthFile | None, start: int | None, end: int | None, diff: Diff) -> pa.Table:
+        """Merge what is on disk and what was fetched of a span of seconds; rows in their order."""
+        stored = in_order(self._stored(month, start, end))
+        own = own_rows(stored, self._account)
+        mine, others = stored.filter(own), stored.filter(pc.invert(own))
+        fetched = self._newly_fetched(start, end)
+        stored_keys, keys = _keys(mine), _keys(fetched)
+        places = pc.index_in(keys, stored_keys)
+        kept, replaced = mine.filter(pc.invert(pc.is_in(stored_keys, keys))), mine
+        if self._fetched is not None and len(kept):  # what was fetched with another date has left this month
+            stay = kept.filter(pc.invert(pc.is_in(_keys(kept), self._fetched)))
+            diff.left += len(kept) - len(stay)
+            kept = stay
+        both = fetched.filter(pc.is_valid(places))
+        before = replaced.take(pc.drop_null(places))
+        diff.note("new", fetched.filter(pc.is_null(places)))
+        diff.note("changed", both.filter(pa.array(_differ(before, both))))
+        kept = self._without_gone(kept, diff)
+        ties = pc.fill_null(mine.column(TIE).take(places), -1)
+        fetched = fetched.set_column(fetched.column_names.index(TIE), TIE, ties)
+        table = pa.concat_tables([_placed(fetched, kept.select(fetched.column_names)), others])
+        return in_order(table)
+
+    def _without_gone(self, kept: pa.Table, diff: Diff) -> pa.Table:
+        since = kept.column("missing_since")
+        lost = pc.is_null(since)
+        if not self._full:
+            lost = pc.and_(lost, pc.is_in(kept.column("history_item_id"), self._gone))
+        if not pc.any(lost).as_py():
+            return kept
+        diff.note("missing", kept.filter(lost))
+        place = kept.column_names.index("missing_since")
+        return kept.set_column(place, "missing_since", pc.if_else(lost, self._now, since))
+
+    def _stored(self, month: MonthFile | None, start: int | None, end: int | None) -> pa.Table:
+        if month is None:
+            return FILE_SCHEMA.empty_table()
+        groups = [
+            group
+            for group in month.groups()
+            if start is None or end is None or _overlap(month.bounds(group, "date_unix"), start, end)
+        ]
+        return _within(month.read(groups, FILE_SCHEMA.names), start, end)
+
+    def _newly_fetched(self, start: int | None, end: int | None) -> pa.Table:
+        """Read the fetched rows of a span, each once, as they were fetched last."""
+        tables = [SCHEMA.empty_table()]
+        for page in self._pages:
+            if start is None or end is None:
+                wanted = page.undated > 0
+            else:
+                wanted = page.newest is not None and page.oldest is not None
+                wanted = wanted and page.newest >= start and page.oldest < end  # type: ignore[operator]
+            if wanted:
+                tables.append(_within(page.read(), start, end))
+        table = pa.concat_tables(tables).unify_dictionaries()
+        table = _last_of_each(table)
+        table = table.append_column("account", _all(self._account or None, len(table)))
+        table = table.append_column("missing_since", pa.nulls(len(table), DATE))
+        return table.append_column(TIE, pa.array(np.zeros(len(table), np.int32)))
+
+    def _ids(self) -> pa.Array:
+        """Give the ids of all fetched rows."""
+        tables = [page.read(["history_item_id"]) for page in self._pages]
+        ids = pa.concat_tables([SCHEMA.empty_table().select(["history_item_id"]), *tables]).column(0)
+        return ids.drop_null().combine_chunks()
+
+
+def _months_between(page: SpooledPage) -> Iterable[str]:
+    assert page.oldest is not None
+    assert page.newest is not None
+    if page.newest - page.oldest < 366 * 86_400:
+        return months_of(page.oldest, page.newest)
+    return {month_file(date) for date in page.read(["date_unix"]).column(0).drop_null().to_pylist()}
+
+
+def voices_of(table: pa.Table) -> set[tuple[str | None, str | None]]:
+    """Give the voices of rows, as pairs of id and name."""
+    pairs = pa.table({name: table.column(name).cast(TEXT) for name in ("voice_id", "voice_name")})
+    distinct = pairs.group_by(["voice_id", "voice_name"]).aggregate([])
+    return set(zip(*(distinct.column(name).to_pylist() for name in pairs.column_names), strict=True))
+
+
+def own_rows(table: pa.Table, account: str) -> pa.ChunkedArray:
+    """Tell which rows are of an account; the one without a name is "".
+
+    Returns
+    -------
+    pyarrow.ChunkedArray
+        Of booleans, none missing.
+    """
+    names = table.column("account").cast(TEXT)
+    return pc.fill_null(pc.equal(names, account), False) if account else pc.is_null(names)
+
+
+def _all(word: str | None, rows: int) -> pa.ChunkedArray:
+    """Make a category column of one word, or of none."""
+    codes = pa.array(np.zeros(rows, np.int32), mask=np.full(rows, word is None))
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(codes, pa.array([word] if word is not None else [], TEXT))])
+
+
+def _overlap(bounds: tuple[Any, Any, int] | None, start: int, end: int) -> bool:
+    return bounds is None or (bounds[0] is not None and bounds[1] >= start and bounds[0] < end)
+
+
+def _within(table: pa.Table, start: int | None, end: int | None) -> pa.Table:
+    dates = table.column("date_unix")
+    if start is None or end is None:
+        return table.filter(pc.is_null(dates))
+    inside = pc.and_(pc.greater_equal(dates, start), pc.less(dates, end))
+    return table if pc.all(inside, skip_nulls=False).as_py() else table.filter(pc.fill_null(inside, False))
+
+
+def _keys(table: pa.Table) -> pa.ChunkedArray:
+    """Give what tells rows apart: the id; of a row without one, all that it says."""
+    ids = table.column("history_item_id")
+    if not ids.null_count:
+        return ids
+    keys = ids.to_pylist()
+    for place in np.flatnonzero(ids.is_null().to_numpy()):
+        row = table.slice(place, 1).select(SCHEMA.names).to_pylist()[0]
+        keys[place] = "?" + hashlib.sha256(json.dumps(row, default=str, sort_keys=True).encode()).hexdigest()
+    return pa.chunked_array([pa.array(keys, TEXT)])
+
+
+def _last_of_each(table: pa.Table) -> pa.Table:
+    keys = pc.dictionary_encode(_keys(table)).combine_chunks() if len(table) else pa.array([], TEXT).dictionary_encode()
+    keys = keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
+    if len(keys.dictionary) == len(table):
+        return table
+    last = np.zeros(len(keys.dictionary), np.int64)
+    last[keys.indices.to_numpy()] = np.arange(len(table))  # of several assignments the last one stays
+    return table.take(pa.array(np.sort(last)))
+
+
+def _placed(fetched: pa.Table, kept: pa.Table) -> pa.Table:
+    """Give each row its place in its second.
+
+    A second that the service listed anew is in the service's order, then what it has no more. One of which it gave some
+    rows alone stays as it was, with what is new in front.
+    """
+    table = pa.concat_tables([fetched, kept])
+    dates = pc.fill_null(table.column("date_unix"), -(2**62)).to_numpy()
+    present = dates[len(fetched) :][kept.column("missing_since").is_null().to_numpy()]
+    before = np.where(np.isin(dates, present), table.column(TIE).to_numpy(), 0)
+    order = np.lexsort((before, -dates))
+    starts = np.flatnonzero(np.r_[True, np.diff(dates[order]) != 0]) if len(order) else order
+    places = np.empty(len(order), np.int32)
+    places[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    return table.set_column(table.column_names.index(TIE), TIE, pa.array(places))
+
+
+def _differ(before: pa.Table, after: pa.Table) -> Mask:
+    """Tell which rows say something else than before; a row that was gone and is back does."""
+    differ: Mask = before.column("missing_since").is_valid().to_numpy()
+    for name in SCHEMA.names:
+        old, new = before.column(name), after.column(name)
+        if pa.types.is_dictionary(old.type):
+            old, new = old.cast(TEXT), new.cast(TEXT)
+        if old.equals(new):
+            continue
+        if pa.types.is_nested(old.type):
+            pairs = zip(old.to_pylist(), new.to_pylist(), strict=True)
+            differ |= np.array([one != other for one, other in pairs], bool)
+            continue
+        same = pc.fill_null(pc.equal(old, new), False)
+        same = pc.or_(same, pc.and_(pc.is_null(old), pc.is_null(new)))
+        differ |= ~same.to_numpy()
+    return differ

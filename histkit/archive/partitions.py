@@ -1,0 +1,205 @@
+"""The files of a local history, one Parquet file a month.
+
+Rows stand in slices of time, newest first, and within a slice by voice, so that the statistics of a row group are
+narrow in date and in voice. The column `TIE` keeps the service's order among rows of one second: ``ORDER BY date DESC,
+tie`` gives a history as the service does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from histkit.errors import ArchiveError
+from histkit.frame.parquet_metadata import KINDS, facts_of, footer, upgraded
+from histkit.frame.schema import ARCHIVE_COLUMNS, COLUMNS
+from histkit.util.files import one_line, replacing
+from histkit.util.storage import Store
+
+TIE = "tie"
+FILE_SCHEMA = pa.schema(
+    [*((column.name, column.arrow) for column in (*COLUMNS, *ARCHIVE_COLUMNS)), (TIE, pa.int32())],
+    metadata=footer({}),
+)
+LOADED = tuple(name for name in FILE_SCHEMA.names if name != TIE)
+_SLICE_ROWS, _GROUP_ROWS = 32_768, 8_192
+_WITH_STATISTICS = [name for name in FILE_SCHEMA.names if name not in ("text", "dialogue", "extra")]
+_CATEGORIES = [field.name for field in FILE_SCHEMA if pa.types.is_dictionary(field.type)]
+_REFETCH = "run sync(full=True), which fetches that month again (but for what the service has no more)"
+
+
+class MonthFile(AbstractContextManager["MonthFile"]):
+    """A month's file, opened for reading.
+
+    Raises
+    ------
+    ArchiveError
+        The file is not there, is damaged, or a newer histkit wrote it.
+    """
+
+    def __init__(self, store: Store, file: str) -> None:
+        self.where = store.place(file)
+        try:
+            self._opened = store.open(file)
+        except FileNotFoundError:
+            raise ArchiveError(f"{self.where} is missing: restore a copy, or {_REFETCH}.") from None
+        except OSError as error:
+            raise ArchiveError(f"{self.where} can't be read: {one_line(error)}.") from None
+        try:
+            self._file = pq.ParquetFile(self._opened)
+            facts_of(self._file.schema_arrow.metadata, self.where)
+        except (pa.ArrowException, OSError) as error:
+            self._opened.close()
+            raise self._damaged(error) from None
+        except BaseException:
+            self._opened.close()
+            raise
+        self.names = set(self._file.schema_arrow.names)
+        self._places: dict[str, int] = {}
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def groups(self) -> range:
+        """Give the numbers of the row groups."""
+        return range(self._file.num_row_groups)
+
+    def bounds(self, group: int, name: str) -> tuple[Any, Any, int] | None:
+        """Give least and greatest value and the number of missing ones in a row group; None where unknown."""
+        row_group = self._file.metadata.row_group(group)
+        if not self._places:
+            self._places = {row_group.column(place).path_in_schema: place for place in range(row_group.num_columns)}
+        found = row_group.column(self._places[name]).statistics if name in self._places else None
+        if found is None or not found.has_null_count:
+            return None
+        if not found.has_min_max:
+            return (None, None, found.null_count) if found.null_count == row_group.num_rows else None
+        return found.min, found.max, found.null_count
+
+    def rows_in(self, group: int) -> int:
+        """Give the rows of a row group."""
+        return int(self._file.metadata.row_group(group).num_rows)
+
+    def read(self, groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        """Read columns of row groups, as `upgraded`; a column that the file lacks is missing in each row."""
+        there = [name for name in columns if name in self.names]
+        try:
+            table = self._file.read_row_groups(list(groups), columns=there)
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(error) from None
+        table = upgraded(table.replace_schema_metadata(None), self.where)
+        arrays = []
+        for name in columns:
+            kind = KINDS.get(name, pa.int32())
+            arrays.append(table.column(name) if name in there else _missing(len(table), kind))
+        return pa.table(arrays, names=list(columns))
+
+    def _damaged(self, error: BaseException) -> ArchiveError:
+        what = f"{self.where} is damaged ({one_line(error)})"
+        return ArchiveError(f"{what}. Restore a copy, or delete it and {_REFETCH}.")
+
+
+def _missing(rows: int, kind: pa.DataType) -> pa.ChunkedArray:
+    if kind == pa.int32():
+        return pa.chunked_array([pa.array(np.zeros(rows, np.int32))])
+    if pa.types.is_dictionary(kind):
+        return pa.chunked_array([pa.nulls(rows, kind.value_type).dictionary_encode().cast(kind)])
+    return pa.chunked_array([pa.nulls(rows, kind)])
+
+
+def in_order(table: pa.Table) -> pa.Table:
+    """Sort rows newest first, those of one second by account and then as the service gave them."""
+    places = order_of(table)
+    if np.array_equal(places, np.arange(len(table))):
+        return table
+    return table.take(pa.array(places))
+
+
+def order_of(table: pa.Table) -> Any:
+    """Give the places of a table's rows in their order; needs date_unix, account and `TIE`."""
+    dates = pc.fill_null(table.column("date_unix"), -(2**62)).to_numpy()
+    ties = pc.fill_null(table.column(TIE), 0).to_numpy()
+    ranks = _ranks(table.column("account"))
+    if ranks.any():
+        return np.lexsort((ties, ranks, -dates))
+    if not len(ties) or (ties.max() < 2**20 and abs(dates[dates > -(2**62)]).max(initial=0) < 2**40):
+        return np.argsort(ties - np.maximum(dates, -(2**41)) * 2**20, kind="stable")
+    return np.lexsort((ties, -dates))
+
+
+def _ranks(column: pa.ChunkedArray) -> Any:
+    """Give each row the alphabetical rank of its word; missing ones come first."""
+    if not len(column):
+        return np.zeros(0, np.int64)
+    encoded = column.unify_dictionaries().combine_chunks()
+    encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) and encoded.num_chunks == 1 else encoded
+    if isinstance(encoded, pa.ChunkedArray):
+        return np.zeros(len(column), np.int64)
+    words = encoded.dictionary.to_pylist()
+    table = np.zeros(len(words) + 1, np.int64)
+    table[sorted(range(len(words)), key=words.__getitem__)] = np.arange(1, len(words) + 1)
+    return table[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)]
+
+
+@contextmanager
+def writing_month(folder: str | os.PathLike[str], file: str) -> Iterator[MonthWriter]:
+    """Give the writer of a month's file, which takes its place when the block ends well."""
+    with (
+        replacing(Path(folder) / file) as temporary,
+        pq.ParquetWriter(
+            temporary, FILE_SCHEMA, compression="zstd", use_dictionary=_CATEGORIES, write_statistics=_WITH_STATISTICS
+        ) as writer,
+    ):
+        month = MonthWriter(writer)
+        yield month
+        month.finish()
+
+
+class MonthWriter:
+    """Writes tables that come in their order; the file depends on the rows alone, not on how they were cut."""
+
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Take rows in."""
+        self._waiting.append(table.select(FILE_SCHEMA.names))
+        self._rows += len(table)
+        while self._rows >= 2 * _SLICE_ROWS:
+            self._flush()
+
+    def finish(self) -> None:
+        """Write what waits."""
+        while self._rows:
+            self._flush()
+
+    def _flush(self) -> None:
+        table = pa.concat_tables(self._waiting)
+        cut = _end_of_second(table.column("date_unix"), _SLICE_ROWS)
+        ready, rest = table.slice(0, cut), table.slice(cut)
+        by_voice = np.argsort(_ranks(ready.column("voice_id")), kind="stable")
+        ready = ready.unify_dictionaries().take(pa.array(by_voice)).cast(FILE_SCHEMA)
+        self._writer.write_table(ready, row_group_size=_GROUP_ROWS)
+        self._waiting, self._rows = [rest], len(rest)
+
+
+def _end_of_second(dates: pa.ChunkedArray, start: int) -> int:
+    """Give the first place from `start` on where a new second begins."""
+    if start >= len(dates):
+        return len(dates)
+    rest = pc.fill_null(dates.slice(start - 1), -(2**62)).to_numpy()
+    changes = np.flatnonzero(rest[1:] != rest[0])
+    return start + int(changes[0]) if len(changes) else len(dates)

@@ -1,0 +1,134 @@
+"""One call of `histkit.sync`: the accounts one after the other, in a folder that is held for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from histkit.api.client import HistoryClient
+from histkit.archive.account import AccountSync
+from histkit.archive.manifest import MANIFEST, WORK, Manifest, Month, read_manifest
+from histkit.archive.merge import DIFF_SCHEMA, Diff, voices_of
+from histkit.archive.partitions import MonthFile
+from histkit.errors import ArchiveError, HistkitError, InputError
+from histkit.util.storage import Store
+
+_NO_NAME = "(the account without a name)"
+
+
+class Run:
+    """One call of `histkit.sync`; the caller holds the folder's lock."""
+
+    def __init__(self, folder: Path, *, full: bool, workers: int | None, progress: bool | None, diff: bool) -> None:
+        self._folder = folder
+        self._full = full
+        self._workers = workers
+        self._progress = progress
+        self._sweep()
+        self._manifest = self._found()
+        self._diff = Diff(diff)
+        self._requests = 0
+        self.failed: dict[str, str] = {}
+        self.problems: list[str] = []
+
+    def sync(self, clients: Mapping[str, HistoryClient]) -> None:
+        """Sync each account; raises only when none could be."""
+        strange = self._manifest.accounts.keys() - {""} if "" in clients else self._manifest.accounts.keys() & {""}
+        if strange:
+            names = ", ".join(sorted(strange - {""})) or _NO_NAME
+            raise InputError(
+                f"{self._folder} was synced with {'accounts=' if '' in clients else 'one client'} ({names}): do it "
+                "in the same way again, or take another folder."
+            )
+        for name, client in clients.items():
+            one = AccountSync(
+                self._folder,
+                self._manifest,
+                name,
+                client,
+                workers=self._workers or client.transport.limit.ceiling,
+                progress=self._progress,
+                diff=self._diff.wanted,
+            )
+            try:
+                outcome = one.run(full=self._full)
+            except HistkitError as error:
+                if len(self.failed) == len(clients) - 1:
+                    raise
+                self.failed[name] = str(error)
+                continue
+            self._diff.add(outcome.diff)
+            self._requests += outcome.requests
+            self.problems += outcome.problems
+
+    def diff_table(self) -> pa.Table:
+        """Give the rows that are new, changed or missing."""
+        return pa.concat_tables([DIFF_SCHEMA.empty_table(), *self._diff.tables])
+
+    def facts(self) -> dict[str, Any]:
+        """Give what a frame's attrs say of the sync."""
+        counts = {name: getattr(self._diff, name) for name in ("new", "changed", "missing")}
+        return {"diff": counts, "requests": self._requests, "failed": dict(self.failed)}
+
+    def summary(self) -> str:
+        """Give the line that is printed."""
+        diff, rows = self._diff, self._manifest.rows()
+        found = f"{diff.new:,} new, {diff.changed:,} changed, {diff.missing:,} missing"
+        requests = f"{self._requests:,} request{'s' * (self._requests != 1)}"
+        return f"{self._folder}: {rows:,} rows; {found} ({requests})"
+
+    def _found(self) -> Manifest:
+        """Read the manifest, and take in months' files that it doesn't know (of a sync that was killed)."""
+        store = Store(self._folder)
+        manifest = read_manifest(store) or Manifest()
+        voices = set(manifest.voices)
+        for path in self._folder.glob("year=*/month=*/history.parquet"):
+            file = path.relative_to(self._folder).as_posix()
+            known = manifest.months.get(file)
+            if known is not None and known.bytes == path.stat().st_size:
+                continue
+            try:
+                with MonthFile(store, file) as month:
+                    manifest.months[file] = Month(len(month), path.stat().st_size)
+                    voices |= voices_of(month.read(month.groups(), ["voice_id", "voice_name"]))
+            except ArchiveError:
+                if known is None:
+                    raise
+        manifest.voices = list(voices)
+        return manifest
+
+    def _sweep(self) -> None:
+        """Remove what killed syncs left half-written."""
+        for pattern in (f".{MANIFEST}.*.part", "year=*/month=*/.history.parquet.*.part", f"{WORK}/*/.*.part"):
+            for path in self._folder.glob(pattern):
+                path.unlink(missing_ok=True)
+
+
+def checked_clients(
+    path: str | os.PathLike[str],
+    accounts: Mapping[str, HistoryClient] | None,
+    client: HistoryClient | None,
+    workers: int | None,
+) -> dict[str, HistoryClient] | None:
+    """Check the arguments of `histkit.sync`; give the clients by account, None where one is to be made."""
+    if "://" in os.fspath(path):
+        raise InputError(f"sync writes into a folder of this machine, not into {path}; copy it there afterwards.")
+    if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool) or workers < 1):
+        raise InputError(f"workers must be a whole number from 1 up, not {workers!r}.")
+    if accounts is not None and client is not None:
+        raise InputError("Give either accounts= or client=, not both.")
+    if accounts is not None and not (isinstance(accounts, Mapping) and accounts):
+        raise InputError("accounts= takes names and clients: accounts={'studio': HistoryClient(...), ...}.")
+    if accounts is None and client is None:
+        return None
+    clients: dict[str, Any] = {**accounts} if accounts is not None else {"": client}
+    for name, each in clients.items():
+        if not isinstance(each, HistoryClient):
+            raise InputError(f"A sync takes histkit.HistoryClient, not {type(each).__name__} (account {name!r}).")
+        if not isinstance(name, str) or (accounts is not None and not name.strip()):
+            raise InputError(f"accounts= has the name {name!r}; give each account a text.")
+    return clients

@@ -1,0 +1,176 @@
+"""Rows of a local history that were deleted from the service: kept, and marked as deleted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from histkit.archive.checkpoint import Spool
+from histkit.archive.manifest import WORK, Manifest, Month, read_manifest, write_manifest
+from histkit.archive.merge import own_rows, voices_of
+from histkit.archive.partitions import FILE_SCHEMA, MonthFile, in_order, writing_month
+from histkit.errors import ArchiveError
+from histkit.frame.schema import CATEGORY, DATE, TEXT
+from histkit.util.files import locked
+from histkit.util.storage import Store, folder_of
+
+STATE = "deleted"
+_LOOKED_AT = ["history_item_id", "account", "state", "missing_since"]
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Which rows are to be marked: ids, and the account (None: any)."""
+
+    ids: pa.Array
+    account: str | None
+
+    def unmarked(self, table: pa.Table) -> pa.ChunkedArray:
+        """Tell which rows of a table are still to be marked; none missing."""
+        state = pc.fill_null(pc.equal(table.column("state").cast(TEXT), STATE), False)
+        marked = pc.and_(state, pc.is_valid(table.column("missing_since")))
+        rows = pc.and_(pc.is_in(table.column("history_item_id"), self.ids), pc.invert(marked))
+        return rows if self.account is None else pc.and_(rows, own_rows(table, self.account))
+
+
+def mark_deleted(
+    path: str | os.PathLike[str], ids: Iterable[str], moment: datetime, *, account: str | None = None
+) -> int:
+    """Mark rows of a local history as deleted; they stay, with all that they say.
+
+    A marked row has the ``state`` ``deleted`` and a ``missing_since``, which is left as it is where it is set already.
+    Months without such a row are not written. A month is read in slices of time, so that memory does not grow with it.
+
+    Parameters
+    ----------
+    path : path-like or str
+        The folder of `histkit.sync`.
+    ids : iterable of str
+        Which rows; ids that the folder doesn't know are passed over.
+    moment : datetime
+        When they were deleted, with a time zone.
+    account : str, optional
+        Only rows of this account; default: whosoever they are.
+
+    Returns
+    -------
+    int
+        Rows that were marked now; those that were marked before don't count.
+
+    Raises
+    ------
+    ArchiveError
+        There is no local history, a sync is writing into it, or a file is damaged or can't be written. What was marked
+        until then stays marked.
+
+    Notes
+    -----
+    An unfinished sync that has one of the rows among its pages is dropped, since it would bring the row back; the next
+    one fetches these pages again.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> import histkit as hk
+    >>> from histkit.sandbox import serve
+    >>> with serve(items=50) as box:
+    ...     df = hk.sync("history", client=hk.HistoryClient(box.api_key, base_url=box.url), progress=False)
+    >>> mark_deleted("history", df["history_item_id"].head(3), datetime.now(UTC))
+    3
+    >>> hk.load("history")["state"].eq("deleted").sum().item()
+    3
+    """
+    folder = Path(folder_of(path))
+    _manifest_of(folder)  # before the lock, which would make a folder
+    chosen = _Chosen(pa.array(list(ids), TEXT), account)
+    with locked(folder / WORK / "lock", f"a sync is writing into {folder}"):
+        manifest = _manifest_of(folder)
+        _drop_unfinished(folder, chosen)
+        marked = 0
+        try:
+            for found in sorted(folder.glob("year=*/month=*/history.parquet")):
+                marked += _mark_month(folder, found.relative_to(folder).as_posix(), manifest, chosen, moment)
+        finally:
+            waited = _forget_processing(manifest, chosen)
+            if marked or waited:
+                write_manifest(folder, manifest)
+    return marked
+
+
+def _manifest_of(folder: Path) -> Manifest:
+    manifest = read_manifest(Store(folder))
+    if manifest is None:
+        raise ArchiveError(f"{folder} holds no local history.")
+    return manifest
+
+
+def _drop_unfinished(folder: Path, chosen: _Chosen) -> None:
+    for place in sorted(each for each in (folder / WORK).iterdir() if each.is_dir()):
+        spool = Spool(place)
+        ids = (page.read(["history_item_id"]).column(0) for page in spool.pages())
+        if any(pc.any(pc.is_in(some, chosen.ids)).as_py() for some in ids):
+            spool.discard()
+
+
+def _forget_processing(manifest: Manifest, chosen: _Chosen) -> bool:
+    """Take rows off the lists of what is still processing: they need not be asked for again."""
+    gone = set(chosen.ids.to_pylist())
+    waited = False
+    for name, account in manifest.accounts.items():
+        for item in account.processing.keys() & gone if chosen.account in (None, name) else ():
+            del account.processing[item]
+            waited = True
+    return waited
+
+
+def _mark_month(folder: Path, file: str, manifest: Manifest, chosen: _Chosen, moment: datetime) -> int:
+    with MonthFile(Store(folder), file) as month:
+        marked = sum(pc.sum(chosen.unmarked(month.read([group], _LOOKED_AT))).as_py() or 0 for group in month.groups())
+        if not marked:
+            return 0
+        voices = set(manifest.voices)
+        with writing_month(folder, file) as writer:
+            for groups in _slices(month):
+                table = in_order(month.read(groups, FILE_SCHEMA.names))
+                voices |= voices_of(table)  # of a month that a killed sync left, the manifest knows none
+                writer.add(_marked(table, chosen.unmarked(table), moment))
+        manifest.months[file] = Month(len(month), (folder / file).stat().st_size)
+        manifest.voices = sorted(voices, key=lambda pair: (pair[0] or "", pair[1] or ""))
+    return int(marked)
+
+
+def _slices(month: MonthFile) -> list[list[int]]:
+    """Put row groups together whose dates overlap; each slice is newer than the next."""
+    known = {}
+    for group in month.groups():
+        bounds = month.bounds(group, "date_unix")
+        if bounds is None or bounds[0] is None or bounds[2]:
+            return [[*month.groups()]]  # rows without a date, or another tool wrote it
+        known[group] = bounds
+    slices: list[list[int]] = []
+    oldest = None
+    for group in sorted(known, key=lambda each: known[each][1], reverse=True):
+        if oldest is None or known[group][1] < oldest:
+            slices.append([])
+            oldest = known[group][0]
+        slices[-1].append(group)
+        oldest = min(oldest, known[group][0])
+    return [sorted(groups) for groups in slices]
+
+
+def _marked(table: pa.Table, rows: pa.ChunkedArray, moment: datetime) -> pa.Table:
+    since, state = table.column("missing_since"), table.column("state").cast(TEXT)
+    lost = pc.and_(rows, pc.is_null(since))
+    values = {
+        "missing_since": pc.if_else(lost, pa.scalar(moment, DATE), since),
+        "state": pc.if_else(rows, pa.scalar(STATE, TEXT), state).dictionary_encode().cast(CATEGORY),
+    }
+    for name, column in values.items():
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table

@@ -1,0 +1,1 @@
+"""Audio of history items: formats, names, folders, zips, verification."""

@@ -1,0 +1,232 @@
+"""Audio of history rows: as files in a folder (`download_audio`), as one zip (`download_zip`), in a notebook (`play`).
+
+A folder's clips are pulled by their own ids; a zip's also by the service's own zips, as far as their entries, which
+carry no id, leave no doubt. A clip is verified before it gets its name, and one bad clip costs one row.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from histkit.api.client import HistoryClient
+from histkit.audio.destination import Target, target_of
+from histkit.audio.fetch import check_client
+from histkit.audio.jobs import Job, again_of, checked, distinct, distinct_of, ids_of, jobs_of, lost_of, pending
+from histkit.audio.manifest import Entry, Record, manifest_frame
+from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
+from histkit.audio.pull import Pull
+from histkit.audio.zip_matching import estimate_of
+from histkit.errors import InputError
+from histkit.frame.schema import require
+
+_CHARACTERS_A_SECOND = 15.0  # of speech; an estimate
+
+
+def download_audio(
+    items: pd.DataFrame | pd.Series,
+    folder: str | os.PathLike[str],
+    *,
+    name: str = DEFAULT_NAME,
+    workers: int | None = None,
+    format: str | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: bool | None = None,
+    client: HistoryClient | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Pull each row's audio into a folder; can be interrupted, repeated and trusted. Costs no credits.
+
+    A second run makes no request for what the folder's manifest (``manifest.parquet``, ``manifest.csv``) says is done
+    and is there with its size. Each clip is checked (whole, audio, of the type it should be), measured and hashed
+    before it gets its name.
+
+    Parameters
+    ----------
+    items : DataFrame or Series
+        A history with ``history_item_id`` and the columns that the name needs, or a Series of ids.
+    folder : path-like or str
+        Where to; made if need be. Also a URL that fsspec knows (``s3://bucket/audio``; extra ``remote``): there the
+        manifest is written every few seconds instead of after each clip, and nothing keeps two pulls apart.
+    name : str
+        Path of a file in the folder without extension. Fields: every column, and ``id``, ``voice`` (name, else id,
+        ``dialogue``), ``model``, ``index`` (position from 0), ``date`` (UTC, ``{date:%Y-%m}``), ``text``
+        (``{text:.40}`` is cut to 40 characters). Values never make folders. Rows that would share a path get their id
+        added. The default becomes ``{id}`` where its columns are not there.
+    workers : int, optional
+        Clips worked on side by side. Requests in flight stay within the client's ``max_concurrency``; default: half
+        again as many, so that checking and writing hold up no request.
+    format : {None, "wav"}
+        None keeps what was generated. "wav": PCM, mu-law and A-law get a header, the service converts the rest.
+    overwrite : bool
+        Pull again what is there.
+    dry_run : bool
+        Make no request and write nothing: ``status`` is ``pending`` for what would be pulled, ``path`` the file that it
+        would be (its extension as far as the row tells).
+    progress : bool, optional
+        Show a bar; default: in a notebook and on a terminal.
+    client : HistoryClient, optional
+        Default: one made of the environment.
+    storage_options : mapping, optional
+        Passed to fsspec.
+
+    Returns
+    -------
+    DataFrame
+        On the index of `items`: ``history_item_id``, ``path`` (relative, with ``/``; missing where there is no file),
+        ``status`` (``done``, ``skipped``, ``failed``, ``gone``: the service has it no more; a row that a local history
+        marks as missing is not asked for), ``bytes`` (Int64),
+        ``seconds`` (Float64; missing for samples whose rate nobody says), ``sha256``, ``error`` (one line). Of a dry
+        run, ``attrs["histkit"]`` has ``files``, ``requests`` and ``estimated_bytes`` (15 characters a second, times
+        the bit rate of the row's format, else 128 kbit/s; None for ids alone).
+
+    Raises
+    ------
+    InputError
+        The template, the format or another argument is not possible; before the first request.
+    AuthenticationError, PermissionDeniedError
+        The key is no good: nothing else could succeed.
+    OSError
+        The disk is full.
+    DownloadError
+        The folder can't be used.
+
+    Examples
+    --------
+    >>> import tempfile, histkit as hk
+    >>> from histkit.sandbox import serve
+    >>> with serve(items=20) as box, tempfile.TemporaryDirectory() as folder:
+    ...     client = hk.HistoryClient(box.api_key, base_url=box.url)
+    ...     df = hk.read_history(client=client)
+    ...     first = hk.download_audio(df.head(3), folder, name="{voice}/{id}", client=client)
+    ...     again = hk.download_audio(df.head(4), folder, name="{voice}/{id}", client=client)
+    >>> again.status.tolist()
+    ['skipped', 'skipped', 'skipped', 'done']
+    """
+    wav = checked(format, workers)
+    check_client(client)
+    template = Template.parse(name)
+    ids = ids_of(items)
+    stems = stems_of(items, template)
+    target = target_of(folder, storage_options)
+    try:
+        if dry_run or not ids:
+            record = Record(target)
+            jobs = jobs_of(items, ids, stems, record.owners())
+            found = lost_of(items, ids) | ({} if overwrite else _there(target, record, jobs, wav, tidy=False))
+            return _planned(items, ids, jobs, found, wav) if dry_run else manifest_frame([], items.index)
+        target.prepare()
+        with target.lock():
+            record = Record(target)
+            jobs = jobs_of(items, ids, stems, record.owners())
+            there = _there(target, record, jobs, wav, tidy=True)
+            found = lost_of(items, ids) | ({} if overwrite else there)
+            todo = [job for job in jobs if job.source.history_item_id not in found]
+            found |= Pull(client, target, record, wav).all(todo, workers, progress)
+    finally:
+        target.close()
+    manifest = manifest_frame((found[item] for item in ids), items.index)
+    manifest.attrs["histkit"] = {"folder": target.name}
+    return manifest
+
+
+def retry_failed(
+    manifest: pd.DataFrame,
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    workers: int | None = None,
+    progress: bool | None = None,
+    client: HistoryClient | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Pull the clips that failed once more, under the names that they should have had. Costs no credits.
+
+    Parameters
+    ----------
+    manifest : DataFrame
+        What `download_audio` returned, or any rows of it.
+    folder : path-like or str, optional
+        Where they were to go; default: the folder that the manifest names.
+    workers, progress, client, storage_options
+        As in `download_audio`.
+
+    Returns
+    -------
+    DataFrame
+        The manifest with the new lines in place of those of status ``failed``.
+
+    Raises
+    ------
+    InputError
+        The manifest names no folder, or the folder knows nothing of a clip.
+    AuthenticationError, PermissionDeniedError, OSError, DownloadError
+        As in `download_audio`.
+
+    Examples
+    --------
+    >>> import tempfile, histkit as hk
+    >>> from histkit.sandbox import serve
+    >>> with serve(items=20, reset=4) as box, tempfile.TemporaryDirectory() as folder:
+    ...     client = hk.HistoryClient(box.api_key, base_url=box.url, max_retries=0)
+    ...     df = hk.sample_history(20)
+    ...     first = hk.download_audio(df, folder, client=client)
+    ...     again = hk.retry_failed(first, client=client)
+    >>> set(first.status) == {"failed", "done"}, set(again.status)
+    (True, {'done'})
+    """
+    checked(None, workers)
+    require(manifest, ["history_item_id", "status"], "trying again")
+    folder = folder or manifest.attrs.get("histkit", {}).get("folder")
+    if folder is None:
+        raise InputError("This manifest doesn't say its folder (of a zip there is none): give folder=.")
+    ids = distinct_of(manifest.loc[(manifest["status"] == "failed").fillna(False), "history_item_id"])
+    target = target_of(folder, storage_options)
+    try:
+        with target.lock():
+            record = Record(target)
+            found, todo = again_of(record, ids, target.name)
+            for wav in (False, True):
+                jobs = [job for job, as_wav in todo if as_wav == wav]
+                found |= Pull(client, target, record, wav).all(jobs, workers, progress)
+    finally:
+        target.close()
+    again = (manifest["status"] == "failed").fillna(False).to_numpy(bool)
+    entries = [found[item] for item, tried in zip(ids_of(manifest), again, strict=True) if tried]
+    result = manifest.copy()
+    for name, column in manifest_frame(entries).items():
+        values = pd.array([None] * len(again), column.dtype)  # a manifest that was read from CSV has other dtypes
+        if name in manifest:
+            values = manifest[name].astype(column.dtype).array.copy()
+        values[again] = column.array
+        result[name] = values
+    result.attrs["histkit"] = {"folder": target.name}
+    return result
+
+
+def _there(target: Target, record: Record, jobs: list[Job], wav: bool, *, tidy: bool) -> dict[str, Entry]:
+    size_of = target.sizes((job.stem.rpartition("/")[0] for job in jobs), tidy=tidy)
+    found = {}
+    for job in jobs:
+        entry = record.find(job.source.history_item_id, job.stem, wav)
+        if entry is not None and size_of.get(entry.path or "") == entry.bytes:
+            found[entry.history_item_id] = entry.skipped()
+    return found
+
+
+def _planned(
+    items: pd.DataFrame | pd.Series, ids: list[str], jobs: list[Job], there: dict[str, Entry], wav: bool
+) -> pd.DataFrame:
+    entries = {job.source.history_item_id: pending(job, wav) for job in jobs} | there
+    manifest = manifest_frame((entries[item] for item in ids), items.index)
+    rows = [row for row in distinct(ids) if ids[row] not in there]
+    manifest.attrs["histkit"] = {
+        "dry_run": True,
+        "files": len(rows),
+        "requests": len(rows),
+        "estimated_bytes": estimate_of(items, rows, wav=wav),
+    }
+    return manifest

@@ -1,0 +1,5 @@
+"""``python -m histkit.cli``: the same as the command ``histkit``."""
+
+from histkit.cli.app import main
+
+main()

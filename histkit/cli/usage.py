@@ -1,0 +1,278 @@
+"""``histkit usage``, ``report``, ``quota``, ``ledger``, ``takes``: what was spent, told on a terminal or as data."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+
+import histkit as hk
+from histkit.cli.common import as_json, filters, rows_of
+from histkit.frame.files import csv_text
+from histkit.money.forecast import forecast, used_share
+from histkit.reports.model import Column, Table, period_kind, plain_value, records, share_of, total_of
+from histkit.reports.sections import money_columns, money_totals, quota_lines, short
+from histkit.reports.terminal import rich_table
+from histkit.retakes.lines import line_table
+from histkit.usage.labels import label
+
+PERIODS = {"hourly": "h", "daily": "D", "weekly": "W", "monthly": "MS", "quarterly": "QS", "yearly": "YS",
+           "billing": "billing", "total": None}  # fmt: skip
+OVER_QUOTA = 4
+JSON = click.option("--json", "json_", is_flag=True, help="Print JSON.")
+CSV = click.option("--csv", "csv_", is_flag=True, help="Print CSV.")
+TZ = click.option("--tz", default="UTC", show_default=True, help="IANA name of the zone of days and months.")
+_SINCE = click.option("--since", metavar="DATE", help="From this day on, in the zone of --tz.")
+_UNTIL = click.option("--until", metavar="DATE", help="To the end of this day, in the zone of --tz.")
+RULES = click.option("--rules", type=click.Path(dir_okay=False), help="TOML of rules that name rows: --by client.")
+PRICES = click.option("--prices", type=click.Path(dir_okay=False), help="TOML of prices; adds what it cost.")
+_DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
+
+
+def add_to(group: click.Group) -> None:
+    """Add the commands."""
+    for command in (usage, report, quota, ledger, takes):
+        group.add_command(command)
+
+
+def _rows(since: str | None, until: str | None, tz: str, rules: str | None, chosen: dict[str, Any]) -> pd.DataFrame:
+    for given, name, days, instead in ((since, "since", 0, "after"), (until, "until", 1, "before")):
+        if given is not None:
+            if chosen[instead]:
+                raise click.UsageError(f"--{name} and --{instead} say the same: give one.")
+            chosen[instead] = _midnight(given, f"--{name}", tz) + pd.DateOffset(days=days)
+    frame = rows_of(**chosen)
+    if frame.empty:
+        click.echo("No rows: nothing in this history is what the options ask for.", err=True)
+    return label(frame, rules) if rules else frame
+
+
+def _midnight(text: str, option: str, tz: str) -> pd.Timestamp:
+    found = _DAY.fullmatch(text)
+    try:
+        if found is None:
+            raise ValueError
+        return pd.Timestamp("-".join(found.groups())).tz_localize(tz, nonexistent="shift_forward", ambiguous=True)
+    except (ValueError, KeyError) as error:
+        if isinstance(error, KeyError) or "zone" in str(error).lower():
+            raise click.BadParameter(f"{tz} is no time zone.", param_hint="--tz") from None
+        raise click.BadParameter(f"{text} is no day such as 2026-10-31.", param_hint=option) from None
+
+
+def print_table(table: Table, json_: bool, csv_: bool) -> None:
+    """Print a table for a reader, or its frame as data."""
+    if json_ and csv_:
+        raise click.UsageError("Give --json or --csv, not both.")
+    if json_:
+        facts = plain_value(table.frame.attrs.get("histkit", {}))
+        as_json({"rows": records(table.frame), "totals": plain_value(table.totals), "facts": facts})
+    elif csv_:
+        sys.stdout.write(csv_text(table.frame))
+    else:
+        from rich.console import Console
+
+        Console(width=None if sys.stdout.isatty() else 160).print(rich_table(table))
+
+
+@click.command()
+@click.argument("period", type=click.Choice([*PERIODS]), default="monthly")
+@click.option("--by", multiple=True, help="voice, model, source, account, client, or any column; may be repeated.")
+@click.option("--top", type=click.IntRange(min=1), help="So many groups, the others as one.")
+@click.option("--compare", is_flag=True, help="Beside the period before: change, volume, mix.")
+@click.option("--reset-day", type=click.IntRange(1, 31), help="For billing periods; default: asks the subscription.")
+@_SINCE
+@_UNTIL
+@TZ
+@RULES
+@PRICES
+@JSON
+@CSV
+@filters
+def usage(
+    period: str,
+    by: tuple[str, ...],
+    top: int | None,
+    compare: bool,
+    reset_day: int | None,
+    since: str | None,
+    until: str | None,
+    tz: str,
+    rules: str | None,
+    prices: str | None,
+    json_: bool,
+    csv_: bool,
+    **chosen: Any,
+) -> None:
+    """Sum items, characters and credits by period: by the hour up to the year, by billing period, or in total."""
+    frame = _rows(since, until, tz, rules, chosen)
+    freq = PERIODS[period]
+    options: dict[str, Any] = {"tz": tz, "top": top}
+    if freq == "billing":
+        options["billing"] = reset_day if reset_day is not None else _subscription()
+    elif reset_day is not None:
+        raise click.UsageError("--reset-day is for billing periods.")
+    if compare:
+        if prices:
+            raise click.UsageError("--compare and --prices: give one.")
+        options["compare"] = "previous"
+    groups = list(by) or None
+    if prices:
+        found = hk.cost_table(frame, groups, freq, prices=prices, **options)
+    else:
+        found = hk.usage_table(frame, groups, freq, **options)
+    print_table(usage_as_table(found, by, period, prices is not None), json_, csv_)
+
+
+def usage_as_table(found: pd.DataFrame, by: Sequence[str], period: str, priced: bool) -> Table:
+    """Put a usage table under headings, with totals."""
+    columns = [Column(name, name.capitalize()) for name in by]
+    if "period" in found.columns:
+        columns.insert(0, Column("period", "From", period_kind(PERIODS[period])))
+    columns += [Column("items", "Items", "count"), Column("characters", "Characters", "count"),
+                Column("credits", "Credits", "count", bar=True)]  # fmt: skip
+    if "credits_change" in found.columns:
+        columns += [Column("credits_previous", "Before", "count"), Column("credits_change", "Change", "count"),
+                    Column("volume", "Volume", "count"), Column("mix", "Mix", "count")]  # fmt: skip
+    else:
+        found = found.assign(share=share_of(found["credits"]))
+        columns.append(Column("share", "Share", "share"))
+    if priced:
+        columns += money_columns(found)
+    totals = {name: total_of(found[name]) for name in ("items", "characters", "credits")}
+    totals |= money_totals(found) if priced else {}
+    unknown = found.attrs.get("histkit", {}).get("rows_without_credits", 0)
+    note = f"{unknown:,} items don't tell what they cost." if unknown else ""
+    return Table("", found, tuple(columns), totals, note)
+
+
+def _subscription() -> Any:
+    with hk.HistoryClient() as client:
+        return client.subscription()
+
+
+@click.command()
+@click.argument("path", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--title", help="Headline.")
+@click.option("--quota", "with_quota", is_flag=True, help="Ask for the subscription: adds quota and forecast.")
+@_SINCE
+@_UNTIL
+@TZ
+@RULES
+@PRICES
+@filters
+def report(
+    path: Path | None,
+    title: str | None,
+    with_quota: bool,
+    since: str | None,
+    until: str | None,
+    tz: str,
+    rules: str | None,
+    prices: str | None,
+    **chosen: Any,
+) -> None:
+    """Write a usage report to PATH (.html, .xlsx, .md); without PATH print it."""
+    frame = _rows(since, until, tz, rules, chosen)
+    subscription = _subscription() if with_quota else None
+    made = hk.report(frame, path, title=title, tz=tz, prices=prices, subscription=subscription)
+    if made is not None:
+        click.echo(f"{made}: {len(frame):,} rows, {made.stat().st_size / 1e6:,.1f} MB")
+
+
+@click.command()
+@click.option("--fail-over", metavar="SHARE", help="Exit with 4 when more than this is used, e.g. 90%.")
+@TZ
+@JSON
+@filters
+def quota(fail_over: str | None, tz: str, json_: bool, **chosen: Any) -> None:
+    """Tell how much of the plan's credits is used and when they run out (an estimate).
+
+    Exit code 4: more is used than --fail-over allows. The counter is asked from the service, the rate is the history's.
+    """
+    limit = _share(fail_over)
+    subscription = _subscription()
+    used = used_share(subscription)
+    facts = forecast(rows_of(**chosen), subscription=subscription, tz=tz).attrs["histkit"]
+    if json_:
+        as_json(plain_value(facts))
+    else:
+        click.echo("\n".join(quota_lines(facts)))
+    if limit is not None:
+        if used is None:
+            raise hk.InputError("--fail-over: this plan has no limit, so no share of it is used.")
+        if used > limit:
+            raise SystemExit(OVER_QUOTA)
+
+
+def _share(text: str | None) -> Fraction | None:
+    if text is None:
+        return None
+    number = text.strip().removesuffix("%").strip()
+    try:
+        share = Fraction(number) / (100 if text.strip().endswith("%") else 1)
+    except (ValueError, ZeroDivisionError):
+        raise click.BadParameter(f"{text} is no share such as 90% or 0.9.", param_hint="--fail-over") from None
+    if not 0 <= share <= 10:
+        raise click.BadParameter(f"{text}: write 90% or 0.9.", param_hint="--fail-over")
+    return share
+
+
+@click.command()
+@click.argument("period", type=click.Choice([name for name in PERIODS if name not in ("billing", "total")]),
+                default="monthly")  # fmt: skip
+@click.option("--official", is_flag=True, help="Beside the account's own figures, asked from the service (UTC).")
+@TZ
+@JSON
+@CSV
+@click.option("--history", default="data/history", show_default=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--account", multiple=True, help="Of a local history of several accounts; may be repeated.")
+@click.option("--live", is_flag=True, help="Read from the API also where there is a local history.")
+def ledger(period: str, official: bool, tz: str, json_: bool, csv_: bool, **chosen: Any) -> None:
+    """Chain the credit counters: what was seen, what was spent outside this history, resets (an estimate)."""
+    none: tuple[str, ...] = ()
+    frame = rows_of(**chosen, search=None, limit=None, voice=none, model=none, source=none, after=None, before=None)
+    freq = PERIODS[period]
+    if official:
+        if tz != "UTC":
+            raise click.UsageError("--official: the account's own figures are by days of UTC.")
+        found = hk.reconcile(frame, str(freq))
+        columns = [Column("period", "From", "day"), Column("history", "History", "count"),
+                   Column("gap", "Gap (estimate)", "count"), Column("official", "Official", "count", bar=True),
+                   Column("unexplained", "Unexplained", "count")]  # fmt: skip
+    else:
+        found = hk.ledger(frame, str(freq), tz=tz)
+        columns = [Column("period", "From", period_kind(freq)), Column("rows", "Rows", "count"),
+                   Column("chained", "Chained", "count"), Column("seen", "Seen", "count", bar=True),
+                   Column("unseen", "Unseen (estimate)", "count", bar=True),
+                   Column("resets", "Resets", "count")]  # fmt: skip
+        if "account" in found.columns:
+            columns.insert(0, Column("account", "Account"))
+    totals = {column.name: total_of(found[column.name]) for column in columns if column.kind == "count"}
+    print_table(Table("", found, tuple(columns), totals), json_, csv_)
+
+
+@click.command()
+@click.option("--top", default=20, show_default=True, type=click.IntRange(min=1), help="So many texts.")
+@click.option("--near", type=float, help="Texts as like as this (0.5 to 1, such as 0.9) are takes of one line.")
+@JSON
+@CSV
+@filters
+def takes(top: int, near: float | None, json_: bool, csv_: bool, **chosen: Any) -> None:
+    """List the texts that were generated more than once by one voice, by the credits thrown away."""
+    found = hk.takes(rows_of(**chosen), near=near)
+    facts = found.attrs["histkit"]
+    table = line_table(found, top).reset_index(drop=True)
+    table["text"] = [short(text) for text in table["text"]]
+    columns = (Column("text", "Text"), Column("voice", "Voice"), Column("takes", "Takes", "count"),
+               Column("credits", "Credits", "count"),
+               Column("thrown_away", "Thrown away", "count", bar=True))  # fmt: skip
+    note = (f"{facts['lines_with_takes']:,} of {facts['lines']:,} texts have several takes; "
+            f"{facts['thrown_away']:,} credits went into those that were not kept.")  # fmt: skip
+    table.attrs["histkit"] = facts
+    print_table(Table("", table, columns, {}, note), json_, csv_)

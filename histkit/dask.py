@@ -1,0 +1,274 @@
+"""Histories that don't fit into memory: a Dask frame of month files, and ``ddf.speech``. Imports Dask.
+
+Every method runs the pandas function on each partition, and first on the frame's empty example, so that an argument
+that can't be used is an error at once. Each asks only for the columns it needs, so that only those are read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from typing import Any
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from dask.dataframe.dispatch import meta_nonempty
+from dask.dataframe.extensions import register_dataframe_accessor
+from dask.dataframe.utils import clear_known_categories
+
+from histkit.errors import InputError
+from histkit.frame.filters import filter_items
+from histkit.frame.schema import LINE
+from histkit.retakes.takes import line_keys, takes
+from histkit.usage.aggregate import TEXT, Wanted, column_of, combine, is_voice, partial_sums
+from histkit.usage.labels import label, read_rules
+from histkit.usage.table import finish, want
+
+Words = str | Iterable[str] | None
+_READS = {
+    "voice": ("voice_id", "voice_name"),
+    "speaker": ("voice_id", "voice_name", "dialogue"),
+    "model": ("model_id",),
+    "source": ("source",),
+    "account": ("account",),
+    "text": ("text", "dialogue"),
+    "after": ("date",),
+    "before": ("date",),
+}
+_LINES = pa.list_(LINE)
+_CATEGORIES = "str" if pd.__version__ >= "3" else object
+
+
+def from_months(
+    read: Callable[[Any, list[Any] | None], pd.DataFrame], keys: Sequence[Any], meta: pd.DataFrame
+) -> dd.DataFrame:
+    """Make a Dask frame with one partition for each key.
+
+    Parameters
+    ----------
+    read : callable
+        ``read(key, columns)`` gives a frame with these columns; it must be picklable. It is called on the workers, with
+        the columns that a computation needs.
+    keys : sequence
+        One for each partition, in this order; none: one empty partition.
+    meta : pandas.DataFrame
+        A frame of the same columns and dtypes; its rows and categories are left out.
+
+    Returns
+    -------
+    dask.dataframe.DataFrame
+        Without known divisions. The categories of a partition are its own.
+    """
+    empty = clear_known_categories(meta.iloc[:0].reset_index(drop=True))
+    empty.attrs.clear()
+    reader = _Reader(read) if len(keys) else _Reader(_Nothing(empty))
+    with dask.config.set({"dataframe.convert-string": False}):  # the dtypes are those of `meta`
+        return dd.from_map(reader, list(keys) or [None], meta=empty, label="months")
+
+
+@register_dataframe_accessor("speech")
+class DaskSpeechAccessor:
+    """The speech history methods of a Dask DataFrame: those of the pandas accessor, lazily.
+
+    Examples
+    --------
+    >>> import dask.dataframe as dd
+    >>> import histkit as hk
+    >>> import histkit.dask
+    >>> ddf = dd.from_pandas(hk.sample_history(300), npartitions=3)
+    >>> ddf.speech.filter(source="TTS").speech.usage(by="model").compute().columns.tolist()
+    ['model', 'items', 'characters', 'credits']
+    """
+
+    def __init__(self, frame: dd.DataFrame) -> None:
+        self._frame = frame
+
+    def filter(
+        self,
+        *,
+        voice: Words = None,
+        model: Words = None,
+        source: Words = None,
+        text: str | re.Pattern[str] | None = None,
+        after: Any = None,
+        before: Any = None,
+        speaker: Words = None,
+    ) -> dd.DataFrame:
+        """Keep the rows that meet every condition, in each partition: see `histkit.filter_items`."""
+        given = {
+            "voice": voice,
+            "model": model,
+            "source": source,
+            "text": text,
+            "after": after,
+            "before": before,
+            "speaker": speaker,
+        }
+        conditions: dict[str, Any] = {
+            name: value if value is None or isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+            for name, value in given.items()
+            if value is not None
+        }
+        filter_items(self._frame._meta, **conditions)
+        if not conditions:
+            return self._frame
+        part = self._part(column for name in conditions for column in _READS[name])
+        return self._frame[part.map_partitions(_mask, conditions, meta=(None, bool))]
+
+    def usage(
+        self,
+        by: Any = "voice",
+        freq: str | None = None,
+        *,
+        tz: str | tzinfo = "UTC",
+        top: int | None = None,
+        fill: bool | tuple[Any, Any] = False,
+        compare: str | None = None,
+        billing: Any = None,
+        week_start: str | None = None,
+    ) -> dd.DataFrame:
+        """Sum items, characters and credits by group and period: see `histkit.usage_table`.
+
+        Returns
+        -------
+        dask.dataframe.DataFrame
+            One partition: the table. Partitions are summed where they are, and only their sums travel; empty periods
+            and comparisons are made of all of them in the end.
+        """
+        wanted = want(by, freq, tz=tz, top=top, fill=fill, compare=compare, billing=billing, week_start=week_start)
+        example = _example(self._frame._meta, wanted)
+        brief = wanted if wanted.fill is None else replace(wanted, fill=(None, None))
+        meta = finish(partial_sums(example, wanted), brief).iloc[:0]
+        meta.attrs.clear()
+        return self._part(wanted.columns()).reduction(
+            partial_sums,
+            combine=_combined,
+            aggregate=finish,
+            meta=meta,
+            chunk_kwargs={"wanted": wanted},
+            aggregate_kwargs={"wanted": wanted},
+            token="usage",
+        )
+
+    def label(
+        self,
+        rules: str | os.PathLike[str] | Mapping[str, Any] | Iterable[Mapping[str, Any]],
+        *,
+        column: str | None = None,
+        unassigned: str = "unassigned",
+    ) -> dd.DataFrame:
+        """Add a column that names each row by the first rule that matches it: see `histkit.label`.
+
+        The rules are read here and now; no worker needs their file.
+        """
+        named, found = read_rules(rules)
+        parsed = {"column": named, "rule": [{"label": rule.label, **rule.conditions()} for rule in found]}
+        name = named if column is None else column
+        meta = label(self._frame._meta, parsed, column=column, unassigned=unassigned)[name]
+        part = self._part(each for rule in found for condition in rule.conditions() for each in _READS[condition])
+        return self._frame.assign(**{name: part.map_partitions(_labels, parsed, name, unassigned, meta=meta)})
+
+    def takes(self, *, keep: str | Iterable[str] = "last", near: float | None = None) -> dd.DataFrame:
+        """Find the takes of each line: see `histkit.takes`.
+
+        Returns
+        -------
+        dask.dataframe.DataFrame
+            The same rows in another order: those of a line are brought into one partition. Their index is that of
+            their old partitions. An id of `keep` that is in no partition is not noticed.
+
+        Raises
+        ------
+        InputError
+            `near` is given: texts that are nearly the same can be in any two partitions.
+        """
+        if near is not None:
+            raise InputError(
+                "near= compares texts with one another, in memory: hk.load(path, voice=...) and then takes."
+            )
+        if isinstance(keep, Iterable) and not isinstance(keep, str):
+            keep = list(keep)
+        ids = [] if keep in ("last", "first") else keep if isinstance(keep, list) else [keep]
+        example = self._frame._meta.reindex(range(len(ids)))
+        takes(example.assign(history_item_id=pd.Series(ids, dtype=object)) if ids else example, keep=keep)
+        meta = takes(self._frame._meta)
+        meta.attrs.clear()
+        part = self._part([*meta.columns, "dialogue", "character_count_change_from"])
+        named = [name for name in part.columns if isinstance(part.dtypes[name], pd.CategoricalDtype)]
+        packed = part.astype(dict.fromkeys(named, TEXT)).assign(
+            line_key=part.map_partitions(line_keys, meta=("line_key", "uint64")),
+            dialogue=part[["dialogue"]].map_partitions(_packed, meta=("dialogue", TEXT)),
+        )
+        return packed.shuffle("line_key").map_partitions(_takes, ids or keep, named, meta=meta)
+
+    def _part(self, columns: Iterable[Any]) -> dd.DataFrame:
+        wanted = set(columns)
+        return self._frame[[column for column in self._frame.columns if column in wanted]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Reader:
+    """Reads some columns of one partition; Dask hands them over because there is a parameter of that name."""
+
+    read: Callable[[Any, list[Any] | None], pd.DataFrame]
+
+    def __call__(self, key: Any, columns: list[Any]) -> pd.DataFrame:
+        return self.read(key, columns)[columns]
+
+
+@dataclass(frozen=True, eq=False)
+class _Nothing:
+    """Reads no rows."""
+
+    empty: pd.DataFrame
+
+    def __call__(self, key: Any, columns: list[Any] | None) -> pd.DataFrame:
+        return self.empty
+
+
+def _mask(frame: pd.DataFrame, conditions: dict[str, Any]) -> pd.Series:
+    mask = np.zeros(len(frame), bool)
+    mask[filter_items(frame.set_axis(range(len(frame))), **conditions).index] = True
+    return pd.Series(mask, index=frame.index)
+
+
+def _labels(frame: pd.DataFrame, rules: dict[str, Any], column: str, unassigned: str) -> pd.Series:
+    return label(frame, rules, column=column, unassigned=unassigned)[column]
+
+
+def _combined(partials: pd.DataFrame) -> pd.DataFrame:
+    return combine([partials])
+
+
+def _packed(frame: pd.DataFrame) -> pd.Series:
+    """Write dialogues as JSON: Dask's p2p shuffle can't name the dtype of lists."""
+    lines = frame["dialogue"].array
+    texts = [None if missing else json.dumps(list(each)) for each, missing in zip(lines, lines.isna(), strict=True)]
+    return pd.Series(pd.array(texts, dtype=TEXT), index=frame.index)
+
+
+def _takes(frame: pd.DataFrame, keep: str | list[str], named: list[str]) -> pd.DataFrame:
+    """Undo what was done for the shuffle, which can't join differing categories either, and find the takes."""
+    if not isinstance(keep, str):
+        here = set(frame["history_item_id"])
+        keep = [each for each in keep if each in here]
+    lines = [None if each is pd.NA else json.loads(each) for each in frame["dialogue"].astype(object).array]
+    columns = {name: pd.Categorical(frame[name].astype(_CATEGORIES)) for name in named}
+    return takes(frame.assign(dialogue=pd.array(lines, dtype=pd.ArrowDtype(_LINES)), **columns), keep=keep)
+
+
+def _example(meta: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+    """Make two rows with values in the groups: by these it is told whether they can be grouped and folded."""
+    example = meta.reindex(range(2))
+    for name in wanted.names:
+        column = column_of(name)
+        if not is_voice(name) and column in meta.columns and meta[column].dtype != object:  # which could hold anything
+            example[column] = meta_nonempty(meta[[column]])[column].array
+    return example

@@ -1,0 +1,1 @@
+"""Deleting history items: plan, journal, requests."""

@@ -1,0 +1,363 @@
+"""What a deletion is made of: the plan, the journal, and the one request that can't be taken back."""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from histkit.api.client import HistoryClient
+from histkit.api.options import RequestOptions, item_path
+from histkit.archive.tombstones import STATE
+from histkit.audio.jobs import distinct, ids_of
+from histkit.audio.naming import values_of
+from histkit.audio.verify import verified_copies
+from histkit.errors import (
+    ApiError,
+    ArchiveError,
+    AuthenticationError,
+    HistkitError,
+    InputError,
+    NotFoundError,
+    PermissionDeniedError,
+    TransportError,
+)
+from histkit.frame.schema import require
+from histkit.util.files import one_line
+from histkit.util.storage import folder_of
+
+Json = dict[str, Any]
+Found = tuple[str, str | None]  # status, and what went wrong
+
+SCOPE = "speech_history_write"
+COLUMNS = {
+    "history_item_id": "string[pyarrow]",
+    "status": "string[pyarrow]",
+    "path": "string[pyarrow]",
+    "credits": "Int64",
+    "error": "string[pyarrow]",
+}
+PLANNED = ("would delete", "kept")
+_TRIES, _PAUSE = 3, 0.3  # seconds, times the number of the try
+_LOOK: RequestOptions = {"max_retries": 2}
+_ROWS_AT_ONCE = 256  # that are made ready for the journal
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be deleted.
+
+    Attributes
+    ----------
+    items : DataFrame or Series
+        The rows.
+    all_ids : list of str
+        Id of each row.
+    ids : dict of str to int
+        What would be deleted, in order, and its first row.
+    paths : dict of str to str, or None
+        Verified files; None where nobody asked for them.
+    folder : str
+        Where these are.
+    prices : list of int or None
+        Credits of each row.
+    account : str or None
+        Whose the rows are; None where they don't say.
+    """
+
+    items: pd.DataFrame | pd.Series
+    all_ids: list[str]
+    ids: dict[str, int]
+    paths: dict[str, str] | None
+    folder: str
+    prices: list[int | None]
+    account: str | None
+
+    @property
+    def kept(self) -> int:
+        """Ids that have no verified file."""
+        return len(set(self.all_ids)) - len(self.ids)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Ids by status of a dry run."""
+        return dict(zip(PLANNED, (len(self.ids), self.kept), strict=True))
+
+    def credits_of(self, ids: Iterable[str]) -> Json:
+        """Sum up what some of the ids cost; None where no price is known."""
+        prices = [self.prices[self.ids[item]] for item in ids]
+        known = [price for price in prices if price is not None]
+        total = sum(known) if known or not prices else None
+        return {"credits": total, "credits_unknown": len(prices) - len(known)}
+
+    def records(self) -> Iterator[tuple[str, Json]]:
+        """Give each id and its whole row as JSON values."""
+        ids, rows = list(self.ids), list(self.ids.values())
+        if isinstance(self.items, pd.Series):
+            yield from ((item, {"history_item_id": item}) for item in ids)
+            return
+        for start in range(0, len(ids), _ROWS_AT_ONCE):
+            part = self.items.iloc[rows[start : start + _ROWS_AT_ONCE]]
+            columns = [part[name].tolist() for name in part.columns]
+            names = [str(name) for name in part.columns]
+            for item, row in zip(ids[start:], zip(*columns, strict=True), strict=False):
+                yield item, dict(zip(names, map(_plain, row), strict=True))
+
+    def frame(self, found: Mapping[str, Found], facts: Json) -> pd.DataFrame:
+        """Make the table on the index of the rows; `found` has status and error of each id, none of a dry run."""
+        first, second = PLANNED
+        told = [found.get(item, (first if item in self.ids else second, None)) for item in self.all_ids]
+        paths = self.paths or {}
+        columns = (
+            self.all_ids,
+            [status for status, _ in told],
+            [paths.get(item) for item in self.all_ids],
+            self.prices,
+            [error for _, error in told],
+        )
+        data = {
+            name: pd.array(values, dtype=dtype)  # type: ignore[call-overload,unused-ignore]
+            for (name, dtype), values in zip(COLUMNS.items(), columns, strict=True)
+        }
+        table = pd.DataFrame(data, index=self.items.index)
+        table.attrs["histkit"] = facts
+        return table
+
+    def summary(self) -> str:
+        """Give the line that is printed of a dry run."""
+        if not self.ids:
+            return f"Nothing would be deleted{self._kept()}."
+        line = (
+            f"Would delete {rows_of(len(self.ids))}{self._days()} ({price_of(self.credits_of(self.ids))}){self._kept()}"
+        )
+        return f"{line}. Nothing was deleted: confirm=True (--confirm) does it."
+
+    def _kept(self) -> str:
+        if self.paths is None:
+            return ""
+        return f"; {len(self.ids):,} with a verified copy in {self.folder}, {self.kept:,} without are kept"
+
+    def _days(self) -> str:
+        moments = _moments(self.items, list(self.ids.values()))
+        first, last = (f"{each:%Y-%m-%d}" if pd.notna(each) else "" for each in (moments.min(), moments.max()))
+        return f" of {first}" + (f" to {last}" if first != last else "") if first else ""
+
+
+def planned(items: pd.DataFrame | pd.Series, only_verified: Any, progress: bool | None) -> Plan:
+    """Collect the ids and look at their files; no request.
+
+    Raises
+    ------
+    InputError
+        A row can't be deleted: it has no id, or an account of its own.
+    DownloadError
+        The folder's manifest can't be read.
+    """
+    if isinstance(items, pd.DataFrame):
+        require(items, ["history_item_id"], "deleting")
+    ids = ids_of(items)
+    missing = ids.count("")
+    if missing:
+        raise InputError(f"{rows_of(missing)} of {len(ids):,} without an id can't be deleted: leave them out.")
+    firsts = {ids[row]: row for row in distinct(ids)}
+    for item in firsts:
+        item_path(item)  # raises for what is no id
+    account = None
+    if isinstance(items, pd.DataFrame):
+        if len({str(name) for name in items.columns}) < len(items.columns):
+            raise InputError("Two columns have one name, and the journal could hold only one: rename them first.")
+        accounts = sorted({str(name or "") for name in values_of(items, "account")})
+        if len(accounts) > 1:
+            raise InputError(f"Some rows are of the account {accounts[-1]} and some name none: delete them separately.")
+        account = accounts[0] or None if accounts else None
+    prices = [_whole(each) for each in values_of(items, "credits")]
+    if only_verified is None:
+        return Plan(items, ids, firsts, None, "", prices, account)
+    copies = verified_copies(only_verified, firsts, progress=progress)
+    paths = {item: str(entry.path) for item, entry in copies.items()}
+    wanted = {item: row for item, row in firsts.items() if item in paths}
+    return Plan(items, ids, wanted, paths, folder_of(only_verified), prices, account)
+
+
+class Journal:
+    """A file of JSON lines that is added to, each line on the disk before anything else is done.
+
+    Raises
+    ------
+    ArchiveError
+        It can't be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab+", buffering=0)
+        except (OSError, ValueError) as error:
+            raise self._broken(error) from None
+        try:
+            if self._file.seek(0, os.SEEK_END):
+                self._file.seek(-1, os.SEEK_END)
+                if self._file.read(1) != b"\n":  # the last line of a killed run must not swallow the next
+                    self._write(b"\n")
+        except OSError as error:
+            self._file.close()
+            raise self._broken(error) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def add(self, event: str, **facts: Any) -> None:
+        """Write a line: the event, the time (UTC), and the facts, which are plain JSON values."""
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"event": event, "time": stamp, **facts}, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            self._write(line.encode("utf-8", "backslashreplace"))  # half a surrogate pair is legal JSON as \\udxxx
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._broken(error) from None
+
+    def _write(self, data: bytes) -> None:
+        if self._file.write(data) != len(data):
+            raise OSError("the disk is full")
+
+    def _broken(self, error: Exception) -> ArchiveError:
+        reason = getattr(error, "strerror", None) or one_line(error)
+        return ArchiveError(f"The journal {self._path} can't be written: {reason}. Nothing is deleted without it.")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a row: ``deleted``, ``gone`` or ``failed``, why, and whether the service answered at all."""
+
+    status: str
+    error: str | None = None
+    answered: bool = True
+
+
+def deleted(client: HistoryClient, item: str) -> Outcome:
+    """Delete one row, ``gone`` when it was not there.
+
+    An answer that leaves open whether the row is gone is followed by a look; while it is there, it is tried again.
+
+    Raises
+    ------
+    ApiError
+        401, 402 or 403: no other row could be deleted either.
+    """
+    failure: HistkitError
+    unsure = False
+    for tried in range(_TRIES):
+        time.sleep(_PAUSE * tried)
+        try:
+            said = client.delete(item).status
+            if said in (None, "ok"):
+                return Outcome("deleted")
+            failure = HistkitError(f"The service says {said!r:.60} where it should say 'ok'.")
+        except NotFoundError:
+            return Outcome("deleted" if tried else "gone")
+        except HistkitError as error:
+            failure = error
+        if isinstance(failure, ApiError) and failure.status_code in (None, 401, 402, 403):
+            raise _scoped(failure)
+        if isinstance(failure, ApiError) and not _leaves_open(failure):
+            break
+        try:
+            there = _is_there(client, item)
+        except TransportError:
+            unsure = True
+            break
+        if there is False:
+            return Outcome("deleted")
+        unsure = there is None
+    doubt = " It may be gone: the service could not be asked." if unsure else ""
+    return Outcome("failed", one_line(failure) + doubt, not isinstance(failure, TransportError))
+
+
+def _leaves_open(error: ApiError) -> bool:
+    """Tell whether a row may be gone after an answer; a refusal (3xx, 4xx) was not carried out."""
+    status = error.status_code or 0
+    return status < 300 or status == 408 or status >= 500
+
+
+def _is_there(client: HistoryClient, item: str) -> bool | None:
+    """Look whether a row is there; None where that can't be told, as with a key that may delete but not read."""
+    try:
+        return bool(client.get(item, request_options=_LOOK).state != STATE)
+    except NotFoundError:
+        return False
+    except (AuthenticationError, TransportError):
+        raise
+    except HistkitError:
+        return None
+
+
+def _scoped(error: ApiError) -> ApiError:
+    """Name the scope that deleting needs where the service doesn't."""
+    if isinstance(error, PermissionDeniedError) and error.scope is None and isinstance(error.body, Mapping):
+        error.scope = SCOPE
+        error.message = f"{error.message} Deleting needs the scope {SCOPE}."
+    return error
+
+
+def rows_of(count: int) -> str:
+    """Write a number of rows out."""
+    return f"{count:,} row{'s' * (count != 1)}"
+
+
+def price_of(facts: Json) -> str:
+    """Write credits out, and of how many rows they are unknown."""
+    total, unknown = facts["credits"], facts["credits_unknown"]
+    if total is None:
+        return "credits unknown"
+    return f"{total:,} credit{'s' * (total != 1)}" + (f", unknown of {rows_of(unknown)}" if unknown else "")
+
+
+def _moments(items: pd.DataFrame | pd.Series, rows: list[int]) -> pd.Series:
+    """Give when some rows were generated; missing where nothing says so."""
+    for name in ("date_unix", "date"):
+        if isinstance(items, pd.DataFrame) and name in items:
+            column = items[name].iloc[rows]
+            if name == "date_unix":
+                return pd.to_datetime(pd.to_numeric(column, errors="coerce"), unit="s", utc=True, errors="coerce")
+            return pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
+    return pd.Series([], dtype="datetime64[us, UTC]")
+
+
+def _whole(value: Any) -> int | None:
+    if not isinstance(value, numbers.Real) or not math.isfinite(value):
+        return None
+    return int(float(value)) if not isinstance(value, numbers.Integral) else int(value)
+
+
+def _plain(value: Any) -> Any:
+    """Make a JSON value of whatever a frame holds."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset, np.ndarray)):
+        return [_plain(each) for each in value]
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return None
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return value if isinstance(value, (str, bool, int)) else str(value)

@@ -1,0 +1,1 @@
+"""Reading the history through the API in time windows."""

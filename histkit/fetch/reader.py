@@ -1,0 +1,267 @@
+"""`read_history`: the whole history, or a part of it, as one DataFrame.
+
+Plan: what the service can filter is sent to it, everything else is filtered here, page by page; the result is the same
+as filtering the whole history.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from histkit.api.client import HistoryClient
+from histkit.api.pagination import Window
+from histkit.errors import ApiError, HistkitError, InputError, PaginationError
+from histkit.fetch.windows import Part, Walk, rows_of
+from histkit.frame.decode import Page, PageDecoder
+from histkit.frame.filters import Selection, as_unix
+from histkit.frame.schema import to_frame
+from histkit.util.progress import progress_bar
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAGE_SIZE = 1000
+_SERVER_SOURCES = {"tts": "TTS", "sts": "STS", "flows": "Flows"}
+
+
+def read_history(
+    *,
+    voice: str | Iterable[str] | None = None,
+    model: str | Iterable[str] | None = None,
+    source: str | Iterable[str] | None = None,
+    search: str | None = None,
+    after: Any = None,
+    before: Any = None,
+    limit: int | None = None,
+    workers: int | None = None,
+    alignments: bool = False,
+    progress: bool | None = None,
+    client: HistoryClient | None = None,
+) -> pd.DataFrame:
+    """Read the history from the API, newest first, with no cap.
+
+    Parameters
+    ----------
+    voice : str or list of str, optional
+        Ids or names. A name matches in any letter case, and a modern name by the part before " - ". A dialogue has no
+        voice of its own and matches none. One id is sent to the service; if it finds nothing, everything is read to see
+        whether the id is a name.
+    model, source : str or list of str, optional
+        Model ids; sources (``TTS``, ``STS``, ``Projects``, ...).
+    search : str, optional
+        The service's own text search (its rules are not documented). For regular expressions read first and then use
+        ``df.speech.filter(text=...)``.
+    after, before : str, datetime, Timestamp or int, optional
+        Dates: after is inclusive, before exclusive; a naive one is UTC, a number is seconds since 1970.
+    limit : int, optional
+        Only the newest so many rows.
+    workers : int, optional
+        Windows paged side by side; default: the client's ``max_concurrency`` (4). 1 follows the cursor alone.
+    alignments : bool
+        Also the column ``alignments`` (can be fifty times the rest).
+    progress : bool, optional
+        Show a bar; default: in notebooks and on terminals.
+    client : HistoryClient, optional
+        Default: one made of ``ELEVENLABS_API_KEY``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `histkit.COLUMNS` on a RangeIndex; an empty result has the same columns and dtypes.
+        ``attrs["histkit"]``: ``complete``, ``fetched_at`` (ISO, UTC), ``requests``, ``problems`` (rows that break the
+        API's own form, by id; they are kept).
+
+    Raises
+    ------
+    PaginationError
+        The history could not be read to its end; ``.partial`` is the frame of what was read.
+    InputError
+        An argument that can't be used.
+    ApiError, TransportError
+        The first request failed (see `histkit.errors`).
+
+    Examples
+    --------
+    >>> import histkit as hk
+    >>> from histkit.sandbox import serve
+    >>> with serve(items=3000) as sandbox:
+    ...     client = hk.HistoryClient(sandbox.api_key, base_url=sandbox.url)
+    ...     df = hk.read_history(after="2026-01-01", client=client)
+    >>> df.date.is_monotonic_decreasing, df.history_item_id.is_unique
+    (True, True)
+    """
+    plan = make_plan(voice, model, source, search, after, before, limit)
+    _check_count("workers", workers, 1)
+    if client is not None and not isinstance(client, HistoryClient):
+        raise InputError(f"client= takes a histkit.HistoryClient, not {type(client).__name__}.")
+    own = client is None
+    if client is None:
+        client = HistoryClient(max_concurrency=max(4, workers or 0))
+    workers = workers or client.transport.limit.ceiling
+    try:
+        while True:
+            run = Reading(client, plan, 1 if limit is not None else workers, alignments, progress)
+            try:
+                frame = run.frame()
+                if len(frame) or "voice_id" not in plan.server:
+                    return frame
+                plan = plan.without("voice_id")  # what looks like an id may be a name
+            except ApiError as error:
+                weaker = plan.without_refused_filter(error)
+                if weaker is None:
+                    raise
+                plan = weaker
+    finally:
+        if own:
+            client.close()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which rows are asked for: what the service filters, what is filtered here."""
+
+    server: dict[str, str] = field(default_factory=dict)
+    local: Selection = field(default_factory=Selection)
+    search: str | None = None
+    after: int | None = None
+    before: int | None = None
+    limit: int | None = None
+
+    @property
+    def page_size(self) -> int:
+        """Rows to ask for in a page."""
+        return PAGE_SIZE if self.limit is None or not self.local.empty() else max(1, min(PAGE_SIZE, self.limit))
+
+    def without_refused_filter(self, error: ApiError) -> Plan | None:
+        """Give the plan that does here what the service refused to do, None when the refusal has another cause.
+
+        The documentation contradicts itself on whether ``model_id`` or ``search`` needs ``source``; if the service
+        insists, the filter moves here.
+        """
+        if error.status_code not in (400, 422) or "source" in self.server:
+            return None
+        if "search" in self.server:
+            local = replace(self.local, contains=self.server["search"])
+            return replace(self.without("search"), local=local)
+        return self.without("model_id") if "model_id" in self.server else None
+
+    def without(self, name: str) -> Plan:
+        """Give the plan that doesn't send one filter."""
+        return replace(self, server={key: value for key, value in self.server.items() if key != name})
+
+
+def make_plan(
+    voice: str | Iterable[str] | None,
+    model: str | Iterable[str] | None,
+    source: str | Iterable[str] | None,
+    search: str | None,
+    after: Any,
+    before: Any,
+    limit: int | None,
+) -> Plan:
+    """Decide what the service filters: one voice id, one model, one of three sources, dates, search."""
+    _check_count("limit", limit, 0)
+    local = Selection.of(voice=voice, model=model, source=source)
+    first = None if after is None else as_unix(after, "after")
+    end = None if before is None else as_unix(before, "before")
+    if first is not None and end is not None and first > end:
+        raise InputError(f"after={after!r} is later than before={before!r}.")
+    server: dict[str, str] = {}
+    if local.voices is not None and len(local.voices) == 1 and _looks_like_id(local.voices[0]):
+        server["voice_id"] = local.voices[0]
+    if local.models is not None and len(local.models) == 1:
+        server["model_id"] = local.models[0]
+    if local.sources is not None and len(local.sources) == 1 and local.sources[0].lower() in _SERVER_SOURCES:
+        server["source"] = _SERVER_SOURCES[local.sources[0].lower()]
+    if search:
+        server["search"] = search
+    return Plan(server, local, search, first, end, limit)
+
+
+def _check_count(name: str, value: object, least: int) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+        raise InputError(f"{name} must be a whole number from {least} up, not {value!r}.")
+
+
+def _looks_like_id(voice: str) -> bool:
+    """Tell ids (20 letters and digits, both kinds) from names; a name is only ever filtered here."""
+    return len(voice) == 20 and voice.isascii() and voice.isalnum() and any(map(str.isdigit, voice))
+
+
+class Reading:
+    """One run of `read_history`: what the walk brings is filtered, kept and made into a frame."""
+
+    def __init__(
+        self, client: HistoryClient, plan: Plan, workers: int, alignments: bool, progress: bool | None
+    ) -> None:
+        self._plan = plan
+        self._alignments = alignments
+        self._walk = Walk(
+            client,
+            PageDecoder(alignments=alignments),
+            self._keep,
+            [Window(plan.after, plan.before, plan.page_size)],
+            filters=plan.server,
+            workers=workers,
+            enough=self._enough,
+        )
+        self._bar = progress_bar(progress, desc="history", unit=" rows", unit_scale=True)
+        self._rows = 0
+        self._problems: list[str] = []
+
+    def frame(self) -> pd.DataFrame:
+        """Read everything and make the frame."""
+        plan = self._plan
+        try:
+            if plan.limit != 0 and (plan.after is None or plan.after != plan.before):
+                self._walk.run()
+        except HistkitError as error:
+            if not self._rows and not isinstance(error, PaginationError):
+                raise
+            stop = f"The history could not be read to its end ({self._rows:,} rows are in .partial): {error}"
+            raise PaginationError(stop, partial=self._collect(complete=False)) from error
+        finally:
+            self._bar.close()
+        return self._collect(complete=True)
+
+    def _collect(self, *, complete: bool) -> pd.DataFrame:
+        batches = [batch for part in self._walk.parts for batch in part.batches]
+        frame = to_frame(batches, alignments=self._alignments)
+        if not frame["date"].is_monotonic_decreasing:
+            frame = frame.sort_values("date", ascending=False, kind="stable", ignore_index=True)
+        if self._plan.limit is not None:
+            frame = frame.head(self._plan.limit)
+        frame.attrs["histkit"] = {
+            "complete": complete,
+            "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "requests": self._walk.requests,
+            "problems": self._problems,
+        }
+        warn_of_problems(self._problems, stacklevel=5)
+        return frame
+
+    def _keep(self, part: Part, page: Page, rows: list[int]) -> None:
+        self._problems += page.problems
+        batch = self._plan.local.of_batch(rows_of(page, rows))
+        if len(batch):
+            part.batches.append(batch)
+        self._rows += len(batch)
+        self._bar.update(len(batch))
+        self._bar.set_postfix_str(f"{self._walk.requests} requests", refresh=False)
+
+    def _enough(self) -> bool:
+        return self._plan.limit is not None and self._rows >= self._plan.limit
+
+
+def warn_of_problems(problems: list[str], stacklevel: int) -> None:
+    """Warn of rows that break the API's own form."""
+    if problems:
+        warnings.warn(
+            f"{len(problems)} rows break the API's own form and are kept with missing values: "
+            f"{'; '.join(problems[:3])}{'; ...' if len(problems) > 3 else ''}",
+            stacklevel=stacklevel,
+        )

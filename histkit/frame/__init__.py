@@ -1,0 +1,1 @@
+"""The history as Arrow tables and DataFrames: schema, decoding, filters, files."""

@@ -1,0 +1,278 @@
+"""Histories as files: Parquet, CSV and XLSX, written whole or not at all; the first two are read back."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from histkit.errors import ArchiveError, InputError, SchemaError
+from histkit.frame.parquet_metadata import facts_of, footer, upgraded
+from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, TEXT, to_arrow, to_frame
+from histkit.util.files import one_line, replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHEET_ROWS, _CELL_CHARACTERS = 1_048_575, 32_767  # of Excel, without the header
+_BOOK = {"constant_memory": True, "default_date_format": "yyyy-mm-dd hh:mm:ss"}
+_WIDTHS = {"history_item_id": 23, "date": 19, "text": 60, "voice_name": 24, "voice_id": 23, "model_id": 24}
+_FORMULA = r"^('*[=+\-@\t\r])"  # what a spreadsheet would run, and the same after our own mark
+
+
+def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
+    """Write a frame as one Parquet file (zstd) that any tool reads.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A history, or any part of one; further columns are kept, the index is not.
+    path : path-like
+        The file; its folder is made. It is replaced only when the new file is whole.
+
+    Returns
+    -------
+    pathlib.Path
+        The file. Its footer holds the schema version under ``histkit``.
+
+    Raises
+    ------
+    SchemaError
+        A column can't be stored.
+    ArchiveError
+        The file can't be written.
+
+    Examples
+    --------
+    >>> import tempfile, histkit as hk
+    >>> df = hk.sample_history(50)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = hk.read_parquet(hk.to_parquet(df, f"{folder}/history.parquet"))
+    >>> again.equals(df)
+    True
+    """
+    table = to_arrow(frame)
+    table = table.replace_schema_metadata(footer(_plain_facts(frame.attrs.get("histkit"))))
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    return Path(path)
+
+
+def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a file of `to_parquet`, with the dtypes it was written with.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    columns : sequence of str, optional
+        Only these columns.
+
+    Raises
+    ------
+    ArchiveError
+        The file is not there, is damaged, or was written by a newer histkit.
+    """
+    if isinstance(columns, str):
+        raise InputError(f"columns= takes a list of names: columns=[{columns!r}].")
+    try:
+        table = pq.read_table(path, columns=list(columns) if columns is not None else None)
+    except (OSError, pa.ArrowException) as error:
+        raise ArchiveError(f"{path} can't be read: {one_line(error)}. Write it again or restore a copy.") from None
+    facts = facts_of(table.schema.metadata, str(path))
+    frame = to_frame(upgraded(table, str(path)))
+    if facts:
+        frame.attrs["histkit"] = facts
+    return frame
+
+
+def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = False) -> Path:
+    r"""Write a frame as CSV: UTF-8, dates in ISO 8601, lists as JSON.
+
+    A text that a spreadsheet would run as a formula (it begins with ``= + - @``, a tab or a return) gets an
+    apostrophe in front; `read_csv` takes it off again.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A history, or any part of one, or a usage table; the index is not written.
+    path : path-like
+        The file; its folder is made. It is replaced only when the new file is whole.
+    excel : bool
+        Begin with a byte order mark, without which Excel takes the text for another encoding.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+    """
+    table = _csv_table(frame)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(b"\xef\xbb\xbf" if excel else b"")
+        pacsv.write_csv(table, file)
+    return Path(path)
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """Give what `to_csv` writes."""
+    file = io.BytesIO()
+    pacsv.write_csv(_csv_table(frame), file)
+    return file.getvalue().decode()
+
+
+def _csv_table(frame: pd.DataFrame) -> pa.Table:
+    table = to_arrow(frame)
+    return pa.table({name: _cells(table.column(place)) for place, name in enumerate(table.column_names)})
+
+
+def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a file of `to_csv` with the dtypes of `COLUMNS`.
+
+    Columns that are not of a history get the type that their cells have in common; a missing text and an empty one stay
+    two things, since only the empty one is quoted.
+
+    Raises
+    ------
+    ArchiveError
+        The file is not there or is no CSV.
+    SchemaError
+        A value doesn't fit its column; the message names the column.
+    """
+    known = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}
+    options = pacsv.ConvertOptions(
+        column_types=dict.fromkeys(known, TEXT),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        null_values=[""],
+    )
+    try:
+        raw = pacsv.read_csv(path, parse_options=pacsv.ParseOptions(newlines_in_values=True), convert_options=options)
+    except (OSError, pa.ArrowException) as error:
+        raise ArchiveError(f"{path} can't be read as CSV: {one_line(error)}.") from None
+    columns = []
+    for name, column in zip(raw.column_names, raw.columns, strict=True):
+        if column.type in (TEXT, pa.string()):
+            column = pc.replace_substring_regex(column, r"^'('*[=+\-@\t\r])", r"\1")
+        try:
+            columns.append(_parsed(column, known[name]) if name in known else column)
+        except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
+            what = f"column {name!r} has a value that is no {known.get(name)}"
+            raise SchemaError(f"{path}: {what}: {one_line(error)}") from None
+    return to_frame(pa.table(columns, names=raw.column_names))
+
+
+def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
+    """Write a frame as an Excel sheet: real numbers and dates, ids and texts as text, no formulas.
+
+    Needs the extra ``xlsx``.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A history, or any part of one, or a usage table; the index is not written. Lists become JSON. Dates are
+        written as a clock in their zone shows them (UTC, in a history), since Excel has no zones. A text of more than
+        32,767 characters, which no cell holds, is cut there and ends in "…"; a warning says how many.
+    path : path-like
+        The file; its folder is made. It is replaced only when the new file is whole.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        More rows than a sheet holds (1,048,575), or xlsxwriter is not installed.
+
+    Examples
+    --------
+    >>> import tempfile, histkit as hk
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = hk.to_xlsx(hk.sample_history(50), f"{folder}/history.xlsx")
+    >>> path.name
+    'history.xlsx'
+    """
+    try:
+        import xlsxwriter
+    except ImportError:
+        raise InputError("to_xlsx needs xlsxwriter: pip install 'histkit[xlsx]'.") from None
+    if len(frame) > _SHEET_ROWS:
+        rows = f"A sheet holds {_SHEET_ROWS:,} rows, not {len(frame):,}"
+        raise InputError(f"{rows}: filter first, or write CSV or Parquet.")
+    table = to_arrow(frame)
+    options: dict[str, Any] = dict.fromkeys(("strings_to_formulas", "strings_to_urls", "strings_to_numbers"), False)
+    cut = 0
+    with replacing(path) as temporary:
+        book = xlsxwriter.Workbook(str(temporary), {**options, **_BOOK})
+        sheet, bold = book.add_worksheet("history"), book.add_format({"bold": True, "bottom": 1})
+        for place, name in enumerate(table.column_names):
+            sheet.set_column(place, place, _WIDTHS.get(name, 14))
+            sheet.write_string(0, place, name, bold)
+        sheet.freeze_panes(1, 0)
+        sheet.autofilter(0, 0, max(1, len(table)), max(0, table.num_columns - 1))
+        row = 0
+        for batch in table.to_batches(max_chunksize=4096):
+            columns = [_values(column) for column in batch.columns]
+            for values in zip(*columns, strict=True):
+                row += 1
+                for place, value in enumerate(values):
+                    if isinstance(value, str):
+                        if len(value) > _CELL_CHARACTERS:
+                            value, cut = value[: _CELL_CHARACTERS - 1] + "…", cut + 1
+                        sheet.write_string(row, place, value)
+                    elif value is not None and value == value:
+                        sheet.write(row, place, value)
+        book.close()
+    if cut:
+        warnings.warn(f"{cut:,} texts are longer than a cell of {path} holds and were cut.", stacklevel=2)
+    return Path(path)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    if pa.types.is_timestamp(column.type):
+        shown = pc.local_timestamp(column) if column.type.tz is not None else column
+        column = shown.cast(pa.timestamp("ms"), safe=False)
+    elif pa.types.is_nested(column.type):
+        return [None if value is None else json.dumps(value, ensure_ascii=False) for value in column.to_pylist()]
+    elif pa.types.is_dictionary(column.type):
+        column = column.cast(TEXT)
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _plain_facts(facts: Any) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if name != "problems"} if isinstance(facts, dict) else {}
+
+
+def _cells(array: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """Make what stands in the CSV: numbers as they are, everything else as a guarded text."""
+    if pa.types.is_timestamp(array.type):
+        return pa.array([None if stamp is None else stamp.isoformat() for stamp in array.to_pylist()], TEXT)
+    if pa.types.is_nested(array.type):
+        values = (None if value is None else json.dumps(value, ensure_ascii=False) for value in array.to_pylist())
+        return pa.array(values, TEXT)
+    if pa.types.is_boolean(array.type):
+        return pc.if_else(array, "True", "False")
+    if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
+        return array
+    return pc.replace_substring_regex(array.cast(TEXT), _FORMULA, r"'\1")
+
+
+def _parsed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
+    if pa.types.is_nested(kind):
+        return pa.array([None if value is None else json.loads(value) for value in column.to_pylist()], kind)
+    if pa.types.is_boolean(kind):
+        return pa.array([{"True": True, "False": False, None: None}[value] for value in column.to_pylist()], kind)
+    if pa.types.is_dictionary(kind):
+        return column.dictionary_encode().cast(kind)
+    return column.cast(kind)

@@ -1,0 +1,71 @@
+"""Versions of the files' schema: what a footer says, and files of older versions made like today's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from histkit.errors import ArchiveError
+from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, DATE, SCHEMA_VERSION
+from histkit.util.files import one_line
+
+_KEY = b"histkit"
+KINDS = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}
+
+
+def footer(facts: Mapping[str, Any]) -> dict[bytes, bytes]:
+    """Make the metadata that a file of this version carries."""
+    return {_KEY: json.dumps({"schema_version": SCHEMA_VERSION, **facts}).encode()}
+
+
+def facts_of(metadata: Mapping[bytes, bytes] | None, where: str) -> dict[str, Any]:
+    """Give the facts of a file's metadata; a file of another tool has none.
+
+    Raises
+    ------
+    ArchiveError
+        A newer histkit wrote the file.
+    """
+    try:
+        facts: dict[str, Any] = json.loads((metadata or {}).get(_KEY, b"{}"))
+        version = facts.pop("schema_version", 0)
+        newer = version > SCHEMA_VERSION
+    except (ValueError, TypeError, AttributeError):
+        raise ArchiveError(f"{where} has a footer that can't be read: write it again or restore a copy.") from None
+    if newer:
+        raise ArchiveError(f"{where} was written by a newer histkit: upgrade with pip install -U histkit.")
+    return facts
+
+
+def upgraded(table: pa.Table, where: str) -> pa.Table:
+    """Give the columns that histkit knows their types of today, whatever version or tool wrote them.
+
+    Raises
+    ------
+    ArchiveError
+        A column holds something else; the message names it.
+    """
+    for place, field in enumerate(table.schema):
+        kind = KINDS.get(field.name)
+        # Types of lists are equal, to Arrow, whatever their items are called; here they are to be the same.
+        if kind is None or (field.type == kind and str(field.type) == str(kind)):
+            continue
+        column = table.column(place)
+        try:
+            table = table.set_column(place, pa.field(field.name, kind), _cast(column, kind))
+        except (pa.ArrowException, ValueError) as error:
+            what = f"{where}: column {field.name!r} is {field.type}, not {kind}"
+            raise ArchiveError(f"{what} ({one_line(error)}). Write it again or restore a copy.") from None
+    return table
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(kind) and not pa.types.is_dictionary(column.type):
+        return column.cast(kind.value_type).dictionary_encode().cast(kind)
+    if kind == DATE and pa.types.is_timestamp(column.type) and column.type.tz is None:
+        return pc.assume_timezone(column.cast(pa.timestamp("us")), "UTC")
+    return column.cast(kind)

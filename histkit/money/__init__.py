@@ -1,0 +1,1 @@
+"""Prices, costs, the counter ledger, forecasts, official figures."""

@@ -1,0 +1,239 @@
+"""The account's own usage figures beside those of the history: what agrees, what the history can't know.
+
+``GET /v1/usage/character-stats`` takes and gives milliseconds, whatever its parameters are called, and is deprecated;
+where it is refused, its successor is asked (``POST /v1/workspace/analytics/query/usage-by-product-over-time``), whose
+column of credits is told by its unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from histkit.api.client import HistoryClient
+from histkit.api.models import decode_object
+from histkit.audio.fetch import client_or_own
+from histkit.errors import ApiError, AuthenticationError, InputError, RateLimitError, SchemaError, ServerError
+from histkit.frame.filters import as_unix
+from histkit.frame.schema import require
+from histkit.money.ledger import ledger
+from histkit.usage.table import usage_table
+
+STATS = "/v1/usage/character-stats"
+SUCCESSOR = "/v1/workspace/analytics/query/usage-by-product-over-time"
+_DAY = 86_400
+_MOST_DAYS = 366  # of one request
+_BREAKDOWNS = {None: "none", "voice": "voice", "model": "model", "product": "product_type"}
+_FREQS = ("D", "W", "MS", "QS", "YS")
+
+
+def official_usage(
+    after: Any, before: Any = None, *, by: str | None = None, client: HistoryClient | None = None
+) -> pd.DataFrame:
+    """Fetch the account's own usage, day by day (UTC). Costs no credits.
+
+    Parameters
+    ----------
+    after, before : str, datetime, Timestamp or int
+        From and to; whole days are asked for. Default of `before`: now.
+    by : {None, "voice", "model", "product"}
+        A breakdown. Whether a voice is told by name or id is up to the service. The successor knows products only.
+    client : HistoryClient, optional
+        Default: one made of the environment.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``period`` (``datetime64[us, UTC]``, first instant of the day), `by` (string) if given, ``credits`` (Float64).
+        Days without usage are there as the service gives them. ``attrs["histkit"]`` has the ``route`` that answered.
+
+    Raises
+    ------
+    InputError
+        An argument that can't be used.
+    ApiError
+        The service refused both routes; e.g. `PermissionDeniedError` names the scope.
+
+    Examples
+    --------
+    >>> import histkit as hk
+    >>> from histkit.sandbox import serve
+    >>> with serve(items=500) as box:
+    ...     client = hk.HistoryClient(box.api_key, base_url=box.url)
+    ...     days = hk.official_usage("2026-10-01", "2026-10-08", client=client)
+    >>> len(days), str(days.credits.dtype)
+    (7, 'Float64')
+    """
+    first = as_unix(after, "after") // _DAY * _DAY
+    end = int(datetime.now(UTC).timestamp()) if before is None else as_unix(before, "before")
+    end = -(-end // _DAY) * _DAY
+    if first >= end:
+        raise InputError(f"after={after!r} must be earlier than before={before!r}.")
+    if by not in _BREAKDOWNS:
+        raise InputError(f'by={by!r}: the service tells "voice", "model" or "product" apart.')
+    with client_or_own(client) as client:
+        try:
+            parts = [_stats(client, *span, by) for span in _spans(first, end)]
+            route = STATS
+        except (AuthenticationError, RateLimitError, ServerError):
+            raise
+        except ApiError as refusal:
+            if by not in (None, "product"):
+                raise
+            try:
+                parts = [_by_product(client, *span, by) for span in _spans(first, end)]
+            except ApiError:
+                raise refusal from None
+            route = SUCCESSOR
+    table = pd.concat(parts, ignore_index=True)
+    table.attrs["histkit"] = {"route": route, "unit": "credits", "interval": "day", "tz": "UTC"}
+    return table
+
+
+def reconcile(
+    frame: pd.DataFrame,
+    freq: str = "MS",
+    *,
+    after: Any = None,
+    before: Any = None,
+    official: pd.DataFrame | None = None,
+    client: HistoryClient | None = None,
+) -> pd.DataFrame:
+    """Put the history's credits, the ledger's gaps and the account's own figures side by side.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A whole history of one account, with the columns that `ledger` needs.
+    freq : {"MS", "D", "W", "QS", "YS"}
+        Length of the periods. They are those of UTC, as the official figures are.
+    after, before : str, datetime, Timestamp or int, optional
+        From and to, in whole days; default: the days of the frame.
+    official : DataFrame, optional
+        What `official_usage` gave; default: it is fetched.
+    client : HistoryClient, optional
+        Default: one made of the environment.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``period`` (``datetime64[us, UTC]``), ``history`` (Int64, measured), ``gap`` (Int64, the ledger's estimate of
+        what was spent outside the history), ``official`` (Float64), ``unexplained`` (Float64, official less the two).
+        ``attrs["histkit"]`` has their sums, and ``rows_without_date``.
+
+    Raises
+    ------
+    InputError, SchemaError
+        An argument that can't be used; rows of several accounts; a frame that lacks a column.
+    ApiError
+        The official figures can't be had with this key.
+
+    Examples
+    --------
+    >>> import histkit as hk
+    >>> from histkit.sandbox import serve
+    >>> with serve(items=2000) as box:
+    ...     client = hk.HistoryClient(box.api_key, base_url=box.url)
+    ...     table = hk.reconcile(hk.read_history(client=client), client=client)
+    >>> bool((table.official == table.history + table.gap + table.unexplained).all())
+    True
+    """
+    require(frame, ["date", "credits"], "comparing with the official figures")
+    if freq not in _FREQS:
+        raise InputError(f"freq={freq!r}: the official figures are daily; give {', '.join(_FREQS)}.")
+    if "account" in frame.columns and frame["account"].nunique(dropna=False) > 1:
+        raise InputError("These rows belong to several accounts: compare each with its own client.")
+    dates = frame["date"].dropna()
+    if dates.empty and (after is None or before is None):
+        raise InputError("The frame has no dates: give after= and before=.")
+    first = (as_unix(after, "after") if after is not None else int(dates.min().timestamp())) // _DAY * _DAY
+    end = as_unix(before, "before") if before is not None else int(dates.max().timestamp()) + 1
+    end = -(-end // _DAY) * _DAY
+    if official is None:
+        official = official_usage(first, end, client=client)
+    start, stop = (pd.Timestamp(moment, unit="s", tz="UTC") for moment in (first, end))
+    counted = ledger(frame, "D")  # before rows are cut off: the first day's gap is told by the day before
+    counted = counted[(counted["period"] >= start) & (counted["period"] < stop)]
+    seen = frame[(frame["date"] >= start) & (frame["date"] < stop)]
+    columns = {
+        "history": _summed(usage_table(seen, None, "D"), "credits", freq, "Int64"),
+        "gap": _summed(counted, "unseen", freq, "Int64"),
+        "official": _summed(official[official["period"].between(start, stop, "left")], "credits", freq, "Float64"),
+    }
+    table = pd.DataFrame(columns).fillna(0).astype({name: column.dtype for name, column in columns.items()})
+    table["unexplained"] = table["official"] - table["history"] - table["gap"]
+    table = table.rename_axis("period").reset_index().astype({"period": "datetime64[us, UTC]"})
+    sums: dict[str, Any] = {name: float(table[name].sum()) for name in table.columns[1:]}
+    table.attrs["histkit"] = {**sums, "estimate": True, "rows_without_date": int(frame["date"].isna().sum())}
+    return table
+
+
+def _summed(table: pd.DataFrame, column: str, freq: str, dtype: str) -> pd.Series:
+    days = table.dropna(subset=["period"]).groupby("period")[column].sum().astype(dtype)
+    days.index = pd.DatetimeIndex(days.index).tz_localize(None)
+    if freq.startswith("W"):
+        groups = days.index.to_period("W").start_time
+    else:
+        groups = days.index.to_period({"D": "D", "MS": "M", "QS": "Q", "YS": "Y"}[freq]).start_time
+    found = days.groupby(groups).sum().astype(dtype)
+    found.index = pd.DatetimeIndex(found.index).tz_localize("UTC")
+    return found
+
+
+def _spans(first: int, end: int) -> list[tuple[int, int]]:
+    step = _MOST_DAYS * _DAY
+    return [(start, min(start + step, end)) for start in range(first, end, step)]
+
+
+def _stats(client: HistoryClient, first: int, end: int, by: str | None) -> pd.DataFrame:
+    params = {"start_unix": first * 1000, "end_unix": end * 1000, "breakdown_type": _BREAKDOWNS[by],
+              "aggregation_interval": "day", "metric": "credits"}  # fmt: skip
+    body = client.transport.request("GET", STATS, decode_object, params=params).data
+    times, usage = body.get("time"), body.get("usage")
+    if not isinstance(times, list) or not isinstance(usage, Mapping):
+        raise SchemaError(f"{STATS} answered in a form that histkit doesn't know.")
+    parts = []
+    for label, values in usage.items():
+        if not isinstance(values, list) or len(values) != len(times):
+            raise SchemaError(f"{STATS}: {label!r} has not one value for each of {len(times)} times.")
+        parts.append(_part(times, [label] * len(times), values, by))
+    return pd.concat(parts, ignore_index=True) if parts else _part([], [], [], by)
+
+
+def _by_product(client: HistoryClient, first: int, end: int, by: str | None) -> pd.DataFrame:
+    body: dict[str, Any] = {"start_time": first * 1000, "end_time": end * 1000, "interval_seconds": _DAY,
+                            "time_zone": "UTC", "group_by": ["product_type"]}  # fmt: skip
+    answer = client.transport.request("POST", SUCCESSOR, decode_object, json=body).data
+    try:
+        types, units, rows = answer["column_types"], answer["column_units"], answer["rows"]
+        when, amount = types.index("DateTime"), units.index("credits")
+        name = types.index("String") if "String" in types else None
+        labels = [None if name is None else row[name] for row in rows]
+        table = _part([_moment(row[when]) for row in rows], labels, [row[amount] for row in rows], "product")
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise SchemaError(f"{SUCCESSOR} answered in a form that histkit doesn't know ({error}).") from None
+    return table if by else table.groupby("period", as_index=False)["credits"].sum()
+
+
+def _moment(value: Any) -> float:
+    """Give milliseconds: the service may tell a time as a number or in ISO 8601."""
+    if not isinstance(value, str):
+        return float(value)
+    moment = pd.Timestamp(value)
+    return float((moment if moment.tzinfo is not None else moment.tz_localize("UTC")).timestamp()) * 1000
+
+
+def _part(times: list[Any], labels: list[Any], values: list[Any], by: str | None) -> pd.DataFrame:
+    try:
+        moments = (np.array(times, np.float64) // (1000 * _DAY) * _DAY * 1_000_000).astype("datetime64[us]")
+        credits = pd.array(np.array(values, np.float64), "Float64")
+    except (TypeError, ValueError) as error:
+        raise SchemaError(f"The official figures are no numbers ({error}).") from None
+    table = pd.DataFrame({"period": pd.DatetimeIndex(moments).tz_localize("UTC")})
+    if by is not None:
+        table[by] = pd.array(labels, "string[pyarrow]")
+    return table.assign(credits=credits)

@@ -1,0 +1,1 @@
+"""Widgets and players for notebooks."""

@@ -1,0 +1,180 @@
+"""The picker of takes: those of one line side by side, with players; which one is kept."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from histkit.audio.naming import plain
+from histkit.errors import HistkitError
+from histkit.notebook.controls import showing, status, toolkit
+from histkit.notebook.players import Players, play
+from histkit.retakes.keepers import keepers
+from histkit.retakes.lines import line_table
+from histkit.retakes.takes import takes
+
+if TYPE_CHECKING:
+    from histkit.api.client import HistoryClient
+
+_MOST = 10  # players side by side; of more takes the newest
+
+
+def pick_takes(
+    frame: pd.DataFrame,
+    *,
+    near: float | None = None,
+    folder: str | None = None,
+    client: HistoryClient | None = None,
+) -> Picker:
+    """Choose, line by line and by ear, which take is kept.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A history, or any part of one.
+    near : float, optional
+        As in `histkit.takes`.
+    folder : str, optional
+        A folder of `download_audio` that clips are played from.
+    client : HistoryClient, optional
+        For listening; default: one made of the environment when the button is pressed.
+
+    Returns
+    -------
+    Picker
+        Shows itself; ``.keep`` has the ids that were chosen, for ``keep=`` of `histkit.takes` and `histkit.keepers`,
+        and ``.keepers`` the rows that are kept of all lines.
+
+    Raises
+    ------
+    InputError
+        ipywidgets or itables is not installed.
+    SchemaError
+        The frame lacks a column.
+
+    Examples
+    --------
+    >>> import histkit as hk
+    >>> picker = hk.sample_history(500).speech.pick_takes()
+    >>> len(picker.keepers) == int(picker.takes["keeper"].sum())
+    True
+    """
+    return Picker(frame, near, folder, client)
+
+
+class Picker:
+    """What `pick_takes` gives.
+
+    Attributes
+    ----------
+    takes : DataFrame
+        The table of takes, with the last of each line kept.
+    lines : list of str
+        The lines with more than one take, those with most credits thrown away first.
+    keep : list of str
+        The ids that were chosen.
+    last_error : Exception or None
+        What the last line in red is about.
+    """
+
+    def __init__(
+        self, frame: pd.DataFrame, near: float | None, folder: str | None, client: HistoryClient | None
+    ) -> None:
+        self._frame, self._near, self._folder, self._client = frame, near, folder, client
+        self.takes = takes(frame, near=near)
+        table = line_table(self.takes)
+        self.lines: list[str] = table.index.tolist()
+        self._where: dict[str, Any] = self.takes.groupby("line").indices if self.lines else {}
+        self._chosen: dict[str, str] = {}
+        self.last_error: Exception | None = None
+        self._at, self._filling = 0, False
+        self._w = toolkit()[0]
+        self._make()
+        self._show()
+
+    @property
+    def keep(self) -> list[str]:
+        """The ids that were chosen."""
+        return list(self._chosen.values())
+
+    @property
+    def keepers(self) -> pd.DataFrame:
+        """The rows that are kept: the chosen takes, of all other lines the last."""
+        return keepers(self._frame, keep=self.keep or "last", near=self._near)
+
+    def __repr__(self) -> str:
+        return f"<picker of takes: {len(self.lines):,} lines with several, {len(self._chosen):,} chosen>"
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.widget._repr_mimebundle_(**options)
+
+    def _make(self) -> None:
+        w = self._w
+        self._head, self._note, self._players = w.HTML(), w.HTML(), w.Output()
+        self._radio = w.RadioButtons(description="Keep", layout={"width": "100%"})
+        self._radio.observe(lambda change: self._choose(change["new"]), "value")
+        self._buttons = []
+        for words, icon, action in (("Earlier line", "chevron-left", lambda: self._turn(-1)),
+                                    ("Later line", "chevron-right", lambda: self._turn(1)),
+                                    ("Listen to all", "play", self._listen)):  # fmt: skip
+            button = w.Button(description=words, icon=icon, layout={"width": "auto"})
+            button.on_click(lambda _, action=action: action())
+            self._buttons.append(button)
+        self.widget = w.VBox([self._head, w.HBox(self._buttons), self._radio, self._note, self._players])
+
+    def _rows(self) -> pd.DataFrame:
+        """Give the takes of the line that is shown, the oldest first."""
+        return self.takes.iloc[self._where[self.lines[self._at]]].sort_values("take")
+
+    def _show(self) -> None:
+        self._players.outputs = ()
+        self._note.value = ""
+        self._buttons[0].disabled = self._at == 0
+        self._buttons[1].disabled = self._at + 1 >= len(self.lines)
+        self._buttons[2].disabled = not self.lines
+        if not self.lines:
+            self._head.value = "<b>No text has several takes.</b>"
+            return
+        rows = self._rows()
+        text, voice = (rows[name].iloc[-1] for name in ("text", "voice_name"))
+        said = "(dialogue)" if pd.isna(text) else plain(str(text))
+        self._head.value = (
+            f"<div>Line {self._at + 1:,} of {len(self.lines):,} with several takes · {len(self._chosen):,} chosen</div>"
+            f'<p dir="auto"><b>{html.escape("" if pd.isna(voice) else plain(str(voice)))}</b>: {html.escape(said)}</p>'
+        )
+        chosen = self._chosen.get(self.lines[self._at], rows["history_item_id"].iloc[-1])
+        self._filling = True
+        self._radio.options = [(_label(row), row["history_item_id"]) for _, row in rows.iterrows()]
+        self._radio.value = chosen
+        self._filling = False
+
+    def _choose(self, item: str | None) -> None:
+        if item is not None and not self._filling:
+            self._chosen[self.lines[self._at]] = item
+            self._note.value = f"Kept: {html.escape(item)}. Of lines without a choice the last take is kept."
+
+    def _turn(self, lines: int) -> None:
+        self._at = min(max(self._at + lines, 0), max(len(self.lines) - 1, 0))
+        self._show()
+
+    def _listen(self) -> None:
+        takes = self._rows().tail(_MOST)
+        rows = self._frame.iloc[self._where[self.lines[self._at]]].set_index("history_item_id", drop=False)
+        try:
+            players = play(rows.loc[takes["history_item_id"]], folder=self._folder, client=self._client)
+        except HistkitError as error:
+            self.last_error = error
+            self._note.value = status(str(error), bad=True)
+            return
+        cards = [replace(card, voice=f"Take {take}", text="" if self._near is None else card.text)
+                 for card, take in zip(players.cards, takes["take"], strict=True)]  # fmt: skip
+        showing(self._players, Players(cards, len(cards), abreast=True))
+
+
+def _label(row: pd.Series) -> str:
+    date = "no date" if pd.isna(row["date"]) else f"{row['date']:%Y-%m-%d %H:%M:%S}"
+    credits = "credits not known" if pd.isna(row["credits"]) else f"{int(row['credits']):,} credits"
+    return f"Take {row['take']} · {date} · {credits} · {row['history_item_id']}"

@@ -1,0 +1,74 @@
+"""A report as one HTML file: it loads nothing, its charts are inline SVG, words from the history are text."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+
+from histkit.reports.model import Chart, Report, Table
+from histkit.reports.terminal import bar_shares, rows_of, totals_of
+
+_WIDTH, _HEIGHT = re.compile(r'\swidth="[\d.]+pt"'), re.compile(r'\sheight="[\d.]+pt"')
+
+
+@dataclass(frozen=True)
+class _Cell:
+    text: str
+    number: bool
+    part: int | None
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    title: str
+    svg: object
+
+
+def html(report: Report) -> str:
+    """Write a report as one HTML document."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    from histkit.reports.model import shown
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files("histkit.reports").joinpath("report.html.jinja").read_text("utf-8"))
+    charts = {
+        section.key: [_Drawn(chart.title, Markup(svg_of(chart))) for chart in section.charts]
+        for section in report.sections
+    }
+    return template.render(report=report, charts=charts, shown=shown, cells_of=_cells, totals_of=totals_of)
+
+
+def _cells(table: Table) -> Iterator[list[_Cell]]:
+    bars = {column.name: bar_shares(table, column.name) for column in table.columns if column.bar}
+    for row, texts in enumerate(rows_of(table)):
+        yield [
+            _Cell(text, column.number, round(100 * bars[column.name][row]) if column.bar else None)
+            for text, column in zip(texts, table.columns, strict=True)
+        ]
+
+
+def svg_of(chart: Chart) -> str:
+    """Draw a chart as SVG for a page: its texts are text, its size that of the page; the same data, the same bytes."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    salt = hashlib.sha256(chart.title.encode()).hexdigest()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 10}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # it is the browser that draws letters
+        figure = Figure(figsize=chart.inches, layout="constrained")
+        FigureCanvasSVG(figure)
+        chart.draw(figure.add_subplot())
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    head, _, rest = svg.partition(">")
+    return _HEIGHT.sub("", _WIDTH.sub("", head)) + ">" + rest

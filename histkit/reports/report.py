@@ -1,0 +1,163 @@
+"""Usage reports: one model of a report, written as HTML, XLSX, Markdown, or on the terminal."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from histkit.errors import InputError
+from histkit.frame.filters import instants_of
+from histkit.frame.schema import require
+from histkit.money.costs import numbered
+from histkit.money.prices import read_prices
+from histkit.reports.files import ENDINGS, write_report
+from histkit.reports.model import Report
+from histkit.reports.sections import (
+    Wanted,
+    counters,
+    ledger_section,
+    left_out,
+    quota_section,
+    summary,
+    takes_section,
+    text_section,
+    usage_sections,
+)
+from histkit.reports.terminal import print_report
+from histkit.retakes.takes import takes
+from histkit.usage.buckets import zone_of
+
+NEEDED = ("history_item_id", "date", "voice_id", "voice_name", "model_id", "source", "text", "dialogue", "characters",
+          "credits")  # fmt: skip
+_DAYS, _MONTHS = 62, 800  # so long a history is told by days, by months; a longer one by quarters
+
+
+def report(
+    frame: pd.DataFrame,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    title: str | None = None,
+    tz: str = "UTC",
+    freq: str | None = None,
+    top: int = 15,
+    prices: Any = None,
+    subscription: Any = None,
+    billing: Any = None,
+    now: Any = None,
+) -> Path | None:
+    """Write a usage report: summary, usage by period, voice, model, source, top texts, takes, ledger, what is missing.
+
+    The same rows and arguments give the same bytes: a report bears no time of its own.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A history, or any part of one. Columns ``client`` (of `label`) and ``account`` get sections of their own.
+    path : path-like, optional
+        The file, by its ending: ``.html`` (one file, charts inline), ``.xlsx`` (extra ``xlsx``), ``.md``. None: print
+        on the terminal.
+    title : str, optional
+        Its headline.
+    tz : str, default "UTC"
+        IANA name of the zone of all dates.
+    freq : str, optional
+        Length of the periods, as in `usage_table`; default: days, months or quarters, by the length of the history.
+    top : int, default 15
+        Rows of a table at most; the others become ``other``.
+    prices : path, mapping, DataFrame or PriceBook, optional
+        What credits cost, see `read_prices`: adds cost to the tables, with the share that is priced.
+    subscription : Subscription or mapping, optional
+        Plan and counter (``client.subscription()``): adds the quota and its forecast.
+    billing : Subscription, mapping, int or date, optional
+        For ``freq="billing"``, as in `usage_table`; default: `subscription`.
+    now : str, datetime or Timestamp, optional
+        The moment that the forecast starts from; default: the present.
+
+    Returns
+    -------
+    pathlib.Path or None
+        The file.
+
+    Raises
+    ------
+    SchemaError
+        The frame lacks a column.
+    InputError
+        An argument that can't be used, or another ending.
+    ArchiveError
+        The file can't be written.
+
+    Examples
+    --------
+    >>> import tempfile, histkit as hk
+    >>> df = hk.sample_history(300)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = hk.report(df, f"{folder}/october.html", title="October")
+    ...     "October</h1>" in path.read_text()
+    True
+    """
+    target = None if path is None else Path(path).expanduser()
+    if target is not None and target.suffix.lower() not in ENDINGS:
+        raise InputError(f"path={str(path)!r}: a report is .html, .xlsx or .md.")
+    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
+        raise InputError(f"top={top!r} must be a whole number from 1 on.")
+    made = make_report(frame, title=title, tz=tz, freq=freq, top=top, prices=prices, subscription=subscription,
+                       billing=billing, now=now)  # fmt: skip
+    if target is None:
+        print_report(made)
+        return None
+    write_report(made, target)
+    return target
+
+
+def make_report(
+    frame: pd.DataFrame,
+    *,
+    title: str | None = None,
+    tz: str = "UTC",
+    freq: str | None = None,
+    top: int = 15,
+    prices: Any = None,
+    subscription: Any = None,
+    billing: Any = None,
+    now: Any = None,
+) -> Report:
+    """Make a report, whatever it is written as; parameters as in `report`."""
+    require(frame, NEEDED, "a report")
+    zone_of(tz)
+    instants, dated = instants_of(frame["date"])
+    known = pd.to_datetime(instants[dated], unit="us", utc=True)
+    first, last = (known.min(), known.max()) if len(known) else (None, None)
+    days = 0 if first is None or last is None else (last - first).days + 1
+    book = None if prices is None else read_prices(prices, tz=tz)
+    wanted = Wanted(
+        frame if book is None else numbered(frame, book),
+        tz,
+        freq or ("D" if days <= _DAYS else "MS" if days <= _MONTHS else "QS"),
+        (subscription if billing is None else billing) if freq == "billing" else billing,
+        top,
+        book,
+        subscription,
+        None if now is None else pd.Timestamp(now),
+    )
+    lengths = "MS" if freq == "billing" else wanted.freq
+    with ThreadPoolExecutor(1) as thread:  # takes are half of the work
+        taken = thread.submit(takes, frame)
+        counter = counters(frame, lengths, tz)
+        sections = [*usage_sections(wanted)]
+        if subscription is not None:
+            sections.append(quota_section(wanted))
+        found = taken.result()
+    sections += [text_section(wanted, found), takes_section(wanted, found)]
+    if counter is not None:
+        sections.append(ledger_section(counter, lengths))
+    sections.append(left_out(wanted, counter))
+    span = "no dated rows"
+    if first is not None and last is not None:
+        span = f"{first.tz_convert(tz):%Y-%m-%d} to {last.tz_convert(tz):%Y-%m-%d}"
+    facts = summary(wanted, found, counter)
+    return Report(title or "Speech usage", f"{span}, {tz}; {len(frame):,} items", facts, tuple(sections))

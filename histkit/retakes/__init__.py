@@ -1,0 +1,1 @@
+"""Takes of one line: grouping, similarity, keepers."""

@@ -1,0 +1,138 @@
+"""Texts that are nearly the same: which lines are takes of one another but for a few characters (rapidfuzz)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from histkit.errors import InputError
+from histkit.util.progress import progress_bar
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+    Numbers = NDArray[np.uint64]
+
+_DIGITS = re.compile(r"\d+")
+_CELLS = 4_000_000  # pairs compared at a time: 16 MB of scores
+_LONG = 50_000_000  # pairs from which on a bar is shown
+
+
+def checked_near(near: Any) -> float | None:
+    """Take a likeness from 0.5 to 1, or None.
+
+    Raises
+    ------
+    InputError
+        It is none, or rapidfuzz is not installed.
+    """
+    if near is None:
+        return None
+    if isinstance(near, bool) or not isinstance(near, (int, float)) or not 0.5 <= near <= 1:
+        raise InputError(f"near={near!r:.40} is no likeness; give a number from 0.5 to 1, such as 0.9.")
+    _scorer()
+    return float(near)
+
+
+def merged(keys: Numbers, voices: Numbers, texts: Sequence[str], near: float) -> Numbers:
+    """Give each line the key of the line that it belongs to: the smallest key of those it is tied to.
+
+    Parameters
+    ----------
+    keys : uint64 array
+        Of the lines, each once.
+    voices : uint64 array
+        Their voices; only lines of one voice are tied.
+    texts : sequence of str
+        Their texts as they are compared.
+    near : float
+        Two texts are tied when their likeness (`likeness`) is at least this and they have the same numbers in them.
+
+    Returns
+    -------
+    uint64 array
+        The same whatever the order of the lines: ties go on from text to text.
+    """
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for place, (voice, text) in enumerate(zip(voices.tolist(), texts, strict=True)):
+        groups.setdefault((voice, *_DIGITS.findall(text)), []).append(place)
+    parents = list(range(len(keys)))
+    several = [sorted(members, key=lambda place: len(texts[place])) for members in groups.values() if len(members) > 1]
+    total = sum(len(members) ** 2 for members in several)
+    with progress_bar(None if total > _LONG else False, total=total, desc="Near texts", unit="pair", unit_scale=True,
+                      leave=False) as bar:  # fmt: skip
+        for members in several:
+            for one, other in _ties([texts[place] for place in members], near):
+                low, high = sorted((_root(parents, members[one]), _root(parents, members[other])))
+                parents[high] = low
+            bar.update(len(members) ** 2)
+    roots = np.array([_root(parents, place) for place in range(len(keys))], np.int64)
+    smallest = np.full(len(keys), np.iinfo(np.uint64).max, np.uint64)
+    np.minimum.at(smallest, roots, keys)
+    result: Numbers = smallest[roots]
+    return result
+
+
+def nearest(asked: Sequence[str], texts: Sequence[str], near: float) -> Iterator[tuple[int, list[int]]]:
+    """Give for each asked text the places of the likest texts, if they are like enough and have the same numbers."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for place, text in enumerate(texts):
+        groups.setdefault(tuple(_DIGITS.findall(text)), []).append(place)
+    for number, text in enumerate(asked):
+        members = groups.get(tuple(_DIGITS.findall(text)), [])
+        scores = _scores([text], [texts[place] for place in members], near)[0] if members else np.zeros(0, np.float32)
+        best = scores.max(initial=0)
+        yield number, [members[place] for place in np.flatnonzero(scores == best).tolist()] if best > 0 else []
+
+
+def likeness(one: str, other: str) -> float:
+    """Give how like two texts are: twice the characters they share in order, over the characters of both.
+
+    Examples
+    --------
+    >>> likeness("the cat sat", "the cat sat"), likeness("abcd", "abxd"), likeness("a", "b")
+    (1.0, 0.75, 0.0)
+    """
+    return float(_scorer()(one, other))
+
+
+def _ties(texts: Sequence[str], near: float) -> Iterator[tuple[int, int]]:
+    """Give the pairs that are like enough, of texts in order of length: one far longer than another can't be."""
+    lengths = np.array([len(text) for text in texts], np.int64)
+    ends = np.searchsorted(lengths, np.floor(lengths * (2 - near) / near + 1e-9), side="right")
+    start = 0
+    while start < len(texts):
+        stop = min(len(texts), start + max(1, _CELLS // max(1, int(ends[start]) - start)))
+        end = int(ends[stop - 1])
+        scores = _scores(texts[start:stop], texts[start:end], near)
+        ones, others = np.nonzero(scores)
+        later = others > ones
+        yield from zip((ones[later] + start).tolist(), (others[later] + start).tolist(), strict=True)
+        start = stop
+
+
+def _scores(asked: Sequence[str], texts: Sequence[str], near: float) -> NDArray[np.float32]:
+    """Give the likeness of all pairs, 0 where it is below `near`."""
+    from rapidfuzz.process import cdist
+
+    scores: NDArray[np.float32] = cdist(asked, texts, scorer=_scorer(), score_cutoff=near, dtype=np.float32, workers=-1)
+    return scores
+
+
+def _root(parents: list[int], place: int) -> int:
+    while parents[place] != place:
+        parents[place] = parents[parents[place]]
+        place = parents[place]
+    return place
+
+
+def _scorer() -> Any:
+    try:
+        from rapidfuzz.distance import Indel
+    except ImportError:
+        raise InputError("near= needs rapidfuzz: pip install 'histkit[near]'.") from None
+    return Indel.normalized_similarity

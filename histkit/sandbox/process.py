@@ -1,0 +1,234 @@
+"""The handle of a running sandbox, and what starts it."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from http.client import HTTPConnection
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from histkit.sandbox.faults import check
+from histkit.sandbox.prng import identity
+
+_ROOT = Path(__file__).parents[2]
+# `python -m histkit.sandbox` without running the package's own __init__, which imports pandas (0.4 s).
+_CHILD = f"""
+import runpy, sys, types
+sys.modules["histkit"] = types.ModuleType("histkit")
+sys.modules["histkit"].__path__ = [{str(_ROOT / "histkit")!r}]
+runpy.run_module("histkit.sandbox", run_name="__main__")
+"""
+_START_SECONDS = 60
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            pipe.close()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+class Sandbox:
+    """A running sandbox; use it with ``with``, or call `close`.
+
+    Attributes
+    ----------
+    url
+        Where it listens, such as ``http://127.0.0.1:40123``.
+    api_key
+        The key that may do everything; the seed decides it.
+    """
+
+    url: str
+    api_key: str
+
+    def __init__(self, items: int, seed: int, port: int, alignments: bool, faults: dict[str, Any]) -> None:
+        faults = check(faults)
+        if items < 1:
+            raise ValueError(f"a history has at least 1 row, not {items}")
+        self.api_key = "sk_sandbox_" + identity(seed, "key", 0)
+        self._token = secrets.token_urlsafe(24)
+        config = {"items": items, "seed": seed, "port": port, "alignments": alignments, "faults": faults,
+                  "api_key": self.api_key, "token": self._token}  # fmt: skip
+        path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+        # -P keeps files of the working directory from being imported in place of modules.
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": path},
+        )  # fmt: skip
+        self._close = weakref.finalize(self, _end, process)
+        self._process = process
+        self.pid = process.pid
+        self._port = self._started(process, json.dumps(config).encode() + b"\n")
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    def _started(self, process: "subprocess.Popen[bytes]", config: bytes) -> int:
+        assert process.stdin
+        assert process.stdout
+        late = threading.Timer(_START_SECONDS, process.kill)
+        late.daemon = True
+        late.start()
+        try:
+            process.stdin.write(config)
+            process.stdin.flush()
+            answer = json.loads(process.stdout.readline() or b'{"error": "the server process ended at once"}')
+        except BrokenPipeError:
+            answer = {"error": "the server process ended at once"}
+        finally:
+            late.cancel()
+        if "port" not in answer:
+            self.close()
+            raise OSError(f"the sandbox did not start: {answer['error']}")
+        return int(answer["port"])
+
+    def __enter__(self) -> Self:
+        """Return the sandbox, which runs already."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the sandbox."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Show where it listens, not the key."""
+        return f"<Sandbox {self.url}{'' if self._close.alive else ' closed'}>"
+
+    def close(self) -> None:
+        """End the server; a second call does nothing."""
+        self._close()
+
+    def wait(self) -> None:
+        """Wait until Ctrl-C (which is raised as KeyboardInterrupt) or until the server ends."""
+        forever = threading.Event()
+        while self._close.alive and self._process.poll() is None and not forever.wait(0.5):
+            pass
+
+    def _call(self, name: str, given: dict[str, Any] | None = None) -> Any:
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=120)
+        try:
+            connection.request("POST", f"/_sandbox/{name}", json.dumps(given or {}).encode(),
+                               {"X-Sandbox-Token": self._token})  # fmt: skip
+            answer = connection.getresponse()
+            body = json.loads(answer.read())
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise ValueError(body["detail"])
+        return body
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the API requests so far: method, path, query, status, fault, started, ended (monotonic seconds)."""
+        found: list[dict[str, Any]] = self._call("requests")
+        return found
+
+    def reset(self) -> None:
+        """Forget the requests so far and the peak."""
+        self._call("reset")
+
+    def peak_in_flight(self) -> int:
+        """Return how many API requests were answered at the same time at most."""
+        return int(self._call("peak"))
+
+    def set(self, **faults: Any) -> None:
+        """Change faults from now on; None takes one back. The others stay."""
+        self._call("set", check(faults))
+
+    def faults(self) -> dict[str, Any]:
+        """Return the faults that are set now; of a counted one, how many are left."""
+        found: dict[str, Any] = self._call("faults")
+        return found
+
+    def add(self, n: int = 1, **fields: Any) -> list[str]:
+        """Let `n` rows arrive at the top now and return their ids, oldest first.
+
+        Fields override what the rows would have; with `date_unix` a row takes the place of its date.
+        """
+        found: list[str] = self._call("add", {"n": n, "fields": fields})
+        return found
+
+    def remove(self, ids: str | Iterable[str]) -> int:
+        """Let rows vanish; return how many there were."""
+        return int(self._call("remove", {"ids": [ids] if isinstance(ids, str) else list(ids)}))
+
+    def update(self, history_item_id: str, **fields: Any) -> None:
+        """Change fields of a row; KeyError for one that is not there."""
+        if not self._call("update", {"id": history_item_id, "fields": fields}):
+            raise KeyError(history_item_id)
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return every row as the API gives it, newest first, without paging and without faults."""
+        found: list[dict[str, Any]] = self._call("history")
+        return found
+
+    def key(self, *scopes: str) -> str:
+        """Return another valid key that has only these scopes."""
+        return str(self._call("key", {"scopes": scopes}))
+
+
+def serve(items: int = 1000, seed: int = 0, *, port: int = 0, alignments: bool = False, **faults: Any) -> Sandbox:
+    """Start an API server on the loopback address with a believable history and playable audio.
+
+    Parameters
+    ----------
+    items
+        Rows of the history, 1 to 1,000,000.
+    seed
+        The same `items` and `seed` give the same history, key and dice.
+    port
+        Port to listen on; 0 takes a free one.
+    alignments
+        Whether rows carry the times of their characters (pages about ten times as large).
+    **faults
+        What it does wrong: see `FAULTS` for the names. A rate is a float below 1 (a chance), True (always) or a
+        whole number (the next so many requests).
+
+    Returns
+    -------
+    Sandbox
+        A context manager with `url` and `api_key`. The server is a process of its own, which ends with this one.
+
+    Raises
+    ------
+    ValueError
+        For an unknown fault or a value it can't have.
+    OSError
+        If the server does not start, as when the port is taken.
+
+    Examples
+    --------
+    >>> with serve(items=30) as box:
+    ...     len(box.history()), box.requests()
+    (30, [])
+    """
+    return Sandbox(items, seed, port, alignments, faults)
+
+
+def run(
+    items: int = 1000,
+    seed: int = 0,
+    *,
+    port: int = 0,
+    alignments: bool = False,
+    started: Callable[[Sandbox], object] | None = None,
+    **faults: Any,
+) -> None:
+    """Serve in the foreground until Ctrl-C; `started` is called with the running sandbox. Prints nothing."""
+    with serve(items, seed, port=port, alignments=alignments, **faults) as box:
+        if started is not None:
+            started(box)
+        try:
+            box.wait()
+        except KeyboardInterrupt:
+            return

@@ -1,0 +1,1 @@
+"""Usage tables: periods, buckets, dialogue shares, aggregation, labels."""

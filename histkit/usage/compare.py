@@ -1,0 +1,228 @@
+"""The grid of groups and periods: empty buckets, and each bucket beside the one before.
+
+A bucket without rows is measured: nothing was made. So its numbers are 0, while what lies before the first bucket, or
+has no date, is unknown and missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from histkit.errors import InputError
+from histkit.usage.aggregate import Group, Measure, Wanted, combined
+from histkit.usage.buckets import Freq, bucket, clock_time, edges
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+    Mask = NDArray[np.bool_]
+
+COMPARED = ("credits_previous", "credits_change", "volume", "mix")
+MOST_ROWS = 1_000_000
+_NEVER = np.iinfo(np.int64).min
+
+
+def span_of(fill: Any, zone: tzinfo) -> tuple[int | None, int | None] | None:
+    """Read `fill`: None for no empty buckets, else the first instant and the end, in microseconds; None: as the data.
+
+    Raises
+    ------
+    InputError
+        It is neither true nor false nor a pair of dates.
+    """
+    if fill is None or fill is False:
+        return None
+    if fill is True:
+        return None, None
+    if isinstance(fill, str) or not isinstance(fill, Sequence) or len(fill) != 2:
+        raise InputError(f"fill={fill!r} is not possible; give True, or a pair of dates (start, end).")
+    start, end = (None if each is None else clock_time(each, zone, "fill") * 1_000_000 for each in fill)
+    if start is not None and end is not None and start >= end:
+        raise InputError(f"fill={fill!r}: the end is not later than the start.")
+    return start, end
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The rows of a table, as places in a grid.
+
+    Attributes
+    ----------
+    starts : int64 array, shape (buckets,)
+        First instant of each bucket, empty ones too; microseconds since 1970, UTC.
+    cells : int64 array, shape (rows of the table,)
+        Ascending, in the order of `tally`: group * (buckets + 1) + bucket; the last bucket is "without a date".
+    """
+
+    starts: Ints
+    cells: Ints
+
+    def buckets(self) -> Ints:
+        """Give the bucket of each row."""
+        found: Ints = self.cells % (len(self.starts) + 1)
+        return found
+
+    def previous(self) -> tuple[Ints, Mask]:
+        """Give the row of the same group one bucket before, -1 where it has none; also which have a bucket before."""
+        place = np.searchsorted(self.cells, self.cells - 1)
+        found = self.cells[np.minimum(place, len(self.cells) - 1)] == self.cells - 1 if len(place) else place > 0
+        known = (self.buckets() > 0) & (self.buckets() < len(self.starts))
+        return np.where(found & known, place, -1), known
+
+
+def gridded(
+    groups: Sequence[Group], sums: Sequence[Measure], instants: Ints, wanted: Wanted
+) -> tuple[list[Group], list[Measure], Grid]:
+    """Add the cells that have no rows but are wanted.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+        Without the period; one block of rows.
+    sums : sequence of Measure
+        Of the same rows.
+    instants : int64 array
+        Start of each row's period; the least number: no date.
+    wanted : Wanted
+        With `fill`, all cells of its span; with `compare` those after a cell that has rows.
+
+    Returns
+    -------
+    groups : list of Group
+        The last is ``period``: its values are `Grid.starts` and one that is missing.
+    sums : list of Measure
+        With zeros for the cells that were added.
+    grid : Grid
+        As `tally` will order the rows.
+
+    Raises
+    ------
+    InputError
+        That would be too many rows.
+    """
+    assert wanted.length is not None
+    dated = instants != _NEVER
+    numbers, first, own = np.unique(combined(groups, [len(instants)])[0], return_index=True, return_inverse=True)
+    count = len(numbers) if groups else 1
+    starts, low, high = _starts(instants[dated], wanted, count)
+    width = len(starts) + 1
+    buckets = np.where(dated, np.searchsorted(starts, instants), len(starts))
+    cells = np.unique(own * width + buckets)
+    if wanted.fill is not None:
+        needed = (np.arange(count)[:, None] * width + np.arange(low, high)).ravel()
+    else:
+        needed = cells[cells % width < len(starts) - 1] + 1
+    added = np.setdiff1d(needed, cells)
+    like = first[added // width] if groups else np.zeros(len(added), np.int64)
+    wider = [replace(group, codes=[np.r_[group.codes[0], group.codes[0][like]]]) for group in groups]
+    period = pd.array([*starts.tolist(), None], dtype="Int64")
+    wider.append(Group("period", period, [np.r_[buckets, added % width]]))
+    zeros, sure = np.zeros(len(added), np.int64), np.ones(len(added), bool)
+    filled = [Measure(each.name, [np.r_[each.values[0], zeros]], [np.r_[each.known[0], sure]]) for each in sums]
+    return wider, filled, Grid(starts, np.union1d(cells, added))
+
+
+def _starts(instants: Ints, wanted: Wanted, groups: int) -> tuple[Ints, int, int]:
+    """Give the starts of all buckets, and the first and the end of those that are to be filled."""
+    length, zone = wanted.length, wanted.zone
+    assert length is not None
+    start, end = wanted.fill or (None, None)
+    span = [each for each in (start, None if end is None else end - 1) if each is not None]
+    held = bucket(np.array(span, np.int64), length, zone)[1]
+    every = np.r_[instants, held]
+    if not len(every):
+        return every, 0, 0
+    rows = _too_many(every, length, groups if wanted.fill is not None else 1)
+    if rows:
+        what = "fill= would make" if wanted.fill is not None else "compare= would look at"
+        raise InputError(
+            f"{what} about {rows:,} periods of all groups, and at most {MOST_ROWS:,} are possible; "
+            "give a longer freq, fewer groups (top=), or fewer dates."
+        )
+    starts = edges(every, length, zone)[:-1]
+    return (
+        starts,
+        0 if start is None else int(np.searchsorted(starts, bucket(np.array([start]), length, zone)[1][0])),
+        len(starts) if end is None else int(np.searchsorted(starts, end)),
+    )
+
+
+def _too_many(instants: Ints, length: Freq, groups: int) -> int:
+    rows = ((int(instants.max()) - int(instants.min())) // length.usual() + 1) * groups
+    return rows if rows > MOST_ROWS else 0
+
+
+def compared(table: pd.DataFrame, grid: Grid, order: Ints) -> pd.DataFrame:
+    """Set each bucket beside the one before.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        In the order of `grid`.
+    grid : Grid
+        Where its rows stand.
+    order : int64 array
+        The rows as they will be shown: what is left over in rounding goes to the first of equals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the columns `COMPARED` (Int64); see `histkit.usage_table`.
+    """
+    before, known = grid.previous()
+    previous = {name: _taken(table[name], before, known) for name in ("characters", "credits")}
+    change = table["credits"].array - previous["credits"]
+    volume = _volumes(table["characters"], change, previous, grid.buckets(), order)
+    return table.assign(credits_previous=previous["credits"], credits_change=change, volume=volume, mix=change - volume)
+
+
+def _taken(column: pd.Series, rows: Ints, known: Mask) -> Any:
+    values, missing = column.to_numpy(np.int64, na_value=0), column.isna().to_numpy()
+    values, missing = np.r_[values, 0], np.r_[missing, False]  # a place for -1: no rows, so 0
+    return pd.arrays.IntegerArray(values[rows], missing[rows] | ~known)
+
+
+def _volumes(characters: pd.Series, change: Any, previous: dict[str, Any], buckets: Ints, order: Ints) -> Any:
+    """Price the characters that each row has grown by at the previous rate of all rows of its bucket together.
+
+    In whole numbers: those of a bucket add up to that of its total, rounded; what is left over is shared out by largest
+    remainder. Where no characters are known (speech to speech has none) it is as if there were none. Missing where the
+    change is, and where the bucket before has no characters.
+    """
+    count = int(buckets.max()) + 1 if len(buckets) else 0
+    old = previous["characters"].to_numpy(np.int64, na_value=0)
+    grown = characters.to_numpy(np.int64, na_value=0) - old
+    paid, unpriced = previous["credits"].to_numpy(np.int64, na_value=0), previous["credits"].isna()
+    then = _summed(np.where(unpriced, 0, old), buckets, count)
+    spent = _summed(paid, buckets, count)
+    missing = change.isna() | (then == 0)[buckets]
+    rows = order[~missing[order]]
+    if float(np.abs(grown).max(initial=0)) * float(spent.max(initial=0)) + float(then.sum()) * len(rows) > 2**62:
+        grown, then, spent = grown.astype(object), then.astype(object), spent.astype(object)  # Python's have no limit
+    own = buckets[rows]
+    price = grown[rows] * spent[own]
+    floors, rests = price // then[own], price % then[own]
+    left = (2 * _summed(rests, own, count) + then) // np.maximum(2 * then, 1)
+    place = np.lexsort((-rests.astype(np.int64), own))
+    sizes = np.bincount(own, minlength=count)
+    first = np.empty(len(rows), np.int64)
+    first[place] = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    fits = _summed((np.abs(floors) >= 2**62).astype(np.int64), own, count)[own] == 0
+    values = np.zeros(len(buckets), np.int64)
+    values[rows[fits]] = (floors[fits] + (first < left[own])[fits]).astype(np.int64)
+    missing[rows[~fits]] = True
+    return pd.arrays.IntegerArray(values, missing)
+
+
+def _summed(values: Any, buckets: Ints, count: int) -> Any:
+    total = np.zeros(count, values.dtype)
+    np.add.at(total, buckets, values)
+    return total

@@ -1,0 +1,209 @@
+"""Who speaks in each row: a row of one voice is one part, a dialogue one part for each voice that speaks in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from histkit.errors import SchemaError
+from histkit.frame.schema import LINE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+
+NOBODY = -1
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """The parts of the dialogues.
+
+    Attributes
+    ----------
+    rows : int64 array, shape (parts,)
+        The row that each part is of; ascending.
+    voices, names : int64 arrays, shape (parts,)
+        As those of `Parts`.
+    weights : int64 array, shape (parts,)
+        Characters, by which a dialogue is shared out among its parts.
+    """
+
+    rows: Ints
+    voices: Ints
+    names: Ints
+    weights: Ints
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows cut up by speaking voice.
+
+    Attributes
+    ----------
+    voices, names : int64 arrays, shape (rows,)
+        The own voice of each row: positions in `keys` and `texts`; -1 where there is none. Not for dialogues.
+    spoken : Spoken
+        Who speaks in the rows that are dialogues.
+    keys : list of (id or None, name or None)
+        Voices: the id, or the name where the id is missing.
+    texts : list of str
+        Names.
+    """
+
+    voices: Ints
+    names: Ints
+    spoken: Spoken
+    keys: list[tuple[str | None, str | None]]
+    texts: list[str]
+
+
+def apportion(totals: Ints, weights: Ints, groups: Ints) -> Ints:
+    """Share out whole numbers in proportion to weights, by largest remainder; ties go to the earlier part.
+
+    Parameters
+    ----------
+    totals : int64 array, shape (parts,)
+        What the group of each part has to share.
+    weights : int64 array, shape (parts,)
+        Not negative, and not all 0 in a group; their sum stays below 2**31.
+    groups : int64 array, shape (parts,)
+        Ascending numbers: parts of one group stand together.
+
+    Returns
+    -------
+    int64 array, shape (parts,)
+        Not negative where the total is not; the parts of a group add up to its total.
+    """
+    if not totals.any():
+        return totals.copy()
+    starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
+    sizes = np.diff(np.r_[starts, len(groups)])
+    whole = np.repeat(np.add.reduceat(weights, starts), sizes)
+    rounds, rest = totals // whole, totals % whole  # two steps: total * weight might not fit into 64 bits
+    shares = rounds * weights + rest * weights // whole
+    left = np.repeat(totals[starts] - np.add.reduceat(shares, starts), sizes)
+    order = np.lexsort((-(rest * weights % whole), groups))
+    place = np.empty(len(groups), np.int64)
+    place[order] = np.arange(len(groups)) - np.repeat(starts, sizes)
+    result: Ints = shares + (place < left)
+    return result
+
+
+def parts_of(frame: pd.DataFrame) -> Parts:
+    """Cut the rows up by speaking voice; needs the columns voice_id, voice_name and dialogue."""
+    ids, id_values = words(frame["voice_id"])
+    names, name_values = words(frame["voice_name"])
+    lines = _lines(frame["dialogue"])
+    line_ids, id_values = _joined(lines.ids, id_values)
+    line_names, name_values = _joined(lines.names, name_values)
+    keys = [*((each, None) for each in id_values), *((None, each) for each in name_values)]
+    voices = voices_of(ids, names, len(id_values))
+    if len(lines.rows):
+        spoken = _speaking(lines.rows, voices_of(line_ids, line_names, len(id_values)), line_names, lines.lengths)
+    else:
+        spoken = Spoken(lines.rows, line_ids, line_names, lines.lengths)
+    return Parts(voices, names, spoken, keys, name_values)
+
+
+def words(column: pd.Series) -> tuple[Ints, list[str]]:
+    """Give codes and values of a column of texts, whatever its dtype; missing and empty ones have the code -1."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes, values = column.cat.codes.to_numpy(), column.cat.categories
+    else:
+        codes, values = pd.factorize(column)
+    codes = codes.astype(np.int64)
+    texts = list(dict.fromkeys(each if isinstance(each, str) else str(each) for each in values))
+    places = {text: place for place, text in enumerate(texts)}
+    places[""] = NOBODY
+    if len(texts) < len(values) or "" in texts:
+        codes = np.array([*(places[str(each)] for each in values), NOBODY], np.int64)[codes]
+    return codes, texts
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Dialogue lines: row, voice id, voice name, characters of each."""
+
+    rows: Ints
+    ids: tuple[Ints, list[str]]
+    names: tuple[Ints, list[str]]
+    lengths: Ints
+
+
+def _lines(column: pd.Series) -> _Lines:
+    if column.isna().all():
+        none: Ints = np.zeros(0, np.int64)
+        return _Lines(none, (none, []), (none, []), none)
+    try:
+        if isinstance(column.dtype, pd.ArrowDtype):
+            array = pa.array(column.array)
+        else:  # objects, after a concat of mixed frames
+            array = pa.array([_list(each) for each in column], pa.list_(LINE))
+        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        rows = np.flatnonzero(pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False))
+        array = array.take(pa.array(rows))
+        rows = rows[pc.list_parent_indices(array).to_numpy(zero_copy_only=False)]
+        ids, names, texts = (
+            pc.struct_field(pc.list_flatten(array), each) for each in ("voice_id", "voice_name", "text")
+        )
+        lengths = pc.fill_null(pc.utf8_length(texts.cast(pa.large_string())), 0).to_numpy(zero_copy_only=False)
+    except (pa.ArrowException, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SchemaError(f"Column 'dialogue' holds no lists of lines (text, voice_id, voice_name): {reason}") from None
+    return _Lines(rows, _arrow_words(ids), _arrow_words(names), lengths.astype(np.int64))
+
+
+def _list(value: Any) -> list[Any] | None:
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return list(value)
+    if pd.isna(value):
+        return None
+    raise TypeError(f"{value!r:.60}")
+
+
+def _arrow_words(array: pa.Array) -> tuple[Ints, list[str]]:
+    encoded = array.dictionary_encode()
+    codes = pc.fill_null(encoded.indices, NOBODY).to_numpy(zero_copy_only=False)
+    found, texts = words(pd.Series(encoded.dictionary.to_pylist(), dtype=object))
+    return np.r_[found, NOBODY][codes], texts
+
+
+def _joined(words: tuple[Ints, list[str]], values: list[str]) -> tuple[Ints, list[str]]:
+    """Give the words of dialogue lines the numbers of those of the column, new words after them."""
+    codes, texts = words
+    places = {text: place for place, text in enumerate(values)}
+    for text in texts:
+        places.setdefault(text, len(places))
+    table = np.array([*(places[text] for text in texts), NOBODY], np.int64)
+    return table[codes], list(places)
+
+
+def voices_of(ids: Ints, names: Ints, known: int) -> Ints:
+    """Give the key of each voice: its id, or its name (numbered after the ids) where the id is missing."""
+    lacking = (ids < 0) & (names >= 0)
+    return np.where(lacking, names + known, ids) if lacking.any() else ids
+
+
+def _speaking(rows: Ints, voices: Ints, names: Ints, lengths: Ints) -> Spoken:
+    """Put the lines of each voice in a dialogue together; leave out voices without a character, unless all are."""
+    codes, pairs = pd.factorize(rows * (int(voices.max()) + 2) + voices + 1)
+    weights = np.zeros(len(pairs), np.int64)
+    np.add.at(weights, codes, lengths)
+    first = np.zeros(len(pairs), np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    spoken = np.full(len(pairs), NOBODY, np.int64)
+    named = np.flatnonzero(names >= 0)[::-1]
+    spoken[codes[named]] = names[named]  # the first name of the voice in this dialogue
+    rows, voices = rows[first], voices[first]
+    starts = np.flatnonzero(np.r_[True, rows[1:] != rows[:-1]])
+    silent = starts[np.add.reduceat(weights, starts) == 0]
+    weights[silent] = 1
+    kept = weights > 0
+    return Spoken(rows[kept], voices[kept], spoken[kept], weights[kept])

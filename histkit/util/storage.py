@@ -1,0 +1,112 @@
+"""Where a local history lies: a folder of this machine, or one behind fsspec (``s3://...``)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from histkit.errors import ArchiveError, InputError
+from histkit.util.files import one_line
+
+
+def folder_of(path: Any) -> str:
+    """Check that a user's argument is a folder or a URL; ``~`` is his home.
+
+    Raises
+    ------
+    InputError
+        It is neither.
+    """
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        what = "an empty text" if isinstance(path, str) else type(path).__name__
+        raise InputError(f"Give a folder or file such as 'data/history', or a URL, not {what}.")
+    scheme, mark, rest = str(os.fspath(path)).partition("://")
+    return f"{scheme}://{rest.rstrip('/')}" if mark else str(Path(scheme).expanduser())
+
+
+def file_system(name: str, options: Mapping[str, Any] | None = None) -> tuple[Any, str] | None:
+    """Open the file system of a URL; gives it and the path in it, None for a folder of this machine.
+
+    Raises
+    ------
+    InputError
+        Options without a URL, or fsspec is not installed.
+    ArchiveError
+        fsspec doesn't know it or can't open it.
+    """
+    _check(name, options)
+    if "://" not in name:
+        return None
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise InputError(f"{name} needs fsspec: pip install 'histkit[remote]'.") from None
+    try:
+        found: tuple[Any, str] = url_to_fs(name, **(options or {}))
+    except Exception as error:  # of any kind: no driver, no rights, no network, nothing of that kind there
+        raise ArchiveError(f"{name} can't be opened: {one_line(error)}.") from None
+    return found
+
+
+def _check(name: str, options: Mapping[str, Any] | None) -> None:
+    if options and "://" not in name:
+        raise InputError(f"storage_options= is for URLs such as 's3://bucket/history', not for {name!r}.")
+
+
+class Store:
+    """A folder that is read from; can be pickled, so that it reaches the workers of a cluster.
+
+    Parameters
+    ----------
+    path : path-like or str
+        A folder, or a URL of a file system that fsspec knows.
+    options : mapping, optional
+        Storage options for fsspec; only with a URL.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> None:
+        self.name = folder_of(path)
+        self._options = dict(options or {})
+        self.remote = "://" in self.name
+        _check(self.name, self._options)
+        self._files: Any = None
+
+    def __repr__(self) -> str:
+        return f"Store({self.name!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_files": None}
+
+    def place(self, file: str) -> str:
+        """Give a file's whole name, to read and to show."""
+        return f"{self.name}/{file}"
+
+    def open(self, file: str) -> Any:
+        """Open a file for reading; raises FileNotFoundError or another OSError."""
+        if not self.remote:
+            return open(self.place(file), "rb")  # noqa: PTH123 - the caller closes it
+        system, root = self._system()
+        return self._asked(file, lambda: system.open(f"{root}/{file}", "rb"))
+
+    def read(self, file: str) -> bytes:
+        """Give a file's bytes."""
+        with self.open(file) as opened:
+            data: bytes = self._asked(file, opened.read)
+        return data
+
+    def _asked(self, file: str, act: Callable[[], Any]) -> Any:
+        """Ask a file system, whose errors may be of any kind where it is remote (no rights, no network)."""
+        try:
+            return act()
+        except OSError:
+            raise
+        except Exception as error:
+            raise ArchiveError(f"{self.place(file)} can't be read: {one_line(error)}.") from error
+
+    def _system(self) -> tuple[Any, str]:
+        if self._files is None:
+            self._files = file_system(self.name, self._options)
+        found: tuple[Any, str] = self._files
+        return found

@@ -1,0 +1,353 @@
+"""The forecast: the same days give the same days again, and what is unknown stays unknown."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import histkit as hk
+from histkit import HistoryClient
+from histkit.api.models import Subscription
+from histkit.money.forecast import forecast, used_share
+from histkit.money.ledger import FROM, TO, ledger
+from histkit.sandbox import Sandbox
+
+NOW = 1_790_812_800  # 2026-10-01, UTC, a Thursday
+HOUR, DAY = 3600, 86_400
+BAND = ["p10", "p50", "p90"]
+ZONES = ["UTC", "Europe/Berlin", "Asia/Kolkata", "America/Sao_Paulo", "Pacific/Apia"]
+
+
+def frame_of(rows: list[tuple[int, int]], *, counters: bool = True) -> pd.DataFrame:
+    """Make a history of (seconds, credits), oldest first, whose counter starts at 0 and is never reset."""
+    seconds, spent = ([row[place] for row in rows] for place in (0, 1))
+    after = np.cumsum(np.array(spent, np.int64))
+    dates = pd.Series(pd.to_datetime(pd.array(seconds, "Int64"), unit="s", utc=True)).astype("datetime64[us, UTC]")
+    frame = pd.DataFrame({"date": dates, "credits": pd.array(spent, dtype="Int64")})
+    if counters:
+        frame[FROM], frame[TO] = pd.array(after - np.array(spent, np.int64), "Int64"), pd.array(after, "Int64")
+    return frame
+
+
+def daily(credits: int, days: int, *, at: int = 12 * HOUR, **options: Any) -> pd.DataFrame:
+    """Make a history of so many credits on each of the days before now."""
+    return frame_of([(NOW - day * DAY + at, credits) for day in range(days, 0, -1)], **options)
+
+
+def plan(used: int, limit: int | None = 100_000, days: float | None = 20, **others: Any) -> dict[str, Any]:
+    reset = None if days is None else int(NOW + days * DAY)
+    known = {"character_count": used, "character_limit": limit, "next_character_count_reset_unix": reset}
+    return {**known, "character_refresh_period": "monthly_period", **others}
+
+
+def facts_of(frame: pd.DataFrame, subscription: Any, **options: Any) -> dict[str, Any]:
+    table = forecast(frame, subscription=subscription, now=NOW, **options)
+    facts: dict[str, Any] = table.attrs["histkit"]
+    assert json.loads(json.dumps(facts)) == facts
+    return facts
+
+
+histories = st.lists(st.tuples(st.integers(NOW - 80 * DAY, NOW + 5 * DAY), st.integers(0, 5000)), max_size=60).map(
+    sorted
+)
+
+
+@settings(max_examples=60)
+@given(
+    histories,
+    st.integers(0, 200_000),
+    st.none() | st.integers(0, 200_000),
+    st.none() | st.floats(-20, 500),
+    st.sampled_from(["monthly_period", "annual_period", "3_month_period", None, "weekly"]),
+    st.sampled_from(ZONES),
+    st.none() | st.integers(1, 400),
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
+def test_every_forecast_has_its_form(
+    rows: Any, used: int, limit: Any, days: Any, period: Any, zone: str, ahead: Any, counters: bool, random: Any
+) -> None:
+    frame = frame_of(rows, counters=counters)
+    before = frame.copy(deep=True)
+    subscription = plan(used, limit, days, character_refresh_period=period)
+    table = forecast(frame, subscription=subscription, now=NOW + 7 * HOUR, tz=zone, days=ahead)
+    pd.testing.assert_frame_equal(frame, before)
+    facts = table.attrs["histkit"]
+    json.dumps(facts)
+    assert table.columns.tolist() == ["date", "credits", "cumulative", *BAND]
+    assert table.dtypes.astype(str).tolist() == [f"datetime64[us, {zone}]", "Int64", "Int64", *["Float64"] * 3]
+    assert table["date"].is_monotonic_increasing
+    assert table["date"].dt.date.is_unique
+    today = table["date"].searchsorted(pd.Timestamp(NOW + 7 * HOUR, unit="s", tz="UTC"), "right") - 1
+    assert table["cumulative"][today] == used
+    assert table["cumulative"].dropna().is_monotonic_increasing
+    assert table["cumulative"][today + 1 :].isna().all()
+    assert table["credits"][today + 1 :].isna().all()
+    assert table[BAND][:today].isna().all(axis=None)
+    ahead_of = table[BAND][today:]
+    if facts["days_of_history"]:
+        assert (ahead_of["p10"] <= ahead_of["p50"]).all()
+        assert (ahead_of["p50"] <= ahead_of["p90"]).all()
+        assert (ahead_of >= used).all(axis=None)
+        assert all(ahead_of[name].is_monotonic_increasing for name in BAND)
+        assert facts["projected"] == {name: ahead_of[name].iloc[-1] for name in BAND}
+    else:
+        assert ahead_of.isna().all(axis=None)
+        assert facts["projected"] is facts["overage"] is facts["daily_mean"] is facts["confidence"] is None
+    runs_out = [facts[name] or "9999" for name in ("run_out_early", "run_out", "run_out_late")]
+    assert runs_out == sorted(runs_out)
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    again = frame.iloc[order].set_axis([0] * len(rows))
+    np.random.seed(random.randrange(2**32))
+    same = forecast(again, subscription=subscription, now=NOW + 7 * HOUR, tz=zone, days=ahead)
+    pd.testing.assert_frame_equal(same, table)
+    assert same.attrs == table.attrs
+
+
+@given(st.integers(1, 500), st.integers(1, 56), st.integers(1, 19), st.booleans())
+def test_the_same_credits_each_day_run_out_on_the_exact_day(each: int, days: int, left: int, counters: bool) -> None:
+    used = each * days
+    facts = facts_of(daily(each, days, counters=counters), plan(used, used + each * left))
+    day = (datetime.fromtimestamp(NOW, UTC) + timedelta(days=left - 1)).strftime("%Y-%m-%d")
+    assert [facts[name] for name in ("run_out_early", "run_out", "run_out_late")] == [day] * 3
+    assert facts["projected"] == dict.fromkeys(BAND, used + each * 20)
+    assert facts["overage"] == dict.fromkeys(BAND, each * (20 - left))
+    assert (facts["daily_mean"], facts["days_of_history"], facts["left"]) == (each, days, each * left)
+    assert facts["confidence"] == ("low" if days < 14 else "normal")
+    assert facts_of(daily(each, days), plan(used, used + each * 21))["run_out_early"] is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(NOW - 80 * DAY, NOW - 1), st.integers(0, 900)), min_size=1, max_size=50).map(sorted),
+    st.integers(2, 1000),
+)
+def test_credits_in_another_unit_give_the_same_forecast(rows: Any, scale: int) -> None:
+    used = sum(row[1] for row in rows)
+    one = forecast(frame_of(rows), subscription=plan(used, used + 900, character_refresh_period=None), now=NOW)
+    many = [(second, spent * scale) for second, spent in rows]
+    bigger = plan(used * scale, (used + 900) * scale, character_refresh_period=None)
+    other = forecast(frame_of(many), subscription=bigger, now=NOW)
+    for name in ("credits", "cumulative", *BAND):
+        pd.testing.assert_series_equal(one[name] * scale, other[name])
+    for name in ("run_out", "run_out_early", "run_out_late", "used_share", "reset", "until"):
+        assert one.attrs["histkit"][name] == other.attrs["histkit"][name]
+
+
+def test_weekdays_are_told_apart_after_two_weeks() -> None:
+    rows = [(NOW - day * DAY + HOUR, 0 if (3 - day) % 7 in (5, 6) else 100) for day in range(28, 0, -1)]
+    table = forecast(frame_of(rows), subscription=plan(2000, days=14), now=NOW)
+    ahead = table[table["p50"].notna()]
+    spent = ahead["p50"].diff().fillna(ahead["p50"].iloc[0] - 2000)
+    assert spent.tolist() == [0 if day in (5, 6) else 100 for day in ahead["date"].dt.day_of_week]
+    assert (ahead["p10"] == ahead["p90"]).all()
+    few = forecast(frame_of(rows[-13:]), subscription=plan(2000, days=14), now=NOW).attrs["histkit"]
+    assert few["projected"]["p10"] < few["projected"]["p90"]
+    assert few["confidence"] == "low"
+    assert any("weekdays" in note for note in few["notes"])
+
+
+def test_of_today_and_the_last_day_only_the_hours_ahead_count() -> None:
+    frame = daily(100, 28)  # at noon
+    for hour, today in ((9, 100), (15, 0)):
+        for stop, last in ((0, 0), (11, 0), (13, 100)):
+            subscription = plan(2800, days=10 + stop / 24)
+            table = forecast(frame, subscription=subscription, now=NOW + hour * HOUR)
+            assert table.attrs["histkit"]["projected"] == dict.fromkeys(BAND, 2800 + today + 900 + last)
+    table = forecast(frame, subscription=plan(2800, days=13 / 24), now=NOW + 9 * HOUR)
+    assert table["p50"].dropna().tolist() == [2900]
+    assert forecast(frame, subscription=plan(2800, days=0.4), now=NOW + 9 * HOUR)["p50"].iloc[-1] == 2800
+
+
+def test_days_are_those_of_the_zone_also_when_the_clocks_change() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    noons = [datetime(2026, 10, 1, 12, tzinfo=zone) + timedelta(days=day) for day in range(20)]
+    frame = frame_of([(int(noon.timestamp()), 10) for noon in noons])
+    reset = int(datetime(2026, 11, 1, tzinfo=zone).timestamp())
+    table = forecast(
+        frame,
+        subscription={"character_count": 200, "character_limit": 280, "next_character_count_reset_unix": reset},
+        now=datetime(2026, 10, 21, tzinfo=zone),
+        tz="Europe/Berlin",
+    )
+    assert table["date"].dt.strftime("%m-%d %H").tolist()[-12:] == [f"10-{day} 00" for day in range(20, 32)]
+    assert table["p50"].dropna().tolist() == [210 + 10 * day for day in range(11)]
+    assert table.attrs["histkit"]["run_out"] == "2026-10-28"
+    assert table.attrs["histkit"]["reset"] == "2026-11-01T00:00:00+01:00"
+
+
+def test_credits_that_only_the_counter_shows_count() -> None:
+    rows = frame_of([(NOW - day * DAY + 12 * HOUR, 100) for day in range(30, 0, -1)])
+    seen = rows.iloc[::2]
+    facts = facts_of(seen, plan(3000))
+    assert facts["daily_mean"] * facts["days_of_history"] == pytest.approx(3000, abs=0.01)
+    blind = facts_of(seen[["date", "credits"]], plan(3000))
+    assert blind["daily_mean"] < 0.6 * facts["daily_mean"]
+    assert any("counters" in note for note in blind["notes"])
+
+
+def test_a_history_that_ends_early_is_filled_up_evenly() -> None:
+    frame = daily(100, 40).iloc[:30]
+    table = forecast(frame, subscription=plan(4000, days=10), now=NOW)
+    facts = table.attrs["histkit"]
+    assert facts["daily_mean"] == pytest.approx(100)
+    assert any("1,000 credits" in note for note in facts["notes"])
+    assert table["cumulative"].dropna().tolist()[-1] == 4000
+    assert table["credits"].sum() == pytest.approx(table["cumulative"].dropna().iloc[-1] - 4000 + 2000, abs=150)
+
+
+def test_a_reset_since_the_last_row_is_seen() -> None:
+    frame = daily(100, 40).iloc[:30]
+    table = forecast(frame, subscription=plan(500, days=26), now=NOW)
+    assert table["date"].iloc[0] == pd.Timestamp("2026-09-27", tz="UTC")
+    assert table["cumulative"].dropna().tolist() == [125, 250, 375, 500, 500]
+    unknown = plan(500, days=26, character_refresh_period=None)
+    assert forecast(frame, subscription=unknown, now=NOW)["cumulative"].dropna().iloc[-1] == 500
+
+
+def test_a_lower_counter_than_the_last_row_had_is_noted() -> None:
+    facts = facts_of(daily(100, 10), plan(700))
+    assert any("lower" in note for note in facts["notes"])
+
+
+def test_the_cycle_starts_where_the_subscription_or_the_ledger_says() -> None:
+    frame = hk.sample_history(3000)
+    newest = int(frame[TO].iloc[0])
+    reset = pd.Timestamp("2026-11-14 09:30", tz="UTC")
+    known = {
+        "character_count": newest,
+        "character_limit": 100_000,
+        "next_character_count_reset_unix": reset.timestamp(),
+    }
+    told = forecast(frame, subscription={**known, "billing_period": "monthly_period"}, now="2026-11-01")
+    assert told["date"].iloc[0] == pd.Timestamp("2026-10-14", tz="UTC")
+    found = forecast(frame, subscription=known, now="2026-11-01")
+    assert found["date"].iloc[0] == pd.Timestamp(ledger(frame).attrs["histkit"]["resets"][-1]).floor("D")
+    assert told["cumulative"].iloc[0] == 0
+    cycle = ledger(frame)[lambda table: table["period"] >= told["date"].iloc[1]]
+    assert told["credits"].sum() == cycle[["seen", "unseen"]].to_numpy().sum() - cycle["overlap"].sum()
+
+
+def test_no_history_is_no_forecast() -> None:
+    for frame in (frame_of([]), frame_of([], counters=False), hk.sample_history(3).iloc[:0]):
+        table = forecast(frame, subscription=plan(500), now=NOW)
+        assert table[[*BAND, "credits"]].isna().all(axis=None)
+        assert table["cumulative"].dropna().tolist() == [500]
+        facts = table.attrs["histkit"]
+        assert facts["days_of_history"] == 0
+        assert facts["run_out"] is facts["projected"] is facts["overage"] is None
+        assert any("nothing to forecast from" in note for note in facts["notes"])
+    old = plan(5, character_refresh_period=None)
+    assert facts_of(frame_of([(NOW - 90 * DAY, 5)]), old)["projected"] == dict.fromkeys(BAND, 5)
+
+
+def test_rows_of_the_future_are_left_out() -> None:
+    frame = daily(100, 20)
+    more = pd.concat([frame, frame.iloc[-1:].assign(date=pd.Timestamp(NOW + DAY, unit="s", tz="UTC"), credits=10**6)])
+    with_notes = facts_of(more, plan(2000))
+    assert with_notes["projected"] == facts_of(frame, plan(2000))["projected"]
+    assert with_notes["notes"][0].startswith("1 rows")
+
+
+@pytest.mark.parametrize(("limit", "left"), [(0, 0), (None, None), (float("nan"), None), ("many", None)])
+def test_without_a_limit_nothing_runs_out(limit: Any, left: Any) -> None:
+    facts = facts_of(daily(10, 20), plan(200, limit))
+    assert facts["left"] == left
+    assert facts["used_share"] is facts["run_out"] is facts["overage"] is None
+    assert facts["projected"]["p50"] == 400
+
+
+def test_a_counter_above_the_limit_has_run_out_already() -> None:
+    facts = facts_of(daily(10, 20), plan(200, 150, max_credit_limit_extension="unlimited"))
+    assert (facts["left"], facts["extension"], facts["overage"]["p50"]) == (0, "unlimited", 250)
+    assert facts["run_out"] == facts["run_out_early"] == facts["run_out_late"] == "2026-09-25"
+    assert facts_of(frame_of([]), plan(200, 150))["run_out"] == "2026-10-01"
+
+
+@pytest.mark.parametrize("days", [None, -3, 0, 10**9])
+def test_without_a_coming_reset_the_forecast_goes_thirty_days(days: Any) -> None:
+    facts = facts_of(daily(10, 20), plan(200, days=days))
+    assert facts["reset"] is None
+    assert facts["until"] == "2026-11-01T00:00:00+00:00"
+    assert any("reset" in note for note in facts["notes"])
+
+
+def test_how_far_ahead_can_be_said() -> None:
+    frame = daily(10, 20)
+    assert facts_of(frame, plan(200), days=5)["projected"]["p50"] == 260
+    assert facts_of(frame, plan(200), days=5)["reset"] == "2026-10-21T00:00:00+00:00"
+    assert any("before the reset" in note for note in facts_of(frame, plan(200), days=5)["notes"])
+    assert facts_of(frame, plan(200), days=300)["projected"]["p50"] == 400
+    year = facts_of(frame, plan(200, days=365, character_refresh_period="annual_period"))
+    assert year["projected"]["p50"] == 200 + 3650
+    assert facts_of(frame, plan(200, days=2000))["until"].startswith("2027-11-")
+
+
+@given(st.integers(0, 10**9), st.none() | st.integers(0, 10**9))
+def test_the_used_share_is_exact(used: int, limit: int | None) -> None:
+    share = used_share(Subscription.from_api({"character_count": used, "character_limit": limit}))
+    assert share == (Fraction(used, limit) if limit else None)
+    assert used_share({"character_limit": limit}) is None
+
+
+def test_the_service_is_asked_where_no_subscription_is_given(
+    client: HistoryClient, shared_box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = hk.sample_history(5500, seed=7)
+    asked = client.subscription()
+    table = forecast(frame, client=client, now="2026-11-01")
+    given = forecast(frame, subscription=asked, now="2026-11-01")
+    pd.testing.assert_frame_equal(table, given)
+    assert table.attrs == given.attrs
+    assert table.attrs["histkit"]["used"] == asked.character_count
+    monkeypatch.setenv("ELEVENLABS_API_KEY", shared_box.api_key)
+    monkeypatch.setenv("ELEVENLABS_BASE_URL", shared_box.url)
+    assert forecast(frame, now="2026-11-01").attrs == given.attrs
+    assert forecast(frame).attrs["histkit"]["used"] == asked.character_count
+
+
+def test_without_a_key_the_missing_key_is_told() -> None:
+    with pytest.raises(hk.AuthenticationError):
+        forecast(daily(1, 3))
+
+
+def test_a_naive_instant_is_utc() -> None:
+    subscription = plan(200)
+    for now in ("2026-10-01", "2026-10-01T02:00:00+02:00", datetime(2026, 10, 1)):  # noqa: DTZ001 - that it may be
+        table = forecast(daily(10, 20), subscription=subscription, now=now)
+        pd.testing.assert_frame_equal(table, forecast(daily(10, 20), subscription=subscription, now=NOW))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"days": 0}, {"days": 401}, {"days": True}, {"days": 1.5}, {"tz": "Mars"}, {"now": "someday"}, {"now": 10**15},
+     {"now": "1900-01-01"}, {"client": "sk_key"}, {"subscription": 5}, {"subscription": {}},
+     {"subscription": {"character_count": None}}, {"subscription": {"character_count": -4}},
+     {"subscription": {"character_count": True}}, {"subscription": {"character_count": 2.0**70}}],
+)  # fmt: skip
+def test_an_argument_that_cannot_be_used_is_named_on_one_line(arguments: dict[str, Any]) -> None:
+    with pytest.raises(hk.InputError, match=next(iter(arguments))) as caught:
+        forecast(daily(10, 20), **{"subscription": plan(5), "now": NOW, **arguments})
+    assert "\n" not in str(caught.value)
+
+
+def test_several_accounts_are_refused() -> None:
+    frame = daily(10, 20).assign(account=["a", "b"] * 10)
+    with pytest.raises(hk.InputError, match="several accounts"):
+        forecast(frame, subscription=plan(5))
+    assert facts_of(frame[frame["account"] == "a"], plan(200))["used"] == 200
+
+
+@pytest.mark.parametrize("missing", ["date", "credits"])
+def test_a_missing_column_is_named(missing: str) -> None:
+    with pytest.raises(hk.SchemaError, match=f"'{missing}'"):
+        forecast(daily(10, 20).drop(columns=missing), subscription=plan(5))

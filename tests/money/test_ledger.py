@@ -1,0 +1,353 @@
+"""The ledger: what the counters tell adds up, and nothing that merely ran side by side looks like more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import histkit as hk
+from histkit.money.ledger import FROM, SUMS, TO, entries, ledger
+
+START = 1_790_812_800  # 2026-10-01, UTC
+HOUR, DAY = 3600, 86_400
+ZONES = ["UTC", "Europe/Berlin", "Asia/Kolkata", "America/Sao_Paulo", "Pacific/Apia"]
+FREQS = ["h", "D", "W", "MS", "QS", "YS", "6h"]
+
+
+def frame_of(rows: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
+    """Make a history of (seconds, from, to); credits are missing where the counter fell."""
+    columns = [list(each) for each in zip(*rows, strict=True)] or [[], [], []]
+    before, after = (pd.array(each, dtype="Int64") for each in columns[1:3])
+    seconds = pd.Series(pd.to_datetime(pd.array(columns[0], "Int64"), unit="s", utc=True))
+    spent = after - before
+    spent[(spent < 0).fillna(False).to_numpy(bool)] = pd.NA
+    return pd.DataFrame({"date": seconds.astype("datetime64[us, UTC]"), "credits": spent, FROM: before, TO: after})
+
+
+def facts_of(rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
+    """Give the facts of a ledger, after a look at whether the table says the same."""
+    table = ledger(frame_of(rows))
+    facts: dict[str, Any] = dict(table.attrs["histkit"])
+    for name in ("seen", "unseen", "overlap", "rows"):
+        assert facts[name] == table[name].sum()
+    assert len(facts["resets"]) == table["resets"].sum()
+    return facts
+
+
+@dataclass
+class Account:
+    """A true account: a counter that calls, hidden spending and billing resets change, and what can be known of it."""
+
+    now: int = START
+    counter: int = 0
+    hidden: int = 0
+    unseen: int = 0
+    resets: int = 0
+    calls: int = 0
+    rows: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def spend(self, amount: int) -> None:
+        self.counter += amount
+        self.hidden += amount
+
+    def reset(self) -> None:
+        self.counter = self.hidden = 0
+        self.resets += 1
+
+    def call(self, cost: int, lasts: int = 0) -> None:
+        """Charge a call at its start; its row is dated at its end."""
+        self.unseen += self.hidden if self.calls else 0
+        self.hidden = 0
+        self.calls += 1
+        self.rows.append((self.now + lasts, self.counter, self.counter + cost))
+        self.counter += cost
+
+
+costs = st.sampled_from([0, 0, 1, 5, 28, 1000, 40_000]) | st.integers(0, 10_000)
+steps = st.tuples(st.integers(1, 3 * DAY), costs, st.integers(0, 3).map(lambda each: each == 0), costs, st.booleans())
+
+
+@given(st.lists(steps, max_size=40), st.integers(0, 10**9))
+def test_calls_one_after_another_are_told_from_all_else(steps: list[Any], opening: int) -> None:
+    account = Account(counter=opening)
+    for wait, cost, resets, hidden, spends in steps:
+        account.now += wait
+        last = account.counter
+        if resets and account.rows:
+            account.now += HOUR
+            account.reset()
+        if spends:
+            account.now += 120  # or it might have been a call over the reset
+            account.spend(hidden)
+        if resets and account.rows:
+            assume(account.counter < account.rows[-1][2])  # a fall is what can be seen of a reset
+        assert resets or account.counter >= last
+        account.call(cost)
+    facts = facts_of(account.rows)
+    assert facts["seen"] == sum(after - before for _, before, after in account.rows)
+    assert facts["unseen"] == account.unseen
+    assert len(facts["resets"]) == account.resets
+    assert facts["overlap"] == facts["concurrent"] == 0
+
+
+bursts = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(0, 120), st.integers(0, 100), st.integers(0, 50)), max_size=25
+)
+
+
+@given(bursts, st.booleans())
+def test_calls_side_by_side_are_no_reset_and_hide_nothing(burst: list[Any], at_end: bool) -> None:
+    account = Account()
+    for wait, lasts, cost, hidden in burst:
+        account.now += wait
+        account.spend(hidden)
+        account.call(cost, lasts if at_end else 0)
+    facts = facts_of(account.rows)
+    assert facts["resets"] == []
+    assert facts["unseen"] == account.unseen
+    assert facts["overlap"] == 0
+    assert facts["seen"] == sum(cost for _, _, cost, _ in burst)
+
+
+@given(bursts, st.booleans())
+def test_calls_that_read_one_counter_make_no_unseen_credits(burst: list[Any], at_end: bool) -> None:
+    now, events = START, []
+    for wait, length, cost, hidden in burst:
+        now, lasts = now + wait, max(length, 1)
+        events += [(now, 1, hidden, None), (now, 2, cost, lasts), (now + lasts, 0, cost, None)]
+    counter, true, seen, rows = 0, 0, 0, []
+    for time, kind, amount, lasts in sorted(events, key=lambda each: each[:2]):
+        if kind == 2:  # reads the counter at its start, adds to it at its end
+            rows.append((time + (lasts if at_end else 0), counter, counter + amount))
+            seen += amount
+        else:
+            counter += amount
+            true += amount if kind == 1 else 0
+    facts = facts_of(rows)
+    assert facts["resets"] == []
+    assert 0 <= facts["unseen"] <= true
+    assert facts["seen"] == seen
+
+
+cycles = st.lists(st.tuples(bursts.filter(bool), bursts.filter(bool), st.integers(1, 40)), min_size=1, max_size=4)
+
+
+@given(cycles, st.booleans())
+def test_a_reset_between_calls_side_by_side_is_found_once(parts: list[Any], at_end: bool) -> None:
+    account = Account()
+
+    def run(burst: list[Any]) -> None:
+        for wait, lasts, cost, hidden in burst:
+            account.now += wait
+            account.spend(hidden)
+            account.call(cost, lasts if at_end else 0)
+
+    for before, after, days in parts:
+        account.call(100_000)
+        account.now += days * DAY
+        run(before)
+        account.reset()
+        run(after)
+        account.now += HOUR
+    facts = facts_of(account.rows)
+    assert len(facts["resets"]) == account.resets
+    assert facts["unseen"] == account.unseen
+    assert facts["overlap"] == 0
+
+
+counters = st.none() | st.integers(0, 3000) | st.integers(0, 10**10)
+seconds = st.none() | st.integers(START, START + 600) | st.integers(START, START + 100 * DAY)
+junk = st.lists(st.tuples(seconds, counters, counters), max_size=30)
+known = st.integers(START, START + 600) | st.integers(START, START + 100 * DAY)
+whole = st.lists(
+    st.tuples(known, st.integers(0, 3000), st.integers(0, 500)).map(lambda row: (row[0], row[1], row[1] + row[2])),
+    min_size=1, max_size=30,
+)  # fmt: skip
+
+
+@given(junk, st.sampled_from(FREQS), st.sampled_from(ZONES))
+def test_the_periods_add_up_whatever_the_rows(rows: list[Any], freq: str, zone: str) -> None:
+    frame = frame_of(rows)
+    before = frame.copy(deep=True)
+    table = ledger(frame, freq, tz=zone)
+    pd.testing.assert_frame_equal(frame, before)
+    facts = table.attrs["histkit"]
+    used = frame[frame[[FROM, TO, "date"]].notna().all(axis=1).to_numpy()]
+    assert facts["seen"] == used["credits"].sum() == table["seen"].sum()
+    assert table["rows"].sum() == facts["rows"] == len(used)
+    assert facts["rows_without_date"] == frame["date"].isna().sum()
+    assert facts["rows_without_counters"] + facts["rows_without_date"] + facts["rows"] == len(frame)
+    assert (table[[*SUMS, "counter"]].fillna(0) >= 0).all().all()
+    assert (table["chained"] <= table["rows"]).all()
+    assert table["period"].is_monotonic_increasing
+    assert table["period"].is_unique
+    daily = ledger(frame).attrs["histkit"]
+    assert daily == facts
+
+
+@given(whole)
+def test_the_counter_grew_by_seen_and_unseen_less_the_overlap(rows: list[tuple[int, int, int]]) -> None:
+    frame = frame_of(rows)
+    found = entries(frame)
+    for cycle in np.unique(found.cycles):
+        own = found.cycles == cycle
+        first = frame[FROM].to_numpy(np.int64)[found.rows[own]].min() if cycle == 0 else 0
+        grown = found.counters[own].max() - first
+        assert grown == (found.spent + found.unseen - found.overlap)[own].sum()
+
+
+@given(junk, st.randoms(use_true_random=False))
+def test_the_order_of_rows_and_their_index_do_not_matter(rows: list[Any], random: Any) -> None:
+    frame = frame_of(rows)
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    shuffled = frame.iloc[order].set_axis([0] * len(rows))
+    pd.testing.assert_frame_equal(ledger(shuffled, "h"), ledger(frame, "h"))
+    assert ledger(shuffled).attrs == ledger(frame).attrs
+
+
+@given(junk)
+def test_columns_of_other_types_give_the_same_ledger(rows: list[Any]) -> None:
+    frame = frame_of(rows)
+    loose = frame.astype(dict.fromkeys(["credits", FROM, TO], object))
+    pd.testing.assert_frame_equal(ledger(loose), ledger(frame))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["own", "acme", None]), known, *[st.integers(0, 3000)] * 2), max_size=20))
+def test_each_account_has_its_own_ledger(rows: list[Any]) -> None:
+    frame = frame_of([row[1:] for row in rows]).assign(account=pd.Categorical([row[0] for row in rows]))
+    table = ledger(frame)
+    names = frame["account"].unique().tolist()
+    if len(names) < 2:
+        assert "account" not in table.columns
+        return
+    assert table.columns[0] == "account"
+    assert table["account"].dtype == frame["account"].dtype
+    for name in names:
+        mask = frame["account"].isna() if pd.isna(name) else frame["account"] == name
+        own = table["account"].isna() if pd.isna(name) else table["account"] == name
+        alone = ledger(frame[mask.to_numpy(bool)])
+        part = table[own.to_numpy(bool)].drop(columns="account").reset_index(drop=True)
+        pd.testing.assert_frame_equal(part, alone)
+
+
+def test_a_gap_belongs_to_the_row_that_shows_it_and_the_counter_is_carried() -> None:
+    table = ledger(frame_of([(START, 100, 150), (START + DAY, 150, 170), (START + 3 * DAY, 500, 600)]))
+    assert table["period"].dt.day.tolist() == [1, 2, 4]
+    assert table["unseen"].tolist() == [0, 0, 330]
+    assert table["chained"].tolist() == [0, 1, 0]
+    assert table["counter"].tolist() == [150, 170, 600]
+    assert table.attrs["histkit"]["chained"] == 0.5
+    assert table.attrs["histkit"]["estimate"] is True
+
+
+def test_what_was_spent_since_a_reset_is_unseen_and_its_instant_is_told() -> None:
+    facts = facts_of([(START, 700, 900), (START + DAY, 40, 60), (START + DAY + 9, 60, 61)])
+    assert facts["unseen"] == 40
+    assert facts["resets"] == ["2026-10-02T00:00:00+00:00"]
+
+
+def test_rows_of_one_second_are_chained_by_their_counters() -> None:
+    facts = facts_of([(START, 30, 40), (START, 10, 30), (START, 10, 10), (START, 0, 10), (START, 40, 40)])
+    assert (facts["chained"], facts["unseen"], facts["concurrent"], facts["resets"]) == (1.0, 0, 0, [])
+
+
+def test_a_row_dated_before_the_one_it_follows_is_chained() -> None:
+    facts = facts_of([(START + 5, 100, 150), (START + 4, 150, 170), (START + 9, 170, 171)])
+    assert (facts["chained"], facts["unseen"], facts["resets"]) == (1.0, 0, [])
+
+
+def test_a_gap_after_rows_side_by_side_is_theirs_first() -> None:
+    both = [(START, 100, 150), (START, 100, 120)]
+    assert (facts_of(both)["overlap"], facts_of(both)["unseen"]) == (20, 0)
+    later = facts_of([*both, (START + 60, 170, 180)])
+    assert (later["overlap"], later["unseen"], later["concurrent"], later["chained"]) == (0, 0, 1, 0.5)
+    assert facts_of([*both, (START + 60, 190, 200)])["unseen"] == 20
+
+
+def test_a_row_that_runs_over_a_reset_is_one_and_has_no_price() -> None:
+    facts = facts_of([(START, 800, 850), (START + 20, 900, 30), (START + 21, 30, 40)])
+    assert (len(facts["resets"]), facts["seen"], facts["unseen"], facts["chained"]) == (1, 60, 80, 0.5)
+    alone = ledger(frame_of([(START, 900, 30)]))
+    assert alone["seen"].isna().all()
+    assert alone[["unseen", "resets", "counter"]].to_numpy().tolist() == [[30, 1, 30]]
+
+
+def test_two_rows_that_run_over_a_reset_show_one() -> None:
+    rows = [(START - DAY, 0, 800), (START, 800, 10), (START + 1, 800, 30), (START + 2, 805, 40), (START + 90, 40, 50)]
+    assert len(facts_of(rows)["resets"]) == 1
+
+
+def test_a_slightly_fallen_row_is_no_reset() -> None:
+    facts = facts_of([(START, 100, 150), (START + 60, 150, 145), (START + 61, 145, 160)])
+    assert (facts["resets"], facts["unseen"]) == ([], 0)
+
+
+def test_a_reset_soon_after_the_first_row_is_found_with_the_next() -> None:
+    rows = [(START, 900, 1000), (START + 60, 0, 50), (START + 200, 50, 60)]
+    assert facts_of(rows)["resets"] == ["2026-10-01T00:01:00+00:00"]
+    late = [*rows, (START + 65, 1000, 1010)]
+    facts = facts_of(late)
+    assert (len(facts["resets"]), facts["unseen"], facts["chained"]) == (1, 0, 1.0)
+
+
+def test_a_made_up_history_shows_each_billing_month() -> None:
+    frame = hk.sample_history(3000)
+    facts = ledger(frame).attrs["histkit"]
+    months = {(pd.Timestamp(each) - pd.Timedelta(days=13, hours=9.5)).strftime("%Y-%m") for each in facts["resets"]}
+    assert len(months) == len(facts["resets"]) == 23
+    assert facts["seen"] == frame["credits"].sum()
+    assert 0.97 < facts["chained"] < 1
+    fewer = ledger(frame[frame["source"] == "TTS"]).attrs["histkit"]
+    assert fewer["unseen"] > facts["unseen"]
+    assert fewer["seen"] + fewer["unseen"] <= facts["seen"] + facts["unseen"]
+
+
+def test_rows_without_usable_counters_are_counted_and_left_out() -> None:
+    rows = [(START, 0, 5), (START + 1, None, 7), (START + 2, -5, 7), (START + 3, 5, 10**15), (None, 5, 6)]
+    facts = facts_of(rows)
+    assert (facts["rows"], facts["rows_without_counters"], facts["rows_without_date"], facts["seen"]) == (1, 3, 1, 5)
+    assert facts["chained"] is None
+
+
+def test_an_empty_frame_gives_an_empty_ledger_of_the_same_form() -> None:
+    full = ledger(frame_of([(START, 0, 5)]), "W", tz="Asia/Tokyo")
+    for empty in (frame_of([]), hk.sample_history(5).iloc[:0]):
+        table = ledger(empty, "W", tz="Asia/Tokyo")
+        assert len(table) == 0
+        pd.testing.assert_series_equal(table.dtypes, full.dtypes)
+        assert table.attrs["histkit"]["chained"] is None
+
+
+@pytest.mark.parametrize("missing", ["date", "credits", FROM, TO])
+def test_a_missing_column_is_named(missing: str) -> None:
+    with pytest.raises(hk.SchemaError, match=f"'{missing}'"):
+        ledger(frame_of([(START, 0, 5)]).drop(columns=missing))
+
+
+@pytest.mark.parametrize(("column", "value"), [(FROM, 1.5), (TO, "many"), ("credits", "1x"), ("date", "never")])
+def test_a_column_of_the_wrong_kind_is_named(column: str, value: Any) -> None:
+    with pytest.raises(hk.SchemaError, match=f"'{column}'"):
+        ledger(frame_of([(START, 0, 5)]).assign(**{column: value}))
+
+
+@pytest.mark.parametrize("arguments", [{"freq": "fortnight"}, {"freq": None}, {"tz": "Mars"}])
+def test_an_argument_that_cannot_be_used_is_named(arguments: dict[str, Any]) -> None:
+    with pytest.raises(hk.InputError, match=next(iter(arguments))):
+        ledger(frame_of([(START, 0, 5)]), **arguments)
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 20), st.integers(0, 50))
+def test_many_short_cycles_are_parted(cycles: int, start: int) -> None:
+    rows = [(START + each * DAY + step, start + step * 10, start + step * 10 + 10) for each in range(cycles)
+            for step in range(3)]  # fmt: skip
+    facts = facts_of(rows)
+    assert (len(facts["resets"]), facts["unseen"], facts["overlap"]) == (cycles - 1, start * (cycles - 1), 0)

@@ -1,0 +1,253 @@
+"""Reports: one model as a web page, a workbook, Markdown and on a terminal; the page in a real browser."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pandas as pd
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+import histkit as hk
+from histkit.reports.report import make_report
+from histkit.reports.terminal import print_report
+
+from .browser import Page, chromium_page
+
+HOSTILE = [
+    '<img src=x onerror="document.title=1">',
+    '=HYPERLINK("http://x",1)',
+    "a|b `c` *d* [e](http://f) $g$ \\",
+    "</script><script>document.title='taken'</script>",
+    "@SUM(A1)\n\nnext & last",
+]
+PRICES = {"currency": "EUR", "price": [{"per_1000_credits": "0.30"}]}
+RULES = {"rule": [{"label": "Acme", "voice": ["Rachel"]}, {"label": "Blue & Sons", "source": "TTS"}]}
+
+
+@pytest.fixture(scope="module")
+def df() -> pd.DataFrame:
+    return hk.label(hk.sample_history(3000), RULES)
+
+
+@pytest.fixture(scope="module")
+def options(df: pd.DataFrame) -> dict[str, Any]:
+    last = df["date"].max()
+    reset = int((last + pd.Timedelta(days=9)).timestamp())
+    plan = {"character_count": 60_000, "character_limit": 110_000, "next_character_count_reset_unix": reset}
+    return {"title": "October", "tz": "Europe/Berlin", "prices": PRICES, "subscription": plan, "now": last}
+
+
+@pytest.fixture(scope="module")
+def hostile() -> pd.DataFrame:
+    """A history in which every word is an attack."""
+    df = hk.sample_history(60).drop(columns="dialogue").assign(dialogue=None)
+    for name in ("voice_name", "model_id", "source", "text"):
+        df[name] = pd.Series([HOSTILE[place % len(HOSTILE)] for place in range(len(df))], df.index, dtype="string")
+    df["voice_id"] = df["voice_name"]
+    df["client"] = df["voice_name"]
+    return df
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    with chromium_page() as made:
+        yield made
+
+
+SECTIONS = ["Usage by period", "Usage by voice", "Usage by model", "Usage by source", "Usage by client",
+            "When it is generated", "Quota", "Top texts", "Takes", "Ledger", "What is not included"]  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_shown_by_a_browser(
+    df: pd.DataFrame, options: dict[str, Any], tmp_path: Path, page: Page, scheme: str
+) -> None:
+    page.show(written(df, tmp_path / "report.html", **options), scheme=scheme, width=1000)
+    assert page.problems == []
+    assert page.requests == []  # it loads nothing but itself
+    assert page.texts("h1") == ["October"]
+    assert page.texts("h2") == SECTIONS
+    assert page.count("figure svg") == 7
+    assert page.value("document.documentElement.scrollWidth <= innerWidth")
+    for section in ("periods", "by-voice", "by-model", "by-source", "by-client"):
+        total = page.texts(f"#{section} tfoot td")
+        assert total[1:4] == ["3,000", f"{df['characters'].sum():,}", f"{df['credits'].sum():,}"]
+        lines = page.texts(f"#{section} tbody td:nth-child(4)")
+        assert sum(int(text.replace(",", "")) for text in lines) == df["credits"].sum()
+    ink, paper = (page.value(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor"))
+    assert contrast(ink, paper) > 10
+    soft = page.value("getComputedStyle(document.querySelector('.soft')).color")
+    assert contrast(soft, paper) > 4.5
+    assert (luminance(paper) < 0.1) == (scheme == "dark")
+
+
+def test_the_page_fits_a_phone_and_prints_in_black_on_white(
+    df: pd.DataFrame, options: dict[str, Any], tmp_path: Path, page: Page
+) -> None:
+    path = written(df, tmp_path / "report.html", **options)
+    page.show(path, scheme="dark", width=390)
+    assert page.value("document.documentElement.scrollWidth <= innerWidth")
+    page.as_print()
+    ink, paper = (page.value(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor"))
+    assert (luminance(ink), luminance(paper)) == (0, 1)
+    assert page.value("getComputedStyle(document.querySelector('figure svg')).filter") == "none"
+    assert page.pdf().startswith(b"%PDF")
+
+
+def test_words_of_the_history_stay_words_on_the_page(hostile: pd.DataFrame, tmp_path: Path, page: Page) -> None:
+    page.show(written(hostile, tmp_path / "report.html", title="</title><b>x"), scheme="light", width=1000)
+    assert page.problems == []
+    assert page.count("img, b, script") == 0
+    assert page.value("document.title") == "</title><b>x"
+    assert set(page.texts("#by-voice tbody td:first-child")) == {" ".join(each.split()) for each in HOSTILE}
+
+
+def test_the_same_rows_give_the_same_bytes(df: pd.DataFrame, options: dict[str, Any], tmp_path: Path) -> None:
+    for ending in ("html", "xlsx", "md"):
+        first = written(df, tmp_path / f"first.{ending}", **options)
+        second = written(df.sample(frac=1, random_state=1), tmp_path / f"second.{ending}", **options)
+        assert first.read_bytes() == second.read_bytes()
+    assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_the_workbook_holds_numbers_dates_and_no_formula(
+    df: pd.DataFrame, options: dict[str, Any], hostile: pd.DataFrame, tmp_path: Path
+) -> None:
+    hk.report(df, tmp_path / "report.xlsx", **options)
+    book = openpyxl.load_workbook(tmp_path / "report.xlsx")
+    assert book.sheetnames == ["Summary", *SECTIONS]
+    sheet = book["Usage by period"]
+    rows = [[cell.value for cell in row] for row in sheet.iter_rows()]
+    head = next(place for place, row in enumerate(rows) if row[0] == "From")
+    assert rows[head][:6] == ["From", "Items", "Characters", "Credits", "Share", "Cost in EUR"]
+    months = hk.cost_table(df, None, "MS", tz="Europe/Berlin", prices=PRICES)
+    lines = rows[head + 1 : head + 1 + len(months)]
+    assert [line[0] for line in lines] == [each.tz_localize(None) for each in months["period"]]
+    assert [line[3] for line in lines] == months["credits"].tolist()
+    assert [Decimal(str(line[5])) for line in lines] == months["cost"].tolist()
+    total = rows[head + 1 + len(months)]
+    assert (total[0], total[1], total[3]) == ("Total", len(df), df["credits"].sum())
+    hk.report(hostile, tmp_path / "hostile.xlsx")
+    rude = openpyxl.load_workbook(tmp_path / "hostile.xlsx")
+    cells = [cell for sheet in rude for row in sheet.iter_rows() for cell in row]
+    assert not [cell for cell in cells if cell.data_type == "f" or cell.hyperlink]
+    assert any(cell.value == HOSTILE[1] for cell in cells)
+
+
+def test_markdown_holds_the_same_numbers_and_no_markup_of_others(
+    df: pd.DataFrame, options: dict[str, Any], hostile: pd.DataFrame, tmp_path: Path
+) -> None:
+    path = written(df, tmp_path / "report.md", **options)
+    lines = path.read_text("utf-8").splitlines()
+    assert [line.removeprefix("## ") for line in lines if line.startswith("## ")] == SECTIONS
+    assert f"- **Credits**: {df['credits'].sum():,} (measured)" in lines
+    widths = [len(re.findall(r"(?<!\\)\|", line)) for line in lines if line.startswith("|")]
+    assert all(width > 2 for width in widths)
+    rude = written(hostile, tmp_path / "hostile.md")
+    text = rude.read_text("utf-8")
+    assert "\\<img src=x onerror=" in text
+    assert not re.search(r"(?<!\\)[<`$]", text.split("\n## ", 1)[1])
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line.replace(r"\\", ""))) for line in block.splitlines()}) == 1
+
+
+def test_the_terminal_shows_all_of_it(df: pd.DataFrame, options: dict[str, Any]) -> None:
+    console = Console(file=io.StringIO(), width=110)
+    print_report(make_report(df, **options), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert [line for line in text.splitlines() if line in SECTIONS] == SECTIONS
+    assert f"Credits: {df['credits'].sum():,}  measured" in text
+    assert max(map(cell_len, text.splitlines())) <= 110
+
+
+@pytest.mark.parametrize("ending", ["html", "xlsx", "md"])
+@pytest.mark.parametrize("rows", ["none", "one", "no dates", "no credits", "no counters"])
+def test_any_history_makes_a_report(df: pd.DataFrame, tmp_path: Path, ending: str, rows: str) -> None:
+    frame = {
+        "none": df.head(0),
+        "one": df.head(1),
+        "no dates": df.head(5).assign(date=pd.Series([pd.NaT] * 5, df.index[:5], dtype=df["date"].dtype)),
+        "no credits": df.head(5).assign(credits=pd.array([pd.NA] * 5, "Int64")),
+        "no counters": df.head(50).drop(columns=["character_count_change_from", "character_count_change_to"]),
+    }[rows]
+    path = written(frame, tmp_path / f"report.{ending}", prices=PRICES)
+    assert path.stat().st_size > 500
+    if ending == "md" and rows == "no credits":
+        assert "5 rows don't tell what they cost; they count as rows, not as 0 credits." in path.read_text("utf-8")
+        assert "- **Credits**: – (of 5 more items it is not known)" in path.read_text("utf-8")
+
+
+def test_dates_without_a_zone_are_utc_and_words_are_none(df: pd.DataFrame, tmp_path: Path) -> None:
+    naive = df.assign(date=df["date"].dt.tz_localize(None)).head(60)
+    assert written(naive, tmp_path / "a.md").read_bytes() == written(df.head(60), tmp_path / "b.md").read_bytes()
+    with pytest.raises(hk.SchemaError, match=r"Column 'date' .* holds something else than dates"):
+        hk.report(df.assign(date="soon"), tmp_path / "c.md")
+    assert not (tmp_path / "c.md").exists()
+
+
+def test_costs_in_two_currencies_have_no_sum(df: pd.DataFrame, tmp_path: Path) -> None:
+    middle = f"{df['date'].quantile(0.5):%Y-%m-%d}"
+    book = {"price": [{"currency": "EUR", "per_1000_credits": "0.30", "valid_from": "2000-01-01"},
+                      {"currency": "USD", "per_1000_credits": "0.33", "valid_from": middle}]}  # fmt: skip
+    path = written(df, tmp_path / "report.md", prices=book)
+    text = path.read_text("utf-8")
+    assert "**Cost in EUR**" in text
+    assert "**Cost in USD**" in text
+    assert "| Cost | Currency |" in text
+
+
+def test_hours_are_told_by_the_hour(df: pd.DataFrame, tmp_path: Path) -> None:
+    path = written(df.head(40), tmp_path / "report.md", freq="h", tz="Asia/Kolkata")
+    hour = df["date"].iloc[0].tz_convert("Asia/Kolkata").floor("30min")
+    assert re.search(rf"\| {hour:%Y-%m-%d} \d\d:\d\d \|", path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"path": "report.pdf"}, r"path='report\.pdf': a report is \.html, \.xlsx or \.md\."),
+        ({"path": "r.md", "top": 0}, "top=0 must be a whole number from 1 on."),
+        ({"path": "r.md", "tz": "Mars"}, "tz='Mars' is not a time zone"),
+        ({"path": "r.md", "freq": "fortnight"}, "freq='fortnight'"),
+        ({"path": "r.md", "prices": "none.toml"}, "none.toml: there is no such file"),
+    ],
+)
+def test_bad_arguments_are_named_and_leave_no_file(
+    df: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(hk.InputError, match=says):
+        hk.report(df, **change)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_frame_without_credits_is_refused_by_name(df: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(hk.SchemaError, match="credits"):
+        hk.report(df.drop(columns="credits"), tmp_path / "report.html")
+
+
+def written(frame: pd.DataFrame, path: Path, **options: Any) -> Path:
+    """Write a report."""
+    made = hk.report(frame, path, **options)
+    assert made == path
+    return path
+
+
+def luminance(color: str) -> float:
+    """Give the relative luminance of a CSS colour, as WCAG 2 defines it."""
+    parts = [float(part) / 255 for part in re.findall(r"[\d.]+", color)[:3]]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return round(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2], 6)
+
+
+def contrast(one: str, other: str) -> float:
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)

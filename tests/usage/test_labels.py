@@ -1,0 +1,308 @@
+"""Labels: the first rule that matches names a row, in every part of a history alike."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import histkit as hk
+from histkit.frame.filters import filter_items
+from histkit.usage.labels import Rule, label, read_rules
+
+DF = hk.sample_history(250, seed=3).assign(
+    account=lambda frame: pd.Categorical(np.where(frame.index % 3 == 0, None, np.where(frame.index % 2, "acme", "own")))
+)
+TOML = r"""
+column = "team"
+
+[[rule]]
+label = "Acme"
+voice = ["rachel", "w8NcJd3YpLq5TgXv1ZmB"]
+after = 2026-01-01
+
+[[rule]]
+label = "In house"
+source = "tts"
+text = '^\W*\w'
+before = 2026-10-01T12:00:00Z
+
+[[rule]]
+label = "Acme"
+account = "acme"
+"""
+
+
+def values(column: str) -> list[str]:
+    return sorted(DF[column].dropna().astype(str).unique())
+
+
+def one_or_more(items: list[str]) -> st.SearchStrategy[Any]:
+    return st.sampled_from(items) | st.lists(st.sampled_from(items), min_size=1, max_size=3)
+
+
+voices = one_or_more([*values("voice_id"), *values("voice_name"), "roger", "nobody"])
+instants = st.sampled_from(DF["date"].tolist())
+conditions = {
+    "voice": voices,
+    "speaker": voices,
+    "model": one_or_more(values("model_id")),
+    "source": one_or_more([*values("source"), "tts"]),
+    "text": st.sampled_from([r"chapter \d+", "the", r"^\W", "ü|ö", "(?=x)y", re.compile("The")]),
+    "account": one_or_more(["acme", "own", "ACME"]),
+}
+rule_sets = st.lists(
+    st.tuples(
+        st.sampled_from(["Acme", "In house", "Ümläut 🚀", "nan", " x "]),
+        st.fixed_dictionaries({}, optional={**conditions, "after": instants}).filter(bool),
+    ).map(lambda pair: {"label": pair[0], **pair[1]}),
+    min_size=1,
+    max_size=5,
+)
+
+
+def by_hand(frame: pd.DataFrame, rules: list[dict[str, Any]]) -> list[str]:
+    """Label by filtering the whole frame once for each rule, the last rule first."""
+    found = pd.Series("unassigned", index=range(len(frame)), dtype=object)
+    frame = frame.reset_index(drop=True)
+    for rule in reversed(rules):
+        wanted = {key: value for key, value in rule.items() if key not in ("label", "account")}
+        rows = filter_items(frame, **wanted)
+        accounts = rule.get("account")
+        if accounts is not None:
+            rows = rows[rows["account"].isin([accounts] if isinstance(accounts, str) else accounts)]
+        found[rows.index] = rule["label"]
+    return found.tolist()
+
+
+@settings(deadline=None)
+@given(rule_sets, st.integers(0, 250))
+def test_labels_are_those_of_filtering_rule_by_rule(rules: list[dict[str, Any]], rows: int) -> None:
+    frame = DF.iloc[:rows]
+    before = frame.copy(deep=True)
+    labelled = label(frame, rules)
+    assert labelled["client"].astype(object).tolist() == by_hand(frame, rules)
+    pd.testing.assert_frame_equal(frame, before)
+    pd.testing.assert_frame_equal(labelled.drop(columns="client"), frame)
+    counts = labelled.attrs["histkit"]["labels"]
+    assert list(counts) == [*dict.fromkeys(rule["label"] for rule in rules), "unassigned"]
+    assert counts == {name: int((labelled["client"] == name).sum()) for name in counts}
+    assert all(type(count) is int for count in counts.values())
+
+
+@settings(deadline=None)
+@given(rule_sets, st.integers(1, 3), st.randoms(use_true_random=False))
+def test_parts_of_a_history_agree_with_the_whole(rules: list[dict[str, Any]], parts: int, random: Any) -> None:
+    part_of = np.array([random.randrange(parts) for _ in range(len(DF))])
+    whole = label(DF, rules)
+    done = [label(DF[part_of == part], rules) for part in range(parts)]
+    assert all(each["client"].dtype == whole["client"].dtype for each in done)
+    pd.testing.assert_series_equal(pd.concat([each["client"] for each in done]).sort_index(), whole["client"])
+
+
+def test_the_first_rule_that_matches_wins() -> None:
+    rules = [
+        {"label": "b", "text": "the"},
+        {"label": "a", "text": "."},
+        {"label": "b", "voice": values("voice_id")[::2]},
+    ]
+    labelled = label(DF, rules, column="who", unassigned="(rest)")
+    assert labelled["who"].cat.categories.tolist() == ["b", "a", "(rest)"]
+    assert not labelled["who"].cat.ordered
+    the = DF["history_item_id"].isin(filter_items(DF, text="the")["history_item_id"])
+    assert (labelled["who"][the] == "b").all()
+    assert set(labelled["who"][~the]) == {"a", "b", "(rest)"}
+
+
+def test_a_file_a_dict_and_a_list_say_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "clients.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + TOML.replace("\n", "\r\n").encode())
+    rules = [
+        {"label": "Acme", "voice": ("rachel", "w8NcJd3YpLq5TgXv1ZmB"), "after": date(2026, 1, 1)},
+        {
+            "label": "In house",
+            "source": ["tts"],
+            "text": r"^\W*\w",
+            "before": datetime(2026, 10, 1, 12, tzinfo=UTC),
+        },
+        {"label": "Acme", "account": "acme"},
+    ]
+    read = read_rules(path)
+    assert read[0] == "team"
+    assert read == read_rules(str(path)) == read_rules({"column": "team", "rule": rules})
+    assert read_rules(rules) == ("client", read[1])
+    assert read[1][2] == Rule("Acme", account=("acme",))
+    assert read[1][0].conditions() == {"voice": ("rachel", "w8NcJd3YpLq5TgXv1ZmB"), "after": date(2026, 1, 1)}
+    pd.testing.assert_frame_equal(label(DF, path), label(DF, rules, column="team"))
+    assert set(label(DF, path)["team"]) == {"Acme", "In house", "unassigned"}
+
+
+def test_a_rule_cannot_be_changed_and_can_be_sent_to_another_process() -> None:
+    rule = read_rules([{"label": "Acme", "text": re.compile("^a"), "voice": "Rachel"}])[1][0]
+    with pytest.raises(AttributeError):
+        rule.label = "x"  # type: ignore[misc]
+    assert pickle.loads(pickle.dumps(rule)) == rule
+
+
+def test_the_index_the_order_and_the_facts_stay() -> None:
+    frame = DF.head(30).set_axis([5] * 30)
+    frame.attrs = {"mine": [1], "histkit": {"complete": True, "labels": {"old": 1}}}
+    labelled = label(frame, [{"label": "Acme", "voice": "Rachel"}])
+    assert labelled.index.tolist() == [5] * 30
+    assert labelled.columns.tolist() == [*DF.columns, "client"]
+    assert labelled["history_item_id"].tolist() == frame["history_item_id"].tolist()
+    assert frame.attrs == {"mine": [1], "histkit": {"complete": True, "labels": {"old": 1}}}
+    acme = int((labelled["client"] == "Acme").sum())
+    facts = {"complete": True, "labels": {"Acme": acme, "unassigned": 30 - acme}}
+    assert labelled.attrs == {"mine": [1], "histkit": facts}
+
+
+def test_labelling_again_replaces_the_label() -> None:
+    once = label(DF, [{"label": "Acme", "voice": "Rachel"}])
+    twice = label(once, [{"label": "All", "text": "."}])
+    assert twice["client"].cat.categories.tolist() == ["All", "unassigned"]
+    assert twice.columns.tolist() == once.columns.tolist()
+
+
+def test_an_empty_frame_gets_the_same_column() -> None:
+    rules = [{"label": "Acme", "voice": "Rachel", "account": "acme"}, {"label": "x", "speaker": "Rachel", "text": "a"}]
+    empty = label(DF.iloc[:0], rules)
+    assert empty["client"].dtype == label(DF, rules)["client"].dtype
+    assert empty.attrs["histkit"]["labels"] == {"Acme": 0, "x": 0, "unassigned": 0}
+
+
+@pytest.mark.parametrize(
+    ("column", "rule"),
+    [
+        ("account", {"account": "acme"}),
+        ("voice_id", {"voice": "Rachel"}),
+        ("voice_name", {"speaker": "Rachel"}),
+        ("dialogue", {"speaker": "Rachel"}),
+        ("model_id", {"model": "eleven_v3"}),
+        ("source", {"source": "TTS"}),
+        ("text", {"text": "a"}),
+        ("date", {"before": "2026-01-01"}),
+    ],
+)
+def test_a_column_that_a_rule_needs_is_named_whatever_the_rows(column: str, rule: dict[str, Any]) -> None:
+    rules = (
+        [{"label": "all", "text": ""}, {"label": "Acme", **rule}] if column != "text" else [{"label": "Acme", **rule}]
+    )
+    for frame in (DF, DF.iloc[:0]):
+        with pytest.raises(hk.SchemaError, match=f"'{column}'"):
+            label(frame.drop(columns=column), rules)
+
+
+def test_only_the_columns_of_the_rules_are_needed() -> None:
+    frame = DF[["voice_id", "voice_name"]]
+    assert label(frame, [{"label": "Acme", "voice": "Rachel"}]).columns.tolist() == ["voice_id", "voice_name", "client"]
+
+
+GOOD = {"label": "Acme", "voice": "Rachel"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ([], ["no rule", "[[rule]]"]),
+        ({}, ["no rule"]),
+        (7, ["rules=", "7"]),
+        (None, ["rules="]),
+        (b"rules.toml", ["rules="]),
+        ({"rule": GOOD}, ["[[rule]]", "two brackets"]),
+        ({"rules": [GOOD]}, ["'rules'", "[[rule]]"]),
+        ({"column": 3, "rule": [GOOD]}, ["column", "3"]),
+        ({"column": " ", "rule": [GOOD]}, ["column"]),
+        ({"column": "text", "rule": [GOOD]}, ["'text'", "another name"]),
+        (["Acme"], ["rule 1", "table", "'Acme'"]),
+        ([GOOD, {"voice": "Rachel"}], ["rule 2", "label"]),
+        ([GOOD, {"label": "", "voice": "Rachel"}], ["rule 2", "label", "''"]),
+        ([GOOD, {"label": 5, "voice": "Rachel"}], ["rule 2", "label", "5"]),
+        ([GOOD, {"label": "Ads\nand more"}], ["rule 2 ('Ads\\nand more')", "no condition", "voice"]),
+        ([{**GOOD, "voices": "x"}], ["rule 1 ('Acme')", "'voices'", "voice, model"]),
+        ([{**GOOD, 3: "x"}], ["rule 1 ('Acme')", "3"]),
+        ([{**GOOD, "voice": 3}], ["rule 1 ('Acme')", "voice", "3"]),
+        ([{**GOOD, "voice": []}], ["rule 1 ('Acme')", "voice", "[]"]),
+        ([{**GOOD, "model": ["a", 1]}], ["rule 1 ('Acme')", "model"]),
+        ([{**GOOD, "source": {"a": 1}}], ["rule 1 ('Acme')", "source"]),
+        ([{**GOOD, "account": None}], ["rule 1 ('Acme')", "account", "None"]),
+        ([{**GOOD, "text": "chapter ("}], ["rule 1 ('Acme')", "'chapter ('", "regular expression"]),
+        ([{**GOOD, "text": "a{99999999999999999999}"}], ["rule 1 ('Acme')"]),
+        ([{**GOOD, "text": "(" * 5000 + ")" * 5000}], ["rule 1 ('Acme')"]),
+        ([{**GOOD, "text": 3}], ["rule 1 ('Acme')", "text", "3"]),
+        ([{**GOOD, "text": re.compile(b"x")}], ["rule 1 ('Acme')", "text"]),
+        ([{**GOOD, "text": None}], ["rule 1 ('Acme')", "text", "None"]),
+        ([{**GOOD, "after": "noon"}], ["rule 1 ('Acme')", "after", "'noon'"]),
+        ([{**GOOD, "after": 2026}], ["rule 1 ('Acme')", "after", "2026"]),
+        ([{**GOOD, "before": True}], ["rule 1 ('Acme')", "before", "True"]),
+        ([{**GOOD, "before": None}], ["rule 1 ('Acme')", "before", "None"]),
+        ([{**GOOD, "after": "2026-02-01", "before": "2026-01-01"}], ["rule 1 ('Acme')", "later"]),
+    ],
+)
+def test_a_rule_that_cannot_be_used_is_one_clear_line(rules: Any, words: list[str]) -> None:
+    for read in (read_rules, lambda rules: label(DF.iloc[:0], rules)):
+        with pytest.raises(hk.InputError) as caught:
+            read(rules)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 500
+        for word in words:
+            assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[[rule]\nlabel = 'x'", ["is not TOML", "line 1"]),
+        (b"[[rule]]\nlabel = 'x'\nlabel = 'y'", ["is not TOML"]),
+        (b"[[rule]]\nlabel = 'x'\ntext = \"\\d\"", ["is not TOML", "single"]),
+        (b"x = " + b"[" * 100_000, ["is not TOML"]),
+        ("[[rule]]\nlabel = 'Müller'".encode("latin-1"), ["is not UTF-8"]),
+        ("[[rule]]".encode("utf-16"), ["is not UTF-8"]),
+        (b"", ["no rule"]),
+        (b"[rule]\nlabel = 'x'\nvoice = 'y'", ["two brackets"]),
+        (b"[[rule]]\nlabel = 'x'\nvoice = 'y'\n[[rule]]\nlabel = 'z'\nafter = 12:30:00", ["rule 2 ('z')", "after"]),
+        (b"[[rule]]\nlabel = 'x'\n[rule.voice]\nname = 'y'", ["rule 1 ('x')", "voice"]),
+    ],
+)
+def test_a_broken_file_is_named_on_one_line(tmp_path: Path, content: bytes, words: list[str]) -> None:
+    path = tmp_path / "clients.toml"
+    path.write_bytes(content)
+    with pytest.raises(hk.InputError) as caught:
+        read_rules(path)
+    assert "\n" not in str(caught.value)
+    for word in [str(path), *words]:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["none.toml", "", "two\nlines.toml", "zero\x00byte"])
+def test_a_file_that_is_not_there_is_named_on_one_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(hk.InputError) as caught:
+        read_rules(f"{tmp_path}/{name}")
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"column": ""}, ["column="]),
+        ({"column": 3}, ["column=", "3"]),
+        ({"column": "credits"}, ["column=", "'credits'"]),
+        ({"column": "missing_since"}, ["column=", "'missing_since'"]),
+        ({"unassigned": None}, ["unassigned=", "None"]),
+        ({"unassigned": ""}, ["unassigned="]),
+        ({"unassigned": "Acme"}, ["unassigned=", "'Acme'"]),
+    ],
+)
+def test_an_argument_that_cannot_be_used_is_named(options: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(hk.InputError) as caught:
+        label(DF, [GOOD], **options)
+    assert all(word in str(caught.value) for word in words)
