@@ -182,7 +182,7 @@ def main() -> None:
         import histkit.archive.load
         import histkit.usage.table
     if "dask" in job:
-        import histkit._dask  # noqa: F401
+        import histkit.dask  # noqa: F401
     started = time.perf_counter()
     counted = JOBS[job](*arguments)
     print(json.dumps({"seconds": time.perf_counter() - started, "peak_mb": peak_megabytes(), "counted": counted}))

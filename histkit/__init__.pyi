@@ -1,12 +1,12 @@
 from .api.async_client import AsyncHistoryClient as AsyncHistoryClient
 from .api.client import HistoryClient as HistoryClient
 from .archive.load import load as load
-from .archive.load import scan as scan
-from .archive.load import sync as sync
+from .archive.sync import sync as sync
 from .audio.folder import download_audio as download_audio
 from .audio.folder import retry_failed as retry_failed
 from .audio.verify import verify as verify
 from .audio.zip_download import download_zip as download_zip
+from .dask import scan as scan
 from .deletion.delete import delete as delete
 from .errors import ApiError as ApiError
 from .errors import ArchiveError as ArchiveError

@@ -1,4 +1,4 @@
-"""Histories that don't fit into memory: a Dask frame of month files, and ``ddf.speech``. Imports Dask.
+"""Histories that don't fit into memory: `scan`, and ``ddf.speech`` on every Dask frame once this module is imported.
 
 Every method runs the pandas function on each partition, and first on the frame's empty example, so that an argument
 that can't be used is an error at once. Each asks only for the columns it needs, so that only those are read.
@@ -14,22 +14,28 @@ from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any
 
-import dask
-import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from dask.dataframe.dispatch import meta_nonempty
-from dask.dataframe.extensions import register_dataframe_accessor
-from dask.dataframe.utils import clear_known_categories
 
+from histkit.archive.load import _opened
 from histkit.errors import InputError
 from histkit.frame.filters import filter_items
-from histkit.frame.schema import LINE
+from histkit.frame.schema import LINE, to_frame
 from histkit.retakes.takes import line_keys, takes
 from histkit.usage.aggregate import TEXT, Wanted, column_of, combine, is_voice, partial_sums
 from histkit.usage.labels import label, read_rules
 from histkit.usage.table import finish, want
+
+_MISSING: ImportError | None = None
+try:
+    import dask
+    import dask.dataframe as dd
+    from dask.dataframe.dispatch import meta_nonempty
+    from dask.dataframe.extensions import register_dataframe_accessor
+    from dask.dataframe.utils import clear_known_categories
+except ImportError as error:  # without the extra, `histkit.scan` is still a name that says what to install
+    _MISSING = error
 
 Words = str | Iterable[str] | None
 _READS = {
@@ -73,7 +79,6 @@ def from_months(
         return dd.from_map(reader, list(keys) or [None], meta=empty, label="months")
 
 
-@register_dataframe_accessor("speech")
 class DaskSpeechAccessor:
     """The speech history methods of a Dask DataFrame: those of the pandas accessor, lazily.
 
@@ -272,3 +277,54 @@ def _example(meta: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
         if not is_voice(name) and column in meta.columns and meta[column].dtype != object:  # which could hold anything
             example[column] = meta_nonempty(meta[[column]])[column].array
     return example
+
+
+def scan(
+    path: str | os.PathLike[str] = "data/history",
+    *,
+    columns: Sequence[str] | None = None,
+    after: Any = None,
+    before: Any = None,
+    voice: str | Iterable[str] | None = None,
+    model: str | Iterable[str] | None = None,
+    source: str | Iterable[str] | None = None,
+    account: str | Iterable[str] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> dd.DataFrame:
+    """Give a local history to Dask, one partition a month; needs the extra ``dask``.
+
+    ``filter``, ``usage``, ``label`` and ``takes`` run on it through the same ``ddf.speech``, with the same numbers.
+
+    Parameters
+    ----------
+    path, columns, after, before, voice, model, source, account, storage_options
+        As in `load`.
+
+    Returns
+    -------
+    dask.dataframe.DataFrame
+        Lazy; the columns and dtypes of `load`, months from the newest down. Nothing is read but the manifest.
+
+    Raises
+    ------
+    ArchiveError, InputError
+        As `load`, as far as the manifest tells; a damaged month is named when it is computed.
+
+    Examples
+    --------
+    >>> import histkit as hk
+    >>> from histkit.sandbox import serve
+    >>> with serve(items=500) as box:
+    ...     df = hk.sync("history", client=hk.HistoryClient(box.api_key, base_url=box.url), progress=False)
+    >>> ddf = hk.scan("history")
+    >>> int(ddf["credits"].sum().compute()) == int(df["credits"].sum())
+    True
+    """
+    if _MISSING is not None:
+        raise InputError(f"scan() needs Dask ({_MISSING}): pip install 'histkit[dask]'.")
+    opened = _opened(path, columns, after, before, account, storage_options, voice=voice, model=model, source=source)
+    return from_months(opened.frame, opened.files or [None], to_frame(opened.empty()))
+
+
+if _MISSING is None:
+    register_dataframe_accessor("speech")(DaskSpeechAccessor)

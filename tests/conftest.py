@@ -17,8 +17,7 @@ from hypothesis import HealthCheck, settings
 import histkit as hk
 from histkit import HistoryClient
 from histkit.sandbox import Sandbox, serve
-
-from .raw_service import Service
+from tests.raw_service import Service
 
 settings.register_profile(
     "busy machine",

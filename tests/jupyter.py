@@ -14,7 +14,7 @@ from typing import Any
 
 import nbformat
 
-from .browser import chromium
+from tests.browser import chromium
 
 _READY = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 _START = 90  # seconds until the server tells its address, on a busy machine

@@ -10,9 +10,8 @@ import pandas as pd
 
 import histkit as hk
 from histkit.sandbox import Sandbox
-
-from .conftest import client_of
-from .raw_service import Service
+from tests.conftest import client_of
+from tests.raw_service import Service
 
 OCTOBER, NOVEMBER = 1_790_812_800, 1_793_491_200  # 2026-10-01 and 2026-11-01, UTC
 DAY = 86_400

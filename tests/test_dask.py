@@ -24,7 +24,7 @@ from histkit.retakes.takes import takes
 from histkit.usage.aggregate import combine, partial_sums
 from histkit.usage.labels import label
 from histkit.usage.table import finish, usage_table, want
-from tests.test_usage import FREQS, ZONES, bys, frames
+from tests.usage.test_table import FREQS, ZONES, bys, frames
 
 RULES = [{"label": "Acme", "speaker": "Rachel"}, {"label": "In house", "text": "the", "after": "2026-01-01"}]
 

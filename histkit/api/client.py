@@ -26,7 +26,7 @@ from histkit.api.models import (
 from histkit.api.options import HttpResponse, RequestOptions, item_path
 from histkit.api.pagination import PageFacts, Window
 from histkit.api.transport import Transport
-from histkit.errors import ApiError, SchemaError
+from histkit.errors import ApiError, InputError, SchemaError
 
 if TYPE_CHECKING:
     import requests
@@ -389,3 +389,20 @@ def _facts(page: GetSpeechHistoryResponse) -> PageFacts:
         bool(page.has_more),
         page.last_history_item_id,
     )
+
+
+def check_client(client: HistoryClient | None) -> None:
+    """Refuse a client of another kind."""
+    if client is not None and not isinstance(client, HistoryClient):
+        raise InputError(f"client= takes a histkit.HistoryClient, not {type(client).__name__}.")
+
+
+@contextmanager
+def client_or_own(client: HistoryClient | None, workers: int | None = None) -> Iterator[HistoryClient]:
+    """Give the client, or one made now and closed at the end."""
+    check_client(client)
+    if client is not None:
+        yield client
+        return
+    with HistoryClient(max_concurrency=workers or 4) as own:
+        yield own

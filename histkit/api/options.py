@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypedDict, TypeVar
 from urllib.parse import quote
 
-from histkit.api.credentials import Secret
 from histkit.errors import InputError
 
 T = TypeVar("T")
@@ -52,17 +50,3 @@ def item_path(history_item_id: str, suffix: str = "") -> str:
     if not isinstance(history_item_id, str) or not history_item_id or history_item_id in (".", ".."):
         raise InputError(f"history_item_id must be an id such as 'VW7YKqPnjY4h39yTbx2L', not {history_item_id!r}.")
     return f"/v1/history/{quote(history_item_id, safe='')}{suffix}"
-
-
-def headers_of(additional: Mapping[str, Any]) -> dict[str, str]:
-    """Give the headers of a request; a key among them is kept out of sight."""
-    headers = {"user-agent": "histkit"}
-    for name, value in additional.items():
-        if value is not None:
-            headers[name] = Secret(value) if name.lower() == "xi-api-key" else str(value)
-    return headers
-
-
-def query_value(value: Any) -> Any:
-    """Write a query parameter as the service reads it."""
-    return str(value).lower() if isinstance(value, bool) else value

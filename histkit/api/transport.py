@@ -22,7 +22,7 @@ import requests
 from histkit.api.concurrency import Limit
 from histkit.api.credentials import PRODUCTION, Secret, check_base_url, checked_key, is_loopback
 from histkit.api.error_mapping import CONCURRENCY_CODES, api_error, read_failure
-from histkit.api.options import HttpResponse, RequestOptions, headers_of, query_value
+from histkit.api.options import HttpResponse, RequestOptions
 from histkit.api.retry import retry_after, retrying
 from histkit.errors import AuthenticationError, HistkitError, InputError, TransportError
 
@@ -386,3 +386,17 @@ def _transport_error(error: requests.RequestException, where: str) -> TransportE
     failure = TransportError(f"No whole answer from {where}: {reason}. Check the network and the base URL.")
     failure.passing = not isinstance(error, (requests.exceptions.SSLError, requests.exceptions.InvalidURL))
     return failure
+
+
+def headers_of(additional: Mapping[str, Any]) -> dict[str, str]:
+    """Give the headers of a request; a key among them is kept out of sight."""
+    headers = {"user-agent": "histkit"}
+    for name, value in additional.items():
+        if value is not None:
+            headers[name] = Secret(value) if name.lower() == "xi-api-key" else str(value)
+    return headers
+
+
+def query_value(value: Any) -> Any:
+    """Write a query parameter as the service reads it."""
+    return str(value).lower() if isinstance(value, bool) else value

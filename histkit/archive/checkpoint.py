@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from histkit.api.pagination import Window
 from histkit.errors import ArchiveError
 from histkit.frame.schema import SCHEMA, SCHEMA_VERSION
-from histkit.util.files import one_line, replacing
+from histkit.util.files import replacing
+from histkit.util.text import one_line
 
 _STATE = "state.json"
 _PAGES = "[0-9]" * 8 + ".arrow"

@@ -7,129 +7,28 @@ sync lies in its subfolder ``.histkit``.
 from __future__ import annotations
 
 import os
-import sys
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from histkit.api.client import HistoryClient
-from histkit.archive.manifest import WORK, read_manifest
-from histkit.archive.partitions import FILE_SCHEMA
-from histkit.archive.query import Wanted
-from histkit.archive.sync import Run, checked_clients
+from histkit.archive.manifest import WORK, Manifest, newest_first, read_manifest, span_of
+from histkit.archive.partitions import FILE_SCHEMA, LOADED, TIE, MonthFile, in_order
 from histkit.errors import ArchiveError, InputError
-from histkit.fetch.reader import warn_of_problems
-from histkit.frame.schema import to_frame
-from histkit.util.files import locked
-from histkit.util.progress import in_notebook
-from histkit.util.storage import Store, folder_of
+from histkit.frame.dates import as_unix
+from histkit.frame.filters import Selection, name_test, names_of
+from histkit.frame.schema import TEXT, to_frame
+from histkit.util.storage import Store
 
 if TYPE_CHECKING:
-    import dask.dataframe as dd
     import pandas as pd
 
 _READERS = min(4, os.cpu_count() or 1)
-
-
-def sync(
-    path: str | os.PathLike[str] = "data/history",
-    *,
-    full: bool = False,
-    accounts: Mapping[str, HistoryClient] | None = None,
-    diff: bool = False,
-    client: HistoryClient | None = None,
-    workers: int | None = None,
-    progress: bool | None = None,
-) -> pd.DataFrame:
-    """Bring a local history up to date and give it: everything is fetched the first time, then only what is new.
-
-    Pages are written down as they arrive. Whatever ends a sync, the next one goes on there.
-
-    Parameters
-    ----------
-    path : path-like, default "data/history"
-        The folder; it is made.
-    full : bool
-        Read the whole history again: rows that changed are brought up to date, rows that the service has no more are
-        kept and marked ``missing_since``.
-    accounts : mapping of str to HistoryClient, optional
-        Several accounts in one folder, told apart by the column ``account``. One that fails does not stop the others;
-        a warning says so in the end.
-    diff : bool
-        Give the rows that are new, changed or missing instead of the history, which is then not read: memory stays
-        flat, and a sync that finds nothing new takes a fraction of a second.
-    client : HistoryClient, optional
-        Default: one made of ``ELEVENLABS_API_KEY``.
-    workers : int, optional
-        Windows paged side by side; default: the client's ``max_concurrency`` (4).
-    progress : bool, optional
-        Show bars and a line of what was found; default: bars in notebooks and on terminals, the line always.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As `load`. ``attrs["histkit"]`` also has ``diff`` (``new``, ``changed``, ``missing``: numbers of rows),
-        ``requests`` and ``failed`` (account to error). With `diff`: one row for each row of the history that is new,
-        changed or missing, with the columns ``change``, ``account``, ``history_item_id``, ``date``, ``voice_name``,
-        ``characters``, ``credits``.
-
-    Raises
-    ------
-    ArchiveError
-        Another sync is writing into the folder; a file is damaged or can't be written; the key is of another account.
-    PaginationError
-        The history could not be read to its end. What was read is kept.
-    InputError
-        An argument that can't be used.
-    ApiError, TransportError
-        The first request failed (see `histkit.errors`).
-
-    Notes
-    -----
-    New rows appear in the service's listing seconds late, and rows of one second tie. So the newest hour (at most 500
-    rows) is read again each time, and rows that were still ``processing`` are asked for again for 30 days; ids tell
-    what is known. A row that a full sync does not find is asked for by its id (up to 20 of them) before any is called
-    missing.
-
-    Examples
-    --------
-    >>> import histkit as hk
-    >>> from histkit.sandbox import serve
-    >>> with serve(items=500) as box:
-    ...     client = hk.HistoryClient(box.api_key, base_url=box.url)
-    ...     df = hk.sync("history", client=client, progress=False)
-    ...     new = box.add(3)
-    ...     again = hk.sync("history", client=client, progress=False)
-    >>> len(df), len(again), again.attrs["histkit"]["diff"]
-    (500, 503, {'new': 3, 'changed': 0, 'missing': 0})
-    """
-    folder, clients = Path(folder_of(path)), checked_clients(path, accounts, client, workers)
-    own = None
-    if clients is None:
-        own = HistoryClient(max_concurrency=max(4, workers or 0))
-        clients = {"": own}
-    busy = f"Another sync is writing into {folder}: wait for it to end."
-    try:
-        with locked(folder / WORK / "lock", busy):
-            run = Run(folder, full=full, workers=workers, progress=progress, diff=diff)
-            run.sync(clients)
-    finally:
-        if own is not None:
-            own.close()
-    if progress is not False:
-        print(run.summary(), file=None if in_notebook() else sys.stderr)
-    warn_of_problems(run.problems, stacklevel=3)
-    if run.failed:
-        failures = "; ".join(f"{name}: {error}" for name, error in run.failed.items())
-        warnings.warn(f"{len(run.failed)} of {len(clients)} accounts were not synced: {failures}", stacklevel=2)
-    frame = to_frame(run.diff_table()) if diff else load(folder)
-    frame.attrs["histkit"] = {**frame.attrs.get("histkit", {}), **run.facts()}
-    return frame
 
 
 def load(
@@ -199,55 +98,6 @@ def load(
     return frame
 
 
-def scan(
-    path: str | os.PathLike[str] = "data/history",
-    *,
-    columns: Sequence[str] | None = None,
-    after: Any = None,
-    before: Any = None,
-    voice: str | Iterable[str] | None = None,
-    model: str | Iterable[str] | None = None,
-    source: str | Iterable[str] | None = None,
-    account: str | Iterable[str] | None = None,
-    storage_options: Mapping[str, Any] | None = None,
-) -> dd.DataFrame:
-    """Give a local history to Dask, one partition a month; needs the extra ``dask``.
-
-    ``filter``, ``usage``, ``label`` and ``takes`` run on it through the same ``ddf.speech``, with the same numbers.
-
-    Parameters
-    ----------
-    path, columns, after, before, voice, model, source, account, storage_options
-        As in `load`.
-
-    Returns
-    -------
-    dask.dataframe.DataFrame
-        Lazy; the columns and dtypes of `load`, months from the newest down. Nothing is read but the manifest.
-
-    Raises
-    ------
-    ArchiveError, InputError
-        As `load`, as far as the manifest tells; a damaged month is named when it is computed.
-
-    Examples
-    --------
-    >>> import histkit as hk
-    >>> from histkit.sandbox import serve
-    >>> with serve(items=500) as box:
-    ...     df = hk.sync("history", client=hk.HistoryClient(box.api_key, base_url=box.url), progress=False)
-    >>> ddf = hk.scan("history")
-    >>> int(ddf["credits"].sum().compute()) == int(df["credits"].sum())
-    True
-    """
-    try:
-        from histkit.dask import from_months
-    except ImportError as error:
-        raise InputError(f"scan() needs Dask ({error}): pip install 'histkit[dask]'.") from None
-    opened = _opened(path, columns, after, before, account, storage_options, voice=voice, model=model, source=source)
-    return from_months(opened.frame, opened.files or [None], to_frame(opened.empty()))
-
-
 @dataclass(frozen=True)
 class _Opened:
     """A local history opened for reading: where it is, what is wanted, and in which files."""
@@ -290,3 +140,113 @@ def _opened(
     wanted = wanted.within(manifest)
     facts = {"complete": True, "synced_at": manifest.synced_at, "path": store.name}
     return _Opened(store, wanted, wanted.files(manifest), facts)
+
+
+_ORDER = ("date_unix", "account", TIE)
+
+
+_FILTERS = {"voices": ("voice_id", "voice_name"), "models": ("model_id",), "sources": ("source",)}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Conditions and columns; `voices` are the (id, name) pairs that the condition on the voice means."""
+
+    columns: tuple[str, ...] = LOADED
+    after: int | None = None
+    before: int | None = None
+    selection: Selection = field(default_factory=Selection)
+    accounts: tuple[str, ...] | None = None
+    voices: tuple[tuple[str | None, str | None], ...] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        columns: Sequence[str] | None,
+        after: Any,
+        before: Any,
+        account: str | Iterable[str] | None,
+        **conditions: Any,
+    ) -> Wanted:
+        """Check a user's arguments."""
+        if isinstance(columns, str):
+            raise InputError(f"columns= takes a list of names: columns=[{columns!r}].")
+        names = LOADED if columns is None else tuple(columns)
+        unknown = [name for name in names if name not in LOADED]
+        if unknown:
+            raise InputError(f"columns={unknown[0]!r} is no column of a local history; it has {', '.join(LOADED)}.")
+        first = None if after is None else as_unix(after, "after")
+        end = None if before is None else as_unix(before, "before")
+        if first is not None and end is not None and first > end:
+            raise InputError(f"after={after!r} is later than before={before!r}.")
+        accounts = names_of(account, "account")
+        return cls(tuple(dict.fromkeys(names)), first, end, Selection.of(**conditions), accounts)
+
+    def within(self, manifest: Manifest) -> Wanted:
+        """Look up the voices that are meant."""
+        names = self.selection.voices
+        if names is None:
+            return self
+        test = name_test(names)
+        pairs = tuple((item, name) for item, name in manifest.voices if item in names or (name and test(name)))
+        return replace(self, voices=pairs)
+
+    def files(self, manifest: Manifest) -> list[str]:
+        """Give the months that can hold such rows, newest first."""
+        if self.voices is not None and not self.voices:
+            return []
+        found = []
+        for file in newest_first(manifest.months):
+            span = span_of(file)
+            early = self.before is not None and (span is None or span[0] >= self.before)
+            late = self.after is not None and (span is None or span[1] <= self.after)
+            if not early and not late:
+                found.append(file)
+        return found
+
+    def read(self, store: Store, file: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read a month's rows that meet the conditions, newest first; `columns` are fewer than those wanted."""
+        names = self.columns if columns is None else tuple(columns)
+        with MonthFile(store, file) as month:
+            groups = [group for group in month.groups() if self._may_hold(month, group)]
+            table = month.read(groups, list(dict.fromkeys((*names, *_ORDER, *self._needed()))))
+        return in_order(self._filtered(table)).select(names)
+
+    def _needed(self) -> list[str]:
+        asked = (names for condition, names in _FILTERS.items() if getattr(self.selection, condition) is not None)
+        return [name for names in asked for name in names]
+
+    def _may_hold(self, month: MonthFile, group: int) -> bool:
+        dates = month.bounds(group, "date_unix")
+        if dates is not None and (self.after is not None or self.before is not None):
+            if dates[0] is None or (self.before is not None and dates[0] >= self.before):
+                return False
+            if self.after is not None and dates[1] < self.after:
+                return False
+        if self.voices is None:
+            return True
+        ids, names = month.bounds(group, "voice_id"), month.bounds(group, "voice_name")
+        return any(_between(name, names) if item is None else _between(item, ids) for item, name in self.voices)
+
+    def _filtered(self, table: pa.Table) -> pa.Table:
+        dates = table.column("date_unix")
+        masks = []
+        if self.after is not None:
+            masks.append(pc.greater_equal(dates, self.after))
+        if self.before is not None:
+            masks.append(pc.less(dates, self.before))
+        if self.accounts is not None:
+            masks.append(pc.is_in(table.column("account").cast(TEXT), pa.array(self.accounts, TEXT)))
+        if masks:
+            table = table.filter(pc.fill_null(reduce(pc.and_, masks), False))
+        if self.selection.empty():
+            return table
+        return pa.Table.from_batches(map(self.selection.of_batch, table.to_batches()), schema=table.schema)
+
+
+def _between(word: str | None, bounds: tuple[Any, Any, int] | None) -> bool:
+    if bounds is None:
+        return True
+    if word is None:
+        return bounds[2] > 0
+    return bounds[0] is not None and bounds[0] <= word <= bounds[1]

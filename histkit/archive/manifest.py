@@ -16,8 +16,9 @@ import numpy as np
 
 from histkit.errors import ArchiveError
 from histkit.frame.schema import SCHEMA_VERSION
-from histkit.util.files import one_line, replacing
+from histkit.util.files import replacing
 from histkit.util.storage import Store
+from histkit.util.text import one_line
 
 MANIFEST = "_manifest.json"  # tools skip names that begin with an underscore or a dot
 WORK = ".histkit"

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +20,8 @@ from histkit.archive.checkpoint import SpooledPage
 from histkit.archive.manifest import Manifest, Month, month_file, months_of, newest_first, span_of
 from histkit.archive.partitions import FILE_SCHEMA, TIE, MonthFile, in_order, writing_month
 from histkit.frame.schema import CATEGORY, DATE, SCHEMA, TEXT
+from histkit.util.arrays import Mask
 from histkit.util.storage import Store
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Mask = NDArray[np.bool_]
 
 _IDENTITY = ["history_item_id", "account", "missing_since"]
 _MOST_ROWS = 65_536  # in a slice, about

@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 from histkit.errors import ArchiveError
 from histkit.frame.parquet_metadata import KINDS, facts_of, footer, upgraded
 from histkit.frame.schema import ARCHIVE_COLUMNS, COLUMNS
-from histkit.util.files import one_line, replacing
+from histkit.util.files import replacing
 from histkit.util.storage import Store
+from histkit.util.text import one_line
 
 TIE = "tie"
 FILE_SCHEMA = pa.schema(

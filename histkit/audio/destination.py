@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, TypeVar
 
 from histkit.errors import ArchiveError, DownloadError
-from histkit.util.files import locked, one_line
+from histkit.util.files import SUFFIX, TEMPORARY, locked
 from histkit.util.storage import file_system, folder_of
+from histkit.util.text import one_line
 
 T = TypeVar("T")
-TEMPORARY, SUFFIX = ".histkit-", ".part"
 JOURNAL = "manifest.jsonl"
 _LOCK = ".histkit.lock"
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "r2", "b2", "swift"}

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import queue
 import threading
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 from histkit.api.client import HistoryClient
 from histkit.api.options import RequestOptions, item_path
 from histkit.api.transport import ByteStream
 from histkit.audio import formats
-from histkit.errors import DownloadError, InputError
+from histkit.errors import DownloadError
 
-J = TypeVar("J")
-R = TypeVar("R")
 _CHUNKS: RequestOptions = {"chunk_size": 1 << 18}
-_LEAVE_SECONDS = 2.0  # how long an interrupted pull waits for the requests in flight
 
 
 class Cancelled(Exception):
@@ -137,83 +130,6 @@ def _hash(file: Any) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_client(client: HistoryClient | None) -> None:
-    """Refuse a client of another kind."""
-    if client is not None and not isinstance(client, HistoryClient):
-        raise InputError(f"client= takes a histkit.HistoryClient, not {type(client).__name__}.")
-
-
-@contextmanager
-def client_or_own(client: HistoryClient | None, workers: int | None = None) -> Iterator[HistoryClient]:
-    """Give the client, or one made now and closed at the end."""
-    check_client(client)
-    if client is not None:
-        yield client
-        return
-    with HistoryClient(max_concurrency=workers or 4) as own:
-        yield own
-
-
 def threads_for(client: HistoryClient) -> int:
     """Give how many threads pull: two more than requests may be in flight, which check and write meanwhile."""
     return client.transport.limit.ceiling + 2
-
-
-def side_by_side(
-    work: Callable[[J], R], jobs: Sequence[J], workers: int, cancel: threading.Event, *, in_order: bool = False
-) -> Generator[tuple[int, R], None, None]:
-    """Do jobs in threads and give number and result of each as it ends, or in their order.
-
-    At most twice as many jobs as threads are begun and not yet consumed. The first exception of a job ends all and is
-    raised. However the iteration ends, `cancel` is set, and no thread is waited for longer than two seconds: they are
-    daemons, and one that hangs in a read must not hold up Ctrl-C.
-    """
-    results: queue.SimpleQueue[tuple[int, Any, BaseException | None]] = queue.SimpleQueue()
-    ahead = threading.Semaphore(2 * workers)
-    numbers, drawing = iter(range(len(jobs))), threading.Lock()
-
-    def run() -> None:
-        while True:
-            ahead.acquire()
-            with drawing:
-                number = None if cancel.is_set() else next(numbers, None)
-            if number is None:
-                ahead.release()
-                return
-            try:
-                results.put((number, work(jobs[number]), None))
-            except BaseException as error:  # handed to the thread that waits
-                results.put((number, None, error))
-                return
-
-    threads = [threading.Thread(target=run, name="histkit", daemon=True) for _ in range(min(workers, len(jobs)))]
-    try:
-        for thread in threads:
-            thread.start()
-        held: dict[int, R] = {}
-        due = 0
-        for _ in jobs:
-            number, result, error = _next(results)
-            if error is not None:
-                raise error
-            held[number] = result
-            while (due if in_order else number) in held:
-                given = due if in_order else number
-                yield given, held.pop(given)
-                due += 1
-                ahead.release()
-    finally:
-        cancel.set()
-        ahead.release(len(threads) or 1)
-        deadline = time.monotonic() + _LEAVE_SECONDS
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-
-
-def _next(results: queue.SimpleQueue[Any]) -> tuple[int, Any, BaseException | None]:
-    while True:
-        try:
-            result: tuple[int, Any, BaseException | None] = results.get(timeout=0.5)  # Windows: Ctrl-C needs the pause
-        except queue.Empty:
-            continue
-        return result

@@ -11,9 +11,10 @@ import pandas as pd
 from histkit.audio.fetch import Source
 from histkit.audio.formats import expected
 from histkit.audio.manifest import Entry, Record
-from histkit.audio.naming import tell_apart, values_of
 from histkit.errors import AuthenticationError, HistkitError, InputError, NotFoundError, PermissionDeniedError
+from histkit.frame.columns import values_of
 from histkit.frame.schema import require
+from histkit.util.filenames import tell_apart
 
 _FULL = frozenset({errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)})
 

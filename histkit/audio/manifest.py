@@ -20,12 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from histkit.audio.destination import JOURNAL, Journal, Target
-from histkit.audio.destination import SUFFIX as SUFFIX
-from histkit.audio.destination import TEMPORARY as TEMPORARY
-from histkit.audio.naming import fold
 from histkit.errors import DownloadError
 from histkit.frame.files import to_csv, to_parquet
-from histkit.util.files import one_line
+from histkit.util.filenames import fold
+from histkit.util.files import TEMPORARY as TEMPORARY
+from histkit.util.text import one_line
 
 MANIFEST = "manifest.parquet"
 COLUMNS = {

@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 
 from histkit.audio.destination import Target, target_of
-from histkit.audio.fetch import side_by_side
 from histkit.audio.manifest import MANIFEST, Entry, Record
 from histkit.errors import DownloadError
-from histkit.util.files import one_line
 from histkit.util.progress import progress_bar
+from histkit.util.text import one_line
+from histkit.util.threads import side_by_side
 
 _READERS = 4
 COLUMNS = {

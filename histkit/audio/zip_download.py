@@ -15,25 +15,15 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 
-from histkit.api.client import HistoryClient
+from histkit.api.client import HistoryClient, client_or_own
 from histkit.api.options import RequestOptions
-from histkit.audio.destination import SUFFIX, TEMPORARY, placed
-from histkit.audio.fetch import Cancelled, client_or_own, fetch, side_by_side, threads_for
+from histkit.audio.destination import placed
+from histkit.audio.fetch import Cancelled, fetch, threads_for
 from histkit.audio.formats import BLOCK, seconds_of, size_of
 from histkit.audio.jobs import Job, checked, distinct, ids_of, jobs_of, lost_of, pending, trouble
 from histkit.audio.manifest import Entry, manifest_frame
 from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
-from histkit.audio.zip_files import (
-    BrokenZipError,
-    Piece,
-    Unpacked,
-    beside,
-    kind_of,
-    names_in,
-    put,
-    put_manifest,
-    unpacked,
-)
+from histkit.audio.zip_files import BrokenZipError, Piece, Unpacked, kind_of, names_in, put, put_manifest, unpacked
 from histkit.audio.zip_matching import (
     Asked,
     Route,
@@ -54,8 +44,10 @@ from histkit.errors import (
     RateLimitError,
     TransportError,
 )
+from histkit.util.files import SUFFIX, TEMPORARY, beside
 from histkit.util.progress import progress_bar
 from histkit.util.storage import folder_of
+from histkit.util.threads import side_by_side
 
 Spooled = tuple[Entry, Piece | None]
 _FEWEST_BROKEN = 8  # clips in a row without an answer, after which the service counts as out of reach

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import secrets
 import shutil
 import struct
 import tempfile
@@ -21,7 +19,6 @@ from typing import BinaryIO
 import pandas as pd
 
 from histkit.audio import formats
-from histkit.audio.destination import SUFFIX, TEMPORARY
 from histkit.audio.fetch import Source
 from histkit.audio.formats import BLOCK, Kind, expected
 from histkit.audio.manifest import Entry
@@ -217,17 +214,3 @@ def _info(name: str, moment: datetime | None) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name, moment.timetuple()[:6] if moment is not None and known else (1980, 1, 1, 0, 0, 0))
     info.external_attr, info.create_system = 0o644 << 16, 3  # the same on every system
     return info
-
-
-@contextmanager
-def beside(target: Path) -> Iterator[BinaryIO]:
-    """Give a temporary file that takes the target's place when the block ends well, and vanishes otherwise."""
-    part = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}{SUFFIX}"
-    try:
-        with part.open("x+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)

@@ -21,8 +21,8 @@ import pandas as pd
 from histkit.audio.fetch import Source
 from histkit.audio.formats import bytes_a_second, expected
 from histkit.audio.jobs import Job
-from histkit.audio.naming import texts_of, values_of
 from histkit.errors import ApiError, HistkitError, TransportError
+from histkit.frame.columns import texts_of, values_of
 
 FEWEST_ROWS, CHUNK_ROWS = 4, 50  # of one request; clients were seen to send up to 100
 CHUNK_BYTES = 64e6  # estimated: what is thrown away when a zip breaks off

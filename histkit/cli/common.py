@@ -12,6 +12,10 @@ import click
 import pandas as pd
 
 import histkit as hk
+from histkit.frame.files import csv_text
+from histkit.frame.json_values import plain_value, records
+from histkit.reports.model import Table
+from histkit.reports.terminal import rich_table
 
 HISTORY = "data/history"
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -111,3 +115,33 @@ def as_json(facts: Mapping[str, Any]) -> None:
     """Print facts as JSON."""
     json.dump(facts, sys.stdout)
     click.echo()
+
+
+JSON = click.option("--json", "json_", is_flag=True, help="Print JSON.")
+
+
+CSV = click.option("--csv", "csv_", is_flag=True, help="Print CSV.")
+
+
+TZ = click.option("--tz", default="UTC", show_default=True, help="IANA name of the zone of days and months.")
+
+
+RULES = click.option("--rules", type=click.Path(dir_okay=False), help="TOML of rules that name rows: --by client.")
+
+
+PRICES = click.option("--prices", type=click.Path(dir_okay=False), help="TOML of prices; adds what it cost.")
+
+
+def print_table(table: Table, json_: bool, csv_: bool) -> None:
+    """Print a table for a reader, or its frame as data."""
+    if json_ and csv_:
+        raise click.UsageError("Give --json or --csv, not both.")
+    if json_:
+        facts = plain_value(table.frame.attrs.get("histkit", {}))
+        as_json({"rows": records(table.frame), "totals": plain_value(table.totals), "facts": facts})
+    elif csv_:
+        sys.stdout.write(csv_text(table.frame))
+    else:
+        from rich.console import Console
+
+        Console(width=None if sys.stdout.isatty() else 160).print(rich_table(table))

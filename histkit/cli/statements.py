@@ -11,8 +11,7 @@ import click
 import pandas as pd
 
 import histkit as hk
-from histkit.cli.common import FOLDER, HISTORY, rows_of
-from histkit.cli.usage import CSV, JSON, PRICES, RULES, TZ, print_table
+from histkit.cli.common import CSV, FOLDER, HISTORY, JSON, PRICES, RULES, TZ, print_table, rows_of
 from histkit.frame.files import csv_text
 from histkit.reports.model import Column, Table, total_of
 from histkit.reports.statement_files import FORMATS, doubts, json_text, statement_report

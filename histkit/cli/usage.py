@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,25 +12,20 @@ import click
 import pandas as pd
 
 import histkit as hk
-from histkit.cli.common import as_json, filters, rows_of
-from histkit.frame.files import csv_text
+from histkit.cli.common import CSV, JSON, PRICES, RULES, TZ, as_json, filters, print_table, rows_of
+from histkit.frame.json_values import plain_value
 from histkit.money.forecast import forecast, used_share
-from histkit.reports.model import Column, Table, period_kind, plain_value, records, share_of, total_of
-from histkit.reports.sections import money_columns, money_totals, quota_lines, short
-from histkit.reports.terminal import rich_table
+from histkit.reports.model import Column, Table, period_kind, share_of, total_of
+from histkit.reports.quota import quota_lines
+from histkit.reports.sections import money_columns, money_totals, short
 from histkit.retakes.lines import line_table
 from histkit.usage.labels import label
 
 PERIODS = {"hourly": "h", "daily": "D", "weekly": "W", "monthly": "MS", "quarterly": "QS", "yearly": "YS",
            "billing": "billing", "total": None}  # fmt: skip
 OVER_QUOTA = 4
-JSON = click.option("--json", "json_", is_flag=True, help="Print JSON.")
-CSV = click.option("--csv", "csv_", is_flag=True, help="Print CSV.")
-TZ = click.option("--tz", default="UTC", show_default=True, help="IANA name of the zone of days and months.")
 _SINCE = click.option("--since", metavar="DATE", help="From this day on, in the zone of --tz.")
 _UNTIL = click.option("--until", metavar="DATE", help="To the end of this day, in the zone of --tz.")
-RULES = click.option("--rules", type=click.Path(dir_okay=False), help="TOML of rules that name rows: --by client.")
-PRICES = click.option("--prices", type=click.Path(dir_okay=False), help="TOML of prices; adds what it cost.")
 _DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 
 
@@ -63,21 +57,6 @@ def _midnight(text: str, option: str, tz: str) -> pd.Timestamp:
         if isinstance(error, KeyError) or "zone" in str(error).lower():
             raise click.BadParameter(f"{tz} is no time zone.", param_hint="--tz") from None
         raise click.BadParameter(f"{text} is no day such as 2026-10-31.", param_hint=option) from None
-
-
-def print_table(table: Table, json_: bool, csv_: bool) -> None:
-    """Print a table for a reader, or its frame as data."""
-    if json_ and csv_:
-        raise click.UsageError("Give --json or --csv, not both.")
-    if json_:
-        facts = plain_value(table.frame.attrs.get("histkit", {}))
-        as_json({"rows": records(table.frame), "totals": plain_value(table.totals), "facts": facts})
-    elif csv_:
-        sys.stdout.write(csv_text(table.frame))
-    else:
-        from rich.console import Console
-
-        Console(width=None if sys.stdout.isatty() else 160).print(rich_table(table))
 
 
 @click.command()

@@ -13,15 +13,16 @@ from typing import Any
 
 import pandas as pd
 
-from histkit.api.client import HistoryClient
+from histkit.api.client import HistoryClient, client_or_own
 from histkit.archive.manifest import read_manifest
 from histkit.archive.tombstones import mark_deleted
-from histkit.audio.fetch import client_or_own
-from histkit.deletion.plan import Found, Journal, Json, Plan, deleted, planned, price_of, rows_of
+from histkit.deletion.journal import Journal
+from histkit.deletion.plan import Found, Json, Plan, planned, price_of, rows_of
+from histkit.deletion.request import deleted
 from histkit.errors import ApiError, ArchiveError, InputError
-from histkit.util.files import one_line
 from histkit.util.progress import in_notebook, progress_bar
 from histkit.util.storage import Store, folder_of
+from histkit.util.text import one_line
 
 _STATUSES = ("deleted", "gone", "kept", "failed", "pending")
 _MOST_BROKEN = 5  # rows in a row without an answer, after which the service counts as out of reach

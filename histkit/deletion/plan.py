@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
 import numbers
-import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from datetime import date, datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from histkit.api.client import HistoryClient
-from histkit.api.options import RequestOptions, item_path
-from histkit.archive.tombstones import STATE
+from histkit.api.options import item_path
 from histkit.audio.jobs import distinct, ids_of
-from histkit.audio.naming import values_of
 from histkit.audio.verify import verified_copies
 from histkit.errors import (
-    ApiError,
-    ArchiveError,
-    AuthenticationError,
-    HistkitError,
     InputError,
-    NotFoundError,
-    PermissionDeniedError,
-    TransportError,
 )
+from histkit.frame.columns import values_of
 from histkit.frame.schema import require
-from histkit.util.files import one_line
 from histkit.util.storage import folder_of
 
 Json = dict[str, Any]
 Found = tuple[str, str | None]  # status, and what went wrong
 
-SCOPE = "speech_history_write"
 COLUMNS = {
     "history_item_id": "string[pyarrow]",
     "status": "string[pyarrow]",
@@ -49,8 +33,6 @@ COLUMNS = {
     "error": "string[pyarrow]",
 }
 PLANNED = ("would delete", "kept")
-_TRIES, _PAUSE = 3, 0.3  # seconds, times the number of the try
-_LOOK: RequestOptions = {"max_retries": 2}
 _ROWS_AT_ONCE = 256  # that are made ready for the journal
 
 
@@ -188,132 +170,6 @@ def planned(items: pd.DataFrame | pd.Series, only_verified: Any, progress: bool 
     paths = {item: str(entry.path) for item, entry in copies.items()}
     wanted = {item: row for item, row in firsts.items() if item in paths}
     return Plan(items, ids, wanted, paths, folder_of(only_verified), prices, account)
-
-
-class Journal:
-    """A file of JSON lines that is added to, each line on the disk before anything else is done.
-
-    Raises
-    ------
-    ArchiveError
-        It can't be written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("ab+", buffering=0)
-        except (OSError, ValueError) as error:
-            raise self._broken(error) from None
-        try:
-            if self._file.seek(0, os.SEEK_END):
-                self._file.seek(-1, os.SEEK_END)
-                if self._file.read(1) != b"\n":  # the last line of a killed run must not swallow the next
-                    self._write(b"\n")
-        except OSError as error:
-            self._file.close()
-            raise self._broken(error) from None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-
-    def add(self, event: str, **facts: Any) -> None:
-        """Write a line: the event, the time (UTC), and the facts, which are plain JSON values."""
-        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"event": event, "time": stamp, **facts}, ensure_ascii=False, allow_nan=False) + "\n"
-        try:
-            self._write(line.encode("utf-8", "backslashreplace"))  # half a surrogate pair is legal JSON as \\udxxx
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise self._broken(error) from None
-
-    def _write(self, data: bytes) -> None:
-        if self._file.write(data) != len(data):
-            raise OSError("the disk is full")
-
-    def _broken(self, error: Exception) -> ArchiveError:
-        reason = getattr(error, "strerror", None) or one_line(error)
-        return ArchiveError(f"The journal {self._path} can't be written: {reason}. Nothing is deleted without it.")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a row: ``deleted``, ``gone`` or ``failed``, why, and whether the service answered at all."""
-
-    status: str
-    error: str | None = None
-    answered: bool = True
-
-
-def deleted(client: HistoryClient, item: str) -> Outcome:
-    """Delete one row, ``gone`` when it was not there.
-
-    An answer that leaves open whether the row is gone is followed by a look; while it is there, it is tried again.
-
-    Raises
-    ------
-    ApiError
-        401, 402 or 403: no other row could be deleted either.
-    """
-    failure: HistkitError
-    unsure = False
-    for tried in range(_TRIES):
-        time.sleep(_PAUSE * tried)
-        try:
-            said = client.delete(item).status
-            if said in (None, "ok"):
-                return Outcome("deleted")
-            failure = HistkitError(f"The service says {said!r:.60} where it should say 'ok'.")
-        except NotFoundError:
-            return Outcome("deleted" if tried else "gone")
-        except HistkitError as error:
-            failure = error
-        if isinstance(failure, ApiError) and failure.status_code in (None, 401, 402, 403):
-            raise _scoped(failure)
-        if isinstance(failure, ApiError) and not _leaves_open(failure):
-            break
-        try:
-            there = _is_there(client, item)
-        except TransportError:
-            unsure = True
-            break
-        if there is False:
-            return Outcome("deleted")
-        unsure = there is None
-    doubt = " It may be gone: the service could not be asked." if unsure else ""
-    return Outcome("failed", one_line(failure) + doubt, not isinstance(failure, TransportError))
-
-
-def _leaves_open(error: ApiError) -> bool:
-    """Tell whether a row may be gone after an answer; a refusal (3xx, 4xx) was not carried out."""
-    status = error.status_code or 0
-    return status < 300 or status == 408 or status >= 500
-
-
-def _is_there(client: HistoryClient, item: str) -> bool | None:
-    """Look whether a row is there; None where that can't be told, as with a key that may delete but not read."""
-    try:
-        return bool(client.get(item, request_options=_LOOK).state != STATE)
-    except NotFoundError:
-        return False
-    except (AuthenticationError, TransportError):
-        raise
-    except HistkitError:
-        return None
-
-
-def _scoped(error: ApiError) -> ApiError:
-    """Name the scope that deleting needs where the service doesn't."""
-    if isinstance(error, PermissionDeniedError) and error.scope is None and isinstance(error.body, Mapping):
-        error.scope = SCOPE
-        error.message = f"{error.message} Deleting needs the scope {SCOPE}."
-    return error
 
 
 def rows_of(count: int) -> str:

@@ -16,8 +16,9 @@ from histkit.api.client import HistoryClient
 from histkit.api.pagination import Window
 from histkit.errors import ApiError, HistkitError, InputError, PaginationError
 from histkit.fetch.windows import Part, Walk, rows_of
+from histkit.frame.dates import as_unix
 from histkit.frame.decode import Page, PageDecoder
-from histkit.frame.filters import Selection, as_unix
+from histkit.frame.filters import Selection
 from histkit.frame.schema import to_frame
 from histkit.util.progress import progress_bar
 

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from histkit.errors import ArchiveError, InputError, SchemaError
 from histkit.frame.parquet_metadata import facts_of, footer, upgraded
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, TEXT, to_arrow, to_frame
-from histkit.util.files import one_line, replacing
+from histkit.util.files import replacing
+from histkit.util.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd

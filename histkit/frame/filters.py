@@ -6,29 +6,25 @@ the service's modern names ("Roger" finds "Roger - Laid-Back, Casual, Resonant")
 
 from __future__ import annotations
 
-import math
-import numbers
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from histkit.errors import InputError, SchemaError
+from histkit.errors import InputError
+from histkit.frame.dates import _micros, as_unix, instants_of
 from histkit.frame.schema import require
 from histkit.frame.text_search import matches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
 
 Names = tuple[str, ...] | None
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -141,57 +137,6 @@ def filter_items(
         left = np.flatnonzero(mask)
         mask[left] = _text_mask(frame.iloc[left], _pattern(text))
     return frame[mask]
-
-
-def as_unix(value: Any, name: str) -> int:
-    """Give a date in whole seconds since 1970.
-
-    A part of a second is rounded up: the history's dates are whole seconds, so "at or after" and "before" stay exact.
-
-    Parameters
-    ----------
-    value : str, date, datetime, pandas.Timestamp, int or float
-        A naive date is UTC; a number is seconds.
-    name : str
-        The argument's name, for the error.
-
-    Raises
-    ------
-    InputError
-        When it is no date.
-
-    Examples
-    --------
-    >>> as_unix("2026-10-01", "after")
-    1790812800
-    """
-    if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
-        return math.ceil(float(value))
-    if isinstance(value, (str, date, datetime, np.datetime64)):
-        try:
-            stamp = pd.Timestamp(value)
-            if not pd.isna(stamp):
-                stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-                return int(-((_EPOCH - stamp.ceil("us").to_pydatetime(warn=False)) // timedelta(seconds=1)))
-        except (ValueError, TypeError, OverflowError):
-            value = str(value)
-    raise InputError(f"{name}={value!r} is not a date; give one such as '2026-10-01' or '2026-10-01 14:30+02:00'.")
-
-
-def _micros(seconds: int) -> int:
-    return max(-(2**62), min(2**62, seconds * 1_000_000))
-
-
-def instants_of(column: pd.Series) -> tuple[Ints, NDArray[np.bool_]]:
-    """Give microseconds since 1970, UTC, and which are known; a naive date is UTC."""
-    text = not (pd.api.types.is_datetime64_any_dtype(column.dtype) or isinstance(column.dtype, pd.ArrowDtype))
-    try:
-        if pd.api.types.is_numeric_dtype(column.dtype):
-            raise TypeError
-        dates = pd.to_datetime(column, utc=True, format="ISO8601" if text else None).astype("datetime64[us, UTC]")
-    except (TypeError, ValueError):
-        raise SchemaError(f"Column 'date' ({column.dtype}) holds something else than dates.") from None
-    return dates.dt.tz_convert(None).to_numpy("datetime64[us]").view(np.int64), dates.notna().to_numpy()
 
 
 def names_of(value: Any, name: str) -> Names:

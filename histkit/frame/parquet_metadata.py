@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from histkit.errors import ArchiveError
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, DATE, SCHEMA_VERSION
-from histkit.util.files import one_line
+from histkit.util.text import one_line
 
 _KEY = b"histkit"
 KINDS = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}

@@ -12,17 +12,13 @@ from __future__ import annotations
 import re
 import sys
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Mask = NDArray[np.bool_]
+from histkit.util.arrays import Mask
 
 FEW = 100_000  # texts that `re` has looked at before the sets are known
 _LARGEST, _MOST_TIMES = 1_200, 10  # ranges of characters, and counted repeats: with more, RE2 can be the slower one

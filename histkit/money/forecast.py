@@ -12,22 +12,21 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from histkit.api.client import HistoryClient
 from histkit.errors import InputError
-from histkit.frame.filters import as_unix, instants_of
+from histkit.frame.columns import numbers_of
+from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.schema import require
-from histkit.money.ledger import FROM, TO, Entries, entries, numbers_of, several_accounts, stamps
-from histkit.usage.buckets import DAY, HOUR, SECOND, Freq, bucket, edges, zone_of
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
+from histkit.money.ledger import FROM, TO, Entries, entries, several_accounts
+from histkit.usage.buckets import bucket, edges
+from histkit.usage.clock import DAY, HOUR, SECOND, stamps, zone_of
+from histkit.usage.periods import REFRESH_MONTHS, Freq
+from histkit.util.arrays import Ints
 
 HISTORY_DAYS, SHOWN_DAYS, AHEAD_DAYS, MOST_DAYS = 56, 30, 30, 400
 PATHS, SEED = 2000, 0
@@ -35,7 +34,6 @@ BAND = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 _FEW_DAYS = 14
 _MOST = 2**52  # so large is no number of credits
 _LAST = 221_845_392_000  # seconds; the year 9000
-_MONTHS = {"monthly_period": 1, "3_month_period": 3, "6_month_period": 6, "annual_period": 12}
 
 
 def forecast(
@@ -215,7 +213,7 @@ def _plan(subscription: Any, now: int, notes: list[str]) -> _Plan:
         notes.append(f"The reset date {'has passed; ask for the subscription again' if passed else 'is not known'}.")
         reset = 0
     periods = [str(_field(subscription, name)) for name in ("character_refresh_period", "billing_period")]
-    months = next((_MONTHS[each] for each in periods if each in _MONTHS), 0)
+    months = next((REFRESH_MONTHS[each] for each in periods if each in REFRESH_MONTHS), 0)
     if reset and months:
         last = (pd.Timestamp(reset, unit="us") - pd.DateOffset(months=months)).timestamp()
         start = int(last) * SECOND if last * SECOND <= now else None

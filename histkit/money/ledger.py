@@ -9,21 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from histkit.errors import SchemaError
-from histkit.frame.filters import instants_of
+from histkit.frame.columns import numbers_of
+from histkit.frame.dates import instants_of
 from histkit.frame.schema import require
-from histkit.usage.buckets import SECOND, bucket, parse_freq, zone_of
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
-    Flags = NDArray[np.bool_]
+from histkit.usage.buckets import bucket
+from histkit.usage.clock import SECOND, stamps, zone_of
+from histkit.usage.periods import parse_freq
+from histkit.util.arrays import Ints, Mask
 
 FROM, TO = "character_count_change_from", "character_count_change_to"
 SUMS = ("rows", "chained", "seen", "unseen", "overlap", "resets")
@@ -58,8 +55,8 @@ class Entries:
     spent: Ints
     unseen: Ints
     overlap: Ints
-    chained: Flags
-    concurrent: Flags
+    chained: Mask
+    concurrent: Mask
     cycles: Ints
     counters: Ints
     reset_rows: Ints
@@ -177,24 +174,6 @@ def entries(frame: pd.DataFrame, rows: Ints | None = None) -> Entries:
     return Entries(kept, times, spent, unseen, overlap, chained, concurrent, cycles[: len(kept)], after, reset_rows)
 
 
-def numbers_of(column: pd.Series) -> tuple[Ints, Flags]:
-    """Give a column of whole numbers, 0 where there is none, and where there is one."""
-    try:
-        whole = column if column.dtype == "Int64" else column.astype("Int64")
-    except (TypeError, ValueError, OverflowError):
-        raise SchemaError(f"Column {column.name!r} ({column.dtype}) holds something else than whole numbers.") from None
-    return whole.to_numpy(np.int64, na_value=0), whole.notna().to_numpy(bool)
-
-
-def stamps(starts: Ints, zone: tzinfo) -> pd.DatetimeIndex:
-    """Show instants (microseconds since 1970, UTC) in a zone."""
-    shown = pd.DatetimeIndex(starts.view("datetime64[us]")).tz_localize("UTC")
-    try:
-        return shown.tz_convert(getattr(zone, "key", zone))  # by its name, as pandas would hold it
-    except KeyError:
-        return shown.tz_convert(zone)
-
-
 def several_accounts(frame: pd.DataFrame) -> bool:
     """Tell whether the rows are of more than one account; rows without a name are one, too."""
     return "account" in frame.columns and frame["account"].nunique(dropna=False) > 1
@@ -230,7 +209,7 @@ def _cycles(points: _Points) -> tuple[Ints, Ints]:
     return cycles, order[opening]
 
 
-def _resets(points: _Points) -> tuple[Ints, Flags]:
+def _resets(points: _Points) -> tuple[Ints, Mask]:
     """Find the place of the first point after each reset, and the points dated after it that belong before it.
 
     Where a point lies too low there is a reset between the points it is compared with and itself. One that was found
@@ -258,7 +237,7 @@ def _resets(points: _Points) -> tuple[Ints, Flags]:
     return np.array(opening, np.int64), late
 
 
-def _fall(points: _Points, late: Flags, place: int, newest: int) -> tuple[int, int]:
+def _fall(points: _Points, late: Mask, place: int, newest: int) -> tuple[int, int]:
     """Give the place of the first point after the reset that a low point shows, and the counter before it; else 0."""
     for wait, share in _TIERS[::-1]:
         end = int(np.searchsorted(points.times, points.times[place] - wait, "right"))
@@ -286,7 +265,7 @@ def _highest(times: Ints, after: Ints, wait: int) -> Any:
     return window.rolling(pd.Timedelta(wait, "us")).max().to_numpy()
 
 
-def _mark_late(points: _Points, late: Flags, first: int, height: int) -> None:
+def _mark_late(points: _Points, late: Mask, first: int, height: int) -> None:
     """Mark points dated up to a call after a reset that belong before it.
 
     Such a point lies high, and nearer to the counter before the reset than to the one after it.
@@ -305,7 +284,7 @@ def _mark_late(points: _Points, late: Flags, first: int, height: int) -> None:
         old, new = (max(old, stop), new) if late[each] else (old, max(new, stop))
 
 
-def _swept(points: _Points, cycles: Ints) -> tuple[Ints, Ints, Flags, Flags]:
+def _swept(points: _Points, cycles: Ints) -> tuple[Ints, Ints, Mask, Mask]:
     """Sweep each cycle in the order of the counter, and add up what it must have come to, were each row to add its own.
 
     By point: how far it starts above that sum (unseen), its part of what the sum stays above the counter in the end
@@ -349,7 +328,7 @@ def _added(values: Ints, codes: Ints, size: int) -> Ints:
     return total
 
 
-def _table(whole: Entries, periods: Ints, credits: Ints, known: Flags) -> pd.DataFrame:
+def _table(whole: Entries, periods: Ints, credits: Ints, known: Mask) -> pd.DataFrame:
     """Sum one account's entries by period; ``period`` holds the number of each."""
     size = int(periods.max(initial=-1)) + 1
     counts = np.bincount(periods, minlength=size)

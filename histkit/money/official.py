@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from histkit.api.client import HistoryClient
+from histkit.api.client import HistoryClient, client_or_own
 from histkit.api.models import decode_object
-from histkit.audio.fetch import client_or_own
 from histkit.errors import ApiError, AuthenticationError, InputError, RateLimitError, SchemaError, ServerError
-from histkit.frame.filters import as_unix
+from histkit.frame.dates import as_unix
 from histkit.frame.schema import require
 from histkit.money.ledger import ledger
 from histkit.usage.table import usage_table

@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError
-from histkit.frame.filters import instants_of
+from histkit.frame.dates import instants_of
 from histkit.frame.schema import TEXT, require
-from histkit.usage.buckets import zone_of
-from histkit.util.files import one_line
+from histkit.usage.clock import zone_of
+from histkit.util.text import one_line
 
 _DIGITS = {
     **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),

@@ -19,7 +19,7 @@ from histkit.notebook.controls import showing, status, sums, toolkit, undocument
 from histkit.notebook.players import play
 from histkit.notebook.selection import ORDERS, Conditions, Explored, choices
 from histkit.plotting.usage import plot_usage
-from histkit.usage.buckets import zone_of
+from histkit.usage.clock import zone_of
 
 if TYPE_CHECKING:
     from histkit.api.client import HistoryClient

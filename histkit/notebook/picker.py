@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from histkit.audio.naming import plain
 from histkit.errors import HistkitError
 from histkit.notebook.controls import showing, status, toolkit
 from histkit.notebook.players import Players, play
 from histkit.retakes.keepers import keepers
 from histkit.retakes.lines import line_table
 from histkit.retakes.takes import takes
+from histkit.util.text import plain
 
 if TYPE_CHECKING:
     from histkit.api.client import HistoryClient

@@ -16,15 +16,17 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from histkit.api.client import HistoryClient
+from histkit.api.client import HistoryClient, client_or_own
 from histkit.audio import formats
 from histkit.audio.destination import LocalFolder, inside
-from histkit.audio.fetch import Source, client_or_own, fetch, side_by_side
+from histkit.audio.fetch import Source, fetch
 from histkit.audio.manifest import Entry, Record
-from histkit.audio.naming import plain, values_of
 from histkit.errors import AuthenticationError, HistkitError, InputError, PermissionDeniedError
+from histkit.frame.columns import values_of
 from histkit.frame.schema import require
 from histkit.util.storage import folder_of
+from histkit.util.text import plain
+from histkit.util.threads import side_by_side
 
 MOST = 10
 _EMBEDDED_BYTES, _EMBEDDED_IN_ALL = 2_000_000, 6_000_000

@@ -9,20 +9,16 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from histkit.audio.naming import plain
 from histkit.errors import InputError, SchemaError
 from histkit.frame.filters import filter_items
 from histkit.frame.schema import require
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
+from histkit.util.arrays import Ints
+from histkit.util.text import plain
 
 NEEDED = ("history_item_id", "date", "voice_id", "voice_name", "model_id", "source", "text", "dialogue", "characters",
           "credits")  # fmt: skip

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from histkit.audio.naming import plain
 from histkit.errors import InputError
-from histkit.reports.model import NOTHING, shown
+from histkit.util.text import NOTHING, plain, shown
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler

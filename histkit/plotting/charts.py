@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.filters import instants_of
+from histkit.frame.dates import instants_of
 from histkit.frame.schema import require
 from histkit.plotting.style import FAINT, GREY, INK, PALETTE, counted, put_title, say_empty
 from histkit.plotting.text import drawn_text, fonts
 from histkit.retakes.lines import line_table
 from histkit.retakes.takes import takes
-from histkit.usage.buckets import name_of, zone_of
+from histkit.usage.clock import name_of, zone_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.filters import instants_of
+from histkit.frame.dates import instants_of
 from histkit.plotting.style import FAINT, GREY, INK, PALETTE, counted, inches_of, percent, put_title, say_empty
 from histkit.plotting.text import fonts, plain, plot_labels
 from histkit.usage.aggregate import MEASURES
-from histkit.usage.buckets import Freq, edges, name_of
+from histkit.usage.buckets import edges
+from histkit.usage.clock import name_of
+from histkit.usage.periods import Freq
 from histkit.usage.table import OTHER, usage_table, want
 
 if TYPE_CHECKING:

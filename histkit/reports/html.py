@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 
-from histkit.reports.model import Chart, Report, Table
-from histkit.reports.terminal import bar_shares, rows_of, totals_of
+from histkit.reports.model import Chart, Report, Table, bar_shares, rows_of, totals_of
 
 _WIDTH, _HEIGHT = re.compile(r'\swidth="[\d.]+pt"'), re.compile(r'\sheight="[\d.]+pt"')
 
@@ -34,7 +33,7 @@ def html(report: Report) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    from histkit.reports.model import shown
+    from histkit.util.text import shown
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files("histkit.reports").joinpath("report.html.jinja").read_text("utf-8"))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 
-NOTHING = "–"  # for a value that is not known: never 0
+from histkit.util.text import shown
 
 
 @dataclass(frozen=True)
@@ -91,29 +89,6 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def shown(value: Any, kind: str) -> str:
-    """Write a value as it is read: thousands separated, shares in per cent, what is not known as a dash.
-
-    Examples
-    --------
-    >>> shown(1234567, "count"), shown(0.1234, "share"), shown(None, "count"), shown(0.0004, "share")
-    ('1,234,567', '12.3 %', '–', '<0.1 %')
-    """
-    if value is None or (not isinstance(value, (str, list, tuple, dict)) and pd.isna(value)):
-        return NOTHING
-    if kind == "count":
-        return f"{value:,.0f}"
-    if kind == "share":
-        return "<0.1 %" if 0 < value < 0.0005 else f"{100 * value:.1f} %"
-    if kind == "money":
-        return f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}"
-    if kind == "moment":
-        return f"{value:%Y-%m-%d %H:%M}"
-    if kind == "day":
-        return f"{value:%Y-%m-%d}" if isinstance(value, datetime) else str(value)
-    return str(value)
-
-
 def period_kind(freq: str | None) -> str:
     """Tell whether the starts of periods are days, or moments of a day."""
     return "moment" if freq in ("h", "billing") else "day"
@@ -138,23 +113,27 @@ def share_of(values: pd.Series) -> pd.Series:
     return (values.astype("Float64") / float(total)).astype("Float64")
 
 
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Give a frame's rows as JSON can hold them."""
-    columns = {str(name): [plain_value(value) for value in frame[name].astype(object)] for name in frame.columns}
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+def rows_of(table: Table) -> Iterator[list[str]]:
+    """Give the cells of each row as they are read."""
+    columns = [table.frame[column.name].astype(object).tolist() for column in table.columns]
+    for values in zip(*columns, strict=True):
+        yield [shown(value, column.kind) for value, column in zip(values, table.columns, strict=True)]
 
 
-def plain_value(value: Any) -> Any:
-    """Give a value as JSON can hold it: decimals as text, moments in ISO 8601, what is missing as null."""
-    if isinstance(value, dict):
-        return {str(name): plain_value(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain_value(each) for each in value]
-    if value is None or isinstance(value, (str, bool)):
-        return value
-    if pd.isna(value):
-        return None
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    number = value.item() if hasattr(value, "item") else value
-    return number if isinstance(number, (int, float, bool)) else str(number)
+def totals_of(table: Table) -> list[str]:
+    """Give the cells of the last line."""
+    found = []
+    for place, column in enumerate(table.columns):
+        if column.name in table.totals:
+            found.append(shown(table.totals[column.name], column.kind))
+        else:
+            found.append("Total" if not place else "")
+    return found
+
+
+def bar_shares(table: Table, name: str) -> list[float]:
+    """Give how far the bar of each cell of a column goes, 0 to 1 of the largest."""
+    values = [0.0 if value is None else float(value) for value in table.frame[name].astype(object).where(
+        table.frame[name].notna(), None).tolist()]  # fmt: skip
+    largest = max(map(abs, values), default=0.0)
+    return [abs(value) / largest if largest else 0.0 for value in values]

@@ -10,26 +10,29 @@ from typing import Any
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.filters import instants_of
+from histkit.frame.dates import instants_of
 from histkit.frame.schema import require
 from histkit.money.costs import numbered
 from histkit.money.prices import read_prices
-from histkit.reports.files import ENDINGS, write_report
+from histkit.reports.html import html
+from histkit.reports.markdown import markdown
 from histkit.reports.model import Report
+from histkit.reports.quota import quota_section
 from histkit.reports.sections import (
     Wanted,
     counters,
     ledger_section,
     left_out,
-    quota_section,
     summary,
     takes_section,
     text_section,
     usage_sections,
 )
 from histkit.reports.terminal import print_report
+from histkit.reports.xlsx import write_xlsx
 from histkit.retakes.takes import takes
-from histkit.usage.buckets import zone_of
+from histkit.usage.clock import zone_of
+from histkit.util.files import replacing
 
 NEEDED = ("history_item_id", "date", "voice_id", "voice_name", "model_id", "source", "text", "dialogue", "characters",
           "credits")  # fmt: skip
@@ -161,3 +164,32 @@ def make_report(
         span = f"{first.tz_convert(tz):%Y-%m-%d} to {last.tz_convert(tz):%Y-%m-%d}"
     facts = summary(wanted, found, counter)
     return Report(title or "Speech usage", f"{span}, {tz}; {len(frame):,} items", facts, tuple(sections))
+
+
+ENDINGS = (".html", ".htm", ".xlsx", ".md")
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Write a report, all of it or nothing; the same report gives the same bytes.
+
+    Parameters
+    ----------
+    report : Report
+        What to write.
+    path : Path
+        With one of `ENDINGS`.
+
+    Raises
+    ------
+    ArchiveError
+        The file can't be written.
+    InputError
+        A package is missing that writes it.
+    """
+    ending = path.suffix.lower()
+    with replacing(path) as temporary:
+        if ending == ".xlsx":
+            write_xlsx(report, temporary)
+        else:
+            text = markdown(report) if ending == ".md" else html(report)
+            temporary.write_text(text, encoding="utf-8", newline="\n", errors="replace")

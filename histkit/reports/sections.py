@@ -9,17 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from histkit.audio.naming import plain
 from histkit.money.costs import costs_of
-from histkit.money.forecast import forecast
 from histkit.money.ledger import ledger
 from histkit.money.prices import PriceBook
 from histkit.money.waste import waste_of
-from histkit.plotting.charts import plot_hours, plot_quota, plot_takes
+from histkit.plotting.charts import plot_hours, plot_takes
 from histkit.plotting.usage import plot_share, plot_usage
-from histkit.reports.model import Chart, Column, Fact, Section, Table, period_kind, share_of, shown, total_of
+from histkit.reports.model import Chart, Column, Fact, Section, Table, period_kind, share_of, total_of
 from histkit.retakes.lines import line_table
 from histkit.usage.table import usage_table
+from histkit.util.text import plain
 
 _TEXT_CHARACTERS = 120
 _MEASURES = (
@@ -184,31 +183,6 @@ def ledger_section(found: pd.DataFrame, freq: str) -> Section:
     totals = {name: total_of(found[name]) for name in ("rows", "chained", "seen", "unseen", "resets")}
     note = f"{facts['rows_without_counters']:,} rows tell no counter." if facts.get("rows_without_counters") else ""
     return Section("ledger", "Ledger", notes, (Table("", found, tuple(columns), totals, note),))
-
-
-def quota_section(wanted: Wanted) -> Section:
-    """Make the section on the plan's credits and when they run out."""
-    found = forecast(wanted.frame, subscription=wanted.subscription, now=wanted.now, tz=wanted.tz)
-    facts = found.attrs["histkit"]
-    lines = quota_lines(facts)
-    chart = Chart("Credits used, and where they are heading", lambda ax: plot_quota(found, ax=ax), (9, 3.8))
-    return Section("quota", "Quota", tuple(lines), charts=(chart,))
-
-
-def quota_lines(facts: dict[str, Any]) -> list[str]:
-    """Say what a forecast found."""
-    used = f" ({100 * facts['used_share']:.1f} %)" if facts["used_share"] is not None else ""
-    lines = [f"{shown(facts['used'], 'count')} of {shown(facts['limit'], 'count')} credits are used{used}, "
-             f"{shown(facts['left'], 'count')} are left."]  # fmt: skip
-    if facts["reset"]:
-        lines.append(f"The next reset is on {facts['reset'][:10]}.")
-    if facts["run_out"]:
-        early, late = facts["run_out_early"] or facts["run_out"], facts["run_out_late"]
-        span = f"between {early[:10]} and {late[:10]}" if late else f"{early[:10]} at the earliest"
-        lines.append(f"At the present rate they run out on {facts['run_out'][:10]} (an estimate: {span}).")
-    elif facts["reset"] and facts["limit"]:
-        lines.append("At the present rate they last until the reset (an estimate).")
-    return [*lines, *facts["notes"]]
 
 
 def left_out(wanted: Wanted, counter: pd.DataFrame | None) -> Section:

@@ -14,32 +14,27 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from histkit.audio.naming import clean, tell_apart
 from histkit.errors import InputError
-from histkit.frame.filters import instants_of
+from histkit.frame.dates import instants_of
 from histkit.frame.schema import TEXT, require
 from histkit.money.costs import cost_table
 from histkit.money.prices import PriceBook, digits_of, read_prices
 from histkit.reports.model import total_of
 from histkit.reports.statement_files import FORMATS, statement_path, write_statement
 from histkit.usage.aggregate import MEASURES
-from histkit.usage.buckets import name_of, zone_of
+from histkit.usage.clock import name_of, zone_of
 from histkit.usage.labels import COLUMN
 from histkit.usage.periods import Period, iso, quoted, read_period
 from histkit.usage.table import usage_table, want
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
-    Mask = NDArray[np.bool_]
+from histkit.util.arrays import Ints, Mask
+from histkit.util.filenames import clean, tell_apart
 
 UNASSIGNED = "unassigned"  # as `label` calls the rows that no rule matches; also those whose label is missing
 _MONEY = ("cost", "currency", "priced")

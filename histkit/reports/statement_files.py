@@ -13,8 +13,9 @@ import pandas as pd
 
 from histkit.errors import InputError
 from histkit.frame.files import csv_text
-from histkit.reports.files import write_report
-from histkit.reports.model import Column, Fact, Report, Section, Table, plain_value, records
+from histkit.frame.json_values import plain_value, records
+from histkit.reports.model import Column, Fact, Report, Section, Table
+from histkit.reports.report import write_report
 from histkit.util.files import replacing
 
 FORMATS = ("md", "html", "xlsx", "csv", "json")

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.reports.model import NOTHING, Fact, Report, Section, Table
+from histkit.reports.model import Fact, Report, Section, Table
+from histkit.util.text import NOTHING
 
 _PLAIN = {
     "strings_to_formulas": False,

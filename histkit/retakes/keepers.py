@@ -14,11 +14,11 @@ from histkit.errors import InputError
 from histkit.frame.filters import filter_items
 from histkit.retakes.similarity import checked_near, nearest
 from histkit.retakes.takes import AGE, oldest_first, plain_texts, takes, text_numbers
+from histkit.util.arrays import Ints
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
 
 _LINE = "script_line"
 

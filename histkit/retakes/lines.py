@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from histkit.frame.schema import require
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
+from histkit.util.arrays import Ints
 
 _NEEDED = ("line", "takes", "text", "credits", "thrown_away")
 

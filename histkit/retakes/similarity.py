@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from histkit.errors import InputError
+from histkit.util.arrays import Hashes
 from histkit.util.progress import progress_bar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
-    Numbers = NDArray[np.uint64]
 
 _DIGITS = re.compile(r"\d+")
 _CELLS = 4_000_000  # pairs compared at a time: 16 MB of scores
@@ -38,7 +37,7 @@ def checked_near(near: Any) -> float | None:
     return float(near)
 
 
-def merged(keys: Numbers, voices: Numbers, texts: Sequence[str], near: float) -> Numbers:
+def merged(keys: Hashes, voices: Hashes, texts: Sequence[str], near: float) -> Hashes:
     """Give each line the key of the line that it belongs to: the smallest key of those it is tied to.
 
     Parameters
@@ -73,7 +72,7 @@ def merged(keys: Numbers, voices: Numbers, texts: Sequence[str], near: float) ->
     roots = np.array([_root(parents, place) for place in range(len(keys))], np.int64)
     smallest = np.full(len(keys), np.iinfo(np.uint64).max, np.uint64)
     np.minimum.at(smallest, roots, keys)
-    result: Numbers = smallest[roots]
+    result: Hashes = smallest[roots]
     return result
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,17 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError, SchemaError
-from histkit.frame.filters import instants_of
+from histkit.frame.columns import words
+from histkit.frame.dates import instants_of
 from histkit.frame.schema import LINE, TEXT, require
 from histkit.retakes.similarity import checked_near, merged
-from histkit.usage.dialogue import words
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
-    Numbers = NDArray[np.uint64]
-    Flags = NDArray[np.bool_]
+from histkit.util.arrays import Hashes, Ints, Mask
 
 _SAID = ("history_item_id", "voice_id", "voice_name", "text", "dialogue")
 _NEEDED = ("history_item_id", "date", "voice_id", "voice_name", "text", "dialogue", "credits")
@@ -181,7 +175,7 @@ class _Lines:
     sizes: Ints
 
 
-def _lines_of(frame: pd.DataFrame, keys: Numbers, said: Flags) -> _Lines:
+def _lines_of(frame: pd.DataFrame, keys: Hashes, said: Mask) -> _Lines:
     some = np.flatnonzero(said)
     narrow = frame[[name for name in AGE if name in frame.columns]]
     rows = some[oldest_first(narrow.iloc[some], keys[some])]
@@ -191,7 +185,7 @@ def _lines_of(frame: pd.DataFrame, keys: Numbers, said: Flags) -> _Lines:
     return _Lines(rows, np.cumsum(new) - 1, starts, np.diff(np.r_[starts, len(rows)]))
 
 
-def oldest_first(frame: pd.DataFrame, keys: Numbers) -> Ints:
+def oldest_first(frame: pd.DataFrame, keys: Hashes) -> Ints:
     """Sort by line and age, by values alone: where rows stand in the frame must not matter."""
     instants, dated = instants_of(frame["date"])
     instants = np.where(dated, instants, np.iinfo(np.int64).min)
@@ -257,7 +251,7 @@ def _kept(frame: pd.DataFrame, lines: _Lines, keep: Any, chosen: list[str]) -> I
     return kept
 
 
-def _keys(frame: pd.DataFrame) -> tuple[Numbers, Flags, Flags]:
+def _keys(frame: pd.DataFrame) -> tuple[Hashes, Mask, Mask]:
     """Give the number of each row, whether the row says something, and whether it is a dialogue."""
     keys, said = _spoken(_texts(frame["text"]))
     keys = keys ^ _voices(words(frame["voice_id"]), words(frame["voice_name"]))
@@ -271,7 +265,7 @@ def _keys(frame: pd.DataFrame) -> tuple[Numbers, Flags, Flags]:
     return keys, said, talks
 
 
-def _near_keys(frame: pd.DataFrame, keys: Numbers, texted: Flags, near: float) -> Numbers:
+def _near_keys(frame: pd.DataFrame, keys: Hashes, texted: Mask, near: float) -> Hashes:
     """Give texts that are nearly the same one number."""
     rows = np.flatnonzero(texted)
     own, first, codes = np.unique(keys[rows], return_index=True, return_inverse=True)
@@ -282,7 +276,7 @@ def _near_keys(frame: pd.DataFrame, keys: Numbers, texted: Flags, near: float) -
     return keys
 
 
-def _spoken(texts: pa.Array) -> tuple[Numbers, Flags]:
+def _spoken(texts: pa.Array) -> tuple[Hashes, Mask]:
     """Give the number of each text as it is compared, and whether there is anything in it."""
     encoded = texts.dictionary_encode()
     plain = [*_normalised(encoded.dictionary), b""]
@@ -290,7 +284,7 @@ def _spoken(texts: pa.Array) -> tuple[Numbers, Flags]:
     return _numbers(plain, b"text")[codes], np.fromiter(map(bool, plain), bool, len(plain))[codes]
 
 
-def text_numbers(column: pd.Series) -> tuple[Numbers, Flags]:
+def text_numbers(column: pd.Series) -> tuple[Hashes, Mask]:
     """Give a number for each text, the same for texts that are the same as `takes` sees it, and whether it says any."""
     return _spoken(_texts(column))
 
@@ -331,18 +325,18 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def _numbers(texts: Iterable[bytes], kind: bytes) -> Numbers:
+def _numbers(texts: Iterable[bytes], kind: bytes) -> Hashes:
     digests = b"".join([blake2b(text, digest_size=8, person=kind).digest() for text in texts])
     return np.frombuffer(digests, ">u8").astype(np.uint64)
 
 
-def _voices(ids: tuple[Ints, list[str]], names: tuple[Ints, list[str]]) -> Numbers:
+def _voices(ids: tuple[Ints, list[str]], names: tuple[Ints, list[str]]) -> Hashes:
     by_id = _numbers([*map(_encoded, ids[1]), b""], b"voice id")[ids[0]]
     by_name = _numbers([*map(_encoded, names[1]), b""], b"voice name")[names[0]]
     return np.where(ids[0] >= 0, by_id, by_name)
 
 
-def _dialogues(column: pd.Series) -> tuple[Ints, Numbers]:
+def _dialogues(column: pd.Series) -> tuple[Ints, Hashes]:
     """Give the rows that are dialogues in which something is said, and the number of each."""
     if column.isna().all():
         return np.zeros(0, np.int64), np.zeros(0, np.uint64)
@@ -375,7 +369,7 @@ def _list(value: Any) -> list[Any] | None:
     raise TypeError(f"{value!r:.60}")
 
 
-def _whole_numbers(frame: pd.DataFrame, name: str) -> tuple[Ints, Flags]:
+def _whole_numbers(frame: pd.DataFrame, name: str) -> tuple[Ints, Mask]:
     try:
         numbers = frame[name].astype("Int64")
     except (TypeError, ValueError):
@@ -383,11 +377,11 @@ def _whole_numbers(frame: pd.DataFrame, name: str) -> tuple[Ints, Flags]:
     return numbers.to_numpy(np.int64, na_value=0), numbers.notna().to_numpy()
 
 
-def _integers(values: Ints, missing: Flags | None = None) -> pd.arrays.IntegerArray:
+def _integers(values: Ints, missing: Mask | None = None) -> pd.arrays.IntegerArray:
     return pd.arrays.IntegerArray(values, np.zeros(len(values), bool) if missing is None else missing)
 
 
-def _hex(keys: Numbers, said: Flags) -> Any:
+def _hex(keys: Hashes, said: Mask) -> Any:
     digits = keys.astype(">u8").tobytes().hex().encode()
     offsets = np.arange(len(keys) + 1, dtype=np.int64) * 16
     texts = pa.LargeStringArray.from_buffers(len(keys), pa.py_buffer(offsets), pa.py_buffer(digits))

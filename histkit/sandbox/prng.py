@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 U64 = NDArray[np.uint64]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 ALPHABET = np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", dtype=np.uint8)
 _GOLDEN = 0x9E3779B97F4A7C15

@@ -9,8 +9,8 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from histkit.sandbox import catalog, texts
 from histkit.sandbox.alignments import alignments
 from histkit.sandbox.columns import CHANGED, DIALOGUE, Columns, columns
-from histkit.sandbox.prng import Mask
 from histkit.sandbox.timeline import DAY, END
+from histkit.util.arrays import Mask
 
 _OUTPUT_FORMAT_SINCE = 1773705600  # 2026-03-17, when the API got the field
 _AVATAR_SINCE = 1774915200  # 2026-03-31

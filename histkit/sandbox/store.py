@@ -13,9 +13,10 @@ import numpy as np
 
 from histkit.sandbox import catalog
 from histkit.sandbox.columns import DIALOGUE, PLAIN
-from histkit.sandbox.prng import I64, Mask, identity, number
+from histkit.sandbox.prng import I64, identity, number
 from histkit.sandbox.rows import Rows, page, searched
 from histkit.sandbox.timeline import DAY
+from histkit.util.arrays import Mask
 
 Fields = dict[str, Any]
 Key = tuple[int, int]

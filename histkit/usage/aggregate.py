@@ -16,16 +16,17 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError, SchemaError
-from histkit.frame.filters import instants_of
+from histkit.frame.columns import words
+from histkit.frame.dates import instants_of
 from histkit.frame.schema import require
-from histkit.usage.buckets import Freq, bucket
-from histkit.usage.dialogue import Parts, Spoken, apportion, parts_of, words
+from histkit.usage.buckets import bucket
+from histkit.usage.dialogue import Parts, Spoken, apportion, parts_of
+from histkit.usage.periods import Freq
+from histkit.util.arrays import Ints, Mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
-    Mask = NDArray[np.bool_]
 
 MEASURES = ("items", "characters", "credits")
 WITHOUT = ("without_credits", "without_characters", "without_date")  # rows that lack these are counted

@@ -8,139 +8,16 @@ one reset to the next: it starts where the clock first shows the time of the res
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from datetime import UTC, tzinfo
 
 import numpy as np
 import pandas as pd
 
-from histkit.errors import InputError
-from histkit.frame.filters import as_unix
+from histkit.usage.clock import _FIRST_DAY, _LAST_DAY, DAY, HOUR, SECOND, _change, _first_instant, _offset_of, wall_time
+from histkit.usage.periods import Freq
+from histkit.util.arrays import Ints
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
-
-SECOND = 1_000_000
-HOUR = 3600 * SECOND
-DAY = 24 * HOUR
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_WALL = _EPOCH.replace(tzinfo=None)
 _FEW = 5_000  # rows that are not worth a look at their order
-_FIRST_DAY, _LAST_DAY = -719_000, 2_932_000  # the years that `datetime` knows
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-_WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_MONTHS_OF = {"M": 1, "MS": 1, "ME": 1, "Q": 3, "QS": 3, "QE": 3, "Y": 12, "YS": 12, "YE": 12, "A": 12, "AS": 12}
-
-
-@dataclass(frozen=True)
-class Freq:
-    """A length of buckets: `count` units, counted from `anchor` (a weekday, 0 Monday; a month, 0 January).
-
-    The unit "B" are billing months: they start on `day` (in a month without it on its last), `time` seconds after
-    midnight; in one month, if `reset` is given, at this instant (seconds since 1970).
-    """
-
-    unit: str
-    count: int = 1
-    anchor: int = 0
-    day: int = 1
-    time: int = 0
-    reset: int | None = None
-
-    def days(self) -> int:
-        """Give the most days that a bucket can last, rounded up."""
-        return {"h": 2, "D": 3, "W": 9, "M": 31 * self.count + 2, "B": 31 * self.count + 5}[self.unit]
-
-    def usual(self) -> int:
-        """Give how long a long bucket is, in microseconds."""
-        return {"h": HOUR * self.count, "D": DAY, "W": 7 * DAY}.get(self.unit, 31 * DAY * self.count)
-
-
-def parse_freq(freq: object, week_start: object = None) -> Freq:
-    """Read a pandas alias: h, D, W, MS, QS, YS, older spellings, anchors, and the multiples that divide a day or year.
-
-    Raises
-    ------
-    InputError
-        It is none of them; or `week_start`, the day on which the weeks of "W" start, is no day or goes with another.
-    """
-    if week_start is not None:
-        if freq not in ("W", "w"):
-            raise InputError(f"week_start={week_start!r} goes with freq='W', not with freq={freq!r}.")
-        return Freq("W", 1, _weekday(week_start))
-    match = re.fullmatch(r"(\d{0,3})([A-Za-z]+)(?:-([A-Za-z]{3}))?", freq) if isinstance(freq, str) else None
-    if match:
-        count, unit, anchor = int(match[1] or 1), match[2].upper(), (match[3] or "").upper()
-        if unit == "H" and not anchor and count and 24 % count == 0:
-            return Freq("h", count)
-        if unit == "D" and not anchor and count == 1:
-            return Freq("D")
-        if unit == "W" and count == 1 and (anchor or "SUN") in _DAYS:
-            return Freq("W", 1, (_DAYS.index(anchor or "SUN") + 1) % 7)
-        months = count * _MONTHS_OF.get(unit, 0)
-        if months and 12 % months == 0 and (not anchor or (anchor in _MONTHS and _MONTHS_OF[unit] > 1)):
-            first = _MONTHS.index(anchor) + (not unit.endswith("S")) if anchor else 0
-            return Freq("M", months, first % months)
-    raise InputError(
-        f"freq={freq!r} is not a length of time that is known here; give one of 'h', 'D', 'W', 'MS', 'QS', 'YS', "
-        "or e.g. '6h', 'W-SAT' (weeks that end on Saturday), 'QS-FEB'."
-    )
-
-
-def _weekday(name: object) -> int:
-    start = name.lower() if isinstance(name, str) else ""
-    found = [day for day, each in enumerate(_WEEK) if len(start) > 1 and each.startswith(start)]
-    if not found:
-        raise InputError(f"week_start={name!r} is no day of the week; give one such as 'Monday' or 'Sunday'.")
-    return found[0]
-
-
-def zone_of(tz: object) -> tzinfo:
-    """Give the time zone of an IANA name, or the `ZoneInfo` or fixed offset itself.
-
-    Raises
-    ------
-    InputError
-        There is no such zone.
-    """
-    if tz is UTC or isinstance(tz, ZoneInfo) or type(tz) is type(UTC):
-        return tz
-    if isinstance(tz, str) and tz:
-        try:
-            return UTC if tz == "UTC" else ZoneInfo(tz)
-        except (KeyError, ValueError, OSError):
-            pass
-    raise InputError(f"tz={tz!r} is not a time zone; give an IANA name such as 'Europe/Berlin', 'Asia/Tokyo' or 'UTC'.")
-
-
-def name_of(zone: tzinfo) -> str:
-    """Give the name of a zone for a person to read."""
-    return str(getattr(zone, "key", None) or zone)
-
-
-def clock_time(value: Any, zone: tzinfo, name: str) -> int:
-    """Return a date in whole seconds since 1970, as `as_unix` does; a naive one is on the clock of `zone`.
-
-    Raises
-    ------
-    InputError
-        It is no date; `name` is the argument's name.
-    """
-    seconds = as_unix(value, name)
-    dated = isinstance(value, (str, date, np.datetime64))
-    return _first_instant(seconds, zone) if dated and pd.Timestamp(value).tzinfo is None else seconds
-
-
-def wall_time(seconds: int, zone: tzinfo) -> datetime:
-    """Give what a clock in `zone` shows at an instant."""
-    return (_EPOCH + timedelta(seconds=seconds)).astimezone(zone).replace(tzinfo=None)
 
 
 def bucket(instants: Ints, freq: Freq, zone: tzinfo) -> tuple[Ints, Ints]:
@@ -308,36 +185,6 @@ def _offsets(instants: Ints, zone: tzinfo) -> Ints:
         late = instants >= change[codes]
         result[late] = after[codes[late]] * SECOND
     return result
-
-
-def _offset_of(zone: tzinfo) -> Callable[[int], int]:
-    def offset(seconds: int) -> int:
-        shown = (_EPOCH + timedelta(seconds=seconds)).astimezone(zone).utcoffset() or timedelta()
-        return round(shown.total_seconds())
-
-    return offset
-
-
-def _change(early: int, late: int, zone: tzinfo) -> int:
-    """Give the first second with another offset than `early`, which is not later than `late`."""
-    offset = _offset_of(zone)
-    old = offset(early)
-    while late - early > 1:
-        middle = (early + late) // 2
-        early, late = (middle, late) if offset(middle) == old else (early, middle)
-    return late
-
-
-def _first_instant(wall: int, zone: tzinfo) -> int:
-    """Give the first instant at which a clock shows `wall` or, where that is skipped, more (PEP 495)."""
-    if not _FIRST_DAY < wall // 86_400 < _LAST_DAY:
-        return wall
-    shown = _WALL + timedelta(seconds=wall)
-    first, second = (
-        wall - round((shown.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta()).total_seconds())
-        for fold in (0, 1)
-    )
-    return first if first <= second else _change(second, first, zone)
 
 
 def _merge(codes: Ints, starts: Ints) -> tuple[Ints, Ints]:

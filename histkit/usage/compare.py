@@ -15,15 +15,14 @@ import pandas as pd
 
 from histkit.errors import InputError
 from histkit.usage.aggregate import Group, Measure, Wanted, combined
-from histkit.usage.buckets import Freq, bucket, clock_time, edges
+from histkit.usage.buckets import bucket, edges
+from histkit.usage.clock import clock_time
+from histkit.usage.periods import Freq
+from histkit.util.arrays import Ints, Mask
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
-    Mask = NDArray[np.bool_]
 
 COMPARED = ("credits_previous", "credits_change", "volume", "mix")
 MOST_ROWS = 1_000_000

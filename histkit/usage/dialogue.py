@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,14 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import SchemaError
+from histkit.frame.columns import NOBODY, _list, words
 from histkit.frame.schema import LINE
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
-
-NOBODY = -1
+from histkit.util.arrays import Ints
 
 
 @dataclass(frozen=True)
@@ -112,21 +106,6 @@ def parts_of(frame: pd.DataFrame) -> Parts:
     return Parts(voices, names, spoken, keys, name_values)
 
 
-def words(column: pd.Series) -> tuple[Ints, list[str]]:
-    """Give codes and values of a column of texts, whatever its dtype; missing and empty ones have the code -1."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        codes, values = column.cat.codes.to_numpy(), column.cat.categories
-    else:
-        codes, values = pd.factorize(column)
-    codes = codes.astype(np.int64)
-    texts = list(dict.fromkeys(each if isinstance(each, str) else str(each) for each in values))
-    places = {text: place for place, text in enumerate(texts)}
-    places[""] = NOBODY
-    if len(texts) < len(values) or "" in texts:
-        codes = np.array([*(places[str(each)] for each in values), NOBODY], np.int64)[codes]
-    return codes, texts
-
-
 @dataclass(frozen=True)
 class _Lines:
     """Dialogue lines: row, voice id, voice name, characters of each."""
@@ -158,14 +137,6 @@ def _lines(column: pd.Series) -> _Lines:
         reason = " ".join(str(error).split())[:200]
         raise SchemaError(f"Column 'dialogue' holds no lists of lines (text, voice_id, voice_name): {reason}") from None
     return _Lines(rows, _arrow_words(ids), _arrow_words(names), lengths.astype(np.int64))
-
-
-def _list(value: Any) -> list[Any] | None:
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return list(value)
-    if pd.isna(value):
-        return None
-    raise TypeError(f"{value!r:.60}")
 
 
 def _arrow_words(array: pa.Array) -> tuple[Ints, list[str]]:

@@ -7,6 +7,7 @@ whole numbers, an instant belongs to one bucket of time, what has no group is a 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
+from histkit.frame.columns import NOBODY, words
 from histkit.frame.schema import require
 from histkit.usage.aggregate import MEASURES as MEASURES
 from histkit.usage.aggregate import (
@@ -31,16 +33,15 @@ from histkit.usage.aggregate import (
     partial_sums,
     tally,
 )
-from histkit.usage.billing import billing_freq
-from histkit.usage.buckets import Freq, parse_freq, zone_of
+from histkit.usage.clock import zone_of
 from histkit.usage.compare import COMPARED, compared, gridded, span_of
-from histkit.usage.dialogue import NOBODY, parts_of, words
-from histkit.usage.voices import NO_VOICE, Voices, voices_in
+from histkit.usage.dialogue import parts_of, voices_of
+from histkit.usage.periods import Freq, billing_freq, parse_freq
+from histkit.util.arrays import Ints
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
 
 UNKNOWN, OTHER = "(unknown)", "other"
 
@@ -325,3 +326,70 @@ def _rank(column: pd.Series) -> Ints:
     places = {text: place for place, text in enumerate(sorted(set(texts)), 1)}
     ranks: Ints = np.array([*(places[text] for text in texts), 0], np.int64)[codes]
     return ranks
+
+
+NO_VOICE = "(no voice)"
+
+
+_SHORTEST_ID = 6
+
+
+@dataclass(frozen=True)
+class Voices:
+    """The voice of each row of a partial, and what each voice is: id or name, and label."""
+
+    codes: Ints
+    keys: list[tuple[str | None, str | None]]
+    labels: list[str]
+
+
+def voices_in(partial: pd.DataFrame) -> Voices:
+    """Name the voices of a partial sum, by its columns voice_id, voice_name and latest."""
+    ids, id_values = words(partial["voice_id"])
+    names, texts = words(partial["voice_name"])
+    codes = voices_of(ids, names, len(id_values))
+    keys = [*((each, None) for each in id_values), *((None, each) for each in texts)]
+    seen = np.flatnonzero(np.bincount(codes + 1)[1:]).tolist()
+    latest = _latest_names(codes, names, texts, partial["latest"])
+    shown = {voice: latest.get(voice) or keys[voice][0] or "" for voice in seen}
+    labels = _labels(shown, keys)
+    return Voices(codes, keys, labels)
+
+
+def _labels(names: dict[int, str], keys: list[tuple[str | None, str | None]]) -> list[str]:
+    """Tell voices of one name apart by their ids; all labels are different."""
+    alike: dict[str, list[str]] = {}
+    for voice, name in names.items():
+        alike.setdefault(name, []).append(keys[voice][0] or "")
+    lengths = {name: _telling_length(ids) for name, ids in alike.items()}
+    labels, taken = [""] * len(keys), {NO_VOICE}
+    for voice in sorted(names, key=lambda each: (keys[each][0] is None, keys[each])):
+        label, voice_id = names[voice], keys[voice][0]
+        suffix = f" ({voice_id[: lengths[label]]})" if voice_id else " (no id)"
+        if len(alike[label]) > 1:
+            label += suffix
+        while label in taken:
+            label += suffix
+        taken.add(label)
+        labels[voice] = label
+    return labels
+
+
+def _telling_length(ids: list[str]) -> int:
+    length = _SHORTEST_ID
+    while len({each[:length] for each in ids}) < len(ids):
+        length += 1
+    return length
+
+
+def _latest_names(voices: Ints, names: Ints, texts: list[str], instants: pd.Series) -> dict[int, str]:
+    never = np.iinfo(np.int64).min
+    codes, pairs = pd.factorize(voices * (len(texts) + 1) + names)
+    times = np.full(len(pairs), never)
+    np.maximum.at(times, codes, instants.to_numpy(np.int64, na_value=never))
+    found: dict[int, tuple[int, str]] = {}
+    for time, pair in zip(times.tolist(), pairs.tolist(), strict=True):
+        voice, name = divmod(pair + 1, len(texts) + 1)  # 0: no name
+        if voice >= 0 and name:
+            found[voice] = max(found.get(voice, (time, "")), (time, texts[name - 1]))
+    return {voice: name for voice, (_, name) in found.items()}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
 from histkit.errors import ArchiveError, HistkitError
+from histkit.util.text import one_line
 
 
 @contextmanager
@@ -57,12 +60,24 @@ def locked(path: Path, busy: str, kind: type[HistkitError] = ArchiveError) -> It
         lock.release()
 
 
-def one_line(error: BaseException) -> str:
-    """Give an error's words as one line of at most 200 characters."""
-    return " ".join(str(error).split())[:200]
-
-
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+TEMPORARY, SUFFIX = ".histkit-", ".part"
+
+
+@contextmanager
+def beside(target: Path) -> Iterator[BinaryIO]:
+    """Give a temporary file that takes the target's place when the block ends well, and vanishes otherwise."""
+    part = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}{SUFFIX}"
+    try:
+        with part.open("x+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

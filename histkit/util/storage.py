@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from histkit.errors import ArchiveError, InputError
-from histkit.util.files import one_line
+from histkit.util.text import one_line
 
 
 def folder_of(path: Any) -> str:

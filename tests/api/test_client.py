@@ -15,8 +15,7 @@ from elevenlabs.core.api_error import ApiError as SdkError
 import histkit as hk
 from histkit.api.models import SpeechHistoryItemResponse
 from histkit.sandbox import Sandbox
-
-from .conftest import client_of
+from tests.conftest import client_of
 
 pytestmark = pytest.mark.any_pandas
 

@@ -27,8 +27,7 @@ from histkit.api.error_mapping import api_error
 from histkit.api.retry import retry_after
 from histkit.api.transport import ByteStream
 from histkit.sandbox import Sandbox
-
-from .conftest import client_of
+from tests.conftest import client_of
 
 pytestmark = pytest.mark.any_pandas
 

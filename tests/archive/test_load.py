@@ -21,10 +21,9 @@ import histkit as hk
 from histkit.archive.partitions import FILE_SCHEMA
 from histkit.frame.schema import SCHEMA
 from histkit.sandbox import Sandbox
-
-from .conftest import client_of
-from .local_history import DAY, NOTHING, NOW, files_of, found, read, sync
-from .raw_service import Service, row, same
+from tests.conftest import client_of
+from tests.local_history import DAY, NOTHING, NOW, files_of, found, read, sync
+from tests.raw_service import Service, row, same
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

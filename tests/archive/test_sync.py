@@ -21,8 +21,7 @@ import pytest
 import histkit as hk
 from histkit.frame import parquet_metadata as _versions
 from histkit.sandbox import Sandbox
-
-from .conftest import client_of
+from tests.conftest import client_of
 
 KNOWN = [column.name for column in hk.COLUMNS]
 

@@ -11,10 +11,9 @@ import pytest
 
 import histkit as hk
 from histkit.sandbox import Sandbox
-
-from .conftest import client_of
-from .local_history import DAY, NOW, found, ids_of, read
-from .raw_service import Service, row, same
+from tests.conftest import client_of
+from tests.local_history import DAY, NOW, found, ids_of, read
+from tests.raw_service import Service, row, same
 
 
 def both(one: Service, other: Service) -> dict[str, hk.HistoryClient]:

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import histkit as hk
-
-from .raw_service import Row, Service, row, same
+from tests.raw_service import Row, Service, row, same
 
 pytestmark = pytest.mark.any_pandas
 

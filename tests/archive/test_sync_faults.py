@@ -19,9 +19,8 @@ import pytest
 
 import histkit as hk
 from histkit.sandbox import Sandbox
-
-from .conftest import client_of
-from .test_strange_service import BASE, paged, row, service  # noqa: F401 - a fixture
+from tests.conftest import client_of
+from tests.fetch.test_strange_service import BASE, paged, row, service  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.any_pandas
 

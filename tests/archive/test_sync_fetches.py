@@ -10,10 +10,9 @@ import pytest
 
 import histkit as hk
 from histkit.sandbox import Sandbox
-
-from .conftest import client_of
-from .local_history import DAY, NOTHING, NOW, files_of, found, ids_of, leftovers, read, sync
-from .raw_service import Service, row, same
+from tests.conftest import client_of
+from tests.local_history import DAY, NOTHING, NOW, files_of, found, ids_of, leftovers, read, sync
+from tests.raw_service import Service, row, same
 
 pytestmark = pytest.mark.any_pandas
 

@@ -18,9 +18,8 @@ import pytest
 
 import histkit as hk
 from histkit.archive.partitions import FILE_SCHEMA
-
-from .local_history import DAY, NOVEMBER, NOW, OCTOBER, files_of, ids_of, read, sync
-from .raw_service import Service, row, same
+from tests.local_history import DAY, NOVEMBER, NOW, OCTOBER, files_of, ids_of, read, sync
+from tests.raw_service import Service, row, same
 
 pytestmark = pytest.mark.any_pandas
 

@@ -11,9 +11,8 @@ import pytest
 
 import histkit as hk
 from histkit.sandbox import Sandbox
-
-from .local_history import DAY, NOTHING, NOW, files_of, found, ids_of, read, sync
-from .raw_service import Service, row, same
+from tests.local_history import DAY, NOTHING, NOW, files_of, found, ids_of, read, sync
+from tests.raw_service import Service, row, same
 
 
 def test_rows_that_vanish_are_kept_and_marked_by_a_full_sync_only(box_of: Callable[..., Sandbox], folder: Path) -> None:

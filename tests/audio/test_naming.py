@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pathvalidate import is_valid_filename
 
 import histkit as hk
-from histkit.audio.naming import DEFAULT_NAME, Template, clean, fold, stems_of, tell_apart
+from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
+from histkit.util.filenames import clean, fold, tell_apart
 
 pytestmark = pytest.mark.any_pandas
 

@@ -15,8 +15,7 @@ from click.testing import CliRunner, Result
 import histkit as hk
 from histkit.cli import main
 from histkit.sandbox import Sandbox
-
-from .conftest import client_of
+from tests.conftest import client_of
 
 pytestmark = pytest.mark.any_pandas
 

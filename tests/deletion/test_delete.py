@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.deletion.delete import delete
-from histkit.deletion.plan import COLUMNS, Journal, _plain
+from histkit.deletion.journal import Journal
+from histkit.deletion.plan import COLUMNS, _plain
 from histkit.sandbox import Sandbox
-
-from .conftest import client_of
+from tests.conftest import client_of
 
 
 @pytest.fixture(autouse=True)

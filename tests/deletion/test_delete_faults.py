@@ -22,9 +22,8 @@ import pytest
 import histkit as hk
 from histkit.deletion.delete import delete
 from histkit.sandbox import Sandbox
-
-from .conftest import client_of
-from .test_delete import asked, frame_of, left, lines_of
+from tests.conftest import client_of
+from tests.deletion.test_delete import asked, frame_of, left, lines_of
 
 pytestmark = pytest.mark.any_pandas
 

@@ -16,10 +16,9 @@ from histkit.archive.tombstones import mark_deleted
 from histkit.deletion.delete import delete
 from histkit.sandbox import Sandbox
 from histkit.util.files import locked
-
-from .conftest import client_of
-from .local_history import DAY, NOTHING, NOW, OCTOBER, files_of, found, leftovers, sync
-from .raw_service import Service, row
+from tests.conftest import client_of
+from tests.local_history import DAY, NOTHING, NOW, OCTOBER, files_of, found, leftovers, sync
+from tests.raw_service import Service, row
 
 pytestmark = pytest.mark.any_pandas
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.sandbox import Sandbox
-
-from .conftest import client_of
+from tests.conftest import client_of
 
 
 def read(box: Sandbox, **arguments: Any) -> pd.DataFrame:

@@ -17,8 +17,7 @@ import histkit as hk
 from histkit.frame.decode import PageDecoder
 from histkit.frame.schema import to_frame
 from histkit.sandbox import Sandbox
-
-from .conftest import client_of
+from tests.conftest import client_of
 
 pytestmark = pytest.mark.any_pandas
 

@@ -13,7 +13,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import histkit as hk
-from histkit.frame.filters import as_unix
+from histkit.frame.dates import as_unix
 from histkit.frame.text_search import FEW, matches, re2_of
 
 DF = hk.sample_history(700, seed=3)

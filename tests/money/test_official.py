@@ -11,8 +11,7 @@ from elevenlabs import ElevenLabs
 import histkit as hk
 from histkit.money.official import STATS, SUCCESSOR
 from histkit.sandbox import Sandbox
-
-from .conftest import client_of
+from tests.conftest import client_of
 
 
 def test_the_official_sdk_reads_the_same_figures(

@@ -11,9 +11,8 @@ import pytest
 
 import histkit as hk
 from histkit.sandbox import Sandbox
-
-from .browser import chromium
-from .jupyter import lab, notebook_page, run_all, write_notebook
+from tests.browser import chromium
+from tests.jupyter import lab, notebook_page, run_all, write_notebook
 
 pytestmark = [pytest.mark.any_pandas, pytest.mark.timeout(240)]
 CELLS = (

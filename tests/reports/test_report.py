@@ -18,8 +18,7 @@ from rich.console import Console
 import histkit as hk
 from histkit.reports.report import make_report
 from histkit.reports.terminal import print_report
-
-from .browser import Page, chromium_page
+from tests.browser import Page, chromium_page
 
 HOSTILE = [
     '<img src=x onerror="document.title=1">',

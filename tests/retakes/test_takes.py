@@ -342,7 +342,7 @@ def test_a_number_is_the_same_in_every_process_and_release() -> None:
     assert takes(frame)["line"].tolist() == [*PINNED, pd.NA]
     assert line_keys(frame).tolist() == [*(int(each, 16) for each in PINNED), PINNED_ROW]
     code = (
-        "import histkit as hk; from histkit._takes import line_keys; "
+        "import histkit as hk; from histkit.retakes.takes import line_keys; "
         "print(int(line_keys(hk.sample_history(300)).astype(object).sum()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

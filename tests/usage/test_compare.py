@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.usage.table import usage_table
-from tests.test_usage import IDS, MEASURES, NAMES, ZONES, bys, check_sums, frame_of, frames, lines
+from tests.usage.test_table import IDS, MEASURES, NAMES, ZONES, bys, check_sums, frame_of, frames, lines
 
 COMPARED = ["credits_previous", "credits_change", "volume", "mix"]
 FREQS = ["D", "W", "MS", "QS-FEB", "YS"]

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.api.models import Subscription
-from histkit.usage.buckets import bucket, parse_freq, zone_of
+from histkit.usage.buckets import bucket
+from histkit.usage.clock import zone_of
+from histkit.usage.periods import parse_freq
 from histkit.usage.table import usage_table
-from tests.test_usage import MEASURES, ZONES, bys, frame_of, frames
+from tests.usage.test_table import MEASURES, ZONES, bys, frame_of, frames
 
 PERIODS = {"monthly_period": 1, "3_month_period": 3, "6_month_period": 6, "annual_period": 12}
 instants = st.integers(1_200_000_000, 2_000_000_000)

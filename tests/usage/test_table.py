@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
-from histkit.frame.filters import as_unix, filter_items
+from histkit.frame.dates import as_unix
+from histkit.frame.filters import filter_items
 from histkit.usage.dialogue import apportion
 from histkit.usage.table import speakers, usage_table
 

@@ -1,0 +1,65 @@
+"""The journal of deletions: one line of JSON for each row, before it is deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from histkit.errors import ArchiveError
+from histkit.util.text import one_line
+
+
+class Journal:
+    """A file of JSON lines that is added to, each line on the disk before anything else is done.
+
+    Raises
+    ------
+    ArchiveError
+        It can't be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab+", buffering=0)
+        except (OSError, ValueError) as error:
+            raise self._broken(error) from None
+        try:
+            if self._file.seek(0, os.SEEK_END):
+                self._file.seek(-1, os.SEEK_END)
+                if self._file.read(1) != b"\n":  # the last line of a killed run must not swallow the next
+                    self._write(b"\n")
+        except OSError as error:
+            self._file.close()
+            raise self._broken(error) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def add(self, event: str, **facts: Any) -> None:
+        """Write a line: the event, the time (UTC), and the facts, which are plain JSON values."""
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"event": event, "time": stamp, **facts}, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            self._write(line.encode("utf-8", "backslashreplace"))  # half a surrogate pair is legal JSON as \\udxxx
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._broken(error) from None
+
+    def _write(self, data: bytes) -> None:
+        if self._file.write(data) != len(data):
+            raise OSError("the disk is full")
+
+    def _broken(self, error: Exception) -> ArchiveError:
+        reason = getattr(error, "strerror", None) or one_line(error)
+        return ArchiveError(f"The journal {self._path} can't be written: {reason}. Nothing is deleted without it.")

@@ -1,0 +1,53 @@
+"""A report as Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from histkit.reports.model import Report, Table, rows_of, totals_of
+from histkit.util.text import shown
+
+_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
+
+
+def markdown(report: Report) -> str:
+    """Write a report as Markdown; words from the history stay words."""
+    lines = [f"# {escaped(report.title)}", "", escaped(report.subtitle), ""]
+    for fact in report.facts:
+        note = f" ({escaped(fact.note)})" if fact.note else ""
+        lines.append(f"- **{escaped(fact.label)}**: {escaped(shown(fact.value, fact.kind))}{note}")
+    for section in report.sections:
+        lines += ["", f"## {escaped(section.title)}"]
+        for note in section.notes:
+            lines += ["", escaped(note)]
+        for table in section.tables:
+            lines += ["", *_table(table)]
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    r"""Take from a text all that means something in Markdown or HTML.
+
+    Examples
+    --------
+    >>> escaped("a|b <i> *c*")
+    'a\\|b \\<i\\> \\*c\\*'
+    """
+    return _MARKS.sub(r"\\\1", " ".join(text.split()))
+
+
+def _table(table: Table) -> Iterator[str]:
+    if table.title:
+        yield f"### {escaped(table.title)}"
+        yield ""
+    yield "| " + " | ".join(escaped(column.label) for column in table.columns) + " |"
+    yield "|" + "|".join("---:" if column.number else "---" for column in table.columns) + "|"
+    for cells in rows_of(table):
+        yield "| " + " | ".join(map(escaped, cells)) + " |"
+    if table.totals:
+        cells = totals_of(table)
+        yield "| " + " | ".join(f"**{escaped(cell)}**" if cell else "" for cell in cells) + " |"
+    if table.note:
+        yield ""
+        yield escaped(table.note)

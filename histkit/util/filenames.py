@@ -1,0 +1,143 @@
+"""File names that are legal on Linux, macOS and Windows, never leave their folder, and differ."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
+from itertools import chain, count
+
+from pathvalidate import FileNameSanitizer, ValidationError, validate_filename
+
+from histkit.util.text import plain
+
+EXTENSIONS = ("mp3", "wav", "opus", "ogg", "m4a", "flac", "pcm", "ulaw", "alaw")
+
+
+_NAME_BYTES = 255  # of one name, on every file system in wide use
+
+
+_ROOM = _NAME_BYTES - 1 - max(map(len, EXTENSIONS))
+
+
+_SANITIZER = FileNameSanitizer(max_len=_NAME_BYTES, platform="universal", fs_encoding="utf-8")
+
+
+_PLAINLY_SAFE = re.compile(r"[\w ,;.!'()&-]{16,80}")  # no reserved name is so long, and pathvalidate changes none of it
+
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+
+
+_EDGES, _TAIL = "-~. \u200c\u200d", ". \u200c\u200d"
+
+
+def clean(text: str, room: int = _NAME_BYTES) -> str:
+    """Make one part of a path of any text: legal everywhere, no folder, at most `room` bytes, never empty.
+
+    Parameters
+    ----------
+    text : str
+        Anything.
+    room : int
+        Bytes of UTF-8 that it may take; 16 or more.
+
+    Examples
+    --------
+    >>> clean("../etc"), clean("a/b: c?"), clean("CON"), clean("...")
+    ('_etc', 'a_b_ c_', 'CON_', 'unknown')
+    """
+    name = plain(text)
+    if not _PLAINLY_SAFE.fullmatch(name):
+        name = _SANITIZER.sanitize(name, "_")
+    name = _cut(name.lstrip(_EDGES), room)
+    if _is_reserved(name.partition(".")[0].strip().upper()):
+        name = _cut("_" + name, room)
+    return name or "unknown"
+
+
+def _cut(name: str, room: int) -> str:
+    if len(name) * 4 > room and len(name.encode()) > room:
+        name = name.encode()[:room].decode(errors="ignore")
+    return name.rstrip(_TAIL)
+
+
+@lru_cache(maxsize=1024)
+def _folder(text: str) -> str:
+    return clean(text)
+
+
+def _is_reserved(root: str) -> bool:
+    return len(root) <= 8 and _is_reserved_word(root)
+
+
+@cache
+def _is_reserved_word(root: str) -> bool:
+    if root in ("", "CONIN$", "CONOUT$"):
+        return root != ""
+    try:
+        validate_filename(root, platform="universal")
+    except ValidationError as error:
+        return error.reserved_name is not None and bool(error.reserved_name)
+    return False
+
+
+def fold(path: str) -> str:
+    """Give what two paths share that a file system may take for one: letter case and Unicode form."""
+    if path.isascii():
+        return path.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
+
+
+def tell_apart(stems: Sequence[str], ids: Sequence[str], owners: Mapping[str, str]) -> list[str]:
+    """Give rows that would share a path one each, by their id; the same rows always get the same paths.
+
+    Parameters
+    ----------
+    stems : sequence of str
+        Paths without extension.
+    ids : sequence of str
+        Their history items, each once.
+    owners : mapping of str to str
+        Folded path without extension to history item, of files that are there already: who has a path keeps it.
+
+    Returns
+    -------
+    list of str
+        No two alike, in any letter case.
+    """
+    folded = [fold(stem) for stem in stems]
+    claims = Counter(folded)
+    found: list[str | None] = [None] * len(stems)
+    taken = set(owners)
+    for row, (stem, key, item) in enumerate(zip(stems, folded, ids, strict=True)):
+        own = owners.get(key)
+        if own is None and owners and owners.get(fold(_suffixed(stem, item))) == item:
+            continue
+        if own == item or (own is None and claims[key] == 1):
+            found[row] = stem
+            taken.add(key)
+    for row, stem in enumerate(stems):
+        if found[row] is None:
+            found[row] = _apart(stem, ids[row], owners, taken)
+    return [stem for stem in found if stem is not None]
+
+
+def _apart(stem: str, item: str, owners: Mapping[str, str], taken: set[str]) -> str:
+    digest = hashlib.sha256(item.encode("utf-8", "replace")).hexdigest()
+    for suffix in chain((item, f"{item[:40]}-{digest[:8]}"), (f"{digest}-{turn}" for turn in count(1))):
+        candidate = _suffixed(stem, suffix)
+        key = fold(candidate)
+        if key not in taken or owners.get(key) == item:
+            break
+    taken.add(key)
+    return candidate
+
+
+def _suffixed(stem: str, suffix: str) -> str:
+    folder, slash, name = stem.rpartition("/")
+    suffix = "-" + _UNSAFE.sub("_", suffix)[:80]
+    return f"{folder}{slash}{_cut(name, _ROOM - len(suffix))}{suffix}"
