@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 PIP := -q --disable-pip-version-check
 
-.PHONY: help demo test test-pandas22 check docs bench chart notebook clean
+.PHONY: help demo test test-pandas22 check docs bench bench-official examples chart notebook clean
 
 help:
 	@echo "make demo           the whole way on a made-up account, into data/demo/"
@@ -11,7 +11,9 @@ help:
 	@echo "make check          ruff and mypy"
 	@echo "make docs           the documentation site, into build/site/"
 	@echo "make bench          the comparison table (some minutes)"
-	@echo "make chart          draw the README's chart and column table again"
+	@echo "make bench-official the comparison with the official command line and SDK; needs npm"
+	@echo "make examples       run the examples of README and docs, and write what they print"
+	@echo "make chart          draw the pictures of README and docs again"
 	@echo "make notebook       JupyterLab on notebooks/, with everything installed"
 	@echo "make clean          remove what make made"
 
@@ -53,17 +55,24 @@ check: $(VENV)/.dev
 	@$(VENV)/bin/mypy
 
 docs: $(VENV)/.dev
-	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict -q
+	@$(VENV)/bin/zensical build --strict --clean
 	@echo "build/site/index.html"
 
 bench: $(VENV)/.dev
 	@$(VENV)/bin/python -m benchmarks
 
+bench-official: $(VENV)/.dev
+	@npm install --silent --no-audit --no-fund --prefix build/official @elevenlabs/cli@1.3.0
+	@$(VENV)/bin/python -m benchmarks.official
+
+examples: $(VENV)/.dev
+	@$(VENV)/bin/python tools/examples.py
+
 chart: $(VENV)/.dev
-	@$(VENV)/bin/python tools/readme.py
+	@$(VENV)/bin/python tools/pictures.py
 
 notebook: $(VENV)/.notebook
 	$(VENV)/bin/jupyter lab --notebook-dir=notebooks
 
 clean:
-	rm -rf $(VENV) .venv-pandas22 build dist data/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-pandas22 .cache build dist data/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -29,10 +29,10 @@ ALIGNED_ROWS = 8_000  # their pages are ten times as large, and the SDK takes mi
 
 
 def main() -> None:
-    """Measure and print; with ``--readme`` also put the table into the README."""
+    """Measure and print; with ``--write`` also put the tables into docs/benchmarks.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--readme", action="store_true", help="write the table into README.md")
+    parser.add_argument("--write", action="store_true", help="write the tables into docs/benchmarks.md")
     arguments = parser.parse_args()
     lines = ["| what | histkit | requests by hand | official SDK |", "|---|---|---|---|"]
     with serve(items=ROWS) as box:
@@ -53,11 +53,11 @@ def main() -> None:
     lines.append(imports(arguments.rounds + 4))
     table = "\n".join([*lines, "", archive.table(arguments.rounds), "", audio.table(arguments.rounds), "", machine()])
     print(table)
-    if arguments.readme:
-        readme = Path("README.md")
-        head, _, rest = readme.read_text().partition("<!-- bench -->")
+    if arguments.write:
+        page = Path("docs/benchmarks.md")
+        head, _, rest = page.read_text().partition("<!-- bench -->")
         tail = rest.partition("<!-- /bench -->")[2]
-        readme.write_text(f"{head}<!-- bench -->\n{table}\n<!-- /bench -->{tail}")
+        page.write_text(f"{head}<!-- bench -->\n{table}\n<!-- /bench -->{tail}")
 
 
 def warm(box: Sandbox) -> None:

@@ -11,7 +11,8 @@ as ``histkit sandbox --items 3000`` prints them:
   code than 0. Lines that start with a word of `SHOWN_ONLY` are not run.
 - any block with ``title="name"`` is written to the file of that name.
 
-The text block, table or picture directly below a python block is its output. Rewriting replaces it.
+The text block, table or picture directly below a python block is its output. Rewriting replaces it; a request id, which
+no two runs share, is shown as ``...``. The table of columns in docs/columns.md is written from `histkit.COLUMNS`.
 """
 
 from __future__ import annotations
@@ -33,16 +34,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pandas as pd
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
-from histkit.cli import main as histkit
-from histkit.sandbox import serve
+import histkit as hk
+from histkit.cli import main as command_line
+from histkit.sandbox import Sandbox, serve
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
+COLUMNS = DOCS / "columns.md"
 ITEMS = 3000
 SHOWN_ONLY = ("export", "git", "make", "npm", "pip")
 CELL_CHARACTERS = 60
@@ -93,9 +98,10 @@ class Page:
                         for shown in self.python(block, names):
                             result += ["", *shown.split("\n")]
         finally:
-            for name in ("client", "box"):
-                if name in names:
-                    names[name].close()
+            for value in names.values():
+                if isinstance(value, (hk.HistoryClient, Sandbox)):
+                    value.close()
+            plt.close("all")
         return "\n".join([*result, *lines[copied:]])
 
     def python(self, block: Block, names: dict[str, Any]) -> list[str]:
@@ -154,7 +160,7 @@ class Page:
         """Run one command; on a page of docs/ histkit runs in this process, which is faster."""
         words = shlex.split(command)
         if self.cells and words[0] == "histkit":
-            done = CliRunner().invoke(histkit, words[1:], prog_name="histkit")
+            done = CliRunner().invoke(command_line, words[1:], prog_name="histkit")
             return done.exit_code, done.output
         return run_program(["bash", "-c", command])
 
@@ -185,6 +191,22 @@ def blocks_of(text: str) -> Iterator[Block]:
             yield Block(language, title[1] if title else "", token.content, *token.map)
 
 
+def with_columns(text: str) -> str:
+    """Return a page with the table of columns written from `histkit.COLUMNS`."""
+    lines = ["| column | dtype | from the API's | meaning |", "|---|---|---|---|"]
+    for column in hk.COLUMNS:
+        source = f"`{column.field}`" if column.field else ""
+        lines.append(f"| `{column.name}` | `{column.pandas}` | {source} | {column.meaning} |")
+    before, _, rest = text.partition("<!-- columns -->\n")
+    return (
+        before
+        + "<!-- columns -->\n"
+        + "\n".join(lines)
+        + "\n<!-- /columns -->"
+        + rest.partition("<!-- /columns -->")[2]
+    )
+
+
 def end_of_output(lines: list[str], start: int) -> int:
     """Return the line at which the output that begins at `start` ends; `start` where there is none."""
     end = at = start
@@ -213,6 +235,7 @@ def fenced(text: str) -> list[str]:
 
 def tidied(text: str) -> list[str]:
     """Return the lines of an output, without blank ones around it and trailing spaces."""
+    text = re.sub(r"request id [0-9a-f]{32}", "request id ...", text)
     return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n").split("\n") if text.strip() else []
 
 
@@ -259,6 +282,7 @@ def settings(folder: Path, environment: dict[str, str]) -> Iterator[None]:
 
 def run(page: Page) -> str:
     """Run a page in a folder of its own, against a sandbox of its own."""
+    mpl.use("Agg")
     with tempfile.TemporaryDirectory() as folder, serve(items=ITEMS) as box:
         return page.fresh(Path(folder), {"ELEVENLABS_BASE_URL": box.url, "ELEVENLABS_API_KEY": box.api_key})
 
@@ -278,10 +302,9 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="only compare")
     arguments = parser.parse_args()
     paths = {path.resolve() for path in arguments.paths}
-    import matplotlib as mpl
-
-    mpl.use("Agg")
     stale = False
+    if not arguments.check:
+        COLUMNS.write_text(with_columns(COLUMNS.read_text("utf-8")), "utf-8")
     for page in pages():
         if paths and page.path not in paths:
             continue

@@ -1,16 +1,13 @@
-"""README and notebooks tell the truth: their code runs, the column table is the package's."""
+"""The README is short, and the notebooks run."""
 
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
-
-import histkit as hk
 
 pytestmark = pytest.mark.any_pandas
 
@@ -19,26 +16,11 @@ README = (ROOT / "README.md").read_text()
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("number", range(len(re.findall(r"```python\n", README))))
-def test_the_readmes_code_runs(number: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    monkeypatch.chdir(tmp_path)
-    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[number]
-    exec(compile(code, f"README block {number}", "exec"), {})
-
-
-def test_the_readme_shows_code_before_line_20() -> None:
-    assert README.splitlines().index("```python") < 20
-    assert "![" in README
-
-
-def test_the_readmes_column_table_is_the_packages() -> None:
-    table = README.partition("<!-- columns -->\n")[2].partition("\n<!-- /columns -->")[0]
-    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
-    assert [row[:2] for row in rows] == [[column.name, column.pandas] for column in hk.COLUMNS]
-    assert [row[3] for row in rows] == [column.meaning.strip(" `") for column in hk.COLUMNS]
+def test_the_readme_can_be_read_to_its_end() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 150
+    assert lines.index("```python") < 20
+    assert README.count("![") == 1
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)

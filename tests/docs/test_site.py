@@ -1,77 +1,60 @@
-"""The documentation site tells the truth: its code and its commands run, and nothing public is left out."""
+"""README and documentation tell the truth: they show what their examples print, and nothing public is left out."""
 
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 import histkit as hk
-from histkit.cli import main
-from histkit.sandbox import Sandbox
+from tools import examples
 
 pytestmark = pytest.mark.any_pandas
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = examples.DOCS
 PAGES = {path.relative_to(DOCS).as_posix(): path.read_text("utf-8") for path in sorted(DOCS.rglob("*.md"))}
-COMMANDS = [
-    (page, command)
-    for page, text in PAGES.items()
-    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL)
-    for command in re.findall(r"^\$ (.*)$", block, re.MULTILINE)
-]
-RULES = '[[rule]]\nlabel = "Acme"\nvoice = ["Rachel", "Roger"]\n'
-PRICES = 'currency = "EUR"\n[[price]]\nper_1000_credits = "0.30"\n'
+EXAMPLES = examples.pages()
 
 
-@pytest.mark.parametrize("page", [page for page, text in PAGES.items() if "```python" in text])
-def test_the_code_of_a_page_runs(page: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    monkeypatch.chdir(tmp_path)
-    space: dict[str, Any] = {}
-    try:
-        for number, code in enumerate(re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL)):
-            exec(compile(code, f"{page}, block {number}", "exec"), space)
-    finally:
-        for name in ("client", "box"):
-            if name in space:
-                space[name].close()
+@pytest.mark.parametrize("page", EXAMPLES, ids=[page.path.stem for page in EXAMPLES])
+def test_a_page_shows_what_its_examples_print(page: examples.Page) -> None:
+    assert examples.difference(page) == "", "`make examples` writes it again"
 
 
-@pytest.mark.parametrize(("page", "command"), COMMANDS)
-def test_the_commands_of_a_page_run(
-    page: str, command: str, shared_box: Sandbox, local: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ELEVENLABS_BASE_URL", shared_box.url)
-    monkeypatch.setenv("ELEVENLABS_API_KEY", shared_box.api_key)
-    words = shlex.split(command, comments=True)
-    if words[1] != "sync":
-        Path("data").mkdir()
-        Path("data/history").symlink_to(local)
-    Path("clients.toml").write_text(RULES)
-    Path("prices.toml").write_text(PRICES)
-    said = hk.load(local, voice="Rachel", columns=["text"])["text"].dropna()
-    Path("chapter-1.txt").write_text("\n".join(" ".join(text.split()) for text in said.head(2)), "utf-8")
-    if words[1] == "verify":
-        run("pull", "--voice", "Rachel", "--limit", "2", "-o", words[2])
-    assert words[0] == "histkit"
-    run(*words[1:])
+def test_each_picture_of_a_page_is_there_and_each_file_is_shown() -> None:
+    shown = set()
+    for name, text in {**PAGES, "../README.md": examples.README.read_text("utf-8")}.items():
+        for link in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text):
+            picture = (DOCS / name).parent.joinpath(link).resolve()
+            assert picture.read_bytes().startswith(b"\x89PNG"), (name, link)
+            shown.add(picture)
+    assert shown == set(DOCS.resolve().rglob("*.png"))
 
 
-def run(*arguments: str) -> None:
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == 0, result.output
+def test_a_stale_output_and_a_block_that_fails_are_noticed(tmp_path: Path) -> None:
+    page = examples.Page(tmp_path / "page.md", cells=False)
+    page.path.write_text("```python\nprint(6 * 7)\n```\n\n```text\n41\n```\n\nAnd on.\n")
+    assert "-41\n+42" in examples.difference(page)
+    page.path.write_text(page.fresh(tmp_path, {}))
+    assert examples.difference(page) == ""
+    page.path.write_text("```python\nraise SystemExit(3)\n```\n")
+    with pytest.raises(SystemExit, match="line 1: exit code 3"):
+        page.fresh(tmp_path, {})
+    page.path.write_text("```console\n$ histkit usage --history nowhere\n```\n")
+    with pytest.raises(SystemExit, match="exit code 1"):
+        page.fresh(tmp_path, {})
+
+
+def test_the_column_table_is_the_packages() -> None:
+    table = PAGES["columns.md"].partition("<!-- columns -->\n")[2].partition("\n<!-- /columns -->")[0]
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert [row[:2] for row in rows] == [[column.name, column.pandas] for column in hk.COLUMNS]
+    assert [row[3] for row in rows] == [column.meaning.strip(" `") for column in hk.COLUMNS]
 
 
 def test_every_public_name_is_in_the_reference() -> None:
-    written = re.findall(r"^::: histkit\.\S+\.(\w+)$", "\n".join(PAGES.values()), re.MULTILINE)
+    written = re.findall(r"^::: histkit\.(?:accessor\.)?(\w+)$", "\n".join(PAGES.values()), re.MULTILINE)
     assert sorted(written) == sorted([*(set(hk.__all__) - {"COLUMNS"}), "SpeechAccessor"])
 
 

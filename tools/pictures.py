@@ -1,8 +1,10 @@
-"""Draw the README's pictures from the sandbox's history and write its column table from `COLUMNS`."""
+"""Draw the pictures of README and docs from the sandbox's history; ``make chart``.
+
+The charts below examples are drawn by ``tools/examples.py``.
+"""
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import tempfile
@@ -11,31 +13,15 @@ from pathlib import Path
 import histkit as hk
 
 ROOT = Path(__file__).parent.parent
-
-
-def column_table() -> str:
-    """Make the Markdown table of the columns."""
-    lines = ["| column | dtype | from the API's | meaning |", "|---|---|---|---|"]
-    for column in hk.COLUMNS:
-        source = f"`{column.field}`" if column.field else ""
-        lines.append(f"| `{column.name}` | `{column.pandas}` | {source} | {column.meaning} |")
-    return "\n".join(lines)
+DOCS = ROOT / "docs"
 
 
 def main() -> None:
-    """Write all of it; the report is photographed in Chromium."""
-    readme = ROOT / "README.md"
-    text = re.sub(
-        r"(<!-- columns -->\n).*?(\n<!-- /columns -->)",
-        lambda found: found[1] + column_table() + found[2],
-        readme.read_text(),
-        flags=re.DOTALL,
-    )
-    readme.write_text(text)
+    """Draw all of them; report and explorer are photographed in Chromium."""
     axes = hk.sample_history(5000).speech.plot_usage(by="voice", freq="MS")
-    axes.figure.savefig(ROOT / "docs" / "usage.png", dpi=120)
-    photograph(ROOT / "docs" / "report.png")
-    photograph_explorer(ROOT / "docs" / "explorer.png")
+    axes.figure.savefig(DOCS / "usage.png", dpi=120)
+    photograph(DOCS / "report.png")
+    photograph_explorer(DOCS / "explorer.png")
 
 
 def photograph(path: Path) -> None:
@@ -79,5 +65,4 @@ def photograph_explorer(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    (ROOT / "docs").mkdir(exist_ok=True)
     main()
