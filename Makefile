@@ -8,7 +8,7 @@ help:
 	@echo "make demo           the whole way on a made-up account, into data/demo/"
 	@echo "make test           all tests"
 	@echo "make test-pandas22  the tests that depend on pandas, on pandas 2.2"
-	@echo "make check          ruff and mypy"
+	@echo "make check          ruff, mypy and import-linter"
 	@echo "make docs           the documentation site, into build/site/"
 	@echo "make bench          the comparison table (some minutes)"
 	@echo "make bench-official the comparison with the official command line and SDK; needs npm"
@@ -53,6 +53,7 @@ check: $(VENV)/.dev
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-cache
 
 docs: $(VENV)/.dev
 	@$(VENV)/bin/zensical build --strict --clean

@@ -68,12 +68,12 @@ def _skip() -> float:
     """Time a pull that finds everything done."""
     import histkit as hk
     from histkit.audio.destination import LocalFolder
-    from histkit.audio.manifest import Entry, Record
+    from histkit.audio.manifest import Entry, FolderManifest
     from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
 
     df = hk.sample_history(FINISHED)
     with tempfile.TemporaryDirectory() as folder:
-        record = Record(LocalFolder(Path(folder)))
+        record = FolderManifest(LocalFolder(Path(folder)))
         for stem, item in zip(stems_of(df, Template.parse(DEFAULT_NAME)), df["history_item_id"], strict=True):
             path = Path(folder) / f"{stem}.mp3"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -36,8 +36,13 @@ def by_hand_shared(df: pd.DataFrame) -> pd.DataFrame:
     """Sum by voice with each dialogue shared out among its voices, as histkit counts."""
     talks = df.loc[df["dialogue"].notna(), ["date", "characters", "credits", "dialogue"]].reset_index(names="row")
     lines = talks.explode("dialogue", ignore_index=True)
-    said = pd.DataFrame({"row": lines["row"], "voice_id": lines["dialogue"].struct.field("voice_id"),
-                         "weight": lines["dialogue"].struct.field("text").str.len().astype("int64")})  # fmt: skip
+    said = pd.DataFrame(
+        {
+            "row": lines["row"],
+            "voice_id": lines["dialogue"].struct.field("voice_id"),
+            "weight": lines["dialogue"].struct.field("text").str.len().astype("int64"),
+        }
+    )
     parts = said.groupby(["row", "voice_id"], sort=False)["weight"].sum().reset_index()
     parts = parts[parts["weight"] > 0].merge(talks.drop(columns="dialogue"), on="row").assign(items=1)
     for name in ("items", "characters", "credits"):
@@ -72,11 +77,14 @@ def usage_voice(df: pd.DataFrame) -> dict[str, float]:
     """Sum by voice and month, in turn with two groupbys by hand."""
     import histkit as hk
 
-    return in_turn(df, {
-        "histkit": lambda: hk.usage_table(df, "voice", "MS"),
-        "by hand": lambda: by_hand(df, "voice_id"),
-        "by hand, shared": lambda: by_hand_shared(df),
-    })  # fmt: skip
+    return in_turn(
+        df,
+        {
+            "histkit": lambda: hk.usage_table(df, "voice", "MS"),
+            "by hand": lambda: by_hand(df, "voice_id"),
+            "by hand, shared": lambda: by_hand_shared(df),
+        },
+    )
 
 
 def in_turn(df: pd.DataFrame, jobs: dict[str, Callable[[], pd.DataFrame]]) -> dict[str, float]:
@@ -118,8 +126,11 @@ def report(df: pd.DataFrame) -> None:
     import histkit as hk
 
     newest = df["date"].max()
-    plan = {"character_count": 60_000, "character_limit": 110_000,
-            "next_character_count_reset_unix": int(newest.timestamp()) + 9 * 86_400}  # fmt: skip
+    plan = {
+        "character_count": 60_000,
+        "character_limit": 110_000,
+        "next_character_count_reset_unix": int(newest.timestamp()) + 9 * 86_400,
+    }
     with tempfile.TemporaryDirectory() as folder:
         hk.report(df, f"{folder}/report.html", prices=PRICES, subscription=plan, now=newest)
 
@@ -144,8 +155,9 @@ def table(folder: str, rounds: int) -> str:
     for _ in range(rounds):
         for job, found in runs.items():
             found.append(once(job, folder))
-    medians = {job: {name: statistics.median(run[name] for run in found) for name in found[0]}
-               for job, found in runs.items()}  # fmt: skip
+    medians = {
+        job: {name: statistics.median(run[name] for run in found) for name in found[0]} for job, found in runs.items()
+    }
     lines = ["| a frame of 1,000,000 rows | |", "|---|---|"]
     for job, words in (("usage_model", "model"), ("usage_voice", "voice")):
         seconds = medians[job]
@@ -155,9 +167,12 @@ def table(folder: str, rounds: int) -> str:
             shared = seconds["by hand, shared"]
             line += f", with dialogues shared out {shared:.2f} s ({shared / own:.1f}x)"
         lines.append(f"{line} |")
-    for job, words in (("takes", "takes of all texts"), ("ledger", "ledger by day"),
-                       ("costs", "costs by voice and month"),
-                       ("report", "report as HTML, with prices and quota")):  # fmt: skip
+    for job, words in (
+        ("takes", "takes of all texts"),
+        ("ledger", "ledger by day"),
+        ("costs", "costs by voice and month"),
+        ("report", "report as HTML, with prices and quota"),
+    ):
         found = medians[job]
         more = found["peak_mb"] - found["loaded_mb"]
         lines.append(f"| {words} | **{found['seconds']:.1f} s**, {max(more, 0):.0f} MB beyond the peak of loading |")

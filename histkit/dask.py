@@ -18,14 +18,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from histkit.archive.load import _opened
+from histkit.archive.load import open_history
 from histkit.errors import InputError
 from histkit.frame.filters import filter_items
 from histkit.frame.schema import LINE, to_frame
 from histkit.retakes.takes import line_keys, takes
-from histkit.usage.aggregate import TEXT, Wanted, column_of, combine, is_voice, partial_sums
+from histkit.usage.aggregate import TEXT, UsageQuery, column_of, combine, is_voice, partial_sums
 from histkit.usage.labels import label, read_rules
-from histkit.usage.table import finish, want
+from histkit.usage.table import build_table, parse_query
 
 _MISSING: ImportError | None = None
 try:
@@ -147,15 +147,17 @@ class DaskSpeechAccessor:
             One partition: the table. Partitions are summed where they are, and only their sums travel; empty periods
             and comparisons are made of all of them in the end.
         """
-        wanted = want(by, freq, tz=tz, top=top, fill=fill, compare=compare, billing=billing, week_start=week_start)
+        wanted = parse_query(
+            by, freq, tz=tz, top=top, fill=fill, compare=compare, billing=billing, week_start=week_start
+        )
         example = _example(self._frame._meta, wanted)
         brief = wanted if wanted.fill is None else replace(wanted, fill=(None, None))
-        meta = finish(partial_sums(example, wanted), brief).iloc[:0]
+        meta = build_table(partial_sums(example, wanted), brief).iloc[:0]
         meta.attrs.clear()
         return self._part(wanted.columns()).reduction(
             partial_sums,
             combine=_combined,
-            aggregate=finish,
+            aggregate=build_table,
             meta=meta,
             chunk_kwargs={"wanted": wanted},
             aggregate_kwargs={"wanted": wanted},
@@ -269,7 +271,7 @@ def _takes(frame: pd.DataFrame, keep: str | list[str], named: list[str]) -> pd.D
     return takes(frame.assign(dialogue=pd.array(lines, dtype=pd.ArrowDtype(_LINES)), **columns), keep=keep)
 
 
-def _example(meta: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+def _example(meta: pd.DataFrame, wanted: UsageQuery) -> pd.DataFrame:
     """Make two rows with values in the groups: by these it is told whether they can be grouped and folded."""
     example = meta.reindex(range(2))
     for name in wanted.names:
@@ -322,7 +324,9 @@ def scan(
     """
     if _MISSING is not None:
         raise InputError(f"scan() needs Dask ({_MISSING}): pip install 'histkit[dask]'.")
-    opened = _opened(path, columns, after, before, account, storage_options, voice=voice, model=model, source=source)
+    opened = open_history(
+        path, columns, after, before, account, storage_options, voice=voice, model=model, source=source
+    )
     return from_months(opened.frame, opened.files or [None], to_frame(opened.empty()))
 
 

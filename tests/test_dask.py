@@ -23,7 +23,7 @@ from histkit.dask import from_months
 from histkit.retakes.takes import takes
 from histkit.usage.aggregate import combine, partial_sums
 from histkit.usage.labels import label
-from histkit.usage.table import finish, usage_table, want
+from histkit.usage.table import build_table, parse_query, usage_table
 from tests.usage.test_table import FREQS, ZONES, bys, frames
 
 RULES = [{"label": "Acme", "speaker": "Rachel"}, {"label": "In house", "text": "the", "after": "2026-01-01"}]
@@ -120,14 +120,14 @@ def test_sums_of_parts_make_the_table_of_the_whole(
 ) -> None:
     more = {} if freq is None or "h" in freq else more  # thirty years of hours are too many
     more = {**more, "billing": 30} if freq == "billing" else more
-    wanted = want(by, freq, tz=zone, top=top, **more)
+    wanted = parse_query(by, freq, tz=zone, top=top, **more)
     partials = [partial_sums(each, wanted) for each in cut(frame, sorted(min(each, len(frame)) for each in places))]
     random.shuffle(partials)
     while len(partials) > 1:  # a tree of any form
         first = random.randrange(len(partials) - 1)
         last = random.randrange(first + 2, len(partials) + 1)
         partials[first:last] = [combine(partials[first:last])]
-    check_same(finish(partials[0], wanted), usage_table(frame, by, freq, tz=zone, top=top, **more))
+    check_same(build_table(partials[0], wanted), usage_table(frame, by, freq, tz=zone, top=top, **more))
     keys = partials[0].columns[: partials[0].columns.get_loc("items")]
     assert len(partials[0]) == len(partials[0][keys].drop_duplicates()) or not len(keys)
 
@@ -167,9 +167,14 @@ def test_usage_is_that_of_pandas(
 
 @pytest.mark.parametrize(
     "conditions",
-    [{"voice": "rachel"}, {"speaker": ["Rachel", "Lucía"], "source": "tts"}, {"text": r"chapter \d+"}, {},
-     {"model": (each for each in ["eleven_v3"]), "after": "2026-02-01", "before": "2026-08-01"}],
-)  # fmt: skip
+    [
+        {"voice": "rachel"},
+        {"speaker": ["Rachel", "Lucía"], "source": "tts"},
+        {"text": r"chapter \d+"},
+        {},
+        {"model": (each for each in ["eleven_v3"]), "after": "2026-02-01", "before": "2026-08-01"},
+    ],
+)
 def test_a_filter_keeps_the_rows_that_pandas_keeps(
     ddf: dd.DataFrame, history: pd.DataFrame, conditions: dict[str, Any]
 ) -> None:
@@ -184,9 +189,10 @@ def test_labels_are_those_of_pandas_and_the_rules_are_read_once(
     ddf: dd.DataFrame, history: pd.DataFrame, tmp_path: Path
 ) -> None:
     path = tmp_path / "rules.toml"
-    path.write_text("column = 'client'\n" + "".join(
-        "[[rule]]\n" + "".join(f"{key} = {value!r}\n" for key, value in rule.items()) for rule in RULES
-    ))  # fmt: skip
+    path.write_text(
+        "column = 'client'\n"
+        + "".join("[[rule]]\n" + "".join(f"{key} = {value!r}\n" for key, value in rule.items()) for rule in RULES)
+    )
     lazy = ddf.speech.label(path, unassigned="nobody's")
     path.unlink()
     expected = label(history, RULES, unassigned="nobody's")
@@ -274,10 +280,23 @@ def test_no_rows_leave_their_month_only_sums_do(ddf: dd.DataFrame, history: pd.D
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"freq": "fortnight"}, {"freq": 7}, {"tz": "Mars"}, {"tz": None}, {"top": 0}, {"by": "credits"},
-     {"by": "period", "freq": "D"}, {"by": "dialogue"}, {"by": "stability", "top": 1}, {"by": 'date', "top": 2},
-     {"fill": True}, {"compare": "previous"}, {"freq": "billing"}, {"freq": "D", "week_start": "Sunday"}],
-)  # fmt: skip
+    [
+        {"freq": "fortnight"},
+        {"freq": 7},
+        {"tz": "Mars"},
+        {"tz": None},
+        {"top": 0},
+        {"by": "credits"},
+        {"by": "period", "freq": "D"},
+        {"by": "dialogue"},
+        {"by": "stability", "top": 1},
+        {"by": "date", "top": 2},
+        {"fill": True},
+        {"compare": "previous"},
+        {"freq": "billing"},
+        {"freq": "D", "week_start": "Sunday"},
+    ],
+)
 def test_an_argument_that_cannot_be_used_is_told_at_the_call(
     ddf: dd.DataFrame, months: Months, arguments: dict[str, Any]
 ) -> None:

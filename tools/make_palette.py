@@ -77,8 +77,28 @@ def mp3(wave: NDArray[np.int16]) -> list[bytes]:
 
 def opus(wave: NDArray[np.int16]) -> list[bytes]:
     """Encode one syllable as Opus and return its packets of 20 ms."""
-    program = ["ffmpeg", "-v", "error", "-f", "s16le", "-ar", "48000", "-ac", "1", "-i", "-", "-c:a", "libopus",
-               "-b:a", "32k", "-vbr", "off", "-f", "ogg", "-"]  # fmt: skip
+    program = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-f",
+        "s16le",
+        "-ar",
+        "48000",
+        "-ac",
+        "1",
+        "-i",
+        "-",
+        "-c:a",
+        "libopus",
+        "-b:a",
+        "32k",
+        "-vbr",
+        "off",
+        "-f",
+        "ogg",
+        "-",
+    ]
     ogg = subprocess.run(program, input=wave.tobytes(), capture_output=True, check=True).stdout
     packets, at, rest = [], 0, b""
     while at < len(ogg):

@@ -23,8 +23,8 @@ from histkit.api.models import (
     decode_json,
     decode_object,
 )
-from histkit.api.options import HttpResponse, RequestOptions, item_path
-from histkit.api.pagination import PageFacts, Window
+from histkit.api.options import HttpResponse, RequestOptions, history_item_path
+from histkit.api.pagination import PageFacts, PageWindow
 from histkit.api.transport import Transport
 from histkit.errors import ApiError, InputError, SchemaError
 
@@ -78,21 +78,21 @@ class RawHistoryClient:
     ) -> HttpResponse[SpeechHistoryItemResponse]:
         """See `HistoryClient.get`."""
         decode = _object(SpeechHistoryItemResponse)
-        return self._transport.request("GET", item_path(history_item_id), decode, options=request_options)
+        return self._transport.request("GET", history_item_path(history_item_id), decode, options=request_options)
 
     def delete(
         self, history_item_id: str, *, request_options: RequestOptions | None = None
     ) -> HttpResponse[DeleteHistoryItemResponse]:
         """See `HistoryClient.delete`."""
         decode = _object(DeleteHistoryItemResponse)
-        return self._transport.request("DELETE", item_path(history_item_id), decode, options=request_options)
+        return self._transport.request("DELETE", history_item_path(history_item_id), decode, options=request_options)
 
     @contextmanager
     def get_audio(
         self, history_item_id: str, *, request_options: RequestOptions | None = None
     ) -> Iterator[HttpResponse[Iterator[bytes]]]:
         """See `HistoryClient.get_audio`."""
-        stream = self._transport.stream("GET", item_path(history_item_id, "/audio"), options=request_options)
+        stream = self._transport.stream("GET", history_item_path(history_item_id, "/audio"), options=request_options)
         try:
             yield HttpResponse(iter(stream), stream.headers, stream.status_code)
         finally:
@@ -334,7 +334,7 @@ class HistoryClient:
         PaginationError
             The service gives no way to go on; it never loops and never ends early.
         """
-        window = Window(date_after_unix, date_before_unix, page_size)
+        window = PageWindow(date_after_unix, date_before_unix, page_size)
         while not window.done:
             query = window.query()
             try:
@@ -398,7 +398,7 @@ def check_client(client: HistoryClient | None) -> None:
 
 
 @contextmanager
-def client_or_own(client: HistoryClient | None, workers: int | None = None) -> Iterator[HistoryClient]:
+def borrowed_client(client: HistoryClient | None, workers: int | None = None) -> Iterator[HistoryClient]:
     """Give the client, or one made now and closed at the end."""
     check_client(client)
     if client is not None:

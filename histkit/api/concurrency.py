@@ -11,7 +11,7 @@ from types import TracebackType
 from histkit.errors import TransportError
 
 
-class Limit:
+class AdaptiveLimit:
     """How many requests may be in flight.
 
     A refusal for concurrency halves it (after a step up: takes that step back), never below one; a run of successes
@@ -25,7 +25,7 @@ class Limit:
 
     Examples
     --------
-    >>> limit = Limit(4)
+    >>> limit = AdaptiveLimit(4)
     >>> with limit.slot() as slot:
     ...     slot.refused()
     >>> limit.current
@@ -91,7 +91,7 @@ class Limit:
 class Slot:
     """A place among the requests in flight; give it back with `release` or by leaving the ``with`` block."""
 
-    def __init__(self, limit: Limit, epoch: int) -> None:
+    def __init__(self, limit: AdaptiveLimit, epoch: int) -> None:
         self._limit = limit
         self._epoch = epoch
         self._held = True

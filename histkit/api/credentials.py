@@ -19,7 +19,7 @@ class Secret(str):
         return "'(redacted)'"
 
 
-def checked_key(given: str) -> Secret:
+def validate_key(given: str) -> Secret:
     """Take a key that can be one, without the white space around it; the error never shows it."""
     if not isinstance(given, str):
         raise AuthenticationError(f"The API key must be a text, not {type(given).__name__}.")

@@ -30,7 +30,7 @@ _SCOPE = re.compile(r"\b[a-z]+(?:_[a-z]+)*_(?:read|write|access)\b")
 
 
 @dataclass(frozen=True)
-class Failure:
+class ErrorDetail:
     """What an error body says, whatever its shape."""
 
     codes: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class Failure:
         return not codes.isdisjoint(self.codes)
 
 
-def read_failure(body: Any) -> Failure:
+def parse_error_body(body: Any) -> ErrorDetail:
     """Read an error body of any of the known shapes.
 
     Parameters
@@ -53,18 +53,18 @@ def read_failure(body: Any) -> Failure:
     """
     if isinstance(body, str):
         html = body.lstrip()[:200].lower().startswith(("<!doctype", "<html", "<head", "<body"))
-        return Failure(message="" if html else _line(body), html=html)
+        return ErrorDetail(message="" if html else _line(body), html=html)
     if not isinstance(body, Mapping):
-        return Failure()
+        return ErrorDetail()
     detail = body.get("detail")
     if isinstance(detail, str):
-        return Failure(message=_line(detail))
+        return ErrorDetail(message=_line(detail))
     if isinstance(detail, list):
-        return Failure(message=_line("; ".join(map(_validation_line, detail))))
+        return ErrorDetail(message=_line("; ".join(map(_validation_line, detail))))
     facts = detail if isinstance(detail, Mapping) else body
     codes = tuple(_line(facts[name]) for name in ("code", "status", "error", "type") if facts.get(name))
     request_id = facts.get("request_id")
-    return Failure(codes, _line(facts.get("message") or ""), _line(request_id) if request_id else None)
+    return ErrorDetail(codes, _line(facts.get("message") or ""), _line(request_id) if request_id else None)
 
 
 def _line(text: Any) -> str:
@@ -82,7 +82,7 @@ def _validation_line(problem: Any) -> str:
     return f"{'.'.join(where) or 'request'}: {problem.get('msg', 'not valid')}"
 
 
-def api_error(status: int, headers: Mapping[str, str], body: Any, *, path: str = "") -> ApiError:
+def error_from_response(status: int, headers: Mapping[str, str], body: Any, *, path: str = "") -> ApiError:
     """Make the one error for an answer that is not the result that was asked for.
 
     Parameters
@@ -96,7 +96,7 @@ def api_error(status: int, headers: Mapping[str, str], body: Any, *, path: str =
     path : str
         Route, to tell the bulk route's 400 from a history item that is gone.
     """
-    failure = read_failure(body)
+    failure = parse_error_body(body)
     kind, message = _judge(status, failure, path)
     lowered = {name.lower(): value for name, value in headers.items()}
     error = kind(
@@ -118,7 +118,7 @@ def api_error(status: int, headers: Mapping[str, str], body: Any, *, path: str =
     return error
 
 
-def _judge(status: int, failure: Failure, path: str) -> tuple[type[ApiError], str]:
+def _judge(status: int, failure: ErrorDetail, path: str) -> tuple[type[ApiError], str]:
     said = failure.message
     if failure.html:
         kind = {403: PermissionDeniedError, 401: AuthenticationError, 404: NotFoundError}.get(status, ApiError)

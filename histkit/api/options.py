@@ -45,7 +45,7 @@ class HttpResponse(Generic[T]):
     status_code: int
 
 
-def item_path(history_item_id: str, suffix: str = "") -> str:
+def history_item_path(history_item_id: str, suffix: str = "") -> str:
     """Route of one history item; the id is escaped, so that none can change the route."""
     if not isinstance(history_item_id, str) or not history_item_id or history_item_id in (".", ".."):
         raise InputError(f"history_item_id must be an id such as 'VW7YKqPnjY4h39yTbx2L', not {history_item_id!r}.")

@@ -1,6 +1,6 @@
 """Walking a part of the history page by page: pure bookkeeping, no I/O.
 
-A `Window` is a half-open span of seconds ``[after, before)`` that is read from its newest row down. It follows the
+A `PageWindow` is a half-open span of seconds ``[after, before)`` that is read from its newest row down. It follows the
 service's cursor, checks each page, and where the cursor fails (repeated, missing, its row deleted) starts again at the
 last date seen, inclusive, and drops what it has already. It never loops: every recovery has to bring a new row.
 
@@ -47,7 +47,7 @@ class Query:
     sort_direction: str = "desc"
 
 
-class Window:
+class PageWindow:
     """A span of the history on its way from unread to read.
 
     Parameters
@@ -106,7 +106,7 @@ class Window:
         return {name: getattr(self, name) for name in _STATE}
 
     @classmethod
-    def restored(cls, state: Mapping[str, Any]) -> Window:
+    def restored(cls, state: Mapping[str, Any]) -> PageWindow:
         """Make the window of its `state`; it goes on where it was, and takes what it had already for new."""
         window = cls()
         for name in _STATE:
@@ -157,9 +157,9 @@ class Window:
             raise error
         self._distrust()
 
-    def split(self, at: int) -> Window:
+    def split(self, at: int) -> PageWindow:
         """Give the part older than `at` away as a window of its own; this one keeps ``[at, before)``."""
-        lower = Window(self.after, at, self.page_size, self.remember)
+        lower = PageWindow(self.after, at, self.page_size, self.remember)
         self.after = at
         return lower
 

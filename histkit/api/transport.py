@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 import msgspec
 import requests
 
-from histkit.api.concurrency import Limit
-from histkit.api.credentials import PRODUCTION, Secret, check_base_url, checked_key, is_loopback
-from histkit.api.error_mapping import CONCURRENCY_CODES, api_error, read_failure
+from histkit.api.concurrency import AdaptiveLimit
+from histkit.api.credentials import PRODUCTION, Secret, check_base_url, is_loopback, validate_key
+from histkit.api.error_mapping import CONCURRENCY_CODES, error_from_response, parse_error_body
 from histkit.api.options import HttpResponse, RequestOptions
 from histkit.api.retry import retry_after, retrying
 from histkit.errors import AuthenticationError, HistkitError, InputError, TransportError
@@ -63,11 +63,11 @@ class Transport:
             kind: Any = (int, float) if name == "timeout" else int
             if not isinstance(value, kind) or isinstance(value, bool) or value < least:
                 raise InputError(f"{name} must be a {'' if name == 'timeout' else 'whole '}number from {least} up.")
-        self._key = checked_key(api_key) if api_key is not None else None
+        self._key = validate_key(api_key) if api_key is not None else None
         self._base_url = check_base_url(base_url) if base_url is not None else None
         self.timeout = timeout
         self.max_retries = max_retries
-        self.limit = Limit(max_concurrency)
+        self.limit = AdaptiveLimit(max_concurrency)
         self.requests = 0
         self._counting = threading.Lock()
         self._session = session
@@ -140,7 +140,7 @@ class Transport:
                     return HttpResponse(decode(body), headers, response.status_code)
                 except msgspec.DecodeError:
                     text = self._redacted(body.decode("utf-8", "replace"))
-                    failure: HistkitError = api_error(response.status_code, headers, text, path=path)
+                    failure: HistkitError = error_from_response(response.status_code, headers, text, path=path)
             raise failure
 
         return retrying(method, self._tries(options), cancel)(attempt)
@@ -179,7 +179,7 @@ class Transport:
                     if not 200 <= response.status_code < 300 or kind.startswith(("text/html", "application/json")):
                         body = _read(response, path)
                         self._check(response.status_code, headers, body, path, slot)
-                        raise api_error(response.status_code, headers, self._redacted_json(body), path=path)
+                        raise error_from_response(response.status_code, headers, self._redacted_json(body), path=path)
                 if not hold:
                     slot.succeeded()
                     slot.release()
@@ -238,8 +238,8 @@ class Transport:
             slot.succeeded()
             return
         content = self._redacted_json(body)
-        error = api_error(status, headers, content, path=path)
-        if status == 429 and read_failure(content).has(CONCURRENCY_CODES):
+        error = error_from_response(status, headers, content, path=path)
+        if status == 429 and parse_error_body(content).has(CONCURRENCY_CODES):
             slot.refused()
         elif status == 429:
             self.limit.pause(retry_after(headers) or 0.0)
@@ -283,7 +283,7 @@ class Transport:
         found = Secret(os.environ.get("ELEVENLABS_API_KEY") or "")
         if not found:
             raise AuthenticationError("No API key: set ELEVENLABS_API_KEY or pass HistoryClient(api_key=...).")
-        return checked_key(found)
+        return validate_key(found)
 
     def _redacted(self, text: str) -> str:
         key = self._key or os.environ.get("ELEVENLABS_API_KEY")

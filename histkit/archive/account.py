@@ -13,17 +13,17 @@ import numpy as np
 import pyarrow.compute as pc
 
 from histkit.api.client import HistoryClient
-from histkit.api.options import item_path
-from histkit.api.pagination import Window
-from histkit.archive.checkpoint import Purpose, Spool, SpooledPage
-from histkit.archive.manifest import WORK, Account, Manifest, newest_first, span_of, write_manifest
-from histkit.archive.merge import Diff, Merge, own_rows
-from histkit.archive.partitions import MonthFile
+from histkit.api.options import history_item_path
+from histkit.api.pagination import PageWindow
+from histkit.archive.checkpoint import StagedPage, SyncCheckpoint, SyncJob
+from histkit.archive.manifest import WORK, Account, HistoryManifest, newest_first, partition_span, write_manifest
+from histkit.archive.merge import Diff, PartitionMerge, own_rows
+from histkit.archive.partitions import PartitionReader
 from histkit.errors import ArchiveError, HistkitError, NotFoundError, PaginationError
-from histkit.fetch.windows import Part, Walk, rows_of
+from histkit.fetch.windows import WindowedFetch, WindowRows, rows_of
 from histkit.frame.decode import Page, PageDecoder
 from histkit.util.progress import progress_bar
-from histkit.util.storage import Store
+from histkit.util.storage import ReadStore
 
 PAGE_SIZE = 1000
 _REMEMBERED = 10_000  # ids that each window tells repeated pages by; whatever comes twice is told apart when merged
@@ -35,7 +35,7 @@ _SAMPLE = 20  # rows that a full sync didn't find are asked for one by one befor
 
 
 @dataclass
-class Outcome:
+class AccountSyncResult:
     """What a sync of one account came to."""
 
     diff: Diff
@@ -61,7 +61,7 @@ class AccountSync:
     def __init__(
         self,
         folder: Path,
-        manifest: Manifest,
+        manifest: HistoryManifest,
         name: str,
         client: HistoryClient,
         *,
@@ -70,18 +70,18 @@ class AccountSync:
         diff: bool,
     ) -> None:
         self._folder = folder
-        self._store = Store(folder)
+        self._store = ReadStore(folder)
         self._manifest = manifest
         self._name = name
         self._client = client
         self._workers = workers
         self._progress = progress
         self._decoder = PageDecoder()
-        self._spool = Spool(folder / WORK / (sha256(name.encode()).hexdigest()[:12] if name else "spool"))
+        self._spool = SyncCheckpoint(folder / WORK / (sha256(name.encode()).hexdigest()[:12] if name else "spool"))
         self._account = manifest.accounts.get(name, Account())
-        self._outcome = Outcome(Diff(diff))
+        self._outcome = AccountSyncResult(Diff(diff))
 
-    def run(self, *, full: bool) -> Outcome:
+    def run(self, *, full: bool) -> AccountSyncResult:
         """Do it; what was fetched before an error stays on disk for the next time."""
         unfinished = self._spool.purpose
         if unfinished is not None and unfinished.after is not None and (full or self._account.watermark is None):
@@ -99,12 +99,12 @@ class AccountSync:
         waiting = [date for date in self._processing().values() if date is not None]
         if after is not None and len(waiting) > _MOST_ASKED:
             after = min(after, *waiting)  # one by one they would take more requests
-        purpose = Purpose(self._name, after, full, int(time.time()))
+        purpose = SyncJob(self._name, after, full, int(time.time()))
         self._spool.begin(purpose)
         self._go_on(purpose)
 
-    def _go_on(self, purpose: Purpose) -> None:
-        windows = self._spool.windows() or [Window(purpose.after, None, PAGE_SIZE, _REMEMBERED)]
+    def _go_on(self, purpose: SyncJob) -> None:
+        windows = self._spool.windows() or [PageWindow(purpose.after, None, PAGE_SIZE, _REMEMBERED)]
         self._fetch(purpose, windows)
         pages = self._spool.pages()
         known = self._overlap()[1] if purpose.after is not None else []
@@ -113,14 +113,14 @@ class AccountSync:
         gone = self._ask_processing(purpose, pages)
         self._commit(purpose, gone)
 
-    def _fetch(self, purpose: Purpose, windows: list[Window]) -> None:
+    def _fetch(self, purpose: SyncJob, windows: list[PageWindow]) -> None:
         what = f"sync {self._name}".rstrip()
         with progress_bar(self._progress, desc=what, unit=" rows", unit_scale=True) as bar:
             spooled = bar.n = sum(page.rows for page in self._spool.pages())
             before = spooled
             bar.refresh()
 
-            def keep(part: Part, page: Page, rows: list[int]) -> None:
+            def keep(part: WindowRows, page: Page, rows: list[int]) -> None:
                 nonlocal spooled
                 if rows:
                     self._spool.add(rows_of(page, rows), page.problems)
@@ -129,7 +129,7 @@ class AccountSync:
                 bar.update(len(rows))
                 bar.set_postfix_str(f"{walk.requests} requests", refresh=False)
 
-            walk = Walk(
+            walk = WindowedFetch(
                 self._client,
                 self._decoder,
                 keep,
@@ -153,10 +153,10 @@ class AccountSync:
         mark = min(self._account.watermark, int(time.time()))  # a date of the future must not hide what comes now
         dates, ids = np.zeros(0, np.int64), np.zeros(0, object)
         for file in newest_first(self._manifest.months):
-            span = span_of(file)
+            span = partition_span(file)
             if span is None or span[1] <= mark - _OVERLAP_SECONDS:
                 break
-            with MonthFile(self._store, file) as month:
+            with PartitionReader(self._store, file) as month:
                 groups = [group for group in month.groups() if _reaches(month, group, mark - _OVERLAP_SECONDS)]
                 table = month.read(groups, ["date_unix", "account", "history_item_id", "missing_since"])
             table = table.filter(pc.and_(own_rows(table, self._name), pc.is_null(table.column("missing_since"))))
@@ -166,7 +166,7 @@ class AccountSync:
         after = int(min(mark, recent[_OVERLAP_ROWS - 1])) if len(recent) >= _OVERLAP_ROWS else mark - _OVERLAP_SECONDS
         return after, [item for item in ids[dates >= after].tolist() if item is not None]
 
-    def _ask_processing(self, purpose: Purpose, pages: Sequence[SpooledPage]) -> list[str]:
+    def _ask_processing(self, purpose: SyncJob, pages: Sequence[StagedPage]) -> list[str]:
         """Ask again for rows that were still processing and were not in the pages; give the ids that are gone."""
         waiting = {} if purpose.full else self._processing()
         if waiting:
@@ -195,14 +195,14 @@ class AccountSync:
 
         self._outcome.requests += 1
         try:
-            return self._client.transport.request("GET", item_path(item), decode).data
+            return self._client.transport.request("GET", history_item_path(item), decode).data
         except NotFoundError:
             return None
 
-    def _commit(self, purpose: Purpose, gone: Sequence[str]) -> None:
+    def _commit(self, purpose: SyncJob, gone: Sequence[str]) -> None:
         pages = self._spool.pages()
         now = int(time.time())
-        merge = Merge(
+        merge = PartitionMerge(
             self._folder,
             self._manifest,
             self._name,
@@ -227,7 +227,7 @@ class AccountSync:
         write_manifest(self._folder, self._manifest)
         self._spool.discard()
 
-    def _update(self, purpose: Purpose, pages: Sequence[SpooledPage], gone: Sequence[str], now: int) -> None:
+    def _update(self, purpose: SyncJob, pages: Sequence[StagedPage], gone: Sequence[str], now: int) -> None:
         account = self._account
         newest = [page.newest for page in pages if page.newest is not None]
         if newest:
@@ -249,7 +249,7 @@ class AccountSync:
             account.full_at = stamp
         self._manifest.accounts[self._name] = account
 
-    def _check_same_account(self, pages: Sequence[SpooledPage]) -> None:
+    def _check_same_account(self, pages: Sequence[StagedPage]) -> None:
         """Make sure that the pages of an unfinished sync are of the account that is asked now."""
         rows = []
         for page in pages[:: -(-len(pages) // (_SAMPLE // 2)) or 1]:
@@ -260,7 +260,7 @@ class AccountSync:
                 "history. Sync with the key it was begun with, or delete that folder."
             )
 
-    def _check_not_another_account(self, pages: Sequence[SpooledPage], known: Sequence[str]) -> None:
+    def _check_not_another_account(self, pages: Sequence[StagedPage], known: Sequence[str]) -> None:
         """Refuse to mix two accounts: some row known of the overlap is there, or some known row at all."""
         fetched = {item for page in pages for item in page.read(["history_item_id"]).column(0).to_pylist()}
         if fetched.intersection(known):
@@ -294,7 +294,7 @@ class AccountSync:
         found = []
         files = newest_first(self._manifest.months)
         for file in files[:: -(-len(files) // _SAMPLE) or 1]:
-            with MonthFile(self._store, file) as month:
+            with PartitionReader(self._store, file) as month:
                 table = month.read(month.groups()[:1], ["account", "history_item_id", "missing_since"])
             table = table.filter(pc.and_(own_rows(table, self._name), pc.is_null(table.column("missing_since"))))
             found += table.column("history_item_id").drop_null().slice(0, 2).to_pylist()
@@ -307,6 +307,6 @@ class AccountSync:
         return f"{self._folder} (account {self._name})" if self._name else str(self._folder)
 
 
-def _reaches(month: MonthFile, group: int, date: int) -> bool:
+def _reaches(month: PartitionReader, group: int, date: int) -> bool:
     bounds = month.bounds(group, "date_unix")
     return bounds is None or (bounds[1] is not None and bounds[1] >= date)

@@ -17,18 +17,18 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from histkit.api.pagination import Window
+from histkit.api.pagination import PageWindow
 from histkit.errors import ArchiveError
 from histkit.frame.schema import SCHEMA, SCHEMA_VERSION
-from histkit.util.files import replacing
-from histkit.util.text import one_line
+from histkit.util.files import atomic_write
+from histkit.util.text import error_line
 
 _STATE = "state.json"
 _PAGES = "[0-9]" * 8 + ".arrow"
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
-class Purpose(msgspec.Struct, frozen=True):
+class SyncJob(msgspec.Struct, frozen=True):
     """What a sync is for: whose account, from which date on (None: all), whether to look for rows that are gone."""
 
     account: str
@@ -38,13 +38,13 @@ class Purpose(msgspec.Struct, frozen=True):
 
 
 class _State(msgspec.Struct):
-    purpose: Purpose
+    purpose: SyncJob
     windows: list[dict[str, Any]]
     schema_version: int = SCHEMA_VERSION
 
 
 @dataclass(frozen=True)
-class SpooledPage:
+class StagedPage:
     """A page on disk: the file, rows, least and greatest date (None: no row has one), rows without a date."""
 
     path: Path
@@ -64,7 +64,7 @@ class SpooledPage:
             raise _damaged(self.path, error) from None
 
 
-class Spool:
+class SyncCheckpoint:
     """The folder of one account's unfinished sync."""
 
     def __init__(self, folder: Path) -> None:
@@ -79,15 +79,15 @@ class Spool:
             self.discard()
 
     @property
-    def purpose(self) -> Purpose | None:
+    def purpose(self) -> SyncJob | None:
         """What the sync on disk is for; None when there is none."""
         return self._state.purpose if self._state is not None else None
 
-    def windows(self) -> list[Window]:
+    def windows(self) -> list[PageWindow]:
         """Give the windows as they stood."""
-        return [Window.restored(state) for state in self._state.windows] if self._state is not None else []
+        return [PageWindow.restored(state) for state in self._state.windows] if self._state is not None else []
 
-    def begin(self, purpose: Purpose) -> None:
+    def begin(self, purpose: SyncJob) -> None:
         """Start a new one."""
         self.discard()
         self._state = _State(purpose, [])
@@ -99,21 +99,21 @@ class Spool:
         facts |= {"rows": len(rows), "undated": rows.column("date_unix").null_count}
         schema = SCHEMA.with_metadata({b"page": json.dumps(facts).encode()})
         with (
-            replacing(self.folder / f"{self._next:08}.arrow") as temporary,
+            atomic_write(self.folder / f"{self._next:08}.arrow") as temporary,
             pa.OSFile(str(temporary), "wb") as file,
             pa.ipc.new_file(file, schema, options=_OPTIONS) as writer,
         ):
             writer.write_batch(pa.RecordBatch.from_arrays(rows.columns, schema=schema))
         self._next += 1
 
-    def save(self, windows: Iterable[Window]) -> None:
+    def save(self, windows: Iterable[PageWindow]) -> None:
         """Write down where the windows stand."""
         assert self._state is not None
         self._state.windows = [window.state() for window in windows]
-        with replacing(self.folder / _STATE) as temporary:
+        with atomic_write(self.folder / _STATE) as temporary:
             temporary.write_bytes(msgspec.json.encode(self._state))
 
-    def pages(self) -> list[SpooledPage]:
+    def pages(self) -> list[StagedPage]:
         """Give the pages in the order they were fetched."""
         return [_facts(path) for path in sorted(self.folder.glob(_PAGES))]
 
@@ -136,18 +136,17 @@ def _read_state(path: Path) -> _State | None:
     return state if state.schema_version == SCHEMA_VERSION else None
 
 
-def _facts(path: Path) -> SpooledPage:
+def _facts(path: Path) -> StagedPage:
     try:
         with pa.memory_map(str(path)) as file:
             facts = json.loads(pa.ipc.open_file(file).schema.metadata[b"page"])
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise _damaged(path, error) from None
-    return SpooledPage(
-        path, facts["rows"], facts["oldest"], facts["newest"], facts["undated"], tuple(facts["problems"])
-    )
+    return StagedPage(path, facts["rows"], facts["oldest"], facts["newest"], facts["undated"], tuple(facts["problems"]))
 
 
 def _damaged(path: Path, error: BaseException) -> ArchiveError:
     return ArchiveError(
-        f"{path} of an unfinished sync is damaged ({one_line(error)}). Delete the folder {path.parent} and sync again."
+        f"{path} of an unfinished sync is damaged ({error_line(error)}). "
+        f"Delete the folder {path.parent} and sync again."
     )

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from histkit.archive.manifest import WORK, Manifest, newest_first, read_manifest, span_of
-from histkit.archive.partitions import FILE_SCHEMA, LOADED, TIE, MonthFile, in_order
+from histkit.archive.manifest import WORK, HistoryManifest, newest_first, partition_span, read_manifest
+from histkit.archive.partitions import FILE_SCHEMA, LOADED, TIE, PartitionReader, sort_rows
 from histkit.errors import ArchiveError, InputError
 from histkit.frame.dates import as_unix
-from histkit.frame.filters import Selection, name_test, names_of
+from histkit.frame.filters import RowFilter, as_name_list, name_test
 from histkit.frame.schema import TEXT, to_frame
-from histkit.util.storage import Store
+from histkit.util.storage import ReadStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +86,9 @@ def load(
     >>> hk.load("history", columns=["date", "credits"], after="2026-10-01").columns.tolist()
     ['date', 'credits']
     """
-    opened = _opened(path, columns, after, before, account, storage_options, voice=voice, model=model, source=source)
+    opened = open_history(
+        path, columns, after, before, account, storage_options, voice=voice, model=model, source=source
+    )
     if len(opened.files) > 1:
         with ThreadPoolExecutor(min(_READERS, len(opened.files))) as pool:
             tables = list(pool.map(opened.read, opened.files))
@@ -99,27 +101,30 @@ def load(
 
 
 @dataclass(frozen=True)
-class _Opened:
+class LocalHistory:
     """A local history opened for reading: where it is, what is wanted, and in which files."""
 
-    store: Store
-    wanted: Wanted
+    store: ReadStore
+    wanted: LoadQuery
     files: list[str]
     facts: dict[str, Any]
 
     def read(self, file: str) -> pa.Table:
+        """Read the matching rows of one month."""
         return self.wanted.read(self.store, file)
 
     def frame(self, file: str | None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read one month as a frame; no file, no rows."""
         if file is None:
             return to_frame(self.empty() if columns is None else self.empty().select(columns))
         return to_frame(self.wanted.read(self.store, file, columns))
 
     def empty(self) -> pa.Table:
+        """Return a table without rows, with the columns that are read."""
         return pa.schema([FILE_SCHEMA.field(name) for name in self.wanted.columns]).empty_table()
 
 
-def _opened(
+def open_history(
     path: str | os.PathLike[str],
     columns: Sequence[str] | None,
     after: Any,
@@ -127,9 +132,10 @@ def _opened(
     account: str | Iterable[str] | None,
     storage_options: Mapping[str, Any] | None,
     **conditions: Any,
-) -> _Opened:
-    wanted = Wanted.of(columns, after, before, account, **conditions)
-    store = Store(path, storage_options)
+) -> LocalHistory:
+    """Open a local history: check its manifest and choose the months that can hold matching rows."""
+    wanted = LoadQuery.of(columns, after, before, account, **conditions)
+    store = ReadStore(path, storage_options)
     manifest = read_manifest(store)
     if manifest is None:
         if store.remote:
@@ -139,7 +145,7 @@ def _opened(
         raise ArchiveError(f"{store.name} holds {what} (histkit.sync({store.name!r}), or histkit sync).")
     wanted = wanted.within(manifest)
     facts = {"complete": True, "synced_at": manifest.synced_at, "path": store.name}
-    return _Opened(store, wanted, wanted.files(manifest), facts)
+    return LocalHistory(store, wanted, wanted.files(manifest), facts)
 
 
 _ORDER = ("date_unix", "account", TIE)
@@ -149,13 +155,13 @@ _FILTERS = {"voices": ("voice_id", "voice_name"), "models": ("model_id",), "sour
 
 
 @dataclass(frozen=True)
-class Wanted:
+class LoadQuery:
     """Conditions and columns; `voices` are the (id, name) pairs that the condition on the voice means."""
 
     columns: tuple[str, ...] = LOADED
     after: int | None = None
     before: int | None = None
-    selection: Selection = field(default_factory=Selection)
+    selection: RowFilter = field(default_factory=RowFilter)
     accounts: tuple[str, ...] | None = None
     voices: tuple[tuple[str | None, str | None], ...] | None = None
 
@@ -167,7 +173,7 @@ class Wanted:
         before: Any,
         account: str | Iterable[str] | None,
         **conditions: Any,
-    ) -> Wanted:
+    ) -> LoadQuery:
         """Check a user's arguments."""
         if isinstance(columns, str):
             raise InputError(f"columns= takes a list of names: columns=[{columns!r}].")
@@ -179,10 +185,10 @@ class Wanted:
         end = None if before is None else as_unix(before, "before")
         if first is not None and end is not None and first > end:
             raise InputError(f"after={after!r} is later than before={before!r}.")
-        accounts = names_of(account, "account")
-        return cls(tuple(dict.fromkeys(names)), first, end, Selection.of(**conditions), accounts)
+        accounts = as_name_list(account, "account")
+        return cls(tuple(dict.fromkeys(names)), first, end, RowFilter.of(**conditions), accounts)
 
-    def within(self, manifest: Manifest) -> Wanted:
+    def within(self, manifest: HistoryManifest) -> LoadQuery:
         """Look up the voices that are meant."""
         names = self.selection.voices
         if names is None:
@@ -191,32 +197,32 @@ class Wanted:
         pairs = tuple((item, name) for item, name in manifest.voices if item in names or (name and test(name)))
         return replace(self, voices=pairs)
 
-    def files(self, manifest: Manifest) -> list[str]:
+    def files(self, manifest: HistoryManifest) -> list[str]:
         """Give the months that can hold such rows, newest first."""
         if self.voices is not None and not self.voices:
             return []
         found = []
         for file in newest_first(manifest.months):
-            span = span_of(file)
+            span = partition_span(file)
             early = self.before is not None and (span is None or span[0] >= self.before)
             late = self.after is not None and (span is None or span[1] <= self.after)
             if not early and not late:
                 found.append(file)
         return found
 
-    def read(self, store: Store, file: str, columns: Sequence[str] | None = None) -> pa.Table:
+    def read(self, store: ReadStore, file: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Read a month's rows that meet the conditions, newest first; `columns` are fewer than those wanted."""
         names = self.columns if columns is None else tuple(columns)
-        with MonthFile(store, file) as month:
+        with PartitionReader(store, file) as month:
             groups = [group for group in month.groups() if self._may_hold(month, group)]
             table = month.read(groups, list(dict.fromkeys((*names, *_ORDER, *self._needed()))))
-        return in_order(self._filtered(table)).select(names)
+        return sort_rows(self._filtered(table)).select(names)
 
     def _needed(self) -> list[str]:
         asked = (names for condition, names in _FILTERS.items() if getattr(self.selection, condition) is not None)
         return [name for names in asked for name in names]
 
-    def _may_hold(self, month: MonthFile, group: int) -> bool:
+    def _may_hold(self, month: PartitionReader, group: int) -> bool:
         dates = month.bounds(group, "date_unix")
         if dates is not None and (self.after is not None or self.before is not None):
             if dates[0] is None or (self.before is not None and dates[0] >= self.before):

@@ -16,9 +16,9 @@ import numpy as np
 
 from histkit.errors import ArchiveError
 from histkit.frame.schema import SCHEMA_VERSION
-from histkit.util.files import replacing
-from histkit.util.storage import Store
-from histkit.util.text import one_line
+from histkit.util.files import atomic_write
+from histkit.util.storage import ReadStore
+from histkit.util.text import error_line
 
 MANIFEST = "_manifest.json"  # tools skip names that begin with an underscore or a dot
 WORK = ".histkit"
@@ -41,7 +41,7 @@ class Account(msgspec.Struct):
     processing: dict[str, int | None] = msgspec.field(default_factory=dict)
 
 
-class Manifest(msgspec.Struct):
+class HistoryManifest(msgspec.Struct):
     """What the folder holds: files, accounts (the one without a name is ``""``), and voices (id, name) ever seen."""
 
     schema_version: int = SCHEMA_VERSION
@@ -55,12 +55,12 @@ class Manifest(msgspec.Struct):
         return sum(month.rows for month in self.months.values())
 
 
-def month_file(date_unix: int | None) -> str:
+def partition_path(date_unix: int | None) -> str:
     """Give the file that a date's row lies in, relative to the folder.
 
     Examples
     --------
-    >>> month_file(1793476799)
+    >>> partition_path(1793476799)
     'year=2026/month=10/history.parquet'
     """
     if date_unix is None:
@@ -69,7 +69,7 @@ def month_file(date_unix: int | None) -> str:
     return f"year={date.year}/month={date.month}/history.parquet"
 
 
-def span_of(file: str) -> tuple[int, int] | None:
+def partition_span(file: str) -> tuple[int, int] | None:
     """Give the seconds ``[start, end)`` of a month's file; None for that of the rows without a date."""
     year, month, _ = (part.partition("=")[2] for part in file.split("/"))
     if year == _NOWHERE:
@@ -83,15 +83,15 @@ def months_of(oldest: int, newest: int) -> list[str]:
     """Give the files of all months from one date to another."""
     first, last = (np.datetime64(date, "s").astype("datetime64[M]") for date in (oldest, newest))
     starts = np.arange(first, last + 1).astype("datetime64[s]").astype(np.int64)
-    return [month_file(start) for start in starts.tolist()]
+    return [partition_path(start) for start in starts.tolist()]
 
 
 def newest_first(files: Iterable[str]) -> list[str]:
     """Sort months' files as histories are; rows without a date come last."""
-    return sorted(files, key=lambda file: span_of(file) or (-(2**62), 0), reverse=True)
+    return sorted(files, key=lambda file: partition_span(file) or (-(2**62), 0), reverse=True)
 
 
-def read_manifest(store: Store) -> Manifest | None:
+def read_manifest(store: ReadStore) -> HistoryManifest | None:
     """Read the manifest; None when there is none yet.
 
     Raises
@@ -105,23 +105,23 @@ def read_manifest(store: Store) -> Manifest | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ArchiveError(f"{where} can't be read: {one_line(error)}.") from None
+        raise ArchiveError(f"{where} can't be read: {error_line(error)}.") from None
     try:
         version = msgspec.json.decode(data, type=dict[str, Any])["schema_version"]
         if version > SCHEMA_VERSION:
             raise ArchiveError(f"{where} was written by a newer histkit: upgrade with pip install -U histkit.")
-        manifest = msgspec.json.decode(data, type=Manifest)
+        manifest = msgspec.json.decode(data, type=HistoryManifest)
         newest_first(manifest.months)
         return manifest
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
         raise ArchiveError(
-            f"{where} is damaged ({one_line(error)}). Restore a copy, or delete it and run sync(full=True): the months "
-            "stay and are read in again."
+            f"{where} is damaged ({error_line(error)}). Restore a copy, or delete it and run sync(full=True): the "
+            "months stay and are read in again."
         ) from None
 
 
-def write_manifest(folder: str | os.PathLike[str], manifest: Manifest) -> None:
+def write_manifest(folder: str | os.PathLike[str], manifest: HistoryManifest) -> None:
     """Put the manifest in its place."""
     manifest.schema_version = SCHEMA_VERSION
-    with replacing(Path(folder) / MANIFEST) as temporary:
+    with atomic_write(Path(folder) / MANIFEST) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))

@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from histkit.archive.checkpoint import SpooledPage
-from histkit.archive.manifest import Manifest, Month, month_file, months_of, newest_first, span_of
-from histkit.archive.partitions import FILE_SCHEMA, TIE, MonthFile, in_order, writing_month
+from histkit.archive.checkpoint import StagedPage
+from histkit.archive.manifest import HistoryManifest, Month, months_of, newest_first, partition_path, partition_span
+from histkit.archive.partitions import FILE_SCHEMA, TIE, PartitionReader, sort_rows, writing_month
 from histkit.frame.schema import CATEGORY, DATE, SCHEMA, TEXT
 from histkit.util.arrays import Mask
-from histkit.util.storage import Store
+from histkit.util.storage import ReadStore
 
 _IDENTITY = ["history_item_id", "account", "missing_since"]
 _MOST_ROWS = 65_536  # in a slice, about
@@ -59,7 +59,7 @@ class Diff:
         return bool(self.new or self.changed or self.missing or self.left)
 
 
-class Merge:
+class PartitionMerge:
     """One account's fetched pages on their way into the months.
 
     Parameters
@@ -83,9 +83,9 @@ class Merge:
     def __init__(
         self,
         folder: Path,
-        manifest: Manifest,
+        manifest: HistoryManifest,
         account: str,
-        pages: Sequence[SpooledPage],
+        pages: Sequence[StagedPage],
         *,
         full: bool,
         gone: Sequence[str] = (),
@@ -93,7 +93,7 @@ class Merge:
         diff: bool = False,
     ) -> None:
         self._folder = folder
-        self._store = Store(folder)
+        self._store = ReadStore(folder)
         self._manifest = manifest
         self._account = account
         self._pages = pages
@@ -112,7 +112,7 @@ class Merge:
         tables = [FILE_SCHEMA.empty_table().select(_IDENTITY)]
         for file in self._manifest.months:
             if self._there(file):
-                with MonthFile(self._store, file) as month:
+                with PartitionReader(self._store, file) as month:
                     table = month.read(month.groups(), _IDENTITY)
                 tables.append(table.filter(own_rows(table, self._account)))
         table = pa.concat_tables(tables)
@@ -124,10 +124,10 @@ class Merge:
 
     def files(self, also: Sequence[int | None] = ()) -> list[str]:
         """Give the months to merge, newest first: those of the pages, of the dates given, and of a full sync all."""
-        found = {month_file(date) for date in also}
+        found = {partition_path(date) for date in also}
         for page in self._pages:
             if page.undated:
-                found.add(month_file(None))
+                found.add(partition_path(None))
             if page.newest is not None and page.oldest is not None:
                 found.update(_months_between(page))
         return newest_first(found | set(self._manifest.months if self._full else ()))
@@ -139,7 +139,7 @@ class Merge:
             if not (self._folder / file).exists():
                 self._manifest.months.pop(file, None)  # of a file that was lost; the service has no row of it either
             return
-        with MonthFile(self._store, file) as month:
+        with PartitionReader(self._store, file) as month:
             self._merge(file, month)
 
     def finish(self) -> None:
@@ -151,11 +151,11 @@ class Merge:
         """Tell whether a month has a file; one that vanished is only replaced by a full sync."""
         there = (self._folder / file).exists()
         if not there and file in self._manifest.months and not self._full:
-            with MonthFile(self._store, file):  # raises, and says what to do
+            with PartitionReader(self._store, file):  # raises, and says what to do
                 raise AssertionError
         return there
 
-    def _merge(self, file: str, month: MonthFile | None) -> None:
+    def _merge(self, file: str, month: PartitionReader | None) -> None:
         if month is not None and not self._full and not len(self._gone) and not self._brings(file, month):
             self._manifest.months[file] = Month(len(month), (self._folder / file).stat().st_size)
             return
@@ -177,9 +177,9 @@ class Merge:
         if (self._folder / file).exists():
             self._manifest.months[file] = Month(rows, (self._folder / file).stat().st_size)
 
-    def _brings(self, file: str, month: MonthFile) -> bool:
+    def _brings(self, file: str, month: PartitionReader) -> bool:
         """Tell whether the fetched rows bring anything to a month, looking at their span alone."""
-        span, diff = span_of(file), Diff(False)
+        span, diff = partition_span(file), Diff(False)
         if span is None:
             self._slice(month, None, None, diff)
             return diff.any()
@@ -189,9 +189,9 @@ class Merge:
             self._slice(month, start, end, diff)
         return diff.any()
 
-    def _slices(self, file: str, month: MonthFile | None) -> list[tuple[int | None, int | None]]:
+    def _slices(self, file: str, month: PartitionReader | None) -> list[tuple[int | None, int | None]]:
         """Cut a month into spans ``[start, end)`` of seconds, newest first."""
-        span = span_of(file)
+        span = partition_span(file)
         if span is None:
             return [(None, None)]
         chunks = [
@@ -212,9 +212,9 @@ class Merge:
                 end, rows = oldest, 0
         return [*spans, (span[0], end)]
 
-    def _slice(self, month: MonthFile | None, start: int | None, end: int | None, diff: Diff) -> pa.Table:
+    def _slice(self, month: PartitionReader | None, start: int | None, end: int | None, diff: Diff) -> pa.Table:
         """Merge what is on disk and what was fetched of a span of seconds; rows in their order."""
-        stored = in_order(self._stored(month, start, end))
+        stored = sort_rows(self._stored(month, start, end))
         own = own_rows(stored, self._account)
         mine, others = stored.filter(own), stored.filter(pc.invert(own))
         fetched = self._newly_fetched(start, end)
@@ -232,8 +232,8 @@ class Merge:
         kept = self._without_gone(kept, diff)
         ties = pc.fill_null(mine.column(TIE).take(places), -1)
         fetched = fetched.set_column(fetched.column_names.index(TIE), TIE, ties)
-        table = pa.concat_tables([_placed(fetched, kept.select(fetched.column_names)), others])
-        return in_order(table)
+        table = pa.concat_tables([_assign_ties(fetched, kept.select(fetched.column_names)), others])
+        return sort_rows(table)
 
     def _without_gone(self, kept: pa.Table, diff: Diff) -> pa.Table:
         since = kept.column("missing_since")
@@ -246,7 +246,7 @@ class Merge:
         place = kept.column_names.index("missing_since")
         return kept.set_column(place, "missing_since", pc.if_else(lost, self._now, since))
 
-    def _stored(self, month: MonthFile | None, start: int | None, end: int | None) -> pa.Table:
+    def _stored(self, month: PartitionReader | None, start: int | None, end: int | None) -> pa.Table:
         if month is None:
             return FILE_SCHEMA.empty_table()
         groups = [
@@ -280,12 +280,12 @@ class Merge:
         return ids.drop_null().combine_chunks()
 
 
-def _months_between(page: SpooledPage) -> Iterable[str]:
+def _months_between(page: StagedPage) -> Iterable[str]:
     assert page.oldest is not None
     assert page.newest is not None
     if page.newest - page.oldest < 366 * 86_400:
         return months_of(page.oldest, page.newest)
-    return {month_file(date) for date in page.read(["date_unix"]).column(0).drop_null().to_pylist()}
+    return {partition_path(date) for date in page.read(["date_unix"]).column(0).drop_null().to_pylist()}
 
 
 def voices_of(table: pa.Table) -> set[tuple[str | None, str | None]]:
@@ -347,7 +347,7 @@ def _last_of_each(table: pa.Table) -> pa.Table:
     return table.take(pa.array(np.sort(last)))
 
 
-def _placed(fetched: pa.Table, kept: pa.Table) -> pa.Table:
+def _assign_ties(fetched: pa.Table, kept: pa.Table) -> pa.Table:
     """Give each row its place in its second.
 
     A second that the service listed anew is in the service's order, then what it has no more. One of which it gave some

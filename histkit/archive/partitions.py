@@ -19,16 +19,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from histkit.errors import ArchiveError
-from histkit.frame.parquet_metadata import KINDS, facts_of, footer, upgraded
+from histkit.frame.parquet_metadata import KINDS, make_footer, read_footer, upgrade_schema
 from histkit.frame.schema import ARCHIVE_COLUMNS, COLUMNS
-from histkit.util.files import replacing
-from histkit.util.storage import Store
-from histkit.util.text import one_line
+from histkit.util.files import atomic_write
+from histkit.util.storage import ReadStore
+from histkit.util.text import error_line
 
 TIE = "tie"
 FILE_SCHEMA = pa.schema(
     [*((column.name, column.arrow) for column in (*COLUMNS, *ARCHIVE_COLUMNS)), (TIE, pa.int32())],
-    metadata=footer({}),
+    metadata=make_footer({}),
 )
 LOADED = tuple(name for name in FILE_SCHEMA.names if name != TIE)
 _SLICE_ROWS, _GROUP_ROWS = 32_768, 8_192
@@ -37,7 +37,7 @@ _CATEGORIES = [field.name for field in FILE_SCHEMA if pa.types.is_dictionary(fie
 _REFETCH = "run sync(full=True), which fetches that month again (but for what the service has no more)"
 
 
-class MonthFile(AbstractContextManager["MonthFile"]):
+class PartitionReader(AbstractContextManager["PartitionReader"]):
     """A month's file, opened for reading.
 
     Raises
@@ -46,17 +46,17 @@ class MonthFile(AbstractContextManager["MonthFile"]):
         The file is not there, is damaged, or a newer histkit wrote it.
     """
 
-    def __init__(self, store: Store, file: str) -> None:
+    def __init__(self, store: ReadStore, file: str) -> None:
         self.where = store.place(file)
         try:
             self._opened = store.open(file)
         except FileNotFoundError:
             raise ArchiveError(f"{self.where} is missing: restore a copy, or {_REFETCH}.") from None
         except OSError as error:
-            raise ArchiveError(f"{self.where} can't be read: {one_line(error)}.") from None
+            raise ArchiveError(f"{self.where} can't be read: {error_line(error)}.") from None
         try:
             self._file = pq.ParquetFile(self._opened)
-            facts_of(self._file.schema_arrow.metadata, self.where)
+            read_footer(self._file.schema_arrow.metadata, self.where)
         except (pa.ArrowException, OSError) as error:
             self._opened.close()
             raise self._damaged(error) from None
@@ -93,13 +93,13 @@ class MonthFile(AbstractContextManager["MonthFile"]):
         return int(self._file.metadata.row_group(group).num_rows)
 
     def read(self, groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
-        """Read columns of row groups, as `upgraded`; a column that the file lacks is missing in each row."""
+        """Read columns of row groups, as `upgrade_schema`; a column that the file lacks is missing in each row."""
         there = [name for name in columns if name in self.names]
         try:
             table = self._file.read_row_groups(list(groups), columns=there)
         except (pa.ArrowException, OSError) as error:
             raise self._damaged(error) from None
-        table = upgraded(table.replace_schema_metadata(None), self.where)
+        table = upgrade_schema(table.replace_schema_metadata(None), self.where)
         arrays = []
         for name in columns:
             kind = KINDS.get(name, pa.int32())
@@ -107,7 +107,7 @@ class MonthFile(AbstractContextManager["MonthFile"]):
         return pa.table(arrays, names=list(columns))
 
     def _damaged(self, error: BaseException) -> ArchiveError:
-        what = f"{self.where} is damaged ({one_line(error)})"
+        what = f"{self.where} is damaged ({error_line(error)})"
         return ArchiveError(f"{what}. Restore a copy, or delete it and {_REFETCH}.")
 
 
@@ -119,7 +119,7 @@ def _missing(rows: int, kind: pa.DataType) -> pa.ChunkedArray:
     return pa.chunked_array([pa.nulls(rows, kind)])
 
 
-def in_order(table: pa.Table) -> pa.Table:
+def sort_rows(table: pa.Table) -> pa.Table:
     """Sort rows newest first, those of one second by account and then as the service gave them."""
     places = order_of(table)
     if np.array_equal(places, np.arange(len(table))):
@@ -154,20 +154,20 @@ def _ranks(column: pa.ChunkedArray) -> Any:
 
 
 @contextmanager
-def writing_month(folder: str | os.PathLike[str], file: str) -> Iterator[MonthWriter]:
+def writing_month(folder: str | os.PathLike[str], file: str) -> Iterator[PartitionWriter]:
     """Give the writer of a month's file, which takes its place when the block ends well."""
     with (
-        replacing(Path(folder) / file) as temporary,
+        atomic_write(Path(folder) / file) as temporary,
         pq.ParquetWriter(
             temporary, FILE_SCHEMA, compression="zstd", use_dictionary=_CATEGORIES, write_statistics=_WITH_STATISTICS
         ) as writer,
     ):
-        month = MonthWriter(writer)
+        month = PartitionWriter(writer)
         yield month
         month.finish()
 
 
-class MonthWriter:
+class PartitionWriter:
     """Writes tables that come in their order; the file depends on the rows alone, not on how they were cut."""
 
     def __init__(self, writer: pq.ParquetWriter) -> None:

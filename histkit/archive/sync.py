@@ -14,15 +14,15 @@ import pyarrow as pa
 from histkit.api.client import HistoryClient
 from histkit.archive.account import AccountSync
 from histkit.archive.load import load
-from histkit.archive.manifest import MANIFEST, WORK, Manifest, Month, read_manifest
+from histkit.archive.manifest import MANIFEST, WORK, HistoryManifest, Month, read_manifest
 from histkit.archive.merge import DIFF_SCHEMA, Diff, voices_of
-from histkit.archive.partitions import MonthFile
+from histkit.archive.partitions import PartitionReader
 from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.fetch.reader import warn_of_problems
 from histkit.frame.schema import to_frame
-from histkit.util.files import locked
+from histkit.util.files import exclusive_lock
 from histkit.util.progress import in_notebook
-from histkit.util.storage import Store, folder_of
+from histkit.util.storage import ReadStore, normalize_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _NO_NAME = "(the account without a name)"
 
 
-class Run:
+class SyncRun:
     """One call of `histkit.sync`; the caller holds the folder's lock."""
 
     def __init__(self, folder: Path, *, full: bool, workers: int | None, progress: bool | None, diff: bool) -> None:
@@ -91,10 +91,10 @@ class Run:
         requests = f"{self._requests:,} request{'s' * (self._requests != 1)}"
         return f"{self._folder}: {rows:,} rows; {found} ({requests})"
 
-    def _found(self) -> Manifest:
+    def _found(self) -> HistoryManifest:
         """Read the manifest, and take in months' files that it doesn't know (of a sync that was killed)."""
-        store = Store(self._folder)
-        manifest = read_manifest(store) or Manifest()
+        store = ReadStore(self._folder)
+        manifest = read_manifest(store) or HistoryManifest()
         voices = set(manifest.voices)
         for path in self._folder.glob("year=*/month=*/history.parquet"):
             file = path.relative_to(self._folder).as_posix()
@@ -102,7 +102,7 @@ class Run:
             if known is not None and known.bytes == path.stat().st_size:
                 continue
             try:
-                with MonthFile(store, file) as month:
+                with PartitionReader(store, file) as month:
                     manifest.months[file] = Month(len(month), path.stat().st_size)
                     voices |= voices_of(month.read(month.groups(), ["voice_id", "voice_name"]))
             except ArchiveError:
@@ -118,7 +118,7 @@ class Run:
                 path.unlink(missing_ok=True)
 
 
-def checked_clients(
+def validate_clients(
     path: str | os.PathLike[str],
     accounts: Mapping[str, HistoryClient] | None,
     client: HistoryClient | None,
@@ -216,15 +216,15 @@ def sync(
     >>> len(df), len(again), again.attrs["histkit"]["diff"]
     (500, 503, {'new': 3, 'changed': 0, 'missing': 0})
     """
-    folder, clients = Path(folder_of(path)), checked_clients(path, accounts, client, workers)
+    folder, clients = Path(normalize_path(path)), validate_clients(path, accounts, client, workers)
     own = None
     if clients is None:
         own = HistoryClient(max_concurrency=max(4, workers or 0))
         clients = {"": own}
     busy = f"Another sync is writing into {folder}: wait for it to end."
     try:
-        with locked(folder / WORK / "lock", busy):
-            run = Run(folder, full=full, workers=workers, progress=progress, diff=diff)
+        with exclusive_lock(folder / WORK / "lock", busy):
+            run = SyncRun(folder, full=full, workers=workers, progress=progress, diff=diff)
             run.sync(clients)
     finally:
         if own is not None:

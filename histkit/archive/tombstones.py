@@ -11,21 +11,21 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from histkit.archive.checkpoint import Spool
-from histkit.archive.manifest import WORK, Manifest, Month, read_manifest, write_manifest
+from histkit.archive.checkpoint import SyncCheckpoint
+from histkit.archive.manifest import WORK, HistoryManifest, Month, read_manifest, write_manifest
 from histkit.archive.merge import own_rows, voices_of
-from histkit.archive.partitions import FILE_SCHEMA, MonthFile, in_order, writing_month
+from histkit.archive.partitions import FILE_SCHEMA, PartitionReader, sort_rows, writing_month
 from histkit.errors import ArchiveError
 from histkit.frame.schema import CATEGORY, DATE, TEXT
-from histkit.util.files import locked
-from histkit.util.storage import Store, folder_of
+from histkit.util.files import exclusive_lock
+from histkit.util.storage import ReadStore, normalize_path
 
 STATE = "deleted"
 _LOOKED_AT = ["history_item_id", "account", "state", "missing_since"]
 
 
 @dataclass(frozen=True)
-class _Chosen:
+class DeletionTarget:
     """Which rows are to be marked: ids, and the account (None: any)."""
 
     ids: pa.Array
@@ -86,10 +86,10 @@ def mark_deleted(
     >>> hk.load("history")["state"].eq("deleted").sum().item()
     3
     """
-    folder = Path(folder_of(path))
+    folder = Path(normalize_path(path))
     _manifest_of(folder)  # before the lock, which would make a folder
-    chosen = _Chosen(pa.array(list(ids), TEXT), account)
-    with locked(folder / WORK / "lock", f"a sync is writing into {folder}"):
+    chosen = DeletionTarget(pa.array(list(ids), TEXT), account)
+    with exclusive_lock(folder / WORK / "lock", f"a sync is writing into {folder}"):
         manifest = _manifest_of(folder)
         _drop_unfinished(folder, chosen)
         marked = 0
@@ -103,22 +103,22 @@ def mark_deleted(
     return marked
 
 
-def _manifest_of(folder: Path) -> Manifest:
-    manifest = read_manifest(Store(folder))
+def _manifest_of(folder: Path) -> HistoryManifest:
+    manifest = read_manifest(ReadStore(folder))
     if manifest is None:
         raise ArchiveError(f"{folder} holds no local history.")
     return manifest
 
 
-def _drop_unfinished(folder: Path, chosen: _Chosen) -> None:
+def _drop_unfinished(folder: Path, chosen: DeletionTarget) -> None:
     for place in sorted(each for each in (folder / WORK).iterdir() if each.is_dir()):
-        spool = Spool(place)
+        spool = SyncCheckpoint(place)
         ids = (page.read(["history_item_id"]).column(0) for page in spool.pages())
         if any(pc.any(pc.is_in(some, chosen.ids)).as_py() for some in ids):
             spool.discard()
 
 
-def _forget_processing(manifest: Manifest, chosen: _Chosen) -> bool:
+def _forget_processing(manifest: HistoryManifest, chosen: DeletionTarget) -> bool:
     """Take rows off the lists of what is still processing: they need not be asked for again."""
     gone = set(chosen.ids.to_pylist())
     waited = False
@@ -129,15 +129,15 @@ def _forget_processing(manifest: Manifest, chosen: _Chosen) -> bool:
     return waited
 
 
-def _mark_month(folder: Path, file: str, manifest: Manifest, chosen: _Chosen, moment: datetime) -> int:
-    with MonthFile(Store(folder), file) as month:
+def _mark_month(folder: Path, file: str, manifest: HistoryManifest, chosen: DeletionTarget, moment: datetime) -> int:
+    with PartitionReader(ReadStore(folder), file) as month:
         marked = sum(pc.sum(chosen.unmarked(month.read([group], _LOOKED_AT))).as_py() or 0 for group in month.groups())
         if not marked:
             return 0
         voices = set(manifest.voices)
         with writing_month(folder, file) as writer:
             for groups in _slices(month):
-                table = in_order(month.read(groups, FILE_SCHEMA.names))
+                table = sort_rows(month.read(groups, FILE_SCHEMA.names))
                 voices |= voices_of(table)  # of a month that a killed sync left, the manifest knows none
                 writer.add(_marked(table, chosen.unmarked(table), moment))
         manifest.months[file] = Month(len(month), (folder / file).stat().st_size)
@@ -145,7 +145,7 @@ def _mark_month(folder: Path, file: str, manifest: Manifest, chosen: _Chosen, mo
     return int(marked)
 
 
-def _slices(month: MonthFile) -> list[list[int]]:
+def _slices(month: PartitionReader) -> list[list[int]]:
     """Put row groups together whose dates overlap; each slice is newer than the next."""
     known = {}
     for group in month.groups():

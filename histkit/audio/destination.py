@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, TypeVar
 
 from histkit.errors import ArchiveError, DownloadError
-from histkit.util.files import SUFFIX, TEMPORARY, locked
-from histkit.util.storage import file_system, folder_of
-from histkit.util.text import one_line
+from histkit.util.files import SUFFIX, TEMPORARY, exclusive_lock
+from histkit.util.storage import normalize_path, open_filesystem
+from histkit.util.text import error_line
 
 T = TypeVar("T")
 JOURNAL = "manifest.jsonl"
@@ -27,7 +27,7 @@ _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss",
 _JOURNAL_SECONDS, _JOURNAL_SHARE = 2.0, 20.0  # a remote journal is written whole: not oftener, nor for longer
 
 
-class Journal(Protocol):
+class PullJournal(Protocol):
     """Lines that outlive a kill: what a pull has finished so far."""
 
     def write(self, line: bytes) -> None:
@@ -37,7 +37,7 @@ class Journal(Protocol):
         """Write what is still held."""
 
 
-class Target(Protocol):
+class Destination(Protocol):
     """A folder for clips; names in it are relative, with ``/``."""
 
     name: str
@@ -61,7 +61,7 @@ class Target(Protocol):
     def sizes(self, parents: Iterable[str], *, tidy: bool) -> dict[str, int]:
         """Give the size of each file in some folders; `tidy` removes what a killed pull left there."""
 
-    def journal(self) -> Journal:
+    def journal(self) -> PullJournal:
         """Begin a new journal."""
 
     def remove(self, file: str) -> None:
@@ -71,7 +71,7 @@ class Target(Protocol):
         """Let go of what was held on this machine."""
 
 
-def target_of(path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Target:
+def open_destination(path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Destination:
     """Open a folder for clips.
 
     Parameters
@@ -88,25 +88,25 @@ def target_of(path: str | os.PathLike[str], options: Mapping[str, Any] | None = 
     DownloadError
         fsspec can't open it.
     """
-    name = folder_of(path)
+    name = normalize_path(path)
     try:
-        system = file_system(name, options)
+        system = open_filesystem(name, options)
     except ArchiveError as error:
         raise DownloadError(str(error)) from None
     return LocalFolder(Path(name)) if system is None else RemoteFolder(name, *system)
 
 
 @contextmanager
-def placed(name: str, options: Mapping[str, Any] | None) -> Iterator[Path]:
+def written_file(name: str, options: Mapping[str, Any] | None) -> Iterator[Path]:
     """Give the file of this machine that is to be written; one that is meant for elsewhere is put there afterwards."""
     parent, _, file = name.rpartition("/")
     if "://" not in name:
-        target_of(name, options)  # refuses options
+        open_destination(name, options)  # refuses options
         path = Path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         yield path
         return
-    target = target_of(parent, options)
+    target = open_destination(parent, options)
     try:
         target.prepare()
         part = target.part(file)
@@ -138,7 +138,7 @@ class LocalFolder:
         """Hold the folder for one pull at a time."""
         busy = f"Another pull is writing into {self.folder}: wait for it."
         lock = self.folder / _LOCK
-        with locked(lock, busy, DownloadError):
+        with exclusive_lock(lock, busy, DownloadError):
             try:
                 yield
             finally:
@@ -186,7 +186,7 @@ class LocalFolder:
                 continue
         return found
 
-    def journal(self) -> Journal:
+    def journal(self) -> PullJournal:
         """Begin a journal that is appended to."""
         return _Appended((self.folder / JOURNAL).open("wb", buffering=0))
 
@@ -271,7 +271,7 @@ class RemoteFolder:
                 self.remove(name)
         return found
 
-    def journal(self) -> Journal:
+    def journal(self) -> PullJournal:
         """Begin a journal that is written whole every few seconds."""
         return _Rewritten(self)
 
@@ -295,7 +295,7 @@ class RemoteFolder:
         except (FileNotFoundError, DownloadError):
             raise
         except Exception as error:
-            raise DownloadError(f"{self.name}/{file}: {type(error).__name__}: {one_line(error)}.") from error
+            raise DownloadError(f"{self.name}/{file}: {type(error).__name__}: {error_line(error)}.") from error
 
 
 class _Appended:

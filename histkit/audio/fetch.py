@@ -1,4 +1,4 @@
-"""Clips from the service into files: one at a time (`fetch`), and many side by side."""
+"""Clips from the service into files: one at a time (`fetch_clip`), and many side by side."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from histkit.api.client import HistoryClient
-from histkit.api.options import RequestOptions, item_path
+from histkit.api.options import RequestOptions, history_item_path
 from histkit.api.transport import ByteStream
 from histkit.audio import formats
 from histkit.errors import DownloadError
@@ -54,7 +54,7 @@ class Clip:
     converted: bool
 
 
-def fetch(client: HistoryClient, source: Source, wav: bool, file: BinaryIO, cancel: threading.Event) -> Clip:
+def fetch_clip(client: HistoryClient, source: Source, wav: bool, file: BinaryIO, cancel: threading.Event) -> Clip:
     """Pull one clip into an open file and verify it.
 
     Parameters
@@ -77,20 +77,20 @@ def fetch(client: HistoryClient, source: Source, wav: bool, file: BinaryIO, canc
     HistkitError
         The service refused, or no whole answer came.
     """
-    wanted = formats.expected(source.output_format, source.content_type)
+    wanted = formats.expected_format(source.output_format, source.content_type)
     if wav and wanted is not None and wanted.family != "wav" and not wanted.wrappable:
         return _converted(client, source, file, cancel)
     stream = client.transport.stream(
-        "GET", item_path(source.history_item_id, "/audio"), options=_CHUNKS, cancel=cancel, hold=True
+        "GET", history_item_path(source.history_item_id, "/audio"), options=_CHUNKS, cancel=cancel, hold=True
     )
     sent_type = stream.headers.get("content-type")
     size, digest = _spool(stream, file, cancel)
     if not source.output_format:  # the answer knows better than the row
-        wanted = formats.expected(None, sent_type) or wanted
+        wanted = formats.expected_format(None, sent_type) or wanted
     kind = formats.identify(file, size, wanted)
     if wav and kind.wrappable:
         seconds = formats.seconds_of(file, size, kind)
-        size = formats.wrap(file, size, kind)
+        size = formats.add_wav_header(file, size, kind)
         return Clip("wav", size, seconds, _hash(file), converted=True)
     if wav and kind.family != "wav":
         file.seek(0)
@@ -105,7 +105,7 @@ def _converted(client: HistoryClient, source: Source, file: BinaryIO, cancel: th
         "POST", "/v1/history/download", json=body, options=_CHUNKS, cancel=cancel, hold=True
     )
     size, digest = _spool(stream, file, cancel)
-    kind = formats.identify(file, size, formats.Kind("wav"))
+    kind = formats.identify(file, size, formats.AudioFormat("wav"))
     if kind.family != "wav":
         raise DownloadError(f"The service was asked for WAV and sent {kind.family}.")
     return Clip("wav", size, formats.seconds_of(file, size, kind), digest, converted=True)

@@ -16,17 +16,28 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 
-from histkit.api.client import HistoryClient, check_client, client_or_own
-from histkit.audio.destination import Target, target_of
-from histkit.audio.fetch import Cancelled, fetch, threads_for
-from histkit.audio.jobs import Job, again_of, checked, distinct, distinct_of, ids_of, jobs_of, lost_of, pending, trouble
-from histkit.audio.manifest import Entry, Record, manifest_frame
+from histkit.api.client import HistoryClient, borrowed_client, check_client
+from histkit.audio.destination import Destination, open_destination
+from histkit.audio.fetch import Cancelled, fetch_clip, threads_for
+from histkit.audio.jobs import (
+    Job,
+    distinct,
+    distinct_of,
+    failure_entry,
+    ids_of,
+    jobs_of,
+    known_missing,
+    pending_entry,
+    retry_jobs,
+    validate_options,
+)
+from histkit.audio.manifest import Entry, FolderManifest, manifest_frame
 from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
 from histkit.audio.zip_matching import estimate_of
 from histkit.errors import HistkitError, InputError, TransportError
 from histkit.frame.schema import require
 from histkit.util.progress import progress_bar
-from histkit.util.threads import side_by_side
+from histkit.util.threads import map_threads
 
 _CHARACTERS_A_SECOND = 15.0  # of speech; an estimate
 
@@ -112,26 +123,26 @@ def download_audio(
     >>> again.status.tolist()
     ['skipped', 'skipped', 'skipped', 'done']
     """
-    wav = checked(format, workers)
+    wav = validate_options(format, workers)
     check_client(client)
     template = Template.parse(name)
     ids = ids_of(items)
     stems = stems_of(items, template)
-    target = target_of(folder, storage_options)
+    target = open_destination(folder, storage_options)
     try:
         if dry_run or not ids:
-            record = Record(target)
+            record = FolderManifest(target)
             jobs = jobs_of(items, ids, stems, record.owners())
-            found = lost_of(items, ids) | ({} if overwrite else _there(target, record, jobs, wav, tidy=False))
+            found = known_missing(items, ids) | ({} if overwrite else _there(target, record, jobs, wav, tidy=False))
             return _planned(items, ids, jobs, found, wav) if dry_run else manifest_frame([], items.index)
         target.prepare()
         with target.lock():
-            record = Record(target)
+            record = FolderManifest(target)
             jobs = jobs_of(items, ids, stems, record.owners())
             there = _there(target, record, jobs, wav, tidy=True)
-            found = lost_of(items, ids) | ({} if overwrite else there)
+            found = known_missing(items, ids) | ({} if overwrite else there)
             todo = [job for job in jobs if job.source.history_item_id not in found]
-            found |= Pull(client, target, record, wav).all(todo, workers, progress)
+            found |= FolderDownload(client, target, record, wav).all(todo, workers, progress)
     finally:
         target.close()
     manifest = manifest_frame((found[item] for item in ids), items.index)
@@ -183,20 +194,20 @@ def retry_failed(
     >>> set(first.status) == {"failed", "done"}, set(again.status)
     (True, {'done'})
     """
-    checked(None, workers)
+    validate_options(None, workers)
     require(manifest, ["history_item_id", "status"], "trying again")
     folder = folder or manifest.attrs.get("histkit", {}).get("folder")
     if folder is None:
         raise InputError("This manifest doesn't say its folder (of a zip there is none): give folder=.")
     ids = distinct_of(manifest.loc[(manifest["status"] == "failed").fillna(False), "history_item_id"])
-    target = target_of(folder, storage_options)
+    target = open_destination(folder, storage_options)
     try:
         with target.lock():
-            record = Record(target)
-            found, todo = again_of(record, ids, target.name)
+            record = FolderManifest(target)
+            found, todo = retry_jobs(record, ids, target.name)
             for wav in (False, True):
                 jobs = [job for job, as_wav in todo if as_wav == wav]
-                found |= Pull(client, target, record, wav).all(jobs, workers, progress)
+                found |= FolderDownload(client, target, record, wav).all(jobs, workers, progress)
     finally:
         target.close()
     again = (manifest["status"] == "failed").fillna(False).to_numpy(bool)
@@ -212,7 +223,7 @@ def retry_failed(
     return result
 
 
-def _there(target: Target, record: Record, jobs: list[Job], wav: bool, *, tidy: bool) -> dict[str, Entry]:
+def _there(target: Destination, record: FolderManifest, jobs: list[Job], wav: bool, *, tidy: bool) -> dict[str, Entry]:
     size_of = target.sizes((job.stem.rpartition("/")[0] for job in jobs), tidy=tidy)
     found = {}
     for job in jobs:
@@ -225,7 +236,7 @@ def _there(target: Target, record: Record, jobs: list[Job], wav: bool, *, tidy: 
 def _planned(
     items: pd.DataFrame | pd.Series, ids: list[str], jobs: list[Job], there: dict[str, Entry], wav: bool
 ) -> pd.DataFrame:
-    entries = {job.source.history_item_id: pending(job, wav) for job in jobs} | there
+    entries = {job.source.history_item_id: pending_entry(job, wav) for job in jobs} | there
     manifest = manifest_frame((entries[item] for item in ids), items.index)
     rows = [row for row in distinct(ids) if ids[row] not in there]
     manifest.attrs["histkit"] = {
@@ -240,7 +251,7 @@ def _planned(
 _FEWEST_BROKEN = 8  # clips in a row without an answer, after which the service counts as out of reach
 
 
-class Pull:
+class FolderDownload:
     """Pulls clips into a folder and writes each down in its record.
 
     Parameters
@@ -255,7 +266,7 @@ class Pull:
         Make WAV of everything.
     """
 
-    def __init__(self, client: HistoryClient | None, target: Target, record: Record, wav: bool) -> None:
+    def __init__(self, client: HistoryClient | None, target: Destination, record: FolderManifest, wav: bool) -> None:
         self._given, self._target, self._record, self._wav = client, target, record, wav
         self._cancel = threading.Event()
         self._parts: set[Path] = set()
@@ -276,12 +287,12 @@ class Pull:
     def _all(self, jobs: Sequence[Job], workers: int | None, progress: bool | None) -> dict[str, Entry]:
         found: dict[str, Entry] = {}
         pulled = 0
-        with client_or_own(self._given, workers) as self._client:
+        with borrowed_client(self._given, workers) as self._client:
             threads = workers or threads_for(self._client)
             self._most_broken = max(_FEWEST_BROKEN, 2 * threads)
             with (
                 progress_bar(progress, total=len(jobs), desc="Audio", unit="file") as bar,
-                closing(side_by_side(self._one, jobs, threads, self._cancel)) as done,
+                closing(map_threads(self._one, jobs, threads, self._cancel)) as done,
             ):
                 for _, entry in done:
                     found[entry.history_item_id] = entry
@@ -311,7 +322,7 @@ class Pull:
 
     def _trouble(self, job: Job, error: HistkitError | OSError) -> Entry:
         source = job.source
-        plain = trouble(source.history_item_id, error)
+        plain = failure_entry(source.history_item_id, error)
         entry = plain
         if plain.status == "failed":
             form = "wav" if self._wav else None
@@ -336,7 +347,7 @@ class Pull:
         part = self._target.part(job.stem)
         try:
             with self._begun(part) as file:
-                clip = fetch(self._client, job.source, self._wav, file, self._cancel)
+                clip = fetch_clip(self._client, job.source, self._wav, file, self._cancel)
                 file.flush()
                 os.fsync(file.fileno())
             entry = Entry(

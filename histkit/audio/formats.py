@@ -23,21 +23,42 @@ _TAGS = {"pcm": 1, "alaw": 6, "ulaw": 7}  # of the WAV format; all three come wi
 _SAMPLE_BYTES = {"pcm": 2, "alaw": 1, "ulaw": 1}
 _FAMILIES = {"mp3", "wav", "opus", "m4a", "flac", *_TAGS}
 _MIME = {
-    "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav",
-    "audio/vnd.wave": "wav", "audio/ogg": "opus", "audio/opus": "opus", "application/ogg": "opus", "audio/mp4": "m4a",
-    "audio/x-m4a": "m4a", "audio/m4a": "m4a", "audio/aac": "m4a", "audio/flac": "flac", "audio/pcm": "pcm",
-    "audio/l16": "pcm", "audio/basic": "ulaw", "audio/pcmu": "ulaw", "audio/x-mulaw": "ulaw", "audio/pcma": "alaw",
-    "audio/x-alaw": "alaw", "audio/x-alaw-basic": "alaw",
-}  # fmt: skip
+    "audio/mpeg": "mp3",
+    "audio/mp3": "mp3",
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/wave": "wav",
+    "audio/vnd.wave": "wav",
+    "audio/ogg": "opus",
+    "audio/opus": "opus",
+    "application/ogg": "opus",
+    "audio/mp4": "m4a",
+    "audio/x-m4a": "m4a",
+    "audio/m4a": "m4a",
+    "audio/aac": "m4a",
+    "audio/flac": "flac",
+    "audio/pcm": "pcm",
+    "audio/l16": "pcm",
+    "audio/basic": "ulaw",
+    "audio/pcmu": "ulaw",
+    "audio/x-mulaw": "ulaw",
+    "audio/pcma": "alaw",
+    "audio/x-alaw": "alaw",
+    "audio/x-alaw-basic": "alaw",
+}
 _RATE = re.compile(r";\s*rate=(\d{4,6})\b")
 PLAYED_AS = {
-    "mp3": "audio/mpeg", "wav": "audio/wav", "opus": "audio/ogg", "ogg": "audio/ogg", "m4a": "audio/mp4",
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "opus": "audio/ogg",
+    "ogg": "audio/ogg",
+    "m4a": "audio/mp4",
     "flac": "audio/flac",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
-class Kind:
+class AudioFormat:
     """What a clip is.
 
     Attributes
@@ -62,13 +83,13 @@ class Kind:
         return self.bare and self.rate is not None
 
 
-def expected(output_format: str | None, content_type: str | None) -> Kind | None:
+def expected_format(output_format: str | None, content_type: str | None) -> AudioFormat | None:
     """Tell what a clip should be, by the row's ``output_format``, else by a content type.
 
     Examples
     --------
-    >>> expected("pcm_24000", "audio/mpeg"), expected(None, "audio/basic"), expected(None, None)
-    (Kind(family='pcm', rate=24000), Kind(family='ulaw', rate=8000), None)
+    >>> expected_format("pcm_24000", "audio/mpeg"), expected_format(None, "audio/basic"), expected_format(None, None)
+    (AudioFormat(family='pcm', rate=24000), AudioFormat(family='ulaw', rate=8000), None)
     """
     family, _, rest = (output_format or "").lower().partition("_")
     if family in _FAMILIES:
@@ -80,13 +101,13 @@ def expected(output_format: str | None, content_type: str | None) -> Kind | None
     return _kind(family, int(rate.group(1)) if rate else None) if family else None
 
 
-def _kind(family: str, rate: int | None) -> Kind:
+def _kind(family: str, rate: int | None) -> AudioFormat:
     if family in ("ulaw", "alaw"):
         rate = rate or 8000  # the only rate of these formats in the service
-    return Kind(family, rate if family in _TAGS else None)
+    return AudioFormat(family, rate if family in _TAGS else None)
 
 
-def identify(file: BinaryIO, size: int, wanted: Kind | None) -> Kind:
+def identify(file: BinaryIO, size: int, wanted: AudioFormat | None) -> AudioFormat:
     """Tell what a whole clip is, and that it is one.
 
     Parameters
@@ -116,7 +137,7 @@ def identify(file: BinaryIO, size: int, wanted: Kind | None) -> Kind:
             return wanted
     if family is None:
         raise DownloadError(f"The bytes are not {wanted.family if wanted else 'of any audio format'} that is known.")
-    return Kind(family)
+    return AudioFormat(family)
 
 
 def _refuse_words(file: BinaryIO, head: bytes, size: int) -> None:
@@ -153,7 +174,7 @@ def _is_mpeg_frame(head: bytes) -> bool:
     return version != 1 and layer != 0 and head[2] >> 4 not in (0, 15) and head[2] >> 2 & 3 != 3
 
 
-def seconds_of(file: BinaryIO, size: int, kind: Kind) -> float | None:
+def seconds_of(file: BinaryIO, size: int, kind: AudioFormat) -> float | None:
     """Measure a clip's length in seconds; None where the rate of a bare one is not known.
 
     Raises
@@ -173,7 +194,7 @@ def seconds_of(file: BinaryIO, size: int, kind: Kind) -> float | None:
     return float(seconds)
 
 
-def wrap(file: BinaryIO, size: int, kind: Kind) -> int:
+def add_wav_header(file: BinaryIO, size: int, kind: AudioFormat) -> int:
     """Put a WAV header in front of samples, in place and block by block; return the new size.
 
     Parameters
@@ -206,7 +227,7 @@ def wrap(file: BinaryIO, size: int, kind: Kind) -> int:
     return total
 
 
-def wav_header(data: int, kind: Kind) -> bytes:
+def wav_header(data: int, kind: AudioFormat) -> bytes:
     """Make the bytes before `data` bytes of bare samples that make a WAV of them."""
     tag, width, rate = _TAGS[kind.family], _SAMPLE_BYTES[kind.family], kind.rate or 0
     form = struct.pack("<HHIIHH", tag, 1, rate, rate * width, width, 8 * width)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from histkit.audio.fetch import Source
-from histkit.audio.formats import expected
-from histkit.audio.manifest import Entry, Record
+from histkit.audio.formats import expected_format
+from histkit.audio.manifest import Entry, FolderManifest
 from histkit.errors import AuthenticationError, HistkitError, InputError, NotFoundError, PermissionDeniedError
 from histkit.frame.columns import values_of
 from histkit.frame.schema import require
-from histkit.util.filenames import tell_apart
+from histkit.util.filenames import unique_names
 
 _FULL = frozenset({errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
@@ -27,7 +27,7 @@ class Job:
     stem: str
 
 
-def checked(format: str | None, workers: int | None) -> bool:
+def validate_options(format: str | None, workers: int | None) -> bool:
     """Tell whether WAV is asked for; refuse a format or a number of threads that is not possible."""
     if format not in (None, "wav"):
         raise InputError(f'format={format!r}: give None (as generated) or "wav".')
@@ -68,7 +68,7 @@ def jobs_of(
         Whose paths the folder's files have: see `histkit.audio.naming.tell_apart`.
     """
     rows = distinct(ids)
-    names = tell_apart([stems[row] for row in rows], [ids[row] for row in rows], owners)
+    names = unique_names([stems[row] for row in rows], [ids[row] for row in rows], owners)
     formats, types = values_of(items, "output_format"), values_of(items, "content_type")
     sources = (Source(ids[row], formats[row], types[row]) for row in rows)
     return [Job(source, stem) for source, stem in zip(sources, names, strict=True)]
@@ -87,7 +87,7 @@ def distinct_of(ids: pd.Series) -> list[str]:
     return list(dict.fromkeys(ids_of(ids)))
 
 
-def lost_of(items: pd.DataFrame | pd.Series, ids: Sequence[str]) -> dict[str, Entry]:
+def known_missing(items: pd.DataFrame | pd.Series, ids: Sequence[str]) -> dict[str, Entry]:
     """Give the clips that a local history says are gone: the service need not be asked."""
     moments = values_of(items, "missing_since")
     return {
@@ -97,7 +97,9 @@ def lost_of(items: pd.DataFrame | pd.Series, ids: Sequence[str]) -> dict[str, En
     }
 
 
-def again_of(record: Record, ids: Sequence[str], folder: str) -> tuple[dict[str, Entry], list[tuple[Job, bool]]]:
+def retry_jobs(
+    record: FolderManifest, ids: Sequence[str], folder: str
+) -> tuple[dict[str, Entry], list[tuple[Job, bool]]]:
     """Make the jobs of clips that failed, and whether each is to be WAV; the first are those that have a file by now.
 
     Raises
@@ -120,14 +122,14 @@ def again_of(record: Record, ids: Sequence[str], folder: str) -> tuple[dict[str,
     return found, jobs
 
 
-def pending(job: Job, wav: bool) -> Entry:
+def pending_entry(job: Job, wav: bool) -> Entry:
     """Make the line of a clip that a dry run would pull; its extension as far as the row tells."""
-    kind = expected(job.source.output_format, job.source.content_type)
+    kind = expected_format(job.source.output_format, job.source.content_type)
     extension = "wav" if wav else kind.family if kind is not None else "mp3"
     return Entry(job.source.history_item_id, f"{job.stem}.{extension}", "pending")
 
 
-def trouble(item: str, error: HistkitError | OSError) -> Entry:
+def failure_entry(item: str, error: HistkitError | OSError) -> Entry:
     """Make a clip's line of what went wrong; what would go wrong with every clip is raised."""
     if isinstance(error, (AuthenticationError, PermissionDeniedError)):
         raise error

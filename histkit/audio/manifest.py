@@ -19,12 +19,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from histkit.audio.destination import JOURNAL, Journal, Target
+from histkit.audio.destination import JOURNAL, Destination, PullJournal
 from histkit.errors import DownloadError
 from histkit.frame.files import to_csv, to_parquet
-from histkit.util.filenames import fold
+from histkit.util.filenames import casefold_path
 from histkit.util.files import TEMPORARY as TEMPORARY
-from histkit.util.text import one_line
+from histkit.util.text import error_line
 
 MANIFEST = "manifest.parquet"
 COLUMNS = {
@@ -98,16 +98,16 @@ def manifest_frame(entries: Iterable[Entry], index: Any = None) -> pd.DataFrame:
 _FURTHER = [field.name for field in fields(Entry)][len(COLUMNS) :]
 
 
-class Record:
+class FolderManifest:
     """What a folder holds, by its manifest; `add` may be called from any thread."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Destination) -> None:
         self._target = target
         self._files: dict[str, Entry] = {}
         self._places: dict[tuple[str, str], list[Entry]] = {}
         self._troubles: dict[str, Entry] = {}
         self.lock = threading.RLock()
-        self._journal: Journal | None = None
+        self._journal: PullJournal | None = None
         for entry in _saved(target):
             self._take(entry)
         self._unfolded = _journaled(target)
@@ -145,7 +145,7 @@ class Record:
 
     def owners(self) -> dict[str, str]:
         """Give the folded path without extension of each file, and whose it is."""
-        return {fold(stem): item for item, stem in self._places}
+        return {casefold_path(stem): item for item, stem in self._places}
 
     def files_of(self, ids: Iterable[str]) -> list[Entry]:
         """Give the finished files of some clips; whether they are still there is another question."""
@@ -212,7 +212,7 @@ class Record:
             part.unlink(missing_ok=True)
 
 
-def _saved(target: Target) -> list[Entry]:
+def _saved(target: Destination) -> list[Entry]:
     try:
         with target.open(MANIFEST) as file:
             data = file.read()
@@ -226,12 +226,12 @@ def _saved(target: Target) -> list[Entry]:
         return [Entry(*row) for row in zip(*columns, strict=True)]
     except (pa.ArrowException, KeyError, OSError) as error:
         raise DownloadError(
-            f"{target.name}/{MANIFEST} is no manifest that histkit can read ({one_line(error)}). "
+            f"{target.name}/{MANIFEST} is no manifest that histkit can read ({error_line(error)}). "
             "Move it away to pull everything in this folder again."
         ) from None
 
 
-def _journaled(target: Target) -> list[Entry]:
+def _journaled(target: Destination) -> list[Entry]:
     try:
         with target.open(JOURNAL) as file:
             lines = file.read().split(b"\n")

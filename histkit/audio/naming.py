@@ -17,8 +17,8 @@ import pandas as pd
 
 from histkit.errors import InputError, SchemaError
 from histkit.frame.columns import _values, texts_of, values_of
-from histkit.util.filenames import _ROOM, EXTENSIONS, _folder, clean
-from histkit.util.text import plain
+from histkit.util.filenames import _ROOM, EXTENSIONS, _folder, safe_name
+from histkit.util.text import one_line_text
 
 DEFAULT_NAME = "{date:%Y-%m}/{voice}/{text:.40}-{id}"
 
@@ -107,7 +107,7 @@ class Template:
                 head, *folders = self._formatted(field, spec, values[field])
                 path[-1] += head
                 path += folders
-        return "/".join([*map(_folder, path[:-1]), clean(path[-1], _ROOM)])
+        return "/".join([*map(_folder, path[:-1]), safe_name(path[-1], _ROOM)])
 
     def _formatted(self, field: str, spec: str, value: Any) -> list[str]:
         try:
@@ -116,7 +116,7 @@ class Template:
                 return [format(value, each) for each in specs]
             if isinstance(value, (int, float, _Missing)):
                 return [format(value, spec)]
-            return [format(plain(str(value)), spec).rstrip()]
+            return [format(one_line_text(str(value)), spec).rstrip()]
         except (ValueError, OverflowError) as error:
             raise InputError(f"name={self.text!r}: {{{field}:{spec}}} of {value!r:.40}: {error}.") from None
 

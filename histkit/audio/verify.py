@@ -11,12 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from histkit.audio.destination import Target, target_of
-from histkit.audio.manifest import MANIFEST, Entry, Record
+from histkit.audio.destination import Destination, open_destination
+from histkit.audio.manifest import MANIFEST, Entry, FolderManifest
 from histkit.errors import DownloadError
 from histkit.util.progress import progress_bar
-from histkit.util.text import one_line
-from histkit.util.threads import side_by_side
+from histkit.util.text import error_line
+from histkit.util.threads import map_threads
 
 _READERS = 4
 COLUMNS = {
@@ -74,10 +74,10 @@ def verify(
     ...     sorted(hk.verify(folder).status)
     ['changed', 'ok', 'ok']
     """
-    target = target_of(folder, storage_options)
+    target = open_destination(folder, storage_options)
     try:
-        with target.lock() if forget and Record(target).files() else nullcontext():
-            record = Record(target)
+        with target.lock() if forget and FolderManifest(target).files() else nullcontext():
+            record = FolderManifest(target)
             entries = record.files()
             _refuse_strange(target, record)
             found = _looked_at(target, entries, progress)
@@ -120,9 +120,9 @@ def verified_copies(
     DownloadError
         There is no manifest, or it can't be read.
     """
-    target = target_of(folder, storage_options)
+    target = open_destination(folder, storage_options)
     try:
-        record = Record(target)
+        record = FolderManifest(target)
         _refuse_strange(target, record)
         found = _looked_at(target, record.files_of(ids), progress)
     finally:
@@ -130,7 +130,7 @@ def verified_copies(
     return {entry.history_item_id: entry for entry, status, *_ in found if status == "ok"}
 
 
-def _refuse_strange(target: Target, record: Record) -> None:
+def _refuse_strange(target: Destination, record: FolderManifest) -> None:
     if record.empty():
         raise DownloadError(f"{target.name} holds no {MANIFEST}: it is no folder of download_audio.")
 
@@ -138,7 +138,7 @@ def _refuse_strange(target: Target, record: Record) -> None:
 Look = tuple[Entry, str, int | None, str | None, str | None]
 
 
-def _looked_at(target: Target, entries: Sequence[Entry], progress: bool | None) -> list[Look]:
+def _looked_at(target: Destination, entries: Sequence[Entry], progress: bool | None) -> list[Look]:
     """Hash files side by side; gives entry, status, bytes, sha256 and what is wrong, in order."""
 
     def look(entry: Entry) -> Look:
@@ -149,7 +149,7 @@ def _looked_at(target: Target, entries: Sequence[Entry], progress: bool | None) 
         except FileNotFoundError:
             return entry, "missing", None, None, "The file is not there."
         except (OSError, DownloadError) as error:
-            return entry, "unreadable", None, None, one_line(error)
+            return entry, "unreadable", None, None, error_line(error)
         if digest == entry.sha256:
             return entry, "ok", size, digest, None
         return entry, "changed", size, digest, f"It was {entry.bytes:,} bytes of another content."
@@ -157,7 +157,7 @@ def _looked_at(target: Target, entries: Sequence[Entry], progress: bool | None) 
     found = []
     with (
         progress_bar(progress, total=len(entries), desc="Verify", unit="file") as bar,
-        closing(side_by_side(look, entries, _READERS, threading.Event(), in_order=True)) as done,
+        closing(map_threads(look, entries, _READERS, threading.Event(), in_order=True)) as done,
     ):
         for _, looked in done:
             found.append(looked)

@@ -15,25 +15,34 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 
-from histkit.api.client import HistoryClient, client_or_own
+from histkit.api.client import HistoryClient, borrowed_client
 from histkit.api.options import RequestOptions
-from histkit.audio.destination import placed
-from histkit.audio.fetch import Cancelled, fetch, threads_for
+from histkit.audio.destination import written_file
+from histkit.audio.fetch import Cancelled, fetch_clip, threads_for
 from histkit.audio.formats import BLOCK, seconds_of, size_of
-from histkit.audio.jobs import Job, checked, distinct, ids_of, jobs_of, lost_of, pending, trouble
+from histkit.audio.jobs import (
+    Job,
+    distinct,
+    failure_entry,
+    ids_of,
+    jobs_of,
+    known_missing,
+    pending_entry,
+    validate_options,
+)
 from histkit.audio.manifest import Entry, manifest_frame
 from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
 from histkit.audio.zip_files import BrokenZipError, Piece, Unpacked, kind_of, names_in, put, put_manifest, unpacked
 from histkit.audio.zip_matching import (
-    Asked,
-    Route,
+    BulkRoute,
+    RequestedClip,
     asked_of,
     estimate_of,
+    match_entries,
     may_be_one_of_many,
     moments_of,
-    plan,
+    plan_requests,
     sizes_of,
-    tie,
 )
 from histkit.errors import (
     AuthenticationError,
@@ -44,10 +53,10 @@ from histkit.errors import (
     RateLimitError,
     TransportError,
 )
-from histkit.util.files import SUFFIX, TEMPORARY, beside
+from histkit.util.files import SUFFIX, TEMPORARY, temporary_beside
 from histkit.util.progress import progress_bar
-from histkit.util.storage import folder_of
-from histkit.util.threads import side_by_side
+from histkit.util.storage import normalize_path
+from histkit.util.threads import map_threads
 
 Spooled = tuple[Entry, Piece | None]
 _FEWEST_BROKEN = 8  # clips in a row without an answer, after which the service counts as out of reach
@@ -125,35 +134,39 @@ def download_zip(
     >>> pulled.status.tolist(), pulled.attrs["histkit"]["requests"]
     (['done', 'done'], 2)
     """
-    wav = checked(format, None)
+    wav = validate_options(format, None)
     template = Template.parse(DEFAULT_NAME if name is None else name)
     ids = ids_of(items)
     if not ids:
         raise InputError("There are no rows to put into a zip.")
     jobs = jobs_of(items, ids, stems_of(items, template), {})
-    where = folder_of(path)
+    where = normalize_path(path)
     if where.endswith("://") or str(path).endswith("/") or ("://" not in where and Path(where).is_dir()):
         raise InputError(f"path={str(path)!r} is a folder; give the name of the zip.")
     moments = moments_of(items)
-    found = lost_of(items, ids)
+    found = known_missing(items, ids)
     rows = [row for row in distinct(ids) if ids[row] not in found]
     jobs = [job for job in jobs if job.source.history_item_id not in found]
     sizes = sizes_of(items, rows, wav=wav)
     asked = asked_of(items, jobs, rows, moments, wav) if bulk else [None] * len(jobs)
-    parts = plan([each.second if each is not None else None for each in asked], sizes)
+    parts = plan_requests([each.second if each is not None else None for each in asked], sizes)
     if dry_run:
-        found |= {job.source.history_item_id: pending(job, wav) for job in jobs}
+        found |= {job.source.history_item_id: pending_entry(job, wav) for job in jobs}
         manifest = manifest_frame((found[item] for item in ids), items.index)
         requests = len(parts) + any(len(part) > 1 for part in parts)  # one clip is compared
         facts = {"files": len(jobs), "requests": requests, "estimated_bytes": estimate_of(items, rows, wav=wav)}
         manifest.attrs["histkit"] = {"dry_run": True} | facts
         return manifest
     dates = dict(zip(ids, moments, strict=True))
-    with placed(where, storage_options) as target, client_or_own(client) as client, beside(target) as file:
+    with (
+        written_file(where, storage_options) as target,
+        borrowed_client(client) as client,
+        temporary_beside(target) as file,
+    ):
         before = client.transport.requests
         with (
             zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
-            closing(Puller(client, jobs, asked, wav, target.parent).all(parts, progress)) as clips,
+            closing(ZipDownload(client, jobs, asked, wav, target.parent).all(parts, progress)) as clips,
         ):
             for entry, piece in clips:
                 found[entry.history_item_id] = entry
@@ -168,7 +181,7 @@ def download_zip(
     return manifest
 
 
-class Puller:
+class ZipDownload:
     """Pulls clips into nameless temporary files, many in one request where that is possible.
 
     Parameters
@@ -186,13 +199,13 @@ class Puller:
     """
 
     def __init__(
-        self, client: HistoryClient, jobs: Sequence[Job], asked: Sequence[Asked | None], wav: bool, folder: Path
+        self, client: HistoryClient, jobs: Sequence[Job], asked: Sequence[RequestedClip | None], wav: bool, folder: Path
     ) -> None:
         self._client, self._jobs, self._asked, self._wav, self._folder = client, jobs, asked, wav, folder
         self._threads, self._tries = threads_for(client), client.transport.max_retries
         self._cancel, self._lock = threading.Event(), threading.Lock()
         self._files: set[BinaryIO] = set()
-        self._route = Route()
+        self._route = BulkRoute()
         self._broken, self._most_broken = 0, max(_FEWEST_BROKEN, 2 * self._threads)
 
     def all(self, parts: Sequence[tuple[int, ...]], progress: bool | None) -> Generator[Spooled, None, None]:
@@ -203,7 +216,7 @@ class Puller:
         try:
             with (
                 progress_bar(progress, total=len(self._jobs), desc="Zip", unit="file") as bar,
-                closing(side_by_side(self._part, parts, self._threads, self._cancel, in_order=True)) as done,
+                closing(map_threads(self._part, parts, self._threads, self._cancel, in_order=True)) as done,
             ):
                 for _, (file, part) in done:
                     waiting[file] = len(part)
@@ -271,12 +284,12 @@ class Puller:
         try:
             if self._broken >= self._most_broken:
                 raise TransportError(f"Not tried: {self._broken} clips before it got no answer from the service.")
-            clip = fetch(self._client, job.source, self._wav, file, self._cancel)
+            clip = fetch_clip(self._client, job.source, self._wav, file, self._cancel)
             path = f"{job.stem}.{clip.extension}"
             entry = Entry(job.source.history_item_id, path, "done", clip.bytes, clip.seconds, clip.sha256)
             spooled: Spooled = entry, Piece(file, 0, clip.bytes)
         except (HistkitError, OSError) as error:
-            spooled = trouble(job.source.history_item_id, error), None
+            spooled = failure_entry(job.source.history_item_id, error), None
             broken = isinstance(error, TransportError)
         self._broken = self._broken + 1 if broken else 0
         return spooled
@@ -290,7 +303,7 @@ class Puller:
 
         found: dict[int, Spooled] = {}
         threads = min(len(rows), self._client.transport.limit.ceiling)
-        with closing(side_by_side(pull, rows, threads, threading.Event())) as done:
+        with closing(map_threads(pull, rows, threads, threading.Event())) as done:
             for number, (own, (entry, piece)) in done:
                 if piece is not None:
                     start = size_of(file)
@@ -347,7 +360,7 @@ class Puller:
         """
         asked = [each for each in (self._asked[row] for row in rows) if each is not None]
         names = names_in(zipped)
-        tied = tie(names, asked)
+        tied = match_entries(names, asked)
         if tied.foreign or (names and not tied.rows):
             self._route.doubted(wholly=not tied.rows)
             return {}

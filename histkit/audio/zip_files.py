@@ -20,7 +20,7 @@ import pandas as pd
 
 from histkit.audio import formats
 from histkit.audio.fetch import Source
-from histkit.audio.formats import BLOCK, Kind, expected
+from histkit.audio.formats import BLOCK, AudioFormat, expected_format
 from histkit.audio.manifest import Entry
 from histkit.frame.files import to_csv
 
@@ -162,7 +162,7 @@ def _data_offset(zipped: Piece, info: zipfile.ZipInfo) -> int:
     return info.header_offset + 30 + int(name) + int(extra)
 
 
-def kind_of(piece: Piece, source: Source, wav: bool) -> Kind | None:
+def kind_of(piece: Piece, source: Source, wav: bool) -> AudioFormat | None:
     """Tell what a clip out of a zip is; None where a request of its own might tell it otherwise.
 
     Raises
@@ -170,7 +170,7 @@ def kind_of(piece: Piece, source: Source, wav: bool) -> Kind | None:
     DownloadError
         It is not the clip that the row speaks of.
     """
-    wanted = Kind("wav") if wav else expected(source.output_format, source.content_type)
+    wanted = AudioFormat("wav") if wav else expected_format(source.output_format, source.content_type)
     with piece.open() as file:
         kind = formats.identify(file, piece.size, wanted)
         sure = bool(source.output_format) or kind.family != "mp3" or _is_mp3(file)

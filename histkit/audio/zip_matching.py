@@ -19,7 +19,7 @@ from datetime import datetime
 import pandas as pd
 
 from histkit.audio.fetch import Source
-from histkit.audio.formats import bytes_a_second, expected
+from histkit.audio.formats import bytes_a_second, expected_format
 from histkit.audio.jobs import Job
 from histkit.errors import ApiError, HistkitError, TransportError
 from histkit.frame.columns import texts_of, values_of
@@ -46,7 +46,7 @@ class _Chunk:
     bytes: float = 0.0
 
 
-def plan(seconds: Sequence[int | None], sizes: Sequence[float]) -> list[tuple[int, ...]]:
+def plan_requests(seconds: Sequence[int | None], sizes: Sequence[float]) -> list[tuple[int, ...]]:
     """Part rows into requests.
 
     Parameters
@@ -64,7 +64,7 @@ def plan(seconds: Sequence[int | None], sizes: Sequence[float]) -> list[tuple[in
 
     Examples
     --------
-    >>> plan([5, 5, 6, None, 7, 8], [1e5] * 6)
+    >>> plan_requests([5, 5, 6, None, 7, 8], [1e5] * 6)
     [(0, 2, 4, 5), (1,), (3,)]
     """
     parts: list[tuple[int, ...]] = []
@@ -92,7 +92,7 @@ def plan(seconds: Sequence[int | None], sizes: Sequence[float]) -> list[tuple[in
 
 def joins(source: Source, wav: bool) -> bool:
     """Tell whether a clip may be asked for together with others: it would be the same file as asked for alone."""
-    kind = expected(source.output_format, source.content_type)
+    kind = expected_format(source.output_format, source.content_type)
     if kind is None:
         return False
     if wav:
@@ -101,7 +101,7 @@ def joins(source: Source, wav: bool) -> bool:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestedClip:
     """A row that was asked for together with others: its id, its second and, to reject by it, its voice's name."""
 
     history_item_id: str
@@ -135,7 +135,7 @@ def estimate_of(items: pd.DataFrame | pd.Series, rows: Sequence[int], *, wav: bo
 
 def asked_of(
     items: pd.DataFrame | pd.Series, jobs: Sequence[Job], rows: Sequence[int], moments: list[datetime | None], wav: bool
-) -> list[Asked | None]:
+) -> list[RequestedClip | None]:
     """Make what is known of clips that may be asked for together; None for those of unknown second or format."""
     told = [None if moment is None else int(moment.timestamp() // 1) for moment in moments]
     if isinstance(items, pd.DataFrame) and "date_unix" in items.columns:
@@ -150,7 +150,7 @@ def asked_of(
         told = [each if not known or each == other else None for each, other in zip(unix, told, strict=True)]
     voices, lines = values_of(items, "voice_name"), values_of(items, "dialogue")
     return [
-        Asked(job.source.history_item_id, second, None if lines[row] is not None else voices[row])
+        RequestedClip(job.source.history_item_id, second, None if lines[row] is not None else voices[row])
         if (second := told[row]) is not None and job.source.history_item_id and joins(job.source, wav)
         else None
         for row, job in zip(rows, jobs, strict=True)
@@ -176,7 +176,7 @@ class Tie:
     foreign: bool
 
 
-def tie(names: Sequence[str], asked: Sequence[Asked]) -> Tie:
+def match_entries(names: Sequence[str], asked: Sequence[RequestedClip]) -> Tie:
     """Tell which entry of a zip is which row, as far as the names say it.
 
     Even a tie may be wrong as long as a row is left over: with a clock that is not UTC an entry can name the second of
@@ -191,7 +191,7 @@ def tie(names: Sequence[str], asked: Sequence[Asked]) -> Tie:
 
     Examples
     --------
-    >>> tie(["x/ElevenLabs_1970-01-01T00_00_07_Ann_m2.mp3"], [Asked("a", 6), Asked("b", 7)])
+    >>> match_entries(["x/ElevenLabs_1970-01-01T00_00_07_Ann_m2.mp3"], [RequestedClip("a", 6), RequestedClip("b", 7)])
     Tie(rows={0: 1}, unclear=(), foreign=False)
     """
     by_second = {row.second: place for place, row in enumerate(asked)}
@@ -210,7 +210,7 @@ def tie(names: Sequence[str], asked: Sequence[Asked]) -> Tie:
     return Tie(sure, tuple(entry for entry in range(len(names)) if entry not in sure), foreign)
 
 
-def _by_id(name: str, asked: Sequence[Asked]) -> int | None:
+def _by_id(name: str, asked: Sequence[RequestedClip]) -> int | None:
     """Give the row whose id ends a name, as it did before 2023-09."""
     stem = _COPY.sub("", re.split(r"[/\\]", name)[-1].rpartition(".")[0])
     ids = (row.history_item_id for row in asked)
@@ -231,7 +231,7 @@ def _moment(name: str) -> tuple[int | None, str]:
     return (seconds.pop(), rest) if len(seconds) == 1 else (None, "")
 
 
-def _is_other_voice(rest: str, own: str | None, asked: Sequence[Asked]) -> bool:
+def _is_other_voice(rest: str, own: str | None, asked: Sequence[RequestedClip]) -> bool:
     """Tell whether a name goes on with the voice of another row, and not with the own one, also if that was renamed."""
     said, mine = _letters(rest), _letters(own or "")
     if not mine or said.startswith(mine):
@@ -244,7 +244,7 @@ def _letters(text: str) -> str:
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
 
 
-class Route:
+class BulkRoute:
     """Whether it is still worth asking for many at once; threads share it.
 
     Six requests in a row that fail end it (one id that spoils its zips fails less often), and so do names that don't

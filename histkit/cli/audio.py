@@ -9,7 +9,7 @@ import pandas as pd
 
 import histkit as hk
 from histkit.audio.naming import DEFAULT_NAME
-from histkit.cli.common import SOME_FAILED, as_json, counted, filters, in_words, rows_of, told
+from histkit.cli.common import SOME_FAILED, as_json, counted, filters, in_words, report_failures, rows_of
 
 _SCRIPT_NAME = "{script_line:04}-{voice}-{text:.40}"
 _JSON = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
@@ -125,7 +125,7 @@ def _report(pulled: pd.DataFrame, where: str, json_: bool, size: int | None = No
         as_json({"counts": counts, "bytes": size, "path": where})
     else:
         click.echo(_outcome(counts, size, where))
-    if told(pulled, ("failed",)):
+    if report_failures(pulled, ("failed",)):
         raise SystemExit(SOME_FAILED)
 
 
@@ -205,5 +205,5 @@ def delete(
     done = hk.delete(items, confirm=confirm, only_verified=only_verified, journal=journal)
     if json_:
         as_json(done.attrs["histkit"])
-    if told(done, ("failed",)):
+    if report_failures(done, ("failed",)):
         raise SystemExit(SOME_FAILED)

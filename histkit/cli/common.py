@@ -14,7 +14,7 @@ import pandas as pd
 import histkit as hk
 from histkit.frame.files import csv_text
 from histkit.frame.json_values import plain_value, records
-from histkit.reports.model import Table
+from histkit.reports.model import ReportTable
 from histkit.reports.terminal import rich_table
 
 HISTORY = "data/history"
@@ -91,7 +91,7 @@ def rows_of(
     return hk.read_history(search=search, limit=limit, workers=workers, client=client, **given)
 
 
-def told(manifest: pd.DataFrame, failed: tuple[str, ...]) -> bool:
+def report_failures(manifest: pd.DataFrame, failed: tuple[str, ...]) -> bool:
     """Show the first lines of a manifest that say what went wrong, on stderr; tell whether there are any."""
     bad = manifest[manifest["status"].isin(failed)]
     for item, error in zip(bad["history_item_id"].head(_SHOWN), bad["error"].head(_SHOWN), strict=True):
@@ -132,7 +132,7 @@ RULES = click.option("--rules", type=click.Path(dir_okay=False), help="TOML of r
 PRICES = click.option("--prices", type=click.Path(dir_okay=False), help="TOML of prices; adds what it cost.")
 
 
-def print_table(table: Table, json_: bool, csv_: bool) -> None:
+def print_table(table: ReportTable, json_: bool, csv_: bool) -> None:
     """Print a table for a reader, or its frame as data."""
     if json_ and csv_:
         raise click.UsageError("Give --json or --csv, not both.")

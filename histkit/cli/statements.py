@@ -13,8 +13,8 @@ import pandas as pd
 import histkit as hk
 from histkit.cli.common import CSV, FOLDER, HISTORY, JSON, PRICES, RULES, TZ, print_table, rows_of
 from histkit.frame.files import csv_text
-from histkit.reports.model import Column, Table, total_of
-from histkit.reports.statement_files import FORMATS, doubts, json_text, statement_report
+from histkit.reports.model import ReportColumn, ReportTable, total_of
+from histkit.reports.statement_files import FORMATS, caveats, json_text, statement_report
 from histkit.reports.terminal import print_report
 from histkit.usage.labels import COLUMN, label, read_rules
 
@@ -34,13 +34,18 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--history", default=HISTORY, show_default=True, type=FOLDER, help="The local history."),
         CSV,
         JSON,
-        click.option("--by", multiple=True, default=("voice", "model"), show_default=True,
-                     help="What lines are told apart by; may be repeated."),
+        click.option(
+            "--by",
+            multiple=True,
+            default=("voice", "model"),
+            show_default=True,
+            help="What lines are told apart by; may be repeated.",
+        ),
         click.option("--column", help="Column that names the client of each row; default: what the rules say."),
         PRICES,
         RULES,
         TZ,
-    ):  # fmt: skip
+    ):
         command = option(command)
     return command
 
@@ -55,15 +60,19 @@ def _labelled(rules: str | None, column: str | None, **chosen: Any) -> tuple[pd.
 
 
 def _doubted(facts: dict[str, Any]) -> None:
-    for doubt in doubts(facts):
+    for doubt in caveats(facts):
         click.echo(f"histkit: note: {doubt}.", err=True)
 
 
 @click.command()
 @click.argument("client")
 @click.argument("period")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-              help="The file: .html, .xlsx, .md, .csv or .json; without it the statement is printed.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file: .html, .xlsx, .md, .csv or .json; without it the statement is printed.",
+)
 @click.option("--title", help="Headline.")
 @_options
 def statement(
@@ -125,17 +134,20 @@ def statements(
     frame, named = _labelled(rules, column, **chosen)
     found = hk.statements(frame, period, folder=output, format=format, column=named, tz=tz, prices=prices, by=by)
     _doubted(found.attrs["histkit"])
-    columns = [Column("client", "Client"), *(Column(name, name.capitalize(), "count") for name in _COUNTS),
-               Column("credits", "Credits", "count", bar=True)]  # fmt: skip
+    columns = [
+        ReportColumn("client", "Client"),
+        *(ReportColumn(name, name.capitalize(), "count") for name in _COUNTS),
+        ReportColumn("credits", "Credits", "count", bar=True),
+    ]
     if prices is not None:
         columns += [
-            Column("cost", "Cost", "money"),
-            Column("currency", "Currency"),
-            Column("priced", "Priced", "share"),
+            ReportColumn("cost", "Cost", "money"),
+            ReportColumn("currency", "Currency"),
+            ReportColumn("priced", "Priced", "share"),
         ]
-    columns += [Column("path", "File")] if output is not None else []
-    columns.append(Column("fingerprint", "Fingerprint"))
+    columns += [ReportColumn("path", "File")] if output is not None else []
+    columns.append(ReportColumn("fingerprint", "Fingerprint"))
     totals: dict[str, Any] = {name: total_of(found[name]) for name in ("items", "characters", "credits")}
     if prices is not None and found["currency"].nunique() == 1:
         totals["cost"] = sum(found["cost"].dropna())
-    print_table(Table("", found, tuple(columns), totals), json_, csv_)
+    print_table(ReportTable("", found, tuple(columns), totals), json_, csv_)

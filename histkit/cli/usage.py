@@ -15,14 +15,22 @@ import histkit as hk
 from histkit.cli.common import CSV, JSON, PRICES, RULES, TZ, as_json, filters, print_table, rows_of
 from histkit.frame.json_values import plain_value
 from histkit.money.forecast import forecast, used_share
-from histkit.reports.model import Column, Table, period_kind, share_of, total_of
+from histkit.reports.model import ReportColumn, ReportTable, period_kind, share_of, total_of
 from histkit.reports.quota import quota_lines
 from histkit.reports.sections import money_columns, money_totals, short
 from histkit.retakes.lines import line_table
 from histkit.usage.labels import label
 
-PERIODS = {"hourly": "h", "daily": "D", "weekly": "W", "monthly": "MS", "quarterly": "QS", "yearly": "YS",
-           "billing": "billing", "total": None}  # fmt: skip
+PERIODS = {
+    "hourly": "h",
+    "daily": "D",
+    "weekly": "W",
+    "monthly": "MS",
+    "quarterly": "QS",
+    "yearly": "YS",
+    "billing": "billing",
+    "total": None,
+}
 OVER_QUOTA = 4
 _SINCE = click.option("--since", metavar="DATE", help="From this day on, in the zone of --tz.")
 _UNTIL = click.option("--until", metavar="DATE", help="To the end of this day, in the zone of --tz.")
@@ -108,26 +116,33 @@ def usage(
     print_table(usage_as_table(found, by, period, prices is not None), json_, csv_)
 
 
-def usage_as_table(found: pd.DataFrame, by: Sequence[str], period: str, priced: bool) -> Table:
+def usage_as_table(found: pd.DataFrame, by: Sequence[str], period: str, priced: bool) -> ReportTable:
     """Put a usage table under headings, with totals."""
-    columns = [Column(name, name.capitalize()) for name in by]
+    columns = [ReportColumn(name, name.capitalize()) for name in by]
     if "period" in found.columns:
-        columns.insert(0, Column("period", "From", period_kind(PERIODS[period])))
-    columns += [Column("items", "Items", "count"), Column("characters", "Characters", "count"),
-                Column("credits", "Credits", "count", bar=True)]  # fmt: skip
+        columns.insert(0, ReportColumn("period", "From", period_kind(PERIODS[period])))
+    columns += [
+        ReportColumn("items", "Items", "count"),
+        ReportColumn("characters", "Characters", "count"),
+        ReportColumn("credits", "Credits", "count", bar=True),
+    ]
     if "credits_change" in found.columns:
-        columns += [Column("credits_previous", "Before", "count"), Column("credits_change", "Change", "count"),
-                    Column("volume", "Volume", "count"), Column("mix", "Mix", "count")]  # fmt: skip
+        columns += [
+            ReportColumn("credits_previous", "Before", "count"),
+            ReportColumn("credits_change", "Change", "count"),
+            ReportColumn("volume", "Volume", "count"),
+            ReportColumn("mix", "Mix", "count"),
+        ]
     else:
         found = found.assign(share=share_of(found["credits"]))
-        columns.append(Column("share", "Share", "share"))
+        columns.append(ReportColumn("share", "Share", "share"))
     if priced:
         columns += money_columns(found)
     totals = {name: total_of(found[name]) for name in ("items", "characters", "credits")}
     totals |= money_totals(found) if priced else {}
     unknown = found.attrs.get("histkit", {}).get("rows_without_credits", 0)
     note = f"{unknown:,} items don't tell what they cost." if unknown else ""
-    return Table("", found, tuple(columns), totals, note)
+    return ReportTable("", found, tuple(columns), totals, note)
 
 
 def _subscription() -> Any:
@@ -203,8 +218,9 @@ def _share(text: str | None) -> Fraction | None:
 
 
 @click.command()
-@click.argument("period", type=click.Choice([name for name in PERIODS if name not in ("billing", "total")]),
-                default="monthly")  # fmt: skip
+@click.argument(
+    "period", type=click.Choice([name for name in PERIODS if name not in ("billing", "total")]), default="monthly"
+)
 @click.option("--official", is_flag=True, help="Beside the account's own figures, asked from the service (UTC).")
 @TZ
 @JSON
@@ -221,19 +237,27 @@ def ledger(period: str, official: bool, tz: str, json_: bool, csv_: bool, **chos
         if tz != "UTC":
             raise click.UsageError("--official: the account's own figures are by days of UTC.")
         found = hk.reconcile(frame, str(freq))
-        columns = [Column("period", "From", "day"), Column("history", "History", "count"),
-                   Column("gap", "Gap (estimate)", "count"), Column("official", "Official", "count", bar=True),
-                   Column("unexplained", "Unexplained", "count")]  # fmt: skip
+        columns = [
+            ReportColumn("period", "From", "day"),
+            ReportColumn("history", "History", "count"),
+            ReportColumn("gap", "Gap (estimate)", "count"),
+            ReportColumn("official", "Official", "count", bar=True),
+            ReportColumn("unexplained", "Unexplained", "count"),
+        ]
     else:
         found = hk.ledger(frame, str(freq), tz=tz)
-        columns = [Column("period", "From", period_kind(freq)), Column("rows", "Rows", "count"),
-                   Column("chained", "Chained", "count"), Column("seen", "Seen", "count", bar=True),
-                   Column("unseen", "Unseen (estimate)", "count", bar=True),
-                   Column("resets", "Resets", "count")]  # fmt: skip
+        columns = [
+            ReportColumn("period", "From", period_kind(freq)),
+            ReportColumn("rows", "Rows", "count"),
+            ReportColumn("chained", "Chained", "count"),
+            ReportColumn("seen", "Seen", "count", bar=True),
+            ReportColumn("unseen", "Unseen (estimate)", "count", bar=True),
+            ReportColumn("resets", "Resets", "count"),
+        ]
         if "account" in found.columns:
-            columns.insert(0, Column("account", "Account"))
+            columns.insert(0, ReportColumn("account", "Account"))
     totals = {column.name: total_of(found[column.name]) for column in columns if column.kind == "count"}
-    print_table(Table("", found, tuple(columns), totals), json_, csv_)
+    print_table(ReportTable("", found, tuple(columns), totals), json_, csv_)
 
 
 @click.command()
@@ -248,10 +272,16 @@ def takes(top: int, near: float | None, json_: bool, csv_: bool, **chosen: Any) 
     facts = found.attrs["histkit"]
     table = line_table(found, top).reset_index(drop=True)
     table["text"] = [short(text) for text in table["text"]]
-    columns = (Column("text", "Text"), Column("voice", "Voice"), Column("takes", "Takes", "count"),
-               Column("credits", "Credits", "count"),
-               Column("thrown_away", "Thrown away", "count", bar=True))  # fmt: skip
-    note = (f"{facts['lines_with_takes']:,} of {facts['lines']:,} texts have several takes; "
-            f"{facts['thrown_away']:,} credits went into those that were not kept.")  # fmt: skip
+    columns = (
+        ReportColumn("text", "Text"),
+        ReportColumn("voice", "Voice"),
+        ReportColumn("takes", "Takes", "count"),
+        ReportColumn("credits", "Credits", "count"),
+        ReportColumn("thrown_away", "Thrown away", "count", bar=True),
+    )
+    note = (
+        f"{facts['lines_with_takes']:,} of {facts['lines']:,} texts have several takes; "
+        f"{facts['thrown_away']:,} credits went into those that were not kept."
+    )
     table.attrs["histkit"] = facts
-    print_table(Table("", table, columns, {}, note), json_, csv_)
+    print_table(ReportTable("", table, columns, {}, note), json_, csv_)

@@ -13,16 +13,16 @@ from typing import Any
 
 import pandas as pd
 
-from histkit.api.client import HistoryClient, client_or_own
+from histkit.api.client import HistoryClient, borrowed_client
 from histkit.archive.manifest import read_manifest
 from histkit.archive.tombstones import mark_deleted
 from histkit.deletion.journal import Journal
-from histkit.deletion.plan import Found, Json, Plan, planned, price_of, rows_of
-from histkit.deletion.request import deleted
+from histkit.deletion.plan import DeletionPlan, Found, Json, plan_deletion, price_of, rows_of
+from histkit.deletion.request import delete_item
 from histkit.errors import ApiError, ArchiveError, InputError
 from histkit.util.progress import in_notebook, progress_bar
-from histkit.util.storage import Store, folder_of
-from histkit.util.text import one_line
+from histkit.util.storage import ReadStore, normalize_path
+from histkit.util.text import error_line
 
 _STATUSES = ("deleted", "gone", "kept", "failed", "pending")
 _MOST_BROKEN = 5  # rows in a row without an answer, after which the service counts as out of reach
@@ -109,13 +109,13 @@ def delete(
     if client is not None and not isinstance(client, HistoryClient):
         raise InputError(f"delete takes a histkit.HistoryClient, not {type(client).__name__}.")
     path = _journal_path(journal)
-    plan = planned(items, only_verified, progress)
+    plan = plan_deletion(items, only_verified, progress)
     folder = _history_of(items, history)
     if not confirm:
         _say(plan.summary(), progress)
         facts = {"dry_run": True, "counts": plan.counts, **plan.credits_of(plan.ids), "interrupted": False}
         return plan.frame({}, {**facts, **_places(path, folder, 0)})
-    run = _Run(plan, path, folder)
+    run = DeletionRun(plan, path, folder)
     try:
         if plan.ids:
             run.all(client, progress)
@@ -154,19 +154,19 @@ def _history_of(items: pd.DataFrame | pd.Series, history: Any) -> Path | None:
         told = facts.get("path") if isinstance(facts, Mapping) else None
         if not isinstance(told, str) or "://" in told or not Path(told).is_dir():
             return None
-        return Path(told) if read_manifest(Store(told)) is not None else None
+        return Path(told) if read_manifest(ReadStore(told)) is not None else None
     if not isinstance(history, (str, os.PathLike)):
         raise InputError(f"history={history!r:.60}: give the folder of a sync, or False for none.")
-    name = folder_of(history)
-    if "://" in name or not Path(name).is_dir() or read_manifest(Store(name)) is None:
+    name = normalize_path(history)
+    if "://" in name or not Path(name).is_dir() or read_manifest(ReadStore(name)) is None:
         raise InputError(f"history={name!r} is no local history on this machine; give the folder of a sync, or False.")
     return Path(name)
 
 
-class _Run:
+class DeletionRun:
     """Deletes what is planned, one row after the other."""
 
-    def __init__(self, plan: Plan, journal: Path, folder: Path | None) -> None:
+    def __init__(self, plan: DeletionPlan, journal: Path, folder: Path | None) -> None:
         self._plan, self._journal, self._folder = plan, journal, folder
         self._doubt: str | None = None
         self._stopped: str | None = None
@@ -178,7 +178,7 @@ class _Run:
     def all(self, client: HistoryClient | None, progress: bool | None) -> None:
         """Do it; whatever ends it, what was deleted is written down and marked."""
         plan = self._plan
-        with client_or_own(client) as service, Journal(self._journal) as journal:
+        with borrowed_client(client) as service, Journal(self._journal) as journal:
             begin = {"rows": len(plan.ids), **plan.credits_of(plan.ids)}
             journal.add("begin", **begin, only_verified=plan.folder or None)
             self.begun = True
@@ -186,7 +186,7 @@ class _Run:
                 with progress_bar(progress, total=len(plan.ids), desc="Delete", unit=" rows") as bar:
                     self._each(service, journal, bar)
             except BaseException as error:
-                self._stopped = one_line(error) or type(error).__name__
+                self._stopped = error_line(error) or type(error).__name__
                 self._mark()
                 with suppress(ArchiveError):  # what ended it is what has to be said
                     self._end(journal)
@@ -203,10 +203,10 @@ class _Run:
             journal.add("asked", history_item_id=item, row=row)
             self._doubt = item
             try:
-                outcome = deleted(client, item)
+                outcome = delete_item(client, item)
             except ApiError as error:
                 self._doubt = None
-                journal.add("failed", history_item_id=item, error=one_line(error))
+                journal.add("failed", history_item_id=item, error=error_line(error))
                 raise
             broken = 0 if outcome.answered else broken + 1
             self._found[item] = outcome.status, outcome.error
@@ -226,8 +226,9 @@ class _Run:
             self._marked = mark_deleted(self._folder, done, moment, account=self._plan.account)
         except (ArchiveError, OSError) as error:
             self.unmarked = (
-                f"Not all of {rows_of(len(done))} deleted are marked in {self._folder}: {one_line(error).rstrip('.')}. "
-                "Run sync(full=True) later, which marks them missing."
+                f"Not all of {rows_of(len(done))} deleted are marked in {self._folder}: "
+                f"{error_line(error).rstrip('.')}."
+                " Run sync(full=True) later, which marks them missing."
             )
 
     def _end(self, journal: Journal) -> None:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from histkit.errors import ArchiveError
-from histkit.util.text import one_line
+from histkit.util.text import error_line
 
 
 class Journal:
@@ -61,5 +61,5 @@ class Journal:
             raise OSError("the disk is full")
 
     def _broken(self, error: Exception) -> ArchiveError:
-        reason = getattr(error, "strerror", None) or one_line(error)
+        reason = getattr(error, "strerror", None) or error_line(error)
         return ArchiveError(f"The journal {self._path} can't be written: {reason}. Nothing is deleted without it.")

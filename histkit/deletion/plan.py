@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from histkit.api.options import item_path
+from histkit.api.options import history_item_path
 from histkit.audio.jobs import distinct, ids_of
 from histkit.audio.verify import verified_copies
 from histkit.errors import (
@@ -20,7 +20,7 @@ from histkit.errors import (
 )
 from histkit.frame.columns import values_of
 from histkit.frame.schema import require
-from histkit.util.storage import folder_of
+from histkit.util.storage import normalize_path
 
 Json = dict[str, Any]
 Found = tuple[str, str | None]  # status, and what went wrong
@@ -37,7 +37,7 @@ _ROWS_AT_ONCE = 256  # that are made ready for the journal
 
 
 @dataclass(frozen=True)
-class Plan:
+class DeletionPlan:
     """What is to be deleted.
 
     Attributes
@@ -136,7 +136,7 @@ class Plan:
         return f" of {first}" + (f" to {last}" if first != last else "") if first else ""
 
 
-def planned(items: pd.DataFrame | pd.Series, only_verified: Any, progress: bool | None) -> Plan:
+def plan_deletion(items: pd.DataFrame | pd.Series, only_verified: Any, progress: bool | None) -> DeletionPlan:
     """Collect the ids and look at their files; no request.
 
     Raises
@@ -154,7 +154,7 @@ def planned(items: pd.DataFrame | pd.Series, only_verified: Any, progress: bool 
         raise InputError(f"{rows_of(missing)} of {len(ids):,} without an id can't be deleted: leave them out.")
     firsts = {ids[row]: row for row in distinct(ids)}
     for item in firsts:
-        item_path(item)  # raises for what is no id
+        history_item_path(item)  # raises for what is no id
     account = None
     if isinstance(items, pd.DataFrame):
         if len({str(name) for name in items.columns}) < len(items.columns):
@@ -165,11 +165,11 @@ def planned(items: pd.DataFrame | pd.Series, only_verified: Any, progress: bool 
         account = accounts[0] or None if accounts else None
     prices = [_whole(each) for each in values_of(items, "credits")]
     if only_verified is None:
-        return Plan(items, ids, firsts, None, "", prices, account)
+        return DeletionPlan(items, ids, firsts, None, "", prices, account)
     copies = verified_copies(only_verified, firsts, progress=progress)
     paths = {item: str(entry.path) for item, entry in copies.items()}
     wanted = {item: row for item, row in firsts.items() if item in paths}
-    return Plan(items, ids, wanted, paths, folder_of(only_verified), prices, account)
+    return DeletionPlan(items, ids, wanted, paths, normalize_path(only_verified), prices, account)
 
 
 def rows_of(count: int) -> str:

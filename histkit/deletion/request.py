@@ -17,7 +17,7 @@ from histkit.errors import (
     PermissionDeniedError,
     TransportError,
 )
-from histkit.util.text import one_line
+from histkit.util.text import error_line
 
 SCOPE = "speech_history_write"
 
@@ -29,7 +29,7 @@ _LOOK: RequestOptions = {"max_retries": 2}
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DeletionOutcome:
     """What came of a row: ``deleted``, ``gone`` or ``failed``, why, and whether the service answered at all."""
 
     status: str
@@ -37,7 +37,7 @@ class Outcome:
     answered: bool = True
 
 
-def deleted(client: HistoryClient, item: str) -> Outcome:
+def delete_item(client: HistoryClient, item: str) -> DeletionOutcome:
     """Delete one row, ``gone`` when it was not there.
 
     An answer that leaves open whether the row is gone is followed by a look; while it is there, it is tried again.
@@ -54,35 +54,35 @@ def deleted(client: HistoryClient, item: str) -> Outcome:
         try:
             said = client.delete(item).status
             if said in (None, "ok"):
-                return Outcome("deleted")
+                return DeletionOutcome("deleted")
             failure = HistkitError(f"The service says {said!r:.60} where it should say 'ok'.")
         except NotFoundError:
-            return Outcome("deleted" if tried else "gone")
+            return DeletionOutcome("deleted" if tried else "gone")
         except HistkitError as error:
             failure = error
         if isinstance(failure, ApiError) and failure.status_code in (None, 401, 402, 403):
-            raise _scoped(failure)
-        if isinstance(failure, ApiError) and not _leaves_open(failure):
+            raise _permission_denied(failure)
+        if isinstance(failure, ApiError) and not _is_uncertain(failure):
             break
         try:
-            there = _is_there(client, item)
+            there = _still_exists(client, item)
         except TransportError:
             unsure = True
             break
         if there is False:
-            return Outcome("deleted")
+            return DeletionOutcome("deleted")
         unsure = there is None
     doubt = " It may be gone: the service could not be asked." if unsure else ""
-    return Outcome("failed", one_line(failure) + doubt, not isinstance(failure, TransportError))
+    return DeletionOutcome("failed", error_line(failure) + doubt, not isinstance(failure, TransportError))
 
 
-def _leaves_open(error: ApiError) -> bool:
+def _is_uncertain(error: ApiError) -> bool:
     """Tell whether a row may be gone after an answer; a refusal (3xx, 4xx) was not carried out."""
     status = error.status_code or 0
     return status < 300 or status == 408 or status >= 500
 
 
-def _is_there(client: HistoryClient, item: str) -> bool | None:
+def _still_exists(client: HistoryClient, item: str) -> bool | None:
     """Look whether a row is there; None where that can't be told, as with a key that may delete but not read."""
     try:
         return bool(client.get(item, request_options=_LOOK).state != STATE)
@@ -94,7 +94,7 @@ def _is_there(client: HistoryClient, item: str) -> bool | None:
         return None
 
 
-def _scoped(error: ApiError) -> ApiError:
+def _permission_denied(error: ApiError) -> ApiError:
     """Name the scope that deleting needs where the service doesn't."""
     if isinstance(error, PermissionDeniedError) and error.scope is None and isinstance(error.body, Mapping):
         error.scope = SCOPE

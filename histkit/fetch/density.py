@@ -5,12 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from histkit.api.pagination import Window
+from histkit.api.pagination import PageWindow
 
 _STEPS = 32
 
 
-class Density:
+class RowDensity:
     """Rows per second over the history's time, from the pages seen: linear between them, flat beyond."""
 
     def __init__(self) -> None:
@@ -46,13 +46,13 @@ class Density:
         return [self.at(start + (number + 0.5) * step) * step for number in range(_STEPS)]
 
 
-def left_to_read(window: Window, density: Density) -> float:
+def rows_remaining(window: PageWindow, density: RowDensity) -> float:
     """Estimate how many rows of a window are still to come."""
     span = _open_span(window)
     return sum(density.rows(*span)) if span else 0.0
 
 
-def cut(window: Window, density: Density, coming: int) -> int | None:
+def choose_split(window: PageWindow, density: RowDensity, coming: int) -> int | None:
     """Choose the second at which to split a window.
 
     Parameters
@@ -84,7 +84,7 @@ def cut(window: Window, density: Density, coming: int) -> int | None:
     return None
 
 
-def _open_span(window: Window) -> tuple[int, int] | None:
+def _open_span(window: PageWindow) -> tuple[int, int] | None:
     top = window.position + 1 if window.position is not None else window.before
     if window.after is None or top is None or top <= window.after:
         return None

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from histkit.api.client import HistoryClient
-from histkit.api.pagination import Window
+from histkit.api.pagination import PageWindow
 from histkit.errors import ApiError, HistkitError, InputError, PaginationError
-from histkit.fetch.windows import Part, Walk, rows_of
+from histkit.fetch.windows import WindowedFetch, WindowRows, rows_of
 from histkit.frame.dates import as_unix
 from histkit.frame.decode import Page, PageDecoder
-from histkit.frame.filters import Selection
+from histkit.frame.filters import RowFilter
 from histkit.frame.schema import to_frame
 from histkit.util.progress import progress_bar
 
@@ -105,7 +105,7 @@ def read_history(
     workers = workers or client.transport.limit.ceiling
     try:
         while True:
-            run = Reading(client, plan, 1 if limit is not None else workers, alignments, progress)
+            run = HistoryRead(client, plan, 1 if limit is not None else workers, alignments, progress)
             try:
                 frame = run.frame()
                 if len(frame) or "voice_id" not in plan.server:
@@ -122,11 +122,11 @@ def read_history(
 
 
 @dataclass(frozen=True)
-class Plan:
+class QueryPlan:
     """Which rows are asked for: what the service filters, what is filtered here."""
 
     server: dict[str, str] = field(default_factory=dict)
-    local: Selection = field(default_factory=Selection)
+    local: RowFilter = field(default_factory=RowFilter)
     search: str | None = None
     after: int | None = None
     before: int | None = None
@@ -137,7 +137,7 @@ class Plan:
         """Rows to ask for in a page."""
         return PAGE_SIZE if self.limit is None or not self.local.empty() else max(1, min(PAGE_SIZE, self.limit))
 
-    def without_refused_filter(self, error: ApiError) -> Plan | None:
+    def without_refused_filter(self, error: ApiError) -> QueryPlan | None:
         """Give the plan that does here what the service refused to do, None when the refusal has another cause.
 
         The documentation contradicts itself on whether ``model_id`` or ``search`` needs ``source``; if the service
@@ -150,7 +150,7 @@ class Plan:
             return replace(self.without("search"), local=local)
         return self.without("model_id") if "model_id" in self.server else None
 
-    def without(self, name: str) -> Plan:
+    def without(self, name: str) -> QueryPlan:
         """Give the plan that doesn't send one filter."""
         return replace(self, server={key: value for key, value in self.server.items() if key != name})
 
@@ -163,10 +163,10 @@ def make_plan(
     after: Any,
     before: Any,
     limit: int | None,
-) -> Plan:
+) -> QueryPlan:
     """Decide what the service filters: one voice id, one model, one of three sources, dates, search."""
     _check_count("limit", limit, 0)
-    local = Selection.of(voice=voice, model=model, source=source)
+    local = RowFilter.of(voice=voice, model=model, source=source)
     first = None if after is None else as_unix(after, "after")
     end = None if before is None else as_unix(before, "before")
     if first is not None and end is not None and first > end:
@@ -180,7 +180,7 @@ def make_plan(
         server["source"] = _SERVER_SOURCES[local.sources[0].lower()]
     if search:
         server["search"] = search
-    return Plan(server, local, search, first, end, limit)
+    return QueryPlan(server, local, search, first, end, limit)
 
 
 def _check_count(name: str, value: object, least: int) -> None:
@@ -193,19 +193,19 @@ def _looks_like_id(voice: str) -> bool:
     return len(voice) == 20 and voice.isascii() and voice.isalnum() and any(map(str.isdigit, voice))
 
 
-class Reading:
+class HistoryRead:
     """One run of `read_history`: what the walk brings is filtered, kept and made into a frame."""
 
     def __init__(
-        self, client: HistoryClient, plan: Plan, workers: int, alignments: bool, progress: bool | None
+        self, client: HistoryClient, plan: QueryPlan, workers: int, alignments: bool, progress: bool | None
     ) -> None:
         self._plan = plan
         self._alignments = alignments
-        self._walk = Walk(
+        self._walk = WindowedFetch(
             client,
             PageDecoder(alignments=alignments),
             self._keep,
-            [Window(plan.after, plan.before, plan.page_size)],
+            [PageWindow(plan.after, plan.before, plan.page_size)],
             filters=plan.server,
             workers=workers,
             enough=self._enough,
@@ -245,7 +245,7 @@ class Reading:
         warn_of_problems(self._problems, stacklevel=5)
         return frame
 
-    def _keep(self, part: Part, page: Page, rows: list[int]) -> None:
+    def _keep(self, part: WindowRows, page: Page, rows: list[int]) -> None:
         self._problems += page.problems
         batch = self._plan.local.of_batch(rows_of(page, rows))
         if len(batch):

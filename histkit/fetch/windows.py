@@ -14,22 +14,22 @@ from itertools import pairwise
 import pyarrow as pa
 
 from histkit.api.client import HistoryClient
-from histkit.api.pagination import Query, Window
+from histkit.api.pagination import PageWindow, Query
 from histkit.errors import ApiError
-from histkit.fetch.density import Density, cut, left_to_read
+from histkit.fetch.density import RowDensity, choose_split, rows_remaining
 from histkit.frame.decode import Page, PageDecoder
 
 
-class Part:
+class WindowRows:
     """A window, and the rows that a reader keeps for it in the service's order."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: PageWindow) -> None:
         self.window = window
         self.batches: list[pa.RecordBatch] = []
         self.busy = False
 
 
-class Walk:
+class WindowedFetch:
     """One way through a history, or through what is left of it.
 
     Parameters
@@ -63,8 +63,8 @@ class Walk:
         self,
         client: HistoryClient,
         decoder: PageDecoder,
-        keep: Callable[[Part, Page, list[int]], None],
-        windows: Sequence[Window],
+        keep: Callable[[WindowRows, Page, list[int]], None],
+        windows: Sequence[PageWindow],
         *,
         filters: Mapping[str, str] | None = None,
         workers: int = 1,
@@ -79,11 +79,11 @@ class Walk:
         self._eager = eager
         self._enough = enough
         self._page_size = windows[0].page_size
-        self._density = Density()
+        self._density = RowDensity()
         self._most_parts = max(2 * workers, len(windows))
         self._cancel = threading.Event()
         self._decoding = threading.Lock()
-        self.parts = [Part(window) for window in windows]
+        self.parts = [WindowRows(window) for window in windows]
         self.requests = 0
 
     def run(self) -> None:
@@ -98,7 +98,7 @@ class Walk:
             while not part.window.done and not self._enough():
                 self._read_page(part)
 
-    def _read_page(self, part: Part) -> None:
+    def _read_page(self, part: WindowRows) -> None:
         query = part.window.query()
         self.requests += 1
         self._settle(part, lambda: self._fetch(query))
@@ -106,7 +106,7 @@ class Walk:
     def _side_by_side(self) -> None:
         if len(self.parts) == 1 and not self.parts[0].window.done:
             self._find_both_ends()
-        flights: dict[Future[Page], Part] = {}
+        flights: dict[Future[Page], WindowRows] = {}
         self._give_work(flights)
         while flights:
             landed, _ = wait(flights, return_when=FIRST_COMPLETED)
@@ -124,7 +124,7 @@ class Walk:
         if not newest.window.done:
             self._take_oldest(asked or self._ask_oldest(newest.window))
 
-    def _ask_oldest(self, window: Window) -> Future[Page]:
+    def _ask_oldest(self, window: PageWindow) -> Future[Page]:
         self.requests += 1
         return self._submit(Query(window.after, window.before, sort_direction="asc"))
 
@@ -141,12 +141,12 @@ class Walk:
         threading.Thread(target=fetch, name="histkit", daemon=True).start()
         return future
 
-    def _launch(self, flights: dict[Future[Page], Part], part: Part) -> None:
+    def _launch(self, flights: dict[Future[Page], WindowRows], part: WindowRows) -> None:
         part.busy = True
         self.requests += 1
         flights[self._submit(part.window.query())] = part
 
-    def _give_work(self, flights: dict[Future[Page], Part]) -> None:
+    def _give_work(self, flights: dict[Future[Page], WindowRows]) -> None:
         for part in self.parts:
             if len(flights) < self._workers and not part.busy and not part.window.done:
                 self._launch(flights, part)
@@ -156,18 +156,18 @@ class Walk:
                 return
             self._launch(flights, older)
 
-    def _split_largest(self) -> Part | None:
-        def left(part: Part) -> float:
-            return left_to_read(part.window, self._density) - self._page_size * part.busy
+    def _split_largest(self) -> WindowRows | None:
+        def left(part: WindowRows) -> float:
+            return rows_remaining(part.window, self._density) - self._page_size * part.busy
 
         open_parts = [part for part in self.parts if not part.window.done]
         largest = max(open_parts, key=left, default=None)
         if largest is None or left(largest) < 2 * self._page_size:
             return None
-        at = cut(largest.window, self._density, self._page_size * largest.busy)
+        at = choose_split(largest.window, self._density, self._page_size * largest.busy)
         if at is None:
             return None
-        older = Part(largest.window.split(at))
+        older = WindowRows(largest.window.split(at))
         self.parts.insert(self.parts.index(largest) + 1, older)
         return older
 
@@ -187,13 +187,13 @@ class Walk:
         if not ascending or start == end or start < bounds[0] or end > bounds[1]:
             return  # not sorted, not what was asked for, or both pages overlap: the newest window reads on alone
         self._density.add(dates)
-        part = Part(newest.split(end))
+        part = WindowRows(newest.split(end))
         part.window.done = True
         self.parts.append(part)
         inside = [row for row, date in enumerate(dates) if date < end]
         self._keep(part, page, inside[::-1])
 
-    def _settle(self, part: Part, result: Callable[[], Page]) -> None:
+    def _settle(self, part: WindowRows, result: Callable[[], Page]) -> None:
         try:
             page = result()
         except ApiError as error:

@@ -32,7 +32,7 @@ def texts_of(frame: pd.DataFrame) -> list[str | None]:
 NOBODY = -1
 
 
-def words(column: pd.Series) -> tuple[Ints, list[str]]:
+def factorize_text(column: pd.Series) -> tuple[Ints, list[str]]:
     """Give codes and values of a column of texts, whatever its dtype; missing and empty ones have the code -1."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes, values = column.cat.codes.to_numpy(), column.cat.categories
@@ -47,7 +47,8 @@ def words(column: pd.Series) -> tuple[Ints, list[str]]:
     return codes, texts
 
 
-def _list(value: Any) -> list[Any] | None:
+def as_list(value: Any) -> list[Any] | None:
+    """Return a cell of a list column as a list, None where it is missing or no list."""
     if isinstance(value, (list, tuple, np.ndarray)):
         return list(value)
     if pd.isna(value):
@@ -55,7 +56,7 @@ def _list(value: Any) -> list[Any] | None:
     raise TypeError(f"{value!r:.60}")
 
 
-def numbers_of(column: pd.Series) -> tuple[Ints, Mask]:
+def integers_of(column: pd.Series) -> tuple[Ints, Mask]:
     """Give a column of whole numbers, 0 where there is none, and where there is one."""
     try:
         whole = column if column.dtype == "Int64" else column.astype("Int64")

@@ -131,7 +131,9 @@ class PageDecoder:
     def _tolerant(self, raw: dict[str, Any], unknown: tuple[str, ...]) -> Page:
         problems: list[str] = []
         rows = [
-            _tolerant_row(row, unknown, self._alignments, problems) for row in raw["history"] if isinstance(row, dict)
+            _decode_leniently(row, unknown, self._alignments, problems)
+            for row in raw["history"]
+            if isinstance(row, dict)
         ]
         columns = {name: [row[name] for row in rows] for name in (*_row_fields(unknown), _KEPT)}
         strange = len(raw["history"]) - len(rows)
@@ -292,7 +294,7 @@ def _page_decoder(unknown: tuple[str, ...], alignments: bool) -> tuple[Any, tupl
     return msgspec.json.Decoder(page), names
 
 
-def _tolerant_row(
+def _decode_leniently(
     row: dict[str, Any], unknown: tuple[str, ...], alignments: bool, problems: list[str]
 ) -> dict[str, Any]:
     out: dict[str, Any] = {name: _cleaned(row.get(name)) for name in unknown}

@@ -16,10 +16,10 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from histkit.errors import ArchiveError, InputError, SchemaError
-from histkit.frame.parquet_metadata import facts_of, footer, upgraded
+from histkit.frame.parquet_metadata import make_footer, read_footer, upgrade_schema
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, TEXT, to_arrow, to_frame
-from histkit.util.files import replacing
-from histkit.util.text import one_line
+from histkit.util.files import atomic_write
+from histkit.util.text import error_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,8 +62,8 @@ def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     True
     """
     table = to_arrow(frame)
-    table = table.replace_schema_metadata(footer(_plain_facts(frame.attrs.get("histkit"))))
-    with replacing(path) as temporary:
+    table = table.replace_schema_metadata(make_footer(_plain_facts(frame.attrs.get("histkit"))))
+    with atomic_write(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
     return Path(path)
 
@@ -88,9 +88,9 @@ def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None 
     try:
         table = pq.read_table(path, columns=list(columns) if columns is not None else None)
     except (OSError, pa.ArrowException) as error:
-        raise ArchiveError(f"{path} can't be read: {one_line(error)}. Write it again or restore a copy.") from None
-    facts = facts_of(table.schema.metadata, str(path))
-    frame = to_frame(upgraded(table, str(path)))
+        raise ArchiveError(f"{path} can't be read: {error_line(error)}. Write it again or restore a copy.") from None
+    facts = read_footer(table.schema.metadata, str(path))
+    frame = to_frame(upgrade_schema(table, str(path)))
     if facts:
         frame.attrs["histkit"] = facts
     return frame
@@ -117,7 +117,7 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
         The file.
     """
     table = _csv_table(frame)
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         file.write(b"\xef\xbb\xbf" if excel else b"")
         pacsv.write_csv(table, file)
     return Path(path)
@@ -132,7 +132,7 @@ def csv_text(frame: pd.DataFrame) -> str:
 
 def _csv_table(frame: pd.DataFrame) -> pa.Table:
     table = to_arrow(frame)
-    return pa.table({name: _cells(table.column(place)) for place, name in enumerate(table.column_names)})
+    return pa.table({name: _csv_cells(table.column(place)) for place, name in enumerate(table.column_names)})
 
 
 def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -158,7 +158,7 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     try:
         raw = pacsv.read_csv(path, parse_options=pacsv.ParseOptions(newlines_in_values=True), convert_options=options)
     except (OSError, pa.ArrowException) as error:
-        raise ArchiveError(f"{path} can't be read as CSV: {one_line(error)}.") from None
+        raise ArchiveError(f"{path} can't be read as CSV: {error_line(error)}.") from None
     columns = []
     for name, column in zip(raw.column_names, raw.columns, strict=True):
         if column.type in (TEXT, pa.string()):
@@ -167,7 +167,7 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
             columns.append(_parsed(column, known[name]) if name in known else column)
         except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
             what = f"column {name!r} has a value that is no {known.get(name)}"
-            raise SchemaError(f"{path}: {what}: {one_line(error)}") from None
+            raise SchemaError(f"{path}: {what}: {error_line(error)}") from None
     return to_frame(pa.table(columns, names=raw.column_names))
 
 
@@ -213,7 +213,7 @@ def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     table = to_arrow(frame)
     options: dict[str, Any] = dict.fromkeys(("strings_to_formulas", "strings_to_urls", "strings_to_numbers"), False)
     cut = 0
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         book = xlsxwriter.Workbook(str(temporary), {**options, **_BOOK})
         sheet, bold = book.add_worksheet("history"), book.add_format({"bold": True, "bottom": 1})
         for place, name in enumerate(table.column_names):
@@ -255,7 +255,7 @@ def _plain_facts(facts: Any) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name != "problems"} if isinstance(facts, dict) else {}
 
 
-def _cells(array: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+def _csv_cells(array: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     """Make what stands in the CSV: numbers as they are, everything else as a guarded text."""
     if pa.types.is_timestamp(array.type):
         return pa.array([None if stamp is None else stamp.isoformat() for stamp in array.to_pylist()], TEXT)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from histkit.errors import InputError
 from histkit.frame.dates import _micros, as_unix, instants_of
 from histkit.frame.schema import require
-from histkit.frame.text_search import matches
+from histkit.frame.text_search import search_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ Names = tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
-class Selection:
+class RowFilter:
     """Conditions on voice, model, source and text; None means any."""
 
     voices: Names = None
@@ -37,13 +37,13 @@ class Selection:
     contains: str | None = None
 
     @classmethod
-    def of(cls, *, voice: Any = None, model: Any = None, source: Any = None) -> Selection:
+    def of(cls, *, voice: Any = None, model: Any = None, source: Any = None) -> RowFilter:
         """Make a selection of user's arguments: one value or several."""
-        return cls(names_of(voice, "voice"), names_of(model, "model"), names_of(source, "source"))
+        return cls(as_name_list(voice, "voice"), as_name_list(model, "model"), as_name_list(source, "source"))
 
     def empty(self) -> bool:
         """Tell whether every row meets the conditions."""
-        return self == Selection()
+        return self == RowFilter()
 
     def of_batch(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Keep the rows of an Arrow batch that meet the conditions."""
@@ -113,16 +113,16 @@ def filter_items(
     """
     mask: NDArray[np.bool_] = np.ones(len(frame), bool)
     if voice is not None:
-        mask &= _voice_mask(frame, names_of(voice, "voice") or (), "voice=")
+        mask &= _voice_mask(frame, as_name_list(voice, "voice") or (), "voice=")
     if speaker is not None:
-        wanted = names_of(speaker, "speaker") or ()
+        wanted = as_name_list(speaker, "speaker") or ()
         mask &= _voice_mask(frame, wanted, "speaker=") | _speaker_mask(frame, wanted)
     if model is not None:
         require(frame, ["model_id"], "the filter model=")
-        mask &= _column_mask(frame["model_id"], (names_of(model, "model") or ()).__contains__)
+        mask &= _column_mask(frame["model_id"], (as_name_list(model, "model") or ()).__contains__)
     if source is not None:
         require(frame, ["source"], "the filter source=")
-        mask &= _column_mask(frame["source"], _source_test(names_of(source, "source") or ()))
+        mask &= _column_mask(frame["source"], _source_test(as_name_list(source, "source") or ()))
     if after is not None or before is not None:
         require(frame, ["date"], "filtering by date")
         first = None if after is None else as_unix(after, "after")
@@ -139,7 +139,7 @@ def filter_items(
     return frame[mask]
 
 
-def names_of(value: Any, name: str) -> Names:
+def as_name_list(value: Any, name: str) -> Names:
     """Check a user's argument: a text or several; None means any."""
     if value is None:
         return None
@@ -199,7 +199,7 @@ def _speaker_mask(frame: pd.DataFrame, wanted: Sequence[str]) -> NDArray[np.bool
 
 def _text_mask(frame: pd.DataFrame, pattern: re.Pattern[str]) -> NDArray[np.bool_]:
     require(frame, ["text"], "the filter text=")
-    mask = matches(frame["text"], pattern)
+    mask = search_mask(frame["text"], pattern)
     if "dialogue" in frame.columns:
         dialogue = frame["dialogue"]
         for row in np.flatnonzero(dialogue.notna().to_numpy()):

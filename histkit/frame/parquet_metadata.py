@@ -11,18 +11,18 @@ import pyarrow.compute as pc
 
 from histkit.errors import ArchiveError
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, DATE, SCHEMA_VERSION
-from histkit.util.text import one_line
+from histkit.util.text import error_line
 
 _KEY = b"histkit"
 KINDS = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}
 
 
-def footer(facts: Mapping[str, Any]) -> dict[bytes, bytes]:
+def make_footer(facts: Mapping[str, Any]) -> dict[bytes, bytes]:
     """Make the metadata that a file of this version carries."""
     return {_KEY: json.dumps({"schema_version": SCHEMA_VERSION, **facts}).encode()}
 
 
-def facts_of(metadata: Mapping[bytes, bytes] | None, where: str) -> dict[str, Any]:
+def read_footer(metadata: Mapping[bytes, bytes] | None, where: str) -> dict[str, Any]:
     """Give the facts of a file's metadata; a file of another tool has none.
 
     Raises
@@ -41,7 +41,7 @@ def facts_of(metadata: Mapping[bytes, bytes] | None, where: str) -> dict[str, An
     return facts
 
 
-def upgraded(table: pa.Table, where: str) -> pa.Table:
+def upgrade_schema(table: pa.Table, where: str) -> pa.Table:
     """Give the columns that histkit knows their types of today, whatever version or tool wrote them.
 
     Raises
@@ -59,7 +59,7 @@ def upgraded(table: pa.Table, where: str) -> pa.Table:
             table = table.set_column(place, pa.field(field.name, kind), _cast(column, kind))
         except (pa.ArrowException, ValueError) as error:
             what = f"{where}: column {field.name!r} is {field.type}, not {kind}"
-            raise ArchiveError(f"{what} ({one_line(error)}). Write it again or restore a copy.") from None
+            raise ArchiveError(f"{what} ({error_line(error)}). Write it again or restore a copy.") from None
     return table
 
 

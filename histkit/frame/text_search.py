@@ -30,7 +30,7 @@ _OPEN, _CLOSE = re.compile(r"\((?:\?:)?(?!\?)"), re.compile(r"\)(\??)\??(?![*+?{
 _SURROGATES = (0xD800, 0xE000)
 
 
-def matches(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW) -> Mask:
+def search_mask(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW) -> Mask:
     """Tell in which texts `pattern.search` finds something; in what is no text, nothing.
 
     Parameters
@@ -44,10 +44,10 @@ def matches(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW) -> Ma
 
     Examples
     --------
-    >>> matches(pd.Series(["Chapter 1", None, "Kapitel 2"]), re.compile("chapter", re.IGNORECASE)).tolist()
+    >>> search_mask(pd.Series(["Chapter 1", None, "Kapitel 2"]), re.compile("chapter", re.IGNORECASE)).tolist()
     [True, False, False]
     """
-    plain = re2_of(pattern) if len(texts) >= few and isinstance(texts.dtype, pd.StringDtype) else None
+    plain = to_re2(pattern) if len(texts) >= few and isinstance(texts.dtype, pd.StringDtype) else None
     if plain is None:
         return _searched(texts, pattern)
     array = pa.chunked_array(pa.array(texts.array, pa.large_string()))
@@ -67,16 +67,16 @@ def _searched(texts: pd.Series, pattern: re.Pattern[str]) -> Mask:
     return np.array([isinstance(text, str) and test(text) is not None for text in texts.tolist()], bool)
 
 
-def re2_of(pattern: re.Pattern[str]) -> str | None:
+def to_re2(pattern: re.Pattern[str]) -> str | None:
     r"""Write a pattern for RE2 so that it finds the same in every text; None where that is not sure.
 
     Texts with characters beyond ASCII are excepted where ``\b`` is in the result.
 
     Examples
     --------
-    >>> re2_of(re.compile("^k?", re.IGNORECASE))
+    >>> to_re2(re.compile("^k?", re.IGNORECASE))
     '\\A[\\x{4b}\\x{6b}\\x{212a}]?'
-    >>> re2_of(re.compile(r"(a)\1")) is None
+    >>> to_re2(re.compile(r"(a)\1")) is None
     True
     """
     text, flags = pattern.pattern, pattern.flags

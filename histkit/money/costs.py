@@ -94,15 +94,17 @@ def cost_table(
     True
     """
     book = read_prices(prices, tz=tz)
-    return costs_of(numbered(frame, book), book, by, freq, top, tz=tz, billing=billing, week_start=week_start)
+    return cost_table_of(
+        with_price_index(frame, book), book, by, freq, top, tz=tz, billing=billing, week_start=week_start
+    )
 
 
-def numbered(frame: pd.DataFrame, book: PriceBook) -> pd.DataFrame:
-    """Give each row the number of its price, for `costs_of`."""
+def with_price_index(frame: pd.DataFrame, book: PriceBook) -> pd.DataFrame:
+    """Give each row the number of its price, for `cost_table_of`."""
     return frame.assign(**{_PRICE: np.where(frame["credits"].lt(0).fillna(False), NO_PRICE, book.numbers(frame))})
 
 
-def costs_of(
+def cost_table_of(
     frame: pd.DataFrame, book: PriceBook, by: Any, freq: str | None, top: int | None, **options: Any
 ) -> pd.DataFrame:
     """Make the cost table of rows that have the numbers of their prices: see `cost_table`."""
@@ -111,12 +113,16 @@ def costs_of(
     facts = dict(parts.attrs["histkit"])
     kept = _folded(parts, [each for each in parts.columns[: parts.columns.get_loc(_PRICE)] if each != "period"], top)
     keys = [name for name in (*kept.columns[: kept.columns.get_loc(_PRICE)], *(["period"] if freq else []))]
-    lines = _lines(kept, list(dict.fromkeys(keys)), book)
+    lines = _price_lines(kept, list(dict.fromkeys(keys)), book)
     table, totals = _rounded(lines, book)
     known = int(kept["credits"].sum())
     priced = sum(int(total["credits"]) for total in totals.values())
-    facts |= {"totals": totals, "priced_credits": priced, "unpriced_credits": known - priced,
-              "priced": priced / known if known else None}  # fmt: skip
+    facts |= {
+        "totals": totals,
+        "priced_credits": priced,
+        "unpriced_credits": known - priced,
+        "priced": priced / known if known else None,
+    }
     table.attrs["histkit"] = facts
     return table
 
@@ -137,19 +143,24 @@ def _folded(parts: pd.DataFrame, names: list[str], top: int | None) -> pd.DataFr
     return folded
 
 
-def _lines(parts: pd.DataFrame, keys: list[str], book: PriceBook) -> pd.DataFrame:
+def _price_lines(parts: pd.DataFrame, keys: list[str], book: PriceBook) -> pd.DataFrame:
     """Make one line for each group, period and currency: sums, exact cost, and the credits that are priced."""
     currency = [book.prices[number].currency if number >= 0 else None for number in parts[_PRICE].astype(int)]
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     several = len(set(currency) - {None}) > 1
     columns = [parts[key].tolist() for key in keys]
-    sums = [parts[name].astype(object).where(parts[name].notna(), None).tolist() for name in
-            ("items", "characters", "credits", _PRICE)]  # fmt: skip
+    sums = [
+        parts[name].astype(object).where(parts[name].notna(), None).tolist()
+        for name in ("items", "characters", "credits", _PRICE)
+    ]
     for code, *rest in zip(currency, *columns, *sums, strict=True):
         key, (items, characters, credits, number) = rest[: len(keys)], rest[len(keys) :]
         place = (*(None if pd.isna(each) else each for each in key), code if several else None)
-        line = rows.setdefault(place, dict(zip(keys, key, strict=True)) | {
-            "items": 0, "characters": None, "credits": None, "cost": None, "currency": None, "priced": 0})  # fmt: skip
+        line = rows.setdefault(
+            place,
+            dict(zip(keys, key, strict=True))
+            | {"items": 0, "characters": None, "credits": None, "cost": None, "currency": None, "priced": 0},
+        )
         line["items"] += items
         for name, value in (("characters", characters), ("credits", credits)):
             if value is not None:
@@ -159,12 +170,12 @@ def _lines(parts: pd.DataFrame, keys: list[str], book: PriceBook) -> pd.DataFram
             line["cost"] = (line["cost"] or Decimal(0)) + price * credits
             line["currency"] = code
             line["priced"] += credits
-    found = pd.DataFrame(list(rows.values()), columns=[*keys, "items", "characters", "credits", "cost", "currency",
-                                                       "priced"])  # fmt: skip
+    found = pd.DataFrame(
+        list(rows.values()), columns=[*keys, "items", "characters", "credits", "cost", "currency", "priced"]
+    )
     for key in keys:  # not astype: a column of nothing but missing moments has lost its zone
         found[key] = pd.Series(found[key].tolist(), dtype=parts[key].dtype)
-    return found.astype({"items": "Int64", "characters": "Int64",
-                         "credits": "Int64", "currency": "string[pyarrow]"})  # fmt: skip
+    return found.astype({"items": "Int64", "characters": "Int64", "credits": "Int64", "currency": "string[pyarrow]"})
 
 
 def _rounded(lines: pd.DataFrame, book: PriceBook) -> tuple[pd.DataFrame, dict[str, dict[str, str]]]:
@@ -174,8 +185,13 @@ def _rounded(lines: pd.DataFrame, book: PriceBook) -> tuple[pd.DataFrame, dict[s
         lines[[key for key in keys if key != "period"]].eq(OTHER).any(axis=1) if keys else np.zeros(len(lines), bool)
     )
     order = lines.assign(_other=other, _least=-lines["credits"].fillna(-1).astype("int64"))
-    by = [*(["period"] if "period" in keys else []), "_other", "_least",
-          *(key for key in keys if key != "period"), "currency"]  # fmt: skip
+    by = [
+        *(["period"] if "period" in keys else []),
+        "_other",
+        "_least",
+        *(key for key in keys if key != "period"),
+        "currency",
+    ]
     lines = lines.loc[order.sort_values(by, kind="stable", key=_sortable).index].reset_index(drop=True)
     totals: dict[str, dict[str, str]] = {}
     costs: list[Decimal | None] = [None] * len(lines)
@@ -188,8 +204,11 @@ def _rounded(lines: pd.DataFrame, book: PriceBook) -> tuple[pd.DataFrame, dict[s
             for row, amount in zip(rows, rounded, strict=True):
                 costs[row] = amount
             credits = sum(int(lines["priced"].iloc[row]) for row in rows)
-            totals[code] = {"cost": str(sum(rounded, Decimal(0))), "exact": str(sum(exact, Decimal(0)).normalize()),
-                            "credits": str(credits)}  # fmt: skip
+            totals[code] = {
+                "cost": str(sum(rounded, Decimal(0))),
+                "exact": str(sum(exact, Decimal(0)).normalize()),
+                "credits": str(credits),
+            }
     places = max((digits_of(code) for code in totals), default=2)
     credits = lines["credits"].astype("Float64")
     share = (lines["priced"].astype("Float64") / credits.where(credits != 0)).astype("Float64")

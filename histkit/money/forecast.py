@@ -19,10 +19,10 @@ import pandas as pd
 
 from histkit.api.client import HistoryClient
 from histkit.errors import InputError
-from histkit.frame.columns import numbers_of
+from histkit.frame.columns import integers_of
 from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.schema import require
-from histkit.money.ledger import FROM, TO, Entries, entries, several_accounts
+from histkit.money.ledger import FROM, TO, Entries, chain_counters, several_accounts
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.clock import DAY, HOUR, SECOND, stamps, zone_of
 from histkit.usage.periods import REFRESH_MONTHS, Freq
@@ -123,7 +123,7 @@ def forecast(
     if several_accounts(frame):
         raise InputError("The frame has several accounts; a counter belongs to one: df[df['account'] == '...'].")
     notes: list[str] = []
-    plan = _plan(_asked(subscription, client), present, notes)
+    plan = _plan(_get_subscription(subscription, client), present, notes)
     spending = _spending(frame, plan, present, notes)
     ahead = days or (AHEAD_DAYS if plan.reset is None else MOST_DAYS)
     calendar = _calendar(plan, spending, present, zone, ahead, notes)
@@ -157,7 +157,7 @@ def used_share(subscription: Any) -> Fraction | None:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Quota:
     """What the subscription says; the next reset and the one before it in microseconds."""
 
     used: int
@@ -189,7 +189,7 @@ class _Calendar:
     until: int
 
 
-def _asked(subscription: Any, client: HistoryClient | None) -> Any:
+def _get_subscription(subscription: Any, client: HistoryClient | None) -> Any:
     """Give the subscription as it came, or ask the service for it."""
     if client is not None and not isinstance(client, HistoryClient):
         raise InputError(f"client= takes a histkit.HistoryClient, not {type(client).__name__}.")
@@ -199,7 +199,7 @@ def _asked(subscription: Any, client: HistoryClient | None) -> Any:
         return asked.subscription()
 
 
-def _plan(subscription: Any, now: int, notes: list[str]) -> _Plan:
+def _plan(subscription: Any, now: int, notes: list[str]) -> _Quota:
     names = ("character_count", "character_limit", "next_character_count_reset_unix", "max_credit_limit_extension")
     used, limit, reset, extension = (_whole(_field(subscription, name)) for name in names)
     if used is None:
@@ -218,7 +218,7 @@ def _plan(subscription: Any, now: int, notes: list[str]) -> _Plan:
         last = (pd.Timestamp(reset, unit="us") - pd.DateOffset(months=months)).timestamp()
         start = int(last) * SECOND if last * SECOND <= now else None
     word = _field(subscription, names[3])
-    return _Plan(used, limit, reset or None, start, word if isinstance(word, str) else extension)
+    return _Quota(used, limit, reset or None, start, word if isinstance(word, str) else extension)
 
 
 def _field(subscription: Any, name: str) -> Any:
@@ -230,16 +230,16 @@ def _whole(value: Any) -> int | None:
     return int(float(value)) if usable else None
 
 
-def _spending(frame: pd.DataFrame, plan: _Plan, now: int, notes: list[str]) -> _Spending:
+def _spending(frame: pd.DataFrame, plan: _Quota, now: int, notes: list[str]) -> _Spending:
     """Give the credits of the rows, those the ledger finds unseen, and those that only the counter shows by now."""
     times, dated = instants_of(frame["date"])
     early = dated & (times <= now)
     if (later := int((dated & ~early).sum())) > 0:
         notes.append(f"{later} rows are dated later than the forecast and left out.")
     frame, times = frame[[name for name in ("date", "credits", FROM, TO) if name in frame.columns]][early], times[early]
-    start, found = plan.start, entries(frame) if {FROM, TO} <= set(frame.columns) else None
+    start, found = plan.start, chain_counters(frame) if {FROM, TO} <= set(frame.columns) else None
     if found is None or not len(found.times):
-        credits, known = numbers_of(frame["credits"])
+        credits, known = integers_of(frame["credits"])
         notes.append("Without the counters of the rows, credits spent outside them are not known.")
         return _Spending(times[known], np.maximum(credits[known], 0), start)
     credits = found.spent + found.unseen - found.overlap
@@ -253,7 +253,7 @@ def _spending(frame: pd.DataFrame, plan: _Plan, now: int, notes: list[str]) -> _
     return _Spending(found.times, credits, start)
 
 
-def _since_last(found: Entries, plan: _Plan, start: int | None, notes: list[str]) -> tuple[int, int, int | None]:
+def _since_last(found: Entries, plan: _Quota, start: int | None, notes: list[str]) -> tuple[int, int, int | None]:
     """Give since when the counter moved without a row, by how much, and where the cycle starts."""
     newest = int(found.times.max())
     counter = int(found.counters[found.cycles == found.cycles.max()].max())
@@ -275,7 +275,7 @@ def _spread(credits: int, since: int, now: int) -> tuple[Ints, Ints]:
     return middles.astype(np.int64), sums[1:] - sums[:-1]
 
 
-def _calendar(plan: _Plan, spending: _Spending, now: int, zone: tzinfo, ahead: int, notes: list[str]) -> _Calendar:
+def _calendar(plan: _Quota, spending: _Spending, now: int, zone: tzinfo, ahead: int, notes: list[str]) -> _Calendar:
     start = max(spending.cycle_start or now - SHOWN_DAYS * DAY, now - MOST_DAYS * DAY)
     lowest, highest = min(start, now - (HISTORY_DAYS + 2) * DAY), now + (ahead + 2) * DAY
     _, ends = bucket(np.array([lowest, highest]), Freq("D"), zone)
@@ -304,7 +304,7 @@ def _by_day(calendar: _Calendar, spending: _Spending, after: int = -1, before: i
     return total
 
 
-def _paths(plan: _Plan, calendar: _Calendar, spending: _Spending, notes: list[str]) -> Ints | None:
+def _paths(plan: _Quota, calendar: _Calendar, spending: _Spending, notes: list[str]) -> Ints | None:
     """Draw the counter at the end of each day from today on: shape (paths, days); None without a day to draw from."""
     past = calendar.today - calendar.oldest
     if past < 1:
@@ -331,7 +331,7 @@ def _paths(plan: _Plan, calendar: _Calendar, spending: _Spending, notes: list[st
     return counters
 
 
-def _table(plan: _Plan, calendar: _Calendar, spending: _Spending, paths: Ints | None) -> pd.DataFrame:
+def _table(plan: _Quota, calendar: _Calendar, spending: _Spending, paths: Ints | None) -> pd.DataFrame:
     credits = _by_day(calendar, spending)
     place = np.arange(len(credits))
     ahead, today = place > calendar.today, place == calendar.today
@@ -351,7 +351,7 @@ def _table(plan: _Plan, calendar: _Calendar, spending: _Spending, paths: Ints | 
 
 
 def _facts(
-    plan: _Plan, calendar: _Calendar, spending: _Spending, table: pd.DataFrame, paths: Ints | None, notes: list[str]
+    plan: _Quota, calendar: _Calendar, spending: _Spending, table: pd.DataFrame, paths: Ints | None, notes: list[str]
 ) -> dict[str, Any]:
     past = _by_day(calendar, spending)[calendar.oldest : calendar.today]
     limit, projected, overage = plan.limit or None, None, None
@@ -383,7 +383,7 @@ def _facts(
     }
 
 
-def _run_out(plan: _Plan, calendar: _Calendar, table: pd.DataFrame, paths: Ints | None) -> dict[str, str | None]:
+def _run_out(plan: _Quota, calendar: _Calendar, table: pd.DataFrame, paths: Ints | None) -> dict[str, str | None]:
     """Give the days by which the limit is reached with a chance of 50, 10 and 90 %."""
     reached = np.zeros(len(table))
     if plan.limit:

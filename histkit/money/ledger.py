@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from histkit.frame.columns import numbers_of
+from histkit.frame.columns import integers_of
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import require
 from histkit.usage.buckets import bucket
@@ -131,8 +131,8 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
     require(frame, ("date", "credits", FROM, TO), "the ledger")
     groups = _accounts(frame)
     counters = frame[["date", FROM, TO]]
-    whole = [entries(counters.iloc[rows], rows) for rows in groups]
-    credits, known = numbers_of(frame["credits"])
+    whole = [chain_counters(counters.iloc[rows], rows) for rows in groups]
+    credits, known = integers_of(frame["credits"])
     times = np.concatenate([each.times for each in whole])
     codes, starts = bucket(times, length, zone)
     order = np.argsort(starts)
@@ -149,10 +149,10 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
     return table
 
 
-def entries(frame: pd.DataFrame, rows: Ints | None = None) -> Entries:
+def chain_counters(frame: pd.DataFrame, rows: Ints | None = None) -> Entries:
     """Chain the counters of one account's rows; `rows` are their positions in a larger frame, if there is one."""
     times, dated = instants_of(frame["date"])
-    (before, has_from), (after, has_to) = numbers_of(frame[FROM]), numbers_of(frame[TO])
+    (before, has_from), (after, has_to) = integers_of(frame[FROM]), integers_of(frame[TO])
     usable = dated & has_from & has_to & (np.minimum(before, after) >= 0) & (np.maximum(before, after) <= _MOST)
     kept = np.flatnonzero(usable)
     times, before, after = times[kept], before[kept], after[kept]
@@ -165,7 +165,7 @@ def entries(frame: pd.DataFrame, rows: Ints | None = None) -> Entries:
     )
     owners = np.r_[np.arange(len(kept)), fallen]
     cycles, opening = _cycles(points)
-    unseen, overlap, chained, concurrent = _swept(points, cycles)
+    unseen, overlap, chained, concurrent = _sweep_cycles(points, cycles)
     unseen, overlap = (_added(each, owners, len(kept)) for each in (unseen, overlap))
     chained, concurrent = chained[: len(kept)], concurrent[: len(kept)]
     cycles[fallen] = cycles[len(kept) :]
@@ -229,7 +229,7 @@ def _resets(points: _Points) -> tuple[Ints, Mask]:
             continue
         first, height = place, int(points.heights[place])
         if not height:
-            first, height = _fall(points, late, place, newest)
+            first, height = _find_reset(points, late, place, newest)
         if height:
             opening.append(first)
             newest = first
@@ -237,7 +237,7 @@ def _resets(points: _Points) -> tuple[Ints, Mask]:
     return np.array(opening, np.int64), late
 
 
-def _fall(points: _Points, late: Mask, place: int, newest: int) -> tuple[int, int]:
+def _find_reset(points: _Points, late: Mask, place: int, newest: int) -> tuple[int, int]:
     """Give the place of the first point after the reset that a low point shows, and the counter before it; else 0."""
     for wait, share in _TIERS[::-1]:
         end = int(np.searchsorted(points.times, points.times[place] - wait, "right"))
@@ -284,7 +284,7 @@ def _mark_late(points: _Points, late: Mask, first: int, height: int) -> None:
         old, new = (max(old, stop), new) if late[each] else (old, max(new, stop))
 
 
-def _swept(points: _Points, cycles: Ints) -> tuple[Ints, Ints, Mask, Mask]:
+def _sweep_cycles(points: _Points, cycles: Ints) -> tuple[Ints, Ints, Mask, Mask]:
     """Sweep each cycle in the order of the counter, and add up what it must have come to, were each row to add its own.
 
     By point: how far it starts above that sum (unseen), its part of what the sum stays above the counter in the end

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from histkit.api.client import HistoryClient, client_or_own
+from histkit.api.client import HistoryClient, borrowed_client
 from histkit.api.models import decode_object
 from histkit.errors import ApiError, AuthenticationError, InputError, RateLimitError, SchemaError, ServerError
 from histkit.frame.dates import as_unix
@@ -74,7 +74,7 @@ def official_usage(
         raise InputError(f"after={after!r} must be earlier than before={before!r}.")
     if by not in _BREAKDOWNS:
         raise InputError(f'by={by!r}: the service tells "voice", "model" or "product" apart.')
-    with client_or_own(client) as client:
+    with borrowed_client(client) as client:
         try:
             parts = [_stats(client, *span, by) for span in _spans(first, end)]
             route = STATS
@@ -159,9 +159,11 @@ def reconcile(
     counted = counted[(counted["period"] >= start) & (counted["period"] < stop)]
     seen = frame[(frame["date"] >= start) & (frame["date"] < stop)]
     columns = {
-        "history": _summed(usage_table(seen, None, "D"), "credits", freq, "Int64"),
-        "gap": _summed(counted, "unseen", freq, "Int64"),
-        "official": _summed(official[official["period"].between(start, stop, "left")], "credits", freq, "Float64"),
+        "history": _sum_by_bucket(usage_table(seen, None, "D"), "credits", freq, "Int64"),
+        "gap": _sum_by_bucket(counted, "unseen", freq, "Int64"),
+        "official": _sum_by_bucket(
+            official[official["period"].between(start, stop, "left")], "credits", freq, "Float64"
+        ),
     }
     table = pd.DataFrame(columns).fillna(0).astype({name: column.dtype for name, column in columns.items()})
     table["unexplained"] = table["official"] - table["history"] - table["gap"]
@@ -171,7 +173,7 @@ def reconcile(
     return table
 
 
-def _summed(table: pd.DataFrame, column: str, freq: str, dtype: str) -> pd.Series:
+def _sum_by_bucket(table: pd.DataFrame, column: str, freq: str, dtype: str) -> pd.Series:
     days = table.dropna(subset=["period"]).groupby("period")[column].sum().astype(dtype)
     days.index = pd.DatetimeIndex(days.index).tz_localize(None)
     if freq.startswith("W"):
@@ -189,8 +191,13 @@ def _spans(first: int, end: int) -> list[tuple[int, int]]:
 
 
 def _stats(client: HistoryClient, first: int, end: int, by: str | None) -> pd.DataFrame:
-    params = {"start_unix": first * 1000, "end_unix": end * 1000, "breakdown_type": _BREAKDOWNS[by],
-              "aggregation_interval": "day", "metric": "credits"}  # fmt: skip
+    params = {
+        "start_unix": first * 1000,
+        "end_unix": end * 1000,
+        "breakdown_type": _BREAKDOWNS[by],
+        "aggregation_interval": "day",
+        "metric": "credits",
+    }
     body = client.transport.request("GET", STATS, decode_object, params=params).data
     times, usage = body.get("time"), body.get("usage")
     if not isinstance(times, list) or not isinstance(usage, Mapping):
@@ -204,8 +211,13 @@ def _stats(client: HistoryClient, first: int, end: int, by: str | None) -> pd.Da
 
 
 def _by_product(client: HistoryClient, first: int, end: int, by: str | None) -> pd.DataFrame:
-    body: dict[str, Any] = {"start_time": first * 1000, "end_time": end * 1000, "interval_seconds": _DAY,
-                            "time_zone": "UTC", "group_by": ["product_type"]}  # fmt: skip
+    body: dict[str, Any] = {
+        "start_time": first * 1000,
+        "end_time": end * 1000,
+        "interval_seconds": _DAY,
+        "time_zone": "UTC",
+        "group_by": ["product_type"],
+    }
     answer = client.transport.request("POST", SUCCESSOR, decode_object, json=body).data
     try:
         types, units, rows = answer["column_types"], answer["column_units"], answer["rows"]

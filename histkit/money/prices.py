@@ -25,7 +25,7 @@ from histkit.errors import InputError
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import TEXT, require
 from histkit.usage.clock import zone_of
-from histkit.util.text import one_line
+from histkit.util.text import error_line
 
 _DIGITS = {
     **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
@@ -156,8 +156,9 @@ def read_prices(source: Any, *, tz: str | tzinfo = "UTC") -> PriceBook:
     if not isinstance(given, list) or not given:
         raise InputError(f"{where}: there is no price; give at least one '[[price]]' with per_1000_credits.")
     zone = zone_of(table.get("tz", tz))
-    prices = [_price(each, f"{where}, price {number}", table.get("currency"), zone)
-              for number, each in enumerate(given, 1)]  # fmt: skip
+    prices = [
+        _price(each, f"{where}, price {number}", table.get("currency"), zone) for number, each in enumerate(given, 1)
+    ]
     seen: dict[tuple[str | None, int], int] = {}
     for number, price in enumerate(prices, 1):
         key = price.account, _micro(price.valid_from)
@@ -173,7 +174,7 @@ def _toml(path: Path, where: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{where}: there is no such file; give the path of a TOML file with prices.") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{where} can't be read as TOML: {one_line(error)}") from None
+        raise InputError(f"{where} can't be read as TOML: {error_line(error)}") from None
 
 
 def _price(table: Any, where: str, currency: Any, zone: tzinfo) -> Price:

@@ -67,12 +67,12 @@ def waste(
     True
     """
     found = takes(frame, keep=keep, near=near)
-    table = waste_of(frame, found, by, freq, tz=tz, week_start=week_start, billing=billing)
+    table = waste_table_of(frame, found, by, freq, tz=tz, week_start=week_start, billing=billing)
     table.attrs["histkit"] = found.attrs["histkit"]
     return table
 
 
-def waste_of(
+def waste_table_of(
     frame: pd.DataFrame, found: pd.DataFrame, by: Any, freq: str | None = None, **options: Any
 ) -> pd.DataFrame:
     """Sum the takes that were not kept, given what `histkit.takes` found in the frame: see `waste`."""

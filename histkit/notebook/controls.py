@@ -15,7 +15,7 @@ from histkit.errors import InputError
 T = TypeVar("T")
 
 
-def toolkit() -> tuple[Any, Any]:
+def import_widgets() -> tuple[Any, Any]:
     """Import ipywidgets and the table widget.
 
     Raises
@@ -54,7 +54,7 @@ def showing(output: Any, shown: Any) -> None:
         display(shown)  # type: ignore[no-untyped-call]
 
 
-def within(output: Any, action: Callable[[], T]) -> T:
+def run_in_output(output: Any, action: Callable[[], T]) -> T:
     """Do something whose progress is shown in an output widget.
 
     What it raises is raised here; left to the widget, it would end there as a traceback.
@@ -73,7 +73,7 @@ def within(output: Any, action: Callable[[], T]) -> T:
     return found[0]
 
 
-def whole(text: str, name: str) -> int | None:
+def parse_int(text: str, name: str) -> int | None:
     """Read a whole number that somebody typed; nothing typed, none."""
     words = text.replace(",", "").replace(" ", "").strip()
     if not words:

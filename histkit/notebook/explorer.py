@@ -15,9 +15,9 @@ from histkit.audio.folder import download_audio
 from histkit.audio.zip_download import download_zip
 from histkit.errors import HistkitError, InputError
 from histkit.frame.files import to_csv
-from histkit.notebook.controls import showing, status, sums, toolkit, undocumented, whole, within
+from histkit.notebook.controls import import_widgets, parse_int, run_in_output, showing, status, sums, undocumented
 from histkit.notebook.players import play
-from histkit.notebook.selection import ORDERS, Conditions, Explored, choices
+from histkit.notebook.selection import ORDERS, FilterState, Selection, choices
 from histkit.plotting.usage import plot_usage
 from histkit.usage.clock import zone_of
 
@@ -29,14 +29,34 @@ _NARROW = {"description_width": "76px"}
 _TABLE: dict[str, Any] = {  # the page is made here: no sorting or searching within it
     "select": {"style": "multi", "keys": True},
     "classes": "display compact nowrap histkit-rows",
-    "ordering": False, "searching": False, "paging": False, "info": False, "showIndex": False, "allow_html": False,
-    "maxBytes": 0, "scrollX": True, "scrollY": "330px", "scrollCollapse": True, "autoWidth": True,
+    "ordering": False,
+    "searching": False,
+    "paging": False,
+    "info": False,
+    "showIndex": False,
+    "allow_html": False,
+    "maxBytes": 0,
+    "scrollX": True,
+    "scrollY": "330px",
+    "scrollCollapse": True,
+    "autoWidth": True,
     "layout": {"topStart": None, "topEnd": None, "bottomStart": None, "bottomEnd": None},
-    "columnDefs": [{"targets": [0, 4, 5], "className": "dt-right", "type": "string"},
-                   {"targets": [1, 2, 3, 6, 7], "className": "dt-left", "type": "string"}],
-}  # fmt: skip
-_EMPTY: dict[str, Any] = {"voice": (), "model": (), "source": (), "first": None, "last": None, "text": "",
-                          "pattern": False, "least": "", "most": ""}  # fmt: skip
+    "columnDefs": [
+        {"targets": [0, 4, 5], "className": "dt-right", "type": "string"},
+        {"targets": [1, 2, 3, 6, 7], "className": "dt-left", "type": "string"},
+    ],
+}
+_EMPTY: dict[str, Any] = {
+    "voice": (),
+    "model": (),
+    "source": (),
+    "first": None,
+    "last": None,
+    "text": "",
+    "pattern": False,
+    "least": "",
+    "most": "",
+}
 
 
 def explore(
@@ -86,7 +106,7 @@ def explore(
     if isinstance(page_size, bool) or not isinstance(page_size, int) or not 1 <= page_size <= 200:
         raise InputError(f"page_size={page_size!r} must be a whole number from 1 to 200.")
     zone_of(tz)
-    return Explorer(Explored(frame, tz, size=page_size), client, folder)
+    return Explorer(Selection(frame, tz, size=page_size), client, folder)
 
 
 class Explorer:
@@ -102,13 +122,13 @@ class Explorer:
         What the last line in red is about.
     """
 
-    def __init__(self, state: Explored, client: HistoryClient | None, folder: str) -> None:
+    def __init__(self, state: Selection, client: HistoryClient | None, folder: str) -> None:
         self.state = state
         self.manifest: pd.DataFrame | None = None
         self.last_error: Exception | None = None
         self._client, self._busy = client, False
         self._drawing: asyncio.TimerHandle | None = None
-        self._w, table = toolkit()
+        self._w, table = import_widgets()
         self._filters = self._make_filters()
         self._make_table(table)
         self._make_actions(folder)
@@ -159,10 +179,16 @@ class Explorer:
             "source": choices(frame["source"]),
         }
         made: dict[str, Any] = {
-            name: w.SelectMultiple(options=options, description=name.capitalize(), rows=min(max(len(options), 2), 6),
-                                   layout=wide, style=_NARROW, tooltip="Ctrl or Shift for several; none: all")
+            name: w.SelectMultiple(
+                options=options,
+                description=name.capitalize(),
+                rows=min(max(len(options), 2), 6),
+                layout=wide,
+                style=_NARROW,
+                tooltip="Ctrl or Shift for several; none: all",
+            )
             for name, options in lists.items()
-        }  # fmt: skip
+        }
         made["first"] = w.DatePicker(description="From", layout=wide, style=_NARROW)
         made["last"] = w.DatePicker(description="To", layout=wide, style=_NARROW)
         typed = {"continuous_update": False, "layout": wide, "style": _NARROW}
@@ -190,12 +216,18 @@ class Explorer:
         self._before.on_click(lambda _: self._do(lambda: self._turn(-1)))
         self._after.on_click(lambda _: self._do(lambda: self._turn(1)))
         self._where = w.Label()
-        self._all, self._none = (w.Button(description=words, layout={"width": "auto"}) for words in
-                                 ("Tick all", "Untick all"))  # fmt: skip
+        self._all, self._none = (
+            w.Button(description=words, layout={"width": "auto"}) for words in ("Tick all", "Untick all")
+        )
         self._all.on_click(lambda _: self._do(lambda: self._tick_all(True)))
         self._none.on_click(lambda _: self._do(lambda: self._tick_all(False)))
-        self._numbers = w.Text(description="Tick rows", placeholder="1-20, 35", continuous_update=False,
-                               layout={"width": "190px"}, style=_NARROW)  # fmt: skip
+        self._numbers = w.Text(
+            description="Tick rows",
+            placeholder="1-20, 35",
+            continuous_update=False,
+            layout={"width": "190px"},
+            style=_NARROW,
+        )
         self._numbers.observe(lambda _: self._do(self._tick_numbers), "value")
 
     def _make_actions(self, folder: str) -> None:
@@ -204,9 +236,12 @@ class Explorer:
         self._zip, self._csv = w.Text(value="audio.zip", description="Zip"), w.Text(value="rows.csv", description="CSV")
         self._dry = w.Checkbox(description="only say what would be done", indent=False)
         self._buttons = {}
-        for words, icon, action in (("Listen", "play", self._listen), ("Pull audio", "download", self._pull),
-                                    ("Make zip", "file-archive-o", self._make_zip),
-                                    ("Export CSV", "table", self._export)):  # fmt: skip
+        for words, icon, action in (
+            ("Listen", "play", self._listen),
+            ("Pull audio", "download", self._pull),
+            ("Make zip", "file-archive-o", self._make_zip),
+            ("Export CSV", "table", self._export),
+        ):
             button = w.Button(description=words, icon=icon, button_style="primary" if words == "Pull audio" else "")
             button.on_click(lambda _, action=action: self._do(action))
             self._buttons[words] = button
@@ -214,17 +249,33 @@ class Explorer:
     def _laid_out(self) -> Any:
         w, buttons = self._w, self._buttons
         filters = w.VBox([*self._filters.values(), self._clear], layout={"width": "308px", "flex": "0 0 auto"})
-        head = w.HBox([self._order, self._before, self._where, self._after, self._numbers, self._all, self._none],
-                      layout={"flex_flow": "row wrap", "align_items": "center"})  # fmt: skip
-        acts = w.VBox([
-            w.HBox([buttons["Listen"], self._dry], layout={"align_items": "center"}),
-            w.HBox([self._folder, buttons["Pull audio"]]),
-            w.HBox([self._zip, buttons["Make zip"]]),
-            w.HBox([self._csv, buttons["Export CSV"]]),
-        ])  # fmt: skip
-        main = w.VBox([self._summary, head, self._table, self._message, acts, self._output, self._player,
-                       self._chart_by, self._chart, self._code],
-                      layout={"flex": "1 1 600px", "min_width": "0"})  # fmt: skip
+        head = w.HBox(
+            [self._order, self._before, self._where, self._after, self._numbers, self._all, self._none],
+            layout={"flex_flow": "row wrap", "align_items": "center"},
+        )
+        acts = w.VBox(
+            [
+                w.HBox([buttons["Listen"], self._dry], layout={"align_items": "center"}),
+                w.HBox([self._folder, buttons["Pull audio"]]),
+                w.HBox([self._zip, buttons["Make zip"]]),
+                w.HBox([self._csv, buttons["Export CSV"]]),
+            ]
+        )
+        main = w.VBox(
+            [
+                self._summary,
+                head,
+                self._table,
+                self._message,
+                acts,
+                self._output,
+                self._player,
+                self._chart_by,
+                self._chart,
+                self._code,
+            ],
+            layout={"flex": "1 1 600px", "min_width": "0"},
+        )
         return w.HBox([filters, main], layout={"flex_flow": "row wrap", "width": "100%"})
 
     # what happens then
@@ -254,14 +305,14 @@ class Explorer:
     def _ask(self) -> None:
         values = {name: control.value for name, control in self._filters.items()}
         for name in ("least", "most"):
-            values[name] = whole(values[name], "Credits")
-        self.state.ask(Conditions(**values))
+            values[name] = parse_int(values[name], "Credits")
+        self.state.ask(FilterState(**values))
         self._show()
 
     def _clear_filters(self) -> None:
         for name, control in self._filters.items():
             control.value = _EMPTY[name]
-        self.state.ask(Conditions())
+        self.state.ask(FilterState())
         self._show()
 
     def _sort(self, order: str) -> None:
@@ -305,7 +356,7 @@ class Explorer:
     def _run(self, pull: Callable[..., pd.DataFrame], where: str) -> None:
         rows, dry = self._ticked(), self._dry.value
         options = {"dry_run": True} if dry else {"progress": True}
-        found = within(self._output, lambda: pull(rows, client=self._client, **options))
+        found = run_in_output(self._output, lambda: pull(rows, client=self._client, **options))
         if dry:
             facts = found.attrs["histkit"]
             size = facts["estimated_bytes"]

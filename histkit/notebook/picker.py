@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from histkit.errors import HistkitError
-from histkit.notebook.controls import showing, status, toolkit
+from histkit.notebook.controls import import_widgets, showing, status
 from histkit.notebook.players import Players, play
 from histkit.retakes.keepers import keepers
 from histkit.retakes.lines import line_table
 from histkit.retakes.takes import takes
-from histkit.util.text import plain
+from histkit.util.text import one_line_text
 
 if TYPE_CHECKING:
     from histkit.api.client import HistoryClient
@@ -91,7 +91,7 @@ class Picker:
         self._chosen: dict[str, str] = {}
         self.last_error: Exception | None = None
         self._at, self._filling = 0, False
-        self._w = toolkit()[0]
+        self._w = import_widgets()[0]
         self._make()
         self._show()
 
@@ -117,9 +117,11 @@ class Picker:
         self._radio = w.RadioButtons(description="Keep", layout={"width": "100%"})
         self._radio.observe(lambda change: self._choose(change["new"]), "value")
         self._buttons = []
-        for words, icon, action in (("Earlier line", "chevron-left", lambda: self._turn(-1)),
-                                    ("Later line", "chevron-right", lambda: self._turn(1)),
-                                    ("Listen to all", "play", self._listen)):  # fmt: skip
+        for words, icon, action in (
+            ("Earlier line", "chevron-left", lambda: self._turn(-1)),
+            ("Later line", "chevron-right", lambda: self._turn(1)),
+            ("Listen to all", "play", self._listen),
+        ):
             button = w.Button(description=words, icon=icon, layout={"width": "auto"})
             button.on_click(lambda _, action=action: action())
             self._buttons.append(button)
@@ -140,10 +142,11 @@ class Picker:
             return
         rows = self._rows()
         text, voice = (rows[name].iloc[-1] for name in ("text", "voice_name"))
-        said = "(dialogue)" if pd.isna(text) else plain(str(text))
+        said = "(dialogue)" if pd.isna(text) else one_line_text(str(text))
+        speaker = "" if pd.isna(voice) else one_line_text(str(voice))
         self._head.value = (
             f"<div>Line {self._at + 1:,} of {len(self.lines):,} with several takes · {len(self._chosen):,} chosen</div>"
-            f'<p dir="auto"><b>{html.escape("" if pd.isna(voice) else plain(str(voice)))}</b>: {html.escape(said)}</p>'
+            f'<p dir="auto"><b>{html.escape(speaker)}</b>: {html.escape(said)}</p>'
         )
         chosen = self._chosen.get(self.lines[self._at], rows["history_item_id"].iloc[-1])
         self._filling = True
@@ -169,8 +172,10 @@ class Picker:
             self.last_error = error
             self._note.value = status(str(error), bad=True)
             return
-        cards = [replace(card, voice=f"Take {take}", text="" if self._near is None else card.text)
-                 for card, take in zip(players.cards, takes["take"], strict=True)]  # fmt: skip
+        cards = [
+            replace(card, voice=f"Take {take}", text="" if self._near is None else card.text)
+            for card, take in zip(players.cards, takes["take"], strict=True)
+        ]
         showing(self._players, Players(cards, len(cards), abreast=True))
 
 

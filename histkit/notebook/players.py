@@ -16,17 +16,17 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from histkit.api.client import HistoryClient, client_or_own
+from histkit.api.client import HistoryClient, borrowed_client
 from histkit.audio import formats
 from histkit.audio.destination import LocalFolder, inside
-from histkit.audio.fetch import Source, fetch
-from histkit.audio.manifest import Entry, Record
+from histkit.audio.fetch import Source, fetch_clip
+from histkit.audio.manifest import Entry, FolderManifest
 from histkit.errors import AuthenticationError, HistkitError, InputError, PermissionDeniedError
 from histkit.frame.columns import values_of
 from histkit.frame.schema import require
-from histkit.util.storage import folder_of
-from histkit.util.text import plain
-from histkit.util.threads import side_by_side
+from histkit.util.storage import normalize_path
+from histkit.util.text import one_line_text
+from histkit.util.threads import map_threads
 
 MOST = 10
 _EMBEDDED_BYTES, _EMBEDDED_IN_ALL = 2_000_000, 6_000_000
@@ -143,7 +143,7 @@ def play(
     sources = [Source(*row) for row in zip(*columns, strict=True)]
     local = {} if folder is None else _local(folder, [source.history_item_id for source in sources])
     cancel = threading.Event()
-    with client_or_own(client) as client:
+    with borrowed_client(client) as client:
 
         def sound(source: Source) -> Sound:
             entry = local.get(source.history_item_id)
@@ -159,7 +159,7 @@ def play(
                 return None, None, " ".join(str(error).split())
 
         workers = client.transport.limit.ceiling
-        with closing(side_by_side(sound, sources, workers, cancel, in_order=True)) as done:
+        with closing(map_threads(sound, sources, workers, cancel, in_order=True)) as done:
             sounds = _within([result for _, result in done])
     labels = zip(_voices(shown), _dates(shown), _texts(shown), sounds, strict=True)
     return Players([Card(voice, date, text, *found) for voice, date, text, found in labels], len(items))
@@ -167,11 +167,11 @@ def play(
 
 def _local(folder: str | os.PathLike[str], ids: list[str]) -> dict[str, Entry]:
     """Give a file of each clip that has one which is there with its size."""
-    name = folder_of(folder)
+    name = normalize_path(folder)
     if "://" in name:
         raise InputError(f"folder={name!r}: players need a folder of this machine.")
     target = LocalFolder(Path(name))
-    entries = Record(target).files_of(ids)
+    entries = FolderManifest(target).files_of(ids)
     sizes = target.sizes((entry.place().rpartition("/")[0] for entry in entries), tidy=False)
     there = (entry for entry in entries if entry.path and sizes.get(entry.path) == entry.bytes)
     return {entry.history_item_id: entry for entry in there if inside(target.folder, target.folder / str(entry.path))}
@@ -182,11 +182,11 @@ def _local_link(path: Path, source: Source) -> tuple[str | None, str | None]:
     family = path.suffix[1:]
     size = path.stat().st_size
     if family not in formats.PLAYED_AS:
-        kind = formats.expected(source.output_format, source.content_type)
+        kind = formats.expected_format(source.output_format, source.content_type)
         if kind is None or kind.family != family or not kind.wrappable or size > _EMBEDDED_BYTES:
             return None, None
         file = BytesIO(path.read_bytes())
-        formats.wrap(file, size, kind)
+        formats.add_wav_header(file, size, kind)
         return _embedded(file.getvalue(), "wav"), None
     here = Path.cwd().resolve()
     if path.resolve().is_relative_to(here):
@@ -208,10 +208,10 @@ def _within(sounds: list[Sound]) -> list[Sound]:
 
 
 def _fetched(client: HistoryClient, source: Source, cancel: threading.Event) -> Sound:
-    kind = formats.expected(source.output_format, source.content_type)
+    kind = formats.expected_format(source.output_format, source.content_type)
     for wav in (True,) if kind is not None and kind.bare else (False, True):
         with tempfile.TemporaryFile() as file:
-            clip = fetch(client, source, wav, file, cancel)
+            clip = fetch_clip(client, source, wav, file, cancel)
             if clip.extension in formats.PLAYED_AS:
                 return clip.seconds, *_stored(file, clip.bytes, clip.extension)
     return None, None, "This clip has no form that a browser plays."
@@ -247,17 +247,17 @@ def _texts(frame: pd.DataFrame) -> list[str]:
         spoken = [text or ""]
         if lines is not None and len(lines):
             spoken = [f"{line.get('voice_name') or 'unknown'}: {line.get('text') or ''}" for line in lines]
-        whole = "\n".join(map(plain, spoken))
+        whole = "\n".join(map(one_line_text, spoken))
         found.append(whole if len(whole) <= _TEXT_CHARACTERS else whole[:_TEXT_CHARACTERS].rstrip() + " …")
     return found
 
 
 def _card(card: Card) -> str:
     length = "" if card.seconds is None else f"<small>{card.seconds:.1f} s</small>"
-    head = f'<b dir="auto">{html.escape(plain(card.voice))}</b><small>{html.escape(card.date)}</small>{length}'
+    head = f'<b dir="auto">{html.escape(one_line_text(card.voice))}</b><small>{html.escape(card.date)}</small>{length}'
     text = f'<p dir="auto">{html.escape(card.text)}</p>' if card.text else ""
     if card.link is None:
-        sound = f'<p class="problem">{html.escape(plain(card.problem or "There is no sound."))}</p>'
+        sound = f'<p class="problem">{html.escape(one_line_text(card.problem or "There is no sound."))}</p>'
     else:
         sound = f'<audio controls preload="metadata" src="{html.escape(card.link)}"></audio>'
     return f"<article><header>{head}</header>{text}{sound}</article>"

@@ -18,10 +18,20 @@ from histkit.errors import InputError, SchemaError
 from histkit.frame.filters import filter_items
 from histkit.frame.schema import require
 from histkit.util.arrays import Ints
-from histkit.util.text import plain
+from histkit.util.text import one_line_text
 
-NEEDED = ("history_item_id", "date", "voice_id", "voice_name", "model_id", "source", "text", "dialogue", "characters",
-          "credits")  # fmt: skip
+NEEDED = (
+    "history_item_id",
+    "date",
+    "voice_id",
+    "voice_name",
+    "model_id",
+    "source",
+    "text",
+    "dialogue",
+    "characters",
+    "credits",
+)
 ORDERS = {
     "newest first": ("date", False),
     "oldest first": ("date", True),
@@ -38,7 +48,7 @@ _TEXT_CHARACTERS, _VOICE_CHARACTERS = 60, 24
 
 
 @dataclass(frozen=True)
-class Conditions:
+class FilterState:
     """What rows are asked for; nothing given, nothing asked.
 
     Attributes
@@ -116,7 +126,7 @@ def _literal(value: Any) -> str:
 
 
 @dataclass
-class Explored:
+class Selection:
     """The rows of an explorer: all, those that are meant, those of the page, those that are ticked.
 
     Attributes
@@ -135,7 +145,7 @@ class Explored:
 
     frame: pd.DataFrame
     tz: str = "UTC"
-    conditions: Conditions = field(default_factory=Conditions)
+    conditions: FilterState = field(default_factory=FilterState)
     order: str = "newest first"
     page: int = 0
     size: int = 25
@@ -151,7 +161,7 @@ class Explored:
         self._meant: Ints = np.arange(len(self.frame))
         self._sort()
 
-    def ask(self, conditions: Conditions) -> None:
+    def ask(self, conditions: FilterState) -> None:
         """Ask for other rows; ticks stay on the rows that are still meant.
 
         Raises
@@ -250,18 +260,20 @@ class Explored:
         rows = self._numbered.iloc[self.places]
         dates = rows["date"].dt.tz_convert(self.tz).dt.strftime("%Y-%m-%d %H:%M:%S")
         first = self.page * self.size + 1
-        return pd.DataFrame({
-            "#": [f"{first + number:,}" for number in range(len(rows))],
-            "Date": dates.astype(object).where(dates.notna(), "–").tolist(),
-            "Voice": [_said(name, lines) for name, lines in zip(rows["voice_name"], rows["dialogue"], strict=True)],
-            "Text": [_line(text, lines) for text, lines in zip(rows["text"], rows["dialogue"], strict=True)],
-            "Credits": [_number(each) for each in rows["credits"]],
-            "Characters": [_number(each) for each in rows["characters"]],
-            "Model": _words(rows["model_id"]),
-            "Source": _words(rows["source"]),
-        })  # fmt: skip
+        return pd.DataFrame(
+            {
+                "#": [f"{first + number:,}" for number in range(len(rows))],
+                "Date": dates.astype(object).where(dates.notna(), "–").tolist(),
+                "Voice": [_said(name, lines) for name, lines in zip(rows["voice_name"], rows["dialogue"], strict=True)],
+                "Text": [_line(text, lines) for text, lines in zip(rows["text"], rows["dialogue"], strict=True)],
+                "Credits": [_number(each) for each in rows["credits"]],
+                "Characters": [_number(each) for each in rows["characters"]],
+                "Model": _words(rows["model_id"]),
+                "Source": _words(rows["source"]),
+            }
+        )
 
-    def copy(self, **changes: Any) -> Explored:
+    def copy(self, **changes: Any) -> Selection:
         """Give another of the same frame."""
         return replace(self, **changes)
 
@@ -293,7 +305,7 @@ def choices(column: pd.Series, names: pd.Series | None = None) -> list[tuple[str
         labels = dict(zip(first["value"].astype(str), first["name"].astype(str), strict=True))
     found = []
     for value, count in counts.items():
-        label = plain(labels.get(str(value), str(value)))
+        label = one_line_text(labels.get(str(value), str(value)))
         if list(labels.values()).count(labels.get(str(value), "")) > 1:
             label += f" ({str(value)[:6]})"
         found.append((f"{label}  ·  {count:,}", str(value)))
@@ -301,13 +313,13 @@ def choices(column: pd.Series, names: pd.Series | None = None) -> list[tuple[str
 
 
 def _words(column: pd.Series) -> list[str]:
-    return ["–" if pd.isna(each) else plain(str(each)) for each in column]
+    return ["–" if pd.isna(each) else one_line_text(str(each)) for each in column]
 
 
 def _said(name: Any, lines: Any) -> str:
     if _some(lines):
         return "(dialogue)"
-    return "–" if name is None or pd.isna(name) else _cut(plain(str(name)), _VOICE_CHARACTERS)
+    return "–" if name is None or pd.isna(name) else _cut(one_line_text(str(name)), _VOICE_CHARACTERS)
 
 
 def _cut(line: str, most: int) -> str:
@@ -319,7 +331,7 @@ def _line(text: Any, lines: Any) -> str:
         text = " / ".join(f"{line.get('voice_name') or '?'}: {line.get('text') or ''}" for line in lines)
     if text is None or pd.isna(text):
         return "–"
-    return _cut(plain(str(text)[: 4 * _TEXT_CHARACTERS]), _TEXT_CHARACTERS)
+    return _cut(one_line_text(str(text)[: 4 * _TEXT_CHARACTERS]), _TEXT_CHARACTERS)
 
 
 def _some(lines: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.util.text import NOTHING, plain, shown
+from histkit.util.text import NOTHING, format_value, one_line_text
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
@@ -53,8 +53,9 @@ def show_usage(table: pd.DataFrame, *, bar: str | None = None) -> Styler:
         raise InputError(f"bar={bar!r} is no column of numbers of this table.")
     rows = table.reset_index(drop=True).rename(columns=str)
     kinds = {name: _kind(name, rows[name]) for name in rows.columns}
-    style = rows.style.format({name: lambda value, kind=kind: _cell(value, kind) for name, kind in kinds.items()},
-                              escape="html").hide(axis="index")  # fmt: skip
+    style = rows.style.format(
+        {name: lambda value, kind=kind: _cell(value, kind) for name, kind in kinds.items()}, escape="html"
+    ).hide(axis="index")
     numbers = [name for name, kind in kinds.items() if kind in ("count", "share", "money")]
     style = style.set_properties(subset=numbers, **{"text-align": "right", "font-variant-numeric": "tabular-nums"})
     words = [name for name in rows.columns if name not in numbers]
@@ -81,8 +82,8 @@ def _number(column: pd.Series) -> bool:
 
 
 def _cell(value: Any, kind: str) -> str:
-    text = shown(value, kind)
-    return plain(text) if kind == "text" and text != NOTHING else text
+    text = format_value(value, kind)
+    return one_line_text(text) if kind == "text" and text != NOTHING else text
 
 
 def _bars(column: pd.Series) -> list[str]:

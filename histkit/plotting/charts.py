@@ -12,8 +12,8 @@ import pandas as pd
 from histkit.errors import InputError
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import require
-from histkit.plotting.style import FAINT, GREY, INK, PALETTE, counted, put_title, say_empty
-from histkit.plotting.text import drawn_text, fonts
+from histkit.plotting.style import FAINT, GREY, INK, PALETTE, counted, draw_empty_note, put_title
+from histkit.plotting.text import drawable_text, fonts
 from histkit.retakes.lines import line_table
 from histkit.retakes.takes import takes
 from histkit.usage.clock import name_of, zone_of
@@ -68,7 +68,7 @@ def plot_hours(
     if not dated.all():
         details.append(f"{counted(int((~dated).sum()), 'row')} without a date not drawn")
     if not dated.any():
-        say_empty(ax, "no rows with a date" if len(frame) else "no rows")
+        draw_empty_note(ax, "no rows with a date" if len(frame) else "no rows")
     else:
         _draw_hours(ax, sums)
     put_title(ax, f"{measure.capitalize()} by weekday and hour", " · ".join(details))
@@ -130,7 +130,7 @@ def plot_quota(forecast: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         details.append(f"runs out on {facts['run_out'][:10]}")
     details.append("the forecast is an estimate")
     if forecast.empty:
-        say_empty(ax, "no days")
+        draw_empty_note(ax, "no days")
     else:
         _draw_quota(ax, forecast, facts)
     put_title(ax, "Credits used, and where they are heading", " · ".join(details))
@@ -142,8 +142,10 @@ def _draw_quota(ax: Axes, forecast: pd.DataFrame, facts: Mapping[str, Any]) -> N
     from matplotlib.ticker import EngFormatter
 
     ends = (forecast["date"] + pd.Timedelta(days=1)).dt.tz_localize(None).to_numpy("datetime64[us]")
-    values = {name: forecast[name].astype("Float64").to_numpy(float, na_value=np.nan) for name in
-              ("cumulative", "p10", "p50", "p90")}  # fmt: skip
+    values = {
+        name: forecast[name].astype("Float64").to_numpy(float, na_value=np.nan)
+        for name in ("cumulative", "p10", "p50", "p90")
+    }
     ahead = ~np.isnan(values["p50"])
     known = ~np.isnan(values["cumulative"])
     if known.any() and ahead.any():  # the forecast begins where the measured line ends
@@ -152,23 +154,46 @@ def _draw_quota(ax: Axes, forecast: pd.DataFrame, facts: Mapping[str, Any]) -> N
             values[name][last] = values["cumulative"][last]
         ahead[last] = True
     ax.plot(ends[known], values["cumulative"][known], color=PALETTE[0], linewidth=2.2, label="used, measured")
-    ax.fill_between(ends[ahead], values["p10"][ahead], values["p90"][ahead], color=PALETTE[1], alpha=0.3, linewidth=0,
-                    label="10th to 90th percentile")  # fmt: skip
+    ax.fill_between(
+        ends[ahead],
+        values["p10"][ahead],
+        values["p90"][ahead],
+        color=PALETTE[1],
+        alpha=0.3,
+        linewidth=0,
+        label="10th to 90th percentile",
+    )
     ax.plot(ends[ahead], values["p50"][ahead], color=PALETTE[5], linewidth=1.8, linestyle=(0, (4, 2)), label="median")
     top = np.nanmax(np.concatenate(list(values.values())))
     limit = facts.get("limit")
     if limit:
         ax.axhline(limit, color=INK, linewidth=1.2)
-        ax.annotate(f"plan: {limit:,}", (0, limit), (4, 3), xycoords=("axes fraction", "data"),
-                    textcoords="offset points", fontsize=9, color=INK)  # fmt: skip
+        ax.annotate(
+            f"plan: {limit:,}",
+            (0, limit),
+            (4, 3),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            fontsize=9,
+            color=INK,
+        )
         top = max(top, limit)
     ax.set_ylim(0, max(float(top) * 1.12, 1.0))
     for name, words in (("reset", "reset"), ("run_out", "runs out")):
         if facts.get(name):
             moment = pd.Timestamp(facts[name]).tz_localize(None).to_datetime64()
             ax.axvline(moment, color=GREY, linewidth=1.2, linestyle=":")
-            ax.annotate(words, (moment, 0.02), (3, 0), xycoords=("data", "axes fraction"),
-                        textcoords="offset points", fontsize=8, color="#555555", rotation=90, va="bottom")  # fmt: skip
+            ax.annotate(
+                words,
+                (moment, 0.02),
+                (3, 0),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                fontsize=8,
+                color="#555555",
+                rotation=90,
+                va="bottom",
+            )
     locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
@@ -212,7 +237,7 @@ def plot_takes(frame: pd.DataFrame, *, top: int = 12, ax: Axes | None = None) ->
     ax = _new_axes(9, 1.6 + 0.34 * max(len(table), 2)) if ax is None else ax
     lost = int(found["thrown_away"].sum())
     if table.empty:
-        say_empty(ax, "no text has several takes" if len(found) else "no rows")
+        draw_empty_note(ax, "no text has several takes" if len(found) else "no rows")
     else:
         _draw_takes(ax, table)
     lines = table.attrs["histkit"]["lines"]
@@ -228,12 +253,22 @@ def _draw_takes(ax: Axes, table: pd.DataFrame) -> None:
     kept = np.maximum(table["credits"].to_numpy(float, na_value=0) - lost, 0)
     places = np.arange(len(table))
     ax.barh(places, kept, color=PALETTE[0], height=0.7, label="kept")
-    bars = ax.barh(places, lost, left=kept, color=PALETTE[5], height=0.7, hatch="///", edgecolor="white", linewidth=0,
-                   label="thrown away")  # fmt: skip
-    said = [f"{int(part):,} in {counted(int(count) - 1, 'take')}" for part, count in
-            zip(lost, table["takes"], strict=True)]  # fmt: skip
+    bars = ax.barh(
+        places,
+        lost,
+        left=kept,
+        color=PALETTE[5],
+        height=0.7,
+        hatch="///",
+        edgecolor="white",
+        linewidth=0,
+        label="thrown away",
+    )
+    said = [
+        f"{int(part):,} in {counted(int(count) - 1, 'take')}" for part, count in zip(lost, table["takes"], strict=True)
+    ]
     ax.bar_label(bars, said, padding=4, fontsize=9, color=INK)
-    texts = ["(dialogue)" if pd.isna(text) else drawn_text(text, _TEXT_CHARACTERS) for text in table["text"]]
+    texts = ["(dialogue)" if pd.isna(text) else drawable_text(text, _TEXT_CHARACTERS) for text in table["text"]]
     ax.set_yticks(places, texts, fontfamily=fonts())
     ax.set_ylim(len(table) - 0.4, -0.6)
     ax.set_xlim(0, max(float((kept + lost).max()) * 1.3, 1.0))

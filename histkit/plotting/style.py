@@ -20,7 +20,7 @@ def inches_of(ax: Axes) -> float:
     return float(ax.get_position().width * figure.bbox.width / figure.dpi)
 
 
-def say_empty(ax: Axes, text: str) -> None:
+def draw_empty_note(ax: Axes, text: str) -> None:
     """Say that there is nothing to draw."""
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="#777777", fontsize=14)
     ax.set(xticks=[], yticks=[])

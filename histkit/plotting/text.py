@@ -58,7 +58,7 @@ def plot_labels(groups: Sequence[Any], voices: Mapping[str, str | None]) -> list
     return [plain(label) for label in labels]
 
 
-def drawn_text(text: Any, longest: int) -> str:
+def drawable_text(text: Any, longest: int) -> str:
     """Make one line of a text, ready for matplotlib: so many letters at most, and only such as can be drawn."""
     line = " ".join(_visible(str(text)).split())
     cut = line if len(line) <= longest else line[: longest - 1].rstrip() + "…"

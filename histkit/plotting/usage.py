@@ -12,13 +12,13 @@ import pandas as pd
 
 from histkit.errors import InputError
 from histkit.frame.dates import instants_of
-from histkit.plotting.style import FAINT, GREY, INK, PALETTE, counted, inches_of, percent, put_title, say_empty
+from histkit.plotting.style import FAINT, GREY, INK, PALETTE, counted, draw_empty_note, inches_of, percent, put_title
 from histkit.plotting.text import fonts, plain, plot_labels
 from histkit.usage.aggregate import MEASURES
 from histkit.usage.buckets import edges
 from histkit.usage.clock import name_of
 from histkit.usage.periods import Freq
-from histkit.usage.table import OTHER, usage_table, want
+from histkit.usage.table import OTHER, parse_query, usage_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +91,7 @@ def plot_usage(
     'credits'
     """
     _check(measure, kind, top, freq)
-    wanted = want(by, freq, tz=tz, top=None, billing=billing, week_start=week_start)
+    wanted = parse_query(by, freq, tz=tz, top=None, billing=billing, week_start=week_start)
     length, zone = wanted.length, wanted.zone
     table = usage_table(frame, by, freq, tz=tz, billing=billing, week_start=week_start)
     facts = table.attrs["histkit"]
@@ -102,7 +102,7 @@ def plot_usage(
     ax = _new_axes(length, len(series.labels)) if ax is None else ax
     dated = table if length is None else table[table["period"].notna()]
     if dated.empty:
-        say_empty(ax, "no rows" if table.empty else "no rows with a date")
+        draw_empty_note(ax, "no rows" if table.empty else "no rows with a date")
         put_title(ax, _headline(names, measure, length), _details(table, facts, measure, dated, clock, frame))
         return ax
     elif clock is None:

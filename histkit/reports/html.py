@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 
-from histkit.reports.model import Chart, Report, Table, bar_shares, rows_of, totals_of
+from histkit.reports.model import Chart, Report, ReportTable, bar_shares, rows_of, totals_of
 
 _WIDTH, _HEIGHT = re.compile(r'\swidth="[\d.]+pt"'), re.compile(r'\sheight="[\d.]+pt"')
 
@@ -33,7 +33,7 @@ def html(report: Report) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    from histkit.util.text import shown
+    from histkit.util.text import format_value
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files("histkit.reports").joinpath("report.html.jinja").read_text("utf-8"))
@@ -41,10 +41,10 @@ def html(report: Report) -> str:
         section.key: [_Drawn(chart.title, Markup(svg_of(chart))) for chart in section.charts]
         for section in report.sections
     }
-    return template.render(report=report, charts=charts, shown=shown, cells_of=_cells, totals_of=totals_of)
+    return template.render(report=report, charts=charts, shown=format_value, cells_of=_cells, totals_of=totals_of)
 
 
-def _cells(table: Table) -> Iterator[list[_Cell]]:
+def _cells(table: ReportTable) -> Iterator[list[_Cell]]:
     bars = {column.name: bar_shares(table, column.name) for column in table.columns if column.bar}
     for row, texts in enumerate(rows_of(table)):
         yield [

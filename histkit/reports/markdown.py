@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from histkit.reports.model import Report, Table, rows_of, totals_of
-from histkit.util.text import shown
+from histkit.reports.model import Report, ReportTable, rows_of, totals_of
+from histkit.util.text import format_value
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 
@@ -16,7 +16,7 @@ def markdown(report: Report) -> str:
     lines = [f"# {escaped(report.title)}", "", escaped(report.subtitle), ""]
     for fact in report.facts:
         note = f" ({escaped(fact.note)})" if fact.note else ""
-        lines.append(f"- **{escaped(fact.label)}**: {escaped(shown(fact.value, fact.kind))}{note}")
+        lines.append(f"- **{escaped(fact.label)}**: {escaped(format_value(fact.value, fact.kind))}{note}")
     for section in report.sections:
         lines += ["", f"## {escaped(section.title)}"]
         for note in section.notes:
@@ -37,7 +37,7 @@ def escaped(text: str) -> str:
     return _MARKS.sub(r"\\\1", " ".join(text.split()))
 
 
-def _table(table: Table) -> Iterator[str]:
+def _table(table: ReportTable) -> Iterator[str]:
     if table.title:
         yield f"### {escaped(table.title)}"
         yield ""

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from histkit.util.text import shown
+from histkit.util.text import format_value
 
 
 @dataclass(frozen=True)
-class Column:
+class ReportColumn:
     """A column of a table.
 
     Attributes
@@ -39,12 +39,12 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A table: rows of a frame under labelled columns, and a last line with totals, if any."""
 
     title: str
     frame: pd.DataFrame
-    columns: tuple[Column, ...]
+    columns: tuple[ReportColumn, ...]
     totals: dict[str, Any] = field(default_factory=dict)
     note: str = ""
 
@@ -75,7 +75,7 @@ class Section:
     key: str
     title: str
     notes: tuple[str, ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[ReportTable, ...] = ()
     charts: tuple[Chart, ...] = ()
 
 
@@ -113,27 +113,29 @@ def share_of(values: pd.Series) -> pd.Series:
     return (values.astype("Float64") / float(total)).astype("Float64")
 
 
-def rows_of(table: Table) -> Iterator[list[str]]:
+def rows_of(table: ReportTable) -> Iterator[list[str]]:
     """Give the cells of each row as they are read."""
     columns = [table.frame[column.name].astype(object).tolist() for column in table.columns]
     for values in zip(*columns, strict=True):
-        yield [shown(value, column.kind) for value, column in zip(values, table.columns, strict=True)]
+        yield [format_value(value, column.kind) for value, column in zip(values, table.columns, strict=True)]
 
 
-def totals_of(table: Table) -> list[str]:
+def totals_of(table: ReportTable) -> list[str]:
     """Give the cells of the last line."""
     found = []
     for place, column in enumerate(table.columns):
         if column.name in table.totals:
-            found.append(shown(table.totals[column.name], column.kind))
+            found.append(format_value(table.totals[column.name], column.kind))
         else:
             found.append("Total" if not place else "")
     return found
 
 
-def bar_shares(table: Table, name: str) -> list[float]:
+def bar_shares(table: ReportTable, name: str) -> list[float]:
     """Give how far the bar of each cell of a column goes, 0 to 1 of the largest."""
-    values = [0.0 if value is None else float(value) for value in table.frame[name].astype(object).where(
-        table.frame[name].notna(), None).tolist()]  # fmt: skip
+    values = [
+        0.0 if value is None else float(value)
+        for value in table.frame[name].astype(object).where(table.frame[name].notna(), None).tolist()
+    ]
     largest = max(map(abs, values), default=0.0)
     return [abs(value) / largest if largest else 0.0 for value in values]

@@ -7,11 +7,11 @@ from typing import Any
 from histkit.money.forecast import forecast
 from histkit.plotting.charts import plot_quota
 from histkit.reports.model import Chart, Section
-from histkit.reports.sections import Wanted
-from histkit.util.text import shown
+from histkit.reports.sections import ReportSpec
+from histkit.util.text import format_value
 
 
-def quota_section(wanted: Wanted) -> Section:
+def quota_section(wanted: ReportSpec) -> Section:
     """Make the section on the plan's credits and when they run out."""
     found = forecast(wanted.frame, subscription=wanted.subscription, now=wanted.now, tz=wanted.tz)
     facts = found.attrs["histkit"]
@@ -23,8 +23,10 @@ def quota_section(wanted: Wanted) -> Section:
 def quota_lines(facts: dict[str, Any]) -> list[str]:
     """Say what a forecast found."""
     used = f" ({100 * facts['used_share']:.1f} %)" if facts["used_share"] is not None else ""
-    lines = [f"{shown(facts['used'], 'count')} of {shown(facts['limit'], 'count')} credits are used{used}, "
-             f"{shown(facts['left'], 'count')} are left."]  # fmt: skip
+    lines = [
+        f"{format_value(facts['used'], 'count')} of {format_value(facts['limit'], 'count')} credits are used{used}, "
+        f"{format_value(facts['left'], 'count')} are left."
+    ]
     if facts["reset"]:
         lines.append(f"The next reset is on {facts['reset'][:10]}.")
     if facts["run_out"]:

@@ -12,14 +12,14 @@ import pandas as pd
 from histkit.errors import InputError
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import require
-from histkit.money.costs import numbered
+from histkit.money.costs import with_price_index
 from histkit.money.prices import read_prices
 from histkit.reports.html import html
 from histkit.reports.markdown import markdown
 from histkit.reports.model import Report
 from histkit.reports.quota import quota_section
 from histkit.reports.sections import (
-    Wanted,
+    ReportSpec,
     counters,
     ledger_section,
     left_out,
@@ -32,10 +32,20 @@ from histkit.reports.terminal import print_report
 from histkit.reports.xlsx import write_xlsx
 from histkit.retakes.takes import takes
 from histkit.usage.clock import zone_of
-from histkit.util.files import replacing
+from histkit.util.files import atomic_write
 
-NEEDED = ("history_item_id", "date", "voice_id", "voice_name", "model_id", "source", "text", "dialogue", "characters",
-          "credits")  # fmt: skip
+NEEDED = (
+    "history_item_id",
+    "date",
+    "voice_id",
+    "voice_name",
+    "model_id",
+    "source",
+    "text",
+    "dialogue",
+    "characters",
+    "credits",
+)
 _DAYS, _MONTHS = 62, 800  # so long a history is told by days, by months; a longer one by quarters
 
 
@@ -108,8 +118,17 @@ def report(
         raise InputError(f"path={str(path)!r}: a report is .html, .xlsx or .md.")
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise InputError(f"top={top!r} must be a whole number from 1 on.")
-    made = make_report(frame, title=title, tz=tz, freq=freq, top=top, prices=prices, subscription=subscription,
-                       billing=billing, now=now)  # fmt: skip
+    made = build_report(
+        frame,
+        title=title,
+        tz=tz,
+        freq=freq,
+        top=top,
+        prices=prices,
+        subscription=subscription,
+        billing=billing,
+        now=now,
+    )
     if target is None:
         print_report(made)
         return None
@@ -117,7 +136,7 @@ def report(
     return target
 
 
-def make_report(
+def build_report(
     frame: pd.DataFrame,
     *,
     title: str | None = None,
@@ -137,8 +156,8 @@ def make_report(
     first, last = (known.min(), known.max()) if len(known) else (None, None)
     days = 0 if first is None or last is None else (last - first).days + 1
     book = None if prices is None else read_prices(prices, tz=tz)
-    wanted = Wanted(
-        frame if book is None else numbered(frame, book),
+    wanted = ReportSpec(
+        frame if book is None else with_price_index(frame, book),
         tz,
         freq or ("D" if days <= _DAYS else "MS" if days <= _MONTHS else "QS"),
         (subscription if billing is None else billing) if freq == "billing" else billing,
@@ -187,7 +206,7 @@ def write_report(report: Report, path: Path) -> None:
         A package is missing that writes it.
     """
     ending = path.suffix.lower()
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         if ending == ".xlsx":
             write_xlsx(report, temporary)
         else:

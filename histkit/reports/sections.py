@@ -9,29 +9,29 @@ from typing import Any
 
 import pandas as pd
 
-from histkit.money.costs import costs_of
+from histkit.money.costs import cost_table_of
 from histkit.money.ledger import ledger
 from histkit.money.prices import PriceBook
-from histkit.money.waste import waste_of
+from histkit.money.waste import waste_table_of
 from histkit.plotting.charts import plot_hours, plot_takes
 from histkit.plotting.usage import plot_share, plot_usage
-from histkit.reports.model import Chart, Column, Fact, Section, Table, period_kind, share_of, total_of
+from histkit.reports.model import Chart, Fact, ReportColumn, ReportTable, Section, period_kind, share_of, total_of
 from histkit.retakes.lines import line_table
 from histkit.usage.table import usage_table
-from histkit.util.text import plain
+from histkit.util.text import one_line_text
 
 _TEXT_CHARACTERS = 120
 _MEASURES = (
-    Column("items", "Items", "count"),
-    Column("characters", "Characters", "count"),
-    Column("credits", "Credits", "count", bar=True),
-    Column("share", "Share", "share"),
+    ReportColumn("items", "Items", "count"),
+    ReportColumn("characters", "Characters", "count"),
+    ReportColumn("credits", "Credits", "count", bar=True),
+    ReportColumn("share", "Share", "share"),
 )
 _BY = {"model": "model", "voice": "voice", "source": "source", "client": "client", "account": "account"}
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReportSpec:
     """What a report is about.
 
     Attributes
@@ -64,12 +64,15 @@ class Wanted:
     now: pd.Timestamp | None
 
 
-def usage_sections(wanted: Wanted) -> Iterator[Section]:
+def usage_sections(wanted: ReportSpec) -> Iterator[Section]:
     """Make the sections on usage: by period, and by whatever else the frame has."""
     by_period = _priced(wanted, None, wanted.freq)
-    chart = Chart("Credits over time, by voice", lambda ax: plot_usage(
-        wanted.frame, "voice", wanted.freq, tz=wanted.tz, billing=wanted.billing, ax=ax), (9, 4))  # fmt: skip
-    table = _usage(by_period, (Column("period", "From", period_kind(wanted.freq)),), wanted)
+    chart = Chart(
+        "Credits over time, by voice",
+        lambda ax: plot_usage(wanted.frame, "voice", wanted.freq, tz=wanted.tz, billing=wanted.billing, ax=ax),
+        (9, 4),
+    )
+    table = _usage(by_period, (ReportColumn("period", "From", period_kind(wanted.freq)),), wanted)
     yield Section("periods", "Usage by period", charts=(chart,), tables=(table,))
     names = ["voice", "model", "source", *(name for name in ("client", "account") if name in wanted.frame.columns)]
     for name in names:
@@ -88,7 +91,7 @@ def usage_sections(wanted: Wanted) -> Iterator[Section]:
             f"by-{name}",
             f"Usage by {name}",
             notes,
-            (_usage(found, (Column(name, name.capitalize()),), wanted),),
+            (_usage(found, (ReportColumn(name, name.capitalize()),), wanted),),
             charts,
         )
     hours = Chart("Items by hour and weekday", lambda ax: plot_hours(wanted.frame, tz=wanted.tz, ax=ax), (9, 3.2))
@@ -99,29 +102,29 @@ def _sharer(frame: pd.DataFrame, name: str) -> Any:
     return lambda ax: plot_share(frame, name, ax=ax)
 
 
-def _priced(wanted: Wanted, by: str | None, freq: str | None) -> pd.DataFrame:
+def _priced(wanted: ReportSpec, by: str | None, freq: str | None) -> pd.DataFrame:
     top, billing = (None, wanted.billing) if freq else (wanted.top, None)
     if wanted.prices is None:
         return usage_table(wanted.frame, by, freq, top=top, tz=wanted.tz, billing=billing)
-    return costs_of(wanted.frame, wanted.prices, by, freq, top, tz=wanted.tz, billing=billing)
+    return cost_table_of(wanted.frame, wanted.prices, by, freq, top, tz=wanted.tz, billing=billing)
 
 
-def _usage(found: pd.DataFrame, heads: tuple[Column, ...], wanted: Wanted) -> Table:
+def _usage(found: pd.DataFrame, heads: tuple[ReportColumn, ...], wanted: ReportSpec) -> ReportTable:
     rows = found.assign(share=share_of(found["credits"]))
     columns = (*heads, *_MEASURES, *(money_columns(found) if wanted.prices is not None else ()))
     totals: dict[str, Any] = {name: total_of(rows[name]) for name in ("items", "characters", "credits")}
     if wanted.prices is not None:
         totals |= money_totals(found)
-    return Table("", rows, columns, totals)
+    return ReportTable("", rows, columns, totals)
 
 
-def money_columns(found: pd.DataFrame) -> list[Column]:
+def money_columns(found: pd.DataFrame) -> list[ReportColumn]:
     """Give the columns of a cost table: one currency stands in the heading, what is priced if not all is."""
     facts = found.attrs["histkit"]
-    columns = [Column("cost", "Cost", "money"), Column("currency", "Currency")]
+    columns = [ReportColumn("cost", "Cost", "money"), ReportColumn("currency", "Currency")]
     if len(facts["totals"]) == 1:
-        columns = [Column("cost", f"Cost in {next(iter(facts['totals']))}", "money")]
-    return columns if facts["priced"] == 1 else [*columns, Column("priced", "Priced", "share")]
+        columns = [ReportColumn("cost", f"Cost in {next(iter(facts['totals']))}", "money")]
+    return columns if facts["priced"] == 1 else [*columns, ReportColumn("priced", "Priced", "share")]
 
 
 def money_totals(found: pd.DataFrame) -> dict[str, Any]:
@@ -131,37 +134,47 @@ def money_totals(found: pd.DataFrame) -> dict[str, Any]:
     return {"priced": facts["priced"]} | ({"cost": costs[0]} if len(costs) == 1 else {})
 
 
-def text_section(wanted: Wanted, found: pd.DataFrame) -> Section:
+def text_section(wanted: ReportSpec, found: pd.DataFrame) -> Section:
     """Make the section on the texts that cost most, all their takes together."""
     lines = line_table(found, wanted.top, by=["credits"], several=False)
     lines["text"] = [short(text) for text in lines["text"]]
-    columns = (Column("text", "Text"), Column("voice", "Voice"), Column("takes", "Takes", "count"),
-               Column("credits", "Credits", "count", bar=True))  # fmt: skip
+    columns = (
+        ReportColumn("text", "Text"),
+        ReportColumn("voice", "Voice"),
+        ReportColumn("takes", "Takes", "count"),
+        ReportColumn("credits", "Credits", "count", bar=True),
+    )
     return Section(
-        "texts", "Top texts", ("All takes of a text by one voice count together.",), (Table("", lines, columns),)
+        "texts", "Top texts", ("All takes of a text by one voice count together.",), (ReportTable("", lines, columns),)
     )
 
 
-def takes_section(wanted: Wanted, found: pd.DataFrame) -> Section:
+def takes_section(wanted: ReportSpec, found: pd.DataFrame) -> Section:
     """Make the section on takes: what was thrown away, by voice and by model."""
     facts = found.attrs["histkit"]
     notes = (
         f"{facts['lines_with_takes']:,} of {facts['lines']:,} texts were generated more than once by the same voice. "
         f"The last take counts as kept; {facts['thrown_away']:,} credits went into the others.",
     )
-    columns = (Column("thrown_away_items", "Takes thrown away", "count"), Column("paid", "Paid", "count"),
-               Column("free", "Free", "count"), Column("thrown_away", "Credits thrown away", "count", bar=True),
-               Column("share", "Of its credits", "share"))  # fmt: skip
+    columns = (
+        ReportColumn("thrown_away_items", "Takes thrown away", "count"),
+        ReportColumn("paid", "Paid", "count"),
+        ReportColumn("free", "Free", "count"),
+        ReportColumn("thrown_away", "Credits thrown away", "count", bar=True),
+        ReportColumn("share", "Of its credits", "share"),
+    )
     tables = []
     if facts["lines_with_takes"]:
         length = {"h": "D", "D": "W"}.get(wanted.freq, wanted.freq)
         billing = wanted.billing if length == "billing" else None
         for title, by, freq in (("By voice", "voice", None), ("By model", "model", None), ("By period", None, length)):
-            lost = waste_of(wanted.frame, found, by, freq, tz=wanted.tz, billing=billing if freq else None)
-            head = Column("period", "From", period_kind(freq)) if by is None else Column(by, by.capitalize())
+            lost = waste_table_of(wanted.frame, found, by, freq, tz=wanted.tz, billing=billing if freq else None)
+            head = (
+                ReportColumn("period", "From", period_kind(freq)) if by is None else ReportColumn(by, by.capitalize())
+            )
             if by is not None:
                 lost = lost[lost["thrown_away_items"].gt(0) | lost["thrown_away"].gt(0).fillna(False)].head(wanted.top)
-            tables.append(Table(title, lost, (head, *columns)))
+            tables.append(ReportTable(title, lost, (head, *columns)))
     chart = Chart("Texts with most credits thrown away", lambda ax: plot_takes(found, ax=ax), (9, 4.4))
     return Section("takes", "Takes", notes, tuple(tables), (chart,) if tables else ())
 
@@ -174,18 +187,22 @@ def ledger_section(found: pd.DataFrame, freq: str) -> Section:
         "higher, credits were spent outside this history (music, sound effects, deleted rows, other people), and a "
         "drop is a billing reset. What was spent between the last row and a reset can't be known.",
     )
-    columns = [Column("period", "From", period_kind(freq)), Column("rows", "Rows", "count"),
-               Column("chained", "Chained", "count"), Column("seen", "Seen", "count", bar=True),
-               Column("unseen", "Unseen (estimate)", "count", bar=True),
-               Column("resets", "Resets", "count")]  # fmt: skip
+    columns = [
+        ReportColumn("period", "From", period_kind(freq)),
+        ReportColumn("rows", "Rows", "count"),
+        ReportColumn("chained", "Chained", "count"),
+        ReportColumn("seen", "Seen", "count", bar=True),
+        ReportColumn("unseen", "Unseen (estimate)", "count", bar=True),
+        ReportColumn("resets", "Resets", "count"),
+    ]
     if "account" in found.columns:
-        columns.insert(0, Column("account", "Account"))
+        columns.insert(0, ReportColumn("account", "Account"))
     totals = {name: total_of(found[name]) for name in ("rows", "chained", "seen", "unseen", "resets")}
     note = f"{facts['rows_without_counters']:,} rows tell no counter." if facts.get("rows_without_counters") else ""
-    return Section("ledger", "Ledger", notes, (Table("", found, tuple(columns), totals, note),))
+    return Section("ledger", "Ledger", notes, (ReportTable("", found, tuple(columns), totals, note),))
 
 
-def left_out(wanted: Wanted, counter: pd.DataFrame | None) -> Section:
+def left_out(wanted: ReportSpec, counter: pd.DataFrame | None) -> Section:
     """Make the section on what the report doesn't contain."""
     frame = wanted.frame
     notes = [
@@ -205,7 +222,7 @@ def left_out(wanted: Wanted, counter: pd.DataFrame | None) -> Section:
     return Section("left-out", "What is not included", tuple(notes))
 
 
-def summary(wanted: Wanted, found: pd.DataFrame, counter: pd.DataFrame | None) -> tuple[Fact, ...]:
+def summary(wanted: ReportSpec, found: pd.DataFrame, counter: pd.DataFrame | None) -> tuple[Fact, ...]:
     """Make the numbers that stand out."""
     frame = wanted.frame
     unknown = int(frame["credits"].isna().sum())
@@ -223,7 +240,7 @@ def summary(wanted: Wanted, found: pd.DataFrame, counter: pd.DataFrame | None) -
     if counter is not None:
         facts.append(Fact("Unseen", total_of(counter["unseen"]), note="credits outside this history; an estimate"))
     if wanted.prices is not None:
-        money = costs_of(frame, wanted.prices, None, None, None, tz=wanted.tz).attrs["histkit"]
+        money = cost_table_of(frame, wanted.prices, None, None, None, tz=wanted.tz).attrs["histkit"]
         for currency, total in money["totals"].items():
             share = money["priced"]
             note = "all credits are priced" if share == 1 else f"{100 * share:.1f} % of the credits are priced"
@@ -241,5 +258,5 @@ def short(text: Any) -> str:
     """Cut a text for a table."""
     if text is None or pd.isna(text):
         return "(dialogue)"
-    line = plain(str(text))
+    line = one_line_text(str(text))
     return line if len(line) <= _TEXT_CHARACTERS else line[: _TEXT_CHARACTERS - 2].rstrip() + " …"

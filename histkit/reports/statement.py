@@ -31,10 +31,10 @@ from histkit.reports.statement_files import FORMATS, statement_path, write_state
 from histkit.usage.aggregate import MEASURES
 from histkit.usage.clock import name_of, zone_of
 from histkit.usage.labels import COLUMN
-from histkit.usage.periods import Period, iso, quoted, read_period
-from histkit.usage.table import usage_table, want
+from histkit.usage.periods import Period, iso, parse_period, quoted
+from histkit.usage.table import parse_query, usage_table
 from histkit.util.arrays import Ints, Mask
-from histkit.util.filenames import clean, tell_apart
+from histkit.util.filenames import safe_name, unique_names
 
 UNASSIGNED = "unassigned"  # as `label` calls the rows that no rule matches; also those whose label is missing
 _MONEY = ("cost", "currency", "priced")
@@ -42,7 +42,7 @@ _NAME_ROOM = 160  # bytes of a client's name in a file's: leaves room for the pe
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _StatementRequest:
     """What statements are asked for, and what the whole frame tells about them."""
 
     period: Period
@@ -57,7 +57,7 @@ class _Asked:
 
     def columns(self, frame: pd.DataFrame) -> list[Any]:
         """Give the columns that are read: what is not copied costs no time."""
-        read = ["history_item_id", *want(self.names, None, tz=self.zone, top=None).columns()]
+        read = ["history_item_id", *parse_query(self.names, None, tz=self.zone, top=None).columns()]
         if self.book is not None and "account" in frame.columns:
             read.append("account")
         require(frame, read, "a statement")
@@ -144,12 +144,12 @@ def statement(
     target = None if path is None else statement_path(path)
     if title is not None and not isinstance(title, str):
         raise InputError(f"title= takes a text, not {quoted(title)}.")
-    asked = _asked(frame, period, column, tz, prices, by)
+    asked = _parse_request(frame, period, column, tz, prices, by)
     if not isinstance(client, str) or client not in asked.clients:
         raise InputError(_unknown(client, asked.clients, column))
     own = asked.codes == asked.clients.index(client)
     rows = frame[asked.columns(frame)].iloc[np.flatnonzero(own & asked.inside)]
-    table = _billed(rows, asked, client, int((own & ~asked.dated).sum()), title)
+    table = _bill(rows, asked, client, int((own & ~asked.dated).sum()), title)
     if target is not None:
         write_statement(table, target)
     return table
@@ -203,7 +203,7 @@ def statements(
     """
     if format not in FORMATS:
         raise InputError(f"format={quoted(format)} is not possible; give one of {', '.join(map(repr, FORMATS))}.")
-    asked = _asked(frame, period, column, tz, prices, by)
+    asked = _parse_request(frame, period, column, tz, prices, by)
     files = _files(asked.clients, asked.period, format)
     rows = np.flatnonzero(asked.inside)
     rows = rows[np.argsort(asked.codes[rows], kind="stable")]
@@ -212,7 +212,7 @@ def statements(
     found: list[dict[str, Any]] = []
     for code in np.unique(codes).tolist():
         first, end = np.searchsorted(codes, (code, code + 1))
-        table = _billed(whole.iloc[first:end], asked, asked.clients[code], int(undated[code]), None)
+        table = _bill(whole.iloc[first:end], asked, asked.clients[code], int(undated[code]), None)
         path = None if folder is None else Path(folder).expanduser() / files[code]
         if path is not None:
             write_statement(table, path)
@@ -231,10 +231,10 @@ def statements(
     return result
 
 
-def _asked(frame: pd.DataFrame, period: Any, column: Any, tz: Any, prices: Any, by: Any) -> _Asked:
+def _parse_request(frame: pd.DataFrame, period: Any, column: Any, tz: Any, prices: Any, by: Any) -> _StatementRequest:
     zone = zone_of(tz)
-    span = read_period(period, zone)
-    names = list(want(by, None, tz=zone, top=None).names)
+    span = parse_period(period, zone)
+    names = list(parse_query(by, None, tz=zone, top=None).names)
     book = None if prices is None else read_prices(prices, tz=zone)
     for name in names if book is not None else ():
         if name in _MONEY:
@@ -258,7 +258,7 @@ def _asked(frame: pd.DataFrame, period: Any, column: Any, tz: Any, prices: Any, 
         "incomplete": isinstance(told, Mapping) and told.get("complete") is False,
     }
     facts["newest"] = iso(newest // 1_000_000, zone) if facts["open"] and newest is not None else None
-    return _Asked(span, zone, names, book, clients, codes, inside, dated, facts)
+    return _StatementRequest(span, zone, names, book, clients, codes, inside, dated, facts)
 
 
 def _clients(column: pd.Series, name: str) -> tuple[Ints, list[str]]:
@@ -289,7 +289,7 @@ def _unknown(client: Any, clients: Sequence[str], column: str) -> str:
     return f"{start}; there {'are ' + some if clients else 'is none'}."
 
 
-def _billed(rows: pd.DataFrame, asked: _Asked, client: str, undated: int, title: str | None) -> pd.DataFrame:
+def _bill(rows: pd.DataFrame, asked: _StatementRequest, client: str, undated: int, title: str | None) -> pd.DataFrame:
     """Make the statement of the rows that are billed."""
     if asked.book is None:
         table = usage_table(rows, asked.names, tz=asked.zone)
@@ -360,6 +360,6 @@ def _summed(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def _files(clients: Sequence[str], period: Period, format: str) -> list[str]:
     """Name the file of each client; all names differ, in any letter case and whoever has rows in the period."""
-    stems = [f"{clean(each, _NAME_ROOM)}-{clean(period.label, 80)}" for each in clients]
+    stems = [f"{safe_name(each, _NAME_ROOM)}-{safe_name(period.label, 80)}" for each in clients]
     digests = [hashlib.blake2b(each.encode("utf-8", "replace"), digest_size=8).hexdigest() for each in clients]
-    return [f"{stem}.{format}" for stem in tell_apart(stems, digests, {})]
+    return [f"{stem}.{format}" for stem in unique_names(stems, digests, {})]

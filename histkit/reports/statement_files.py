@@ -14,9 +14,9 @@ import pandas as pd
 from histkit.errors import InputError
 from histkit.frame.files import csv_text
 from histkit.frame.json_values import plain_value, records
-from histkit.reports.model import Column, Fact, Report, Section, Table
+from histkit.reports.model import Fact, Report, ReportColumn, ReportTable, Section
 from histkit.reports.report import write_report
-from histkit.util.files import replacing
+from histkit.util.files import atomic_write
 
 FORMATS = ("md", "html", "xlsx", "csv", "json")
 _CHANGING = ("open", "newest", "incomplete", "rows_without_date")  # of the history, not of the rows that are billed
@@ -51,7 +51,7 @@ def write_statement(table: pd.DataFrame, path: Path) -> None:
         write_report(statement_report(table), path)
         return
     text = csv_text(table) if ending == "csv" else json_text(table)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(text.encode("utf-8", "replace"))
 
 
@@ -82,18 +82,20 @@ def _span(start: str, end: str) -> str:
 
 def _lines(table: pd.DataFrame, facts: dict[str, Any]) -> Section:
     named = [str(name) for name in table.columns if name not in (*_COUNTS, "cost", "currency", "priced")]
-    columns = [*(Column(name, name.replace("_", " ").capitalize()) for name in named),
-               *(Column(name, name.capitalize(), "count") for name in _COUNTS)]  # fmt: skip
+    columns = [
+        *(ReportColumn(name, name.replace("_", " ").capitalize()) for name in named),
+        *(ReportColumn(name, name.capitalize(), "count") for name in _COUNTS),
+    ]
     totals: dict[str, Any] = {name: facts["totals"][name] for name in _COUNTS}
     if "cost" in table.columns:
         costs = facts["totals"]["cost"]
-        columns.append(Column("cost", f"Cost in {next(iter(costs))}" if len(costs) == 1 else "Cost", "money"))
+        columns.append(ReportColumn("cost", f"Cost in {next(iter(costs))}" if len(costs) == 1 else "Cost", "money"))
         if len(costs) == 1:
             totals["cost"] = Decimal(next(iter(costs.values())))
         else:
-            columns.append(Column("currency", "Currency"))
+            columns.append(ReportColumn("currency", "Currency"))
         if facts["priced"] not in (1, None):
-            columns.append(Column("priced", "Priced", "share"))
+            columns.append(ReportColumn("priced", "Priced", "share"))
             totals["priced"] = facts["priced"]
     notes = []
     if {"voice", "speaker"} & set(named):
@@ -101,7 +103,7 @@ def _lines(table: pd.DataFrame, facts: dict[str, Any]) -> Section:
     if "cost" in table.columns:
         notes.append("Costs are exact until the end; lines are rounded so that they make up the rounded total.")
     rows = table.set_axis([str(name) for name in table.columns], axis=1)
-    return Section("lines", "Lines", tuple(notes), (Table("", rows, tuple(columns), totals),))
+    return Section("lines", "Lines", tuple(notes), (ReportTable("", rows, tuple(columns), totals),))
 
 
 def _priced(facts: dict[str, Any]) -> str:
@@ -128,7 +130,7 @@ def json_text(table: pd.DataFrame) -> str:
     return json.dumps({**plain_value(facts), "lines": records(table)}, ensure_ascii=False, indent=2) + "\n"
 
 
-def doubts(facts: dict[str, Any]) -> list[str]:
+def caveats(facts: dict[str, Any]) -> list[str]:
     """Say why a statement may come out otherwise later; nothing of it is written into one."""
     found = []
     if facts["open"]:

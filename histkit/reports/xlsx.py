@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.reports.model import Fact, Report, Section, Table
+from histkit.reports.model import Fact, Report, ReportTable, Section
 from histkit.util.text import NOTHING
 
 _PLAIN = {
@@ -83,7 +83,7 @@ def _section(sheet: Any, section: Section, forms: dict[str, Any], totals: dict[s
 
 
 def _table(
-    sheet: Any, row: int, table: Table, forms: dict[str, Any], totals: dict[str, Any], widths: dict[int, int]
+    sheet: Any, row: int, table: ReportTable, forms: dict[str, Any], totals: dict[str, Any], widths: dict[int, int]
 ) -> int:
     if table.title:
         sheet.write_string(row, 0, table.title, forms["part"])

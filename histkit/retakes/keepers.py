@@ -69,7 +69,7 @@ def keepers(
     ([1, 2, 3], [4])
     """
     likeness = checked_near(near)
-    wanted = None if script is None else _script(script)
+    wanted = None if script is None else _parse_script(script)
     found = takes(frame, keep=keep, near=near)
     first, kept, codes = _picked(found)
     facts = frame.attrs.get("histkit")
@@ -154,7 +154,7 @@ def _rows_of(frame: pd.DataFrame, voice: str | None) -> NDArray[np.bool_]:
     return mask
 
 
-def _script(script: Any) -> list[tuple[str, str | None]]:
+def _parse_script(script: Any) -> list[tuple[str, str | None]]:
     """Read a script: the text of each line, and its voice where it has one."""
     if isinstance(script, pd.DataFrame):
         if "text" not in script.columns:

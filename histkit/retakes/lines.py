@@ -65,12 +65,15 @@ def line_table(
     order = np.lexsort([keys, *(-rank[present] for rank in reversed(ranks))])
     chosen = present[order[:top]]
     newest = found.iloc[_newest(found, rows, codes, chosen)]
-    table = pd.DataFrame({
-        "text": newest["text"].array,
-        "voice": newest["voice_name"].array if "voice_name" in found.columns else None,
-        "takes": pd.array(takes[chosen], "Int64"),
-        **{name: values[chosen] for name, values in sums.items()},
-    }, index=pd.Index(lines[chosen], name="line", dtype=found["line"].dtype))  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "text": newest["text"].array,
+            "voice": newest["voice_name"].array if "voice_name" in found.columns else None,
+            "takes": pd.array(takes[chosen], "Int64"),
+            **{name: values[chosen] for name, values in sums.items()},
+        },
+        index=pd.Index(lines[chosen], name="line", dtype=found["line"].dtype),
+    )
     table.attrs["histkit"] = {"lines": count}
     return table
 

@@ -37,7 +37,7 @@ def checked_near(near: Any) -> float | None:
     return float(near)
 
 
-def merged(keys: Hashes, voices: Hashes, texts: Sequence[str], near: float) -> Hashes:
+def link_similar(keys: Hashes, voices: Hashes, texts: Sequence[str], near: float) -> Hashes:
     """Give each line the key of the line that it belongs to: the smallest key of those it is tied to.
 
     Parameters
@@ -62,10 +62,11 @@ def merged(keys: Hashes, voices: Hashes, texts: Sequence[str], near: float) -> H
     parents = list(range(len(keys)))
     several = [sorted(members, key=lambda place: len(texts[place])) for members in groups.values() if len(members) > 1]
     total = sum(len(members) ** 2 for members in several)
-    with progress_bar(None if total > _LONG else False, total=total, desc="Near texts", unit="pair", unit_scale=True,
-                      leave=False) as bar:  # fmt: skip
+    with progress_bar(
+        None if total > _LONG else False, total=total, desc="Near texts", unit="pair", unit_scale=True, leave=False
+    ) as bar:
         for members in several:
-            for one, other in _ties([texts[place] for place in members], near):
+            for one, other in _similar_pairs([texts[place] for place in members], near):
                 low, high = sorted((_root(parents, members[one]), _root(parents, members[other])))
                 parents[high] = low
             bar.update(len(members) ** 2)
@@ -99,7 +100,7 @@ def likeness(one: str, other: str) -> float:
     return float(_scorer()(one, other))
 
 
-def _ties(texts: Sequence[str], near: float) -> Iterator[tuple[int, int]]:
+def _similar_pairs(texts: Sequence[str], near: float) -> Iterator[tuple[int, int]]:
     """Give the pairs that are like enough, of texts in order of length: one far longer than another can't be."""
     lengths = np.array([len(text) for text in texts], np.int64)
     ends = np.searchsorted(lengths, np.floor(lengths * (2 - near) / near + 1e-9), side="right")

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError, SchemaError
-from histkit.frame.columns import words
+from histkit.frame.columns import factorize_text
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import LINE, TEXT, require
-from histkit.retakes.similarity import checked_near, merged
+from histkit.retakes.similarity import checked_near, link_similar
 from histkit.util.arrays import Hashes, Ints, Mask
 
 _SAID = ("history_item_id", "voice_id", "voice_name", "text", "dialogue")
@@ -102,7 +102,7 @@ def takes(frame: pd.DataFrame, *, keep: str | Iterable[str] = "last", near: floa
     """
     require(frame, _NEEDED, "the table of takes")
     chosen, likeness = _chosen(keep), checked_near(near)
-    keys, said, talks = _keys(frame)
+    keys, said, talks = _line_hashes(frame)
     if likeness is not None:
         keys = _near_keys(frame, keys, said & ~talks, likeness)
     credits, known = _whole_numbers(frame, "credits")
@@ -162,7 +162,7 @@ def line_keys(frame: pd.DataFrame) -> pd.Series:
     True
     """
     require(frame, _SAID, "telling lines apart")
-    return pd.Series(_keys(frame)[0], index=frame.index, name="line_key")
+    return pd.Series(_line_hashes(frame)[0], index=frame.index, name="line_key")
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def oldest_first(frame: pd.DataFrame, keys: Hashes) -> Ints:
 
 
 def _ranks(column: pd.Series) -> Ints:
-    codes, texts = words(column)
+    codes, texts = factorize_text(column)
     ranks = np.full(len(texts) + 1, -1, np.int64)
     ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
     found: Ints = ranks[codes]
@@ -251,16 +251,16 @@ def _kept(frame: pd.DataFrame, lines: _Lines, keep: Any, chosen: list[str]) -> I
     return kept
 
 
-def _keys(frame: pd.DataFrame) -> tuple[Hashes, Mask, Mask]:
+def _line_hashes(frame: pd.DataFrame) -> tuple[Hashes, Mask, Mask]:
     """Give the number of each row, whether the row says something, and whether it is a dialogue."""
-    keys, said = _spoken(_texts(frame["text"]))
-    keys = keys ^ _voices(words(frame["voice_id"]), words(frame["voice_name"]))
+    keys, said = _text_hashes(_texts(frame["text"]))
+    keys = keys ^ _voices(factorize_text(frame["voice_id"]), factorize_text(frame["voice_name"]))
     rows, numbers = _dialogues(frame["dialogue"])
     keys[rows], said[rows] = numbers, True
     talks = np.zeros(len(frame), bool)
     talks[rows] = True
     silent = np.flatnonzero(~said)
-    codes, ids = words(frame["history_item_id"].iloc[silent])
+    codes, ids = factorize_text(frame["history_item_id"].iloc[silent])
     keys[silent] = _numbers([*map(_encoded, ids), b""], b"row")[codes]
     return keys, said, talks
 
@@ -270,13 +270,13 @@ def _near_keys(frame: pd.DataFrame, keys: Hashes, texted: Mask, near: float) -> 
     rows = np.flatnonzero(texted)
     own, first, codes = np.unique(keys[rows], return_index=True, return_inverse=True)
     lines = frame[["voice_id", "voice_name", "text"]].iloc[rows[first]]
-    voices = _voices(words(lines["voice_id"]), words(lines["voice_name"]))
+    voices = _voices(factorize_text(lines["voice_id"]), factorize_text(lines["voice_name"]))
     keys = keys.copy()
-    keys[rows] = merged(own, voices, plain_texts(lines["text"]), near)[codes]
+    keys[rows] = link_similar(own, voices, plain_texts(lines["text"]), near)[codes]
     return keys
 
 
-def _spoken(texts: pa.Array) -> tuple[Hashes, Mask]:
+def _text_hashes(texts: pa.Array) -> tuple[Hashes, Mask]:
     """Give the number of each text as it is compared, and whether there is anything in it."""
     encoded = texts.dictionary_encode()
     plain = [*_normalised(encoded.dictionary), b""]
@@ -286,7 +286,7 @@ def _spoken(texts: pa.Array) -> tuple[Hashes, Mask]:
 
 def text_numbers(column: pd.Series) -> tuple[Hashes, Mask]:
     """Give a number for each text, the same for texts that are the same as `takes` sees it, and whether it says any."""
-    return _spoken(_texts(column))
+    return _text_hashes(_texts(column))
 
 
 def plain_texts(column: pd.Series) -> list[str]:
@@ -352,8 +352,8 @@ def _dialogues(column: pd.Series) -> tuple[Ints, Hashes]:
     except (pa.ArrowException, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SchemaError(f"Column 'dialogue' holds no lines (text, voice_id, voice_name): {reason}") from None
-    keys, said = _spoken(texts)
-    keys = keys ^ _voices(*(words(pd.Series(each.to_pylist(), dtype=object)) for each in (ids, names)))
+    keys, said = _text_hashes(texts)
+    keys = keys ^ _voices(*(factorize_text(pd.Series(each.to_pylist(), dtype=object)) for each in (ids, names)))
     heard = np.zeros(len(talks), bool)
     heard[parents[said]] = True
     data, ends = keys.astype("<u8").tobytes(), 8 * np.searchsorted(parents, np.arange(len(talks) + 1))

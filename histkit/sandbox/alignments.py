@@ -26,9 +26,14 @@ def _alignment(text: str, tempo: int) -> bytes:
     starts, ends = clock[: max(0, begins[n] - 1)], clock[begins[1] : max(begins[1], begins[n + 1] - 1)]
     letters = msgspec.json.encode(list(text[:n]))
     return (
-        b'{"characters":' + letters + b',"character_start_times_seconds":[' + starts
-        + b'],"character_end_times_seconds":[' + ends + b"]}"
-    )  # fmt: skip
+        b'{"characters":'
+        + letters
+        + b',"character_start_times_seconds":['
+        + starts
+        + b'],"character_end_times_seconds":['
+        + ends
+        + b"]}"
+    )
 
 
 def alignments(text: str, tempo: int) -> bytes:

@@ -13,10 +13,19 @@ from histkit.sandbox import synth
 from histkit.sandbox.prng import number
 
 CONTENT_TYPES = {
-    "mp3": "audio/mpeg", "pcm": "audio/pcm", "wav": "audio/wav", "ulaw": "audio/basic", "opus": "audio/ogg",
-}  # fmt: skip
-EXTENSION_FORMATS = {"audio/mpeg": "mp3_44100_128", "audio/pcm": "pcm_24000", "audio/wav": "wav_44100",
-                     "audio/basic": "ulaw_8000", "audio/ogg": "opus_48000_32"}  # fmt: skip
+    "mp3": "audio/mpeg",
+    "pcm": "audio/pcm",
+    "wav": "audio/wav",
+    "ulaw": "audio/basic",
+    "opus": "audio/ogg",
+}
+EXTENSION_FORMATS = {
+    "audio/mpeg": "mp3_44100_128",
+    "audio/pcm": "pcm_24000",
+    "audio/wav": "wav_44100",
+    "audio/basic": "ulaw_8000",
+    "audio/ogg": "opus_48000_32",
+}
 _BIT_RATES = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _LONGEST_SECONDS, _SHORTEST_SECONDS, _CHARACTERS_A_SECOND = 12.0, 0.6, 15.0
 SILENCE = synth.SYLLABLES
@@ -147,8 +156,22 @@ def clip(history_item_id: str, pitch: int, characters: int, output_format: str, 
     else:
         body = b"".join(pieces[k] for k in phrase)
     if family == "wav":
-        head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(body), b"WAVE", b"fmt ", 16, 1, 1, rate, rate * 2,
-                           2, 16, b"data", len(body))  # fmt: skip
+        head = struct.pack(
+            "<4sI4s4sIHHIIHH4sI",
+            b"RIFF",
+            36 + len(body),
+            b"WAVE",
+            b"fmt ",
+            16,
+            1,
+            1,
+            rate,
+            rate * 2,
+            2,
+            16,
+            b"data",
+            len(body),
+        )
         body = head + body
     return body, CONTENT_TYPES[family]
 

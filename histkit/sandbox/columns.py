@@ -157,11 +157,25 @@ def columns(items: int, seed: int, end: int) -> Columns:
     start, stop = _ledger(rows.date[order], credits[order], elsewhere)
     ids, requests = identities(seed, "item", n), identities(seed, "request", n)
     return Columns(
-        date=rows.date[order], ids=ids, requests=requests, voice=voice[order], model=model[order],
-        source=source[order], form=_formats(rows, seed)[order], pool=pool[order], prefix=prefix[order],
-        special=special[order], count=count[order], parts=parts[order], kind=kind[order], start=start, stop=stop,
-        bits=noise(seed, "row", n), end=end, days=timeline.span(items),
-    )  # fmt: skip
+        date=rows.date[order],
+        ids=ids,
+        requests=requests,
+        voice=voice[order],
+        model=model[order],
+        source=source[order],
+        form=_formats(rows, seed)[order],
+        pool=pool[order],
+        prefix=prefix[order],
+        special=special[order],
+        count=count[order],
+        parts=parts[order],
+        kind=kind[order],
+        start=start,
+        stop=stop,
+        bits=noise(seed, "row", n),
+        end=end,
+        days=timeline.span(items),
+    )
 
 
 def _prices(seed: int, length: I64, model: I64, kind: I64, again: NDArray[np.bool_]) -> I64:

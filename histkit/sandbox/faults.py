@@ -55,8 +55,9 @@ FAULTS: dict[str, Fault] = {
     "shuffle": Fault(Kind.RATE, 0, "the rows of a page come out of order"),
     "short_pages": Fault(Kind.RATE, 0, "fewer rows than page_size although more follow"),
     "empty_pages": Fault(Kind.RATE, 0, "an empty page with has_more and a new cursor"),
-    "deleted_cursor": Fault(Kind.WORD, "continue", "a cursor whose row is gone", ("continue", "error", "empty",
-                                                                                  "restart")),
+    "deleted_cursor": Fault(
+        Kind.WORD, "continue", "a cursor whose row is gone", ("continue", "error", "empty", "restart")
+    ),
     "vanish_cursor": Fault(Kind.RATE, 0, "the last row of a page vanishes after it was sent"),
     "arriving": Fault(Kind.RATE, 0, "a new row arrives before a list request"),
     "vanishing": Fault(Kind.RATE, 0, "a row vanishes before a list request"),
@@ -73,8 +74,9 @@ FAULTS: dict[str, Fault] = {
     "zip_names": Fault(Kind.WORD, "safe", "voice names in a zip's entries, made safe or as they are", ("safe", "raw")),
     "zip_order": Fault(Kind.WORD, "asked", "order of a zip's entries", ("asked", "shuffled")),
     "zip_ahead": Fault(Kind.NUMBER, 0, "seconds by which the clock of a zip's names is ahead of UTC"),
-    "zip_times": Fault(Kind.WORD, "underscores", "what stands in the times of a zip's names", ("underscores", "spaces",
-                                                                                          "colons")),
+    "zip_times": Fault(
+        Kind.WORD, "underscores", "what stands in the times of a zip's names", ("underscores", "spaces", "colons")
+    ),
     "zip_ids": Fault(Kind.FLAG, False, "a zip's names end with the id, as before 2023-09"),
     "zip_packed": Fault(Kind.FLAG, False, "a zip's entries are compressed"),
     "zip_tagged": Fault(Kind.FLAG, False, "a zip's entries have an ID3 tag that single audios don't"),
@@ -82,9 +84,13 @@ FAULTS: dict[str, Fault] = {
     "zip_bare": Fault(Kind.RATE, 0, "several ids get the audio of the first instead of a zip"),
     "poisoned": Fault(Kind.NAMES, [], "ids that make a bulk download of several fail"),
     "poison_status": Fault(Kind.NUMBER, 500, "HTTP status of that failure"),
-    "only": Fault(Kind.WORD, None, "the one kind of request that fails", ("list", "item", "audio", "download", "delete",
-                                                                      "account")),
-}  # fmt: skip
+    "only": Fault(
+        Kind.WORD,
+        None,
+        "the one kind of request that fails",
+        ("list", "item", "audio", "download", "delete", "account"),
+    ),
+}
 
 
 def _fits(fault: Fault, value: Any) -> bool:

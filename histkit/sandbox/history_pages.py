@@ -57,8 +57,9 @@ def asked(query: dict[str, str], faults: Faults) -> Asked:
     direction = _word(query, "sort_direction", ("asc", "desc"))
     source = _word(query, "source", _SOURCES)
     if size is not None and not 1 <= size <= 1000:
-        raise Refusal(400, "validation_error", "invalid_page_size", "page_size must be between 1 and 1000.",
-                      param="page_size")  # fmt: skip
+        raise Refusal(
+            400, "validation_error", "invalid_page_size", "page_size must be between 1 and 1000.", param="page_size"
+        )
     for name in ("search", "model"):
         if faults[f"{name}_needs_source"] and query.get("search" if name == "search" else "model_id") and not source:
             raise Invalid(["query", "source"], f"Field required with {name}", "missing")
@@ -108,8 +109,14 @@ class Listing:
             return start
         if manner == "empty":
             return None
-        raise Refusal(400, "validation_error", "invalid_cursor", "start_after_history_item_id is not a valid cursor.",
-                      param="start_after_history_item_id", fault="deleted_cursor" if place else None)  # fmt: skip
+        raise Refusal(
+            400,
+            "validation_error",
+            "invalid_cursor",
+            "start_after_history_item_id is not a valid cursor.",
+            param="start_after_history_item_id",
+            fault="deleted_cursor" if place else None,
+        )
 
     def _page(self, wanted: Asked, strikes: Callable[[str], bool], request: int) -> bytes:
         drop = tuple(self.faults["drop_fields"])

@@ -58,14 +58,23 @@ class Sandbox:
             raise ValueError(f"a history has at least 1 row, not {items}")
         self.api_key = "sk_sandbox_" + identity(seed, "key", 0)
         self._token = secrets.token_urlsafe(24)
-        config = {"items": items, "seed": seed, "port": port, "alignments": alignments, "faults": faults,
-                  "api_key": self.api_key, "token": self._token}  # fmt: skip
+        config = {
+            "items": items,
+            "seed": seed,
+            "port": port,
+            "alignments": alignments,
+            "faults": faults,
+            "api_key": self.api_key,
+            "token": self._token,
+        }
         path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
         # -P keeps files of the working directory from being imported in place of modules.
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-P", "-c", _CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": path},
-        )  # fmt: skip
+        )
         self._close = weakref.finalize(self, _end, process)
         self._process = process
         self.pid = process.pid
@@ -118,8 +127,9 @@ class Sandbox:
     def _call(self, name: str, given: dict[str, Any] | None = None) -> Any:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=120)
         try:
-            connection.request("POST", f"/_sandbox/{name}", json.dumps(given or {}).encode(),
-                               {"X-Sandbox-Token": self._token})  # fmt: skip
+            connection.request(
+                "POST", f"/_sandbox/{name}", json.dumps(given or {}).encode(), {"X-Sandbox-Token": self._token}
+            )
             answer = connection.getresponse()
             body = json.loads(answer.read())
         finally:

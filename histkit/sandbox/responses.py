@@ -66,8 +66,13 @@ class Refusal(Exception):
         """Return the error body."""
         detail: dict[str, Any] = {"status": self.status, "message": self.message}
         if shape == "current":
-            detail = {"type": self.kind, "code": self.code, "message": self.message, "status": self.status,
-                      "request_id": request_id}  # fmt: skip
+            detail = {
+                "type": self.kind,
+                "code": self.code,
+                "message": self.message,
+                "status": self.status,
+                "request_id": request_id,
+            }
             if self.param:
                 detail["param"] = self.param
         made = json_reply({"detail": detail}, self.http)
@@ -109,14 +114,28 @@ STRUCK: dict[str, Refusal] = {
     "error_500": Refusal(500, "internal_error", "internal_error", "Something went wrong on our side."),
     "error_503": Refusal(503, "service_unavailable", "service_unavailable", "The service is overloaded."),
     "rate_limit": Refusal(429, "rate_limit_error", "rate_limit_exceeded", "Too many requests. Please slow down."),
-    "concurrency": Refusal(429, "rate_limit_error", "concurrent_limit_exceeded",
-                           "Too many concurrent requests for this account.", status="too_many_concurrent_requests"),
-    "too_many": Refusal(429, "rate_limit_error", "too_many_concurrent_requests",
-                        "Too many concurrent requests. Your current subscription allows a limited number of them."),
-    "quota_401": Refusal(401, "authentication_error", "quota_exceeded",
-                         "This request exceeds your quota of 10000. You have 12 credits remaining, while 85 credits "
-                         "are required for this request."),
-    "unusual_activity": Refusal(401, "authentication_error", "detected_unusual_activity",
-                                "Unusual activity detected. Free Tier usage disabled."),
-}  # fmt: skip
+    "concurrency": Refusal(
+        429,
+        "rate_limit_error",
+        "concurrent_limit_exceeded",
+        "Too many concurrent requests for this account.",
+        status="too_many_concurrent_requests",
+    ),
+    "too_many": Refusal(
+        429,
+        "rate_limit_error",
+        "too_many_concurrent_requests",
+        "Too many concurrent requests. Your current subscription allows a limited number of them.",
+    ),
+    "quota_401": Refusal(
+        401,
+        "authentication_error",
+        "quota_exceeded",
+        "This request exceeds your quota of 10000. You have 12 credits remaining, while 85 credits "
+        "are required for this request.",
+    ),
+    "unusual_activity": Refusal(
+        401, "authentication_error", "detected_unusual_activity", "Unusual activity detected. Free Tier usage disabled."
+    ),
+}
 """What each fault of a request says."""

@@ -23,15 +23,18 @@ from histkit.sandbox.responses import (
     lacking,
     unknown_item,
     wrong_key,
-)  # fmt: skip
+)
 from histkit.sandbox.store import Store
 
 HELP_PATH = "/help/unusual-activity"
 _PITCH = {voice.voice_id: voice.pitch for voice in catalog.VOICES}
 _SCOPES = {
-    "list": "speech_history_read", "item": "speech_history_read", "audio": "speech_history_read",
-    "download": "speech_history_read", "delete": "speech_history_write",
-}  # fmt: skip
+    "list": "speech_history_read",
+    "item": "speech_history_read",
+    "audio": "speech_history_read",
+    "download": "speech_history_read",
+    "delete": "speech_history_write",
+}
 _ACCOUNT = {
     "/v1/models": "models_read",
     "/v1/voices": "voices_read",

@@ -15,9 +15,15 @@ from histkit.util.arrays import Mask
 _OUTPUT_FORMAT_SINCE = 1773705600  # 2026-03-17, when the API got the field
 _AVATAR_SINCE = 1774915200  # 2026-03-31
 _FEEDBACK: dict[str, str | bool] = {
-    "thumbs_up": False, "feedback": "The name is mispronounced.", "emotions": False, "inaccurate_clone": False,
-    "glitches": True, "audio_quality": False, "other": False, "review_status": "not_reviewed",
-}  # fmt: skip
+    "thumbs_up": False,
+    "feedback": "The name is mispronounced.",
+    "emotions": False,
+    "inaccurate_clone": False,
+    "glitches": True,
+    "audio_quality": False,
+    "other": False,
+    "review_status": "not_reviewed",
+}
 
 
 class Item(Struct, kw_only=True):
@@ -94,8 +100,11 @@ class Rows:
         if bits % 7 == 0:
             stability, speed = (bits >> 8) % 21 / 20, 0.8 + (bits >> 16) % 9 / 20
         found: dict[str, float | bool] = {
-            "stability": stability, "similarity_boost": similarity, "style": style, "use_speaker_boost": boost,
-        }  # fmt: skip
+            "stability": stability,
+            "similarity_boost": similarity,
+            "style": style,
+            "use_speaker_boost": boost,
+        }
         if not old:
             found["speed"] = round(speed, 2)
         return found

@@ -43,8 +43,15 @@ class Journal:
 
     def note(self, request: Request, started: float) -> dict[str, Any]:
         """Write a request down."""
-        entry = {"method": request.method, "path": request.path, "query": request.query, "status": None,
-                 "fault": None, "started": started, "ended": None}  # fmt: skip
+        entry = {
+            "method": request.method,
+            "path": request.path,
+            "query": request.query,
+            "status": None,
+            "fault": None,
+            "started": started,
+            "ended": None,
+        }
         with self._lock:
             self._entries.append(entry)
         return entry

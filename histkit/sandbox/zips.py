@@ -57,8 +57,10 @@ def name(row: dict[str, Any], extension: str, style: Style) -> str:
     """Return an entry's name: moment, voice, category, settings, model; one second's resolution."""
     moment = time.strftime(f"%Y-%m-%dT{_TIMES[style.times]}", time.gmtime(row["date_unix"] + style.ahead))
     settings = row.get("settings") or {}
-    percent = [(short, settings.get(key)) for short, key in
-               (("sp", "speed"), ("s", "stability"), ("sb", "similarity_boost"), ("se", "style"))]  # fmt: skip
+    percent = [
+        (short, settings.get(key))
+        for short, key in (("sp", "speed"), ("s", "stability"), ("sb", "similarity_boost"), ("se", "style"))
+    ]
     parts = [short + str(round(value * 100)) for short, value in percent if value is not None]
     if settings.get("use_speaker_boost"):
         parts.append("b")

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError, SchemaError
-from histkit.frame.columns import words
+from histkit.frame.columns import factorize_text
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import require
 from histkit.usage.buckets import bucket
-from histkit.usage.dialogue import Parts, Spoken, apportion, parts_of
+from histkit.usage.dialogue import DialogueShares, SpeakerShares, apportion, parts_of
 from histkit.usage.periods import Freq
 from histkit.util.arrays import Ints, Mask
 
@@ -38,7 +38,7 @@ _DENSE = 100_000  # so many combinations are counted without a hash table
 
 
 @dataclass(frozen=True)
-class Wanted:
+class UsageQuery:
     """What a table is asked for: its groups, its periods and the zone of their clock, and how many groups are kept.
 
     `fill` is the span in which empty periods are wanted (its start and end in microseconds; None: the data's), None for
@@ -71,7 +71,7 @@ class Group:
     values: Any
     codes: Sequence[Ints]
 
-    def shared(self, spoken: Spoken) -> Group:
+    def shared(self, spoken: DialogueShares) -> Group:
         """Add the block of the parts of dialogues."""
         return Group(self.name, self.values, [*self.codes, self.codes[0][spoken.rows]])
 
@@ -84,7 +84,7 @@ class Measure:
     values: Sequence[NDArray[Any]]
     known: Sequence[Mask]
 
-    def shared(self, spoken: Spoken) -> Measure:
+    def shared(self, spoken: DialogueShares) -> Measure:
         """Add the block of the parts of dialogues, each with its share."""
         values = self.values[0][spoken.rows].astype(np.int64, copy=False)
         if self.name != LATEST:
@@ -107,7 +107,7 @@ def column_of(name: Any) -> Any:
     return _WORDS[name] if is_word(name) else name
 
 
-def partial_sums(frame: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+def partial_sums(frame: pd.DataFrame, wanted: UsageQuery) -> pd.DataFrame:
     """Sum the rows of one frame.
 
     Returns
@@ -135,10 +135,12 @@ def partial_sums(frame: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
         if parts is not None:
             sums.append(Measure(LATEST, [instants], [known]))
     if parts is None:
-        return tally(groups, sums, [len(frame)])
+        return aggregate(groups, sums, [len(frame)])
     spoken = parts.spoken
     groups = [*_voices(parts), *(group.shared(spoken) for group in groups)]
-    return tally(groups, [each.shared(spoken) for each in sums], [len(frame), len(spoken.rows)], skipped=spoken.rows)
+    return aggregate(
+        groups, [each.shared(spoken) for each in sums], [len(frame), len(spoken.rows)], skipped=spoken.rows
+    )
 
 
 def combine(partials: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -147,10 +149,10 @@ def combine(partials: Sequence[pd.DataFrame]) -> pd.DataFrame:
     whole = {name: _joined([each[name] for each in filled]) for name in filled[0].columns}
     keys = list(whole)[: list(whole).index(MEASURES[0])]
     groups = [any_column(name, whole[name]) for name in keys]
-    return tally(groups, [measure_of(whole[name]) for name in whole if name not in keys], [sum(map(len, filled))])
+    return aggregate(groups, [measure_of(whole[name]) for name in whole if name not in keys], [sum(map(len, filled))])
 
 
-def tally(
+def aggregate(
     groups: Sequence[Group], sums: Sequence[Measure], sizes: Sequence[int], skipped: Ints | None = None
 ) -> pd.DataFrame:
     """Sum each combination of groups that occurs.
@@ -267,12 +269,12 @@ def measure_of(column: pd.Series) -> Measure:
     return Measure(str(column.name), [values], [column.notna().to_numpy()])
 
 
-def _parts(frame: pd.DataFrame) -> Parts:
+def _parts(frame: pd.DataFrame) -> SpeakerShares:
     require(frame, ("voice_id", "voice_name", "dialogue", "date"), "usage by voice")
     return parts_of(frame)
 
 
-def _voices(parts: Parts) -> list[Group]:
+def _voices(parts: SpeakerShares) -> list[Group]:
     ids, texts = [None, *(each for each, _ in parts.keys)], [None, *parts.texts]
     return [
         Group("voice_id", pd.array(ids, dtype=TEXT), [parts.voices + 1, parts.spoken.voices + 1]),
@@ -284,7 +286,7 @@ def _group(frame: pd.DataFrame, name: Any, label: str) -> Group:
     column = column_of(name)
     require(frame, [column], f"usage by {name!r}")
     if is_word(name):
-        codes, texts = words(frame[column])
+        codes, texts = factorize_text(frame[column])
         codes += 1  # in place: new memory costs more than the sum
         return Group(label, pd.array([None, *texts], dtype=TEXT), [codes])
     try:

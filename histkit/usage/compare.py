@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.usage.aggregate import Group, Measure, Wanted, combined
+from histkit.usage.aggregate import Group, Measure, UsageQuery, combined
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.clock import clock_time
 from histkit.usage.periods import Freq
@@ -77,8 +77,8 @@ class Grid:
         return np.where(found & known, place, -1), known
 
 
-def gridded(
-    groups: Sequence[Group], sums: Sequence[Measure], instants: Ints, wanted: Wanted
+def fill_cells(
+    groups: Sequence[Group], sums: Sequence[Measure], instants: Ints, wanted: UsageQuery
 ) -> tuple[list[Group], list[Measure], Grid]:
     """Add the cells that have no rows but are wanted.
 
@@ -129,7 +129,7 @@ def gridded(
     return wider, filled, Grid(starts, np.union1d(cells, added))
 
 
-def _starts(instants: Ints, wanted: Wanted, groups: int) -> tuple[Ints, int, int]:
+def _starts(instants: Ints, wanted: UsageQuery, groups: int) -> tuple[Ints, int, int]:
     """Give the starts of all buckets, and the first and the end of those that are to be filled."""
     length, zone = wanted.length, wanted.zone
     assert length is not None
@@ -159,7 +159,7 @@ def _too_many(instants: Ints, length: Freq, groups: int) -> int:
     return rows if rows > MOST_ROWS else 0
 
 
-def compared(table: pd.DataFrame, grid: Grid, order: Ints) -> pd.DataFrame:
+def add_comparison(table: pd.DataFrame, grid: Grid, order: Ints) -> pd.DataFrame:
     """Set each bucket beside the one before.
 
     Parameters

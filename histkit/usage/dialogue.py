@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import SchemaError
-from histkit.frame.columns import NOBODY, _list, words
+from histkit.frame.columns import NOBODY, as_list, factorize_text
 from histkit.frame.schema import LINE
 from histkit.util.arrays import Ints
 
 
 @dataclass(frozen=True)
-class Spoken:
+class DialogueShares:
     """The parts of the dialogues.
 
     Attributes
@@ -24,7 +24,7 @@ class Spoken:
     rows : int64 array, shape (parts,)
         The row that each part is of; ascending.
     voices, names : int64 arrays, shape (parts,)
-        As those of `Parts`.
+        As those of `SpeakerShares`.
     weights : int64 array, shape (parts,)
         Characters, by which a dialogue is shared out among its parts.
     """
@@ -36,7 +36,7 @@ class Spoken:
 
 
 @dataclass(frozen=True)
-class Parts:
+class SpeakerShares:
     """Rows cut up by speaking voice.
 
     Attributes
@@ -53,7 +53,7 @@ class Parts:
 
     voices: Ints
     names: Ints
-    spoken: Spoken
+    spoken: DialogueShares
     keys: list[tuple[str | None, str | None]]
     texts: list[str]
 
@@ -90,10 +90,10 @@ def apportion(totals: Ints, weights: Ints, groups: Ints) -> Ints:
     return result
 
 
-def parts_of(frame: pd.DataFrame) -> Parts:
+def parts_of(frame: pd.DataFrame) -> SpeakerShares:
     """Cut the rows up by speaking voice; needs the columns voice_id, voice_name and dialogue."""
-    ids, id_values = words(frame["voice_id"])
-    names, name_values = words(frame["voice_name"])
+    ids, id_values = factorize_text(frame["voice_id"])
+    names, name_values = factorize_text(frame["voice_name"])
     lines = _lines(frame["dialogue"])
     line_ids, id_values = _joined(lines.ids, id_values)
     line_names, name_values = _joined(lines.names, name_values)
@@ -102,8 +102,8 @@ def parts_of(frame: pd.DataFrame) -> Parts:
     if len(lines.rows):
         spoken = _speaking(lines.rows, voices_of(line_ids, line_names, len(id_values)), line_names, lines.lengths)
     else:
-        spoken = Spoken(lines.rows, line_ids, line_names, lines.lengths)
-    return Parts(voices, names, spoken, keys, name_values)
+        spoken = DialogueShares(lines.rows, line_ids, line_names, lines.lengths)
+    return SpeakerShares(voices, names, spoken, keys, name_values)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _lines(column: pd.Series) -> _Lines:
         if isinstance(column.dtype, pd.ArrowDtype):
             array = pa.array(column.array)
         else:  # objects, after a concat of mixed frames
-            array = pa.array([_list(each) for each in column], pa.list_(LINE))
+            array = pa.array([as_list(each) for each in column], pa.list_(LINE))
         array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
         rows = np.flatnonzero(pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False))
         array = array.take(pa.array(rows))
@@ -142,7 +142,7 @@ def _lines(column: pd.Series) -> _Lines:
 def _arrow_words(array: pa.Array) -> tuple[Ints, list[str]]:
     encoded = array.dictionary_encode()
     codes = pc.fill_null(encoded.indices, NOBODY).to_numpy(zero_copy_only=False)
-    found, texts = words(pd.Series(encoded.dictionary.to_pylist(), dtype=object))
+    found, texts = factorize_text(pd.Series(encoded.dictionary.to_pylist(), dtype=object))
     return np.r_[found, NOBODY][codes], texts
 
 
@@ -162,7 +162,7 @@ def voices_of(ids: Ints, names: Ints, known: int) -> Ints:
     return np.where(lacking, names + known, ids) if lacking.any() else ids
 
 
-def _speaking(rows: Ints, voices: Ints, names: Ints, lengths: Ints) -> Spoken:
+def _speaking(rows: Ints, voices: Ints, names: Ints, lengths: Ints) -> DialogueShares:
     """Put the lines of each voice in a dialogue together; leave out voices without a character, unless all are."""
     codes, pairs = pd.factorize(rows * (int(voices.max()) + 2) + voices + 1)
     weights = np.zeros(len(pairs), np.int64)
@@ -177,4 +177,4 @@ def _speaking(rows: Ints, voices: Ints, names: Ints, lengths: Ints) -> Spoken:
     silent = starts[np.add.reduceat(weights, starts) == 0]
     weights[silent] = 1
     kept = weights > 0
-    return Spoken(rows[kept], voices[kept], spoken[kept], weights[kept])
+    return DialogueShares(rows[kept], voices[kept], spoken[kept], weights[kept])

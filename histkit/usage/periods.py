@@ -37,7 +37,7 @@ class Period:
     end: int
 
 
-def read_period(period: Any, zone: tzinfo) -> Period:
+def parse_period(period: Any, zone: tzinfo) -> Period:
     """Read a period, on the clock of a zone.
 
     Raises
@@ -47,9 +47,9 @@ def read_period(period: Any, zone: tzinfo) -> Period:
 
     Examples
     --------
-    >>> read_period("2026-10", UTC)
+    >>> parse_period("2026-10", UTC)
     Period(label='2026-10', start=1790812800, end=1793491200)
-    >>> read_period(("2026-10-01", "2026-10-15"), UTC).label
+    >>> parse_period(("2026-10-01", "2026-10-15"), UTC).label
     '2026-10-01/2026-10-15'
     """
     try:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.columns import NOBODY, words
+from histkit.frame.columns import NOBODY, factorize_text
 from histkit.frame.schema import require
 from histkit.usage.aggregate import MEASURES as MEASURES
 from histkit.usage.aggregate import (
@@ -23,7 +23,8 @@ from histkit.usage.aggregate import (
     WITHOUT,
     Group,
     Measure,
-    Wanted,
+    UsageQuery,
+    aggregate,
     any_column,
     combined,
     is_voice,
@@ -31,10 +32,9 @@ from histkit.usage.aggregate import (
     measure_of,
     measures_of,
     partial_sums,
-    tally,
 )
 from histkit.usage.clock import zone_of
-from histkit.usage.compare import COMPARED, compared, gridded, span_of
+from histkit.usage.compare import COMPARED, add_comparison, fill_cells, span_of
 from histkit.usage.dialogue import parts_of, voices_of
 from histkit.usage.periods import Freq, billing_freq, parse_freq
 from histkit.util.arrays import Ints
@@ -136,11 +136,11 @@ def usage_table(
     >>> bool(hk.usage_table(df, "voice")["credits"].sum() == df["credits"].sum())
     True
     """
-    wanted = want(by, freq, tz=tz, top=top, fill=fill, compare=compare, billing=billing, week_start=week_start)
-    return finish(partial_sums(frame, wanted), wanted)
+    wanted = parse_query(by, freq, tz=tz, top=top, fill=fill, compare=compare, billing=billing, week_start=week_start)
+    return build_table(partial_sums(frame, wanted), wanted)
 
 
-def want(
+def parse_query(
     by: Any,
     freq: str | None,
     *,
@@ -150,7 +150,7 @@ def want(
     compare: str | None = None,
     billing: Any = None,
     week_start: str | None = None,
-) -> Wanted:
+) -> UsageQuery:
     """Check the arguments of `usage_table`.
 
     Raises
@@ -173,10 +173,10 @@ def want(
         length: Freq | None = billing_freq(billing, zone)
     else:
         length = None if freq is None and week_start is None else parse_freq(freq, week_start)
-    return Wanted(tuple(names), length, zone, top, span, compare is not None)
+    return UsageQuery(tuple(names), length, zone, top, span, compare is not None)
 
 
-def finish(partial: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+def build_table(partial: pd.DataFrame, wanted: UsageQuery) -> pd.DataFrame:
     """Make the table of a partial sum, or of several in one frame: see `usage_table`."""
     size, voices = len(partial), voices_in(partial) if wanted.voiced() else None
     groups = [_group(name, partial.get(f"by{place}"), voices) for place, name in enumerate(wanted.names)]
@@ -187,16 +187,16 @@ def finish(partial: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
     grid = None
     if wanted.fill is not None or wanted.compare:
         instants = partial["period"].to_numpy(np.int64, na_value=np.iinfo(np.int64).min)
-        groups, sums, grid = gridded(groups, sums, instants, wanted)
+        groups, sums, grid = fill_cells(groups, sums, instants, wanted)
     elif wanted.length is not None:
         groups.append(any_column("period", partial["period"]))
     if wanted.length is not None:
         groups[-1] = _shown(groups[-1], wanted.zone)
-    table = tally(groups, sums, [len(groups[0].codes[0]) if groups else size])
+    table = aggregate(groups, sums, [len(groups[0].codes[0]) if groups else size])
     last = np.zeros(len(table), bool) if other is None else table[groups[0].name].isin([other]).to_numpy(bool)
     order = _order(table, list(wanted.names), last, wanted.length is not None)
     if wanted.compare and grid is not None:
-        table = compared(table, grid, order)
+        table = add_comparison(table, grid, order)
     table = table.iloc[order].reset_index(drop=True)
     facts: dict[str, Any] = {"rows": int(partial["items"].sum())}
     facts |= {f"rows_{name}": int(partial[name].sum()) for name in WITHOUT if name in partial.columns}
@@ -264,13 +264,13 @@ def _names(by: Any, freq: str | None, more: Iterable[str]) -> list[Any]:
     return names
 
 
-def _group(name: Any, column: pd.Series | None, voices: Voices | None) -> Group:
+def _group(name: Any, column: pd.Series | None, voices: VoiceLabels | None) -> Group:
     if column is None:  # the voice has two columns
         assert voices is not None
         return Group(name, pd.array([NO_VOICE, *voices.labels], dtype=TEXT), [voices.codes + 1])
     if not is_word(name):
         return any_column(name, column)
-    codes, texts = words(column)
+    codes, texts = factorize_text(column)
     if UNKNOWN in texts:
         codes = np.where(codes == texts.index(UNKNOWN), NOBODY, codes)
     return Group(name, pd.array([UNKNOWN, *texts], dtype=TEXT), [codes + 1])
@@ -290,7 +290,7 @@ def _shown(group: Group, zone: tzinfo) -> Group:
 def _folded(groups: list[Group], sums: list[Measure], top: int) -> tuple[list[Group], str]:
     """Make one group of all but the `top` largest; also give its label in the first column."""
     sizes = [len(groups[0].codes[0])]
-    table = tally(groups, sums, sizes)
+    table = aggregate(groups, sums, sizes)
     order = _order(table, [group.name for group in groups], np.zeros(len(table), bool), timed=False)
     rest = np.zeros(len(table), bool)
     rest[order[top:]] = True
@@ -335,7 +335,7 @@ _SHORTEST_ID = 6
 
 
 @dataclass(frozen=True)
-class Voices:
+class VoiceLabels:
     """The voice of each row of a partial, and what each voice is: id or name, and label."""
 
     codes: Ints
@@ -343,17 +343,17 @@ class Voices:
     labels: list[str]
 
 
-def voices_in(partial: pd.DataFrame) -> Voices:
+def voices_in(partial: pd.DataFrame) -> VoiceLabels:
     """Name the voices of a partial sum, by its columns voice_id, voice_name and latest."""
-    ids, id_values = words(partial["voice_id"])
-    names, texts = words(partial["voice_name"])
+    ids, id_values = factorize_text(partial["voice_id"])
+    names, texts = factorize_text(partial["voice_name"])
     codes = voices_of(ids, names, len(id_values))
     keys = [*((each, None) for each in id_values), *((None, each) for each in texts)]
     seen = np.flatnonzero(np.bincount(codes + 1)[1:]).tolist()
     latest = _latest_names(codes, names, texts, partial["latest"])
     shown = {voice: latest.get(voice) or keys[voice][0] or "" for voice in seen}
     labels = _labels(shown, keys)
-    return Voices(codes, keys, labels)
+    return VoiceLabels(codes, keys, labels)
 
 
 def _labels(names: dict[int, str], keys: list[tuple[str | None, str | None]]) -> list[str]:

@@ -12,7 +12,7 @@ from itertools import chain, count
 
 from pathvalidate import FileNameSanitizer, ValidationError, validate_filename
 
-from histkit.util.text import plain
+from histkit.util.text import one_line_text
 
 EXTENSIONS = ("mp3", "wav", "opus", "ogg", "m4a", "flac", "pcm", "ulaw", "alaw")
 
@@ -35,7 +35,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _EDGES, _TAIL = "-~. \u200c\u200d", ". \u200c\u200d"
 
 
-def clean(text: str, room: int = _NAME_BYTES) -> str:
+def safe_name(text: str, room: int = _NAME_BYTES) -> str:
     """Make one part of a path of any text: legal everywhere, no folder, at most `room` bytes, never empty.
 
     Parameters
@@ -47,10 +47,10 @@ def clean(text: str, room: int = _NAME_BYTES) -> str:
 
     Examples
     --------
-    >>> clean("../etc"), clean("a/b: c?"), clean("CON"), clean("...")
+    >>> safe_name("../etc"), safe_name("a/b: c?"), safe_name("CON"), safe_name("...")
     ('_etc', 'a_b_ c_', 'CON_', 'unknown')
     """
-    name = plain(text)
+    name = one_line_text(text)
     if not _PLAINLY_SAFE.fullmatch(name):
         name = _SANITIZER.sanitize(name, "_")
     name = _cut(name.lstrip(_EDGES), room)
@@ -67,7 +67,7 @@ def _cut(name: str, room: int) -> str:
 
 @lru_cache(maxsize=1024)
 def _folder(text: str) -> str:
-    return clean(text)
+    return safe_name(text)
 
 
 def _is_reserved(root: str) -> bool:
@@ -85,14 +85,14 @@ def _is_reserved_word(root: str) -> bool:
     return False
 
 
-def fold(path: str) -> str:
+def casefold_path(path: str) -> str:
     """Give what two paths share that a file system may take for one: letter case and Unicode form."""
     if path.isascii():
         return path.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
 
 
-def tell_apart(stems: Sequence[str], ids: Sequence[str], owners: Mapping[str, str]) -> list[str]:
+def unique_names(stems: Sequence[str], ids: Sequence[str], owners: Mapping[str, str]) -> list[str]:
     """Give rows that would share a path one each, by their id; the same rows always get the same paths.
 
     Parameters
@@ -109,13 +109,13 @@ def tell_apart(stems: Sequence[str], ids: Sequence[str], owners: Mapping[str, st
     list of str
         No two alike, in any letter case.
     """
-    folded = [fold(stem) for stem in stems]
+    folded = [casefold_path(stem) for stem in stems]
     claims = Counter(folded)
     found: list[str | None] = [None] * len(stems)
     taken = set(owners)
     for row, (stem, key, item) in enumerate(zip(stems, folded, ids, strict=True)):
         own = owners.get(key)
-        if own is None and owners and owners.get(fold(_suffixed(stem, item))) == item:
+        if own is None and owners and owners.get(casefold_path(_suffixed(stem, item))) == item:
             continue
         if own == item or (own is None and claims[key] == 1):
             found[row] = stem
@@ -130,7 +130,7 @@ def _apart(stem: str, item: str, owners: Mapping[str, str], taken: set[str]) -> 
     digest = hashlib.sha256(item.encode("utf-8", "replace")).hexdigest()
     for suffix in chain((item, f"{item[:40]}-{digest[:8]}"), (f"{digest}-{turn}" for turn in count(1))):
         candidate = _suffixed(stem, suffix)
-        key = fold(candidate)
+        key = casefold_path(candidate)
         if key not in taken or owners.get(key) == item:
             break
     taken.add(key)

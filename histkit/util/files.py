@@ -13,11 +13,11 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 
 from histkit.errors import ArchiveError, HistkitError
-from histkit.util.text import one_line
+from histkit.util.text import error_line
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary file beside `path` that takes its place when the block ends well, and vanishes otherwise.
 
     Raises
@@ -40,11 +40,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise ArchiveError(f"{target} can't be written: {error.strerror or one_line(error)}.") from None
+        raise ArchiveError(f"{target} can't be written: {error.strerror or error_line(error)}.") from None
 
 
 @contextmanager
-def locked(path: Path, busy: str, kind: type[HistkitError] = ArchiveError) -> Iterator[None]:
+def exclusive_lock(path: Path, busy: str, kind: type[HistkitError] = ArchiveError) -> Iterator[None]:
     """Hold a lock file for one process at a time; raises an error of a `kind`, saying `busy`, when another holds it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def locked(path: Path, busy: str, kind: type[HistkitError] = ArchiveError) -> It
     except Timeout:
         raise kind(busy) from None
     except OSError as error:
-        raise kind(f"{path.parent} can't be written: {error.strerror or one_line(error)}.") from None
+        raise kind(f"{path.parent} can't be written: {error.strerror or error_line(error)}.") from None
     try:
         yield
     finally:
@@ -70,7 +70,7 @@ TEMPORARY, SUFFIX = ".histkit-", ".part"
 
 
 @contextmanager
-def beside(target: Path) -> Iterator[BinaryIO]:
+def temporary_beside(target: Path) -> Iterator[BinaryIO]:
     """Give a temporary file that takes the target's place when the block ends well, and vanishes otherwise."""
     part = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}{SUFFIX}"
     try:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from histkit.errors import ArchiveError, InputError
-from histkit.util.text import one_line
+from histkit.util.text import error_line
 
 
-def folder_of(path: Any) -> str:
+def normalize_path(path: Any) -> str:
     """Check that a user's argument is a folder or a URL; ``~`` is his home.
 
     Raises
@@ -26,7 +26,7 @@ def folder_of(path: Any) -> str:
     return f"{scheme}://{rest.rstrip('/')}" if mark else str(Path(scheme).expanduser())
 
 
-def file_system(name: str, options: Mapping[str, Any] | None = None) -> tuple[Any, str] | None:
+def open_filesystem(name: str, options: Mapping[str, Any] | None = None) -> tuple[Any, str] | None:
     """Open the file system of a URL; gives it and the path in it, None for a folder of this machine.
 
     Raises
@@ -46,7 +46,7 @@ def file_system(name: str, options: Mapping[str, Any] | None = None) -> tuple[An
     try:
         found: tuple[Any, str] = url_to_fs(name, **(options or {}))
     except Exception as error:  # of any kind: no driver, no rights, no network, nothing of that kind there
-        raise ArchiveError(f"{name} can't be opened: {one_line(error)}.") from None
+        raise ArchiveError(f"{name} can't be opened: {error_line(error)}.") from None
     return found
 
 
@@ -55,7 +55,7 @@ def _check(name: str, options: Mapping[str, Any] | None) -> None:
         raise InputError(f"storage_options= is for URLs such as 's3://bucket/history', not for {name!r}.")
 
 
-class Store:
+class ReadStore:
     """A folder that is read from; can be pickled, so that it reaches the workers of a cluster.
 
     Parameters
@@ -67,7 +67,7 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> None:
-        self.name = folder_of(path)
+        self.name = normalize_path(path)
         self._options = dict(options or {})
         self.remote = "://" in self.name
         _check(self.name, self._options)
@@ -103,10 +103,10 @@ class Store:
         except OSError:
             raise
         except Exception as error:
-            raise ArchiveError(f"{self.place(file)} can't be read: {one_line(error)}.") from error
+            raise ArchiveError(f"{self.place(file)} can't be read: {error_line(error)}.") from error
 
     def _system(self) -> tuple[Any, str]:
         if self._files is None:
-            self._files = file_system(self.name, self._options)
+            self._files = open_filesystem(self.name, self._options)
         found: tuple[Any, str] = self._files
         return found

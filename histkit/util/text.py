@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 
-def one_line(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """Give an error's words as one line of at most 200 characters."""
     return " ".join(str(error).split())[:200]
 
@@ -19,7 +19,7 @@ def one_line(error: BaseException) -> str:
 _JOINERS = "\u200c\u200d"  # format characters that scripts and emoji need
 
 
-def plain(text: str) -> str:
+def one_line_text(text: str) -> str:
     """Give a text in one line: NFC, white space collapsed, no control and no bidi-override characters."""
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()
@@ -39,13 +39,15 @@ def _visible(char: str) -> str:
 NOTHING = "–"  # for a value that is not known: never 0
 
 
-def shown(value: Any, kind: str) -> str:
+def format_value(value: Any, kind: str) -> str:
     """Write a value as it is read: thousands separated, shares in per cent, what is not known as a dash.
 
     Examples
     --------
-    >>> shown(1234567, "count"), shown(0.1234, "share"), shown(None, "count"), shown(0.0004, "share")
-    ('1,234,567', '12.3 %', '–', '<0.1 %')
+    >>> format_value(1234567, "count"), format_value(None, "count")
+    ('1,234,567', '–')
+    >>> format_value(0.1234, "share"), format_value(0.0004, "share")
+    ('12.3 %', '<0.1 %')
     """
     if value is None or (not isinstance(value, (str, list, tuple, dict)) and pd.isna(value)):
         return NOTHING

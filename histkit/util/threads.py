@@ -17,7 +17,7 @@ R = TypeVar("R")
 _LEAVE_SECONDS = 2.0  # how long an interrupted pull waits for the requests in flight
 
 
-def side_by_side(
+def map_threads(
     work: Callable[[J], R], jobs: Sequence[J], workers: int, cancel: threading.Event, *, in_order: bool = False
 ) -> Generator[tuple[int, R], None, None]:
     """Do jobs in threads and give number and result of each as it ends, or in their order.

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from histkit.api.pagination import PageFacts, Query, Window
+from histkit.api.pagination import PageFacts, PageWindow, Query
 from histkit.errors import ApiError, NotFoundError, PaginationError, ServerError
-from histkit.fetch.density import Density, cut
+from histkit.fetch.density import RowDensity, choose_split
 
 pytestmark = pytest.mark.any_pandas
 
@@ -57,7 +57,7 @@ class Service:
         return PageFacts([row[0] for row in page], [row[1] for row in page], more, last)
 
 
-def read(service: Service, window: Window) -> list[str]:
+def read(service: Service, window: PageWindow) -> list[str]:
     found: list[str] = []
     while not window.done:
         query = window.query()
@@ -77,7 +77,7 @@ FAULTS = st.sampled_from(["none", "none", "repeat", "gone", "empty", "short", "s
 @given(DATES, st.integers(1, 12))
 def test_a_good_service_is_read_in_as_many_requests_as_pages(dates: list[int], size: int) -> None:
     service = Service(dates, size)
-    assert read(service, Window()) == [row[0] for row in service.rows]
+    assert read(service, PageWindow()) == [row[0] for row in service.rows]
     assert service.requests == max(1, -(-len(dates) // size))
 
 
@@ -89,7 +89,7 @@ def test_any_mix_of_faults_gives_all_rows_once_or_an_error(dates: list[int], siz
     assume(min(faults.count("short"), faults.count("empty")) < 2)
     service = Service(dates, size, faults)
     try:
-        found = read(service, Window(page_size=size))
+        found = read(service, PageWindow(page_size=size))
     except (PaginationError, NotFoundError):
         told_apart = all(dates.count(date) < size for date in dates)
         assert not told_apart or not dates or faults[0] in ("no_cursor", "gone", "empty"), "dates would have done"
@@ -105,31 +105,31 @@ def test_has_more_up_to_an_empty_page_is_no_fault(dates: list[int], size: int) -
             return PageFacts(page.ids, page.dates, bool(page.ids), page.last_id)
 
     service = Eager(dates, size)
-    assert read(service, Window()) == [row[0] for row in service.rows]
+    assert read(service, PageWindow()) == [row[0] for row in service.rows]
 
 
 @pytest.mark.parametrize("fault", ["repeat", "gone", "empty", "no_cursor", "shuffle", "short"])
 def test_a_lasting_fault_is_survived_where_dates_tell_rows_apart(fault: str) -> None:
     service = Service(list(range(100)), 10, [fault] * 500)
-    assert sorted(read(service, Window())) == sorted(row[0] for row in service.rows)
+    assert sorted(read(service, PageWindow())) == sorted(row[0] for row in service.rows)
     assert service.requests <= 36
 
 
 def test_rows_of_one_second_that_no_page_holds_are_an_error_without_a_cursor() -> None:
     service = Service([5] * 30 + [4], 10, ["repeat"] * 500)
     with pytest.raises(PaginationError, match="one second"):
-        read(service, Window())
+        read(service, PageWindow())
 
 
 def test_rows_of_one_second_are_read_by_a_good_cursor() -> None:
     service = Service([5] * 30 + [4], 10)
-    assert len(read(service, Window())) == 31
+    assert len(read(service, PageWindow())) == 31
 
 
 @given(DATES, st.integers(1, 12), st.integers(-5, 65), st.lists(FAULTS, max_size=20))
 def test_split_windows_chain_without_overlap_or_gap(dates: list[int], size: int, at: int, faults: list[str]) -> None:
     service = Service(dates, size, faults)
-    newer = Window(0, 61, size)
+    newer = PageWindow(0, 61, size)
     older = newer.split(min(max(at, 1), 60))
     try:
         found = [*read(service, newer), *read(service, older)]
@@ -143,7 +143,7 @@ def test_a_split_while_a_page_is_under_way_loses_nothing(
     dates: list[int], size: int, at: int, after_pages: int, shuffled: bool
 ) -> None:
     service = Service(dates, size, ["shuffle"] * 200 if shuffled else [])
-    newer, older, found = Window(0, None, size), None, []
+    newer, older, found = PageWindow(0, None, size), None, []
     for number in range(500):
         if newer.done:
             break
@@ -157,13 +157,13 @@ def test_a_split_while_a_page_is_under_way_loses_nothing(
 
 
 def test_a_refusal_without_a_cursor_is_raised() -> None:
-    window = Window()
+    window = PageWindow()
     with pytest.raises(ServerError):
         window.fail(ServerError("down", status_code=500))
 
 
 def test_pages_that_never_come_to_an_end_are_an_error() -> None:
-    window = Window()
+    window = PageWindow()
     for number in range(50):
         window.take(PageFacts([], [], True, f"cursor{number}"))
     with pytest.raises(PaginationError, match="empty pages"):
@@ -172,9 +172,9 @@ def test_pages_that_never_come_to_an_end_are_an_error() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 1000), st.integers(1, 50)), max_size=8), st.integers(0, 900))
 def test_a_cut_lies_inside_the_window(pages: list[tuple[int, int]], start: int) -> None:
-    density = Density()
+    density = RowDensity()
     for date, width in pages:
         density.add([date, date + width])
-    window = Window(start, start + 100)
-    at = cut(window, density, 0)
+    window = PageWindow(start, start + 100)
+    at = choose_split(window, density, 0)
     assert at is None or start < at < start + 100

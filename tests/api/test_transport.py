@@ -21,9 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import histkit as hk
-from histkit.api.concurrency import Limit
+from histkit.api.concurrency import AdaptiveLimit
 from histkit.api.credentials import check_base_url, is_loopback
-from histkit.api.error_mapping import api_error
+from histkit.api.error_mapping import error_from_response
 from histkit.api.retry import retry_after
 from histkit.api.transport import ByteStream
 from histkit.sandbox import Sandbox
@@ -122,7 +122,7 @@ def test_the_limit_shrinks_to_what_the_server_bears_and_grows_back(box_of: Calla
 
 @given(st.integers(1, 12), st.lists(st.booleans(), max_size=60))
 def test_the_limit_stays_between_one_and_the_ceiling(ceiling: int, outcomes: list[bool]) -> None:
-    limit = Limit(ceiling)
+    limit = AdaptiveLimit(ceiling)
     for good in outcomes:
         with limit.slot() as slot:
             assert 1 <= limit.in_flight <= limit.current <= ceiling
@@ -161,7 +161,7 @@ def test_a_body_that_changes_in_between_is_an_error() -> None:
             return None
 
     answers = iter([Answer([b"abc", b"def"], True), Answer([b"abX", b"defghi"], False)])
-    stream = ByteStream(lambda: (next(answers), Limit(1).slot()), 3, 2, "/x", threading.Event())
+    stream = ByteStream(lambda: (next(answers), AdaptiveLimit(1).slot()), 3, 2, "/x", threading.Event())
     with pytest.raises(hk.TransportError, match="changed"):
         b"".join(stream)
 
@@ -381,7 +381,7 @@ def test_the_command_line_prints_one_line(tmp_path: object) -> None:
     ids=range(4),
 )
 def test_no_error_body_breaks_the_line(body: object) -> None:
-    line = str(api_error(422, {}, body))
+    line = str(error_from_response(422, {}, body))
     assert line.isprintable()
     assert len(line) < 700
 
@@ -398,7 +398,7 @@ BODIES = st.recursive(
 
 @given(st.integers(300, 599), BODIES)
 def test_any_error_body_becomes_one_line(status: int, body: object) -> None:
-    error = api_error(status, {}, body, path="/v1/history")
+    error = error_from_response(status, {}, body, path="/v1/history")
     assert error.status_code == status
     assert str(error)
     assert "\n" not in str(error)

@@ -379,9 +379,9 @@ def test_any_tool_reads_the_folder(box_of: Callable[..., Sandbox], tmp_path: Pat
 
 
 def test_the_statistics_make_a_voice_cheap_to_find(tmp_path: Path) -> None:
-    from histkit.archive.partitions import FILE_SCHEMA, MonthFile, writing_month
+    from histkit.archive.partitions import FILE_SCHEMA, PartitionReader, writing_month
     from histkit.frame.schema import to_arrow
-    from histkit.util.storage import Store
+    from histkit.util.storage import ReadStore
 
     frame = hk.sample_history(3000)
     frame = pd.concat([frame] * 15, ignore_index=True)
@@ -391,7 +391,7 @@ def test_the_statistics_make_a_voice_cheap_to_find(tmp_path: Path) -> None:
     table = table.set_column(table.column_names.index("tie"), "tie", table.column("tie").cast("int32"))
     with writing_month(tmp_path, "a.parquet") as month:
         month.add(table.select(FILE_SCHEMA.names).cast(FILE_SCHEMA))
-    with MonthFile(Store(tmp_path), "a.parquet") as file:
+    with PartitionReader(ReadStore(tmp_path), "a.parquet") as file:
         groups = list(file.groups())
         spans = [file.bounds(group, "voice_id") for group in groups]
         rachel = [span for span in spans if span and span[0] <= "21m00Tcm4TlvDq8ikWAM" <= span[1]]

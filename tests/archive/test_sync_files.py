@@ -29,8 +29,10 @@ def test_rows_lie_in_the_month_of_their_second_in_utc(service: Callable[..., Ser
     of = service([row(number, date) for number, date in enumerate(dates)])
     same(sync(folder, of), read(of))
     assert sorted(files_of(folder)) == [f"year=2026/month={month}/history.parquet" for month in (10, 11, 9)]
-    months = {month: pq.read_table(folder / f"year=2026/month={month}/history.parquet", partitioning=None)
-              for month in (9, 10, 11)}  # fmt: skip
+    months = {
+        month: pq.read_table(folder / f"year=2026/month={month}/history.parquet", partitioning=None)
+        for month in (9, 10, 11)
+    }
     assert {month: table["date_unix"].to_pylist() for month, table in months.items()} == {
         9: [OCTOBER - 1],
         10: [NOVEMBER - 1, OCTOBER],

@@ -17,7 +17,7 @@ from tinytag import TinyTag
 import histkit as hk
 from histkit import HistoryClient, download_audio
 from histkit.audio.destination import LocalFolder
-from histkit.audio.manifest import Entry, Record
+from histkit.audio.manifest import Entry, FolderManifest
 from histkit.sandbox import Sandbox, serve
 from tests.conftest import client_of
 
@@ -117,7 +117,7 @@ def test_ten_thousand_finished_files_are_skipped_without_a_request(box: Sandbox,
     assert rows.attrs["histkit"]["files"] == len(df)
     from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
 
-    record = Record(LocalFolder(tmp_path))
+    record = FolderManifest(LocalFolder(tmp_path))
     for stem, item in zip(stems_of(df, Template.parse(DEFAULT_NAME)), df["history_item_id"], strict=True):
         path = tmp_path / f"{stem}.mp3"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -196,9 +196,15 @@ def test_a_dry_run_says_what_would_be_pulled_and_asks_nothing(
 
 @pytest.mark.parametrize(
     "options",
-    [{"name": "{voise}/{id}"}, {"name": "../{id}"}, {"name": "{text:d}"}, {"format": "mp3"}, {"format": "wave"},
-     {"workers": 0}],
-)  # fmt: skip
+    [
+        {"name": "{voise}/{id}"},
+        {"name": "../{id}"},
+        {"name": "{text:d}"},
+        {"format": "mp3"},
+        {"format": "wave"},
+        {"workers": 0},
+    ],
+)
 def test_what_is_not_possible_is_refused_before_the_first_request(
     box: Sandbox, df: pd.DataFrame, client: HistoryClient, tmp_path: Path, options: dict[str, Any]
 ) -> None:
@@ -383,10 +389,10 @@ def test_a_manifest_that_is_none_is_said(df: pd.DataFrame, client: HistoryClient
 def test_a_manifest_that_points_out_of_the_folder_is_not_believed(df: pd.DataFrame, tmp_path: Path) -> None:
     (tmp_path / "secret.mp3").write_bytes(b"x")
     (tmp_path / "in").mkdir()
-    record = Record(LocalFolder(tmp_path / "in"))
+    record = FolderManifest(LocalFolder(tmp_path / "in"))
     record.add(Entry("a", "../secret.mp3", "done", 1))
     record.close()
-    assert Record(LocalFolder(tmp_path / "in")).files_of(["a"]) == []
+    assert FolderManifest(LocalFolder(tmp_path / "in")).files_of(["a"]) == []
 
 
 def test_two_pulls_into_one_folder_at_a_time_are_refused(

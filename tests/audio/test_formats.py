@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tinytag import TinyTag
 
 from histkit import DownloadError
-from histkit.audio.formats import Kind, expected, identify, seconds_of, wrap
+from histkit.audio.formats import AudioFormat, add_wav_header, expected_format, identify, seconds_of
 from histkit.sandbox.audio import clip
 
 
-def told(body: bytes, output_format: str | None = None, content_type: str | None = None) -> Kind:
-    return identify(io.BytesIO(body), len(body), expected(output_format, content_type))
+def told(body: bytes, output_format: str | None = None, content_type: str | None = None) -> AudioFormat:
+    return identify(io.BytesIO(body), len(body), expected_format(output_format, content_type))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_nothing_html_json_and_zips_are_no_clip(body: bytes, output_format: str 
 def test_unknown_bytes_are_refused_unless_samples_are_due(output_format: str | None) -> None:
     with pytest.raises(DownloadError, match="not"):
         told(bytes(1000), output_format)
-    assert told(bytes(1000), "pcm_24000") == Kind("pcm", 24_000)
+    assert told(bytes(1000), "pcm_24000") == AudioFormat("pcm", 24_000)
 
 
 def test_samples_that_begin_like_an_mp3_are_samples() -> None:
@@ -65,12 +65,12 @@ def test_samples_that_begin_like_an_mp3_are_samples() -> None:
 
 def test_a_broken_container_is_refused() -> None:
     with pytest.raises(DownloadError):
-        seconds_of(io.BytesIO(b"RIFF\x00\x00\x00\x00WAVE"), 12, Kind("wav"))
+        seconds_of(io.BytesIO(b"RIFF\x00\x00\x00\x00WAVE"), 12, AudioFormat("wav"))
 
 
 def test_a_bare_clip_of_unknown_rate_has_no_length() -> None:
     assert seconds_of(io.BytesIO(bytes(10)), 10, told(bytes(10), None, "audio/pcm")) is None
-    assert told(bytes(10), None, "audio/L16; rate=16000") == Kind("pcm", 16_000)
+    assert told(bytes(10), None, "audio/L16; rate=16000") == AudioFormat("pcm", 16_000)
 
 
 @given(st.integers(2, 3_000_000), st.sampled_from([("pcm", 24_000, 1), ("ulaw", 8000, 7), ("alaw", 8000, 6)]))
@@ -78,7 +78,7 @@ def test_a_header_makes_a_wav_of_samples_and_keeps_each_of_them(size: int, what:
     family, rate, tag = what
     body = (b"histkit-" * (size // 8 + 1))[:size]
     file = io.BytesIO(body)
-    total = wrap(file, size, Kind(family, rate))
+    total = add_wav_header(file, size, AudioFormat(family, rate))
     made = file.getvalue()
     width = 2 if family == "pcm" else 1
     assert len(made) == total == struct.unpack("<I", made[4:8])[0] + 8

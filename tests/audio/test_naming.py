@@ -13,16 +13,51 @@ from pathvalidate import is_valid_filename
 
 import histkit as hk
 from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
-from histkit.util.filenames import clean, fold, tell_apart
+from histkit.util.filenames import casefold_path, safe_name, unique_names
 
 pytestmark = pytest.mark.any_pandas
 
 HOSTILE = [
-    "../../etc/passwd", "..", ".", "", " ", "/", "\\", "C:\\x", "C:", "CON", "con", "nul .x", "COM¹", "CONIN$",
-    "aux.mp3", "a\u202eb", "\u200d", "\u200b", "\ud800", "-rf /", "~root", ".bashrc", "x. . .", "a\0b", "\x1b[31m",
-    "é" * 300, "👩‍👩‍👧‍👦" * 40, "हि" * 100, "e\u0301", "\u212b", "ﬁ", "=cmd()", "a:b", "LPT1. .",
-    "\u2028", "İ", "ß", "%00", "{id}",
-]  # fmt: skip
+    "../../etc/passwd",
+    "..",
+    ".",
+    "",
+    " ",
+    "/",
+    "\\",
+    "C:\\x",
+    "C:",
+    "CON",
+    "con",
+    "nul .x",
+    "COM¹",
+    "CONIN$",
+    "aux.mp3",
+    "a\u202eb",
+    "\u200d",
+    "\u200b",
+    "\ud800",
+    "-rf /",
+    "~root",
+    ".bashrc",
+    "x. . .",
+    "a\0b",
+    "\x1b[31m",
+    "é" * 300,
+    "👩‍👩‍👧‍👦" * 40,
+    "हि" * 100,
+    "e\u0301",
+    "\u212b",
+    "ﬁ",
+    "=cmd()",
+    "a:b",
+    "LPT1. .",
+    "\u2028",
+    "İ",
+    "ß",
+    "%00",
+    "{id}",
+]
 texts = st.one_of(
     st.text(), st.sampled_from(HOSTILE), st.text(alphabet="./\\ :*CONaux-~\u202e\u200d\ud800é", max_size=400)
 )
@@ -45,27 +80,27 @@ def is_legal(name: str) -> bool:
 @settings(max_examples=600, deadline=None)
 @given(texts, st.integers(16, 255))
 def test_any_text_becomes_a_name_that_is_legal_on_every_system(text: str, room: int) -> None:
-    name = clean(text, room)
+    name = safe_name(text, room)
     assert is_legal(name)
     assert len(name.encode()) <= room
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names_become_legal_ones(text: str) -> None:
-    assert is_legal(clean(text))
-    assert is_legal(clean(text * 50, 30))
+    assert is_legal(safe_name(text))
+    assert is_legal(safe_name(text * 50, 30))
 
 
 @settings(max_examples=300, deadline=None)
 @given(texts)
 def test_a_clean_name_stays_as_it_is(text: str) -> None:
-    assert clean(clean(text)) == clean(text)
+    assert safe_name(safe_name(text)) == safe_name(text)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="abc déß_ ,;.!'()&-\u4e2d7", min_size=10, max_size=90))
 def test_the_short_way_for_plain_names_gives_a_legal_name_too(text: str) -> None:
-    assert is_legal(clean(text))
+    assert is_legal(safe_name(text))
 
 
 rows = st.lists(st.tuples(texts, texts, texts), min_size=1, max_size=12)
@@ -90,39 +125,39 @@ def test_paths_of_hostile_rows_are_legal_distinct_and_have_the_folders_of_the_te
         },
         dtype=object,
     )
-    stems = tell_apart(stems_of(frame, Template.parse(name)), frame["history_item_id"].tolist(), {})
+    stems = unique_names(stems_of(frame, Template.parse(name)), frame["history_item_id"].tolist(), {})
     for stem in stems:
         parts = stem.split("/")
         assert len(parts) == name.count("/") + 1
         assert all(map(is_legal, parts))
         assert is_legal(parts[-1] + ".opus")
-    assert len(set(map(fold, stems))) == len(stems)
-    assert tell_apart(stems_of(frame, Template.parse(name)), frame["history_item_id"].tolist(), {}) == stems
+    assert len(set(map(casefold_path, stems))) == len(stems)
+    assert unique_names(stems_of(frame, Template.parse(name)), frame["history_item_id"].tolist(), {}) == stems
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(texts.filter(bool), min_size=1, max_size=8, unique=True), st.booleans())
 def test_hostile_ids_are_told_apart_too(ids: list[str], same: bool) -> None:
-    stems = ["a/b"] * len(ids) if same else [clean(item) for item in ids]
-    found = tell_apart(stems, ids, {})
-    assert len(set(map(fold, found))) == len(ids)
+    stems = ["a/b"] * len(ids) if same else [safe_name(item) for item in ids]
+    found = unique_names(stems, ids, {})
+    assert len(set(map(casefold_path, found))) == len(ids)
     assert all(is_legal(part) for stem in found for part in stem.split("/"))
 
 
 def test_rows_of_one_path_get_their_id_in_any_order() -> None:
     stems, ids = ["a/Hello", "a/hello", "a/other"], ["one", "two", "three"]
-    assert tell_apart(stems, ids, {}) == ["a/Hello-one", "a/hello-two", "a/other"]
-    assert tell_apart(stems[::-1], ids[::-1], {}) == ["a/other", "a/hello-two", "a/Hello-one"]
+    assert unique_names(stems, ids, {}) == ["a/Hello-one", "a/hello-two", "a/other"]
+    assert unique_names(stems[::-1], ids[::-1], {}) == ["a/other", "a/hello-two", "a/Hello-one"]
 
 
 def test_ids_that_differ_only_in_letter_case_are_told_apart() -> None:
-    found = tell_apart(["aBc", "abc"], ["aBc", "abc"], {})
+    found = unique_names(["aBc", "abc"], ["aBc", "abc"], {})
     assert len({name.lower() for name in found}) == 2
 
 
 def test_who_has_a_path_keeps_it_and_a_newcomer_gets_another() -> None:
     owners = {"a": "one", "b-two": "two"}
-    assert tell_apart(["a", "A", "b"], ["three", "one", "two"], owners) == ["a-three", "A", "b-two"]
+    assert unique_names(["a", "A", "b"], ["three", "one", "two"], owners) == ["a-three", "A", "b-two"]
 
 
 def row(**fields: object) -> pd.DataFrame:
@@ -164,16 +199,34 @@ def test_texts_are_cut_by_characters_and_formats_are_pythons() -> None:
 
 def test_a_long_name_is_cut_and_its_id_stays_in_the_suffix() -> None:
     stems = stems_of(pd.DataFrame({"history_item_id": ["a1", "b2"], "text": ["é" * 400] * 2}), Template.parse("{text}"))
-    found = tell_apart(stems, ["a1", "b2"], {})
+    found = unique_names(stems, ["a1", "b2"], {})
     assert [name[-3:] for name in found] == ["-a1", "-b2"]
     assert all(len(name.encode()) <= 250 for name in found)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["", None, 7, "/{id}", "../{id}", "{id}/", "a//{id}", "./{id}", "a/../{id}", "C:/{id}", "a\\{id}", "{id", "{id}}",
-     "{id!r}", "{id:{index}}", "{id}.mp3", "{text}.WAV", "x/.."],
-)  # fmt: skip
+    [
+        "",
+        None,
+        7,
+        "/{id}",
+        "../{id}",
+        "{id}/",
+        "a//{id}",
+        "./{id}",
+        "a/../{id}",
+        "C:/{id}",
+        "a\\{id}",
+        "{id",
+        "{id}}",
+        "{id!r}",
+        "{id:{index}}",
+        "{id}.mp3",
+        "{text}.WAV",
+        "x/..",
+    ],
+)
 def test_what_is_no_template_or_leads_out_is_refused(name: object) -> None:
     with pytest.raises(hk.InputError, match="name="):
         Template.parse(name)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.audio.fetch import Source
-from histkit.audio.formats import Kind
+from histkit.audio.formats import AudioFormat
 from histkit.audio.zip_files import BrokenZipError, Piece, kind_of, names_in, unpacked
 from histkit.audio.zip_matching import (
     CHUNK_BYTES,
@@ -24,10 +24,10 @@ from histkit.audio.zip_matching import (
     FEWEST_ROWS,
     OPEN_CHUNKS,
     SPAN_ROWS,
-    Asked,
-    Route,
-    plan,
-    tie,
+    BulkRoute,
+    RequestedClip,
+    match_entries,
+    plan_requests,
 )
 from histkit.sandbox.audio import clip
 
@@ -39,7 +39,7 @@ SECONDS = st.integers(0, 4_000_000_000)
 @given(st.lists(st.tuples(st.none() | st.integers(0, 40), st.sampled_from([1e4, 3e6, 2e7])), max_size=1500))
 def test_a_plan_holds_each_row_once_and_its_requests_are_bounded(rows: list[tuple[int | None, float]]) -> None:
     seconds, sizes = [row[0] for row in rows], [row[1] for row in rows]
-    parts = plan(seconds, sizes)
+    parts = plan_requests(seconds, sizes)
     assert sorted(row for part in parts for row in part) == list(range(len(rows)))
     assert [part[0] for part in parts] == sorted(part[0] for part in parts)
     together = [part for part in parts if len(part) > 1]
@@ -56,7 +56,7 @@ def test_a_plan_holds_each_row_once_and_its_requests_are_bounded(rows: list[tupl
 
 
 def test_a_plan_of_different_seconds_is_as_short_as_it_can_be() -> None:
-    assert list(map(len, plan(list(range(1020)), [1e5] * 1020))) == [50] * 20 + [20]
+    assert list(map(len, plan_requests(list(range(1020)), [1e5] * 1020))) == [50] * 20 + [20]
 
 
 VOICES = st.sampled_from(
@@ -75,10 +75,10 @@ def named(second: int, voice: str, form: str, folder: str, clock: Any) -> str:
 def test_names_that_are_clear_tie_every_row_in_any_order(
     rows: dict[int, str], form: str, folder: str, random: Any
 ) -> None:
-    asked = [Asked(f"item{second:016}", second, voice) for second, voice in rows.items()]
+    asked = [RequestedClip(f"item{second:016}", second, voice) for second, voice in rows.items()]
     order = random.sample(range(len(asked)), len(asked))
     names = [named(asked[k].second, asked[k].voice or "", form, folder, UTC) for k in order]
-    found = tie(names, asked)
+    found = match_entries(names, asked)
     assert not found.foreign
     clear = {entry: row for entry, row in enumerate(order) if "/ElevenLabs" not in (asked[row].voice or "")}
     assert found.rows == clear
@@ -92,48 +92,49 @@ def test_whatever_the_clock_a_zip_that_explains_all_its_rows_is_tied_rightly(dat
     seconds = sorted({base + a * b for a, b in data.draw(st.lists(st.tuples(st.integers(-3, 3), gaps), max_size=20))})
     shift = data.draw(st.sampled_from([timezone(timedelta(seconds=k)) for k in (-3600, -1, 0, 1, 60, 3600, 7200)]))
     clock = data.draw(st.sampled_from([shift, *map(ZoneInfo, ZONES)]))
-    asked = [Asked(f"item{second:016}", second) for second in seconds]
+    asked = [RequestedClip(f"item{second:016}", second) for second in seconds]
     there = data.draw(st.permutations(range(len(asked))))
-    found = tie([named(asked[k].second, "Ann", "%Y-%m-%dT%H_%M_%S", "", clock) for k in there], asked)
+    found = match_entries([named(asked[k].second, "Ann", "%Y-%m-%dT%H_%M_%S", "", clock) for k in there], asked)
     if not found.foreign and not found.unclear and len(found.rows) == len(asked):
         assert found.rows == dict(enumerate(there))
 
 
 @given(st.lists(st.text(max_size=60), max_size=10), st.lists(SECONDS, unique=True, max_size=10))
 def test_names_of_any_kind_tie_no_row_twice(names: list[str], seconds: list[int]) -> None:
-    asked = [Asked(f"item{second:016}", second) for second in seconds]
-    found = tie(names + [named(each, "x", "%Y-%m-%dT%H_%M_%S", "", UTC) for each in seconds], asked)
+    asked = [RequestedClip(f"item{second:016}", second) for second in seconds]
+    found = match_entries(names + [named(each, "x", "%Y-%m-%dT%H_%M_%S", "", UTC) for each in seconds], asked)
     assert len(set(found.rows.values())) == len(found.rows)
 
 
 def test_another_voice_than_the_row_has_is_no_tie() -> None:
-    rows = [Asked("a" * 20, 100, "Rachel"), Asked("b" * 20, 200, "Roger")]
-    names = [named(second, voice, "%Y-%m-%dT%H_%M_%S", "", UTC) for second, voice in
-             ((100, "Roger"), (200, "Rachel"))]  # fmt: skip
-    assert tie(names, rows).foreign
-    renamed = [named(second, voice, "%Y-%m-%dT%H_%M_%S", "", UTC) for second, voice in
-               ((100, "Rachel - Calm"), (200, "Somebody else"))]  # fmt: skip
-    assert tie(renamed, rows).rows == {0: 0, 1: 1}
+    rows = [RequestedClip("a" * 20, 100, "Rachel"), RequestedClip("b" * 20, 200, "Roger")]
+    names = [named(second, voice, "%Y-%m-%dT%H_%M_%S", "", UTC) for second, voice in ((100, "Roger"), (200, "Rachel"))]
+    assert match_entries(names, rows).foreign
+    renamed = [
+        named(second, voice, "%Y-%m-%dT%H_%M_%S", "", UTC)
+        for second, voice in ((100, "Rachel - Calm"), (200, "Somebody else"))
+    ]
+    assert match_entries(renamed, rows).rows == {0: 0, 1: 1}
 
 
 def test_a_second_that_nobody_asked_for_makes_the_zip_foreign() -> None:
     names = [named(second, "x", "%Y-%m-%dT%H_%M_%S", "", UTC) for second in (100, 300)]
-    assert tie(names, [Asked("a" * 20, 100), Asked("b" * 20, 200)]).foreign
+    assert match_entries(names, [RequestedClip("a" * 20, 100), RequestedClip("b" * 20, 200)]).foreign
 
 
 def test_a_second_that_two_entries_claim_is_nobodys() -> None:
-    rows = [Asked("a" * 20, 100), Asked("b" * 20, 200)]
+    rows = [RequestedClip("a" * 20, 100), RequestedClip("b" * 20, 200)]
     name = named(100, "x", "%Y-%m-%dT%H_%M_%S", "", UTC)
-    found = tie([name, name.replace(".mp3", " (1).mp3"), named(200, "x", "%Y-%m-%dT%H_%M_%S", "", UTC)], rows)
+    found = match_entries([name, name.replace(".mp3", " (1).mp3"), named(200, "x", "%Y-%m-%dT%H_%M_%S", "", UTC)], rows)
     assert found.rows == {2: 1}
     assert found.unclear == (0, 1)
 
 
 def test_an_id_at_the_end_of_a_name_ties_whatever_the_clock() -> None:
-    rows = [Asked("ja9xsmfGhxYcymxGcOGB", 100), Asked("m2", 200)]
+    rows = [RequestedClip("ja9xsmfGhxYcymxGcOGB", 100), RequestedClip("m2", 200)]
     name = "x/ElevenLabs_2023-05-01T10_00_00_Ann_ja9xsmfGhxYcymxGcOGB (1).mp3"
-    assert tie([name], rows).rows == {0: 0}
-    assert tie(["x/Ann_m2.mp3"], rows).rows == {}  # too short to be no chance
+    assert match_entries([name], rows).rows == {0: 0}
+    assert match_entries(["x/Ann_m2.mp3"], rows).rows == {}  # too short to be no chance
 
 
 def packed(files: dict[str, bytes], method: int) -> bytes:
@@ -195,12 +196,12 @@ def test_a_clip_is_what_its_row_says_or_nothing_sure() -> None:
     frames = clip("one", 1, 40, "mp3_44100_128", 5000)[0]
     samples = b"\xff\xfb\x12" + bytes(4000)  # quiet samples that look like an MP3's first bytes
     mp3, pcm = Source("x", None, "audio/mpeg"), Source("x", "pcm_24000", "audio/mpeg")
-    assert kind_of(piece(frames), mp3, False) == Kind("mp3")
-    assert kind_of(piece(b"ID3" + bytes(7) + frames), mp3, False) == Kind("mp3")
+    assert kind_of(piece(frames), mp3, False) == AudioFormat("mp3")
+    assert kind_of(piece(b"ID3" + bytes(7) + frames), mp3, False) == AudioFormat("mp3")
     assert kind_of(piece(samples), mp3, False) is None
-    assert kind_of(piece(samples), pcm, False) == Kind("pcm", 24_000)
+    assert kind_of(piece(samples), pcm, False) == AudioFormat("pcm", 24_000)
     assert kind_of(piece(clip("one", 1, 40, "wav_44100", 5000)[0]), mp3, False) is None
-    assert kind_of(piece(clip("one", 1, 40, "wav_44100", 5000)[0]), mp3, True) == Kind("wav")
+    assert kind_of(piece(clip("one", 1, 40, "wav_44100", 5000)[0]), mp3, True) == AudioFormat("wav")
     assert kind_of(piece(frames), mp3, True) is None
     with pytest.raises(hk.DownloadError, match="web page"):
         kind_of(piece(b"<html>"), mp3, False)
@@ -210,11 +211,11 @@ def test_a_clip_is_what_its_row_says_or_nothing_sure() -> None:
 def test_any_bytes_are_a_clip_or_an_error_of_ours(data: bytes) -> None:
     for start in (b"", b"\xff\xfb\x90\xc4", b"\xff\xfb\x12"):
         with suppress(hk.DownloadError):
-            assert kind_of(piece(start + data), Source("x", None, "audio/mpeg"), False) in (None, Kind("mp3"))
+            assert kind_of(piece(start + data), Source("x", None, "audio/mpeg"), False) in (None, AudioFormat("mp3"))
 
 
 def test_a_route_that_fails_is_left_and_one_bad_row_leaves_it_open() -> None:
-    route = Route()
+    route = BulkRoute()
     for failed in range(20):  # each level of halves has a good one
         route.failed()
         if failed % 3 == 2:
@@ -224,7 +225,7 @@ def test_a_route_that_fails_is_left_and_one_bad_row_leaves_it_open() -> None:
         route.failed()
     assert not route.is_open
     for wholly, zips in ((True, 1), (False, 2)):
-        route = Route()
+        route = BulkRoute()
         for _ in range(zips):
             assert route.is_open
             route.doubted(wholly=wholly)
@@ -232,9 +233,9 @@ def test_a_route_that_fails_is_left_and_one_bad_row_leaves_it_open() -> None:
 
 
 def test_clips_are_compared_until_one_tells() -> None:
-    route = Route()
+    route = BulkRoute()
     answers = iter([None, None, True])
     assert [route.agrees(lambda: next(answers)) for _ in range(4)] == [False, False, True, True]
-    other = Route()
+    other = BulkRoute()
     assert [other.agrees(lambda: False) for _ in range(2)] == [False, False]
     assert not other.is_open

@@ -200,8 +200,13 @@ def test_the_frame_is_left_alone_whatever_it_is(box: Sandbox) -> None:
     assert done.index.equals(df.index)
     rows = [line["row"] for line in lines_of() if line["event"] == "asked"]
     assert [row["mine"] for row in rows] == [
-        {"a": 1}, [1, None], None, [1.5, "inf"], "b'raw'", "half \ud800 pair",
-    ]  # fmt: skip
+        {"a": 1},
+        [1, None],
+        None,
+        [1.5, "inf"],
+        "b'raw'",
+        "half \ud800 pair",
+    ]
     assert [row["('a', 'b')"] for row in rows] == [None, "x", "y", "x", None, "x"]
 
 

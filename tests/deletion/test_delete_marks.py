@@ -15,7 +15,7 @@ import histkit as hk
 from histkit.archive.tombstones import mark_deleted
 from histkit.deletion.delete import delete
 from histkit.sandbox import Sandbox
-from histkit.util.files import locked
+from histkit.util.files import exclusive_lock
 from tests.conftest import client_of
 from tests.local_history import DAY, NOTHING, NOW, OCTOBER, files_of, found, leftovers, sync
 from tests.raw_service import Service, row
@@ -213,7 +213,7 @@ def test_a_history_that_a_sync_is_writing_into_is_warned_of(box_of: Callable[...
     box = box_of(50)
     df = sync(folder, box)
     with (
-        locked(folder / ".histkit" / "lock", "busy"),
+        exclusive_lock(folder / ".histkit" / "lock", "busy"),
         pytest.warns(UserWarning, match=r"3 rows deleted .* a sync is writing into .*sync\(full=True\) later") as said,
     ):
         done = delete(df.head(3), confirm=True, client=client_of(box), progress=False)

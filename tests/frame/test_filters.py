@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.frame.dates import as_unix
-from histkit.frame.text_search import FEW, matches, re2_of
+from histkit.frame.text_search import FEW, search_mask, to_re2
 
 DF = hk.sample_history(700, seed=3)
 
@@ -158,15 +158,15 @@ def test_a_large_search_finds_what_re_finds(pattern: str, flags: re.RegexFlag, t
         assume(False)
     column = pd.Series(pd.array(texts, dtype=TEXT))
     expected = [text is not None and compiled.search(text) is not None for text in texts]
-    assert matches(column, compiled, few=0).tolist() == expected
+    assert search_mask(column, compiled, few=0).tolist() == expected
 
 
 @pytest.mark.parametrize("pattern", ["[kis]", r"\w\d?", r"[^\Wßı]", r"\s|σ", "[^İ]"])
 def test_every_character_is_what_it_is_to_re(pattern: str) -> None:
     every = [chr(place) for place in range(0x110000) if not 0xD800 <= place < 0xE000]
     compiled = re.compile(pattern, re.IGNORECASE)
-    assert re2_of(compiled) is not None
-    found = matches(pd.Series(pd.array(every, dtype=TEXT)), compiled)
+    assert to_re2(compiled) is not None
+    found = search_mask(pd.Series(pd.array(every, dtype=TEXT)), compiled)
     assert found.tolist() == [compiled.search(each) is not None for each in every]
 
 
@@ -181,4 +181,4 @@ def test_a_large_frame_is_filtered_as_a_small_one() -> None:
 
 @pytest.mark.parametrize("pattern", [r"(a)\1", "(?=a)", "(ab)*", "a++", "a{,2}", "(?i)a", r"\Aa", "a{11}", r"\w+\w+\w"])
 def test_what_could_differ_is_left_to_re(pattern: str) -> None:
-    assert re2_of(re.compile(pattern, re.NOFLAG)) is None
+    assert to_re2(re.compile(pattern, re.NOFLAG)) is None

@@ -329,11 +329,24 @@ def test_a_naive_instant_is_utc() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"days": 0}, {"days": 401}, {"days": True}, {"days": 1.5}, {"tz": "Mars"}, {"now": "someday"}, {"now": 10**15},
-     {"now": "1900-01-01"}, {"client": "sk_key"}, {"subscription": 5}, {"subscription": {}},
-     {"subscription": {"character_count": None}}, {"subscription": {"character_count": -4}},
-     {"subscription": {"character_count": True}}, {"subscription": {"character_count": 2.0**70}}],
-)  # fmt: skip
+    [
+        {"days": 0},
+        {"days": 401},
+        {"days": True},
+        {"days": 1.5},
+        {"tz": "Mars"},
+        {"now": "someday"},
+        {"now": 10**15},
+        {"now": "1900-01-01"},
+        {"client": "sk_key"},
+        {"subscription": 5},
+        {"subscription": {}},
+        {"subscription": {"character_count": None}},
+        {"subscription": {"character_count": -4}},
+        {"subscription": {"character_count": True}},
+        {"subscription": {"character_count": 2.0**70}},
+    ],
+)
 def test_an_argument_that_cannot_be_used_is_named_on_one_line(arguments: dict[str, Any]) -> None:
     with pytest.raises(hk.InputError, match=next(iter(arguments))) as caught:
         forecast(daily(10, 20), **{"subscription": plan(5), "now": NOW, **arguments})

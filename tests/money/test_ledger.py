@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
-from histkit.money.ledger import FROM, SUMS, TO, entries, ledger
+from histkit.money.ledger import FROM, SUMS, TO, chain_counters, ledger
 
 START = 1_790_812_800  # 2026-10-01, UTC
 HOUR, DAY = 3600, 86_400
@@ -168,8 +168,9 @@ junk = st.lists(st.tuples(seconds, counters, counters), max_size=30)
 known = st.integers(START, START + 600) | st.integers(START, START + 100 * DAY)
 whole = st.lists(
     st.tuples(known, st.integers(0, 3000), st.integers(0, 500)).map(lambda row: (row[0], row[1], row[1] + row[2])),
-    min_size=1, max_size=30,
-)  # fmt: skip
+    min_size=1,
+    max_size=30,
+)
 
 
 @given(junk, st.sampled_from(FREQS), st.sampled_from(ZONES))
@@ -195,7 +196,7 @@ def test_the_periods_add_up_whatever_the_rows(rows: list[Any], freq: str, zone: 
 @given(whole)
 def test_the_counter_grew_by_seen_and_unseen_less_the_overlap(rows: list[tuple[int, int, int]]) -> None:
     frame = frame_of(rows)
-    found = entries(frame)
+    found = chain_counters(frame)
     for cycle in np.unique(found.cycles):
         own = found.cycles == cycle
         first = frame[FROM].to_numpy(np.int64)[found.rows[own]].min() if cycle == 0 else 0
@@ -347,7 +348,10 @@ def test_an_argument_that_cannot_be_used_is_named(arguments: dict[str, Any]) -> 
 @settings(max_examples=20)
 @given(st.integers(1, 20), st.integers(0, 50))
 def test_many_short_cycles_are_parted(cycles: int, start: int) -> None:
-    rows = [(START + each * DAY + step, start + step * 10, start + step * 10 + 10) for each in range(cycles)
-            for step in range(3)]  # fmt: skip
+    rows = [
+        (START + each * DAY + step, start + step * 10, start + step * 10 + 10)
+        for each in range(cycles)
+        for step in range(3)
+    ]
     facts = facts_of(rows)
     assert (len(facts["resets"]), facts["unseen"], facts["overlap"]) == (cycles - 1, start * (cycles - 1), 0)

@@ -89,8 +89,10 @@ def test_a_row_costs_its_credits_at_the_price_of_its_moment_and_account(
 
 
 def test_currencies_are_never_added(history: pd.DataFrame) -> None:
-    prices = [{"per_1000_credits": "0.30", "account": "studio"},
-              {"per_1000_credits": "45", "currency": "JPY", "account": "agency"}]  # fmt: skip
+    prices = [
+        {"per_1000_credits": "0.30", "account": "studio"},
+        {"per_1000_credits": "45", "currency": "JPY", "account": "agency"},
+    ]
     table = hk.cost_table(history, "model", prices={"currency": "EUR", "price": prices})
     totals = table.attrs["histkit"]["totals"]
     assert set(totals) == {"EUR", "JPY"}
@@ -139,8 +141,12 @@ def test_a_price_book_is_a_file_a_mapping_or_a_frame(tmp_path: Path) -> None:
     start = pd.Timestamp("2026-06-30T22:00:00Z")
     expected = Price("EUR", Decimal("0.30")), Price("EUR", Decimal("0.24"), start, "studio")
     assert book.prices == expected
-    rows = {"currency": ["EUR"] * 2, "per_1000_credits": ["0.30", "0.24"], "account": [None, "studio"],
-            "valid_from": [None, "2026-07-01"]}  # fmt: skip
+    rows = {
+        "currency": ["EUR"] * 2,
+        "per_1000_credits": ["0.30", "0.24"],
+        "account": [None, "studio"],
+        "valid_from": [None, "2026-07-01"],
+    }
     assert hk.read_prices(pd.DataFrame(rows), tz="Europe/Berlin").prices == expected
     assert hk.read_prices(book) is book
 

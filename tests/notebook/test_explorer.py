@@ -18,7 +18,7 @@ from PIL import Image
 
 import histkit as hk
 from histkit.notebook.explorer import Explorer
-from histkit.notebook.selection import ORDERS, Conditions, Explored
+from histkit.notebook.selection import ORDERS, FilterState, Selection
 from histkit.sandbox import Sandbox
 
 
@@ -50,8 +50,12 @@ def test_filters_keep_what_filter_items_keeps_and_tell_the_call(df: pd.DataFrame
     c["Text has"].value = "the clock"
     c["Credits ≥"].value = "50"
     c["Credits ≤"].value = "1,000"
-    wanted = df.speech.filter(voice=rachel, text="the clock", after=pd.Timestamp("2025-03-30", tz="Europe/Berlin"),
-                              before=pd.Timestamp("2026-08-03", tz="Europe/Berlin"))  # fmt: skip
+    wanted = df.speech.filter(
+        voice=rachel,
+        text="the clock",
+        after=pd.Timestamp("2025-03-30", tz="Europe/Berlin"),
+        before=pd.Timestamp("2026-08-03", tz="Europe/Berlin"),
+    )
     wanted = wanted[wanted["credits"].between(50, 1000)]
     assert len(wanted)
     pd.testing.assert_frame_equal(explorer.filtered, wanted)
@@ -65,7 +69,7 @@ def test_filters_keep_what_filter_items_keeps_and_tell_the_call(df: pd.DataFrame
 @settings(max_examples=60, deadline=None)
 @given(
     conditions=st.builds(
-        Conditions,
+        FilterState,
         voice=st.sampled_from([(), ("Rachel",), ("Rachel", "Lucía")]),
         model=st.sampled_from([(), ("eleven_v3",)]),
         source=st.sampled_from([(), ("TTS", "STS")]),
@@ -77,9 +81,9 @@ def test_filters_keep_what_filter_items_keeps_and_tell_the_call(df: pd.DataFrame
     ),
     tz=st.sampled_from(["UTC", "America/St_Johns", "Asia/Tokyo"]),
 )
-def test_the_call_gives_the_same_rows_again(conditions: Conditions, tz: str) -> None:
+def test_the_call_gives_the_same_rows_again(conditions: FilterState, tz: str) -> None:
     df = hk.sample_history(600)
-    state = Explored(df, tz)
+    state = Selection(df, tz)
     state.ask(conditions)
     pd.testing.assert_frame_equal(eval(state.code, {"df": df}), state.filtered)
 
@@ -92,7 +96,7 @@ def test_the_call_gives_the_same_rows_again(conditions: Conditions, tz: str) -> 
 )
 def test_ticks_stay_on_their_rows(order: str, steps: list[str], size: int) -> None:
     df = hk.sample_history(120)
-    state = Explored(df, size=size)
+    state = Selection(df, size=size)
     state.sort(order)
     ticked: set[str] = set()
     for step in steps:
@@ -103,7 +107,7 @@ def test_ticks_stay_on_their_rows(order: str, steps: list[str], size: int) -> No
             state.tick([0, 2])
             ticked = (ticked - set(shown)) | set(shown[:1]) | set(shown[2:3])
         elif step == "narrow":
-            state.ask(Conditions(text="the"))
+            state.ask(FilterState(text="the"))
             ticked &= set(state.filtered["history_item_id"])
         else:
             state.tick_all(step == "all")
@@ -277,8 +281,13 @@ def test_usage_is_shown_with_bars_and_words_stay_words(df: pd.DataFrame) -> None
     assert '<b>"Loud"</b>' not in html
     assert "&lt;b&gt;" in html
     prices = {"currency": "EUR", "price": [{"per_1000_credits": "0.3"}]}
-    for other in (hk.ledger(df, "MS"), hk.waste(df, "model", "MS"), table.head(0), table.assign(credits=pd.NA),
-                  hk.cost_table(df, "voice", prices=prices)):  # fmt: skip
+    for other in (
+        hk.ledger(df, "MS"),
+        hk.waste(df, "model", "MS"),
+        table.head(0),
+        table.assign(credits=pd.NA),
+        hk.cost_table(df, "voice", prices=prices),
+    ):
         assert "<table" in hk.show_usage(other).to_html()
     with pytest.raises(hk.InputError, match="bar='voice'"):
         hk.show_usage(table, bar="voice")

@@ -41,8 +41,10 @@ def test_people_filter_listen_tick_pull_and_zip(
 
         page.get_by_label("Voice").select_option(label=_starting(page, "Voice", "Rachel"))
         page.get_by_text(re.compile(r"^[\d,]+ of 5,500 rows")).wait_for()
-        page.wait_for_function("[...document.querySelectorAll('table.histkit-rows tbody tr')].every(row => "
-                               "row.cells[2].innerText === 'Rachel')")  # fmt: skip
+        page.wait_for_function(
+            "[...document.querySelectorAll('table.histkit-rows tbody tr')].every(row => "
+            "row.cells[2].innerText === 'Rachel')"
+        )
         rows.nth(1).click()
         rows.nth(3).click()
         page.keyboard.press("Tab")  # and by the keyboard alone: on to the next row, which the space bar ticks

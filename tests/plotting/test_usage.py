@@ -24,10 +24,23 @@ from matplotlib.colors import to_hex
 from matplotlib.dates import date2num
 
 HOSTILE = [
-    "$x^2$ and $", "_under", "さくら", "ليلى", "Emoji 🎙️ host", "line\nbreak", "\u202eevil", "", "   ", "a\\$b",
+    "$x^2$ and $",
+    "_under",
+    "さくら",
+    "ليلى",
+    "Emoji 🎙️ host",
+    "line\nbreak",
+    "\u202eevil",
+    "",
+    "   ",
+    "a\\$b",
     "x" * 400,
-    "%d {0} #", "\x00\x07bell", "other", "all", "(no voice)",
-]  # fmt: skip
+    "%d {0} #",
+    "\x00\x07bell",
+    "other",
+    "all",
+    "(no voice)",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -182,9 +195,16 @@ def test_nothing_is_clipped_in_a_figure_of_our_own() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"measure": "euros"}, {"kind": "pie"}, {"kind": "area", "freq": None}, {"top": 0}, {"top": 10}, {"freq": "eon"},
-     {"tz": "Mars"}],
-)  # fmt: skip
+    [
+        {"measure": "euros"},
+        {"kind": "pie"},
+        {"kind": "area", "freq": None},
+        {"top": 0},
+        {"top": 10},
+        {"freq": "eon"},
+        {"tz": "Mars"},
+    ],
+)
 def test_an_argument_that_cannot_be_used_is_named(arguments: dict[str, Any]) -> None:
     with pytest.raises(hk.InputError, match=next(iter(arguments))):
         plot_usage(hk.sample_history(20), **arguments)

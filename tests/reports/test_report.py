@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 import histkit as hk
-from histkit.reports.report import make_report
+from histkit.reports.report import build_report
 from histkit.reports.terminal import print_report
 from tests.browser import Page, chromium_page
 
@@ -61,8 +61,19 @@ def page() -> Iterator[Page]:
         yield made
 
 
-SECTIONS = ["Usage by period", "Usage by voice", "Usage by model", "Usage by source", "Usage by client",
-            "When it is generated", "Quota", "Top texts", "Takes", "Ledger", "What is not included"]  # fmt: skip
+SECTIONS = [
+    "Usage by period",
+    "Usage by voice",
+    "Usage by model",
+    "Usage by source",
+    "Usage by client",
+    "When it is generated",
+    "Quota",
+    "Top texts",
+    "Takes",
+    "Ledger",
+    "What is not included",
+]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -160,7 +171,7 @@ def test_markdown_holds_the_same_numbers_and_no_markup_of_others(
 
 def test_the_terminal_shows_all_of_it(df: pd.DataFrame, options: dict[str, Any]) -> None:
     console = Console(file=io.StringIO(), width=110)
-    print_report(make_report(df, **options), console)
+    print_report(build_report(df, **options), console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert [line for line in text.splitlines() if line in SECTIONS] == SECTIONS
     assert f"Credits: {df['credits'].sum():,}  measured" in text
@@ -194,8 +205,12 @@ def test_dates_without_a_zone_are_utc_and_words_are_none(df: pd.DataFrame, tmp_p
 
 def test_costs_in_two_currencies_have_no_sum(df: pd.DataFrame, tmp_path: Path) -> None:
     middle = f"{df['date'].quantile(0.5):%Y-%m-%d}"
-    book = {"price": [{"currency": "EUR", "per_1000_credits": "0.30", "valid_from": "2000-01-01"},
-                      {"currency": "USD", "per_1000_credits": "0.33", "valid_from": middle}]}  # fmt: skip
+    book = {
+        "price": [
+            {"currency": "EUR", "per_1000_credits": "0.30", "valid_from": "2000-01-01"},
+            {"currency": "USD", "per_1000_credits": "0.33", "valid_from": middle},
+        ]
+    }
     path = written(df, tmp_path / "report.md", prices=book)
     text = path.read_text("utf-8")
     assert "**Cost in EUR**" in text

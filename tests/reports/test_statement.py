@@ -196,8 +196,12 @@ def test_a_workbook_has_numbers_and_no_formula(df: pd.DataFrame, tmp_path: Path)
 
 
 def test_several_currencies_are_several_rows(df: pd.DataFrame) -> None:
-    book = {"price": [{"currency": "EUR", "per_1000_credits": "0.30", "valid_from": "2026-01-01"},
-                      {"currency": "JPY", "per_1000_credits": "48", "valid_from": "2026-09-01"}]}  # fmt: skip
+    book = {
+        "price": [
+            {"currency": "EUR", "per_1000_credits": "0.30", "valid_from": "2026-01-01"},
+            {"currency": "JPY", "per_1000_credits": "48", "valid_from": "2026-09-01"},
+        ]
+    }
     found = hk.statements(df, "2026", prices=book)
     acme = found[found["client"] == "Acme"]
     assert acme["currency"].tolist() == ["EUR", "JPY"]
@@ -212,8 +216,21 @@ def test_several_currencies_are_several_rows(df: pd.DataFrame) -> None:
         ({"client": "Acmee"}, "did you mean 'Acme'"),
         ({"client": "zzz"}, "there are 'Acme', 'Blue', 'Nobody', 'unassigned'"),
         ({"client": 5}, "client=5 is not in the column"),
-        *(({"period": each}, "is no period; give a year") for each in
-          ("today", "2026-13", "2026-W60", "2026-02-30", "9999", "", 2026, None, ("2026-01-01",), (None, None))),
+        *(
+            ({"period": each}, "is no period; give a year")
+            for each in (
+                "today",
+                "2026-13",
+                "2026-W60",
+                "2026-02-30",
+                "9999",
+                "",
+                2026,
+                None,
+                ("2026-01-01",),
+                (None, None),
+            )
+        ),
         ({"period": ("2026-10-02", "2026-10-02")}, "ends before it has begun"),
         ({"path": "s.pdf"}, r"one ends in \.md, \.html, \.xlsx, \.csv, \.json"),
         ({"path": 5}, "is no file for a statement"),
@@ -222,7 +239,7 @@ def test_several_currencies_are_several_rows(df: pd.DataFrame) -> None:
         ({"by": "cost", "prices": PRICES}, "by='cost' is not possible"),
         ({"title": 7}, "title= takes a text"),
     ],
-)  # fmt: skip
+)
 def test_careless_input_gets_one_line(df: pd.DataFrame, change: dict[str, Any], line: str) -> None:
     given: dict[str, Any] = {"client": "Acme", "period": "2026-10", **change}
     with pytest.raises(hk.InputError, match=line) as caught:

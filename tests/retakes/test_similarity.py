@@ -42,13 +42,15 @@ def parts_of(table: pd.DataFrame) -> set[frozenset[int]]:
 
 
 def test_a_comma_more_is_a_take_and_another_number_is_not() -> None:
-    frame = frame_of([
-        ("R", "The rain had stopped by the time we came home."),
-        ("R", "The rain had stopped, by the time we came home!"),
-        ("R", "Chapter 12 begins in the old harbour of Bergen."),
-        ("R", "Chapter 13 begins in the old harbour of Bergen."),
-        ("S", "The rain had stopped by the time we came home."),
-    ])  # fmt: skip
+    frame = frame_of(
+        [
+            ("R", "The rain had stopped by the time we came home."),
+            ("R", "The rain had stopped, by the time we came home!"),
+            ("R", "Chapter 12 begins in the old harbour of Bergen."),
+            ("R", "Chapter 13 begins in the old harbour of Bergen."),
+            ("S", "The rain had stopped by the time we came home."),
+        ]
+    )
     assert len(parts_of(hk.takes(frame))) == 5
     assert parts_of(hk.takes(frame, near=0.9)) == {frozenset({0, 1}), *(frozenset({row}) for row in (2, 3, 4))}
     assert hk.takes(frame, near=0.9)["keeper"].tolist() == [False, True, True, True, True]
@@ -153,10 +155,16 @@ def test_keepers_are_one_of_each_line_oldest_line_first() -> None:
 
 
 def test_keepers_follow_the_script(tmp_path: Path) -> None:
-    frame = frame_of([
-        ("R", "Second line."), ("R", "First line."), ("R", "FIRST  line."), ("S", "Second line."),
-        ("R", "Not in the script."), ("S", "Third line, nearly as it stands."),
-    ])  # fmt: skip
+    frame = frame_of(
+        [
+            ("R", "Second line."),
+            ("R", "First line."),
+            ("R", "FIRST  line."),
+            ("S", "Second line."),
+            ("R", "Not in the script."),
+            ("S", "Third line, nearly as it stands."),
+        ]
+    )
     script = ["First line.", "Nobody said this.", "Second line.", "Third line, nearly as it stood.", "first line."]
     kept = frame.speech.keepers(script=script)
     assert [*zip(kept.index, kept["script_line"], strict=True)] == [(2, 1), (0, 3), (3, 3), (2, 5)]
@@ -177,11 +185,15 @@ def test_keepers_follow_the_script(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "line"),
     [
-        (5, "has no line"), ([], "has no line"), ("none.txt", "can't be read"), ([""], "line 1 is ''"),
-        (["a", 5], "line 2 is 5"), (pd.DataFrame({"line": ["a"]}), "without the column 'text'"),
+        (5, "has no line"),
+        ([], "has no line"),
+        ("none.txt", "can't be read"),
+        ([""], "line 1 is ''"),
+        (["a", 5], "line 2 is 5"),
+        (pd.DataFrame({"line": ["a"]}), "without the column 'text'"),
         (pd.DataFrame({"text": ["a"], "voice": [4]}), "voice of line 1 is 4"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_script_is_refused(script: Any, line: str) -> None:
     with pytest.raises(hk.InputError, match=line):
         hk.keepers(hk.sample_history(5), script=script)

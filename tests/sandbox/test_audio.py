@@ -16,9 +16,14 @@ from histkit.sandbox.audio import clip
 pytestmark = pytest.mark.any_pandas
 
 KINDS = {
-    "mp3_44100_128": "audio/mpeg", "mp3_44100_192": "audio/mpeg", "pcm_24000": "audio/pcm", "pcm_16000": "audio/pcm",
-    "wav_44100": "audio/wav", "ulaw_8000": "audio/basic", "opus_48000_32": "audio/ogg",
-}  # fmt: skip
+    "mp3_44100_128": "audio/mpeg",
+    "mp3_44100_192": "audio/mpeg",
+    "pcm_24000": "audio/pcm",
+    "pcm_16000": "audio/pcm",
+    "wav_44100": "audio/wav",
+    "ulaw_8000": "audio/basic",
+    "opus_48000_32": "audio/ogg",
+}
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +123,16 @@ def test_several_ids_are_a_zip_named_by_the_second(box):
 
 
 def test_two_takes_of_one_second_collide(box):
-    like = {"date_unix": 1_700_000_000, "voice_id": "21m00Tcm4TlvDq8ikWAM", "voice_name": "Rachel",
-            "voice_category": "premade", "model_id": "eleven_multilingual_v2", "dialogue": None,
-            "settings": {"stability": 0.5, "similarity_boost": 0.75, "style": 0, "speed": 1, "use_speaker_boost": True},
-            "output_format": "mp3_44100_128"}  # fmt: skip
+    like = {
+        "date_unix": 1_700_000_000,
+        "voice_id": "21m00Tcm4TlvDq8ikWAM",
+        "voice_name": "Rachel",
+        "voice_category": "premade",
+        "model_id": "eleven_multilingual_v2",
+        "dialogue": None,
+        "settings": {"stability": 0.5, "similarity_boost": 0.75, "style": 0, "speed": 1, "use_speaker_boost": True},
+        "output_format": "mp3_44100_128",
+    }
     pair = box.add(2, **like)
     expected = "ElevenLabs_history/ElevenLabs_2023-11-14T22_13_20_Rachel_pre_sp100_s50_sb75_se0_b_m2"
     with zipfile.ZipFile(io.BytesIO(bulk(box, pair).content)) as archive:

@@ -258,8 +258,13 @@ def test_dropped_fields(box):
 def test_unknown_faults_and_values_are_refused_before_anything_starts(box):
     with pytest.raises(ValueError, match=r"unknown fault 'erorr_500'; the sandbox knows arriving, .*zip_names"):
         serve(erorr_500=1)
-    for wrong in ({"error_500": 1.5}, {"deleted_cursor": "maybe"}, {"drop_fields": "text"}, {"ignore_sort": 1},
-                  {"latency": -1}):  # fmt: skip
+    for wrong in (
+        {"error_500": 1.5},
+        {"deleted_cursor": "maybe"},
+        {"drop_fields": "text"},
+        {"ignore_sort": 1},
+        {"latency": -1},
+    ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             box.set(**wrong)
     with pytest.raises(ValueError, match="at least 1 row"):

@@ -196,9 +196,16 @@ def test_control_calls_need_the_token(api):
 
 
 @pytest.mark.parametrize(
-    "body", [b"{}", b'{"history_item_ids": []}', b'{"history_item_ids": "x"}', b'{"history_item_ids": [1]}',
-             b"nonsense", b'{"history_item_id": "x"}'],
-)  # fmt: skip
+    "body",
+    [
+        b"{}",
+        b'{"history_item_ids": []}',
+        b'{"history_item_ids": "x"}',
+        b'{"history_item_ids": [1]}',
+        b"nonsense",
+        b'{"history_item_id": "x"}',
+    ],
+)
 def test_bulk_download_checks_its_body(api, body):
     answer = api.session.post(api.box.url + "/v1/history/download", data=body, timeout=5)
     assert answer.status_code == 422

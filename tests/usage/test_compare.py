@@ -120,11 +120,15 @@ def usage_of(*rows: tuple[int, str, int | None, int | None]) -> pd.DataFrame:
     """Make a table by month of rows (month, model, characters, credits)."""
     frame = frame_of(
         [
-            {"model_id": model, "characters": characters, "credits": credits,
-             "date_unix": int(pd.Timestamp(2026, month, 5, tz="UTC").timestamp())}
+            {
+                "model_id": model,
+                "characters": characters,
+                "credits": credits,
+                "date_unix": int(pd.Timestamp(2026, month, 5, tz="UTC").timestamp()),
+            }
             for month, model, characters, credits in rows
         ]
-    )  # fmt: skip
+    )
     table = usage_table(frame, "model", "MS", compare="previous")
     return table.assign(month=table["period"].dt.month)[["month", "model", "credits", *COMPARED]]
 

@@ -380,9 +380,22 @@ def test_a_day_without_midnight_starts_at_its_first_instant() -> None:
 
 @pytest.mark.parametrize(
     ("spelling", "standard"),
-    [("H", "h"), ("d", "D"), ("W-SUN", "W"), ("M", "MS"), ("ME", "MS"), ("3MS", "QS"), ("Q", "QS"), ("Y", "YS"),
-     ("A", "YS"), ("12MS", "YS"), ("QE-DEC", "QS"), ("Y-MAR", "YS-APR"), ("Q-JAN", "QS-FEB")],
-)  # fmt: skip
+    [
+        ("H", "h"),
+        ("d", "D"),
+        ("W-SUN", "W"),
+        ("M", "MS"),
+        ("ME", "MS"),
+        ("3MS", "QS"),
+        ("Q", "QS"),
+        ("Y", "YS"),
+        ("A", "YS"),
+        ("12MS", "YS"),
+        ("QE-DEC", "QS"),
+        ("Y-MAR", "YS-APR"),
+        ("Q-JAN", "QS-FEB"),
+    ],
+)
 def test_other_spellings_mean_the_same(spelling: str, standard: str) -> None:
     frame = hk.sample_history(300)
     pd.testing.assert_frame_equal(usage_table(frame, None, spelling), usage_table(frame, None, standard))
@@ -401,10 +414,26 @@ def test_periods_are_those_of_pandas(freq: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"freq": "fortnight"}, {"freq": "2D"}, {"freq": "5h"}, {"freq": "0h"}, {"freq": 7}, {"freq": ""}, {"tz": "Mars"},
-     {"tz": "Europe"}, {"tz": ""}, {"tz": None}, {"tz": "../etc/passwd"}, {"top": 0}, {"top": True}, {"by": "credits"},
-     {"by": "period", "freq": "D"}, {"by": "dialogue"}, {"by": "stability", "top": 1}],
-)  # fmt: skip
+    [
+        {"freq": "fortnight"},
+        {"freq": "2D"},
+        {"freq": "5h"},
+        {"freq": "0h"},
+        {"freq": 7},
+        {"freq": ""},
+        {"tz": "Mars"},
+        {"tz": "Europe"},
+        {"tz": ""},
+        {"tz": None},
+        {"tz": "../etc/passwd"},
+        {"top": 0},
+        {"top": True},
+        {"by": "credits"},
+        {"by": "period", "freq": "D"},
+        {"by": "dialogue"},
+        {"by": "stability", "top": 1},
+    ],
+)
 def test_an_argument_that_cannot_be_used_is_named_on_one_line(arguments: dict[str, Any]) -> None:
     with pytest.raises(hk.InputError) as caught:
         usage_table(hk.sample_history(50), **arguments)
