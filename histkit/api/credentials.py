@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from histkit.errors import AuthenticationError, InputError
 
 PRODUCTION = "https://api.elevenlabs.io"
+SANDBOX_KEY = "sk_sandbox_"  # the keys of histkit.sandbox begin with it
 
 
 class Secret(str):

@@ -15,12 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 import requests
 
 from histkit.api.concurrency import AdaptiveLimit
-from histkit.api.credentials import PRODUCTION, Secret, check_base_url, is_loopback, validate_key
+from histkit.api.credentials import PRODUCTION, SANDBOX_KEY, Secret, check_base_url, is_loopback, validate_key
 from histkit.api.error_mapping import CONCURRENCY_CODES, error_from_response, parse_error_body
 from histkit.api.options import HttpResponse, RequestOptions
 from histkit.api.retry import retry_after, retrying
@@ -93,6 +94,14 @@ class Transport:
     def shown_url(self) -> str:
         """The base URL as it stands, for a repr, which must not raise."""
         return self._base_url or os.environ.get("ELEVENLABS_BASE_URL") or PRODUCTION
+
+    @property
+    def service(self) -> str:
+        """The host that has the account, or ``"sandbox"`` where the account is a made-up one of `histkit.sandbox`."""
+        key = self._key or (os.environ.get("ELEVENLABS_API_KEY") or "").strip()
+        if is_loopback(self.base_url) and key.startswith(SANDBOX_KEY):
+            return "sandbox"
+        return urlsplit(self.base_url).hostname or ""
 
     def close(self) -> None:
         """Close the connections that this object opened."""

@@ -244,6 +244,7 @@ class AccountSync:
             columns = (unfinished.column(name).to_pylist() for name in ("history_item_id", "date_unix"))
             account.processing |= dict(zip(*columns, strict=True))
         stamp = datetime.fromtimestamp(now, UTC).isoformat()
+        account.service = self._client.transport.service
         account.synced_at = self._manifest.synced_at = stamp
         if purpose.full or purpose.after is None:
             account.full_at = stamp
@@ -269,17 +270,18 @@ class AccountSync:
         if some and not self._any_there(some):
             self._spool.discard()
             raise ArchiveError(
-                f"None of the rows looked up in {self._where()} is in this account's history any more. If this is "
-                "another account, give it a folder or a name of its own (accounts=). If the rows were deleted there, "
-                "sync(full=True) marks them missing and goes on."
+                f"{self._describe_folder()}. This key is of {self._describe_service()}, whose history has none of the "
+                "rows looked up. If it is another account, give it a folder or a name of its own (accounts=). If the "
+                "rows were deleted there, sync(full=True) marks them missing and goes on."
             )
 
     def _check_missing(self, known: int, found: int, absent: Sequence[str], *, fetched: int) -> None:
         if known > _SAMPLE and fetched and not found:
             self._spool.discard()
             raise ArchiveError(
-                f"This account's history has {fetched:,} rows and none of the {known:,} in {self._where()}: that is "
-                "another account. Give it a folder or a name of its own (accounts=)."
+                f"{self._describe_folder()}. This key is of another account, {self._describe_service()}, whose history "
+                f"has {fetched:,} rows and none of the folder's {known:,}. Give it a folder or a name of its own "
+                "(accounts=)."
             )
         step = -(-len(absent) // _SAMPLE) or 1
         if self._any_there(absent[::step]):
@@ -303,8 +305,24 @@ class AccountSync:
     def _any_there(self, items: Sequence[str]) -> bool:
         return any(self._item(item) is not None for item in items)
 
+    def _describe_folder(self) -> str:
+        """Return whose rows the folder has, and up to when."""
+        mark = self._account.watermark
+        until = f", up to {datetime.fromtimestamp(mark, UTC):%Y-%m-%d %H:%M} UTC" if mark is not None else ""
+        return f"{self._where()} has the history of {_describe(self._account.service)}{until}"
+
+    def _describe_service(self) -> str:
+        return _describe(self._client.transport.service)
+
     def _where(self) -> str:
         return f"{self._folder} (account {self._name})" if self._name else str(self._folder)
+
+
+def _describe(service: str) -> str:
+    """Return an account's service as words of a sentence."""
+    if service == "sandbox":
+        return "the sandbox's made-up account"
+    return f"an account at {service}" if service else "an account"
 
 
 def _reaches(month: PartitionReader, group: int, date: int) -> bool:

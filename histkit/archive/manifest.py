@@ -33,11 +33,15 @@ class Month(msgspec.Struct):
 
 
 class Account(msgspec.Struct):
-    """What is known of an account: its newest date, when it was synced, and ids that were still ``processing``."""
+    """The state of an account: its newest date, when it was synced, and ids that were still ``processing``.
+
+    `service` is the host that it was read from, or ``"sandbox"``; empty in folders of histkit 0.1.
+    """
 
     watermark: int | None = None
     synced_at: str = ""
     full_at: str | None = None
+    service: str = ""
     processing: dict[str, int | None] = msgspec.field(default_factory=dict)
 
 

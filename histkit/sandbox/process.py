@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from histkit.api.credentials import SANDBOX_KEY
 from histkit.sandbox.faults import check
 from histkit.sandbox.prng import identity
 
@@ -56,7 +57,7 @@ class Sandbox:
         faults = check(faults)
         if items < 1:
             raise ValueError(f"a history has at least 1 row, not {items}")
-        self.api_key = "sk_sandbox_" + identity(seed, "key", 0)
+        self.api_key = SANDBOX_KEY + identity(seed, "key", 0)
         self._token = secrets.token_urlsafe(24)
         config = {
             "items": items,

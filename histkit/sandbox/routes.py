@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
+from histkit.api.credentials import SANDBOX_KEY
 from histkit.sandbox import account, audio, catalog, usage_stats, zips
 from histkit.sandbox.faults import Faults
 from histkit.sandbox.history_pages import Listing
@@ -92,7 +93,7 @@ class Api:
 
     def key(self, scopes: list[str]) -> str:
         """Make another key that has only these scopes."""
-        made = "sk_sandbox_" + identity(self.store.seed, "key", len(self.keys))
+        made = SANDBOX_KEY + identity(self.store.seed, "key", len(self.keys))
         self.keys[made] = frozenset(scopes)
         return made
 

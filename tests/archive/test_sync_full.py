@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +129,31 @@ def test_another_accounts_key_is_refused_and_mixes_nothing(
         same(hk.load(folder), before)
     assert found(sync(folder, mine)) == NOTHING
     assert found(sync(folder, mine, full=True)) == NOTHING
+
+
+def test_a_made_up_history_says_so_and_the_refusal_says_which_account_is_which(
+    box_of: Callable[..., Sandbox], service: Callable[..., Service], folder: Path
+) -> None:
+    box, real = box_of(items=40), service([row(1000 + number, NOW + 9 - number) for number in range(30)])
+    sync(folder, box)
+    made_up = json.loads((folder / "_manifest.json").read_text())["accounts"][""]
+    assert made_up["service"] == "sandbox"
+    assert box.api_key not in str(made_up)
+    newest = f"{hk.load(folder)['date'].max():%Y-%m-%d %H:%M} UTC"
+    for full in (False, True):
+        with pytest.raises(hk.ArchiveError) as refused:
+            sync(folder, real, full=full)
+        told = f"{folder} has the history of the sandbox's made-up account, up to {newest}. This key is of "
+        assert str(refused.value).startswith(told)
+        assert "an account at 127.0.0.1, whose history has" in str(refused.value)
+    sync(folder.with_name("real"), real)
+    assert (
+        json.loads((folder.with_name("real") / "_manifest.json").read_text())["accounts"][""]["service"] == "127.0.0.1"
+    )
+    with pytest.raises(
+        hk.ArchiveError, match=r"real has the history of an account at 127\.0\.0\.1, .* made-up account"
+    ):
+        sync(folder.with_name("real"), box)
 
 
 def test_another_accounts_key_is_refused_also_where_the_newest_rows_are_known_to_be_gone(
