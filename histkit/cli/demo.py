@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import sys
+import sysconfig
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 import histkit as hk
+from histkit.cli.usage import usage_as_table
+from histkit.reports.model import ReportColumn, ReportTable
+from histkit.reports.terminal import rich_table
 from histkit.sandbox import serve
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-BAR = 14  # characters
-MEASURES = ("items", "characters", "credits")
+CLIPS = 10
+NEWEST = (
+    ReportColumn("date", "Date", "moment"),
+    ReportColumn("voice_name", "Voice"),
+    ReportColumn("text", "Text"),
+    ReportColumn("credits", "Credits", "count"),
+)
 
 
 def run_demo(folder: Path, items: int) -> None:
@@ -21,63 +33,72 @@ def run_demo(folder: Path, items: int) -> None:
     Parameters
     ----------
     folder : Path
-        Made if need be; files of an earlier run are replaced, audio that is there is kept.
+        Created if it does not exist. Files of an earlier run are replaced, audio files are kept.
     items : int
         Rows of the made-up history.
     """
     from rich.console import Console
-    from rich.markup import escape
 
-    console = Console()
-    with serve(items=items) as box:
-        client = hk.HistoryClient(box.api_key, base_url=box.url)
-        df = hk.sync(folder / f"history-{items}", client=client, progress=True)
-        console.print(_table("Usage by voice", df.speech.usage(by="voice", top=12), "voice"))
+    console = Console(highlight=False, soft_wrap=True)
+    history = folder / f"history-{items}"
+    with serve(items=items) as box, hk.HistoryClient(box.api_key, base_url=box.url) as client:
+        df = hk.sync(history, client=client, progress=True)
+        console.print(rich_table(ReportTable("The newest rows of a made-up account", _newest(df), NEWEST)))
+        by_voice = df.speech.usage(by="voice", top=10)
+        console.print(rich_table(replace(usage_as_table(by_voice, ["voice"], "total", False), title="Usage by voice")))
         monthly = df.speech.usage(by=[], freq="MS").tail(12)
-        monthly["period"] = monthly["period"].dt.strftime("%B %Y")
-        console.print(_table("Usage by month (the last twelve)", monthly, "period"))
-        made = [df.speech.to_parquet(folder / "history.parquet"), df.speech.to_csv(folder / "history.csv")]
-        made.append(_chart(df, folder / "usage.png"))
-        ten = df.speech.filter(source="TTS").head(10)
-        pulled = ten.speech.download_audio(folder / "audio", client=client, progress=True)
-        ten.speech.download_zip(folder / "audio.zip", client=client, progress=True)
-        made += [folder / "audio" / path for path in pulled["path"]] + [folder / "audio.zip"]
-    console.print(f"\n{len(df):,} rows, {df.attrs['histkit']['requests']} requests for them. Made:", highlight=False)
-    for path in made:
-        size = f"{path.stat().st_size / 1e3:,.0f} kB"
-        console.print(f"  {escape(str(path))}  [dim]{size}[/]", highlight=False, soft_wrap=True)
-    console.print(
-        "\nTry next:\n"
-        f"  open {folder / 'usage.png'}\n"
-        "  histkit sandbox            a made-up account to point your own code at\n"
-        "  export ELEVENLABS_API_KEY=...; histkit sync      your own history\n"
-        "  make notebook              the same in JupyterLab\n",
-        highlight=False,
-        soft_wrap=True,
-    )
+        table = usage_as_table(monthly, [], "monthly", False)
+        console.print(rich_table(replace(table, title="Usage by month (the last twelve)")))
+        files = [df.speech.to_parquet(folder / "history.parquet"), df.speech.to_csv(folder / "history.csv")]
+        files.append(_chart(df, folder / "usage.png"))
+        clips = df.speech.filter(voice=str(df["voice_name"].value_counts().index[0]), source="TTS").head(CLIPS)
+        pulled = clips.speech.download_audio(
+            folder / "audio", name="{date:%Y-%m-%d} {text:.40}", client=client, progress=True
+        )
+        clips.speech.download_zip(folder / "audio.zip", client=client, progress=True)
+        files.append(folder / "audio.zip")
+    console.print(f"\n{len(df):,} rows with {df.attrs['histkit']['requests']} requests. Made:")
+    for path in files:
+        console.print(f"  {path}  {path.stat().st_size / 1e3:,.0f} kB", markup=False)
+    first = folder / "audio" / str(pulled["path"].iloc[0])
+    console.print(f"  {folder / 'audio'}  {len(pulled)} clips, such as {first.name}", markup=False)
+    console.print("\nTry next:", *(f"  {line}" for line in suggestions(folder, history)), sep="\n", markup=False)
+
+
+def suggestions(folder: Path, history: Path) -> list[str]:
+    """Return commands to try next, each with a remark behind ``#``; they work in the current directory."""
+    program, source = _program(), f"--history {shlex.quote(str(history))}"
+    commands = [
+        (f"{program} usage monthly --by model --since 2026-08-01 {source}", "by any column and period"),
+        (f"{program} takes --top 5 {source}", "texts that were generated again and again"),
+        (f"{program} report {shlex.quote(str(folder / 'report.html'))} {source}", "a page to send to others"),
+        (f"{program} sandbox", "this account, for code of yours"),
+        (f"ELEVENLABS_API_KEY=sk_... {program} sync", "your own history, into data/history"),
+    ]
+    if Path("Makefile").is_file() and Path("notebooks/quickstart.ipynb").is_file():
+        commands.append(("make notebook", "the same in JupyterLab"))
+    return [f"{command}  # {remark}" for command, remark in commands]
+
+
+def _program() -> str:
+    """Return how this histkit is started from here: its name where the shell finds it, else its path."""
+    script = shutil.which("histkit", path=sysconfig.get_path("scripts"))
+    if script is None:
+        return f"{shlex.quote(sys.executable)} -m histkit.cli"
+    found = shutil.which("histkit")
+    if found is not None and Path(found).samefile(script):
+        return "histkit"
+    return shlex.quote(min(script, os.path.relpath(script), key=len))
+
+
+def _newest(df: pd.DataFrame) -> pd.DataFrame:
+    """Return the newest rows that have a text, the texts cut to one line."""
+    rows = df[df["text"].notna()].head(5)[[column.name for column in NEWEST]]
+    texts = [f"{text[:45].rstrip()} …" if len(text) > 46 else text for text in rows["text"]]
+    return rows.assign(text=texts, voice_name=rows["voice_name"].astype("string").str.partition(" - ")[0])
 
 
 def _chart(df: pd.DataFrame, path: Path) -> Path:
     axes = df.speech.plot_usage(by="voice", freq="MS")
     axes.figure.savefig(path, dpi=150)
     return path
-
-
-def _table(title: str, usage: pd.DataFrame, label: str) -> object:
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_footer=True)
-    table.add_column(label.replace("period", "month"), overflow="ellipsis", no_wrap=True, max_width=24)
-    for name in MEASURES:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    most = usage["credits"].max()
-    for row in usage.to_dict("records"):
-        bar = "█" * round(BAR * row["credits"] / most)
-        table.add_row(escape(str(row[label])), *(f"{row[name]:,}" for name in MEASURES), bar)
-    table.columns[0].footer = "all of these"
-    for column, name in zip(table.columns[1:], MEASURES, strict=False):
-        column.footer = f"{usage[name].sum():,}"
-    return table

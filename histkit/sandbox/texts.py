@@ -212,7 +212,7 @@ PREFIXES: tuple[str, ...] = (
 FIRST_TAG = 1 + 4 * CHAPTERS
 
 SPECIALS: tuple[str, ...] = (
-    "../../etc/passwd is not a bedtime story.",
+    "“Once upon a time…”, she began – slowly.",
     '=SUM(A1:A9) is what the sheet said, "and that is that".',
     "<script>alert('hello')</script> she read aloud, tag by tag.",
     "First line,\nsecond line;\r\nthird\tline with a tab.",
@@ -225,5 +225,5 @@ SPECIALS: tuple[str, ...] = (
     "'; DROP TABLE voices; -- was the name of the band.",
     "Hi",
     "   leading and trailing spaces   ",
-    "{not_a_field} %s {0} $HOME `id`",
+    "../{not_a_field}%s{0} $HOME`id`",
 )

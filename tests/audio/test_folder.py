@@ -73,6 +73,18 @@ def test_each_row_becomes_a_verified_file_and_a_line(
     assert box.peak_in_flight() <= client.transport.limit.ceiling
 
 
+def test_a_text_or_voice_that_is_a_path_stays_inside_the_folder(
+    df: pd.DataFrame, client: HistoryClient, tmp_path: Path
+) -> None:
+    rows = df[df["text"].notna()].head(3).copy()
+    rows["text"] = ["../../etc/passwd is not a bedtime story.", "/etc/passwd", r"..\..\windows\system32"]
+    rows["voice_name"] = ["..", "../..", "C:"]
+    pulled = download_audio(rows, tmp_path / "audio", client=client)
+    assert set(pulled["status"]) == {"done"}
+    assert dict(zip(pulled["path"], pulled["sha256"], strict=True)) == files(tmp_path / "audio")
+    assert [path.name for path in tmp_path.iterdir()] == ["audio"]
+
+
 def test_a_second_run_makes_no_request(box: Sandbox, df: pd.DataFrame, client: HistoryClient, tmp_path: Path) -> None:
     first = download_audio(df.head(30), tmp_path, client=client)
     box.reset()

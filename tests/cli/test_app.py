@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -130,3 +131,34 @@ def test_the_demo_makes_what_it_says_twice(tmp_path: Path) -> None:
         assert len([name for name in bundle.namelist() if "manifest" not in name]) == 10
         assert bundle.testzip() is None
     assert (tmp_path / "demo" / "usage.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("on_path", [True, False])
+def test_what_the_demo_suggests_works_as_it_stands(
+    on_path: bool, tmp_path: Path, shared_box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts = sysconfig.get_path("scripts")
+    elsewhere = [folder for folder in os.environ["PATH"].split(os.pathsep) if not Path(folder, "histkit").exists()]
+    monkeypatch.setenv("PATH", os.pathsep.join([scripts, *elsewhere] if on_path else elsewhere))
+    monkeypatch.setenv("ELEVENLABS_BASE_URL", shared_box.url)
+    monkeypatch.chdir(tmp_path)
+    Path("a folder").mkdir()
+    demo = [Path(scripts, "histkit"), "demo", "--folder", "a folder", "--items", "1200"]
+    done = subprocess.run(demo, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    commands = [line.strip() for line in done.stdout.partition("Try next:")[2].splitlines() if line.strip()]
+    assert len(commands) == 5  # no notebooks here
+    for command in commands:
+        assert (" histkit " in f" {command}") == on_path
+        command = command.replace("sk_...", shared_box.api_key)
+        shell = ["bash", "-c", f"exec {command}" if " sandbox " in command else command]
+        with subprocess.Popen(shell, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            if " sandbox " in command:
+                assert process.stdout is not None
+                assert "ELEVENLABS_BASE_URL=http" in process.stdout.readline()
+                process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+            assert process.returncode == 0, errors
+            assert output or errors
+    assert Path("a folder/report.html").is_file()
+    assert Path("data/history/_manifest.json").is_file()
