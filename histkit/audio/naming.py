@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from histkit.errors import InputError, SchemaError
-from histkit.frame.columns import _values, texts_of, values_of
+from histkit.frame.columns import plain_values, texts_of, values_of
 from histkit.util.filenames import _ROOM, EXTENSIONS, _folder, safe_name
 from histkit.util.text import one_line_text
 
@@ -156,10 +156,10 @@ def stems_of(items: pd.DataFrame | pd.Series, template: Template) -> list[str]:
 def _makers(frame: pd.DataFrame) -> dict[str, Callable[[], list[Any]]]:
     """Give, for each field that the rows have, what makes the list of its values."""
     makers: dict[str, Callable[[], list[Any]]] = {
-        str(name): lambda name=name: _filled(_values(frame[name]), _UNKNOWN)  # type: ignore[misc]
+        str(name): lambda name=name: _filled(plain_values(frame[name]), _UNKNOWN)  # type: ignore[misc]
         for name in frame.columns
     }
-    makers["id"] = lambda: _filled(_values(frame["history_item_id"]), _UNKNOWN)
+    makers["id"] = lambda: _filled(plain_values(frame["history_item_id"]), _UNKNOWN)
     makers["index"] = lambda: list(range(len(frame)))
     here = set(frame.columns)
     if "model_id" in here:

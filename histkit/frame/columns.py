@@ -1,54 +1,119 @@
-"""Columns of a frame as arrays: whole numbers, texts, lists, categories as codes."""
+"""Columns of a frame as arrays, whatever their dtype: whole numbers, texts, categories as codes, dialogue lines."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from histkit.errors import SchemaError
+from histkit.frame.schema import LINE, TEXT
 from histkit.util.arrays import Ints, Mask
+from histkit.util.text import error_line
+
+NO_CODE = -1  # the code of a missing value
 
 
-def _values(column: pd.Series) -> list[Any]:
+def plain_values(column: pd.Series) -> list[Any]:
+    """Return a column as Python values, None where a value is missing."""
     missing = column.isna().tolist()
-    return [None if gone else value for value, gone in zip(column.tolist(), missing, strict=True)]
+    return [None if absent else value for value, absent in zip(column.tolist(), missing, strict=True)]
 
 
 def values_of(frame: pd.DataFrame | pd.Series, name: str) -> list[Any]:
-    """Give a column as plain values, None where there is none and for a column that is not there."""
+    """Return a column as Python values; None where a value is missing, and for each row if there is no such column."""
     if isinstance(frame, pd.DataFrame) and name in frame.columns:
-        return _values(frame[name])
+        return plain_values(frame[name])
     return [None] * len(frame)
 
 
 def texts_of(frame: pd.DataFrame) -> list[str | None]:
-    """Give what was spoken in each row: its text, or the first line of a dialogue."""
+    """Return the spoken text of each row: its text, or the first line of a dialogue."""
     pairs = zip(values_of(frame, "text"), values_of(frame, "dialogue"), strict=True)
-    return [text or (lines[0].get("text") if lines is not None and len(lines) else None) for text, lines in pairs]
+    return [text or (lines[0].get("text") if has_lines(lines) else None) for text, lines in pairs]
 
 
-NOBODY = -1
+def text_array(column: pd.Series) -> pa.Array:
+    """Return a column of texts as an Arrow array; other values as their `str`, halves of surrogate pairs replaced."""
+    try:
+        array = pa.array(column, from_pandas=True).cast(TEXT)
+    except (pa.ArrowException, TypeError, ValueError):
+        texts = (None if value is None else str(value) for value in plain_values(column))
+        valid = [
+            None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8", "replace")
+            for text in texts
+        ]
+        array = pa.array(valid, TEXT)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def factorize_text(column: pd.Series) -> tuple[Ints, list[str]]:
-    """Give codes and values of a column of texts, whatever its dtype; missing and empty ones have the code -1."""
+def factorize(column: pd.Series) -> tuple[Ints, pd.Index]:
+    """Return codes and distinct values of a column of any dtype; missing values have the code -1.
+
+    Raises
+    ------
+    TypeError, NotImplementedError
+        The values can't be told apart (lists, for instance).
+    """
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes, values = column.cat.codes.to_numpy(), column.cat.categories
     else:
         codes, values = pd.factorize(column)
-    codes = codes.astype(np.int64)
-    texts = list(dict.fromkeys(each if isinstance(each, str) else str(each) for each in values))
-    places = {text: place for place, text in enumerate(texts)}
-    places[""] = NOBODY
+    return codes.astype(np.int64), values
+
+
+def factorize_text(column: pd.Series) -> tuple[Ints, list[str]]:
+    """Return codes and distinct texts of a column of any dtype; missing and empty texts have the code -1."""
+    codes, values = factorize(column)
+    texts = list(dict.fromkeys(map(str, values)))
+    positions = {text: position for position, text in enumerate(texts)}
+    positions[""] = NO_CODE
     if len(texts) < len(values) or "" in texts:
-        codes = np.array([*(places[str(each)] for each in values), NOBODY], np.int64)[codes]
+        codes = np.array([*(positions[str(value)] for value in values), NO_CODE], np.int64)[codes]
     return codes, texts
 
 
+def text_ranks(codes: Ints, texts: Sequence[str]) -> Ints:
+    """Return the alphabetical rank of each coded text, from 1 up; 0 where the code is -1."""
+    ranks = {text: rank for rank, text in enumerate(sorted(set(texts)), 1)}
+    result: Ints = np.array([*(ranks[text] for text in texts), 0], np.int64)[codes]
+    return result
+
+
+def whole_numbers(column: pd.Series) -> tuple[Ints, Mask]:
+    """Return a column of whole numbers as int64, 0 where a value is missing, and a mask of the known values.
+
+    Raises
+    ------
+    SchemaError
+        The column holds other values; the message names it.
+    """
+    try:
+        numbers = column if column.dtype == "Int64" else column.astype("Int64")
+    except (TypeError, ValueError, OverflowError):
+        raise SchemaError(f"Column {column.name!r} ({column.dtype}) holds something else than whole numbers.") from None
+    # The view replaces an unpickled dtype, with which `np.add.at` takes 20 times as long.
+    return numbers.to_numpy(np.int64, na_value=0).view(np.int64), numbers.notna().to_numpy(bool)
+
+
+def integer_array(values: Ints, missing: Mask | None = None) -> pd.arrays.IntegerArray:
+    """Return whole numbers as an array of dtype Int64."""
+    return pd.arrays.IntegerArray(values, np.zeros(len(values), bool) if missing is None else missing)
+
+
 def as_list(value: Any) -> list[Any] | None:
-    """Return a cell of a list column as a list, None where it is missing or no list."""
+    """Return a cell of a list column as a list, None where it is missing.
+
+    Raises
+    ------
+    TypeError
+        The cell holds something else.
+    """
     if isinstance(value, (list, tuple, np.ndarray)):
         return list(value)
     if pd.isna(value):
@@ -56,10 +121,43 @@ def as_list(value: Any) -> list[Any] | None:
     raise TypeError(f"{value!r:.60}")
 
 
-def integers_of(column: pd.Series) -> tuple[Ints, Mask]:
-    """Give a column of whole numbers, 0 where there is none, and where there is one."""
+def has_lines(cell: Any) -> bool:
+    """Return whether a cell of the column ``dialogue`` holds at least one line."""
+    return isinstance(cell, (list, tuple, np.ndarray)) and len(cell) > 0
+
+
+@dataclass(frozen=True)
+class DialogueLines:
+    """The lines of all dialogues of a column, flattened: the position of each line's row, and its three texts."""
+
+    rows: Ints
+    voice_ids: pa.Array
+    voice_names: pa.Array
+    texts: pa.Array
+
+
+def dialogue_lines(column: pd.Series) -> DialogueLines:
+    """Flatten a column of dialogues: Arrow lists, or Python lists as they come from a concat of mixed frames.
+
+    Raises
+    ------
+    SchemaError
+        The column holds something else than lists of lines.
+    """
+    if column.isna().all():
+        return DialogueLines(np.zeros(0, np.int64), *(pa.array([], TEXT) for _ in LINE))
     try:
-        whole = column if column.dtype == "Int64" else column.astype("Int64")
-    except (TypeError, ValueError, OverflowError):
-        raise SchemaError(f"Column {column.name!r} ({column.dtype}) holds something else than whole numbers.") from None
-    return whole.to_numpy(np.int64, na_value=0), whole.notna().to_numpy(bool)
+        if isinstance(column.dtype, pd.ArrowDtype):
+            array = pa.array(column.array)
+        else:
+            array = pa.array([as_list(cell) for cell in column], pa.list_(LINE))
+        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        rows = np.flatnonzero(pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False))
+        array = array.take(pa.array(rows))
+        rows = rows[pc.list_parent_indices(array).to_numpy(zero_copy_only=False)]
+        lines = pc.list_flatten(array)
+        ids, names, texts = (pc.struct_field(lines, name).cast(TEXT) for name in ("voice_id", "voice_name", "text"))
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        reason = error_line(error)
+        raise SchemaError(f"Column 'dialogue' holds no lists of lines (text, voice_id, voice_name): {reason}") from None
+    return DialogueLines(rows, ids, names, texts)

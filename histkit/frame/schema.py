@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from histkit.errors import SchemaError
+from histkit.errors import InputError, SchemaError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,8 +155,37 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
     return pa.table(arrays, names=list(frame.columns))
 
 
+def check_frame(frame: object, purpose: str) -> None:
+    """Check that an argument is a DataFrame whose columns have different names.
+
+    Parameters
+    ----------
+    frame : object
+        The argument.
+    purpose : str
+        What needs the frame, for the message: ``"usage by voice"``.
+
+    Raises
+    ------
+    InputError
+        It is no DataFrame.
+    SchemaError
+        Two columns have one name.
+    """
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        raise InputError(f"{purpose[:1].upper()}{purpose[1:]} needs a DataFrame, not {type(frame).__name__}.")
+    if not frame.columns.is_unique:
+        name = frame.columns[frame.columns.duplicated()][0]
+        raise SchemaError(
+            f"The frame has several columns named {name!r}; keep one: df.loc[:, ~df.columns.duplicated()]."
+        )
+
+
 def require(frame: pd.DataFrame, columns: Iterable[str], purpose: str) -> None:
-    """Raise `SchemaError` naming the first of `columns` that the frame lacks, and what needs it."""
+    """Check a frame, see `check_frame`, and raise `SchemaError` naming the first of `columns` that it lacks."""
+    check_frame(frame, purpose)
     for name in columns:
         if name not in frame.columns:
             raise SchemaError(f"The frame has no column {name!r}, which {purpose} needs.")

@@ -19,7 +19,7 @@ import pandas as pd
 
 from histkit.api.client import HistoryClient
 from histkit.errors import InputError
-from histkit.frame.columns import integers_of
+from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.schema import require
 from histkit.money.ledger import FROM, TO, Entries, chain_counters, several_accounts
@@ -239,7 +239,7 @@ def _spending(frame: pd.DataFrame, plan: _Quota, now: int, notes: list[str]) -> 
     frame, times = frame[[name for name in ("date", "credits", FROM, TO) if name in frame.columns]][early], times[early]
     start, found = plan.start, chain_counters(frame) if {FROM, TO} <= set(frame.columns) else None
     if found is None or not len(found.times):
-        credits, known = integers_of(frame["credits"])
+        credits, known = whole_numbers(frame["credits"])
         notes.append("Without the counters of the rows, credits spent outside them are not known.")
         return _Spending(times[known], np.maximum(credits[known], 0), start)
     credits = found.spent + found.unseen - found.overlap

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from histkit.frame.columns import integers_of
+from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import require
 from histkit.usage.buckets import bucket
@@ -132,7 +132,7 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
     groups = _accounts(frame)
     counters = frame[["date", FROM, TO]]
     whole = [chain_counters(counters.iloc[rows], rows) for rows in groups]
-    credits, known = integers_of(frame["credits"])
+    credits, known = whole_numbers(frame["credits"])
     times = np.concatenate([each.times for each in whole])
     codes, starts = bucket(times, length, zone)
     order = np.argsort(starts)
@@ -152,7 +152,7 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
 def chain_counters(frame: pd.DataFrame, rows: Ints | None = None) -> Entries:
     """Chain the counters of one account's rows; `rows` are their positions in a larger frame, if there is one."""
     times, dated = instants_of(frame["date"])
-    (before, has_from), (after, has_to) = integers_of(frame[FROM]), integers_of(frame[TO])
+    (before, has_from), (after, has_to) = whole_numbers(frame[FROM]), whole_numbers(frame[TO])
     usable = dated & has_from & has_to & (np.minimum(before, after) >= 0) & (np.maximum(before, after) <= _MOST)
     kept = np.flatnonzero(usable)
     times, before, after = times[kept], before[kept], after[kept]

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError
+from histkit.frame.columns import factorize_text
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import TEXT, require
 from histkit.usage.clock import zone_of
@@ -69,12 +70,9 @@ class PriceBook:
         """Give the number of each row's price, -1 for none (also for rows without a date); an int64 array."""
         require(frame, ["date"], "finding prices")
         instants, dated = instants_of(frame["date"])
-        accounts = [None] * len(frame)
-        if "account" in frame.columns:
-            column = frame["account"].astype("string")
-            accounts = column.astype(object).where(column.notna(), None).tolist()
         found = np.full(len(frame), NO_PRICE, np.int64)
-        codes, names = pd.factorize(np.array(accounts, dtype=object), use_na_sentinel=True)
+        accounts = frame["account"] if "account" in frame.columns else pd.Series(None, frame.index, dtype=object)
+        codes, names = factorize_text(accounts)
         for code, name in [(-1, None), *enumerate(names)]:
             rows = np.flatnonzero((codes == code) & dated)
             own = self._of(name)

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError
+from histkit.frame.columns import factorize
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import TEXT, require
 from histkit.money.costs import cost_table
@@ -264,10 +265,7 @@ def _parse_request(frame: pd.DataFrame, period: Any, column: Any, tz: Any, price
 def _clients(column: pd.Series, name: str) -> tuple[Ints, list[str]]:
     """Give the client of each row as a position in the list of clients, which is sorted."""
     try:
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            codes, values = column.cat.codes.to_numpy(), column.cat.categories
-        else:
-            codes, values = pd.factorize(column)
+        codes, values = factorize(column)
     except (TypeError, NotImplementedError):
         raise InputError(f"Column {name!r} ({column.dtype}) holds something else than names of clients.") from None
     texts = [*map(str, values), UNASSIGNED]  # the last is found by -1

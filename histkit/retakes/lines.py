@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from histkit.frame.columns import integer_array, whole_numbers
 from histkit.frame.schema import require
 from histkit.util.arrays import Ints
 
@@ -80,17 +81,16 @@ def line_table(
 
 def _sums(values: pd.Series, codes: Ints, size: int) -> pd.arrays.IntegerArray:
     """Sum by line; missing where nothing is known."""
-    numbers = values.astype("Int64")
-    known = numbers.notna().to_numpy()
+    numbers, known = whole_numbers(values)
     sums = np.zeros(size, np.int64)
-    np.add.at(sums, codes[known], numbers.to_numpy(np.int64, na_value=0)[known])
-    return pd.arrays.IntegerArray(sums, np.bincount(codes[known], minlength=size) == 0)
+    np.add.at(sums, codes[known], numbers[known])
+    return integer_array(sums, np.bincount(codes[known], minlength=size) == 0)
 
 
 def _newest(found: pd.DataFrame, rows: Ints, codes: Ints, chosen: Ints) -> Ints:
     """Give the position of the newest take of each chosen line."""
     places = np.flatnonzero(np.isin(codes, chosen))
-    take = found["take"].iloc[rows[places]].to_numpy(np.int64, na_value=0) if "take" in found.columns else places
+    take = whole_numbers(found["take"].iloc[rows[places]])[0] if "take" in found.columns else places
     by_age = places[np.argsort(take, kind="stable")]
     newest = dict(zip(codes[by_age].tolist(), rows[by_age].tolist(), strict=True))
     return np.array([newest[code] for code in chosen.tolist()], np.int64)

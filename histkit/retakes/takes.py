@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from histkit.errors import InputError, SchemaError
-from histkit.frame.columns import factorize_text
+from histkit.errors import InputError
+from histkit.frame.columns import dialogue_lines, factorize_text, integer_array, text_array, text_ranks, whole_numbers
 from histkit.frame.dates import instants_of
-from histkit.frame.schema import LINE, TEXT, require
+from histkit.frame.schema import TEXT, require
 from histkit.retakes.similarity import checked_near, link_similar
 from histkit.util.arrays import Hashes, Ints, Mask
 
@@ -105,7 +105,7 @@ def takes(frame: pd.DataFrame, *, keep: str | Iterable[str] = "last", near: floa
     keys, said, talks = _line_hashes(frame)
     if likeness is not None:
         keys = _near_keys(frame, keys, said & ~talks, likeness)
-    credits, known = _whole_numbers(frame, "credits")
+    credits, known = whole_numbers(frame["credits"])
     lines = _lines_of(frame, keys, said)
     rows, own = lines.rows, lines.numbers
     take, total, keeper = np.ones(len(frame), np.int64), np.ones(len(frame), np.int64), ~said
@@ -115,10 +115,10 @@ def takes(frame: pd.DataFrame, *, keep: str | Iterable[str] = "last", near: floa
     lost = np.where(keeper, 0, credits)
     table = frame[[name for name in _SHOWN if name in frame.columns]].assign(
         line=_hex(keys, said),
-        take=_integers(take),
-        takes=_integers(total),
+        take=integer_array(take),
+        takes=integer_array(total),
         keeper=pd.arrays.BooleanArray(keeper, np.zeros(len(frame), bool)),
-        thrown_away=_integers(lost, ~(known | keeper)),
+        thrown_away=integer_array(lost, ~(known | keeper)),
         free=pd.arrays.BooleanArray(credits == 0, ~known),
     )
     table.attrs["histkit"] = {
@@ -191,7 +191,7 @@ def oldest_first(frame: pd.DataFrame, keys: Hashes) -> Ints:
     instants = np.where(dated, instants, np.iinfo(np.int64).min)
     counters = np.zeros(len(frame), np.int64)
     if _COUNTER in frame.columns:
-        counters, counted = _whole_numbers(frame, _COUNTER)
+        counters, counted = whole_numbers(frame[_COUNTER])
         counters = np.where(counted, counters, np.iinfo(np.int64).min)
     order = np.lexsort((counters, instants, keys))
     same = np.zeros(len(order), bool)
@@ -201,17 +201,13 @@ def oldest_first(frame: pd.DataFrame, keys: Hashes) -> Ints:
     tied = np.flatnonzero(same | np.r_[same[1:], False])
     if len(tied):  # ids are sorted only here: sorting all texts would take longer than everything else
         rows, blocks = order[tied], np.cumsum(~same)[tied]
-        ids, credits = _ranks(frame["history_item_id"].iloc[rows]), _whole_numbers(frame.iloc[rows], "credits")[0]
+        ids, credits = _ranks(frame["history_item_id"].iloc[rows]), whole_numbers(frame["credits"].iloc[rows])[0]
         order[tied] = rows[np.lexsort((credits, ids, blocks))]
     return order
 
 
 def _ranks(column: pd.Series) -> Ints:
-    codes, texts = factorize_text(column)
-    ranks = np.full(len(texts) + 1, -1, np.int64)
-    ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
-    found: Ints = ranks[codes]
-    return found
+    return text_ranks(*factorize_text(column))
 
 
 def _chosen(keep: Any) -> list[str]:
@@ -253,7 +249,7 @@ def _kept(frame: pd.DataFrame, lines: _Lines, keep: Any, chosen: list[str]) -> I
 
 def _line_hashes(frame: pd.DataFrame) -> tuple[Hashes, Mask, Mask]:
     """Give the number of each row, whether the row says something, and whether it is a dialogue."""
-    keys, said = _text_hashes(_texts(frame["text"]))
+    keys, said = _text_hashes(text_array(frame["text"]))
     keys = keys ^ _voices(factorize_text(frame["voice_id"]), factorize_text(frame["voice_name"]))
     rows, numbers = _dialogues(frame["dialogue"])
     keys[rows], said[rows] = numbers, True
@@ -286,12 +282,12 @@ def _text_hashes(texts: pa.Array) -> tuple[Hashes, Mask]:
 
 def text_numbers(column: pd.Series) -> tuple[Hashes, Mask]:
     """Give a number for each text, the same for texts that are the same as `takes` sees it, and whether it says any."""
-    return _text_hashes(_texts(column))
+    return _text_hashes(text_array(column))
 
 
 def plain_texts(column: pd.Series) -> list[str]:
     """Give texts as they are compared; a missing one is empty."""
-    return [text.decode() for text in _normalised(_texts(column).fill_null(""))]
+    return [text.decode() for text in _normalised(text_array(column).fill_null(""))]
 
 
 def _normalised(texts: pa.Array) -> list[bytes]:
@@ -311,16 +307,6 @@ def _folded(text: str) -> str:
     return text.strip() if even else " ".join(text.split())
 
 
-def _texts(column: pd.Series) -> pa.Array:
-    """Make an Arrow array of a column of texts, whatever its dtype."""
-    try:
-        array = pa.array(column, from_pandas=True).cast(TEXT)
-    except (pa.ArrowException, TypeError, ValueError):  # mixed objects, or halves of surrogate pairs
-        texts = (None if missing else str(each) for each, missing in zip(column, column.isna(), strict=True))
-        array = pa.array([None if text is None else _encoded(text).decode("utf-8", "replace") for text in texts], TEXT)
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
 def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
@@ -338,47 +324,17 @@ def _voices(ids: tuple[Ints, list[str]], names: tuple[Ints, list[str]]) -> Hashe
 
 def _dialogues(column: pd.Series) -> tuple[Ints, Hashes]:
     """Give the rows that are dialogues in which something is said, and the number of each."""
-    if column.isna().all():
-        return np.zeros(0, np.int64), np.zeros(0, np.uint64)
-    try:
-        loose = not isinstance(column.dtype, pd.ArrowDtype)  # objects, after a concat of mixed frames
-        array = pa.array([_list(each) for each in column], pa.list_(LINE)) if loose else pa.array(column.array)
-        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-        talks = np.flatnonzero(pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False))
-        array = array.take(pa.array(talks))
-        parents = pc.list_parent_indices(array).to_numpy(zero_copy_only=False)
-        lines = pc.list_flatten(array)
-        ids, names, texts = (pc.struct_field(lines, each).cast(TEXT) for each in ("voice_id", "voice_name", "text"))
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise SchemaError(f"Column 'dialogue' holds no lines (text, voice_id, voice_name): {reason}") from None
-    keys, said = _text_hashes(texts)
-    keys = keys ^ _voices(*(factorize_text(pd.Series(each.to_pylist(), dtype=object)) for each in (ids, names)))
+    lines = dialogue_lines(column)
+    talks = np.unique(lines.rows)
+    parents = np.searchsorted(talks, lines.rows)
+    keys, said = _text_hashes(lines.texts)
+    voices = (pd.Series(texts.to_pylist(), dtype=object) for texts in (lines.voice_ids, lines.voice_names))
+    keys = keys ^ _voices(*map(factorize_text, voices))
     heard = np.zeros(len(talks), bool)
     heard[parents[said]] = True
     data, ends = keys.astype("<u8").tobytes(), 8 * np.searchsorted(parents, np.arange(len(talks) + 1))
     spans = [data[start:end] for start, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)]
     return talks[heard], _numbers(spans, b"dialogue")[heard]
-
-
-def _list(value: Any) -> list[Any] | None:
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return list(value)
-    if pd.isna(value):
-        return None
-    raise TypeError(f"{value!r:.60}")
-
-
-def _whole_numbers(frame: pd.DataFrame, name: str) -> tuple[Ints, Mask]:
-    try:
-        numbers = frame[name].astype("Int64")
-    except (TypeError, ValueError):
-        raise SchemaError(f"Column {name!r} ({frame[name].dtype}) holds something else than whole numbers.") from None
-    return numbers.to_numpy(np.int64, na_value=0), numbers.notna().to_numpy()
-
-
-def _integers(values: Ints, missing: Mask | None = None) -> pd.arrays.IntegerArray:
-    return pd.arrays.IntegerArray(values, np.zeros(len(values), bool) if missing is None else missing)
 
 
 def _hex(keys: Hashes, said: Mask) -> Any:

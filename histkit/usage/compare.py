@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
+from histkit.frame.columns import integer_array, whole_numbers
 from histkit.usage.aggregate import Group, Measure, UsageQuery, combined
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.clock import clock_time
@@ -184,9 +185,9 @@ def add_comparison(table: pd.DataFrame, grid: Grid, order: Ints) -> pd.DataFrame
 
 
 def _taken(column: pd.Series, rows: Ints, known: Mask) -> Any:
-    values, missing = column.to_numpy(np.int64, na_value=0), column.isna().to_numpy()
-    values, missing = np.r_[values, 0], np.r_[missing, False]  # a place for -1: no rows, so 0
-    return pd.arrays.IntegerArray(values[rows], missing[rows] | ~known)
+    values, priced = whole_numbers(column)
+    values, missing = np.r_[values, 0], np.r_[~priced, False]  # a place for -1: no rows, so 0
+    return integer_array(values[rows], missing[rows] | ~known)
 
 
 def _volumes(characters: pd.Series, change: Any, previous: dict[str, Any], buckets: Ints, order: Ints) -> Any:
@@ -197,10 +198,10 @@ def _volumes(characters: pd.Series, change: Any, previous: dict[str, Any], bucke
     change is, and where the bucket before has no characters.
     """
     count = int(buckets.max()) + 1 if len(buckets) else 0
-    old = previous["characters"].to_numpy(np.int64, na_value=0)
-    grown = characters.to_numpy(np.int64, na_value=0) - old
-    paid, unpriced = previous["credits"].to_numpy(np.int64, na_value=0), previous["credits"].isna()
-    then = _summed(np.where(unpriced, 0, old), buckets, count)
+    old = whole_numbers(pd.Series(previous["characters"]))[0]
+    grown = whole_numbers(characters)[0] - old
+    paid, priced = whole_numbers(pd.Series(previous["credits"]))
+    then = _summed(np.where(priced, old, 0), buckets, count)
     spent = _summed(paid, buckets, count)
     missing = change.isna() | (then == 0)[buckets]
     rows = order[~missing[order]]

@@ -9,9 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from histkit.errors import SchemaError
-from histkit.frame.columns import NOBODY, as_list, factorize_text
-from histkit.frame.schema import LINE
+from histkit.frame.columns import NO_CODE, dialogue_lines, factorize_text
 from histkit.util.arrays import Ints
 
 
@@ -117,33 +115,16 @@ class _Lines:
 
 
 def _lines(column: pd.Series) -> _Lines:
-    if column.isna().all():
-        none: Ints = np.zeros(0, np.int64)
-        return _Lines(none, (none, []), (none, []), none)
-    try:
-        if isinstance(column.dtype, pd.ArrowDtype):
-            array = pa.array(column.array)
-        else:  # objects, after a concat of mixed frames
-            array = pa.array([as_list(each) for each in column], pa.list_(LINE))
-        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-        rows = np.flatnonzero(pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False))
-        array = array.take(pa.array(rows))
-        rows = rows[pc.list_parent_indices(array).to_numpy(zero_copy_only=False)]
-        ids, names, texts = (
-            pc.struct_field(pc.list_flatten(array), each) for each in ("voice_id", "voice_name", "text")
-        )
-        lengths = pc.fill_null(pc.utf8_length(texts.cast(pa.large_string())), 0).to_numpy(zero_copy_only=False)
-    except (pa.ArrowException, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise SchemaError(f"Column 'dialogue' holds no lists of lines (text, voice_id, voice_name): {reason}") from None
-    return _Lines(rows, _arrow_words(ids), _arrow_words(names), lengths.astype(np.int64))
+    lines = dialogue_lines(column)
+    lengths = pc.fill_null(pc.utf8_length(lines.texts), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return _Lines(lines.rows, _arrow_words(lines.voice_ids), _arrow_words(lines.voice_names), lengths)
 
 
 def _arrow_words(array: pa.Array) -> tuple[Ints, list[str]]:
     encoded = array.dictionary_encode()
-    codes = pc.fill_null(encoded.indices, NOBODY).to_numpy(zero_copy_only=False)
+    codes = pc.fill_null(encoded.indices, NO_CODE).to_numpy(zero_copy_only=False)
     found, texts = factorize_text(pd.Series(encoded.dictionary.to_pylist(), dtype=object))
-    return np.r_[found, NOBODY][codes], texts
+    return np.r_[found, NO_CODE][codes], texts
 
 
 def _joined(words: tuple[Ints, list[str]], values: list[str]) -> tuple[Ints, list[str]]:
@@ -152,7 +133,7 @@ def _joined(words: tuple[Ints, list[str]], values: list[str]) -> tuple[Ints, lis
     places = {text: place for place, text in enumerate(values)}
     for text in texts:
         places.setdefault(text, len(places))
-    table = np.array([*(places[text] for text in texts), NOBODY], np.int64)
+    table = np.array([*(places[text] for text in texts), NO_CODE], np.int64)
     return table[codes], list(places)
 
 
@@ -169,7 +150,7 @@ def _speaking(rows: Ints, voices: Ints, names: Ints, lengths: Ints) -> DialogueS
     np.add.at(weights, codes, lengths)
     first = np.zeros(len(pairs), np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
-    spoken = np.full(len(pairs), NOBODY, np.int64)
+    spoken = np.full(len(pairs), NO_CODE, np.int64)
     named = np.flatnonzero(names >= 0)[::-1]
     spoken[codes[named]] = names[named]  # the first name of the voice in this dialogue
     rows, voices = rows[first], voices[first]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.columns import NOBODY, factorize_text
+from histkit.frame.columns import NO_CODE, factorize_text, text_ranks
 from histkit.frame.schema import require
 from histkit.usage.aggregate import MEASURES as MEASURES
 from histkit.usage.aggregate import (
@@ -272,7 +272,7 @@ def _group(name: Any, column: pd.Series | None, voices: VoiceLabels | None) -> G
         return any_column(name, column)
     codes, texts = factorize_text(column)
     if UNKNOWN in texts:
-        codes = np.where(codes == texts.index(UNKNOWN), NOBODY, codes)
+        codes = np.where(codes == texts.index(UNKNOWN), NO_CODE, codes)
     return Group(name, pd.array([UNKNOWN, *texts], dtype=TEXT), [codes + 1])
 
 
@@ -322,10 +322,7 @@ def _order(table: pd.DataFrame, names: list[Any], last: NDArray[np.bool_], timed
 def _rank(column: pd.Series) -> Ints:
     """Give each row of a column the place of its text among all texts, 0 where it is missing."""
     codes, uniques = pd.factorize(column)
-    texts = [str(each) for each in uniques]
-    places = {text: place for place, text in enumerate(sorted(set(texts)), 1)}
-    ranks: Ints = np.array([*(places[text] for text in texts), 0], np.int64)[codes]
-    return ranks
+    return text_ranks(codes, [*map(str, uniques)])
 
 
 NO_VOICE = "(no voice)"
