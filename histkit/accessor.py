@@ -1,14 +1,17 @@
-"""``df.speech``: the functions of the package on a frame. Delegates, imports late; no logic here."""
+"""``df.speech``: the functions of the package as methods of a frame; written by ``tools/accessor.py``."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+from histkit.util.accessors import forget_accessor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,15 +19,16 @@ if TYPE_CHECKING:
     from histkit.api.client import HistoryClient
     from histkit.notebook.explorer import Explorer
     from histkit.notebook.picker import Picker
+    from histkit.notebook.players import Players
+    from histkit.usage.labels import Rules
 
-Words = str | Iterable[str] | None
+_NAME = "speech"
 
 
-@pd.api.extensions.register_dataframe_accessor("speech")
 class SpeechAccessor:
     """The speech history methods of a DataFrame.
 
-    Any frame will do that has the columns a method needs; one that lacks such a column raises `histkit.SchemaError`.
+    Every frame works that has the columns a method needs. `histkit.SchemaError` names a column that is missing.
 
     Examples
     --------
@@ -40,151 +44,877 @@ class SpeechAccessor:
     def filter(
         self,
         *,
-        voice: Words = None,
-        model: Words = None,
-        source: Words = None,
+        voice: str | Iterable[str] | None = None,
+        model: str | Iterable[str] | None = None,
+        source: str | Iterable[str] | None = None,
         text: str | re.Pattern[str] | None = None,
         after: Any = None,
         before: Any = None,
-        speaker: Words = None,
+        speaker: str | Iterable[str] | None = None,
     ) -> pd.DataFrame:
-        """Keep the rows that meet every condition: see `histkit.filter_items`."""
+        """Keep the rows that meet every condition, in their order and on their index.
+
+        The whole documentation is that of `histkit.filter_items`.
+
+        Parameters
+        ----------
+        voice : str or list of str, optional
+            Ids or names of the row's own voice: exact id, or name in any letter case, whole or the part before " - ". A
+            dialogue has no voice of its own; see `speaker`.
+        model, source : str or list of str, optional
+            Model ids; sources in any letter case.
+        text : str or re.Pattern, optional
+            Regular expression searched for in the text and in each line of a dialogue; a str ignores letter case.
+        after, before : str, datetime, Timestamp or int, optional
+            Dates: after is inclusive, before exclusive; a naive one is UTC, a number is seconds since 1970.
+        speaker : str or list of str, optional
+            As `voice`, and also the dialogues in which such a voice speaks.
+        """
         from histkit.frame.filters import filter_items
 
         return filter_items(
             self._frame, voice=voice, model=model, source=source, text=text, after=after, before=before, speaker=speaker
         )
 
-    def usage(self, by: Words = "voice", freq: str | None = None, *, tz: str = "UTC", **options: Any) -> pd.DataFrame:
-        """Sum items, characters and credits by group and period: see `histkit.usage_table`."""
-        from histkit.usage.table import usage_table
+    def label(self, rules: Rules, *, column: str | None = None, unassigned: str = "unassigned") -> pd.DataFrame:
+        """Add a column that names each row by the first rule that matches it.
 
-        return usage_table(self._frame, by, freq, tz=tz, **options)
+        The whole documentation is that of `histkit.label`.
 
-    def plot_usage(self, by: str = "voice", freq: str | None = "D", **options: Any) -> Axes:
-        """Draw usage over time or by group: see `histkit.plot_usage`."""
-        from histkit.plotting.usage import plot_usage
-
-        return plot_usage(self._frame, by, freq, **options)
-
-    def plot_share(self, by: str = "voice", **options: Any) -> Axes:
-        """Draw each group's share of the whole: see `histkit.plot_share`."""
-        from histkit.plotting.usage import plot_share
-
-        return plot_share(self._frame, by, **options)
-
-    def plot_hours(self, *, tz: str = "UTC", **options: Any) -> Axes:
-        """Draw the hours of the week in which speech is generated: see `histkit.plot_hours`."""
-        from histkit.plotting.charts import plot_hours
-
-        return plot_hours(self._frame, tz=tz, **options)
-
-    def plot_takes(self, **options: Any) -> Axes:
-        """Draw the texts whose takes cost most: see `histkit.plot_takes`."""
-        from histkit.plotting.charts import plot_takes
-
-        return plot_takes(self._frame, **options)
-
-    def plot_quota(self, *, subscription: Any = None, **options: Any) -> Axes:
-        """Draw the credits used against the plan's, with a forecast: see `histkit.plot_quota`."""
-        from histkit.money.forecast import forecast
-        from histkit.plotting.charts import plot_quota
-
-        ax = options.pop("ax", None)
-        return plot_quota(forecast(self._frame, subscription=subscription, **options), ax=ax)
-
-    def label(self, rules: Any, *, column: str | None = None, unassigned: str = "unassigned") -> pd.DataFrame:
-        """Add a column that tells whose rows are whose, by rules: see `histkit.label`."""
+        Parameters
+        ----------
+        rules : path-like, dict, or list of dict
+            A TOML file, or the same as a dict, or only its list of rules: see Notes.
+        column : str, optional
+            Name of the new column; default is what the rules say, or ``client``. One of that name is replaced, but not
+            a column of the history itself.
+        unassigned : str, default "unassigned"
+            What rows are called that no rule matches.
+        """
         from histkit.usage.labels import label
 
         return label(self._frame, rules, column=column, unassigned=unassigned)
 
-    def takes(self, *, keep: Words = "last", near: float | None = None) -> pd.DataFrame:
-        """Tell the takes of each line apart, what was kept and what thrown away: see `histkit.takes`."""
+    def usage(
+        self,
+        by: Any = "voice",
+        freq: str | None = None,
+        *,
+        tz: str | tzinfo = "UTC",
+        top: int | None = None,
+        fill: bool | tuple[Any, Any] = False,
+        compare: str | None = None,
+        billing: Any = None,
+        week_start: str | None = None,
+    ) -> pd.DataFrame:
+        """Sum items, characters and credits by group and period.
+
+        The whole documentation is that of `histkit.usage_table`.
+
+        Parameters
+        ----------
+        by : str or list, default "voice"
+            ``"voice"`` (or ``"speaker"``, the same), ``"model"``, ``"source"``, or any column, or several of them. None
+            or an empty list: all rows are one group.
+        freq : str, optional
+            A pandas alias: ``h`` (also ``2h``, ``6h``, ...), ``D``, ``W`` (weeks from Monday; see `week_start`),
+            ``MS``, ``QS``, ``YS``, or an older spelling of these. Or ``"billing"``: from reset to reset of `billing`.
+        tz : str or tzinfo, default "UTC"
+            IANA name of the zone whose clock tells the buckets of `freq` apart.
+        top : int, optional
+            Keep this many groups, those of most credits over all periods; the others become one group ``other``.
+        fill : bool or (start, end), default False
+            Also the periods in which a group has no rows, with zeros: from the first period to the last, or those
+            between two dates (a naive one is on the clock of `tz`; the end is exclusive; None: the history's). No row
+            is left out.
+        compare : {"previous"}, optional
+            Set each period beside the one before: four more columns, see below.
+        billing : Subscription, mapping, int or date, optional
+            For ``freq="billing"``: ``client.subscription()`` or anything with its fields (next reset; monthly, 3 or 6
+            months, or a year), a day of the month (from midnight), or the date of one reset (once a month).
+        week_start : str, optional
+            For ``freq="W"``: the day on which weeks start, by default Monday. (``W-SAT`` are weeks that end on
+            Saturday.)
+        """
+        from histkit.usage.table import usage_table
+
+        return usage_table(
+            self._frame, by, freq, tz=tz, top=top, fill=fill, compare=compare, billing=billing, week_start=week_start
+        )
+
+    def speakers(self) -> pd.DataFrame:
+        """Share out each row among the voices that speak in it, as `usage_table` does.
+
+        The whole documentation is that of `histkit.speakers`.
+        """
+        from histkit.usage.table import speakers
+
+        return speakers(self._frame)
+
+    def plot_usage(
+        self,
+        by: Any = "voice",
+        freq: str | None = "D",
+        *,
+        tz: str | tzinfo = "UTC",
+        measure: str = "credits",
+        kind: str | None = None,
+        top: int = 9,
+        billing: Any = None,
+        week_start: str | None = None,
+        ax: Axes | None = None,
+    ) -> Axes:
+        """Draw usage over time, stacked by group, or as one bar per group.
+
+        The whole documentation is that of `histkit.plot_usage`.
+
+        Parameters
+        ----------
+        by : str or list, default "voice"
+            What the groups are, as in `histkit.usage_table`; None: one group.
+        freq : str or None, default "D"
+            Length of the periods, as in `histkit.usage_table`. None: no time axis, one horizontal bar per group.
+        tz : str or tzinfo, default "UTC"
+            The zone whose clock tells the periods apart, and that the dates are shown in.
+        measure : {"credits", "characters", "items"}
+            What is summed.
+        kind : {"bar", "area"}, optional
+            Over time: a bar per period, as wide as the period is long, or a stepped area; by default bars while they
+            are not too many to tell apart.
+        top : int, default 9
+            How many groups are shown (1 to 9, and up to 40 without `freq`), the largest by `measure`; the others are
+            one grey group ``other``.
+        billing, week_start : optional
+            For ``freq="billing"`` and ``freq="W"``, as in `histkit.usage_table`.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure of pyplot.
+        """
+        from histkit.plotting.usage import plot_usage
+
+        return plot_usage(
+            self._frame,
+            by,
+            freq,
+            tz=tz,
+            measure=measure,
+            kind=kind,
+            top=top,
+            billing=billing,
+            week_start=week_start,
+            ax=ax,
+        )
+
+    def plot_share(self, by: Any = "voice", *, measure: str = "credits", top: int = 10, ax: Axes | None = None) -> Axes:
+        """Draw each group's share of the whole: `plot_usage` without a time axis.
+
+        The whole documentation is that of `histkit.plot_share`.
+
+        Parameters
+        ----------
+        by : str or list, default "voice"
+            What the groups are, as in `histkit.usage_table`; None: one group.
+        measure : {"credits", "characters", "items"}
+            What is summed.
+        top : int, default 9
+            How many groups are shown (1 to 9, and up to 40 without `freq`), the largest by `measure`; the others are
+            one grey group ``other``.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure of pyplot.
+        """
+        from histkit.plotting.usage import plot_share
+
+        return plot_share(self._frame, by, measure=measure, top=top, ax=ax)
+
+    def plot_hours(self, *, tz: str | tzinfo = "UTC", measure: str = "items", ax: Axes | None = None) -> Axes:
+        """Draw at what hours of the week speech is generated: a heat map of weekdays by hours.
+
+        The whole documentation is that of `histkit.plot_hours`.
+
+        Parameters
+        ----------
+        tz : str or tzinfo, default "UTC"
+            The zone whose clock tells the hours.
+        measure : {"items", "characters", "credits"}
+            What is summed.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure of pyplot.
+        """
+        from histkit.plotting.charts import plot_hours
+
+        return plot_hours(self._frame, tz=tz, measure=measure, ax=ax)
+
+    def takes(self, *, keep: str | Iterable[str] = "last", near: float | None = None) -> pd.DataFrame:
+        """Find the takes of each line: rows in which the same voice says the same text.
+
+        The whole documentation is that of `histkit.takes`.
+
+        Parameters
+        ----------
+        keep : "last", "first", or history_item_ids, default "last"
+            Which take of each line is kept: the newest, the oldest, or the one whose id is given here; a line of which
+            no id is given keeps its last.
+        near : float, optional
+            Also count texts as the same that are nearly so (extra ``near``): the least likeness, 0.5 to 1, such as 0.9.
+        """
         from histkit.retakes.takes import takes
 
-        return takes(self._frame, keep="last" if keep is None else keep, near=near)
+        return takes(self._frame, keep=keep, near=near)
 
-    def keepers(self, *, script: Any = None, **options: Any) -> pd.DataFrame:
-        """Pick the take that is kept of each line, in the order of a script: see `histkit.keepers`."""
+    def keepers(
+        self, *, script: Any = None, keep: str | Iterable[str] = "last", near: float | None = None
+    ) -> pd.DataFrame:
+        """Return the take that is kept of each line, in the order of the script.
+
+        The whole documentation is that of `histkit.keepers`.
+
+        Parameters
+        ----------
+        script : path-like, list of str, or DataFrame, optional
+            What is to be said, line by line: a text file (UTF-8, one line of the script per line, blank ones don't
+            count), the texts, or a frame with the column ``text`` and, if lines are for one voice alone, ``voice``
+            (name or id). Default: none; lines are in the order in which each was first generated.
+        keep, near
+            As in `histkit.takes`; with `near`, a line of the script that nobody said as it stands is looked for among
+            texts that are nearly the same, the likest first.
+        """
         from histkit.retakes.keepers import keepers
 
-        return keepers(self._frame, script=script, **options)
+        return keepers(self._frame, script=script, keep=keep, near=near)
 
-    def waste(self, by: Words = "voice", freq: str | None = None, **options: Any) -> pd.DataFrame:
-        """Sum the takes that were not kept, paid and free: see `histkit.waste`."""
+    def waste(
+        self,
+        by: Any = "voice",
+        freq: str | None = None,
+        *,
+        keep: str | Iterable[str] = "last",
+        near: float | None = None,
+        tz: str | tzinfo = "UTC",
+        week_start: str | None = None,
+        billing: Any = None,
+    ) -> pd.DataFrame:
+        """Sum the takes that were not kept by group and period: how many were paid, how many free, and their credits.
+
+        The whole documentation is that of `histkit.waste`.
+
+        Parameters
+        ----------
+        by : str or list, default "voice"
+            ``"voice"`` (or ``"speaker"``, the same), ``"model"``, ``"source"``, or any column, or several of them. None
+            or an empty list: all rows are one group.
+        freq : str, optional
+            A pandas alias: ``h`` (also ``2h``, ``6h``, ...), ``D``, ``W`` (weeks from Monday; see `week_start`),
+            ``MS``, ``QS``, ``YS``, or an older spelling of these. Or ``"billing"``: from reset to reset of `billing`.
+        keep : "last", "first", or history_item_ids, default "last"
+            Which take of each line is kept: the newest, the oldest, or the one whose id is given here; a line of which
+            no id is given keeps its last.
+        near : float, optional
+            Also count texts as the same that are nearly so (extra ``near``): the least likeness, 0.5 to 1, such as 0.9.
+        tz : str or tzinfo, default "UTC"
+            IANA name of the zone whose clock tells the buckets of `freq` apart.
+        week_start : str, optional
+            For ``freq="W"``: the day on which weeks start, by default Monday. (``W-SAT`` are weeks that end on
+            Saturday.)
+        billing : Subscription, mapping, int or date, optional
+            For ``freq="billing"``: ``client.subscription()`` or anything with its fields (next reset; monthly, 3 or 6
+            months, or a year), a day of the month (from midnight), or the date of one reset (once a month).
+        """
         from histkit.money.waste import waste
 
-        return waste(self._frame, by, freq, **options)
+        return waste(self._frame, by, freq, keep=keep, near=near, tz=tz, week_start=week_start, billing=billing)
 
-    def ledger(self, freq: str = "D", *, tz: str = "UTC") -> pd.DataFrame:
-        """Chain the credit counters: seen, unseen, resets: see `histkit.ledger`."""
+    def plot_takes(self, *, top: int = 12, ax: Axes | None = None) -> Axes:
+        """Draw the texts whose takes cost most: what was kept, and what was thrown away.
+
+        The whole documentation is that of `histkit.plot_takes`.
+
+        Parameters
+        ----------
+        top : int, default 12
+            So many texts, 1 to 40.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure of pyplot.
+        """
+        from histkit.plotting.charts import plot_takes
+
+        return plot_takes(self._frame, top=top, ax=ax)
+
+    def cost_table(
+        self,
+        by: Any = "voice",
+        freq: str | None = None,
+        *,
+        prices: Any,
+        tz: str | tzinfo = "UTC",
+        top: int | None = None,
+        billing: Any = None,
+        week_start: str | None = None,
+    ) -> pd.DataFrame:
+        """Sum items, characters, credits and what they cost by group and period.
+
+        The whole documentation is that of `histkit.cost_table`.
+
+        Parameters
+        ----------
+        by : str or list, default "voice"
+            ``"voice"`` (or ``"speaker"``, the same), ``"model"``, ``"source"``, or any column, or several of them. None
+            or an empty list: all rows are one group.
+        freq : str, optional
+            A pandas alias: ``h`` (also ``2h``, ``6h``, ...), ``D``, ``W`` (weeks from Monday; see `week_start`),
+            ``MS``, ``QS``, ``YS``, or an older spelling of these. Or ``"billing"``: from reset to reset of `billing`.
+        prices : path-like, mapping, DataFrame or PriceBook
+            See `read_prices`.
+        tz : str or tzinfo, default "UTC"
+            IANA name of the zone whose clock tells the buckets of `freq` apart.
+        top : int, optional
+            Keep this many groups, those of most credits over all periods; the others become one group ``other``.
+        billing : Subscription, mapping, int or date, optional
+            For ``freq="billing"``: ``client.subscription()`` or anything with its fields (next reset; monthly, 3 or 6
+            months, or a year), a day of the month (from midnight), or the date of one reset (once a month).
+        week_start : str, optional
+            For ``freq="W"``: the day on which weeks start, by default Monday. (``W-SAT`` are weeks that end on
+            Saturday.)
+        """
+        from histkit.money.costs import cost_table
+
+        return cost_table(self._frame, by, freq, prices=prices, tz=tz, top=top, billing=billing, week_start=week_start)
+
+    def add_cost(self, prices: Any, *, tz: str | tzinfo = "UTC") -> pd.DataFrame:
+        """Add what each row cost.
+
+        The whole documentation is that of `histkit.add_cost`.
+
+        Parameters
+        ----------
+        prices : path-like, mapping, DataFrame or PriceBook
+            See `read_prices`.
+        tz : str or tzinfo, default "UTC"
+            The zone in whose midnight a price without a time of day begins; ``tz`` in the file goes before it.
+        """
+        from histkit.money.prices import add_cost
+
+        return add_cost(self._frame, prices, tz=tz)
+
+    def ledger(self, freq: str = "D", *, tz: str | tzinfo = "UTC") -> pd.DataFrame:
+        """Chain the credit counters of the rows: what was seen, what was spent unseen, and billing resets, by period.
+
+        The whole documentation is that of `histkit.ledger`.
+
+        Parameters
+        ----------
+        freq : str, default "D"
+            Length of the periods, as `histkit.usage_table` takes it.
+        tz : str or tzinfo, default "UTC"
+            IANA name of the zone whose clock tells the periods apart.
+        """
         from histkit.money.ledger import ledger
 
         return ledger(self._frame, freq, tz=tz)
 
-    def report(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Path | None:
-        """Write a usage report (.html, .xlsx, .md), or print it: see `histkit.report`."""
+    def forecast(
+        self,
+        *,
+        subscription: Any = None,
+        now: Any = None,
+        tz: str | tzinfo = "UTC",
+        days: int | None = None,
+        client: HistoryClient | None = None,
+    ) -> pd.DataFrame:
+        """Forecast when the credits run out: the account's counter day by day until the billing reset.
+
+        The whole documentation is that of `histkit.forecast`.
+
+        Parameters
+        ----------
+        subscription : Subscription or dict, optional
+            What `HistoryClient.subscription` gives, or a dict with its ``character_count`` and what is known of
+            ``character_limit``, ``next_character_count_reset_unix``, ``character_refresh_period`` and
+            ``max_credit_limit_extension``. Default: the service is asked (the key needs the scope ``user_read``).
+        now : str, date or datetime, optional
+            The instant of the forecast, at which the counter stands at ``character_count``; a naive one is UTC. Default
+            is the present. Rows dated later are left out.
+        tz : str or tzinfo, default "UTC"
+            IANA name of the zone whose clock tells days apart.
+        days : int, optional
+            How many days after today to look ahead, at most 400, if the reset is not sooner. Default: until the reset,
+            or 30 where it is not known.
+        client : HistoryClient, optional
+            Default: one made of the environment.
+        """
+        from histkit.money.forecast import forecast
+
+        return forecast(self._frame, subscription=subscription, now=now, tz=tz, days=days, client=client)
+
+    def plot_quota(
+        self,
+        *,
+        subscription: Any = None,
+        now: Any = None,
+        tz: str | tzinfo = "UTC",
+        days: int | None = None,
+        client: HistoryClient | None = None,
+        ax: Axes | None = None,
+    ) -> Axes:
+        """Draw the credits used against the plan's, and where they are heading.
+
+        The whole documentation is that of `histkit.plot_quota`.
+
+        Parameters
+        ----------
+        subscription : Subscription or dict, optional
+            What `HistoryClient.subscription` gives, or a dict with its ``character_count`` and what is known of
+            ``character_limit``, ``next_character_count_reset_unix``, ``character_refresh_period`` and
+            ``max_credit_limit_extension``. Default: the service is asked (the key needs the scope ``user_read``).
+        now : str, date or datetime, optional
+            The instant of the forecast, at which the counter stands at ``character_count``; a naive one is UTC. Default
+            is the present. Rows dated later are left out.
+        tz : str or tzinfo, default "UTC"
+            IANA name of the zone whose clock tells days apart.
+        days : int, optional
+            How many days after today to look ahead, at most 400, if the reset is not sooner. Default: until the reset,
+            or 30 where it is not known.
+        client : HistoryClient, optional
+            Default: one made of the environment.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure of pyplot.
+        """
+        from histkit.money.forecast import forecast
+        from histkit.plotting.charts import plot_quota
+
+        return plot_quota(
+            forecast(self._frame, subscription=subscription, now=now, tz=tz, days=days, client=client), ax=ax
+        )
+
+    def reconcile(
+        self,
+        freq: str = "MS",
+        *,
+        after: Any = None,
+        before: Any = None,
+        official: pd.DataFrame | None = None,
+        client: HistoryClient | None = None,
+    ) -> pd.DataFrame:
+        """Put the history's credits, the ledger's gaps and the account's own figures side by side.
+
+        The whole documentation is that of `histkit.reconcile`.
+
+        Parameters
+        ----------
+        freq : {"MS", "D", "W", "QS", "YS"}
+            Length of the periods. They are those of UTC, as the official figures are.
+        after, before : str, datetime, Timestamp or int, optional
+            From and to, in whole days; default: the days of the frame.
+        official : DataFrame, optional
+            What `official_usage` gave; default: it is fetched.
+        client : HistoryClient, optional
+            Default: one made of the environment.
+        """
+        from histkit.money.official import reconcile
+
+        return reconcile(self._frame, freq, after=after, before=before, official=official, client=client)
+
+    def report(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        title: str | None = None,
+        tz: str = "UTC",
+        freq: str | None = None,
+        top: int = 15,
+        prices: Any = None,
+        subscription: Any = None,
+        billing: Any = None,
+        now: Any = None,
+    ) -> Path | None:
+        """Write a usage report, or print it on the terminal.
+
+        The whole documentation is that of `histkit.report`.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            The file, by its ending: ``.html`` (one file, charts inline), ``.xlsx`` (extra ``xlsx``), ``.md``. None:
+            print on the terminal.
+        title : str, optional
+            Its headline.
+        tz : str, default "UTC"
+            IANA name of the zone of all dates.
+        freq : str, optional
+            Length of the periods, as in `usage_table`; default: days, months or quarters, by the length of the history.
+        top : int, default 15
+            Rows of a table at most; the others become ``other``.
+        prices : path, mapping, DataFrame or PriceBook, optional
+            What credits cost, see `read_prices`: adds cost to the tables, with the share that is priced.
+        subscription : Subscription or mapping, optional
+            Plan and counter (``client.subscription()``): adds the quota and its forecast.
+        billing : Subscription, mapping, int or date, optional
+            For ``freq="billing"``, as in `usage_table`; default: `subscription`.
+        now : str, datetime or Timestamp, optional
+            The moment that the forecast starts from; default: the present.
+        """
         from histkit.reports.report import report
 
-        return report(self._frame, path, **options)
+        return report(
+            self._frame,
+            path,
+            title=title,
+            tz=tz,
+            freq=freq,
+            top=top,
+            prices=prices,
+            subscription=subscription,
+            billing=billing,
+            now=now,
+        )
 
-    def statement(self, client: str, period: Any, **options: Any) -> pd.DataFrame:
-        """Make what one client is billed for one period: see `histkit.statement`."""
+    def statement(
+        self,
+        client: str,
+        period: Any,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        column: str = "client",
+        tz: str | tzinfo = "UTC",
+        prices: Any = None,
+        by: Any = ("voice", "model"),
+        title: str | None = None,
+    ) -> pd.DataFrame:
+        """Make the statement of one client for one period: line items, totals, and proof of the rows billed.
+
+        The whole documentation is that of `histkit.statement`.
+
+        Parameters
+        ----------
+        client : str
+            A value of the column, such as "Acme" or "unassigned". Rows whose value is missing count as "unassigned".
+        period : str or (start, end)
+            A year "2026", a quarter "2026-Q3", a month "2026-10", an ISO week "2026-W41", a day "2026-10-05"; or two
+            days or instants (str, date, datetime), the end exclusive. All on the clock of `tz`.
+        path : path-like, optional
+            Also write it: ``.html`` (one file, prints well), ``.xlsx`` (extra ``xlsx``), ``.md``, ``.csv`` (the lines
+            alone) or ``.json``; the same statement gives the same bytes.
+        column : str, default "client"
+            The column that names the client of each row.
+        tz : str or tzinfo, default "UTC"
+            IANA name of the zone whose clock tells periods, and days in `prices`.
+        prices : path-like, mapping, DataFrame or PriceBook, optional
+            See `histkit.read_prices`; adds costs.
+        by : str or list, default ("voice", "model")
+            What the lines are told apart by, as in `histkit.usage_table`.
+        title : str, optional
+            Default: "Statement for <client>, <period>".
+        """
         from histkit.reports.statement import statement
 
-        return statement(self._frame, client, period, **options)
+        return statement(
+            self._frame, client, period, path=path, column=column, tz=tz, prices=prices, by=by, title=title
+        )
 
-    def explore(self, *, client: HistoryClient | None = None, **options: Any) -> Explorer:
-        """Look through the rows in a notebook: filter, listen, tick, pull: see `histkit.explore`."""
+    def statements(
+        self,
+        period: Any,
+        *,
+        folder: str | os.PathLike[str] | None = None,
+        format: str = "md",
+        column: str = "client",
+        tz: str | tzinfo = "UTC",
+        prices: Any = None,
+        by: Any = ("voice", "model"),
+    ) -> pd.DataFrame:
+        """Make the statements of all clients for one period; their rows are all rows of the period.
+
+        The whole documentation is that of `histkit.statements`.
+
+        Parameters
+        ----------
+        period : str or (start, end)
+            A year "2026", a quarter "2026-Q3", a month "2026-10", an ISO week "2026-W41", a day "2026-10-05"; or two
+            days or instants (str, date, datetime), the end exclusive. All on the clock of `tz`.
+        folder : path-like, optional
+            Also write each statement there, into a file named by client and period.
+        format : {"md", "html", "xlsx", "csv", "json"}
+            What is written.
+        column : str, default "client"
+            The column that names the client of each row.
+        tz : str or tzinfo, default "UTC"
+            IANA name of the zone whose clock tells periods, and days in `prices`.
+        prices : path-like, mapping, DataFrame or PriceBook, optional
+            See `histkit.read_prices`; adds costs.
+        by : str or list, default ("voice", "model")
+            What the lines are told apart by, as in `histkit.usage_table`.
+        """
+        from histkit.reports.statement import statements
+
+        return statements(self._frame, period, folder=folder, format=format, column=column, tz=tz, prices=prices, by=by)
+
+    def explore(
+        self, *, client: HistoryClient | None = None, folder: str = "audio", tz: str = "UTC", page_size: int = 25
+    ) -> Explorer:
+        """Look through a history in a notebook: filter, sort, listen, tick rows and pull them.
+
+        The whole documentation is that of `histkit.explore`.
+
+        Parameters
+        ----------
+        client : HistoryClient, optional
+            For listening, pulling and zips; default: one made of the environment when one of these buttons is pressed.
+        folder : str, default "audio"
+            Where audio is pulled to, and played from where it is there already.
+        tz : str, default "UTC"
+            IANA name of the zone of the dates.
+        page_size : int, default 25
+            Rows of the table; only these are sent to the browser.
+        """
         from histkit.notebook.explorer import explore
 
-        return explore(self._frame, client=client, **options)
+        return explore(self._frame, client=client, folder=folder, tz=tz, page_size=page_size)
 
-    def pick_takes(self, *, client: HistoryClient | None = None, **options: Any) -> Picker:
-        """Choose, line by line and by ear, which take is kept: see `histkit.pick_takes`."""
+    def pick_takes(
+        self, *, near: float | None = None, folder: str | None = None, client: HistoryClient | None = None
+    ) -> Picker:
+        """Choose, line by line and by ear, which take is kept.
+
+        The whole documentation is that of `histkit.pick_takes`.
+
+        Parameters
+        ----------
+        near : float, optional
+            Also count texts as the same that are nearly so (extra ``near``): the least likeness, 0.5 to 1, such as 0.9.
+        folder : str, optional
+            A folder of `download_audio` that clips are played from.
+        client : HistoryClient, optional
+            For listening; default: one made of the environment when the button is pressed.
+        """
         from histkit.notebook.picker import pick_takes
 
-        return pick_takes(self._frame, client=client, **options)
+        return pick_takes(self._frame, near=near, folder=folder, client=client)
 
-    def play(self, *, folder: str | os.PathLike[str] | None = None, client: HistoryClient | None = None) -> Any:
-        """Show audio players in a notebook, at most ten: see `histkit.play`."""
+    def play(
+        self, *, folder: str | os.PathLike[str] | None = None, client: HistoryClient | None = None, limit: int = 10
+    ) -> Players:
+        """Show an audio player for each row in a notebook, with voice, date and text. Costs no credits.
+
+        The whole documentation is that of `histkit.play`.
+
+        Parameters
+        ----------
+        folder : path-like, optional
+            A folder of `download_audio`: clips that are there are not fetched again, and where it lies below the
+            working directory (that of the notebook) they are played from there: nothing of them is stored in the
+            notebook.
+        client : HistoryClient, optional
+            Default: one made of the environment.
+        limit : int
+            Show the first so many rows, 1 to 10. Sound that is not played from a folder is stored in the notebook: at
+            most 2 MB for a clip and 6 MB in all.
+        """
         from histkit.notebook.players import play
 
-        return play(self._frame, folder=folder, client=client)
+        return play(self._frame, folder=folder, client=client, limit=limit)
 
-    def download_audio(self, folder: str | os.PathLike[str], **options: Any) -> pd.DataFrame:
-        """Pull each row's audio into a folder, resumable: see `histkit.download_audio`."""
+    def download_audio(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        name: str = "{date:%Y-%m}/{voice}/{text:.40}-{id}",
+        workers: int | None = None,
+        format: str | None = None,
+        overwrite: bool = False,
+        dry_run: bool = False,
+        progress: bool | None = None,
+        client: HistoryClient | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Pull each row's audio into a folder; can be interrupted, repeated and trusted. Costs no credits.
+
+        The whole documentation is that of `histkit.download_audio`.
+
+        Parameters
+        ----------
+        folder : path-like or str
+            Where to; made if need be. Also a URL that fsspec knows (``s3://bucket/audio``; extra ``remote``): there the
+            manifest is written every few seconds instead of after each clip, and nothing keeps two pulls apart.
+        name : str
+            Path of a file in the folder without extension. Fields: every column, and ``id``, ``voice`` (name, else id,
+            ``dialogue``), ``model``, ``index`` (position from 0), ``date`` (UTC, ``{date:%Y-%m}``), ``text``
+            (``{text:.40}`` is cut to 40 characters). Values never make folders. Rows that would share a path get their
+            id added. The default becomes ``{id}`` where its columns are not there.
+        workers : int, optional
+            Clips worked on side by side. Requests in flight stay within the client's ``max_concurrency``; default: half
+            again as many, so that checking and writing hold up no request.
+        format : {None, "wav"}
+            None keeps what was generated. "wav": PCM, mu-law and A-law get a header, the service converts the rest.
+        overwrite : bool
+            Pull again what is there.
+        dry_run : bool
+            Make no request and write nothing: ``status`` is ``pending`` for what would be pulled, ``path`` the file
+            that it would be (its extension as far as the row tells).
+        progress : bool, optional
+            Show a bar; default: in a notebook and on a terminal.
+        client : HistoryClient, optional
+            Default: one made of the environment.
+        storage_options : mapping, optional
+            Passed to fsspec.
+        """
         from histkit.audio.folder import download_audio
 
-        return download_audio(self._frame, folder, **options)
+        return download_audio(
+            self._frame,
+            folder,
+            name=name,
+            workers=workers,
+            format=format,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            progress=progress,
+            client=client,
+            storage_options=storage_options,
+        )
 
-    def download_zip(self, path: str | os.PathLike[str], **options: Any) -> pd.DataFrame:
-        """Pull the audio of all rows into one zip: see `histkit.download_zip`."""
+    def download_zip(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        format: str | None = None,
+        bulk: bool = True,
+        dry_run: bool = False,
+        progress: bool | None = None,
+        client: HistoryClient | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Pull the audio of any number of rows into one zip, one entry for each clip. Costs no credits.
+
+        The whole documentation is that of `histkit.download_zip`.
+
+        Parameters
+        ----------
+        path : path-like or str
+            The zip; it is replaced only when the new one is whole. Also a URL that fsspec knows
+            (``s3://bucket/all.zip``; extra ``remote``): it is made on this machine and then put there.
+        name : str
+            Path of a file in the folder without extension. Fields: every column, and ``id``, ``voice`` (name, else id,
+            ``dialogue``), ``model``, ``index`` (position from 0), ``date`` (UTC, ``{date:%Y-%m}``), ``text``
+            (``{text:.40}`` is cut to 40 characters). Values never make folders. Rows that would share a path get their
+            id added. The default becomes ``{id}`` where its columns are not there.
+        format : {None, "wav"}
+            None keeps what was generated. "wav": PCM, mu-law and A-law get a header, the service converts the rest.
+        bulk : bool
+            Ask for up to 50 clips in one request, in the service's own zips, where their names leave no doubt which
+            entry is which row: rows whose second and format are known (a Series of ids has neither), of different
+            seconds. All others, and what goes wrong, is asked for clip by clip; so is everything with False. One clip
+            is asked for in both ways, and the service's zips are used only if it is the same, so that the zip is the
+            same too.
+        dry_run : bool
+            Make no request and write nothing: ``status`` is ``pending``, ``path`` the entry that would be there.
+        progress : bool, optional
+            Show a bar; default: in a notebook and on a terminal.
+        client : HistoryClient, optional
+            Default: one made of the environment.
+        storage_options : mapping, optional
+            Passed to fsspec.
+        """
         from histkit.audio.zip_download import download_zip
 
-        return download_zip(self._frame, path, **options)
+        return download_zip(
+            self._frame,
+            path,
+            name=name,
+            format=format,
+            bulk=bulk,
+            dry_run=dry_run,
+            progress=progress,
+            client=client,
+            storage_options=storage_options,
+        )
 
-    def delete(self, *, confirm: bool = False, **options: Any) -> pd.DataFrame:
-        """Delete the rows from the service; says what it would do unless `confirm` is True: see `histkit.delete`."""
+    def delete(
+        self,
+        *,
+        confirm: bool = False,
+        only_verified: str | os.PathLike[str] | None = None,
+        history: str | os.PathLike[str] | bool | None = None,
+        journal: str | os.PathLike[str] = "data/deleted.jsonl",
+        progress: bool | None = None,
+        client: HistoryClient | None = None,
+    ) -> pd.DataFrame:
+        """Delete history items for good, text and audio; without ``confirm=True`` only say what would be deleted.
+
+        The whole documentation is that of `histkit.delete`.
+
+        Parameters
+        ----------
+        confirm : bool
+            Must be True for anything to be deleted. Otherwise no request is made and nothing is written.
+        only_verified : path-like or str, optional
+            A folder of `download_audio`: only rows are deleted that have a file there whose bytes, which are read and
+            hashed again, are those that were pulled.
+        history : path-like, str or False, optional
+            Local history (of `sync`) in which the rows are marked: ``state`` is ``deleted``, ``missing_since`` is set.
+            Default: the one that the frame was loaded from, where it says so. False: none.
+        journal : path-like or str, default "data/deleted.jsonl"
+            JSON lines that are added to; the folder is made.
+        progress : bool, optional
+            Show a bar and a line of what was or would be done; default: the bar in notebooks and on terminals, the line
+            always.
+        client : HistoryClient, optional
+            Default: one made of the environment. Its key needs the scope ``speech_history_write``.
+        """
         from histkit.deletion.delete import delete
 
-        return delete(self._frame, confirm=confirm, **options)
+        return delete(
+            self._frame,
+            confirm=confirm,
+            only_verified=only_verified,
+            history=history,
+            journal=journal,
+            progress=progress,
+            client=client,
+        )
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
-        """Write one Parquet file: see `histkit.to_parquet`."""
+        """Write a frame as one Parquet file (zstd) that any tool reads.
+
+        The whole documentation is that of `histkit.to_parquet`.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; its folder is made. It is replaced only when the new file is whole.
+        """
         from histkit.frame.files import to_parquet
 
         return to_parquet(self._frame, path)
 
     def to_csv(self, path: str | os.PathLike[str], *, excel: bool = False) -> Path:
-        """Write one CSV file: see `histkit.to_csv`."""
+        """Write a frame as CSV: UTF-8, dates in ISO 8601, lists as JSON.
+
+        The whole documentation is that of `histkit.to_csv`.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; its folder is made. It is replaced only when the new file is whole.
+        excel : bool
+            Begin with a byte order mark, without which Excel takes the text for another encoding.
+        """
         from histkit.frame.files import to_csv
 
         return to_csv(self._frame, path, excel=excel)
 
     def to_xlsx(self, path: str | os.PathLike[str]) -> Path:
-        """Write one Excel sheet: see `histkit.to_xlsx`."""
+        """Write a frame as an Excel sheet: real numbers and dates, ids and texts as text, no formulas.
+
+        The whole documentation is that of `histkit.to_xlsx`.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; its folder is made. It is replaced only when the new file is whole.
+        """
         from histkit.frame.files import to_xlsx
 
         return to_xlsx(self._frame, path)
+
+
+forget_accessor(pd.DataFrame, _NAME, __name__)
+pd.api.extensions.register_dataframe_accessor(_NAME)(SpeechAccessor)

@@ -24,8 +24,9 @@ from histkit.frame.filters import filter_items
 from histkit.frame.schema import LINE, to_frame
 from histkit.retakes.takes import line_keys, takes
 from histkit.usage.aggregate import TEXT, UsageQuery, column_of, combine, is_voice, partial_sums
-from histkit.usage.labels import label, read_rules
+from histkit.usage.labels import Rules, label, read_rules
 from histkit.usage.table import build_table, parse_query
+from histkit.util.accessors import forget_accessor
 
 _MISSING: ImportError | None = None
 try:
@@ -37,7 +38,6 @@ try:
 except ImportError as error:  # without the extra, `histkit.scan` is still a name that says what to install
     _MISSING = error
 
-Words = str | Iterable[str] | None
 _READS = {
     "voice": ("voice_id", "voice_name"),
     "speaker": ("voice_id", "voice_name", "dialogue"),
@@ -98,13 +98,13 @@ class DaskSpeechAccessor:
     def filter(
         self,
         *,
-        voice: Words = None,
-        model: Words = None,
-        source: Words = None,
+        voice: str | Iterable[str] | None = None,
+        model: str | Iterable[str] | None = None,
+        source: str | Iterable[str] | None = None,
         text: str | re.Pattern[str] | None = None,
         after: Any = None,
         before: Any = None,
-        speaker: Words = None,
+        speaker: str | Iterable[str] | None = None,
     ) -> dd.DataFrame:
         """Keep the rows that meet every condition, in each partition: see `histkit.filter_items`."""
         given = {
@@ -166,7 +166,7 @@ class DaskSpeechAccessor:
 
     def label(
         self,
-        rules: str | os.PathLike[str] | Mapping[str, Any] | Iterable[Mapping[str, Any]],
+        rules: Rules,
         *,
         column: str | None = None,
         unassigned: str = "unassigned",
@@ -331,4 +331,5 @@ def scan(
 
 
 if _MISSING is None:
+    forget_accessor(dd.DataFrame, "speech", __name__)
     register_dataframe_accessor("speech")(DaskSpeechAccessor)

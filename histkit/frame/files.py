@@ -141,6 +141,16 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     Columns that are not of a history get the type that their cells have in common; a missing text and an empty one stay
     two things, since only the empty one is quoted.
 
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of the file, on a RangeIndex.
+
     Raises
     ------
     ArchiveError

@@ -62,8 +62,9 @@ def report(
     billing: Any = None,
     now: Any = None,
 ) -> Path | None:
-    """Write a usage report: summary, usage by period, voice, model, source, top texts, takes, ledger, what is missing.
+    """Write a usage report, or print it on the terminal.
 
+    Its sections: summary, usage by period, voice, model and source, top texts, takes, ledger, what is missing.
     The same rows and arguments give the same bytes: a report bears no time of its own.
 
     Parameters

@@ -30,7 +30,7 @@ def keepers(
     keep: str | Iterable[str] = "last",
     near: float | None = None,
 ) -> pd.DataFrame:
-    """Pick the take that is kept of each line, in the order of the script: what `histkit.download_audio` is to pull.
+    """Return the take that is kept of each line, in the order of the script.
 
     Parameters
     ----------
