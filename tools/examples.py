@@ -39,6 +39,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
+from pandas.io.formats.style import Styler
 
 import histkit as hk
 from histkit.cli import main as command_line
@@ -124,12 +125,10 @@ class Page:
 
     def shown(self, value: Any) -> list[str]:
         """Return the Markdown that a notebook's display of `value` becomes."""
-        if value is None or type(value).__module__.startswith("histkit."):
+        if value is None or type(value).__module__.startswith("histkit.") or isinstance(value, Styler):
             return []  # the explorer and the like: the page has a picture of it
         if isinstance(value, pd.Series):
             value = value.rename(value.name or "value").reset_index()
-        if hasattr(value, "data") and hasattr(value, "to_html"):  # a Styler
-            value = value.data
         if isinstance(value, pd.DataFrame):
             return [table(value)]
         if hasattr(value, "get_figure"):

@@ -5,12 +5,18 @@ The charts below examples are drawn by ``tools/examples.py``.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import histkit as hk
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -21,22 +27,36 @@ def main() -> None:
     axes = hk.sample_history(5000).speech.plot_usage(by="voice", freq="MS")
     axes.figure.savefig(DOCS / "usage.png", dpi=120)
     photograph(DOCS / "report.png")
+    photograph_usage(DOCS / "show-usage.png")
     photograph_explorer(DOCS / "explorer.png")
 
 
 def photograph(path: Path) -> None:
     """Take a picture of the head of a report."""
-    from playwright.sync_api import sync_playwright
-
-    df = hk.sample_history(5000)
     prices = {"currency": "EUR", "price": [{"per_1000_credits": "0.30"}]}
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, sheet_of(1000, 980) as sheet:
         page = Path(folder, "report.html")
-        hk.report(df, page, title="Speech usage of Studio Nord", prices=prices, tz="Europe/Berlin")
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        sheet = browser.new_page(viewport={"width": 1000, "height": 980}, device_scale_factor=1.5)
+        hk.report(hk.sample_history(5000), page, title="Speech usage of Studio Nord", prices=prices, tz="Europe/Berlin")
         sheet.goto(page.as_uri())
         sheet.screenshot(path=path)
+
+
+def photograph_usage(path: Path) -> None:
+    """Take a picture of a usage table as a notebook shows it."""
+    usage = hk.sample_history(3000).speech.usage("voice", top=4)
+    with sheet_of(800, 300) as sheet:
+        sheet.set_content(f"<body style='font: 13px sans-serif'>{hk.show_usage(usage).to_html()}")
+        sheet.locator("table").screenshot(path=path)
+
+
+@contextlib.contextmanager
+def sheet_of(width: int, height: int) -> Iterator[Page]:
+    """Open a page of Chromium that is `width` by `height`."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1.5)
         browser.close()
 
 
