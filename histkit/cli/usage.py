@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import date, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ import pandas as pd
 
 import histkit as hk
 from histkit.cli.common import CSV, JSON, PRICES, RULES, TZ, as_json, filters, print_table, rows_of
+from histkit.errors import InputError
 from histkit.frame.json_values import plain_value
 from histkit.money.forecast import forecast, used_share
 from histkit.reports.model import ReportColumn, ReportTable, period_kind, share_of, total_of
 from histkit.reports.quota import quota_lines
 from histkit.reports.sections import money_columns, money_totals, short
 from histkit.retakes.lines import line_table
+from histkit.usage.clock import clock_time, zone_of
 from histkit.usage.labels import label
 
 PERIODS = {
@@ -48,23 +51,27 @@ def _rows(since: str | None, until: str | None, tz: str, rules: str | None, chos
         if given is not None:
             if chosen[instead]:
                 raise click.UsageError(f"--{name} and --{instead} say the same: give one.")
-            chosen[instead] = _midnight(given, f"--{name}", tz) + pd.DateOffset(days=days)
+            chosen[instead] = _midnight(given, f"--{name}", tz, days)
     frame = rows_of(**chosen)
     if frame.empty:
         click.echo("No rows: nothing in this history is what the options ask for.", err=True)
     return label(frame, rules) if rules else frame
 
 
-def _midnight(text: str, option: str, tz: str) -> pd.Timestamp:
-    found = _DAY.fullmatch(text)
+def _midnight(text: str, option: str, tz: str, days: int) -> pd.Timestamp:
+    """Return the first instant of the day that lies `days` after the one given."""
     try:
-        if found is None:
+        zone = zone_of(tz)
+    except InputError:
+        raise click.BadParameter(f"{tz} is no time zone.", param_hint="--tz") from None
+    match = _DAY.fullmatch(text)
+    try:
+        if match is None:
             raise ValueError
-        return pd.Timestamp("-".join(found.groups())).tz_localize(tz, nonexistent="shift_forward", ambiguous=True)
-    except (ValueError, KeyError) as error:
-        if isinstance(error, KeyError) or "zone" in str(error).lower():
-            raise click.BadParameter(f"{tz} is no time zone.", param_hint="--tz") from None
+        day = date(*map(int, match.groups())) + timedelta(days=days)
+    except (ValueError, OverflowError):
         raise click.BadParameter(f"{text} is no day such as 2026-10-31.", param_hint=option) from None
+    return pd.Timestamp(clock_time(day, zone, option), unit="s", tz="UTC").tz_convert(zone)
 
 
 @click.command()

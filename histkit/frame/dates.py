@@ -12,6 +12,7 @@ import pandas as pd
 
 from histkit.errors import InputError, SchemaError
 from histkit.util.arrays import Ints
+from histkit.util.text import quoted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,7 +53,9 @@ def as_unix(value: Any, name: str) -> int:
                 return int(-((_EPOCH - stamp.ceil("us").to_pydatetime(warn=False)) // timedelta(seconds=1)))
         except (ValueError, TypeError, OverflowError):
             value = str(value)
-    raise InputError(f"{name}={value!r} is not a date; give one such as '2026-10-01' or '2026-10-01 14:30+02:00'.")
+    raise InputError(
+        f"{name}={quoted(value)} is not a date; give one such as '2026-10-01' or '2026-10-01 14:30+02:00'."
+    )
 
 
 def _micros(seconds: int) -> int:

@@ -24,7 +24,7 @@ from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.schema import require
 from histkit.money.ledger import FROM, TO, Entries, chain_counters, several_accounts
 from histkit.usage.buckets import bucket, edges
-from histkit.usage.clock import DAY, HOUR, SECOND, stamps, zone_of
+from histkit.usage.clock import DAY, HOUR, SECOND, timestamps, zone_of
 from histkit.usage.periods import REFRESH_MONTHS, Freq
 from histkit.util.arrays import Ints
 
@@ -287,7 +287,7 @@ def _calendar(plan: _Quota, spending: _Spending, now: int, zone: tzinfo, ahead: 
     elif plan.reset is not None:
         notes.append("The forecast ends before the reset.")
     starts = starts[: int(np.searchsorted(starts, until, "left")) + 1]
-    shown = stamps(starts[:-1], zone)
+    shown = timestamps(starts[:-1], zone)
     past = np.searchsorted(starts, spending.times, "right") - 1
     oldest = max(int(past.min(initial=today)), today - HISTORY_DAYS)
     return _Calendar(starts, shown, first, oldest, today, now, until)
@@ -363,14 +363,14 @@ def _facts(
     elif projected is not None:
         overage = {name: max(0, end - limit) for name, end in projected.items()}
     zone = calendar.shown.tz
-    reset = None if plan.reset is None else stamps(np.array([plan.reset]), zone)[0].isoformat()
+    reset = None if plan.reset is None else timestamps(np.array([plan.reset]), zone)[0].isoformat()
     return {
         "used": plan.used,
         "limit": plan.limit,
         "left": None if plan.limit is None else max(0, plan.limit - plan.used),
         "used_share": None if limit is None else plan.used / limit,
         "reset": reset,
-        "until": stamps(np.array([calendar.until]), zone)[0].isoformat(),
+        "until": timestamps(np.array([calendar.until]), zone)[0].isoformat(),
         **_run_out(plan, calendar, table, paths),
         "projected": projected,
         "overage": overage,

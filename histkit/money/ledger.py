@@ -18,7 +18,7 @@ from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import require
 from histkit.usage.buckets import bucket
-from histkit.usage.clock import SECOND, stamps, zone_of
+from histkit.usage.clock import SECOND, timestamps, zone_of
 from histkit.usage.periods import parse_freq
 from histkit.util.arrays import Ints, Mask
 
@@ -141,7 +141,7 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
     parts = np.split(places[codes], np.cumsum([len(each.times) for each in whole])[:-1])
     tables = [_table(*each, credits, known) for each in zip(whole, parts, strict=True)]
     table = pd.concat(tables, ignore_index=True)
-    table["period"] = stamps(starts[order], zone)[table["period"].to_numpy()]
+    table["period"] = timestamps(starts[order], zone)[table["period"].to_numpy()]
     if len(groups) > 1:
         owners = np.repeat([rows[0] for rows in groups], [len(each) for each in tables])
         table.insert(0, "account", frame["account"].iloc[owners].array)

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import date, tzinfo
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from histkit.errors import InputError
 from histkit.frame.columns import factorize_text
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import TEXT, require
-from histkit.usage.clock import zone_of
-from histkit.util.text import error_line
+from histkit.usage.clock import clock_time, zone_of
+from histkit.util.text import error_line, quoted
 
 _DIGITS = {
     **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
@@ -89,7 +89,7 @@ class PriceBook:
 
 
 def _micro(moment: pd.Timestamp | None) -> int:
-    return np.iinfo(np.int64).min if moment is None else moment.value // 1000  # which is nanoseconds
+    return np.iinfo(np.int64).min if moment is None else int(moment.as_unit("us").asm8.view(np.int64))
 
 
 def digits_of(currency: str) -> int:
@@ -207,14 +207,11 @@ def _moment(value: Any, where: str, zone: tzinfo) -> pd.Timestamp | None:
     if value is None:
         return None
     try:
-        if not isinstance(value, (str, date, datetime)):
-            raise TypeError
-        moment = pd.Timestamp(value)
-        if moment is pd.NaT:
+        if not isinstance(value, (str, date)):
             raise ValueError
-        return (moment if moment.tzinfo else moment.tz_localize(zone)).tz_convert("UTC")
-    except (TypeError, ValueError):
-        raise InputError(f"{where}: valid_from = {value!r:.40} is no date such as 2026-07-01.") from None
+        return pd.Timestamp(clock_time(value, zone, "valid_from"), unit="s", tz="UTC")
+    except ValueError:
+        raise InputError(f"{where}: valid_from = {quoted(value):.40} is no date such as 2026-07-01.") from None
 
 
 def add_cost(frame: pd.DataFrame, prices: Any, *, tz: str | tzinfo = "UTC") -> pd.DataFrame:

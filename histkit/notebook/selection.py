@@ -17,6 +17,7 @@ import pandas as pd
 from histkit.errors import InputError, SchemaError
 from histkit.frame.filters import filter_items
 from histkit.frame.schema import require
+from histkit.usage.clock import clock_time, iso, zone_of
 from histkit.util.arrays import Ints
 from histkit.util.text import one_line_text
 
@@ -118,7 +119,8 @@ class FilterState:
 
 
 def _midnight(day: date, tz: str) -> str:
-    return str(pd.Timestamp(day).tz_localize(tz, nonexistent="shift_forward", ambiguous=True).isoformat())
+    zone = zone_of(tz)
+    return iso(clock_time(day, zone, "day"), zone)
 
 
 def _literal(value: Any) -> str:

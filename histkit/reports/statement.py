@@ -30,12 +30,13 @@ from histkit.money.prices import PriceBook, digits_of, read_prices
 from histkit.reports.model import total_of
 from histkit.reports.statement_files import FORMATS, statement_path, write_statement
 from histkit.usage.aggregate import MEASURES
-from histkit.usage.clock import name_of, zone_of
+from histkit.usage.clock import iso, name_of, zone_of
 from histkit.usage.labels import COLUMN
-from histkit.usage.periods import Period, iso, parse_period, quoted
+from histkit.usage.periods import Period, parse_period
 from histkit.usage.table import parse_query, usage_table
 from histkit.util.arrays import Ints, Mask
 from histkit.util.filenames import safe_name, unique_names
+from histkit.util.text import quoted
 
 UNASSIGNED = "unassigned"  # as `label` calls the rows that no rule matches; also those whose label is missing
 _MONEY = ("cost", "currency", "priced")

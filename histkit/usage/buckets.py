@@ -1,9 +1,9 @@
-"""Buckets of time: instants in, the local hours, days, weeks and months that hold them out.
+"""Time buckets: assign instants to local hours, days, weeks, months and billing periods.
 
-An instant belongs to the bucket of what a clock in the zone shows, so each belongs to exactly one. A bucket starts at
-its first instant: 01:00 on a day whose midnight the clocks skip, the earlier of two midnights. Hours are also told
-apart by their offset from UTC: the hour that the autumn repeats makes two buckets. A billing period is the time from
-one reset to the next: it starts where the clock first shows the time of the reset.
+An instant belongs to the bucket of the wall-clock time in the zone, so to exactly one. A bucket starts at its first
+instant: at 01:00 on a day whose midnight the clocks skip, at the earlier of two midnights. Hours of different offset
+from UTC are different buckets, so the hour that is repeated in autumn is two. A billing period lasts from one reset to
+the next; it starts when the clock first shows the time of the reset.
 """
 
 from __future__ import annotations
@@ -13,15 +13,25 @@ from datetime import UTC, tzinfo
 import numpy as np
 import pandas as pd
 
-from histkit.usage.clock import _FIRST_DAY, _LAST_DAY, DAY, HOUR, SECOND, _change, _first_instant, _offset_of, wall_time
+from histkit.usage.clock import (
+    DAY,
+    FIRST_DAY,
+    HOUR,
+    LAST_DAY,
+    SECOND,
+    first_change,
+    first_instant,
+    utc_offset_in,
+    wall_time,
+)
 from histkit.usage.periods import Freq
 from histkit.util.arrays import Ints
 
-_FEW = 5_000  # rows that are not worth a look at their order
+_FEW = 5_000  # fewer rows are not worth a check whether they are sorted
 
 
 def bucket(instants: Ints, freq: Freq, zone: tzinfo) -> tuple[Ints, Ints]:
-    """Put instants into buckets.
+    """Assign instants to buckets.
 
     Parameters
     ----------
@@ -30,14 +40,14 @@ def bucket(instants: Ints, freq: Freq, zone: tzinfo) -> tuple[Ints, Ints]:
     freq : Freq
         Length of the buckets.
     zone : tzinfo
-        Whose clock counts.
+        The zone of the wall clock.
 
     Returns
     -------
     codes : int64 array, shape (n,)
-        Which bucket each instant belongs to.
+        Position in `starts` of the bucket of each instant.
     starts : int64 array, shape (buckets,)
-        First instant of each bucket, microseconds since 1970, UTC; each bucket holds an instant.
+        First instant of each bucket that holds an instant, microseconds since 1970, UTC.
     """
     runs = _runs(instants, freq, zone) if len(instants) > _FEW and freq.unit != "B" else None
     if runs is None:
@@ -63,20 +73,21 @@ def _bucket(instants: Ints, freq: Freq, zone: tzinfo) -> tuple[Ints, Ints]:
     if zone is UTC:
         return _merge(codes, walls)
     codes, walls = _merge(codes, walls)
-    return _merge(codes, np.array([_first_instant(int(wall) // SECOND, zone) for wall in walls], np.int64) * SECOND)
+    return _merge(codes, np.array([first_instant(int(wall) // SECOND, zone) for wall in walls], np.int64) * SECOND)
 
 
 def _runs(instants: Ints, freq: Freq, zone: tzinfo) -> tuple[Ints, Ints] | None:
-    """Give the first row and the size of runs of rows of one bucket, None where the rows are not in order of time.
+    """Return first row and length of the runs of rows of one bucket; None where the rows are not sorted by time.
 
-    A history is: then the rows are cut at all instants at which a bucket could end, instead of each being looked at.
+    Rows of a history are sorted. Cutting them at every instant at which a bucket could end is faster than computing
+    the bucket of each row.
     """
     rising = bool(instants[0] <= instants[-1])
     ordered = instants if rising else instants[::-1]
     step, low, high = HOUR if freq.unit == "h" else DAY, int(ordered[0]), int(ordered[-1])
     if (high - low) // step > len(instants) // 4 or not (ordered[:-1] <= ordered[1:]).all():
         return None
-    begins, ends, offsets = _stretches(low, high, zone)
+    begins, ends, offsets = _constant_offsets(low, high, zone)
     cuts = [
         np.arange((begin + offset) // step, (end + offset) // step + 1) * step - offset
         for begin, end, offset in zip(begins, ends, offsets, strict=True)
@@ -87,34 +98,34 @@ def _runs(instants: Ints, freq: Freq, zone: tzinfo) -> tuple[Ints, Ints] | None:
     return (places, sizes) if rising else ((len(ordered) - places - sizes)[::-1], sizes[::-1])
 
 
-def _stretches(low: int, high: int, zone: tzinfo) -> tuple[list[int], list[int], list[int]]:
-    """Cut the time from `low` to `high` where the clocks change: beginnings, ends and offsets, in microseconds."""
+def _constant_offsets(low: int, high: int, zone: tzinfo) -> tuple[list[int], list[int], list[int]]:
+    """Split ``[low, high]`` at the clock changes: starts, ends and offsets from UTC, in microseconds."""
     days = np.arange(low // DAY, high // DAY + 2)
-    offset = _offset_of(zone)
-    shown = (
-        [0] if zone is UTC else [offset(int(each)) for each in np.clip(days, _FIRST_DAY, _LAST_DAY) * (DAY // SECOND)]
-    )
-    changed = np.flatnonzero(np.diff(shown)).tolist()
+    offset = utc_offset_in(zone)
+    midnights = np.clip(days, FIRST_DAY, LAST_DAY) * (DAY // SECOND)
+    by_day = [0] if zone is UTC else [offset(midnight) for midnight in midnights.tolist()]
+    changed = np.flatnonzero(np.diff(by_day)).tolist()
     seconds = (days * (DAY // SECOND)).tolist()
-    changes = [_change(seconds[each], seconds[each + 1], zone) * SECOND for each in changed]
-    offsets = [shown[0], *(shown[each + 1] for each in changed)]
-    return [low, *changes], [*changes, high], [each * SECOND for each in offsets]
+    changes = [first_change(seconds[day], seconds[day + 1], zone) * SECOND for day in changed]
+    offsets = [by_day[0], *(by_day[day + 1] for day in changed)]
+    return [low, *changes], [*changes, high], [seconds * SECOND for seconds in offsets]
 
 
 def edges(starts: Ints, freq: Freq, zone: tzinfo) -> Ints:
-    """Give the starts of all buckets from the first to the last of `starts`, also the empty ones, and the last's end.
+    """Return the edges of all buckets from the first to the last of `starts`, empty ones included.
 
     Returns
     -------
     int64 array, ascending
-        Microseconds since 1970, UTC; one more than there are buckets.
+        Microseconds since 1970, UTC: the start of each bucket, and the end of the last.
     """
     step = HOUR // 4 if freq.unit == "h" else DAY // 2
     first, last = int(starts.min()), int(starts.max())
-    found = bucket(np.arange(first, last + freq.days() * DAY, step, dtype=np.int64), freq, zone)[1]
-    found = np.union1d(found[found >= first], starts)
-    end: Ints = found[: np.searchsorted(found, last) + 2]
-    return end
+    grid = np.arange(first, last + freq.max_days() * DAY, step, dtype=np.int64)
+    every = bucket(grid, freq, zone)[1]
+    every = np.union1d(every[every >= first], starts)
+    result: Ints = every[: np.searchsorted(every, last) + 2]
+    return result
 
 
 def _hours(instants: Ints, local: Ints, offsets: Ints, zone: tzinfo) -> tuple[Ints, Ints]:
@@ -122,10 +133,10 @@ def _hours(instants: Ints, local: Ints, offsets: Ints, zone: tzinfo) -> tuple[In
     codes, hours = _factorize(floors // SECOND * (4 * DAY // SECOND) + offsets // SECOND)
     first = np.zeros(len(hours), np.int64)
     first[codes] = np.arange(len(codes))
-    starts, wanted = floors[first], offsets[first]
-    for odd in np.flatnonzero(_offsets(starts, zone) != wanted):  # the clocks changed within this hour
+    starts, expected = floors[first], offsets[first]
+    for odd in np.flatnonzero(_offsets(starts, zone) != expected):  # the clocks changed within this hour
         seconds = int(starts[odd]) // SECOND
-        starts[odd] = _change(seconds, seconds + 3600, zone) * SECOND
+        starts[odd] = first_change(seconds, seconds + 3600, zone) * SECOND
     return _merge(codes, starts)
 
 
@@ -134,19 +145,17 @@ def _billed(instants: Ints, local: Ints, freq: Freq, zone: tzinfo) -> tuple[Ints
     months = _months(days)
     needed = np.unique(np.r_[months, months + 1])
     resets = _resets(needed, freq, zone)
-    own, after = (resets[np.searchsorted(needed, each)][codes] for each in (months, months + 1))
-    months = months[codes] - (instants < own) + (instants >= after)  # after: where a month's last hours come twice
+    current, following = (resets[np.searchsorted(needed, month)][codes] for month in (months, months + 1))
+    months = months[codes] - (instants < current) + (instants >= following)  # the latter: a month's last hours repeat
     codes, months = _factorize(months - (months - freq.anchor) % freq.count)
     return codes, _resets(months, freq, zone)
 
 
 def _resets(months: Ints, freq: Freq, zone: tzinfo) -> Ints:
-    """Give the instant of the reset in each month, in microseconds."""
-    first, end = (
-        each.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) for each in (months, months + 1)
-    )
+    """Return the instant of the reset in each month, in microseconds."""
+    first, end = _month_starts(months), _month_starts(months + 1)
     walls = np.minimum(first + freq.day - 1, end - 1) * (DAY // SECOND) + freq.time
-    starts = walls if zone is UTC else np.array([_first_instant(int(wall), zone) for wall in walls], np.int64)
+    starts = walls if zone is UTC else np.array([first_instant(int(wall), zone) for wall in walls], np.int64)
     if freq.reset is not None:
         shown = np.datetime64(wall_time(freq.reset, zone), "M").astype(np.int64)
         starts = np.where(months == shown, freq.reset, starts)
@@ -158,30 +167,34 @@ def _months(days: Ints) -> Ints:
     return months
 
 
+def _month_starts(months: Ints) -> Ints:
+    days: Ints = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+    return days
+
+
 def _first_days(days: Ints, freq: Freq) -> Ints:
     if freq.unit == "D":
         return days
     if freq.unit == "W":
         return days - (days + 3 - freq.anchor) % 7  # 1970-01-01 was a Thursday
     months = _months(days)
-    months -= (months - freq.anchor) % freq.count
-    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+    return _month_starts(months - (months - freq.anchor) % freq.count)
 
 
 def _offsets(instants: Ints, zone: tzinfo) -> Ints:
-    """Give the zone's offset from UTC at each instant, in microseconds. No zone changes twice within three days."""
+    """Return the offset from UTC at each instant, in microseconds. No zone changes twice within three days."""
     if zone is UTC:
         return np.zeros(len(instants), np.int64)
     codes, days = _factorize(instants // DAY)
-    offset = _offset_of(zone)
-    seconds = np.clip(days, _FIRST_DAY, _LAST_DAY) * (DAY // SECOND)
-    before = np.array([offset(int(each)) for each in seconds], np.int64)
-    after = np.array([offset(int(each) + DAY // SECOND) for each in seconds], np.int64)
+    offset = utc_offset_in(zone)
+    seconds = np.clip(days, FIRST_DAY, LAST_DAY) * (DAY // SECOND)
+    before = np.array([offset(int(start)) for start in seconds], np.int64)
+    after = np.array([offset(int(start) + DAY // SECOND) for start in seconds], np.int64)
     result: Ints = before[codes] * SECOND
     odd = np.flatnonzero(before != after)
     if len(odd):
         change = np.full(len(days), np.iinfo(np.int64).max)
-        change[odd] = [_change(int(each), int(each) + DAY // SECOND, zone) * SECOND for each in seconds[odd]]
+        change[odd] = [first_change(int(start), int(start) + DAY // SECOND, zone) * SECOND for start in seconds[odd]]
         late = instants >= change[codes]
         result[late] = after[codes[late]] * SECOND
     return result

@@ -1,4 +1,4 @@
-"""Clocks of time zones: instants, wall times, the first instant that shows a wall time."""
+"""Time zones: instants, wall-clock times, and the instant at which a wall-clock time begins."""
 
 from __future__ import annotations
 
@@ -13,27 +13,18 @@ import pandas as pd
 from histkit.errors import InputError
 from histkit.frame.dates import as_unix
 from histkit.util.arrays import Ints
+from histkit.util.text import quoted
 
 SECOND = 1_000_000
-
-
 HOUR = 3600 * SECOND
-
-
 DAY = 24 * HOUR
-
-
+FIRST_DAY, LAST_DAY = -719_000, 2_932_000  # days since 1970; the years that `datetime` can represent
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-_WALL = _EPOCH.replace(tzinfo=None)
-
-
-_FIRST_DAY, _LAST_DAY = -719_000, 2_932_000  # the years that `datetime` knows
+_NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
 
 
 def zone_of(tz: object) -> tzinfo:
-    """Give the time zone of an IANA name, or the `ZoneInfo` or fixed offset itself.
+    """Return the time zone of an IANA name; a `ZoneInfo` or fixed offset is returned as it is.
 
     Raises
     ------
@@ -47,43 +38,70 @@ def zone_of(tz: object) -> tzinfo:
             return UTC if tz == "UTC" else ZoneInfo(tz)
         except (KeyError, ValueError, OSError):
             pass
-    raise InputError(f"tz={tz!r} is not a time zone; give an IANA name such as 'Europe/Berlin', 'Asia/Tokyo' or 'UTC'.")
+    raise InputError(
+        f"tz={quoted(tz)} is not a time zone; give an IANA name such as 'Europe/Berlin', 'Asia/Tokyo' or 'UTC'."
+    )
 
 
 def name_of(zone: tzinfo) -> str:
-    """Give the name of a zone for a person to read."""
+    """Return the display name of a zone."""
     return str(getattr(zone, "key", None) or zone)
 
 
 def clock_time(value: Any, zone: tzinfo, name: str) -> int:
-    """Return a date in whole seconds since 1970, as `as_unix` does; a naive one is on the clock of `zone`.
+    """Convert a date argument to whole seconds since 1970, as `as_unix` does, with naive dates in `zone`.
+
+    A naive date is the first instant at which a clock in `zone` shows it: the earlier of two, and where the clocks skip
+    it, the instant at which they are set forward.
 
     Raises
     ------
     InputError
-        It is no date; `name` is the argument's name.
+        `value` is not a date; `name` is the argument's name.
+
+    Examples
+    --------
+    >>> iso(clock_time("2018-11-04", ZoneInfo("America/Sao_Paulo"), "after"), ZoneInfo("America/Sao_Paulo"))
+    '2018-11-04T01:00:00-02:00'
     """
     seconds = as_unix(value, name)
     dated = isinstance(value, (str, date, np.datetime64))
-    return _first_instant(seconds, zone) if dated and pd.Timestamp(value).tzinfo is None else seconds
+    return first_instant(seconds, zone) if dated and pd.Timestamp(value).tzinfo is None else seconds
 
 
 def wall_time(seconds: int, zone: tzinfo) -> datetime:
-    """Give what a clock in `zone` shows at an instant."""
-    return (_EPOCH + timedelta(seconds=seconds)).astimezone(zone).replace(tzinfo=None)
+    """Return the naive wall-clock time in `zone` at an instant (seconds since 1970)."""
+    return _at(seconds, zone).replace(tzinfo=None)
 
 
-def _offset_of(zone: tzinfo) -> Callable[[int], int]:
+def iso(seconds: int, zone: tzinfo) -> str:
+    """Format an instant (seconds since 1970) in ISO 8601, with the offset of the zone."""
+    return _at(seconds, zone).isoformat()
+
+
+def _at(seconds: int, zone: tzinfo) -> datetime:
+    return (_EPOCH + timedelta(seconds=seconds)).astimezone(zone)
+
+
+def utc_offset_in(zone: tzinfo) -> Callable[[int], int]:
+    """Return a function from an instant to the zone's offset from UTC, both in seconds."""
+
     def offset(seconds: int) -> int:
-        shown = (_EPOCH + timedelta(seconds=seconds)).astimezone(zone).utcoffset() or timedelta()
-        return round(shown.total_seconds())
+        return _seconds(_at(seconds, zone).utcoffset())
 
     return offset
 
 
-def _change(early: int, late: int, zone: tzinfo) -> int:
-    """Give the first second with another offset than `early`, which is not later than `late`."""
-    offset = _offset_of(zone)
+def _seconds(offset: timedelta | None) -> int:
+    return round((offset or timedelta()).total_seconds())
+
+
+def first_change(early: int, late: int, zone: tzinfo) -> int:
+    """Return the first second in ``(early, late]`` whose offset differs from that at `early`, by bisection.
+
+    The offset must change exactly once in between.
+    """
+    offset = utc_offset_in(zone)
     old = offset(early)
     while late - early > 1:
         middle = (early + late) // 2
@@ -91,22 +109,32 @@ def _change(early: int, late: int, zone: tzinfo) -> int:
     return late
 
 
-def _first_instant(wall: int, zone: tzinfo) -> int:
-    """Give the first instant at which a clock shows `wall` or, where that is skipped, more (PEP 495)."""
-    if not _FIRST_DAY < wall // 86_400 < _LAST_DAY:
+def first_instant(wall: int, zone: tzinfo) -> int:
+    """Return the first instant at which a clock in `zone` shows `wall` or, where that is skipped, a later time.
+
+    Parameters
+    ----------
+    wall : int
+        Wall-clock time, in seconds since the wall-clock time 1970-01-01 00:00.
+    zone : tzinfo
+        The time zone; its ``fold`` semantics are those of PEP 495.
+
+    Returns
+    -------
+    int
+        Seconds since 1970, UTC.
+    """
+    if not FIRST_DAY < wall // 86_400 < LAST_DAY:
         return wall
-    shown = _WALL + timedelta(seconds=wall)
-    first, second = (
-        wall - round((shown.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta()).total_seconds())
-        for fold in (0, 1)
-    )
-    return first if first <= second else _change(second, first, zone)
+    naive = _NAIVE_EPOCH + timedelta(seconds=wall)
+    first, second = (wall - _seconds(naive.replace(tzinfo=zone, fold=fold).utcoffset()) for fold in (0, 1))
+    return first if first <= second else first_change(second, first, zone)
 
 
-def stamps(starts: Ints, zone: tzinfo) -> pd.DatetimeIndex:
-    """Show instants (microseconds since 1970, UTC) in a zone."""
-    shown = pd.DatetimeIndex(starts.view("datetime64[us]")).tz_localize("UTC")
+def timestamps(instants: Ints, zone: tzinfo) -> pd.DatetimeIndex:
+    """Return instants (microseconds since 1970, UTC; the least int64 is missing) as timestamps in a zone."""
+    utc = pd.DatetimeIndex(instants.view("datetime64[us]")).tz_localize("UTC")
     try:
-        return shown.tz_convert(getattr(zone, "key", zone))  # by its name, as pandas would hold it
+        return utc.tz_convert(getattr(zone, "key", zone))  # by name: the dtype that pandas itself would have
     except KeyError:
-        return shown.tz_convert(zone)
+        return utc.tz_convert(zone)

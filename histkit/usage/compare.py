@@ -156,7 +156,7 @@ def _starts(instants: Ints, wanted: UsageQuery, groups: int) -> tuple[Ints, int,
 
 
 def _too_many(instants: Ints, length: Freq, groups: int) -> int:
-    rows = ((int(instants.max()) - int(instants.min())) // length.usual() + 1) * groups
+    rows = ((int(instants.max()) - int(instants.min())) // length.usual_length() + 1) * groups
     return rows if rows > MOST_ROWS else 0
 
 

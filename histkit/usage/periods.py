@@ -1,21 +1,22 @@
-"""Spans of time as people name them: "2026-10", "2026-Q3", two days; on the clock of a zone."""
+"""Periods and frequencies: "2026-10", "2026-Q3", two days; "D", "QS-FEB", billing periods."""
 
 from __future__ import annotations
 
 import numbers
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, timedelta, tzinfo
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.usage.clock import DAY, HOUR, clock_time, name_of, wall_time
+from histkit.usage.clock import DAY, HOUR, clock_time, iso, name_of, wall_time
+from histkit.util.text import quoted
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMED = re.compile(
     r"(?P<year>[0-9]{4})(?:-(?:Q(?P<quarter>[1-4])|W(?P<week>[0-9]{2})|(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2}))?))?"
 )
@@ -30,7 +31,7 @@ _FORMS = (
 
 @dataclass(frozen=True)
 class Period:
-    """A span of time, the end exclusive: how it is called, and its ends in seconds since 1970."""
+    """A span of time: its label, its start and its exclusive end in seconds since 1970."""
 
     label: str
     start: int
@@ -38,12 +39,14 @@ class Period:
 
 
 def parse_period(period: Any, zone: tzinfo) -> Period:
-    """Read a period, on the clock of a zone.
+    """Parse a period; naive dates are on the clock of `zone`.
+
+    A day starts at its first instant, also where its midnight is skipped or repeated.
 
     Raises
     ------
     InputError
-        It is none; the line lists the forms.
+        `period` has none of the accepted forms; the message lists them.
 
     Examples
     --------
@@ -55,16 +58,16 @@ def parse_period(period: Any, zone: tzinfo) -> Period:
     try:
         if isinstance(period, str):
             label = period.upper()
-            start, end = (clock_time(each, zone, "period") for each in _days(label))
+            start, end = (clock_time(day, zone, "period") for day in _days(label))
         elif isinstance(period, (tuple, list)) and len(period) == 2:
-            start, end = (clock_time(_moment(each), zone, "period") for each in period)
+            start, end = (clock_time(_moment(end), zone, "period") for end in period)
             label = f"{_end_label(start, zone)}/{_end_label(end, zone)}"
         elif isinstance(period, pd.Period):
             label = str(period)
-            start, end = (clock_time(each.start_time, zone, "period") for each in (period, period + 1))
+            start, end = (clock_time(first.start_time, zone, "period") for first in (period, period + 1))
         else:
             raise ValueError
-        iso(start, zone), iso(end, zone)  # a clock can't show every instant
+        iso(start, zone), iso(end, zone)  # not every instant can be shown in every zone
     except (ValueError, TypeError, OverflowError):
         raise InputError(f"period={quoted(period)} is no period; {_FORMS}.") from None
     if start >= end:
@@ -76,7 +79,7 @@ def _days(label: str) -> tuple[date, date]:
     match = _NAMED.fullmatch(label)
     if match is None:
         raise ValueError
-    year, quarter, week, month, day = (None if each is None else int(each) for each in match.groups())
+    year, quarter, week, month, day = (None if part is None else int(part) for part in match.groups())
     assert year is not None
     if week is not None:
         first = date.fromisocalendar(year, week, 1)
@@ -90,7 +93,7 @@ def _days(label: str) -> tuple[date, date]:
 
 
 def _moment(value: Any) -> Any:
-    """Let through what is a day or an instant by itself: no number, and no text such as "today" or "12:30"."""
+    """Return a day or an instant unchanged; reject numbers, and texts such as "today" or "12:30"."""
     if isinstance(value, (date, np.datetime64)) or (isinstance(value, str) and _MOMENT.fullmatch(value)):
         return value
     raise ValueError
@@ -101,35 +104,18 @@ def _end_label(seconds: int, zone: tzinfo) -> str:
     return day.isoformat() if clock_time(day, zone, "period") == seconds else iso(seconds, zone)
 
 
-def iso(seconds: int, zone: tzinfo) -> str:
-    """Write an instant (seconds since 1970) in ISO 8601, with the offset of the zone."""
-    return (_EPOCH + timedelta(seconds=seconds)).astimezone(zone).isoformat()
-
-
-def quoted(value: Any) -> str:
-    """Quote what somebody gave for a message, in one line."""
-    return " ".join(repr(value).split())[:80]
-
-
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-
-
-_DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-
-
-_WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-
-
-REFRESH_MONTHS = {"monthly_period": 1, "3_month_period": 3, "6_month_period": 6, "annual_period": 12}
-_MONTHS_OF = {"M": 1, "MS": 1, "ME": 1, "Q": 3, "QS": 3, "QE": 3, "Y": 12, "YS": 12, "YE": 12, "A": 12, "AS": 12}
+_WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_WEEKDAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_ALIAS = re.compile(r"([0-9]{0,3})([A-Za-z]+)(?:-([A-Za-z]{3}))?")
 
 
 @dataclass(frozen=True)
 class Freq:
-    """A length of buckets: `count` units, counted from `anchor` (a weekday, 0 Monday; a month, 0 January).
+    """A bucket length: `count` units, counted from `anchor` (a weekday, 0 Monday; a month, 0 January).
 
-    The unit "B" are billing months: they start on `day` (in a month without it on its last), `time` seconds after
-    midnight; in one month, if `reset` is given, at this instant (seconds since 1970).
+    The unit is "h", "D", "W", "M", or "B" for billing months. These start on `day` (the last day of a month without
+    it), `time` seconds after midnight; if `reset` is given (seconds since 1970), in its month at this instant.
     """
 
     unit: str
@@ -139,76 +125,106 @@ class Freq:
     time: int = 0
     reset: int | None = None
 
-    def days(self) -> int:
-        """Give the most days that a bucket can last, rounded up."""
+    def max_days(self) -> int:
+        """Return the number of days that no bucket exceeds."""
         return {"h": 2, "D": 3, "W": 9, "M": 31 * self.count + 2, "B": 31 * self.count + 5}[self.unit]
 
-    def usual(self) -> int:
-        """Give how long a long bucket is, in microseconds."""
+    def usual_length(self) -> int:
+        """Return the length of a long bucket without clock changes, in microseconds."""
         return {"h": HOUR * self.count, "D": DAY, "W": 7 * DAY}.get(self.unit, 31 * DAY * self.count)
 
 
 def parse_freq(freq: object, week_start: object = None) -> Freq:
-    """Read a pandas alias: h, D, W, MS, QS, YS, older spellings, anchors, and the multiples that divide a day or year.
+    """Parse a pandas frequency alias.
+
+    Parameters
+    ----------
+    freq : str
+        ``h``, ``D``, ``W``, ``MS``, ``QS``, ``YS``, an older spelling of these, with an anchor (``W-SAT``, ``QS-FEB``)
+        or a multiple that divides a day or a year (``6h``, ``4MS``).
+    week_start : str, optional
+        For ``W`` without an anchor: the day on which weeks start.
 
     Raises
     ------
     InputError
-        It is none of them; or `week_start`, the day on which the weeks of "W" start, is no day or goes with another.
+        `freq` is not such an alias, or `week_start` is not a day or goes with another `freq`.
     """
     if week_start is not None:
         if freq not in ("W", "w"):
-            raise InputError(f"week_start={week_start!r} goes with freq='W', not with freq={freq!r}.")
+            raise InputError(f"week_start={quoted(week_start)} goes with freq='W', not with freq={quoted(freq)}.")
         return Freq("W", 1, _weekday(week_start))
-    match = re.fullmatch(r"(\d{0,3})([A-Za-z]+)(?:-([A-Za-z]{3}))?", freq) if isinstance(freq, str) else None
-    if match:
-        count, unit, anchor = int(match[1] or 1), match[2].upper(), (match[3] or "").upper()
-        if unit == "H" and not anchor and count and 24 % count == 0:
-            return Freq("h", count)
-        if unit == "D" and not anchor and count == 1:
-            return Freq("D")
-        if unit == "W" and count == 1 and (anchor or "SUN") in _DAYS:
-            return Freq("W", 1, (_DAYS.index(anchor or "SUN") + 1) % 7)
-        months = count * _MONTHS_OF.get(unit, 0)
-        if months and 12 % months == 0 and (not anchor or (anchor in _MONTHS and _MONTHS_OF[unit] > 1)):
-            first = _MONTHS.index(anchor) + (not unit.endswith("S")) if anchor else 0
-            return Freq("M", months, first % months)
-    raise InputError(
-        f"freq={freq!r} is not a length of time that is known here; give one of 'h', 'D', 'W', 'MS', 'QS', 'YS', "
-        "or e.g. '6h', 'W-SAT' (weeks that end on Saturday), 'QS-FEB'."
-    )
+    match = _ALIAS.fullmatch(freq) if isinstance(freq, str) else None
+    parse = _PARSERS.get(match[2].upper()) if match else None
+    length = parse(int(match[1] or 1), (match[3] or "").upper()) if match and parse else None
+    if length is None:
+        raise InputError(
+            f"freq={quoted(freq)} is not a length of time that is known here; give one of 'h', 'D', 'W', 'MS', 'QS', "
+            "'YS', or e.g. '6h', 'W-SAT' (weeks that end on Saturday), 'QS-FEB'."
+        )
+    return length
+
+
+def _hours(count: int, anchor: str) -> Freq | None:
+    return Freq("h", count) if count and 24 % count == 0 and not anchor else None
+
+
+def _day(count: int, anchor: str) -> Freq | None:
+    return Freq("D") if count == 1 and not anchor else None
+
+
+def _week(count: int, anchor: str) -> Freq | None:
+    last = anchor or "SUN"
+    return Freq("W", 1, (_WEEKDAYS.index(last) + 1) % 7) if count == 1 and last in _WEEKDAYS else None
+
+
+def _months(length: int, at_end: bool, count: int, anchor: str) -> Freq | None:
+    """Return buckets of `count` times `length` months; `anchor` is their first month, or their last (`at_end`)."""
+    months = count * length
+    if not months or 12 % months or (anchor and (length == 1 or anchor not in _MONTHS)):
+        return None
+    return Freq("M", months, (_MONTHS.index(anchor) + at_end) % months if anchor else 0)
+
+
+_PARSERS: dict[str, Callable[[int, str], Freq | None]] = {
+    "H": _hours,
+    "D": _day,
+    "W": _week,
+    **{unit: partial(_months, 1, unit != "MS") for unit in ("M", "MS", "ME")},
+    **{unit: partial(_months, 3, unit != "QS") for unit in ("Q", "QS", "QE")},
+    **{unit: partial(_months, 12, unit not in ("YS", "AS")) for unit in ("Y", "YS", "YE", "A", "AS")},
+}
 
 
 def _weekday(name: object) -> int:
     start = name.lower() if isinstance(name, str) else ""
-    found = [day for day, each in enumerate(_WEEK) if len(start) > 1 and each.startswith(start)]
-    if not found:
-        raise InputError(f"week_start={name!r} is no day of the week; give one such as 'Monday' or 'Sunday'.")
-    return found[0]
+    days = [day for day, full in enumerate(_WEEKDAY_NAMES) if len(start) > 1 and full.startswith(start)]
+    if not days:
+        raise InputError(f"week_start={quoted(name)} is no day of the week; give one such as 'Monday' or 'Sunday'.")
+    return days[0]
 
 
+REFRESH_MONTHS = {"monthly_period": 1, "3_month_period": 3, "6_month_period": 6, "annual_period": 12}
 RESET = "next_character_count_reset_unix"
-
-
-PERIODS = ("character_refresh_period", "billing_period")  # the counter's own first: it is what is reset
+PERIODS = ("character_refresh_period", "billing_period")  # the counter's own period comes first
 
 
 def billing_freq(billing: Any, zone: tzinfo) -> Freq:
-    """Read when the counter is reset.
+    """Return the billing periods of an account.
 
     Parameters
     ----------
     billing : histkit.api.models.Subscription, mapping, int, or date
         The account's subscription (anything with its fields, also the official SDK's object), a day of the month (1 to
-        31, from midnight), or the date of one reset (from then on and before, once a month). A naive date is on the
-        clock of `zone`.
+        31, from midnight), or the date of one reset (monthly, in both directions). A naive date is on the clock of
+        `zone`.
     zone : tzinfo
-        On whose clock the time of the reset stays the same.
+        The zone in which the reset keeps its wall-clock time.
 
     Raises
     ------
     InputError
-        It is none of them, or the subscription states no reset or a period that is not known here.
+        `billing` is none of these, or the subscription has no reset or an unknown period.
 
     Examples
     --------
@@ -219,7 +235,7 @@ def billing_freq(billing: Any, zone: tzinfo) -> Freq:
     if isinstance(billing, numbers.Real):
         days = [day for day in range(1, 32) if day == billing and not isinstance(billing, bool)]
         if not days:
-            raise InputError(f"billing={billing!r} is no day of the month; give 1 to 31, or the date of a reset.")
+            raise InputError(f"billing={quoted(billing)} is no day of the month; give 1 to 31, or the date of a reset.")
         return Freq("B", day=days[0])
     count = 1
     if isinstance(billing, Mapping) or hasattr(billing, RESET):
@@ -233,22 +249,24 @@ def billing_freq(billing: Any, zone: tzinfo) -> Freq:
         shown = wall_time(seconds, zone)
     except OverflowError:
         raise InputError(
-            f"billing={billing!r} lies too far from today in {name_of(zone)}; give another reset."
+            f"billing={quoted(billing)} lies too far from today in {name_of(zone)}; give another reset."
         ) from None
     month = (shown.year - 1970) * 12 + shown.month - 1
     return Freq("B", count, month % count, shown.day, shown.hour * 3600 + shown.minute * 60 + shown.second, seconds)
 
 
 def _reset_of(subscription: Any) -> tuple[int, int]:
-    """Give the next reset in seconds, and how many months lie between two."""
+    """Return the next reset in seconds since 1970, and the number of months between two resets."""
     fields = {
         name: subscription.get(name) if isinstance(subscription, Mapping) else getattr(subscription, name, None)
         for name in (RESET, *PERIODS)
     }
-    reset, stated = fields[RESET], [fields[name] for name in PERIODS if fields[name] is not None]
+    reset, periods = fields[RESET], [fields[name] for name in PERIODS if fields[name] is not None]
     if not isinstance(reset, numbers.Real) or isinstance(reset, bool):
-        raise InputError(f"The subscription states no reset ({RESET}={reset!r}); give billing= a day of the month.")
-    period = str(stated[0]) if stated else "monthly_period"
+        raise InputError(
+            f"The subscription states no reset ({RESET}={quoted(reset)}); give billing= a day of the month."
+        )
+    period = str(periods[0]) if periods else "monthly_period"
     if period not in REFRESH_MONTHS:
         raise InputError(
             f"The subscription's {period!r} is none of {', '.join(REFRESH_MONTHS)}; give billing= a day of the month."

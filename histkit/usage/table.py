@@ -33,7 +33,7 @@ from histkit.usage.aggregate import (
     measures_of,
     partial_sums,
 )
-from histkit.usage.clock import zone_of
+from histkit.usage.clock import timestamps, zone_of
 from histkit.usage.compare import COMPARED, add_comparison, fill_cells, span_of
 from histkit.usage.dialogue import parts_of, voices_of
 from histkit.usage.periods import Freq, billing_freq, parse_freq
@@ -278,13 +278,8 @@ def _group(name: Any, column: pd.Series | None, voices: VoiceLabels | None) -> G
 
 def _shown(group: Group, zone: tzinfo) -> Group:
     """Turn the starts of periods into times on the zone's clock."""
-    instants = pd.Series(group.values).to_numpy("datetime64[us]", na_value=np.datetime64("NaT", "us"))
-    stamps = pd.DatetimeIndex(instants).tz_localize("UTC")
-    try:
-        shown = stamps.tz_convert(getattr(zone, "key", zone)).array  # by its name, as pandas would hold it
-    except KeyError:
-        shown = stamps.tz_convert(zone).array
-    return Group(group.name, shown, group.codes)
+    instants = pd.Series(group.values).to_numpy(np.int64, na_value=np.iinfo(np.int64).min)
+    return Group(group.name, timestamps(instants, zone).array, group.codes)
 
 
 def _folded(groups: list[Group], sums: list[Measure], top: int) -> tuple[list[Group], str]:

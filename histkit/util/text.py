@@ -16,6 +16,11 @@ def error_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
 
 
+def quoted(value: object) -> str:
+    """Return the repr of a value for a message: one line of at most 80 characters."""
+    return " ".join(repr(value).split())[:80]
+
+
 _JOINERS = "\u200c\u200d"  # format characters that scripts and emoji need
 
 

@@ -75,6 +75,23 @@ def test_a_reader_gets_a_table_with_totals(offline: Path, whole: pd.DataFrame) -
     assert sum("other" in line for line in lines) == whole["date"].dt.year.nunique()
 
 
+@pytest.mark.parametrize(
+    ("day", "zone", "start", "end"),
+    [
+        ("2026-04-24", "Africa/Cairo", "2026-04-24 01:00+03:00", "2026-04-25 00:00+03:00"),
+        ("2026-09-06", "America/Santiago", "2026-09-06 01:00-03:00", "2026-09-07 00:00-03:00"),
+        ("2026-10-29", "Africa/Cairo", "2026-10-29 00:00+03:00", "2026-10-30 00:00+02:00"),
+        ("2026-03-28", "Asia/Beirut", "2026-03-28 00:00+02:00", "2026-03-29 01:00+03:00"),
+    ],
+)
+def test_a_day_whose_midnight_the_clocks_skip_or_repeat(
+    offline: Path, whole: pd.DataFrame, day: str, zone: str, start: str, end: str
+) -> None:
+    rows = whole[(whole["date"] >= pd.Timestamp(start)) & (whole["date"] < pd.Timestamp(end))]
+    found = data("usage", "total", "--since", day, "--until", day, "--tz", zone)
+    assert found["totals"]["items"] == len(rows)
+
+
 def test_since_and_until_are_whole_days_of_the_zone(offline: Path, whole: pd.DataFrame) -> None:
     found = data("usage", "total", "--since", "2026-10-01", "--until", "20261024", "--tz", "Asia/Kolkata")
     kept = whole.speech.filter(after="2026-10-01T00:00+05:30", before="2026-10-25T00:00+05:30")
