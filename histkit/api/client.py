@@ -391,18 +391,31 @@ def _facts(page: GetSpeechHistoryResponse) -> PageFacts:
     )
 
 
-def check_client(client: HistoryClient | None) -> None:
-    """Refuse a client of another kind."""
-    if client is not None and not isinstance(client, HistoryClient):
-        raise InputError(f"client= takes a histkit.HistoryClient, not {type(client).__name__}.")
+def check_client(client: Any, name: str = "client=", *, required: bool = False) -> None:
+    """Raise `InputError` unless the argument `name` is a `HistoryClient`; None is accepted unless `required`."""
+    if not isinstance(client, HistoryClient) and (required or client is not None):
+        raise InputError(f"{name} takes a histkit.HistoryClient, not {type(client).__name__}.")
 
 
 @contextmanager
 def borrowed_client(client: HistoryClient | None, workers: int | None = None) -> Iterator[HistoryClient]:
-    """Give the client, or one made now and closed at the end."""
+    """Yield the caller's client, which stays open, or one of the environment's, which is closed at the end.
+
+    Parameters
+    ----------
+    client : HistoryClient, optional
+        What the caller passed as ``client=``.
+    workers : int, optional
+        Requests in flight of a client that is made here (4 by default).
+
+    Raises
+    ------
+    InputError
+        The argument is no client.
+    """
     check_client(client)
     if client is not None:
         yield client
         return
-    with HistoryClient(max_concurrency=workers or 4) as own:
-        yield own
+    with HistoryClient(max_concurrency=workers or 4) as owned:
+        yield owned

@@ -1,6 +1,7 @@
-"""When and how long to wait before the next try: full jitter, ``Retry-After``, a bound on the whole (tenacity).
+"""The one retry policy: exponential backoff with full jitter, ``Retry-After``, a limit on the total time (tenacity).
 
-The service was seen to send 429 without ``Retry-After``, so both are expected.
+The service sends some 429 without ``Retry-After``, so both forms are expected. Requests, bodies that break off, bulk
+zips and deletions use the same policy; they differ in which failures are worth another attempt.
 """
 
 from __future__ import annotations
@@ -9,46 +10,63 @@ import email.utils
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import tenacity
 
 from histkit.errors import ApiError, TransportError
 
 RETRY_SECONDS = 300.0  # no call waits longer than this for a server that asks it to come back
-_RETRIED = frozenset({408, 429})
+_RETRIED_STATUS = frozenset({200, 408, 429})  # 200: the body was broken or a web page
 _log = logging.getLogger("histkit")
 
 
-def retrying(method: str, tries: int, cancel: threading.Event | None) -> tenacity.Retrying:
-    """Make the policy of one call.
+def retrying(
+    retries: int,
+    cancel: threading.Event | None = None,
+    *,
+    worth: Callable[[BaseException], bool],
+    seconds: float = RETRY_SECONDS,
+) -> tenacity.Retrying:
+    """Return the retry policy of one call: call it with a function, or iterate over it for the attempts.
 
     Parameters
     ----------
-    method : str
-        ``GET`` (or the bulk POST, which only reads) is tried again after all that may pass, ``DELETE`` after a 429.
-    tries : int
-        Further tries after the first.
-    cancel : threading.Event or None
-        Set it to end the waiting.
+    retries : int
+        Further attempts after the first.
+    cancel : threading.Event, optional
+        Set it to end the waiting; there is no attempt after that.
+    worth : callable
+        Whether an exception is worth another attempt: `is_passing`, `is_refused_for_rate`, or a predicate of the
+        caller.
+    seconds : float
+        Limit on the time since the first attempt began; infinite where an attempt itself may take long.
+
+    Examples
+    --------
+    >>> from histkit.errors import TransportError
+    >>> answers = iter([TransportError("no answer"), "the answer"])
+    >>> for attempt in retrying(2, worth=is_passing):
+    ...     with attempt:
+    ...         answer = next(answers)
+    ...         if isinstance(answer, TransportError):
+    ...             raise answer
+    >>> answer
+    'the answer'
     """
     jitter = tenacity.wait_random_exponential(multiplier=0.5, max=30)
 
     def wait(state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked = retry_after(error.headers) if isinstance(error, ApiError) else None
-        return float(jitter(state) if asked is None else asked + 0.1 * jitter(state))
+        requested = retry_after(error.headers) if isinstance(error, ApiError) else None
+        return float(jitter(state) if requested is None else requested + 0.1 * jitter(state))
 
-    def worth(error: BaseException) -> bool:
-        if cancel is not None and cancel.is_set():
-            return False
-        if method == "DELETE":  # a 429 was not carried out; after anything else the row may be gone
-            return isinstance(error, ApiError) and error.status_code == 429
-        return is_passing(error)
+    def is_worth_it(error: BaseException) -> bool:
+        return not (cancel is not None and cancel.is_set()) and worth(error)
 
     return tenacity.Retrying(
-        retry=tenacity.retry_if_exception(worth),
-        stop=tenacity.stop_after_attempt(tries + 1) | tenacity.stop_before_delay(RETRY_SECONDS),
+        retry=tenacity.retry_if_exception(is_worth_it),
+        stop=tenacity.stop_after_attempt(retries + 1) | tenacity.stop_before_delay(seconds),
         wait=wait,
         sleep=tenacity.sleep_using_event(cancel) if cancel is not None else time.sleep,
         before_sleep=_log_wait,
@@ -57,16 +75,20 @@ def retrying(method: str, tries: int, cancel: threading.Event | None) -> tenacit
 
 
 def is_passing(error: BaseException) -> bool:
-    """Tell whether a failure may be gone at the next try."""
+    """Return whether a failure may be gone at the next attempt of a request that only reads."""
     if isinstance(error, TransportError):
         return error.passing
-    if not isinstance(error, ApiError) or error.status_code is None:
-        return False
-    return error.status_code in _RETRIED or error.status_code >= 500 or error.status_code == 200
+    status = (error.status_code or 0) if isinstance(error, ApiError) else 0
+    return status in _RETRIED_STATUS or status >= 500
+
+
+def is_refused_for_rate(error: BaseException) -> bool:
+    """Return whether a request was refused by a rate limit (429), so that it was not carried out."""
+    return isinstance(error, ApiError) and error.status_code == 429
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that ``Retry-After`` asks for (a number or an HTTP date), None without one."""
+    """Return the seconds that ``Retry-After`` requests (a number or an HTTP date), None without one."""
     value = headers.get("retry-after")
     if value is None:
         return None
@@ -82,4 +104,4 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _log_wait(state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    _log.info("try %d failed (%s); next in %.1f s", state.attempt_number, error, state.upcoming_sleep)
+    _log.info("attempt %d failed (%s); next in %.1f s", state.attempt_number, error, state.upcoming_sleep)

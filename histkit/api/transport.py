@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -24,7 +25,7 @@ from histkit.api.concurrency import AdaptiveLimit
 from histkit.api.credentials import PRODUCTION, SANDBOX_KEY, Secret, check_base_url, is_loopback, validate_key
 from histkit.api.error_mapping import CONCURRENCY_CODES, error_from_response, parse_error_body
 from histkit.api.options import HttpResponse, RequestOptions
-from histkit.api.retry import retry_after, retrying
+from histkit.api.retry import is_passing, is_refused_for_rate, retry_after, retrying
 from histkit.errors import AuthenticationError, HistkitError, InputError, TransportError
 
 T = TypeVar("T")
@@ -152,7 +153,8 @@ class Transport:
                     failure: HistkitError = error_from_response(response.status_code, headers, text, path=path)
             raise failure
 
-        return retrying(method, self._tries(options), cancel)(attempt)
+        worth = is_refused_for_rate if method == "DELETE" else is_passing
+        return retrying(self._retries(options), cancel, worth=worth)(attempt)
 
     def stream(
         self,
@@ -176,7 +178,7 @@ class Transport:
         chunk_size = 1024 if asked is None else asked
         if not isinstance(chunk_size, int) or chunk_size < 1:
             raise InputError(f"chunk_size must be a whole number of bytes from 1 up, not {chunk_size!r}.")
-        policy = retrying("GET", self._tries(options), cancel)  # the bulk POST only reads: as safe as a GET
+        policy = retrying(self._retries(options), cancel, worth=is_passing)  # the bulk POST only reads: safe as a GET
 
         def open_body() -> tuple[requests.Response, Any]:
             def attempt() -> tuple[requests.Response, Any]:
@@ -196,7 +198,7 @@ class Transport:
 
             return policy(attempt)
 
-        stream = ByteStream(open_body, chunk_size, self._tries(options), path, cancel or threading.Event())
+        stream = ByteStream(open_body, chunk_size, self._retries(options), path, cancel or threading.Event())
         stream.headers = self._headers(stream.response)
         return stream
 
@@ -254,9 +256,9 @@ class Transport:
             self.limit.pause(retry_after(headers) or 0.0)
         raise error
 
-    def _tries(self, options: RequestOptions | None) -> int:
-        tries = (options or {}).get("max_retries")
-        return self.max_retries if tries is None else tries
+    def _retries(self, options: RequestOptions | None) -> int:
+        retries = (options or {}).get("max_retries")
+        return self.max_retries if retries is None else retries
 
     def _headers(self, response: requests.Response) -> dict[str, str]:
         return {name.lower(): self._redacted(value) for name, value in response.headers.items()}
@@ -336,23 +338,21 @@ class ByteStream:
         self._slot.release()
 
     def __iter__(self) -> Iterator[bytes]:
-        given, digest = 0, hashlib.sha256()
-        for broken in range(self._max_retries + 1):
-            try:
-                if broken:
-                    if self._cancel.wait(random.uniform(0, min(30.0, 0.5 * 2**broken))):
-                        break
-                    self.response, self._slot = self._open()
-                for chunk in self._rest(given, digest.digest()):
-                    given += len(chunk)
-                    digest.update(chunk)
-                    yield chunk
-                self._slot.succeeded()
-                return
-            except requests.RequestException as error:
-                failure = _transport_error(error, self._path)
-            finally:
-                self.close()
+        size, digest = 0, hashlib.sha256()
+        policy = retrying(self._max_retries, self._cancel, worth=_is_broken_off, seconds=math.inf)
+        try:
+            for attempt in policy:
+                with attempt, closing(self):
+                    if attempt.retry_state.attempt_number > 1:
+                        self.response, self._slot = self._open()
+                    for chunk in self._rest(size, digest.digest()):
+                        size += len(chunk)
+                        digest.update(chunk)
+                        yield chunk
+                    self._slot.succeeded()
+                    return
+        except requests.RequestException as error:
+            failure = _transport_error(error, self._path)
         raise failure
 
     def _rest(self, given: int, expected: bytes) -> Iterator[bytes]:
@@ -370,6 +370,10 @@ class ByteStream:
                 yield tail
         if again < given:
             raise TransportError(f"{self._path} became shorter while it was being read: start again.")
+
+
+def _is_broken_off(error: BaseException) -> bool:
+    return isinstance(error, requests.RequestException)
 
 
 def _read(response: requests.Response, path: str) -> bytes:

@@ -6,12 +6,13 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from histkit.api.client import HistoryClient
+from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.archive.account import AccountSync
 from histkit.archive.load import load
 from histkit.archive.manifest import MANIFEST, WORK, HistoryManifest, Month, read_manifest
@@ -20,6 +21,7 @@ from histkit.archive.partitions import PartitionReader
 from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.fetch.reader import warn_of_problems
 from histkit.frame.schema import to_frame
+from histkit.util.arguments import whole_number
 from histkit.util.files import exclusive_lock
 from histkit.util.progress import in_notebook
 from histkit.util.storage import ReadStore, normalize_path
@@ -127,8 +129,8 @@ def validate_clients(
     """Check the arguments of `histkit.sync`; give the clients by account, None where one is to be made."""
     if "://" in os.fspath(path):
         raise InputError(f"sync writes into a folder of this machine, not into {path}; copy it there afterwards.")
-    if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool) or workers < 1):
-        raise InputError(f"workers must be a whole number from 1 up, not {workers!r}.")
+    if workers is not None:
+        whole_number("workers", workers, 1)
     if accounts is not None and client is not None:
         raise InputError("Give either accounts= or client=, not both.")
     if accounts is not None and not (isinstance(accounts, Mapping) and accounts):
@@ -137,8 +139,7 @@ def validate_clients(
         return None
     clients: dict[str, Any] = {**accounts} if accounts is not None else {"": client}
     for name, each in clients.items():
-        if not isinstance(each, HistoryClient):
-            raise InputError(f"A sync takes histkit.HistoryClient, not {type(each).__name__} (account {name!r}).")
+        check_client(each, "client=" if accounts is None else f"accounts[{name!r}]", required=True)
         if not isinstance(name, str) or (accounts is not None and not name.strip()):
             raise InputError(f"accounts= has the name {name!r}; give each account a text.")
     return clients
@@ -217,18 +218,13 @@ def sync(
     (500, 503, {'new': 3, 'changed': 0, 'missing': 0})
     """
     folder, clients = Path(normalize_path(path)), validate_clients(path, accounts, client, workers)
-    own = None
-    if clients is None:
-        own = HistoryClient(max_concurrency=max(4, workers or 0))
-        clients = {"": own}
     busy = f"Another sync is writing into {folder}: wait for it to end."
-    try:
-        with exclusive_lock(folder / WORK / "lock", busy):
-            run = SyncRun(folder, full=full, workers=workers, progress=progress, diff=diff)
-            run.sync(clients)
-    finally:
-        if own is not None:
-            own.close()
+    with ExitStack() as stack:
+        if clients is None:
+            clients = {"": stack.enter_context(borrowed_client(None, workers))}
+        stack.enter_context(exclusive_lock(folder / WORK / "lock", busy))
+        run = SyncRun(folder, full=full, workers=workers, progress=progress, diff=diff)
+        run.sync(clients)
     if progress is not False:
         print(run.summary(), file=None if in_notebook() else sys.stderr)
     warn_of_problems(run.problems, stacklevel=3)

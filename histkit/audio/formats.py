@@ -16,6 +16,7 @@ from typing import BinaryIO
 from tinytag import TinyTag, TinyTagException
 
 from histkit.errors import DownloadError
+from histkit.util.text import error_line
 
 BLOCK = 1 << 18
 HEAD_BYTES = 4096
@@ -188,7 +189,7 @@ def seconds_of(file: BinaryIO, size: int, kind: AudioFormat) -> float | None:
     try:
         seconds = TinyTag.get(filename=f"clip.{kind.family}", file_obj=file, tags=False).duration
     except (TinyTagException, OSError) as error:
-        raise DownloadError(f"The {kind.family} can't be read: {' '.join(str(error).split())[:200]}") from None
+        raise DownloadError(f"The {kind.family} can't be read: {error_line(error)}") from None
     if not seconds:
         raise DownloadError(f"The {kind.family} holds no sound.")
     return float(seconds)

@@ -14,7 +14,9 @@ from histkit.audio.manifest import Entry, FolderManifest
 from histkit.errors import AuthenticationError, HistkitError, InputError, NotFoundError, PermissionDeniedError
 from histkit.frame.columns import values_of
 from histkit.frame.schema import require
+from histkit.util.arguments import whole_number
 from histkit.util.filenames import unique_names
+from histkit.util.text import error_line
 
 _FULL = frozenset({errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
@@ -31,8 +33,8 @@ def validate_options(format: str | None, workers: int | None) -> bool:
     """Tell whether WAV is asked for; refuse a format or a number of threads that is not possible."""
     if format not in (None, "wav"):
         raise InputError(f'format={format!r}: give None (as generated) or "wav".')
-    if workers is not None and (not isinstance(workers, int) or workers < 1):
-        raise InputError(f"workers={workers!r} must be a whole number from 1 on.")
+    if workers is not None:
+        whole_number("workers", workers, 1)
     return format == "wav"
 
 
@@ -139,4 +141,4 @@ def failure_entry(item: str, error: HistkitError | OSError) -> Entry:
         return Entry(
             item, None, "gone", error=f"The service has no audio of it (any more): {error.code or 'HTTP 404'}."
         )
-    return Entry(item, None, "failed", error=" ".join(str(error).split())[:500])
+    return Entry(item, None, "failed", error=error_line(error, 500))

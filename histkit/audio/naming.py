@@ -18,7 +18,7 @@ import pandas as pd
 from histkit.errors import InputError, SchemaError
 from histkit.frame.columns import plain_values, texts_of, values_of
 from histkit.util.filenames import _ROOM, EXTENSIONS, _folder, safe_name
-from histkit.util.text import one_line_text
+from histkit.util.text import error_line, one_line_text
 
 DEFAULT_NAME = "{date:%Y-%m}/{voice}/{text:.40}-{id}"
 
@@ -181,7 +181,7 @@ def _dates(column: pd.Series) -> list[Any]:
     try:
         moments = pd.to_datetime(column, utc=True)
     except (ValueError, TypeError) as error:
-        raise SchemaError(f"Column 'date' holds no dates: {' '.join(str(error).split())[:200]}") from None
+        raise SchemaError(f"Column 'date' holds no dates: {error_line(error)}") from None
     return _filled([None if pd.isna(each) else each.to_pydatetime(warn=False) for each in moments], _UNKNOWN)
 
 

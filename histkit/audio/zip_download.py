@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ import pandas as pd
 
 from histkit.api.client import HistoryClient, borrowed_client
 from histkit.api.options import RequestOptions
+from histkit.api.retry import retrying
 from histkit.audio.destination import written_file
 from histkit.audio.fetch import Cancelled, fetch_clip, threads_for
 from histkit.audio.formats import BLOCK, seconds_of, size_of
@@ -333,24 +335,22 @@ class ZipDownload:
         if self._wav:
             body["output_format"] = "wav"
         options: RequestOptions = {"chunk_size": BLOCK, "max_retries": min(_BULK_TRIES, self._tries)}
-        turns = self._tries // (_BULK_TRIES + 1)
-        while True:
+
+        def fetch() -> Piece:
             file.seek(start)
             file.truncate()
-            try:
-                stream = self._client.transport.stream(
-                    "POST", "/v1/history/download", json=body, options=options, cancel=self._cancel, hold=True
-                )
-                with closing(stream):
-                    for chunk in stream:
-                        if self._cancel.is_set():
-                            raise Cancelled
-                        file.write(chunk)
-                return Piece(file, start, file.tell() - start)
-            except (RateLimitError, TransportError):  # a zip may differ each time, so that its rest can't be read alone
-                if not turns or self._cancel.is_set():
-                    raise
-                turns -= 1
+            stream = self._client.transport.stream(
+                "POST", "/v1/history/download", json=body, options=options, cancel=self._cancel, hold=True
+            )
+            with closing(stream):
+                for chunk in stream:
+                    if self._cancel.is_set():
+                        raise Cancelled
+                    file.write(chunk)
+            return Piece(file, start, file.tell() - start)
+
+        again = self._tries // (_BULK_TRIES + 1)  # from the start: the service may make another zip each time
+        return retrying(again, self._cancel, worth=_is_worth_another_zip, seconds=math.inf)(fetch)
 
     def _told(self, rows: Sequence[int], zipped: Piece) -> dict[int, Spooled]:
         """Give the clips of a zip as far as names and bytes tell which is which.
@@ -400,3 +400,7 @@ class ZipDownload:
             return None
         path = f"{job.stem}.{kind.family}"
         return Entry(job.source.history_item_id, path, "done", piece.size, seconds, entry.sha256), piece
+
+
+def _is_worth_another_zip(error: BaseException) -> bool:
+    return isinstance(error, (RateLimitError, TransportError))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from histkit.api.client import HistoryClient, borrowed_client
+from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.archive.manifest import read_manifest
 from histkit.archive.tombstones import mark_deleted
 from histkit.deletion.journal import Journal
@@ -106,8 +106,7 @@ def delete(
     """
     if confirm is not True and confirm is not False:
         raise InputError(f"confirm={confirm!r:.60}: give True, and nothing else, to delete for good.")
-    if client is not None and not isinstance(client, HistoryClient):
-        raise InputError(f"delete takes a histkit.HistoryClient, not {type(client).__name__}.")
+    check_client(client)
     path = _journal_path(journal)
     plan = plan_deletion(items, only_verified, progress)
     folder = _history_of(items, history)

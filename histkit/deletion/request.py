@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from histkit.api.client import HistoryClient
 from histkit.api.options import RequestOptions
+from histkit.api.retry import retrying
 from histkit.archive.tombstones import STATE
 from histkit.errors import (
     ApiError,
@@ -22,7 +23,7 @@ from histkit.util.text import error_line
 SCOPE = "speech_history_write"
 
 
-_TRIES, _PAUSE = 3, 0.3  # seconds, times the number of the try
+_RETRIES = 2  # of a deletion whose row is still there
 
 
 _LOOK: RequestOptions = {"max_retries": 2}
@@ -30,50 +31,74 @@ _LOOK: RequestOptions = {"max_retries": 2}
 
 @dataclass(frozen=True)
 class DeletionOutcome:
-    """What came of a row: ``deleted``, ``gone`` or ``failed``, why, and whether the service answered at all."""
+    """The result for one row: ``deleted``, ``gone`` or ``failed``, why, and whether the service answered at all."""
 
     status: str
     error: str | None = None
     answered: bool = True
 
 
-def delete_item(client: HistoryClient, item: str) -> DeletionOutcome:
-    """Delete one row, ``gone`` when it was not there.
+class _UndecidedError(Exception):
+    """The service did not confirm the deletion, and the row is there, or may be; holds the outcome if that lasts."""
 
-    An answer that leaves open whether the row is gone is followed by a look; while it is there, it is tried again.
+    def __init__(self, outcome: DeletionOutcome) -> None:
+        super().__init__(outcome.error)
+        self.outcome = outcome
+
+
+def delete_item(client: HistoryClient, item: str) -> DeletionOutcome:
+    """Delete one row; the result is ``gone`` when it was not there.
+
+    After an answer that leaves open whether the row is gone, the row is looked up. While it is there, the deletion is
+    tried again.
 
     Raises
     ------
     ApiError
         401, 402 or 403: no other row could be deleted either.
     """
+    try:
+        for attempt in retrying(_RETRIES, worth=_is_undecided, seconds=math.inf):
+            with attempt:
+                outcome = _delete_once(client, item, first=attempt.retry_state.attempt_number == 1)
+    except _UndecidedError as error:
+        outcome = error.outcome
+    return outcome
+
+
+def _delete_once(client: HistoryClient, item: str, *, first: bool) -> DeletionOutcome:
     failure: HistkitError
-    unsure = False
-    for tried in range(_TRIES):
-        time.sleep(_PAUSE * tried)
-        try:
-            said = client.delete(item).status
-            if said in (None, "ok"):
-                return DeletionOutcome("deleted")
-            failure = HistkitError(f"The service says {said!r:.60} where it should say 'ok'.")
-        except NotFoundError:
-            return DeletionOutcome("deleted" if tried else "gone")
-        except HistkitError as error:
-            failure = error
-        if isinstance(failure, ApiError) and failure.status_code in (None, 401, 402, 403):
-            raise _permission_denied(failure)
-        if isinstance(failure, ApiError) and not _is_uncertain(failure):
-            break
-        try:
-            there = _still_exists(client, item)
-        except TransportError:
-            unsure = True
-            break
-        if there is False:
+    try:
+        answer = client.delete(item).status
+    except NotFoundError:
+        return DeletionOutcome("gone" if first else "deleted")
+    except HistkitError as error:
+        failure = error
+    else:
+        if answer in (None, "ok"):
             return DeletionOutcome("deleted")
-        unsure = there is None
+        failure = HistkitError(f"The service answers {answer!r:.60} instead of 'ok'.")
+    if isinstance(failure, ApiError):
+        if failure.status_code in (None, 401, 402, 403):
+            raise _permission_denied(failure)
+        if not _is_uncertain(failure):
+            return _failed(failure)
+    try:
+        exists = _still_exists(client, item)
+    except TransportError:
+        return _failed(failure, unsure=True)
+    if exists is False:
+        return DeletionOutcome("deleted")
+    raise _UndecidedError(_failed(failure, unsure=exists is None))
+
+
+def _failed(failure: HistkitError, *, unsure: bool = False) -> DeletionOutcome:
     doubt = " It may be gone: the service could not be asked." if unsure else ""
     return DeletionOutcome("failed", error_line(failure) + doubt, not isinstance(failure, TransportError))
+
+
+def _is_undecided(error: BaseException) -> bool:
+    return isinstance(error, _UndecidedError)
 
 
 def _is_uncertain(error: ApiError) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from histkit.api.client import HistoryClient
+from histkit.api.client import HistoryClient, borrowed_client
 from histkit.api.pagination import PageWindow
 from histkit.errors import ApiError, HistkitError, InputError, PaginationError
 from histkit.fetch.windows import WindowedFetch, WindowRows, rows_of
@@ -20,6 +20,7 @@ from histkit.frame.dates import as_unix
 from histkit.frame.decode import Page, PageDecoder
 from histkit.frame.filters import RowFilter
 from histkit.frame.schema import to_frame
+from histkit.util.arguments import whole_number
 from histkit.util.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -96,14 +97,10 @@ def read_history(
     (True, True)
     """
     plan = make_plan(voice, model, source, search, after, before, limit)
-    _check_count("workers", workers, 1)
-    if client is not None and not isinstance(client, HistoryClient):
-        raise InputError(f"client= takes a histkit.HistoryClient, not {type(client).__name__}.")
-    own = client is None
-    if client is None:
-        client = HistoryClient(max_concurrency=max(4, workers or 0))
-    workers = workers or client.transport.limit.ceiling
-    try:
+    if workers is not None:
+        workers = whole_number("workers", workers, 1)
+    with borrowed_client(client, workers) as client:
+        workers = workers or client.transport.limit.ceiling
         while True:
             run = HistoryRead(client, plan, 1 if limit is not None else workers, alignments, progress)
             try:
@@ -116,9 +113,6 @@ def read_history(
                 if weaker is None:
                     raise
                 plan = weaker
-    finally:
-        if own:
-            client.close()
 
 
 @dataclass(frozen=True)
@@ -165,7 +159,8 @@ def make_plan(
     limit: int | None,
 ) -> QueryPlan:
     """Decide what the service filters: one voice id, one model, one of three sources, dates, search."""
-    _check_count("limit", limit, 0)
+    if limit is not None:
+        limit = whole_number("limit", limit, 0)
     local = RowFilter.of(voice=voice, model=model, source=source)
     first = None if after is None else as_unix(after, "after")
     end = None if before is None else as_unix(before, "before")
@@ -181,11 +176,6 @@ def make_plan(
     if search:
         server["search"] = search
     return QueryPlan(server, local, search, first, end, limit)
-
-
-def _check_count(name: str, value: object, least: int) -> None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-        raise InputError(f"{name} must be a whole number from {least} up, not {value!r}.")
 
 
 def _looks_like_id(voice: str) -> bool:

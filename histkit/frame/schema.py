@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from histkit.errors import InputError, SchemaError
+from histkit.util.text import error_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,8 +151,8 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
             array = pa.array(frame[name], from_pandas=True)
             arrays.append(array if kind is None else array.cast(kind))
         except (pa.ArrowException, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise SchemaError(f"Column {name!r} can't be stored as {kind or 'an Arrow column'}: {reason}") from None
+            what = f"Column {name!r} can't be stored as {kind or 'an Arrow column'}"
+            raise SchemaError(f"{what}: {error_line(error)}") from None
     return pa.table(arrays, names=list(frame.columns))
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from histkit.errors import InputError
 from histkit.money.prices import NO_PRICE, PriceBook, digits_of, read_prices
 from histkit.usage.table import OTHER, usage_table
+from histkit.util.arguments import whole_number
 
 _PRICE = "price_number"
 
@@ -131,8 +131,7 @@ def _folded(parts: pd.DataFrame, names: list[str], top: int | None) -> pd.DataFr
     """Make one group of all but the largest ones."""
     if top is None or not names:
         return parts
-    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
-        raise InputError(f"top={top!r} must be a whole number from 1 on.")
+    top = whole_number("top", top, 1)
     sums = parts.groupby(names, dropna=False, sort=False, observed=True)["credits"].sum()
     largest = sums.sort_values(ascending=False, kind="stable").index[:top]
     groups = pd.MultiIndex.from_frame(parts[names]) if len(names) > 1 else pd.Index(parts[names[0]])

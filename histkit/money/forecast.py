@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from fractions import Fraction
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from histkit.api.client import HistoryClient
+from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.errors import InputError
 from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import as_unix, instants_of
@@ -26,6 +25,7 @@ from histkit.money.ledger import FROM, TO, Entries, chain_counters, several_acco
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.clock import DAY, HOUR, SECOND, timestamps, zone_of
 from histkit.usage.periods import REFRESH_MONTHS, Freq
+from histkit.util.arguments import whole_number
 from histkit.util.arrays import Ints
 
 HISTORY_DAYS, SHOWN_DAYS, AHEAD_DAYS, MOST_DAYS = 56, 30, 30, 400
@@ -117,8 +117,8 @@ def forecast(
     present = (math.floor(datetime.now(UTC).timestamp()) if now is None else as_unix(now, "now")) * SECOND
     if not 0 <= present <= _LAST * SECOND:
         raise InputError(f"now={now!r} is no instant that can be forecast from; give a date of these years.")
-    if days is not None and (isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= MOST_DAYS):
-        raise InputError(f"days={days!r} is no number of days ahead; give 1 to {MOST_DAYS}, or None.")
+    if days is not None:
+        days = whole_number("days", days, 1, MOST_DAYS)
     require(frame, ("date", "credits"), "the forecast")
     if several_accounts(frame):
         raise InputError("The frame has several accounts; a counter belongs to one: df[df['account'] == '...'].")
@@ -191,12 +191,11 @@ class _Calendar:
 
 def _get_subscription(subscription: Any, client: HistoryClient | None) -> Any:
     """Give the subscription as it came, or ask the service for it."""
-    if client is not None and not isinstance(client, HistoryClient):
-        raise InputError(f"client= takes a histkit.HistoryClient, not {type(client).__name__}.")
+    check_client(client)
     if subscription is not None:
         return subscription
-    with HistoryClient() if client is None else nullcontext(client) as asked:
-        return asked.subscription()
+    with borrowed_client(client) as service:
+        return service.subscription()
 
 
 def _plan(subscription: Any, now: int, notes: list[str]) -> _Quota:

@@ -20,6 +20,7 @@ from histkit.notebook.players import play
 from histkit.notebook.selection import ORDERS, FilterState, Selection, choices
 from histkit.plotting.usage import plot_usage
 from histkit.usage.clock import zone_of
+from histkit.util.arguments import whole_number
 
 if TYPE_CHECKING:
     from histkit.api.client import HistoryClient
@@ -103,8 +104,7 @@ def explore(
     >>> explorer.code
     "df.speech.filter(text='chapter')"
     """
-    if isinstance(page_size, bool) or not isinstance(page_size, int) or not 1 <= page_size <= 200:
-        raise InputError(f"page_size={page_size!r} must be a whole number from 1 to 200.")
+    page_size = whole_number("page_size", page_size, 1, 200)
     zone_of(tz)
     return Explorer(Selection(frame, tz, size=page_size), client, folder)
 

@@ -24,8 +24,9 @@ from histkit.audio.manifest import Entry, FolderManifest
 from histkit.errors import AuthenticationError, HistkitError, InputError, PermissionDeniedError
 from histkit.frame.columns import values_of
 from histkit.frame.schema import require
+from histkit.util.arguments import whole_number
 from histkit.util.storage import normalize_path
-from histkit.util.text import one_line_text
+from histkit.util.text import error_line, one_line_text
 from histkit.util.threads import map_threads
 
 MOST = 10
@@ -133,8 +134,7 @@ def play(
     ...     hk.play(hk.read_history(client=client), client=client, limit=2)
     <2 of 20 rows to listen to; shown in a notebook>
     """
-    if not isinstance(limit, int) or not 1 <= limit <= MOST:
-        raise InputError(f"limit={limit!r} must be 1 to {MOST}.")
+    limit = whole_number("limit", limit, 1, MOST)
     if isinstance(items, pd.Series):
         items = items.to_frame("history_item_id")
     require(items, ["history_item_id"], "playing")
@@ -156,7 +156,7 @@ def play(
             except (AuthenticationError, PermissionDeniedError):
                 raise
             except (HistkitError, OSError) as error:
-                return None, None, " ".join(str(error).split())
+                return None, None, error_line(error, 500)
 
         workers = client.transport.limit.ceiling
         with closing(map_threads(sound, sources, workers, cancel, in_order=True)) as done:

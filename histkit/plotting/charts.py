@@ -17,6 +17,7 @@ from histkit.plotting.text import drawable_text, fonts
 from histkit.retakes.lines import line_table
 from histkit.retakes.takes import takes
 from histkit.usage.clock import name_of, zone_of
+from histkit.util.arguments import whole_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -229,8 +230,7 @@ def plot_takes(frame: pd.DataFrame, *, top: int = 12, ax: Axes | None = None) ->
     >>> hk.plot_takes(hk.sample_history(2000), top=5).get_xlabel()
     'credits'
     """
-    if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= 40:
-        raise InputError(f"top={top!r} is not possible; give a number of texts from 1 to 40.")
+    top = whole_number("top", top, 1, 40)
     found = frame if {"line", "keeper", "thrown_away"} <= set(frame.columns) else takes(frame)
     require(found, ["line", "takes", "text", "credits", "keeper", "thrown_away"], "the chart of takes")
     table = line_table(found, top)

@@ -19,6 +19,7 @@ from histkit.usage.buckets import edges
 from histkit.usage.clock import name_of
 from histkit.usage.periods import Freq
 from histkit.usage.table import OTHER, parse_query, usage_table
+from histkit.util.arguments import whole_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,9 +140,7 @@ def _check(measure: str, kind: str | None, top: int, freq: str | None) -> None:
     if kind not in kinds:
         allowed = ", ".join(repr(each) for each in kinds)
         raise InputError(f"kind={kind!r} can't be drawn {'without' if freq is None else 'with'} freq; give {allowed}.")
-    most = 40 if freq is None else len(PALETTE)
-    if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= most:
-        raise InputError(f"top={top!r} is not possible; give a number of groups from 1 to {most}.")
+    whole_number("top", top, 1, 40 if freq is None else len(PALETTE))
 
 
 def _series(table: pd.DataFrame, names: list[Any], measure: str, top: int) -> _Series:

@@ -32,6 +32,7 @@ from histkit.reports.terminal import print_report
 from histkit.reports.xlsx import write_xlsx
 from histkit.retakes.takes import takes
 from histkit.usage.clock import zone_of
+from histkit.util.arguments import whole_number
 from histkit.util.files import atomic_write
 
 NEEDED = (
@@ -117,8 +118,7 @@ def report(
     target = None if path is None else Path(path).expanduser()
     if target is not None and target.suffix.lower() not in ENDINGS:
         raise InputError(f"path={str(path)!r}: a report is .html, .xlsx or .md.")
-    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
-        raise InputError(f"top={top!r} must be a whole number from 1 on.")
+    top = whole_number("top", top, 1)
     made = build_report(
         frame,
         title=title,

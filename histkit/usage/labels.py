@@ -17,6 +17,7 @@ import pandas as pd
 from histkit.errors import InputError
 from histkit.frame.filters import filter_items
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, require, to_frame
+from histkit.util.text import error_line
 
 Rules = str | os.PathLike[str] | Mapping[str, Any] | Iterable[Mapping[str, Any]]
 Words = tuple[str, ...] | None
@@ -252,7 +253,7 @@ def _rule(table: Any, where: str, none: pd.DataFrame) -> Rule:
     try:
         rule.matching(none)  # on no rows: what a condition takes is told by filter_items alone
     except (InputError, RecursionError, OverflowError) as error:
-        raise InputError(f"{where}: {' '.join(str(error).split())[:300]}") from None
+        raise InputError(f"{where}: {error_line(error, 300)}") from None
     return rule
 
 

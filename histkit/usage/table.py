@@ -37,6 +37,7 @@ from histkit.usage.clock import timestamps, zone_of
 from histkit.usage.compare import COMPARED, add_comparison, fill_cells, span_of
 from histkit.usage.dialogue import parts_of, voices_of
 from histkit.usage.periods import Freq, billing_freq, parse_freq
+from histkit.util.arguments import whole_number
 from histkit.util.arrays import Ints
 
 if TYPE_CHECKING:
@@ -165,8 +166,8 @@ def parse_query(
         if given and freq is None:
             raise InputError(f"{text} needs periods; give freq= too, such as freq='MS'.")
     names = _names(by, freq, [] if compare is None else COMPARED)
-    if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
-        raise InputError(f"top={top!r} is no number of groups; give 1 or more, or None for all.")
+    if top is not None:
+        top = whole_number("top", top, 1)
     if billing is not None and freq != "billing":
         raise InputError(f"billing= goes with freq='billing', not with freq={freq!r}.")
     if freq == "billing" and week_start is None:

@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 
-def error_line(error: BaseException) -> str:
-    """Give an error's words as one line of at most 200 characters."""
-    return " ".join(str(error).split())[:200]
+def error_line(error: BaseException, length: int = 200) -> str:
+    """Return the message of an error as one line of at most `length` characters."""
+    return " ".join(str(error).split())[:length]
 
 
 def quoted(value: object) -> str:

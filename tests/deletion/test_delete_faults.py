@@ -219,7 +219,7 @@ def test_an_answer_that_is_not_ok_is_not_believed() -> None:
     with answering(lambda item: (200, {"status": said[item]}), lambda _: there) as client:
         done = delete(pd.Series(["a", "b"]), confirm=True, client=client, progress=False)
     assert done["status"].tolist() == ["failed", "deleted"]
-    assert "says 'error'" in done["error"].iloc[0]
+    assert "answers 'error'" in done["error"].iloc[0]
 
 
 def test_the_scope_is_named_also_where_the_service_does_not() -> None:

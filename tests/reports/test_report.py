@@ -228,7 +228,7 @@ def test_hours_are_told_by_the_hour(df: pd.DataFrame, tmp_path: Path) -> None:
     ("change", "says"),
     [
         ({"path": "report.pdf"}, r"path='report\.pdf': a report is \.html, \.xlsx or \.md\."),
-        ({"path": "r.md", "top": 0}, "top=0 must be a whole number from 1 on."),
+        ({"path": "r.md", "top": 0}, "top=0 must be a whole number of at least 1."),
         ({"path": "r.md", "tz": "Mars"}, "tz='Mars' is not a time zone"),
         ({"path": "r.md", "freq": "fortnight"}, "freq='fortnight'"),
         ({"path": "r.md", "prices": "none.toml"}, "none.toml: there is no such file"),
