@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, settings
 
 import histkit as hk
 from histkit import HistoryClient
-from histkit.sandbox import Sandbox, serve
+from histkit.sandbox import Sandbox
 from tests.raw_service import Service
+from tests.warm_sandbox import SandboxForks
 
 settings.register_profile(
     "busy machine",
@@ -42,9 +43,17 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared_box() -> Iterator[Sandbox]:
+def forks() -> Iterator[SandboxForks]:
+    """Start sandboxes in a tenth of the time."""
+    forks = SandboxForks()
+    yield forks
+    forks.close()
+
+
+@pytest.fixture(scope="session")
+def shared_box(forks: SandboxForks) -> Iterator[Sandbox]:
     """A sandbox that tests only read from, with no fault set."""
-    with serve(items=5500, seed=7) as box:
+    with forks.serve(items=5500, seed=7) as box:
         yield box
 
 
@@ -55,12 +64,12 @@ def client(shared_box: Sandbox) -> Iterator[HistoryClient]:
 
 
 @pytest.fixture
-def box_of() -> Iterator[Callable[..., Sandbox]]:
+def box_of(forks: SandboxForks) -> Iterator[Callable[..., Sandbox]]:
     """Make sandboxes that end with the test."""
     boxes: list[Sandbox] = []
 
     def make(items: int = 200, seed: int = 1, **faults: Any) -> Sandbox:
-        boxes.append(serve(items=items, seed=seed, **faults))
+        boxes.append(forks.serve(items=items, seed=seed, **faults))
         return boxes[-1]
 
     yield make

@@ -18,13 +18,13 @@ from histkit.sandbox.faults import check
 from histkit.sandbox.prng import identity
 
 _ROOT = Path(__file__).parents[2]
-# `python -m histkit.sandbox` without running the package's own __init__, which imports pandas (0.4 s).
-_CHILD = f"""
-import runpy, sys, types
+# Has the child import the sandbox without the package's own __init__, which imports pandas (0.4 s).
+SETUP = f"""
+import sys, types
 sys.modules["histkit"] = types.ModuleType("histkit")
 sys.modules["histkit"].__path__ = [{str(_ROOT / "histkit")!r}]
-runpy.run_module("histkit.sandbox", run_name="__main__")
 """
+_CHILD = 'import runpy\nrunpy.run_module("histkit.sandbox", run_name="__main__")\n'
 _START_SECONDS = 60
 
 
@@ -68,19 +68,22 @@ class Sandbox:
             "api_key": self.api_key,
             "token": self._token,
         }
-        path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-        # -P keeps files of the working directory from being imported in place of modules.
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CHILD],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": path},
-        )
+        process = self._spawn()
         self._close = weakref.finalize(self, _end, process)
         self._process = process
         self.pid = process.pid
         self._port = self._started(process, json.dumps(config).encode() + b"\n")
         self.url = f"http://127.0.0.1:{self._port}"
+
+    def _spawn(self) -> "subprocess.Popen[bytes]":
+        path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+        # -P keeps files of the working directory from being imported in place of modules.
+        return subprocess.Popen(
+            [sys.executable, "-P", "-c", SETUP + _CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": path},
+        )
 
     def _started(self, process: "subprocess.Popen[bytes]", config: bytes) -> int:
         assert process.stdin
