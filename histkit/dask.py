@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from histkit.archive.load import open_history
 from histkit.errors import InputError
-from histkit.frame.filters import filter_items
+from histkit.frame.filters import CONDITION_COLUMNS, filter_items
 from histkit.frame.schema import LINE, to_frame
 from histkit.retakes.takes import line_keys, takes
 from histkit.usage.aggregate import TEXT, UsageQuery, column_of, combine, is_voice, partial_sums
@@ -38,16 +38,6 @@ try:
 except ImportError as error:  # without the extra, `histkit.scan` is still a name that says what to install
     _MISSING = error
 
-_READS = {
-    "voice": ("voice_id", "voice_name"),
-    "speaker": ("voice_id", "voice_name", "dialogue"),
-    "model": ("model_id",),
-    "source": ("source",),
-    "account": ("account",),
-    "text": ("text", "dialogue"),
-    "after": ("date",),
-    "before": ("date",),
-}
 _LINES = pa.list_(LINE)
 _CATEGORIES = "str" if pd.__version__ >= "3" else object
 
@@ -124,7 +114,7 @@ class DaskSpeechAccessor:
         filter_items(self._frame._meta, **conditions)
         if not conditions:
             return self._frame
-        part = self._part(column for name in conditions for column in _READS[name])
+        part = self._part(column for name in conditions for column in CONDITION_COLUMNS[name])
         return self._frame[part.map_partitions(_mask, conditions, meta=(None, bool))]
 
     def usage(
@@ -179,7 +169,9 @@ class DaskSpeechAccessor:
         parsed = {"column": named, "rule": [{"label": rule.label, **rule.conditions()} for rule in found]}
         name = named if column is None else column
         meta = label(self._frame._meta, parsed, column=column, unassigned=unassigned)[name]
-        part = self._part(each for rule in found for condition in rule.conditions() for each in _READS[condition])
+        part = self._part(
+            each for rule in found for condition in rule.conditions() for each in CONDITION_COLUMNS[condition]
+        )
         return self._frame.assign(**{name: part.map_partitions(_labels, parsed, name, unassigned, meta=meta)})
 
     def takes(self, *, keep: str | Iterable[str] = "last", near: float | None = None) -> dd.DataFrame:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from histkit.archive.manifest import WORK, HistoryManifest, newest_first, partition_span, read_manifest
 from histkit.archive.partitions import FILE_SCHEMA, LOADED, TIE, PartitionReader, sort_rows
 from histkit.errors import ArchiveError, InputError
-from histkit.frame.dates import as_unix
+from histkit.frame.dates import date_range
 from histkit.frame.filters import RowFilter, as_name_list, name_test
 from histkit.frame.schema import TEXT, to_frame
 from histkit.util.storage import ReadStore
@@ -151,9 +151,6 @@ def open_history(
 _ORDER = ("date_unix", "account", TIE)
 
 
-_FILTERS = {"voices": ("voice_id", "voice_name"), "models": ("model_id",), "sources": ("source",)}
-
-
 @dataclass(frozen=True)
 class LoadQuery:
     """Conditions and columns; `voices` are the (id, name) pairs that the condition on the voice means."""
@@ -181,16 +178,13 @@ class LoadQuery:
         unknown = [name for name in names if name not in LOADED]
         if unknown:
             raise InputError(f"columns={unknown[0]!r} is no column of a local history; it has {', '.join(LOADED)}.")
-        first = None if after is None else as_unix(after, "after")
-        end = None if before is None else as_unix(before, "before")
-        if first is not None and end is not None and first > end:
-            raise InputError(f"after={after!r} is later than before={before!r}.")
+        first, end = date_range(after, before)
         accounts = as_name_list(account, "account")
         return cls(tuple(dict.fromkeys(names)), first, end, RowFilter.of(**conditions), accounts)
 
     def within(self, manifest: HistoryManifest) -> LoadQuery:
         """Look up the voices that are meant."""
-        names = self.selection.voices
+        names = self.selection.voice
         if names is None:
             return self
         test = name_test(names)
@@ -219,8 +213,7 @@ class LoadQuery:
         return sort_rows(self._filtered(table)).select(names)
 
     def _needed(self) -> list[str]:
-        asked = (names for condition, names in _FILTERS.items() if getattr(self.selection, condition) is not None)
-        return [name for names in asked for name in names]
+        return [*self.selection.columns()]
 
     def _may_hold(self, month: PartitionReader, group: int) -> bool:
         dates = month.bounds(group, "date_unix")
@@ -245,9 +238,7 @@ class LoadQuery:
             masks.append(pc.is_in(table.column("account").cast(TEXT), pa.array(self.accounts, TEXT)))
         if masks:
             table = table.filter(pc.fill_null(reduce(pc.and_, masks), False))
-        if self.selection.empty():
-            return table
-        return pa.Table.from_batches(map(self.selection.of_batch, table.to_batches()), schema=table.schema)
+        return self.selection.select(table)
 
 
 def _between(word: str | None, bounds: tuple[Any, Any, int] | None) -> bool:

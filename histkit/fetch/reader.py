@@ -6,6 +6,7 @@ as filtering the whole history.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from histkit.api.client import HistoryClient, borrowed_client
 from histkit.api.pagination import PageWindow
 from histkit.errors import ApiError, HistkitError, InputError, PaginationError
 from histkit.fetch.windows import WindowedFetch, WindowRows, rows_of
-from histkit.frame.dates import as_unix
+from histkit.frame.dates import date_range
 from histkit.frame.decode import Page, PageDecoder
 from histkit.frame.filters import RowFilter
 from histkit.frame.schema import to_frame
@@ -121,7 +122,6 @@ class QueryPlan:
 
     server: dict[str, str] = field(default_factory=dict)
     local: RowFilter = field(default_factory=RowFilter)
-    search: str | None = None
     after: int | None = None
     before: int | None = None
     limit: int | None = None
@@ -129,7 +129,7 @@ class QueryPlan:
     @property
     def page_size(self) -> int:
         """Rows to ask for in a page."""
-        return PAGE_SIZE if self.limit is None or not self.local.empty() else max(1, min(PAGE_SIZE, self.limit))
+        return PAGE_SIZE if self.limit is None or self.local.conditions() else max(1, min(PAGE_SIZE, self.limit))
 
     def without_refused_filter(self, error: ApiError) -> QueryPlan | None:
         """Give the plan that does here what the service refused to do, None when the refusal has another cause.
@@ -140,7 +140,7 @@ class QueryPlan:
         if error.status_code not in (400, 422) or "source" in self.server:
             return None
         if "search" in self.server:
-            local = replace(self.local, contains=self.server["search"])
+            local = replace(self.local, text=re.compile(re.escape(self.server["search"]), re.IGNORECASE))
             return replace(self.without("search"), local=local)
         return self.without("model_id") if "model_id" in self.server else None
 
@@ -162,20 +162,17 @@ def make_plan(
     if limit is not None:
         limit = whole_number("limit", limit, 0)
     local = RowFilter.of(voice=voice, model=model, source=source)
-    first = None if after is None else as_unix(after, "after")
-    end = None if before is None else as_unix(before, "before")
-    if first is not None and end is not None and first > end:
-        raise InputError(f"after={after!r} is later than before={before!r}.")
-    server: dict[str, str] = {}
-    if local.voices is not None and len(local.voices) == 1 and _looks_like_id(local.voices[0]):
-        server["voice_id"] = local.voices[0]
-    if local.models is not None and len(local.models) == 1:
-        server["model_id"] = local.models[0]
-    if local.sources is not None and len(local.sources) == 1 and local.sources[0].lower() in _SERVER_SOURCES:
-        server["source"] = _SERVER_SOURCES[local.sources[0].lower()]
-    if search:
-        server["search"] = search
-    return QueryPlan(server, local, search, first, end, limit)
+    if not isinstance(search, (str, type(None))):
+        raise InputError(f"search= takes a text, not {search!r}.")
+    voices, models, sources = local.voice or (), local.model or (), local.source or ()
+    filters = {
+        "voice_id": voices[0] if len(voices) == 1 and _looks_like_id(voices[0]) else None,
+        "model_id": models[0] if len(models) == 1 else None,
+        "source": _SERVER_SOURCES.get(sources[0].lower()) if len(sources) == 1 else None,
+        "search": search or None,
+    }
+    server = {name: value for name, value in filters.items() if value is not None}
+    return QueryPlan(server, local, *date_range(after, before), limit)
 
 
 def _looks_like_id(voice: str) -> bool:
@@ -237,7 +234,7 @@ class HistoryRead:
 
     def _keep(self, part: WindowRows, page: Page, rows: list[int]) -> None:
         self._problems += page.problems
-        batch = self._plan.local.of_batch(rows_of(page, rows))
+        batch = self._plan.local.select(rows_of(page, rows))
         if len(batch):
             part.batches.append(batch)
         self._rows += len(batch)

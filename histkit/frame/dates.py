@@ -5,24 +5,20 @@ from __future__ import annotations
 import math
 import numbers
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError, SchemaError
-from histkit.util.arrays import Ints
+from histkit.util.arrays import Ints, Mask
 from histkit.util.text import quoted
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def as_unix(value: Any, name: str) -> int:
-    """Give a date in whole seconds since 1970.
+    """Return a date in whole seconds since 1970.
 
     A part of a second is rounded up: the history's dates are whole seconds, so "at or after" and "before" stay exact.
 
@@ -58,12 +54,34 @@ def as_unix(value: Any, name: str) -> int:
     )
 
 
-def _micros(seconds: int) -> int:
+def date_range(after: Any, before: Any) -> tuple[int | None, int | None]:
+    """Return the arguments ``after=`` and ``before=`` in seconds since 1970; None leaves a side open.
+
+    Raises
+    ------
+    InputError
+        One is no date, or `after` is later than `before`.
+    """
+    first = None if after is None else as_unix(after, "after")
+    end = None if before is None else as_unix(before, "before")
+    if first is not None and end is not None and first > end:
+        raise InputError(f"after={quoted(after)} is later than before={quoted(before)}.")
+    return first, end
+
+
+def to_micros(seconds: int) -> int:
+    """Return seconds as microseconds, within the range of an int64."""
     return max(-(2**62), min(2**62, seconds * 1_000_000))
 
 
-def instants_of(column: pd.Series) -> tuple[Ints, NDArray[np.bool_]]:
-    """Give microseconds since 1970, UTC, and which are known; a naive date is UTC."""
+def instants_of(column: pd.Series) -> tuple[Ints, Mask]:
+    """Return a column of dates in microseconds since 1970, UTC, and a mask of the known ones; a naive date is UTC.
+
+    Raises
+    ------
+    SchemaError
+        The column holds something else than dates.
+    """
     text = not (pd.api.types.is_datetime64_any_dtype(column.dtype) or isinstance(column.dtype, pd.ArrowDtype))
     try:
         if pd.api.types.is_numeric_dtype(column.dtype):

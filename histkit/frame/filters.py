@@ -1,4 +1,4 @@
-"""Which rows: one set of conditions, applied to Arrow pages while reading and to frames afterwards, with one meaning.
+"""Conditions on rows, with one meaning for frames and for Arrow rows as they are read.
 
 A voice is matched by its exact id, or by its name in any letter case: the whole name, or what stands before " - " in
 the service's modern names ("Roger" finds "Roger - Laid-Back, Casual, Resonant").
@@ -7,59 +7,119 @@ the service's modern names ("Roger" finds "Roger - Laid-Back, Casual, Resonant")
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from histkit.errors import InputError
-from histkit.frame.dates import _micros, as_unix, instants_of
-from histkit.frame.schema import require
+from histkit.errors import InputError, SchemaError
+from histkit.frame.columns import dialogue_lines, factorize
+from histkit.frame.dates import date_range, instants_of, to_micros
+from histkit.frame.schema import check_frame, require, to_frame
 from histkit.frame.text_search import search_mask
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+from histkit.util.arrays import Ints, Mask
 
 Names = tuple[str, ...] | None
+_Rows = TypeVar("_Rows", pa.Table, pa.RecordBatch)
+
+CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
+    "voice": ("voice_id", "voice_name"),
+    "model": ("model_id",),
+    "source": ("source",),
+    "speaker": ("voice_id", "voice_name", "dialogue"),
+    "text": ("text", "dialogue"),
+    "after": ("date",),
+    "before": ("date",),
+    "account": ("account",),
+}
 
 
 @dataclass(frozen=True)
 class RowFilter:
-    """Conditions on voice, model, source and text; None means any."""
+    """Conditions that a row must all meet; None means any.
 
-    voices: Names = None
-    models: Names = None
-    sources: Names = None
-    contains: str | None = None
+    Attributes
+    ----------
+    voice, model, source, speaker, account : tuple of str or None
+        As in `filter_items`; accounts by their exact names.
+    text : re.Pattern or None
+        Searched for in the text and in each line of a dialogue.
+    after, before : int or None
+        Seconds since 1970, inclusive and exclusive.
+    """
+
+    voice: Names = None
+    model: Names = None
+    source: Names = None
+    speaker: Names = None
+    account: Names = None
+    text: re.Pattern[str] | None = None
+    after: int | None = None
+    before: int | None = None
 
     @classmethod
-    def of(cls, *, voice: Any = None, model: Any = None, source: Any = None) -> RowFilter:
-        """Make a selection of user's arguments: one value or several."""
-        return cls(as_name_list(voice, "voice"), as_name_list(model, "model"), as_name_list(source, "source"))
+    def of(
+        cls,
+        *,
+        voice: Any = None,
+        model: Any = None,
+        source: Any = None,
+        speaker: Any = None,
+        account: Any = None,
+        text: Any = None,
+        after: Any = None,
+        before: Any = None,
+    ) -> RowFilter:
+        """Check a user's arguments, of which each may be one value or several; raises `InputError`."""
+        return cls(
+            as_name_list(voice, "voice"),
+            as_name_list(model, "model"),
+            as_name_list(source, "source"),
+            as_name_list(speaker, "speaker"),
+            as_name_list(account, "account"),
+            None if text is None else _pattern(text),
+            *date_range(after, before),
+        )
 
-    def empty(self) -> bool:
-        """Tell whether every row meets the conditions."""
-        return self == RowFilter()
+    def conditions(self) -> tuple[str, ...]:
+        """Return the names of the conditions that are set."""
+        return tuple(name for name in CONDITION_COLUMNS if getattr(self, name) is not None)
 
-    def of_batch(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Keep the rows of an Arrow batch that meet the conditions."""
-        masks = []
-        if self.voices is not None:
-            ids = _batch_mask(batch.column("voice_id"), self.voices.__contains__)
-            masks.append(ids | _batch_mask(batch.column("voice_name"), name_test(self.voices)))
-        if self.models is not None:
-            masks.append(_batch_mask(batch.column("model_id"), self.models.__contains__))
-        if self.sources is not None:
-            masks.append(_batch_mask(batch.column("source"), _source_test(self.sources)))
-        if self.contains is not None:
-            test = re.compile(re.escape(self.contains), re.IGNORECASE).search
-            texts, lines = batch.column("text").to_pylist(), batch.column("dialogue").to_pylist()
-            masks.append(np.array([_spoken_test(test, *pair) for pair in zip(texts, lines, strict=True)], bool))
-        return batch.filter(pa.array(np.logical_and.reduce(masks))) if masks else batch
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that the conditions look at, each once."""
+        return tuple(dict.fromkeys(column for name in self.conditions() for column in CONDITION_COLUMNS[name]))
+
+    def mask(self, frame: pd.DataFrame) -> Mask:
+        """Return which rows of a frame meet the conditions.
+
+        Raises
+        ------
+        SchemaError
+            The frame lacks a column that a condition needs, or it holds something else.
+        """
+        mask: Mask = np.ones(len(frame), bool)
+        for name, test in _TESTS.items():
+            if getattr(self, name) is not None:
+                mask &= test(frame, getattr(self, name))
+        if self.after is not None or self.before is not None:
+            mask &= _date_mask(frame, self.after, self.before)
+        if self.text is not None:  # last, on the rows that are left: the one condition that looks at every row's text
+            require(frame, ["text"], "the filter text=")
+            left = np.flatnonzero(mask)
+            texts = frame[[name for name in CONDITION_COLUMNS["text"] if name in frame.columns]].iloc[left]
+            mask[left] = _text_mask(texts, self.text)
+        return mask
+
+    def select(self, rows: _Rows) -> _Rows:
+        """Return the Arrow rows that meet the conditions."""
+        if not self.conditions():
+            return rows
+        read = rows.select(list(self.columns()))
+        table = read if isinstance(read, pa.Table) else pa.Table.from_batches([read])
+        return rows.filter(pa.array(self.mask(to_frame(table))))
 
 
 def filter_items(
@@ -111,32 +171,11 @@ def filter_items(
     >>> rachel.voice_name.astype(str).unique().tolist()
     ['Rachel']
     """
-    mask: NDArray[np.bool_] = np.ones(len(frame), bool)
-    if voice is not None:
-        mask &= _voice_mask(frame, as_name_list(voice, "voice") or (), "voice=")
-    if speaker is not None:
-        wanted = as_name_list(speaker, "speaker") or ()
-        mask &= _voice_mask(frame, wanted, "speaker=") | _speaker_mask(frame, wanted)
-    if model is not None:
-        require(frame, ["model_id"], "the filter model=")
-        mask &= _column_mask(frame["model_id"], (as_name_list(model, "model") or ()).__contains__)
-    if source is not None:
-        require(frame, ["source"], "the filter source=")
-        mask &= _column_mask(frame["source"], _source_test(as_name_list(source, "source") or ()))
-    if after is not None or before is not None:
-        require(frame, ["date"], "filtering by date")
-        first = None if after is None else as_unix(after, "after")
-        end = None if before is None else as_unix(before, "before")
-        if first is not None and end is not None and first > end:
-            raise InputError(f"after={after!r} is later than before={before!r}.")
-        instants, known = instants_of(frame["date"])
-        mask &= known
-        mask &= True if first is None else instants >= _micros(first)
-        mask &= True if end is None else instants < _micros(end)
-    if text is not None:  # last, on what is left: the one condition that looks at every row's text
-        left = np.flatnonzero(mask)
-        mask[left] = _text_mask(frame.iloc[left], _pattern(text))
-    return frame[mask]
+    check_frame(frame, "filter_items()")
+    conditions = RowFilter.of(
+        voice=voice, model=model, source=source, speaker=speaker, text=text, after=after, before=before
+    )
+    return frame[conditions.mask(frame)]
 
 
 def as_name_list(value: Any, name: str) -> Names:
@@ -144,77 +183,101 @@ def as_name_list(value: Any, name: str) -> Names:
     if value is None:
         return None
     values = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
-    for each in values:
-        if not isinstance(each, str):
-            raise InputError(f"{name}= takes a text or a list of texts, not {each!r}.")
+    for item in values:
+        if not isinstance(item, str):
+            raise InputError(f"{name}= takes a text or a list of texts, not {item!r}.")
     return values
 
 
-def name_test(wanted: Sequence[str]) -> Callable[[str], bool]:
-    """Make the test whether a voice's name is one of some names: in any letter case, whole or the part before " - "."""
-    folded = {each.casefold() for each in wanted}
+def name_test(names: Iterable[str]) -> Callable[[str], bool]:
+    """Return the test whether a voice has one of some names: in any letter case, whole or the part before " - "."""
+    folded = {name.casefold() for name in names}
     return lambda name: name.casefold() in folded or name.casefold().split(" - ")[0].strip() in folded
 
 
-def _source_test(wanted: Sequence[str]) -> Callable[[str], bool]:
-    folded = {each.casefold() for each in wanted}
-    return lambda source: source.casefold() in folded
-
-
-def _spoken_test(
-    test: Callable[[str], object], text: str | None, lines: Iterable[dict[str, str | None]] | None
-) -> bool:
-    return bool(text is not None and test(text)) or any(bool(test(line.get("text") or "")) for line in lines or ())
-
-
-def _batch_mask(column: pa.DictionaryArray, test: Callable[[str], bool]) -> NDArray[np.bool_]:
-    table = np.array([*map(test, column.dictionary.to_pylist()), False], bool)
-    mask: NDArray[np.bool_] = table[column.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
-    return mask
-
-
-def _column_mask(column: pd.Series, test: Callable[[str], bool]) -> NDArray[np.bool_]:
-    if not isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype("category")
-    table = np.array([*(test(str(each)) for each in column.cat.categories), False], bool)
-    mask: NDArray[np.bool_] = table[column.cat.codes.to_numpy()]
-    return mask
-
-
-def _voice_mask(frame: pd.DataFrame, wanted: Sequence[str], purpose: str) -> NDArray[np.bool_]:
-    require(frame, ["voice_id", "voice_name"], f"the filter {purpose}")
-    by_id = _column_mask(frame["voice_id"], wanted.__contains__)
-    return by_id | _column_mask(frame["voice_name"], name_test(wanted))
-
-
-def _speaker_mask(frame: pd.DataFrame, wanted: Sequence[str]) -> NDArray[np.bool_]:
-    require(frame, ["dialogue"], "the filter speaker=")
-    by_name = name_test(wanted)
-    mask = np.zeros(len(frame), bool)
-    dialogue = frame["dialogue"]
-    for row in np.flatnonzero(dialogue.notna().to_numpy()):
-        mask[row] = any(line["voice_id"] in wanted or by_name(line["voice_name"] or "") for line in dialogue.iloc[row])
-    return mask
-
-
-def _text_mask(frame: pd.DataFrame, pattern: re.Pattern[str]) -> NDArray[np.bool_]:
-    require(frame, ["text"], "the filter text=")
-    mask = search_mask(frame["text"], pattern)
-    if "dialogue" in frame.columns:
-        dialogue = frame["dialogue"]
-        for row in np.flatnonzero(dialogue.notna().to_numpy()):
-            mask[row] = mask[row] or _spoken_test(pattern.search, None, dialogue.iloc[row])
-    return mask
-
-
-def _pattern(text: str | re.Pattern[str]) -> re.Pattern[str]:
-    if isinstance(text, re.Pattern):
+def _pattern(text: Any) -> re.Pattern[str]:
+    if isinstance(text, re.Pattern) and isinstance(text.pattern, str):
         return text
     if not isinstance(text, str):
         raise InputError(f"text= takes a regular expression, not {text!r}.")
     try:
         return re.compile(text, re.IGNORECASE)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise InputError(
             f"text={text!r} is not a regular expression: {error}; re.escape() makes one of any text."
         ) from None
+
+
+def _coded_mask(codes: Ints, values: Iterable[Any], test: Callable[[str], bool]) -> Mask:
+    """Test each distinct value once; a missing value never passes."""
+    passes = np.array([*(test(str(value)) for value in values), False], bool)
+    mask: Mask = passes[codes]
+    return mask
+
+
+def _column_mask(column: pd.Series, test: Callable[[str], bool]) -> Mask:
+    try:
+        codes, values = factorize(column)
+    except (TypeError, NotImplementedError):
+        raise SchemaError(f"Column {column.name!r} ({column.dtype}) holds something else than texts.") from None
+    return _coded_mask(codes, values, test)
+
+
+def _voice_mask(frame: pd.DataFrame, names: tuple[str, ...]) -> Mask:
+    require(frame, CONDITION_COLUMNS["voice"], "the filter voice=")
+    by_id = _column_mask(frame["voice_id"], names.__contains__)
+    return by_id | _column_mask(frame["voice_name"], name_test(names))
+
+
+def _speaker_mask(frame: pd.DataFrame, names: tuple[str, ...]) -> Mask:
+    require(frame, CONDITION_COLUMNS["speaker"], "the filter speaker=")
+    mask = _voice_mask(frame, names)
+    lines = dialogue_lines(frame["dialogue"])
+    ids, voice_names = pd.Series(lines.voice_ids.to_pylist()), pd.Series(lines.voice_names.fill_null("").to_pylist())
+    spoken = _column_mask(ids, names.__contains__) | _column_mask(voice_names, name_test(names))
+    mask[lines.rows[spoken]] = True
+    return mask
+
+
+def _model_mask(frame: pd.DataFrame, names: tuple[str, ...]) -> Mask:
+    require(frame, CONDITION_COLUMNS["model"], "the filter model=")
+    return _column_mask(frame["model_id"], names.__contains__)
+
+
+def _source_mask(frame: pd.DataFrame, names: tuple[str, ...]) -> Mask:
+    require(frame, CONDITION_COLUMNS["source"], "the filter source=")
+    folded = {name.casefold() for name in names}
+    return _column_mask(frame["source"], lambda source: source.casefold() in folded)
+
+
+def _account_mask(frame: pd.DataFrame, names: tuple[str, ...]) -> Mask:
+    require(frame, CONDITION_COLUMNS["account"], "the filter account=")
+    return _column_mask(frame["account"], names.__contains__)
+
+
+_TESTS: dict[str, Callable[[pd.DataFrame, tuple[str, ...]], Mask]] = {
+    "voice": _voice_mask,
+    "speaker": _speaker_mask,
+    "model": _model_mask,
+    "source": _source_mask,
+    "account": _account_mask,
+}
+
+
+def _date_mask(frame: pd.DataFrame, after: int | None, before: int | None) -> Mask:
+    require(frame, ["date"], "filtering by date")
+    instants, mask = instants_of(frame["date"])
+    if after is not None:
+        mask = mask & (instants >= to_micros(after))
+    if before is not None:
+        mask = mask & (instants < to_micros(before))
+    return mask
+
+
+def _text_mask(frame: pd.DataFrame, pattern: re.Pattern[str]) -> Mask:
+    mask = search_mask(frame["text"], pattern)
+    if "dialogue" in frame.columns:
+        lines = dialogue_lines(frame["dialogue"])
+        texts = pd.Series(lines.texts.fill_null("").to_pylist(), dtype=object)
+        mask[lines.rows[search_mask(texts, pattern)]] = True
+    return mask

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.filters import filter_items
+from histkit.frame.filters import CONDITION_COLUMNS, filter_items
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, require, to_frame
 from histkit.util.text import error_line
 
@@ -25,16 +25,6 @@ Words = tuple[str, ...] | None
 COLUMN = "client"
 _OWN = frozenset(column.name for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN))
 _LISTS = ("voice", "model", "source", "speaker", "account")
-_READS = {
-    "voice": ("voice_id", "voice_name"),
-    "model": ("model_id",),
-    "source": ("source",),
-    "speaker": ("voice_id", "voice_name", "dialogue"),
-    "text": ("text", "dialogue"),
-    "after": ("date",),
-    "before": ("date",),
-    "account": ("account",),
-}
 
 
 @dataclass(frozen=True)
@@ -67,11 +57,11 @@ class Rule:
 
     def conditions(self) -> dict[str, Any]:
         """Give the conditions that are set, by name."""
-        return {name: getattr(self, name) for name in _READS if getattr(self, name) is not None}
+        return {name: getattr(self, name) for name in CONDITION_COLUMNS if getattr(self, name) is not None}
 
     def read(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Keep the columns that the conditions look at: what is not copied costs no time."""
-        read = {column for name in self.conditions() for column in _READS[name]}
+        read = {column for name in self.conditions() for column in CONDITION_COLUMNS[name]}
         return frame[[name for name in frame.columns if name in read]]
 
     def matching(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -245,10 +235,10 @@ def _rule(table: Any, where: str, none: pd.DataFrame) -> Rule:
         raise InputError(f"{where} needs a label that is a text, such as label = 'Acme'{found}.")
     where = f"{where} ({name!r:.60})"
     for key in table:
-        if key != "label" and key not in _READS:
-            raise InputError(f"{where}: {key!r:.60} is no condition; there are {', '.join(_READS)}.")
+        if key != "label" and key not in CONDITION_COLUMNS:
+            raise InputError(f"{where}: {key!r:.60} is no condition; there are {', '.join(CONDITION_COLUMNS)}.")
     if len(table) == 1:
-        raise InputError(f"{where} has no condition; give at least one of {', '.join(_READS)}.")
+        raise InputError(f"{where} has no condition; give at least one of {', '.join(CONDITION_COLUMNS)}.")
     rule = Rule(**{key: _checked(key, value, where) for key, value in table.items()})
     try:
         rule.matching(none)  # on no rows: what a condition takes is told by filter_items alone
