@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from histkit.errors import AuthenticationError, InputError
 
 PRODUCTION = "https://api.elevenlabs.io"
+SANDBOX = "sandbox"  # what stands for its host, since its port is another one each time
 SANDBOX_KEY = "sk_sandbox_"  # the keys of histkit.sandbox begin with it
 
 

@@ -22,7 +22,7 @@ import msgspec
 import requests
 
 from histkit.api.concurrency import AdaptiveLimit
-from histkit.api.credentials import PRODUCTION, SANDBOX_KEY, Secret, check_base_url, is_loopback, validate_key
+from histkit.api.credentials import PRODUCTION, SANDBOX, SANDBOX_KEY, Secret, check_base_url, is_loopback, validate_key
 from histkit.api.error_mapping import CONCURRENCY_CODES, error_from_response, parse_error_body
 from histkit.api.options import HttpResponse, RequestOptions
 from histkit.api.retry import is_passing, is_refused_for_rate, retry_after, retrying
@@ -101,7 +101,7 @@ class Transport:
         """The host that has the account, or ``"sandbox"`` where the account is a made-up one of `histkit.sandbox`."""
         key = self._key or (os.environ.get("ELEVENLABS_API_KEY") or "").strip()
         if is_loopback(self.base_url) and key.startswith(SANDBOX_KEY):
-            return "sandbox"
+            return SANDBOX
         return urlsplit(self.base_url).hostname or ""
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from histkit.api.client import HistoryClient
+from histkit.api.credentials import SANDBOX
 from histkit.api.options import history_item_path
 from histkit.api.pagination import PageWindow
 from histkit.archive.checkpoint import StagedPage, SyncCheckpoint, SyncJob
@@ -83,6 +84,7 @@ class AccountSync:
 
     def run(self, *, full: bool) -> AccountSyncResult:
         """Do it; what was fetched before an error stays on disk for the next time."""
+        self._check_service()
         unfinished = self._spool.purpose
         if unfinished is not None and unfinished.after is not None and (full or self._account.watermark is None):
             self._spool.discard()  # what it was to bring is fetched again in any case
@@ -250,6 +252,15 @@ class AccountSync:
             account.full_at = stamp
         self._manifest.accounts[self._name] = account
 
+    def _check_service(self) -> None:
+        """Refuse to mix a made-up history and a real one, before any request."""
+        before, now = self._account.service, self._client.transport.service
+        if before and (before == SANDBOX) != (now == SANDBOX):
+            raise ArchiveError(
+                f"{self._describe_folder()}, and this key is of another account, {_describe(now)}. Sync into another "
+                "folder (histkit sync FOLDER), or delete this one if you don't need it."
+            )
+
     def _check_same_account(self, pages: Sequence[StagedPage]) -> None:
         """Make sure that the pages of an unfinished sync are of the account that is asked now."""
         rows = []
@@ -320,7 +331,7 @@ class AccountSync:
 
 def _describe(service: str) -> str:
     """Return an account's service as words of a sentence."""
-    if service == "sandbox":
+    if service == SANDBOX:
         return "the sandbox's made-up account"
     return f"an account at {service}" if service else "an account"
 
