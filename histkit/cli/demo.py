@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 
 import histkit as hk
-from histkit.cli.usage import usage_as_table
-from histkit.reports.model import ReportColumn, ReportTable
+from histkit.reports.model import ReportColumn, ReportTable, period_column
+from histkit.reports.sections import usage_report_table
 from histkit.reports.terminal import rich_table
 from histkit.sandbox import serve
 
@@ -45,9 +45,10 @@ def run_demo(folder: Path, items: int) -> None:
         df = hk.sync(history, client=client, progress=True)
         console.print(rich_table(ReportTable("The newest rows of a made-up account", _newest(df), NEWEST)))
         by_voice = df.speech.usage(by="voice", top=10)
-        console.print(rich_table(replace(usage_as_table(by_voice, ["voice"], "total", False), title="Usage by voice")))
+        table = usage_report_table(by_voice, [ReportColumn("voice", "Voice")])
+        console.print(rich_table(replace(table, title="Usage by voice")))
         monthly = df.speech.usage(by=[], freq="MS").tail(12)
-        table = usage_as_table(monthly, [], "monthly", False)
+        table = usage_report_table(monthly, [period_column("MS")])
         console.print(rich_table(replace(table, title="Usage by month (the last twelve)")))
         files = [df.speech.to_parquet(folder / "history.parquet"), df.speech.to_csv(folder / "history.csv")]
         files.append(_chart(df, folder / "usage.png"))

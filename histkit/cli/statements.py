@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import pandas as pd
@@ -13,12 +13,10 @@ import pandas as pd
 import histkit as hk
 from histkit.cli.common import CSV, FOLDER, HISTORY, JSON, PRICES, RULES, TZ, print_table, rows_of
 from histkit.frame.files import csv_text
-from histkit.reports.model import ReportColumn, ReportTable, total_of
+from histkit.reports.model import MEASURE_COLUMNS, ReportColumn, ReportTable, measure_totals
 from histkit.reports.statement_files import FORMATS, caveats, json_text, statement_report
 from histkit.reports.terminal import print_report
 from histkit.usage.labels import COLUMN, label, read_rules
-
-_COUNTS = ("items", "characters")
 
 
 def add_to(group: click.Group) -> None:
@@ -120,7 +118,7 @@ def statement(
 def statements(
     period: str,
     output: Path | None,
-    format: str,
+    format: Literal["md", "html", "xlsx", "csv", "json"],
     tz: str,
     rules: str | None,
     prices: str | None,
@@ -132,22 +130,19 @@ def statements(
 ) -> None:
     """Bill every client for PERIOD, which is told as for `statement`; together they are all rows of the period."""
     frame, named = _labelled(rules, column, **chosen)
-    found = hk.statements(frame, period, folder=output, format=format, column=named, tz=tz, prices=prices, by=by)
-    _doubted(found.attrs["histkit"])
-    columns = [
-        ReportColumn("client", "Client"),
-        *(ReportColumn(name, name.capitalize(), "count") for name in _COUNTS),
-        ReportColumn("credits", "Credits", "count", bar=True),
-    ]
+    table = hk.statements(frame, period, folder=output, format=format, column=named, tz=tz, prices=prices, by=by)
+    _doubted(table.attrs["histkit"])
+    columns = [ReportColumn("client", "Client"), *MEASURE_COLUMNS]
+    totals = measure_totals(table)
     if prices is not None:
         columns += [
             ReportColumn("cost", "Cost", "money"),
             ReportColumn("currency", "Currency"),
             ReportColumn("priced", "Priced", "share"),
         ]
-    columns += [ReportColumn("path", "File")] if output is not None else []
+        if table["currency"].nunique() == 1:
+            totals["cost"] = sum(table["cost"].dropna())
+    if output is not None:
+        columns.append(ReportColumn("path", "File"))
     columns.append(ReportColumn("fingerprint", "Fingerprint"))
-    totals: dict[str, Any] = {name: total_of(found[name]) for name in ("items", "characters", "credits")}
-    if prices is not None and found["currency"].nunique() == 1:
-        totals["cost"] = sum(found["cost"].dropna())
-    print_table(ReportTable("", found, tuple(columns), totals), json_, csv_)
+    print_table(ReportTable("", table, tuple(columns), totals), json_, csv_)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import date, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -17,12 +16,13 @@ from histkit.cli.common import CSV, JSON, PRICES, RULES, TZ, as_json, filters, p
 from histkit.errors import InputError
 from histkit.frame.json_values import plain_value
 from histkit.money.forecast import forecast, used_share
-from histkit.reports.model import ReportColumn, ReportTable, period_kind, share_of, total_of
+from histkit.reports.model import ReportColumn, ReportTable, period_column, total_of
 from histkit.reports.quota import quota_lines
-from histkit.reports.sections import money_columns, money_totals, short
+from histkit.reports.sections import ledger_report_table, line_report_table, usage_report_table
 from histkit.retakes.lines import line_table
 from histkit.usage.clock import clock_time, zone_of
 from histkit.usage.labels import label
+from histkit.util.text import count_noun
 
 PERIODS = {
     "hourly": "h",
@@ -115,41 +115,16 @@ def usage(
         if prices:
             raise click.UsageError("--compare and --prices: give one.")
         options["compare"] = "previous"
-    groups = list(by) or None
     if prices:
-        found = hk.cost_table(frame, groups, freq, prices=prices, **options)
+        table = hk.cost_table(frame, list(by) or None, freq, prices=prices, **options)
     else:
-        found = hk.usage_table(frame, groups, freq, **options)
-    print_table(usage_as_table(found, by, period, prices is not None), json_, csv_)
-
-
-def usage_as_table(found: pd.DataFrame, by: Sequence[str], period: str, priced: bool) -> ReportTable:
-    """Put a usage table under headings, with totals."""
-    columns = [ReportColumn(name, name.capitalize()) for name in by]
-    if "period" in found.columns:
-        columns.insert(0, ReportColumn("period", "From", period_kind(PERIODS[period])))
-    columns += [
-        ReportColumn("items", "Items", "count"),
-        ReportColumn("characters", "Characters", "count"),
-        ReportColumn("credits", "Credits", "count", bar=True),
-    ]
-    if "credits_change" in found.columns:
-        columns += [
-            ReportColumn("credits_previous", "Before", "count"),
-            ReportColumn("credits_change", "Change", "count"),
-            ReportColumn("volume", "Volume", "count"),
-            ReportColumn("mix", "Mix", "count"),
-        ]
-    else:
-        found = found.assign(share=share_of(found["credits"]))
-        columns.append(ReportColumn("share", "Share", "share"))
-    if priced:
-        columns += money_columns(found)
-    totals = {name: total_of(found[name]) for name in ("items", "characters", "credits")}
-    totals |= money_totals(found) if priced else {}
-    unknown = found.attrs.get("histkit", {}).get("rows_without_credits", 0)
-    note = f"{unknown:,} items don't tell what they cost." if unknown else ""
-    return ReportTable("", found, tuple(columns), totals, note)
+        table = hk.usage_table(frame, list(by) or None, freq, **options)
+    groups = [ReportColumn(name, name.capitalize()) for name in by]
+    if freq is not None:
+        groups.insert(0, period_column(freq))
+    unknown = table.attrs["histkit"].get("rows_without_credits", 0)
+    note = f"The credits of {count_noun(unknown, 'item')} are unknown." if unknown else ""
+    print_table(usage_report_table(table, groups, note), json_, csv_)
 
 
 def _subscription() -> Any:
@@ -239,32 +214,23 @@ def ledger(period: str, official: bool, tz: str, json_: bool, csv_: bool, **chos
     """Chain the credit counters: what was seen, what was spent outside this history, resets (an estimate)."""
     none: tuple[str, ...] = ()
     frame = rows_of(**chosen, search=None, limit=None, voice=none, model=none, source=none, after=None, before=None)
-    freq = PERIODS[period]
-    if official:
-        if tz != "UTC":
-            raise click.UsageError("--official: the account's own figures are by days of UTC.")
-        found = hk.reconcile(frame, str(freq))
-        columns = [
-            ReportColumn("period", "From", "day"),
-            ReportColumn("history", "History", "count"),
-            ReportColumn("gap", "Gap (estimate)", "count"),
-            ReportColumn("official", "Official", "count", bar=True),
-            ReportColumn("unexplained", "Unexplained", "count"),
-        ]
-    else:
-        found = hk.ledger(frame, str(freq), tz=tz)
-        columns = [
-            ReportColumn("period", "From", period_kind(freq)),
-            ReportColumn("rows", "Rows", "count"),
-            ReportColumn("chained", "Chained", "count"),
-            ReportColumn("seen", "Seen", "count", bar=True),
-            ReportColumn("unseen", "Unseen (estimate)", "count", bar=True),
-            ReportColumn("resets", "Resets", "count"),
-        ]
-        if "account" in found.columns:
-            columns.insert(0, ReportColumn("account", "Account"))
-    totals = {column.name: total_of(found[column.name]) for column in columns if column.kind == "count"}
-    print_table(ReportTable("", found, tuple(columns), totals), json_, csv_)
+    freq = str(PERIODS[period])
+    if official and tz != "UTC":
+        raise click.UsageError("--official: the account's own figures are by days of UTC.")
+    table = _official_table(hk.reconcile(frame, freq), freq) if official else None
+    print_table(table or ledger_report_table(hk.ledger(frame, freq, tz=tz), freq), json_, csv_)
+
+
+def _official_table(figures: pd.DataFrame, freq: str) -> ReportTable:
+    """Arrange the result of `histkit.reconcile` for readers, with totals."""
+    counts = (
+        ReportColumn("history", "History", "count"),
+        ReportColumn("gap", "Gap (estimate)", "count"),
+        ReportColumn("official", "Official", "count", bar=True),
+        ReportColumn("unexplained", "Unexplained", "count"),
+    )
+    totals = {column.name: total_of(figures[column.name]) for column in counts}
+    return ReportTable("", figures, (period_column(freq), *counts), totals)
 
 
 @click.command()
@@ -275,20 +241,16 @@ def ledger(period: str, official: bool, tz: str, json_: bool, csv_: bool, **chos
 @filters
 def takes(top: int, near: float | None, json_: bool, csv_: bool, **chosen: Any) -> None:
     """List the texts that were generated more than once by one voice, by the credits thrown away."""
-    found = hk.takes(rows_of(**chosen), near=near)
-    facts = found.attrs["histkit"]
-    table = line_table(found, top).reset_index(drop=True)
-    table["text"] = [short(text) for text in table["text"]]
-    columns = (
-        ReportColumn("text", "Text"),
-        ReportColumn("voice", "Voice"),
-        ReportColumn("takes", "Takes", "count"),
-        ReportColumn("credits", "Credits", "count"),
-        ReportColumn("thrown_away", "Thrown away", "count", bar=True),
-    )
+    takes = hk.takes(rows_of(**chosen), near=near)
+    facts = takes.attrs["histkit"]
     note = (
         f"{facts['lines_with_takes']:,} of {facts['lines']:,} texts have several takes; "
         f"{facts['thrown_away']:,} credits went into those that were not kept."
     )
-    table.attrs["histkit"] = facts
-    print_table(ReportTable("", table, columns, {}, note), json_, csv_)
+    measures = (
+        ReportColumn("credits", "Credits", "count"),
+        ReportColumn("thrown_away", "Thrown away", "count", bar=True),
+    )
+    table = line_report_table(line_table(takes, top), measures, note)
+    table.frame.attrs["histkit"] = facts
+    print_table(table, json_, csv_)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.util.text import NOTHING, format_value, one_line_text
+from histkit.util.text import NOTHING, ValueKind, format_value, one_line_text
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
@@ -65,7 +65,7 @@ def show_usage(table: pd.DataFrame, *, bar: str | None = None) -> Styler:
     return style if bar is None else style.apply(_bars, subset=[str(bar)])
 
 
-def _kind(name: str, column: pd.Series) -> str:
+def _kind(name: str, column: pd.Series) -> ValueKind:
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         known = column.dropna()
         return "day" if known.dt.normalize().eq(known).all() else "moment"
@@ -81,7 +81,7 @@ def _number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
-def _cell(value: Any, kind: str) -> str:
+def _cell(value: Any, kind: ValueKind) -> str:
     text = format_value(value, kind)
     return one_line_text(text) if kind == "text" and text != NOTHING else text
 

@@ -1,4 +1,4 @@
-"""A report as one HTML file: it loads nothing, its charts are inline SVG, words from the history are text."""
+"""A report as one self-contained HTML file: inline SVG charts, no requests, all texts of the history escaped."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from histkit.reports.model import Chart, Report, ReportTable, bar_shares, rows_of, totals_of
+from histkit.util.text import format_value
 
 _WIDTH, _HEIGHT = re.compile(r'\swidth="[\d.]+pt"'), re.compile(r'\sheight="[\d.]+pt"')
 
@@ -18,50 +19,51 @@ _WIDTH, _HEIGHT = re.compile(r'\swidth="[\d.]+pt"'), re.compile(r'\sheight="[\d.
 @dataclass(frozen=True)
 class _Cell:
     text: str
-    number: bool
-    part: int | None
+    numeric: bool
+    bar_percent: int | None
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class _RenderedChart:
     title: str
     svg: object
 
 
 def html(report: Report) -> str:
-    """Write a report as one HTML document."""
+    """Render a report as one HTML document."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
-
-    from histkit.util.text import format_value
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files("histkit.reports").joinpath("report.html.jinja").read_text("utf-8"))
     charts = {
-        section.key: [_Drawn(chart.title, Markup(svg_of(chart))) for chart in section.charts]
+        section.key: [_RenderedChart(chart.title, Markup(svg_of(chart))) for chart in section.charts]
         for section in report.sections
     }
-    return template.render(report=report, charts=charts, shown=format_value, cells_of=_cells, totals_of=totals_of)
+    return template.render(
+        report=report, charts=charts, format_value=format_value, cells_of=_cells, totals_of=totals_of
+    )
 
 
 def _cells(table: ReportTable) -> Iterator[list[_Cell]]:
     bars = {column.name: bar_shares(table, column.name) for column in table.columns if column.bar}
     for row, texts in enumerate(rows_of(table)):
         yield [
-            _Cell(text, column.number, round(100 * bars[column.name][row]) if column.bar else None)
+            _Cell(text, column.numeric, round(100 * bars[column.name][row]) if column.bar else None)
             for text, column in zip(texts, table.columns, strict=True)
         ]
 
 
 def svg_of(chart: Chart) -> str:
-    """Draw a chart as SVG for a page: its texts are text, its size that of the page; the same data, the same bytes."""
+    """Render a chart as inline SVG: selectable text, scaled to the page; the same data gives the same bytes."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     salt = hashlib.sha256(chart.title.encode()).hexdigest()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 10}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # it is the browser that draws letters
+        # the browser draws the letters, in its own fonts
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         figure = Figure(figsize=chart.inches, layout="constrained")
         FigureCanvasSVG(figure)
         chart.draw(figure.add_subplot())

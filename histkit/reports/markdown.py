@@ -12,7 +12,7 @@ _MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 
 
 def markdown(report: Report) -> str:
-    """Write a report as Markdown; words from the history stay words."""
+    """Render a report as Markdown; texts of the history are escaped."""
     lines = [f"# {escaped(report.title)}", "", escaped(report.subtitle), ""]
     for fact in report.facts:
         note = f" ({escaped(fact.note)})" if fact.note else ""
@@ -27,7 +27,7 @@ def markdown(report: Report) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Take from a text all that means something in Markdown or HTML.
+    r"""Escape everything in a text that has a meaning in Markdown or HTML.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def _table(table: ReportTable) -> Iterator[str]:
         yield f"### {escaped(table.title)}"
         yield ""
     yield "| " + " | ".join(escaped(column.label) for column in table.columns) + " |"
-    yield "|" + "|".join("---:" if column.number else "---" for column in table.columns) + "|"
+    yield "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|"
     for cells in rows_of(table):
         yield "| " + " | ".join(map(escaped, cells)) + " |"
     if table.totals:

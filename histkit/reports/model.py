@@ -1,4 +1,4 @@
-"""What a report is made of, whatever it is written as: facts, tables and charts in sections."""
+"""The model of a report, independent of its output format: facts, tables and charts in sections."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from histkit.util.text import format_value
+from histkit.usage.periods import parse_freq
+from histkit.util.text import ValueKind, format_column, format_value
 
 
 @dataclass(frozen=True)
@@ -18,29 +19,29 @@ class ReportColumn:
     Attributes
     ----------
     name : str
-        Of the frame's column.
+        The frame's column.
     label : str
-        As it is headed.
-    kind : str
-        ``text``, ``count``, ``share`` (0 to 1), ``money``, ``moment`` (date and time), ``day``.
+        The heading.
+    kind : {"text", "count", "share", "money", "moment", "day"}
+        How its values are formatted. A share is 0 to 1, a moment a date with a time of day.
     bar : bool
         Whether its cells show a bar behind the number.
     """
 
     name: str
     label: str
-    kind: str = "text"
+    kind: ValueKind = "text"
     bar: bool = False
 
     @property
-    def number(self) -> bool:
+    def numeric(self) -> bool:
         """Whether its cells are numbers."""
         return self.kind in ("count", "share", "money")
 
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table: rows of a frame under labelled columns, and a last line with totals, if any."""
+    """The rows of a frame under labelled columns, with an optional line of totals."""
 
     title: str
     frame: pd.DataFrame
@@ -51,7 +52,7 @@ class ReportTable:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart: what it shows in words, and the function that draws it into an Axes."""
+    """A chart: a description in words, and the function that draws it into an Axes."""
 
     title: str
     draw: Callable[[Any], Any]
@@ -60,17 +61,17 @@ class Chart:
 
 @dataclass(frozen=True)
 class Fact:
-    """A number that stands out: its label, what is shown, and what qualifies it."""
+    """A headline number: its label, its value, and a note that qualifies it."""
 
     label: str
     value: Any
-    kind: str = "count"
+    kind: ValueKind = "count"
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report."""
+    """A section of a report."""
 
     key: str
     title: str
@@ -81,7 +82,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole report; the same history gives the same report."""
+    """A report; the same history makes an equal one."""
 
     title: str
     subtitle: str
@@ -89,13 +90,26 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def period_kind(freq: str | None) -> str:
-    """Tell whether the starts of periods are days, or moments of a day."""
-    return "moment" if freq in ("h", "billing") else "day"
+MEASURE_COLUMNS = (
+    ReportColumn("items", "Items", "count"),
+    ReportColumn("characters", "Characters", "count"),
+    ReportColumn("credits", "Credits", "count", bar=True),
+)
+
+
+def period_column(freq: str | None) -> ReportColumn:
+    """Return the column of the starts of periods: days, or with a time of day where periods can start within one."""
+    timed = freq == "billing" or (freq is not None and parse_freq(freq).unit == "h")
+    return ReportColumn("period", "From", "moment" if timed else "day")
+
+
+def measure_totals(table: pd.DataFrame) -> dict[str, Any]:
+    """Return the totals of `MEASURE_COLUMNS`."""
+    return {column.name: total_of(table[column.name]) for column in MEASURE_COLUMNS}
 
 
 def total_of(values: pd.Series) -> Any:
-    """Give the sum of what is known; missing where there are values and none is known.
+    """Sum the known values: 0 for an empty column, missing if no value is known.
 
     Examples
     --------
@@ -106,7 +120,7 @@ def total_of(values: pd.Series) -> Any:
 
 
 def share_of(values: pd.Series) -> pd.Series:
-    """Give each value's share of their sum, 0 to 1; missing where the sum is 0."""
+    """Return each value's share of the sum, 0 to 1; missing if the sum is 0 or unknown."""
     total = values.sum()
     if pd.isna(total) or not total:
         return pd.Series(pd.array([None] * len(values), "Float64"), values.index)
@@ -114,28 +128,24 @@ def share_of(values: pd.Series) -> pd.Series:
 
 
 def rows_of(table: ReportTable) -> Iterator[list[str]]:
-    """Give the cells of each row as they are read."""
-    columns = [table.frame[column.name].astype(object).tolist() for column in table.columns]
-    for values in zip(*columns, strict=True):
-        yield [format_value(value, column.kind) for value, column in zip(values, table.columns, strict=True)]
+    """Yield the formatted cells of each row."""
+    columns = [format_column(table.frame[column.name].astype(object), column.kind) for column in table.columns]
+    yield from map(list, zip(*columns, strict=True))
 
 
 def totals_of(table: ReportTable) -> list[str]:
-    """Give the cells of the last line."""
-    found = []
-    for place, column in enumerate(table.columns):
+    """Return the formatted cells of the line of totals."""
+    cells = []
+    for position, column in enumerate(table.columns):
         if column.name in table.totals:
-            found.append(format_value(table.totals[column.name], column.kind))
+            cells.append(format_value(table.totals[column.name], column.kind))
         else:
-            found.append("Total" if not place else "")
-    return found
+            cells.append("" if position else "Total")
+    return cells
 
 
 def bar_shares(table: ReportTable, name: str) -> list[float]:
-    """Give how far the bar of each cell of a column goes, 0 to 1 of the largest."""
-    values = [
-        0.0 if value is None else float(value)
-        for value in table.frame[name].astype(object).where(table.frame[name].notna(), None).tolist()
-    ]
-    largest = max(map(abs, values), default=0.0)
-    return [abs(value) / largest if largest else 0.0 for value in values]
+    """Return the length of the bar of each cell of a column, 0 to 1 of the largest value."""
+    values = [0.0 if pd.isna(value) else abs(float(value)) for value in table.frame[name].astype(object)]
+    largest = max(values, default=0.0)
+    return [value / largest if largest else 0.0 for value in values]

@@ -11,22 +11,18 @@ from histkit.reports.sections import ReportSpec
 from histkit.util.text import format_value
 
 
-def quota_section(wanted: ReportSpec) -> Section:
-    """Make the section on the plan's credits and when they run out."""
-    found = forecast(wanted.frame, subscription=wanted.subscription, now=wanted.now, tz=wanted.tz)
-    facts = found.attrs["histkit"]
-    lines = quota_lines(facts)
-    chart = Chart("Credits used, and where they are heading", lambda ax: plot_quota(found, ax=ax), (9, 3.8))
-    return Section("quota", "Quota", tuple(lines), charts=(chart,))
+def quota_section(spec: ReportSpec) -> Section:
+    """Build the section on the plan's credits and when they run out."""
+    days = forecast(spec.frame, subscription=spec.subscription, now=spec.now, tz=spec.tz)
+    chart = Chart("Credits used, and where they are heading", lambda ax: plot_quota(days, ax=ax), (9, 3.8))
+    return Section("quota", "Quota", tuple(quota_lines(days.attrs["histkit"])), charts=(chart,))
 
 
 def quota_lines(facts: dict[str, Any]) -> list[str]:
-    """Say what a forecast found."""
-    used = f" ({100 * facts['used_share']:.1f} %)" if facts["used_share"] is not None else ""
-    lines = [
-        f"{format_value(facts['used'], 'count')} of {format_value(facts['limit'], 'count')} credits are used{used}, "
-        f"{format_value(facts['left'], 'count')} are left."
-    ]
+    """Describe the facts of a forecast, one sentence a line."""
+    share = f" ({format_value(facts['used_share'], 'share')})" if facts["used_share"] is not None else ""
+    used, limit, left = (format_value(facts[name], "count") for name in ("used", "limit", "left"))
+    lines = [f"{used} of {limit} credits are used{share}, {left} are left."]
     if facts["reset"]:
         lines.append(f"The next reset is on {facts['reset'][:10]}.")
     if facts["run_out"]:

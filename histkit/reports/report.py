@@ -1,4 +1,4 @@
-"""Usage reports: one model of a report, written as HTML, XLSX, Markdown, or on the terminal."""
+"""Usage reports: built once, written as HTML, XLSX or Markdown, or printed on the terminal."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.dates import instants_of
+from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.schema import require
 from histkit.money.costs import with_price_index
 from histkit.money.prices import read_prices
 from histkit.reports.html import html
 from histkit.reports.markdown import markdown
-from histkit.reports.model import Report
+from histkit.reports.model import Report, Section
 from histkit.reports.quota import quota_section
 from histkit.reports.sections import (
     ReportSpec,
-    counters,
+    counter_table,
+    headline_facts,
     ledger_section,
-    left_out,
-    summary,
+    omissions_section,
     takes_section,
     text_section,
     usage_sections,
@@ -31,7 +31,7 @@ from histkit.reports.sections import (
 from histkit.reports.terminal import print_report
 from histkit.reports.xlsx import write_xlsx
 from histkit.retakes.takes import takes
-from histkit.usage.clock import zone_of
+from histkit.usage.table import parse_query
 from histkit.util.arguments import whole_number
 from histkit.util.files import atomic_write
 
@@ -47,7 +47,8 @@ NEEDED = (
     "characters",
     "credits",
 )
-_DAYS, _MONTHS = 62, 800  # so long a history is told by days, by months; a longer one by quarters
+ENDINGS = (".html", ".htm", ".xlsx", ".md")
+_MOST_DAYS_BY_DAY, _MOST_DAYS_BY_MONTH = 62, 800  # default periods: days, months; quarters for a longer history
 
 
 def report(
@@ -65,32 +66,33 @@ def report(
 ) -> Path | None:
     """Write a usage report, or print it on the terminal.
 
-    Its sections: summary, usage by period, voice, model and source, top texts, takes, ledger, what is missing.
-    The same rows and arguments give the same bytes: a report bears no time of its own.
+    Its sections: totals, usage by period, voice, model and source, top texts, takes, ledger, omissions. The same rows
+    and arguments give the same bytes: a report contains no date of its own.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         A history, or any part of one. Columns ``client`` (of `label`) and ``account`` get sections of their own.
     path : path-like, optional
-        The file, by its ending: ``.html`` (one file, charts inline), ``.xlsx`` (extra ``xlsx``), ``.md``. None: print
-        on the terminal.
+        The file; its ending selects the format: ``.html`` (one file, inline charts), ``.xlsx`` (extra ``xlsx``) or
+        ``.md``. None: print on the terminal.
     title : str, optional
-        Its headline.
+        The headline.
     tz : str, default "UTC"
         IANA name of the zone of all dates.
     freq : str, optional
-        Length of the periods, as in `usage_table`; default: days, months or quarters, by the length of the history.
+        Length of the periods, as in `usage_table`; default: days, months or quarters, depending on the length of the
+        history.
     top : int, default 15
         Rows of a table at most; the others become ``other``.
     prices : path, mapping, DataFrame or PriceBook, optional
-        What credits cost, see `read_prices`: adds cost to the tables, with the share that is priced.
+        Prices of credits, see `read_prices`: adds costs to the tables, with the share that is priced.
     subscription : Subscription or mapping, optional
         Plan and counter (``client.subscription()``): adds the quota and its forecast.
     billing : Subscription, mapping, int or date, optional
         For ``freq="billing"``, as in `usage_table`; default: `subscription`.
     now : str, datetime or Timestamp, optional
-        The moment that the forecast starts from; default: the present.
+        The moment that the forecast starts from; a naive one is UTC. Default: the present.
 
     Returns
     -------
@@ -102,7 +104,7 @@ def report(
     SchemaError
         The frame lacks a column.
     InputError
-        An argument that can't be used, or another ending.
+        An argument can't be used, or the file has another ending.
     ArchiveError
         The file can't be written.
 
@@ -119,7 +121,7 @@ def report(
     if target is not None and target.suffix.lower() not in ENDINGS:
         raise InputError(f"path={str(path)!r}: a report is .html, .xlsx or .md.")
     top = whole_number("top", top, 1)
-    made = build_report(
+    built = build_report(
         frame,
         title=title,
         tz=tz,
@@ -131,9 +133,9 @@ def report(
         now=now,
     )
     if target is None:
-        print_report(made)
+        print_report(built)
         return None
-    write_report(made, target)
+    write_report(built, target)
     return target
 
 
@@ -149,44 +151,49 @@ def build_report(
     billing: Any = None,
     now: Any = None,
 ) -> Report:
-    """Make a report, whatever it is written as; parameters as in `report`."""
+    """Build a report, independent of its format; parameters as in `report`."""
     require(frame, NEEDED, "a report")
-    zone_of(tz)
-    instants, dated = instants_of(frame["date"])
-    known = pd.to_datetime(instants[dated], unit="us", utc=True)
-    first, last = (known.min(), known.max()) if len(known) else (None, None)
-    days = 0 if first is None or last is None else (last - first).days + 1
+    span = _date_span(frame["date"])
+    freq = freq or _default_freq(span)
+    billing = subscription if billing is None and freq == "billing" else billing
+    zone = parse_query(None, freq, tz=tz, top=None, billing=billing).zone
+    if now is not None:
+        as_unix(now, "now")
     book = None if prices is None else read_prices(prices, tz=tz)
-    wanted = ReportSpec(
-        frame if book is None else with_price_index(frame, book),
-        tz,
-        freq or ("D" if days <= _DAYS else "MS" if days <= _MONTHS else "QS"),
-        (subscription if billing is None else billing) if freq == "billing" else billing,
-        top,
-        book,
-        subscription,
-        None if now is None else pd.Timestamp(now),
-    )
-    lengths = "MS" if freq == "billing" else wanted.freq
-    with ThreadPoolExecutor(1) as thread:  # takes are half of the work
-        taken = thread.submit(takes, frame)
-        counter = counters(frame, lengths, tz)
-        sections = [*usage_sections(wanted)]
-        if subscription is not None:
-            sections.append(quota_section(wanted))
-        found = taken.result()
-    sections += [text_section(wanted, found), takes_section(wanted, found)]
-    if counter is not None:
-        sections.append(ledger_section(counter, lengths))
-    sections.append(left_out(wanted, counter))
-    span = "no dated rows"
-    if first is not None and last is not None:
-        span = f"{first.tz_convert(tz):%Y-%m-%d} to {last.tz_convert(tz):%Y-%m-%d}"
-    facts = summary(wanted, found, counter)
-    return Report(title or "Speech usage", f"{span}, {tz}; {len(frame):,} items", facts, tuple(sections))
+    priced = frame if book is None else with_price_index(frame, book)
+    spec = ReportSpec(priced, tz, freq, billing, top, book, subscription, now)
+    dates = "no dated rows"
+    if span is not None:
+        dates = " to ".join(f"{moment.tz_convert(zone):%Y-%m-%d}" for moment in span)
+    return _assemble(spec, frame, title or "Speech usage", f"{dates}, {tz}; {len(frame):,} items")
 
 
-ENDINGS = (".html", ".htm", ".xlsx", ".md")
+def _date_span(dates: pd.Series) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+    """Return the first and the last date in UTC; None where no row has one."""
+    instants, dated = instants_of(dates)
+    known = pd.to_datetime(instants[dated], unit="us", utc=True)
+    return (known.min(), known.max()) if len(known) else None
+
+
+def _default_freq(span: tuple[pd.Timestamp, pd.Timestamp] | None) -> str:
+    days = 0 if span is None else (span[1] - span[0]).days + 1
+    return "D" if days <= _MOST_DAYS_BY_DAY else "MS" if days <= _MOST_DAYS_BY_MONTH else "QS"
+
+
+def _assemble(spec: ReportSpec, frame: pd.DataFrame, title: str, subtitle: str) -> Report:
+    """Compute the sections of a report and put them in order."""
+    with ThreadPoolExecutor(1) as thread:  # the takes are half of the work
+        future = thread.submit(takes, frame)
+        counters = counter_table(spec)
+        sections: list[Section] = [*usage_sections(spec)]
+        if spec.subscription is not None:
+            sections.append(quota_section(spec))
+        retakes = future.result()
+    sections += [text_section(spec, retakes), takes_section(spec, retakes)]
+    if counters is not None:
+        sections.append(ledger_section(counters, spec.ledger_freq))
+    sections.append(omissions_section(spec, counters))
+    return Report(title, subtitle, headline_facts(spec, retakes, counters), tuple(sections))
 
 
 def write_report(report: Report, path: Path) -> None:
@@ -195,7 +202,7 @@ def write_report(report: Report, path: Path) -> None:
     Parameters
     ----------
     report : Report
-        What to write.
+        The report.
     path : Path
         With one of `ENDINGS`.
 
@@ -204,7 +211,7 @@ def write_report(report: Report, path: Path) -> None:
     ArchiveError
         The file can't be written.
     InputError
-        A package is missing that writes it.
+        XlsxWriter is not installed.
     """
     ending = path.suffix.lower()
     with atomic_write(path) as temporary:

@@ -1,10 +1,11 @@
-"""A report's sections, made of a history: what was used, by whom, what was thrown away, what is not in it."""
+"""The sections of a report and their tables: usage, texts, takes, the ledger, and what is not included."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -15,43 +16,50 @@ from histkit.money.prices import PriceBook
 from histkit.money.waste import waste_table_of
 from histkit.plotting.charts import plot_hours, plot_takes
 from histkit.plotting.usage import plot_share, plot_usage
-from histkit.reports.model import Chart, Fact, ReportColumn, ReportTable, Section, period_kind, share_of, total_of
+from histkit.reports.model import (
+    MEASURE_COLUMNS,
+    Chart,
+    Fact,
+    ReportColumn,
+    ReportTable,
+    Section,
+    measure_totals,
+    period_column,
+    share_of,
+    total_of,
+)
 from histkit.retakes.lines import line_table
+from histkit.usage.periods import parse_freq
 from histkit.usage.table import usage_table
-from histkit.util.text import one_line_text
+from histkit.util.text import format_value, one_line_text, shorten
 
 _TEXT_CHARACTERS = 120
-_MEASURES = (
-    ReportColumn("items", "Items", "count"),
-    ReportColumn("characters", "Characters", "count"),
-    ReportColumn("credits", "Credits", "count", bar=True),
-    ReportColumn("share", "Share", "share"),
-)
-_BY = {"model": "model", "voice": "voice", "source": "source", "client": "client", "account": "account"}
+_COUNTERS = ("character_count_change_from", "character_count_change_to")
+DIALOGUE_NOTE = "The credits of a dialogue are shared out among its voices by their characters."
 
 
 @dataclass(frozen=True)
 class ReportSpec:
-    """What a report is about.
+    """The history of a report and its options.
 
     Attributes
     ----------
     frame : DataFrame
-        The history; with `prices`, of `numbered` rows.
+        The history; with `prices`, as `with_price_index` returns it.
     tz : str
         The zone of its periods.
     freq : str
         Their length.
     billing : Any
-        For periods from reset to reset.
+        For ``freq="billing"``.
     top : int
         Rows of a table at most; the rest is one row.
     prices : PriceBook or None
-        What credits cost.
+        The prices of credits.
     subscription : Any
         Plan and counter; None: no forecast.
-    now : Timestamp or None
-        The moment of the forecast.
+    now : Any
+        The moment that the forecast starts from.
     """
 
     frame: pd.DataFrame
@@ -61,150 +69,188 @@ class ReportSpec:
     top: int
     prices: PriceBook | None
     subscription: Any
-    now: pd.Timestamp | None
+    now: Any
+
+    @property
+    def ledger_freq(self) -> str:
+        """Length of the periods of the ledger, which knows no billing periods."""
+        return "MS" if self.freq == "billing" else self.freq
 
 
-def usage_sections(wanted: ReportSpec) -> Iterator[Section]:
-    """Make the sections on usage: by period, and by whatever else the frame has."""
-    by_period = _priced(wanted, None, wanted.freq)
+def usage_sections(spec: ReportSpec) -> Iterator[Section]:
+    """Build the sections on usage: by period, by each group the frame has, by hour of the week."""
     chart = Chart(
         "Credits over time, by voice",
-        lambda ax: plot_usage(wanted.frame, "voice", wanted.freq, tz=wanted.tz, billing=wanted.billing, ax=ax),
+        lambda ax: plot_usage(spec.frame, "voice", spec.freq, tz=spec.tz, billing=spec.billing, ax=ax),
         (9, 4),
     )
-    table = _usage(by_period, (ReportColumn("period", "From", period_kind(wanted.freq)),), wanted)
+    table = usage_report_table(_usage_of(spec, None, spec.freq), [period_column(spec.freq)])
     yield Section("periods", "Usage by period", charts=(chart,), tables=(table,))
-    names = ["voice", "model", "source", *(name for name in ("client", "account") if name in wanted.frame.columns)]
-    for name in names:
-        if name == "account" and wanted.frame["account"].nunique(dropna=False) < 2:
+    for name in ("voice", "model", "source", "client", "account"):
+        if name in ("client", "account") and name not in spec.frame.columns:
             continue
-        found = _priced(wanted, name, None)
+        if name == "account" and spec.frame["account"].nunique(dropna=False) < 2:
+            continue
+        table = usage_report_table(_usage_of(spec, name, None), [ReportColumn(name, name.capitalize())])
         charts: tuple[Chart, ...] = ()
         if name in ("voice", "model", "client"):
-            charts = (Chart(f"Share of credits by {name}", _sharer(wanted.frame, name), (9, 3.2)),)
-        notes = (
-            ("The credits of a dialogue are shared out among its voices by their characters.",)
-            if name == "voice"
-            else ()
-        )
-        yield Section(
-            f"by-{name}",
-            f"Usage by {name}",
-            notes,
-            (_usage(found, (ReportColumn(name, name.capitalize()),), wanted),),
-            charts,
-        )
-    hours = Chart("Items by hour and weekday", lambda ax: plot_hours(wanted.frame, tz=wanted.tz, ax=ax), (9, 3.2))
-    yield Section("hours", "When it is generated", (f"Hours of the clock in {wanted.tz}.",), charts=(hours,))
+            charts = (Chart(f"Share of credits by {name}", partial(_draw_share, spec.frame, name), (9, 3.2)),)
+        notes = (DIALOGUE_NOTE,) if name == "voice" else ()
+        yield Section(f"by-{name}", f"Usage by {name}", notes, (table,), charts)
+    hours = Chart("Items by hour and weekday", lambda ax: plot_hours(spec.frame, tz=spec.tz, ax=ax), (9, 3.2))
+    yield Section("hours", "When it is generated", (f"Hours of the clock in {spec.tz}.",), charts=(hours,))
 
 
-def _sharer(frame: pd.DataFrame, name: str) -> Any:
-    return lambda ax: plot_share(frame, name, ax=ax)
+def _draw_share(frame: pd.DataFrame, by: str, ax: Any) -> Any:
+    return plot_share(frame, by, ax=ax)
 
 
-def _priced(wanted: ReportSpec, by: str | None, freq: str | None) -> pd.DataFrame:
-    top, billing = (None, wanted.billing) if freq else (wanted.top, None)
-    if wanted.prices is None:
-        return usage_table(wanted.frame, by, freq, top=top, tz=wanted.tz, billing=billing)
-    return cost_table_of(wanted.frame, wanted.prices, by, freq, top, tz=wanted.tz, billing=billing)
+def _usage_of(spec: ReportSpec, by: str | None, freq: str | None) -> pd.DataFrame:
+    top, billing = (None, spec.billing) if freq else (spec.top, None)
+    if spec.prices is None:
+        return usage_table(spec.frame, by, freq, top=top, tz=spec.tz, billing=billing)
+    return cost_table_of(spec.frame, spec.prices, by, freq, top, tz=spec.tz, billing=billing)
 
 
-def _usage(found: pd.DataFrame, heads: tuple[ReportColumn, ...], wanted: ReportSpec) -> ReportTable:
-    rows = found.assign(share=share_of(found["credits"]))
-    columns = (*heads, *_MEASURES, *(money_columns(found) if wanted.prices is not None else ()))
-    totals: dict[str, Any] = {name: total_of(rows[name]) for name in ("items", "characters", "credits")}
-    if wanted.prices is not None:
-        totals |= money_totals(found)
-    return ReportTable("", rows, columns, totals)
+def usage_report_table(table: pd.DataFrame, groups: Sequence[ReportColumn], note: str = "") -> ReportTable:
+    """Arrange a usage table or a cost table for readers, with shares and totals.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `histkit.usage_table` (also compared) or `histkit.cost_table` returns it.
+    groups : sequence of ReportColumn
+        Its columns of groups and periods.
+    note : str, optional
+        A line below the table.
+    """
+    columns = [*groups, *MEASURE_COLUMNS]
+    if "credits_change" in table.columns:
+        columns += [
+            ReportColumn("credits_previous", "Before", "count"),
+            ReportColumn("credits_change", "Change", "count"),
+            ReportColumn("volume", "Volume", "count"),
+            ReportColumn("mix", "Mix", "count"),
+        ]
+    else:
+        table = table.assign(share=share_of(table["credits"]))
+        columns.append(ReportColumn("share", "Share", "share"))
+    totals = measure_totals(table)
+    if "cost" in table.columns:
+        columns += _money_columns(table)
+        totals |= _money_totals(table)
+    return ReportTable("", table, tuple(columns), totals, note)
 
 
-def money_columns(found: pd.DataFrame) -> list[ReportColumn]:
-    """Give the columns of a cost table: one currency stands in the heading, what is priced if not all is."""
-    facts = found.attrs["histkit"]
+def _money_columns(table: pd.DataFrame) -> list[ReportColumn]:
+    """Return the money columns of a cost table. One currency stands in the heading."""
+    facts = table.attrs["histkit"]
     columns = [ReportColumn("cost", "Cost", "money"), ReportColumn("currency", "Currency")]
     if len(facts["totals"]) == 1:
         columns = [ReportColumn("cost", f"Cost in {next(iter(facts['totals']))}", "money")]
     return columns if facts["priced"] == 1 else [*columns, ReportColumn("priced", "Priced", "share")]
 
 
-def money_totals(found: pd.DataFrame) -> dict[str, Any]:
-    """Give the last line of a cost table; costs in several currencies have no sum."""
-    facts = found.attrs["histkit"]
+def _money_totals(table: pd.DataFrame) -> dict[str, Any]:
+    """Return the money totals of a cost table; costs in several currencies have no sum."""
+    facts = table.attrs["histkit"]
     costs = [Decimal(total["cost"]) for total in facts["totals"].values()]
     return {"priced": facts["priced"]} | ({"cost": costs[0]} if len(costs) == 1 else {})
 
 
-def text_section(wanted: ReportSpec, found: pd.DataFrame) -> Section:
-    """Make the section on the texts that cost most, all their takes together."""
-    lines = line_table(found, wanted.top, by=["credits"], several=False)
-    lines["text"] = [short(text) for text in lines["text"]]
-    columns = (
-        ReportColumn("text", "Text"),
-        ReportColumn("voice", "Voice"),
-        ReportColumn("takes", "Takes", "count"),
-        ReportColumn("credits", "Credits", "count", bar=True),
-    )
-    return Section(
-        "texts", "Top texts", ("All takes of a text by one voice count together.",), (ReportTable("", lines, columns),)
-    )
+def line_report_table(lines: pd.DataFrame, measures: Sequence[ReportColumn], note: str = "") -> ReportTable:
+    """Arrange the result of `line_table` for readers: texts are cut to one line."""
+    texts = [
+        "(dialogue)" if pd.isna(text) else shorten(one_line_text(text), _TEXT_CHARACTERS) for text in lines["text"]
+    ]
+    rows = lines.reset_index(drop=True).assign(text=texts)
+    columns = (ReportColumn("text", "Text"), ReportColumn("voice", "Voice"), ReportColumn("takes", "Takes", "count"))
+    return ReportTable("", rows, (*columns, *measures), {}, note)
 
 
-def takes_section(wanted: ReportSpec, found: pd.DataFrame) -> Section:
-    """Make the section on takes: what was thrown away, by voice and by model."""
-    facts = found.attrs["histkit"]
+def text_section(spec: ReportSpec, takes: pd.DataFrame) -> Section:
+    """Build the section on the texts with most credits, all their takes together."""
+    lines = line_table(takes, spec.top, by=["credits"], several=False)
+    table = line_report_table(lines, (ReportColumn("credits", "Credits", "count", bar=True),))
+    return Section("texts", "Top texts", ("All takes of a text by one voice count together.",), (table,))
+
+
+def takes_section(spec: ReportSpec, takes: pd.DataFrame) -> Section:
+    """Build the section on takes that were not kept, by voice, model and period."""
+    facts = takes.attrs["histkit"]
     notes = (
         f"{facts['lines_with_takes']:,} of {facts['lines']:,} texts were generated more than once by the same voice. "
         f"The last take counts as kept; {facts['thrown_away']:,} credits went into the others.",
     )
+    if not facts["lines_with_takes"]:
+        return Section("takes", "Takes", notes)
+    tables = (
+        _waste_table(spec, takes, "By voice", "voice"),
+        _waste_table(spec, takes, "By model", "model"),
+        _waste_table(spec, takes, "By period", None),
+    )
+    chart = Chart("Texts with most credits thrown away", lambda ax: plot_takes(takes, ax=ax), (9, 4.4))
+    return Section("takes", "Takes", notes, tables, (chart,))
+
+
+def _waste_table(spec: ReportSpec, takes: pd.DataFrame, title: str, by: str | None) -> ReportTable:
+    """Arrange the credits thrown away by group, or by period where `by` is None."""
+    if by is None:
+        freq = _coarser(spec.freq)
+        billing = spec.billing if freq == "billing" else None
+        waste = waste_table_of(spec.frame, takes, None, freq, tz=spec.tz, billing=billing)
+        group = period_column(freq)
+    else:
+        waste = waste_table_of(spec.frame, takes, by, None, tz=spec.tz)
+        waste = waste[waste["thrown_away_items"].gt(0) | waste["thrown_away"].gt(0).fillna(False)].head(spec.top)
+        group = ReportColumn(by, by.capitalize())
     columns = (
+        group,
         ReportColumn("thrown_away_items", "Takes thrown away", "count"),
         ReportColumn("paid", "Paid", "count"),
         ReportColumn("free", "Free", "count"),
         ReportColumn("thrown_away", "Credits thrown away", "count", bar=True),
         ReportColumn("share", "Of its credits", "share"),
     )
-    tables = []
-    if facts["lines_with_takes"]:
-        length = {"h": "D", "D": "W"}.get(wanted.freq, wanted.freq)
-        billing = wanted.billing if length == "billing" else None
-        for title, by, freq in (("By voice", "voice", None), ("By model", "model", None), ("By period", None, length)):
-            lost = waste_table_of(wanted.frame, found, by, freq, tz=wanted.tz, billing=billing if freq else None)
-            head = (
-                ReportColumn("period", "From", period_kind(freq)) if by is None else ReportColumn(by, by.capitalize())
-            )
-            if by is not None:
-                lost = lost[lost["thrown_away_items"].gt(0) | lost["thrown_away"].gt(0).fillna(False)].head(wanted.top)
-            tables.append(ReportTable(title, lost, (head, *columns)))
-    chart = Chart("Texts with most credits thrown away", lambda ax: plot_takes(found, ax=ax), (9, 4.4))
-    return Section("takes", "Takes", notes, tuple(tables), (chart,) if tables else ())
+    return ReportTable(title, waste, columns)
 
 
-def ledger_section(found: pd.DataFrame, freq: str) -> Section:
-    """Make the section on the credit ledger."""
-    facts = found.attrs["histkit"]
+def _coarser(freq: str) -> str:
+    """Return days for hours, weeks for days, and any longer period as it is."""
+    unit = "B" if freq == "billing" else parse_freq(freq).unit
+    return {"h": "D", "D": "W"}.get(unit, freq)
+
+
+def ledger_section(table: pd.DataFrame, freq: str) -> Section:
+    """Build the section on the credit ledger."""
+    facts = table.attrs["histkit"]
     notes = (
-        "An estimate. Each row tells the account's credit counter before and after it; where the next row begins "
-        "higher, credits were spent outside this history (music, sound effects, deleted rows, other people), and a "
-        "drop is a billing reset. What was spent between the last row and a reset can't be known.",
+        "An estimate. Each row states the account's credit counter before and after it. Where the next row starts "
+        "higher, credits were spent outside this history: music, sound effects, deleted rows, other people. A drop is "
+        "a billing reset. What was spent between the last row and a reset can't be known.",
     )
-    columns = [
-        ReportColumn("period", "From", period_kind(freq)),
+    unknown = facts.get("rows_without_counters")
+    note = f"{unknown:,} rows state no counter." if unknown else ""
+    return Section("ledger", "Ledger", notes, (ledger_report_table(table, freq, note),))
+
+
+def ledger_report_table(table: pd.DataFrame, freq: str, note: str = "") -> ReportTable:
+    """Arrange the result of `histkit.ledger` for readers, with totals."""
+    counts = (
         ReportColumn("rows", "Rows", "count"),
         ReportColumn("chained", "Chained", "count"),
         ReportColumn("seen", "Seen", "count", bar=True),
         ReportColumn("unseen", "Unseen (estimate)", "count", bar=True),
         ReportColumn("resets", "Resets", "count"),
-    ]
-    if "account" in found.columns:
-        columns.insert(0, ReportColumn("account", "Account"))
-    totals = {name: total_of(found[name]) for name in ("rows", "chained", "seen", "unseen", "resets")}
-    note = f"{facts['rows_without_counters']:,} rows tell no counter." if facts.get("rows_without_counters") else ""
-    return Section("ledger", "Ledger", notes, (ReportTable("", found, tuple(columns), totals, note),))
+    )
+    groups = [ReportColumn("account", "Account")] if "account" in table.columns else []
+    totals = {column.name: total_of(table[column.name]) for column in counts}
+    return ReportTable("", table, (*groups, period_column(freq), *counts), totals, note)
 
 
-def left_out(wanted: ReportSpec, counter: pd.DataFrame | None) -> Section:
-    """Make the section on what the report doesn't contain."""
-    frame = wanted.frame
+def omissions_section(spec: ReportSpec, counters: pd.DataFrame | None) -> Section:
+    """Build the section on what the report doesn't contain."""
+    frame = spec.frame
     notes = [
         "Music, sound effects and agents' conversations: the service keeps them elsewhere.",
         "What others generated under their own keys, and rows that were deleted before they were first synced.",
@@ -212,51 +258,41 @@ def left_out(wanted: ReportSpec, counter: pd.DataFrame | None) -> Section:
     unknown = int(frame["credits"].isna().sum())
     undated = int(frame["date"].isna().sum())
     if unknown:
-        notes.append(f"{unknown:,} rows don't tell what they cost; they count as rows, not as 0 credits.")
+        notes.append(f"The credits of {unknown:,} rows are unknown; they count as rows, not as 0 credits.")
     if undated:
         notes.append(f"{undated:,} rows have no date; they are in the totals and in no period.")
-    if "missing_since" in frame.columns and (gone := int(frame["missing_since"].notna().sum())):
-        notes.append(f"{gone:,} rows are counted that the service has no more.")
-    if counter is not None and (unseen := int(counter["unseen"].sum())):
+    if "missing_since" in frame.columns and (missing := int(frame["missing_since"].notna().sum())):
+        notes.append(f"{missing:,} rows that the service no longer has are counted.")
+    if counters is not None and (unseen := int(counters["unseen"].sum())):
         notes.append(f"About {unseen:,} credits that the counter shows and this history doesn't (an estimate).")
     return Section("left-out", "What is not included", tuple(notes))
 
 
-def summary(wanted: ReportSpec, found: pd.DataFrame, counter: pd.DataFrame | None) -> tuple[Fact, ...]:
-    """Make the numbers that stand out."""
-    frame = wanted.frame
+def headline_facts(spec: ReportSpec, takes: pd.DataFrame, counters: pd.DataFrame | None) -> tuple[Fact, ...]:
+    """Build the headline numbers of a report."""
+    frame = spec.frame
     unknown = int(frame["credits"].isna().sum())
+    note = f"of {unknown:,} more items it is not known" if unknown else "measured"
     facts = [
         Fact("Items", len(frame)),
-        Fact(
-            "Credits",
-            total_of(frame["credits"]),
-            note=f"of {unknown:,} more items it is not known" if unknown else "measured",
-        ),
+        Fact("Credits", total_of(frame["credits"]), note=note),
         Fact("Characters", total_of(frame["characters"])),
-        Fact("Voices", frame["voice_id"].nunique() if "voice_id" in frame else None),
-        Fact("Thrown away", found.attrs["histkit"]["thrown_away"], note="credits for takes that were not kept"),
+        Fact("Voices", frame["voice_id"].nunique()),
+        Fact("Thrown away", takes.attrs["histkit"]["thrown_away"], note="credits for takes that were not kept"),
     ]
-    if counter is not None:
-        facts.append(Fact("Unseen", total_of(counter["unseen"]), note="credits outside this history; an estimate"))
-    if wanted.prices is not None:
-        money = cost_table_of(frame, wanted.prices, None, None, None, tz=wanted.tz).attrs["histkit"]
+    if counters is not None:
+        facts.append(Fact("Unseen", total_of(counters["unseen"]), note="credits outside this history; an estimate"))
+    if spec.prices is not None:
+        money = cost_table_of(frame, spec.prices, None, None, None, tz=spec.tz).attrs["histkit"]
+        share = money["priced"]
+        note = "all credits are priced" if share == 1 else f"{format_value(share, 'share')} of the credits are priced"
         for currency, total in money["totals"].items():
-            share = money["priced"]
-            note = "all credits are priced" if share == 1 else f"{100 * share:.1f} % of the credits are priced"
             facts.append(Fact(f"Cost in {currency}", Decimal(total["cost"]), "money", note))
     return tuple(facts)
 
 
-def counters(frame: pd.DataFrame, freq: str, tz: str) -> pd.DataFrame | None:
-    """Make the ledger, where the frame has counters."""
-    needed: Iterable[str] = ("character_count_change_from", "character_count_change_to")
-    return ledger(frame, freq, tz=tz) if all(name in frame.columns for name in needed) else None
-
-
-def short(text: Any) -> str:
-    """Cut a text for a table."""
-    if text is None or pd.isna(text):
-        return "(dialogue)"
-    line = one_line_text(str(text))
-    return line if len(line) <= _TEXT_CHARACTERS else line[: _TEXT_CHARACTERS - 2].rstrip() + " …"
+def counter_table(spec: ReportSpec) -> pd.DataFrame | None:
+    """Compute the ledger; None where the frame has no counters."""
+    if not all(name in spec.frame.columns for name in _COUNTERS):
+        return None
+    return ledger(spec.frame, spec.ledger_freq, tz=spec.tz)

@@ -1,7 +1,7 @@
-"""Statements: what one client is billed for one period, from the rows of that period and nothing else.
+"""Statements: the bill of one client for one period, computed from the rows of that period alone.
 
-The same rows and arguments give the same bytes, whatever the order of the rows: nothing of the present moment is
-written, lines are in order of their credits and names, and a fingerprint tells which rows were billed.
+The same rows and arguments give the same bytes in any order of the rows: no current time is written, lines are sorted
+by credits and names, and a fingerprint identifies the billed rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ from histkit.money.prices import PriceBook, digits_of, read_prices
 from histkit.reports.model import total_of
 from histkit.reports.statement_files import FORMATS, statement_path, write_statement
 from histkit.usage.aggregate import MEASURES
-from histkit.usage.clock import iso, name_of, zone_of
+from histkit.usage.clock import SECOND, iso, name_of, zone_of
 from histkit.usage.labels import COLUMN
 from histkit.usage.periods import Period, parse_period
 from histkit.usage.table import parse_query, usage_table
@@ -38,32 +38,32 @@ from histkit.util.arrays import Ints, Mask
 from histkit.util.filenames import safe_name, unique_names
 from histkit.util.text import quoted
 
-UNASSIGNED = "unassigned"  # as `label` calls the rows that no rule matches; also those whose label is missing
+UNASSIGNED = "unassigned"  # the label of rows that no rule of `label` matches; here also of rows without a label
 _MONEY = ("cost", "currency", "priced")
-_NAME_ROOM = 160  # bytes of a client's name in a file's: leaves room for the period and what tells names apart
+_NAME_BYTES = 160  # of a client's name in a file name: leaves room for the period and a distinguishing suffix
 
 
 @dataclass(frozen=True)
 class _StatementRequest:
-    """What statements are asked for, and what the whole frame tells about them."""
+    """The checked arguments of statements, and what they need of the whole frame."""
 
     period: Period
     zone: tzinfo
     names: list[Any]
     book: PriceBook | None
     clients: list[str]
-    codes: Ints  # the client of each row
-    inside: Mask  # which rows are of the period
+    codes: Ints  # the client of each row, as a position in `clients`
+    inside: Mask  # which rows are in the period
     dated: Mask
-    facts: dict[str, Any]  # of every statement alike
+    facts: dict[str, Any]  # the same in every statement
 
     def columns(self, frame: pd.DataFrame) -> list[Any]:
-        """Give the columns that are read: what is not copied costs no time."""
-        read = ["history_item_id", *parse_query(self.names, None, tz=self.zone, top=None).columns()]
+        """Return the columns that a statement reads; only these are copied."""
+        needed = ["history_item_id", *parse_query(self.names, None, tz=self.zone, top=None).columns()]
         if self.book is not None and "account" in frame.columns:
-            read.append("account")
-        require(frame, read, "a statement")
-        return list(dict.fromkeys(read))
+            needed.append("account")
+        require(frame, needed, "a statement")
+        return list(dict.fromkeys(needed))
 
 
 def statement(
@@ -78,29 +78,29 @@ def statement(
     by: Any = ("voice", "model"),
     title: str | None = None,
 ) -> pd.DataFrame:
-    """Make the statement of one client for one period: line items, totals, and proof of the rows billed.
+    """Compute the statement of one client for one period: line items, totals, and a fingerprint of the billed rows.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        A history with a column of clients, as `histkit.label` adds it; needs ``history_item_id``, ``date`` and what
-        `histkit.usage_table` needs. Give the whole history: the rows are chosen here.
+        A whole history with a column of clients, as `histkit.label` adds it; needs ``history_item_id``, ``date`` and
+        the columns of `histkit.usage_table`. The rows of the client and the period are selected here.
     client : str
         A value of the column, such as "Acme" or "unassigned". Rows whose value is missing count as "unassigned".
     period : str or (start, end)
         A year "2026", a quarter "2026-Q3", a month "2026-10", an ISO week "2026-W41", a day "2026-10-05"; or two days
         or instants (str, date, datetime), the end exclusive. All on the clock of `tz`.
     path : path-like, optional
-        Also write it: ``.html`` (one file, prints well), ``.xlsx`` (extra ``xlsx``), ``.md``, ``.csv`` (the lines
-        alone) or ``.json``; the same statement gives the same bytes.
+        Also write it to this file: ``.html`` (one file, prints well), ``.xlsx`` (extra ``xlsx``), ``.md``, ``.csv``
+        (the lines alone) or ``.json``; the same statement gives the same bytes.
     column : str, default "client"
-        The column that names the client of each row.
+        The column with the client of each row.
     tz : str or tzinfo, default "UTC"
-        IANA name of the zone whose clock tells periods, and days in `prices`.
+        IANA name of the zone of the period, and of the days in `prices`.
     prices : path-like, mapping, DataFrame or PriceBook, optional
         See `histkit.read_prices`; adds costs.
     by : str or list, default ("voice", "model")
-        What the lines are told apart by, as in `histkit.usage_table`.
+        The groups that make the lines, as in `histkit.usage_table`.
     title : str, optional
         Default: "Statement for <client>, <period>".
 
@@ -110,16 +110,16 @@ def statement(
         On a RangeIndex: the columns of `by`, ``items``, ``characters`` and ``credits`` (Int64), and with `prices` also
         ``cost`` (decimal), ``currency`` (string) and ``priced`` (Float64, 0 to 1), as in `histkit.cost_table`. Most
         credits first, then by name. ``attrs["histkit"]`` has ``client``, ``period``, ``title``, ``start`` and ``end``
-        (ISO 8601 with offset), ``tz``, ``totals`` (``items``, ``characters``, ``credits``; None where rows have none
-        that is known; ``cost``: currency to decimal text), ``rows``, ``rows_without_credits``, ``rows_without_date``
-        (of the client, in no period), ``fingerprint``, ``open`` (whether the newest row of the frame is older than the
-        period's end), ``newest`` (that row's date, if so), ``incomplete`` (whether the history says that it was not
-        read to its end), and with `prices` ``priced``, ``priced_credits`` and ``unpriced_credits``.
+        (ISO 8601 with offset), ``tz``, ``totals`` (``items``, ``characters``, ``credits``: None if no value is known;
+        ``cost``: currency to decimal text), ``rows``, ``rows_without_credits``, ``rows_without_date`` (of the client,
+        in no period), ``fingerprint``, ``open`` (whether the newest row of the frame is older than the period's end),
+        ``newest`` (that row's date, if so), ``incomplete`` (whether the history was not read to its end), and with
+        `prices` ``priced``, ``priced_credits`` and ``unpriced_credits``.
 
     Raises
     ------
     InputError
-        A client or a period that is none, a column that is not there, another argument that can't be used.
+        The client or the column doesn't exist, the period is none, or another argument can't be used.
     SchemaError
         The frame lacks a column of a history.
     ArchiveError
@@ -127,8 +127,8 @@ def statement(
 
     Notes
     -----
-    The fingerprint is the BLAKE2b hash (8 bytes, in hex) of the rows billed: a line for each, its id, a tab, its
-    credits (nothing where unknown) and a newline, the lines sorted.
+    The fingerprint is the BLAKE2b hash (8 bytes, in hex) of the billed rows: one line per row, made of its id, a tab,
+    its credits (empty if unknown) and a newline; the lines are sorted.
 
     The costs of the lines are rounded by largest remainder: they add up to the exact total, rounded half to even.
 
@@ -137,21 +137,21 @@ def statement(
     >>> import histkit as hk
     >>> df = hk.label(hk.sample_history(500), [{"label": "Acme", "voice": "Rachel"}])
     >>> month = df["date"].max().strftime("%Y-%m")
-    >>> found = statement(df, "Acme", month, tz="Europe/Berlin", by="model")
-    >>> found.columns.tolist()
+    >>> lines = statement(df, "Acme", month, tz="Europe/Berlin", by="model")
+    >>> lines.columns.tolist()
     ['model', 'items', 'characters', 'credits']
-    >>> int(found["credits"].sum()) == found.attrs["histkit"]["totals"]["credits"]
+    >>> int(lines["credits"].sum()) == lines.attrs["histkit"]["totals"]["credits"]
     True
     """
     target = None if path is None else statement_path(path)
     if title is not None and not isinstance(title, str):
         raise InputError(f"title= takes a text, not {quoted(title)}.")
-    asked = _parse_request(frame, period, column, tz, prices, by)
-    if not isinstance(client, str) or client not in asked.clients:
-        raise InputError(_unknown(client, asked.clients, column))
-    own = asked.codes == asked.clients.index(client)
-    rows = frame[asked.columns(frame)].iloc[np.flatnonzero(own & asked.inside)]
-    table = _bill(rows, asked, client, int((own & ~asked.dated).sum()), title)
+    request = _parse_request(frame, period, column, tz, prices, by)
+    if not isinstance(client, str) or client not in request.clients:
+        raise InputError(_unknown_client(client, request.clients, column))
+    of_client = request.codes == request.clients.index(client)
+    rows = frame[request.columns(frame)].iloc[np.flatnonzero(of_client & request.inside)]
+    table = _bill(rows, request, client, int((of_client & ~request.dated).sum()), title)
     if target is not None:
         write_statement(table, target)
     return table
@@ -162,31 +162,31 @@ def statements(
     period: Any,
     *,
     folder: str | os.PathLike[str] | None = None,
-    format: str = "md",
+    format: Literal["md", "html", "xlsx", "csv", "json"] = "md",
     column: str = COLUMN,
     tz: str | tzinfo = "UTC",
     prices: Any = None,
     by: Any = ("voice", "model"),
 ) -> pd.DataFrame:
-    """Make the statements of all clients for one period; their rows are all rows of the period.
+    """Compute the statements of all clients for one period; together they bill every row of the period.
 
     Parameters
     ----------
     frame, period, column, tz, prices, by
         As in `statement`.
     folder : path-like, optional
-        Also write each statement there, into a file named by client and period.
+        Also write each statement into this folder, to a file named by client and period.
     format : {"md", "html", "xlsx", "csv", "json"}
-        What is written.
+        The format of these files.
 
     Returns
     -------
     pandas.DataFrame
-        One row per client that has rows in the period, by name: ``client`` (string), ``items``, ``characters``,
+        One row per client with rows in the period, sorted by name: ``client`` (string), ``items``, ``characters``,
         ``credits`` (Int64), with `prices` ``cost`` (decimal, the total of the statement), ``currency`` (string) and
         ``priced`` (Float64, 0 to 1), then ``path`` (string; missing without `folder`) and ``fingerprint`` (string). A
-        client with costs in several currencies has a row for each, and one more for what is not priced.
-        ``attrs["histkit"]`` has those facts of `statement` that are the same for all clients, and counts the rows.
+        client with costs in several currencies has a row for each, and one more for unpriced credits.
+        ``attrs["histkit"]`` has the facts of `statement` that all clients share, and the counts of rows.
 
     Raises
     ------
@@ -197,40 +197,47 @@ def statements(
     --------
     >>> import histkit as hk
     >>> df = hk.label(hk.sample_history(500), [{"label": "Acme", "voice": "Rachel"}])
-    >>> found = statements(df, "2026")
-    >>> found["client"].tolist()
+    >>> table = statements(df, "2026")
+    >>> table["client"].tolist()
     ['Acme', 'unassigned']
-    >>> int(found["items"].sum()) == int((df["date"].dt.year == 2026).sum())
+    >>> int(table["items"].sum()) == int((df["date"].dt.year == 2026).sum())
     True
     """
     if format not in FORMATS:
         raise InputError(f"format={quoted(format)} is not possible; give one of {', '.join(map(repr, FORMATS))}.")
-    asked = _parse_request(frame, period, column, tz, prices, by)
-    files = _files(asked.clients, asked.period, format)
-    rows = np.flatnonzero(asked.inside)
-    rows = rows[np.argsort(asked.codes[rows], kind="stable")]
-    whole, codes = frame[asked.columns(frame)].iloc[rows], asked.codes[rows]
-    undated = np.bincount(asked.codes[~asked.dated], minlength=len(asked.clients))
-    found: list[dict[str, Any]] = []
+    request = _parse_request(frame, period, column, tz, prices, by)
+    files = _file_names(request.clients, request.period, format)
+    rows = np.flatnonzero(request.inside)
+    rows = rows[np.argsort(request.codes[rows], kind="stable")]
+    billed, codes = frame[request.columns(frame)].iloc[rows], request.codes[rows]
+    undated = np.bincount(request.codes[~request.dated], minlength=len(request.clients))
+    lines: list[dict[str, Any]] = []
     for code in np.unique(codes).tolist():
-        first, end = np.searchsorted(codes, (code, code + 1))
-        table = _bill(whole.iloc[first:end], asked, asked.clients[code], int(undated[code]), None)
+        client = request.clients[code]
+        start, stop = np.searchsorted(codes, (code, code + 1))
+        table = _bill(billed.iloc[start:stop], request, client, int(undated[code]), None)
         path = None if folder is None else Path(folder).expanduser() / files[code]
         if path is not None:
             write_statement(table, path)
-        more = {"path": path and str(path), "fingerprint": table.attrs["histkit"]["fingerprint"]}
-        found += [{"client": asked.clients[code], **each, **more} for each in _summed(table)]
-    money = _MONEY if asked.book is not None else ()
-    result = pd.DataFrame(found, columns=["client", *MEASURES, *money, "path", "fingerprint"], dtype=object)
-    texts = dict.fromkeys(("client", "path", "fingerprint"), "string[pyarrow]")
-    result = result.astype({**texts, **dict.fromkeys(MEASURES, "Int64")})
-    if money:
-        result = result.astype({"currency": "string[pyarrow]", "priced": "Float64"})
-        places = max((digits_of(code) for code in result["currency"].dropna()), default=2)
-        costs = pa.array(result["cost"].tolist(), pa.decimal128(38, places))
-        result["cost"] = pd.Series(pd.arrays.ArrowExtensionArray(costs))
-    result.attrs["histkit"] = {**asked.facts, "rows": len(rows), "rows_without_date": int(undated.sum())}
+        proof = {"path": path and str(path), "fingerprint": table.attrs["histkit"]["fingerprint"]}
+        lines += [{"client": client, **totals, **proof} for totals in _totals_by_currency(table)]
+    result = _statements_frame(lines, priced=request.book is not None)
+    result.attrs["histkit"] = {**request.facts, "rows": len(rows), "rows_without_date": int(undated.sum())}
     return result
+
+
+def _statements_frame(lines: list[dict[str, Any]], *, priced: bool) -> pd.DataFrame:
+    """Build the table of `statements` with its dtypes."""
+    money = _MONEY if priced else ()
+    table = pd.DataFrame(lines, columns=["client", *MEASURES, *money, "path", "fingerprint"], dtype=object)
+    texts = dict.fromkeys(("client", "path", "fingerprint"), "string[pyarrow]")
+    table = table.astype({**texts, **dict.fromkeys(MEASURES, "Int64")})
+    if priced:
+        table = table.astype({"currency": "string[pyarrow]", "priced": "Float64"})
+        digits = max((digits_of(code) for code in table["currency"].dropna()), default=2)
+        costs = pa.array(table["cost"].tolist(), pa.decimal128(38, digits))
+        table["cost"] = pd.Series(pd.arrays.ArrowExtensionArray(costs))
+    return table
 
 
 def _parse_request(frame: pd.DataFrame, period: Any, column: Any, tz: Any, prices: Any, by: Any) -> _StatementRequest:
@@ -241,93 +248,102 @@ def _parse_request(frame: pd.DataFrame, period: Any, column: Any, tz: Any, price
     for name in names if book is not None else ():
         if name in _MONEY:
             raise InputError(f"by={name!r} is not possible: the statement has a column of that name already.")
+    require(frame, ["date"], "a statement")
     if not isinstance(column, str) or column not in frame.columns:
         raise InputError(
             f"The frame has no column {quoted(column)}; run df.speech.label(rules) first, or give column=."
         )
-    require(frame, ["date"], "a statement")
     codes, clients = _clients(frame[column], column)
     instants, dated = instants_of(frame["date"])
-    inside = dated & (instants >= span.start * 1_000_000) & (instants < span.end * 1_000_000)
-    newest = int(instants[dated].max()) if dated.any() else None
-    told = frame.attrs.get("histkit")
+    inside = dated & (instants >= span.start * SECOND) & (instants < span.end * SECOND)
+    newest = int(instants[dated].max()) // SECOND if dated.any() else None
+    is_open = newest is None or newest < span.end
+    history = frame.attrs.get("histkit")
     facts = {
         "period": span.label,
         "start": iso(span.start, zone),
         "end": iso(span.end, zone),
         "tz": name_of(zone),
-        "open": newest is None or newest < span.end * 1_000_000,
-        "incomplete": isinstance(told, Mapping) and told.get("complete") is False,
+        "open": is_open,
+        "incomplete": isinstance(history, Mapping) and history.get("complete") is False,
+        "newest": iso(newest, zone) if is_open and newest is not None else None,
     }
-    facts["newest"] = iso(newest // 1_000_000, zone) if facts["open"] and newest is not None else None
     return _StatementRequest(span, zone, names, book, clients, codes, inside, dated, facts)
 
 
 def _clients(column: pd.Series, name: str) -> tuple[Ints, list[str]]:
-    """Give the client of each row as a position in the list of clients, which is sorted."""
+    """Return the client of each row, as a position in the sorted list of clients."""
     try:
         codes, values = factorize(column)
     except (TypeError, NotImplementedError):
         raise InputError(f"Column {name!r} ({column.dtype}) holds something else than names of clients.") from None
-    texts = [*map(str, values), UNASSIGNED]  # the last is found by -1
+    texts = [*map(str, values), UNASSIGNED]  # a missing value has the code -1, the last
     clients = sorted(set(texts if (codes < 0).any() else texts[:-1]))
     places = {text: place for place, text in enumerate(clients)}
     return np.array([places.get(text, -1) for text in texts], np.int64)[codes], clients
 
 
-def _unknown(client: Any, clients: Sequence[str], column: str) -> str:
-    folded: dict[str, list[str]] = {}
-    for each in clients:
-        folded.setdefault(each.casefold(), []).append(each)
-    near = difflib.get_close_matches(client.casefold(), folded, n=3) if isinstance(client, str) else []
-    close = [each for key in near for each in folded[key]][:3]
+def _unknown_client(client: Any, clients: Sequence[str], column: str) -> str:
+    """Return the message for a client that has no row, with the closest names."""
+    names: dict[str, list[str]] = {}
+    for name in clients:
+        names.setdefault(name.casefold(), []).append(name)
+    matches = difflib.get_close_matches(client.casefold(), names, n=3) if isinstance(client, str) else []
+    close = [name for match in matches for name in names[match]][:3]
     start = f"client={quoted(client)} is not in the column {column!r}"
     if close:
         return f"{start}; did you mean {' or '.join(map(quoted, close))}?"
-    some = ", ".join(map(quoted, clients[:5])) + (f" and {len(clients) - 5} more" if len(clients) > 5 else "")
-    return f"{start}; there {'are ' + some if clients else 'is none'}."
+    if not clients:
+        return f"{start}; it has no client."
+    more = f" and {len(clients) - 5} more" if len(clients) > 5 else ""
+    return f"{start}; it has {', '.join(map(quoted, clients[:5]))}{more}."
 
 
-def _bill(rows: pd.DataFrame, asked: _StatementRequest, client: str, undated: int, title: str | None) -> pd.DataFrame:
-    """Make the statement of the rows that are billed."""
-    if asked.book is None:
-        table = usage_table(rows, asked.names, tz=asked.zone)
+def _bill(rows: pd.DataFrame, request: _StatementRequest, client: str, undated: int, title: str | None) -> pd.DataFrame:
+    """Compute the statement of the billed rows of one client."""
+    if request.book is None:
+        table = usage_table(rows, request.names, tz=request.zone)
     else:
-        table = cost_table(rows, asked.names, prices=asked.book, tz=asked.zone)
-    made = table.attrs["histkit"]
-    table = table.iloc[_order(table)].reset_index(drop=True)
+        table = cost_table(rows, request.names, prices=request.book, tz=request.zone)
+    costs = table.attrs["histkit"]
+    table = table.iloc[_line_order(table)].reset_index(drop=True)
     sums = {name: total_of(table[name]) for name in MEASURES}
     totals: dict[str, Any] = {name: None if pd.isna(value) else int(value) for name, value in sums.items()}
     facts = {
-        **asked.facts,
+        **request.facts,
         "client": client,
-        "title": f"Statement for {client}, {asked.period.label}" if title is None else title,
+        "title": f"Statement for {client}, {request.period.label}" if title is None else title,
         "totals": totals,
         "rows": len(rows),
         "rows_without_credits": int(rows["credits"].isna().sum()),
         "rows_without_date": undated,
         "fingerprint": _fingerprint(rows),
     }
-    if asked.book is not None:
-        totals["cost"] = {code: total["cost"] for code, total in made["totals"].items()}
-        if not len(rows):
-            totals["cost"] = {
-                code: f"{0:.{digits_of(code)}f}" for code in sorted({p.currency for p in asked.book.prices})
-            }
-        facts |= {name: made[name] for name in ("priced", "priced_credits", "unpriced_credits")}
+    if request.book is not None:
+        totals["cost"] = _cost_totals(costs, request.book, len(rows))
+        facts |= {name: costs[name] for name in ("priced", "priced_credits", "unpriced_credits")}
     table.attrs["histkit"] = facts
     return table
 
 
-def _order(table: pd.DataFrame) -> list[int]:
-    """Sort by credits, the most first and unknown ones last; lines that tie by their names."""
+def _cost_totals(costs: Mapping[str, Any], book: PriceBook, rows: int) -> dict[str, str]:
+    """Return the cost per currency as decimal text; without rows, zero in each currency of the prices."""
+    if rows:
+        return {code: total["cost"] for code, total in costs["totals"].items()}
+    return {code: f"{0:.{digits_of(code)}f}" for code in sorted({price.currency for price in book.prices})}
+
+
+def _line_order(table: pd.DataFrame) -> list[int]:
+    """Return the positions of the lines by credits, the largest first and unknown ones last; ties by their names."""
     names = [name for name in table.columns if name not in (*MEASURES, "cost", "priced")]
-    credits = [None if pd.isna(each) else int(each) for each in table["credits"]]
-    texts = [
-        [("", "") if pd.isna(each) else (str(each), type(each).__name__) for each in table[name]] for name in names
-    ]
-    keys = [(each is None, -(each or 0), *(column[row] for column in texts)) for row, each in enumerate(credits)]
+    credits = [(True, 0) if pd.isna(value) else (False, -int(value)) for value in table["credits"]]
+    groups = [[_sort_key(value) for value in table[name]] for name in names]
+    keys = [(credit, *(column[row] for column in groups)) for row, credit in enumerate(credits)]
     return sorted(range(len(keys)), key=keys.__getitem__)
+
+
+def _sort_key(value: Any) -> tuple[str, str]:
+    return ("", "") if pd.isna(value) else (str(value), type(value).__name__)
 
 
 def _fingerprint(rows: pd.DataFrame) -> str:
@@ -339,26 +355,34 @@ def _fingerprint(rows: pd.DataFrame) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _summed(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Give the totals of a statement: one row, or one for each currency."""
+def _totals_by_currency(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the totals of a statement: one row, or one per currency and one for unpriced credits."""
     facts = table.attrs["histkit"]
     if "cost" not in table.columns:
         yield facts["totals"]
         return
-    own = table["currency"].astype(object).where(table["currency"].notna(), None)
-    currencies = [None] if own.isna().all() else list(facts["totals"]["cost"])
-    several = len(currencies) > 1
-    for code in [*currencies, *([None] if several and own.isna().any() else [])]:
-        lines = table[own.isna() if code is None else own.eq(code)] if several else table
-        sums = {name: total_of(lines[name]) for name in MEASURES}
-        credits = 0 if pd.isna(sums["credits"]) else int(sums["credits"])
-        priced = 0 if code is None else credits if several else facts["priced_credits"]
-        cost = None if code is None else Decimal(facts["totals"]["cost"][code])
-        yield {**sums, "cost": cost, "currency": code, "priced": priced / credits if credits else None}
+    unpriced = table["currency"].isna()
+    currencies: list[str | None] = [None] if unpriced.all() else list(facts["totals"]["cost"])
+    if len(currencies) == 1:
+        yield _currency_totals(table, facts, currencies[0], facts["priced_credits"])
+        return
+    for code in [*currencies, *([None] if unpriced.any() else [])]:
+        yield _currency_totals(table[unpriced if code is None else table["currency"].eq(code)], facts, code, None)
 
 
-def _files(clients: Sequence[str], period: Period, format: str) -> list[str]:
-    """Name the file of each client; all names differ, in any letter case and whoever has rows in the period."""
-    stems = [f"{safe_name(each, _NAME_ROOM)}-{safe_name(period.label, 80)}" for each in clients]
-    digests = [hashlib.blake2b(each.encode("utf-8", "replace"), digest_size=8).hexdigest() for each in clients]
+def _currency_totals(
+    lines: pd.DataFrame, facts: dict[str, Any], code: str | None, priced_credits: int | None
+) -> dict[str, Any]:
+    """Return the totals of the lines in one currency; `priced_credits` None: all of them are priced."""
+    sums = {name: total_of(lines[name]) for name in MEASURES}
+    credits = 0 if pd.isna(sums["credits"]) else int(sums["credits"])
+    priced = 0 if code is None else credits if priced_credits is None else priced_credits
+    cost = None if code is None else Decimal(facts["totals"]["cost"][code])
+    return {**sums, "cost": cost, "currency": code, "priced": priced / credits if credits else None}
+
+
+def _file_names(clients: Sequence[str], period: Period, format: str) -> list[str]:
+    """Return a file name per client. All differ in any letter case; a period without rows of a client changes none."""
+    stems = [f"{safe_name(client, _NAME_BYTES)}-{safe_name(period.label, 80)}" for client in clients]
+    digests = [hashlib.blake2b(client.encode("utf-8", "replace"), digest_size=8).hexdigest() for client in clients]
     return [f"{stem}.{format}" for stem in unique_names(stems, digests, {})]

@@ -1,8 +1,7 @@
-"""A report as Markdown, and on a terminal (rich)."""
+"""A report on a terminal (rich)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from histkit.reports.model import Report, ReportTable, bar_shares, rows_of, totals_of
@@ -18,9 +17,9 @@ def print_report(report: Report, console: Any = None) -> None:
     Parameters
     ----------
     report : Report
-        What to print.
+        The report.
     console : rich.console.Console, optional
-        Where; default: standard output.
+        Default: standard output.
     """
     from rich.console import Console
     from rich.text import Text
@@ -41,12 +40,12 @@ def print_report(report: Report, console: Any = None) -> None:
 
 
 def rich_table(table: ReportTable) -> Any:
-    """Make a table for a terminal, with a bar beside the numbers of the columns that have one."""
+    """Build a table for a terminal, with a bar beside the numbers of each column that has one."""
     from rich import box
-    from rich.table import Table as Rich
+    from rich.table import Table
     from rich.text import Text
 
-    made = Rich(
+    rendered = Table(
         title=Text(table.title) if table.title else None,
         box=box.SIMPLE_HEAD,
         title_justify="left",
@@ -54,28 +53,34 @@ def rich_table(table: ReportTable) -> Any:
         caption_justify="left",
         show_footer=bool(table.totals),
     )
-    feet = totals_of(table) if table.totals else [""] * len(table.columns)
-    for column, foot in zip(table.columns, feet, strict=True):
-        made.add_column(
-            Text(column.label),
-            Text(foot),
-            justify="right" if column.number else "left",
-            no_wrap=column.number,
-            overflow="fold",
-        )
-        if column.bar:
-            made.add_column("", no_wrap=True)
-    bars = {column.name: list(_bars(table, column.name)) for column in table.columns if column.bar}
-    for number, cells in enumerate(rows_of(table)):
+    _add_columns(rendered, table)
+    bars = {column.name: _bars(table, column.name) for column in table.columns if column.bar}
+    for row, cells in enumerate(rows_of(table)):
         line = []
         for column, cell in zip(table.columns, cells, strict=True):
             line.append(Text(cell))
             if column.bar:
-                line.append(Text(bars[column.name][number], style="blue"))
-        made.add_row(*line)
-    return made
+                line.append(Text(bars[column.name][row], style="blue"))
+        rendered.add_row(*line)
+    return rendered
 
 
-def _bars(table: ReportTable, name: str) -> Iterator[str]:
-    for part in bar_shares(table, name):
-        yield _BAR * max(round(part * _BAR_CELLS), 1 if part > 0 else 0)
+def _add_columns(rendered: Any, table: ReportTable) -> None:
+    from rich.text import Text
+
+    footers = totals_of(table) if table.totals else [""] * len(table.columns)
+    for column, footer in zip(table.columns, footers, strict=True):
+        rendered.add_column(
+            Text(column.label),
+            Text(footer),
+            justify="right" if column.numeric else "left",
+            no_wrap=column.numeric,
+            overflow="fold",
+        )
+        if column.bar:
+            rendered.add_column("", no_wrap=True)
+
+
+def _bars(table: ReportTable, name: str) -> list[str]:
+    shares = bar_shares(table, name)
+    return [_BAR * max(round(share * _BAR_CELLS), 1 if share > 0 else 0) for share in shares]

@@ -9,18 +9,27 @@ from typing import Any
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.reports.model import Fact, Report, ReportTable, Section
-from histkit.util.text import NOTHING
+from histkit.reports.model import Report, ReportColumn, ReportTable, Section
+from histkit.util.text import NOTHING, ValueKind, format_column, format_value
 
-_PLAIN = {
+_OPTIONS = {
     "strings_to_formulas": False,
     "strings_to_urls": False,
     "strings_to_numbers": False,
     "nan_inf_to_errors": False,
 }
-_FORMS = {"count": "#,##0", "share": "0.0%", "money": "#,##0.00####", "moment": "yyyy-mm-dd hh:mm", "day": "yyyy-mm-dd"}
+_NUMBER_FORMATS = {
+    "count": "#,##0",
+    "share": "0.0%",
+    "money": "#,##0.00####",
+    "moment": "yyyy-mm-dd hh:mm",
+    "day": "yyyy-mm-dd",
+}
 _CELL_CHARACTERS = 32_767
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # the same report, the same bytes
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # the same report gives the same bytes
+
+
+Formats = dict[str, Any]
 
 
 def write_xlsx(report: Report, path: Path) -> None:
@@ -35,90 +44,95 @@ def write_xlsx(report: Report, path: Path) -> None:
         import xlsxwriter
     except ImportError:
         raise InputError("An .xlsx report needs XlsxWriter: pip install 'histkit[xlsx]'.") from None
-    with xlsxwriter.Workbook(path, _PLAIN) as book:
+    with xlsxwriter.Workbook(path, _OPTIONS) as book:
         book.set_properties({"title": report.title, "created": _EPOCH})
         book.set_size(2400, 1600)
-        forms = {kind: book.add_format({"num_format": form, "align": "right"}) for kind, form in _FORMS.items()}
-        forms |= {
+        right = {"align": "right"}
+        cells = {kind: book.add_format({"num_format": code, **right}) for kind, code in _NUMBER_FORMATS.items()}
+        cells |= {
             "text": book.add_format({"text_wrap": True, "valign": "top"}),
             "title": book.add_format({"bold": True, "font_size": 16}),
-            "part": book.add_format({"bold": True, "font_size": 12}),
-            "head": book.add_format({"bold": True, "bottom": 1, "text_wrap": True}),
-            "soft": book.add_format({"font_color": "#5F6670"}),
+            "subtitle": book.add_format({"bold": True, "font_size": 12}),
+            "heading": book.add_format({"bold": True, "bottom": 1, "text_wrap": True}),
+            "note": book.add_format({"font_color": "#5F6670"}),
         }
-        totals = {kind: book.add_format({"num_format": form, "bold": True, "top": 1}) for kind, form in _FORMS.items()}
-        totals["text"] = book.add_format({"bold": True, "top": 1})
-        _summary(book.add_worksheet("Summary"), report, forms)
+        bold = {"bold": True, "top": 1}
+        totals = {kind: book.add_format({"num_format": code, **bold}) for kind, code in _NUMBER_FORMATS.items()}
+        totals["text"] = book.add_format(bold)
+        _write_summary(book.add_worksheet("Summary"), report, cells)
         for section in report.sections:
-            _section(book.add_worksheet(section.title[:31]), section, forms, totals)
+            _write_section(book.add_worksheet(section.title[:31]), section, cells, totals)
 
 
-def _summary(sheet: Any, report: Report, forms: dict[str, Any]) -> None:
-    sheet.set_column(0, 0, 34)
-    sheet.set_column(1, 1, 22)
-    sheet.set_column(2, 2, 60)
-    sheet.write_string(0, 0, report.title[:_CELL_CHARACTERS], forms["title"])
-    sheet.write_string(1, 0, report.subtitle, forms["soft"])
+def _write_summary(sheet: Any, report: Report, formats: Formats) -> None:
+    for column, width in enumerate((34, 22, 60)):
+        sheet.set_column(column, column, width)
+    sheet.write_string(0, 0, report.title[:_CELL_CHARACTERS], formats["title"])
+    sheet.write_string(1, 0, report.subtitle, formats["note"])
     for row, fact in enumerate(report.facts, 3):
         sheet.write_string(row, 0, fact.label)
-        _write(sheet, row, 1, fact.value, _kind_of(fact), forms)
-        sheet.write_string(row, 2, fact.note, forms["soft"])
+        _write_cell(sheet, row, 1, fact.value, fact.kind, formats)
+        sheet.write_string(row, 2, fact.note, formats["note"])
 
 
-def _kind_of(fact: Fact) -> str:
-    return fact.kind if fact.kind in _FORMS else "text"
-
-
-def _section(sheet: Any, section: Section, forms: dict[str, Any], totals: dict[str, Any]) -> None:
-    sheet.write_string(0, 0, section.title, forms["title"])
+def _write_section(sheet: Any, section: Section, formats: Formats, totals: Formats) -> None:
+    sheet.write_string(0, 0, section.title, formats["title"])
     row = 1
     for note in section.notes:
-        sheet.write_string(row, 0, note, forms["soft"])
+        sheet.write_string(row, 0, note, formats["note"])
         row += 1
     widths: dict[int, int] = {}
     for table in section.tables:
-        row = _table(sheet, row + 1, table, forms, totals, widths)
-    for place, width in widths.items():
-        sheet.set_column(place, place, width)
+        row = _write_table(sheet, row + 1, table, formats, totals)
+        for position, column in enumerate(table.columns):
+            widths[position] = max(widths.get(position, 0), _width_of(column))
+    for position, width in widths.items():
+        sheet.set_column(position, position, width)
 
 
-def _table(
-    sheet: Any, row: int, table: ReportTable, forms: dict[str, Any], totals: dict[str, Any], widths: dict[int, int]
-) -> int:
+def _width_of(column: ReportColumn) -> int:
+    return 50 if column.name == "text" else 30 if column.kind == "text" else 17
+
+
+def _write_table(sheet: Any, row: int, table: ReportTable, formats: Formats, totals: Formats) -> int:
+    """Write a table from `row` on; return the row below it."""
     if table.title:
-        sheet.write_string(row, 0, table.title, forms["part"])
+        sheet.write_string(row, 0, table.title, formats["subtitle"])
         row += 1
-    for place, column in enumerate(table.columns):
-        sheet.write_string(row, place, column.label, forms["head"])
-        wide = 50 if column.name in ("text", "said") else 30 if column.kind == "text" else 17
-        widths[place] = max(widths.get(place, 0), wide)
-    row += 1
-    for place, column in enumerate(table.columns):
-        values = table.frame[column.name].astype(object).tolist()
-        for down, value in enumerate(values):
-            _write(sheet, row + down, place, value, column.kind, forms)
-    row += len(table.frame)
+    for position, column in enumerate(table.columns):
+        sheet.write_string(row, position, column.label, formats["heading"])
+        _write_column(sheet, row + 1, position, table.frame[column.name].astype(object).tolist(), column.kind, formats)
+    row += 1 + len(table.frame)
     if table.totals:
-        for place, column in enumerate(table.columns):
-            value = table.totals.get(column.name, None if place else "Total")
+        for position, column in enumerate(table.columns):
+            value = table.totals.get(column.name, None if position else "Total")
             kind = column.kind if column.name in table.totals else "text"
-            _write(sheet, row, place, value, kind, totals)
+            _write_cell(sheet, row, position, value, kind, totals)
         row += 1
     if table.note:
-        sheet.write_string(row, 0, table.note, forms["soft"])
+        sheet.write_string(row, 0, table.note, formats["note"])
         row += 1
     return row
 
 
-def _write(sheet: Any, row: int, place: int, value: Any, kind: str, forms: dict[str, Any]) -> None:
-    missing = value is None or (not isinstance(value, str) and pd.isna(value))
-    if missing:
-        sheet.write_blank(row, place, None, forms["text"]) if kind != "text" else sheet.write_string(
-            row, place, NOTHING
-        )
+def _write_column(sheet: Any, row: int, position: int, values: list[Any], kind: ValueKind, formats: Formats) -> None:
+    for offset, (value, text) in enumerate(zip(values, format_column(values, kind), strict=True)):
+        if text == format_value(value, kind):
+            _write_cell(sheet, row + offset, position, value, kind, formats)
+        else:  # a moment that needs its offset from UTC, which no cell with a date can hold
+            _write_cell(sheet, row + offset, position, text, "text", formats | {"text": formats[kind]})
+
+
+def _write_cell(sheet: Any, row: int, position: int, value: Any, kind: ValueKind, formats: Formats) -> None:
+    if value is None or (not isinstance(value, str) and pd.isna(value)):
+        if kind == "text":
+            sheet.write_string(row, position, NOTHING)
+        else:
+            sheet.write_blank(row, position, None, formats["text"])
     elif kind in ("moment", "day") and isinstance(value, datetime):
-        sheet.write_datetime(row, place, pd.Timestamp(value).tz_localize(None).to_pydatetime(warn=False), forms[kind])
+        naive = pd.Timestamp(value).tz_localize(None).to_pydatetime(warn=False)
+        sheet.write_datetime(row, position, naive, formats[kind])
     elif kind in ("count", "share", "money"):
-        sheet.write_number(row, place, float(value), forms[kind])
+        sheet.write_number(row, position, float(value), formats[kind])
     else:
-        sheet.write_string(row, place, str(value)[:_CELL_CHARACTERS], forms["text"])
+        sheet.write_string(row, position, str(value)[:_CELL_CHARACTERS], formats["text"])

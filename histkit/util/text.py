@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -42,10 +43,11 @@ def _visible(char: str) -> str:
 
 
 NOTHING = "–"  # for a value that is not known: never 0
+ValueKind = Literal["text", "count", "share", "money", "moment", "day"]
 
 
-def format_value(value: Any, kind: str) -> str:
-    """Write a value as it is read: thousands separated, shares in per cent, what is not known as a dash.
+def format_value(value: Any, kind: ValueKind) -> str:
+    """Format a value for a reader: thousands separated, shares in per cent, an unknown value as a dash.
 
     Examples
     --------
@@ -67,3 +69,55 @@ def format_value(value: Any, kind: str) -> str:
     if kind == "day":
         return f"{value:%Y-%m-%d}" if isinstance(value, datetime) else str(value)
     return str(value)
+
+
+def format_column(values: Iterable[Any], kind: ValueKind) -> list[str]:
+    """Format the values of a column; two moments never get the same text.
+
+    Moments that a clock shows alike, as in the hour that autumn repeats, get their offset from UTC.
+
+    Examples
+    --------
+    >>> hours = pd.date_range("2026-10-25", periods=4, freq="h", tz="Europe/Berlin")
+    >>> format_column(hours[1:], "moment")
+    ['2026-10-25 01:00', '2026-10-25 02:00+02:00', '2026-10-25 02:00+01:00']
+    """
+    cells = list(values)
+    texts = [format_value(cell, kind) for cell in cells]
+    if kind not in ("moment", "day"):
+        return texts
+    moments: dict[str, set[Any]] = {}
+    for cell, text in zip(cells, texts, strict=True):
+        if isinstance(cell, datetime) and text != NOTHING:
+            moments.setdefault(text, set()).add(cell)
+    return [
+        cell.isoformat(" ", "minutes") if len(moments.get(text, ())) > 1 else text
+        for cell, text in zip(cells, texts, strict=True)
+    ]
+
+
+def shorten(line: str, longest: int) -> str:
+    """Cut a line to at most `longest` characters; a line that was cut ends in an ellipsis.
+
+    Examples
+    --------
+    >>> shorten("Once upon a time", 12), shorten("Once", 12)
+    ('Once upon …', 'Once')
+    """
+    return line if len(line) <= longest else line[: longest - 2].rstrip() + " …"
+
+
+def count_noun(number: int, noun: str) -> str:
+    """Return a number with its noun, as in ``1 row`` and ``1,200 rows``."""
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"
+
+
+def join_counts(counts: Mapping[str, int]) -> str:
+    """Return counts as one line, as in ``10 done, 2 skipped``; zeros are left out.
+
+    Examples
+    --------
+    >>> join_counts({"done": 10, "gone": 0, "skipped": 2}), join_counts({})
+    ('10 done, 2 skipped', 'no rows')
+    """
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "no rows"

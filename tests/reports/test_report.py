@@ -191,7 +191,7 @@ def test_any_history_makes_a_report(df: pd.DataFrame, tmp_path: Path, ending: st
     path = written(frame, tmp_path / f"report.{ending}", prices=PRICES)
     assert path.stat().st_size > 500
     if ending == "md" and rows == "no credits":
-        assert "5 rows don't tell what they cost; they count as rows, not as 0 credits." in path.read_text("utf-8")
+        assert "The credits of 5 rows are unknown; they count as rows, not as 0 credits." in path.read_text("utf-8")
         assert "- **Credits**: – (of 5 more items it is not known)" in path.read_text("utf-8")
 
 

@@ -144,7 +144,7 @@ def test_unknown_credits_are_told_and_not_billed_as_none(df: pd.DataFrame, tmp_p
     facts = facts_of(hk.statement(frame, "Acme", "2026", prices=PRICES, path=tmp_path / "s.html"))
     assert facts["totals"]["credits"] is None
     assert facts["rows_without_credits"] == facts["rows"] > 0
-    assert "don&#39;t tell what they cost" in (tmp_path / "s.html").read_text()
+    assert "are unknown; they count as items, not as 0 credits" in (tmp_path / "s.html").read_text()
 
 
 def test_an_open_month_and_a_partial_history_are_told_but_not_written(df: pd.DataFrame, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_several_currencies_are_several_rows(df: pd.DataFrame) -> None:
     ("change", "line"),
     [
         ({"client": "Acmee"}, "did you mean 'Acme'"),
-        ({"client": "zzz"}, "there are 'Acme', 'Blue', 'Nobody', 'unassigned'"),
+        ({"client": "zzz"}, "it has 'Acme', 'Blue', 'Nobody', 'unassigned'"),
         ({"client": 5}, "client=5 is not in the column"),
         *(
             ({"period": each}, "is no period; give a year")
@@ -232,8 +232,8 @@ def test_several_currencies_are_several_rows(df: pd.DataFrame) -> None:
             )
         ),
         ({"period": ("2026-10-02", "2026-10-02")}, "ends before it has begun"),
-        ({"path": "s.pdf"}, r"one ends in \.md, \.html, \.xlsx, \.csv, \.json"),
-        ({"path": 5}, "is no file for a statement"),
+        ({"path": "s.pdf"}, r"use one of \.md, \.html, \.xlsx, \.csv, \.json"),
+        ({"path": 5}, "can't hold a statement"),
         ({"column": "project"}, "no column 'project'"),
         ({"tz": "Mars/Base"}, "is not a time zone"),
         ({"by": "cost", "prices": PRICES}, "by='cost' is not possible"),
