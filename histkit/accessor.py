@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -532,24 +532,25 @@ class SpeechAccessor:
         Parameters
         ----------
         path : path-like, optional
-            The file, by its ending: ``.html`` (one file, charts inline), ``.xlsx`` (extra ``xlsx``), ``.md``. None:
-            print on the terminal.
+            The file; its ending selects the format: ``.html`` (one file, inline charts), ``.xlsx`` (extra ``xlsx``) or
+            ``.md``. None: print on the terminal.
         title : str, optional
-            Its headline.
+            The headline.
         tz : str, default "UTC"
             IANA name of the zone of all dates.
         freq : str, optional
-            Length of the periods, as in `usage_table`; default: days, months or quarters, by the length of the history.
+            Length of the periods, as in `usage_table`; default: days, months or quarters, depending on the length of
+            the history.
         top : int, default 15
             Rows of a table at most; the others become ``other``.
         prices : path, mapping, DataFrame or PriceBook, optional
-            What credits cost, see `read_prices`: adds cost to the tables, with the share that is priced.
+            Prices of credits, see `read_prices`: adds costs to the tables, with the share that is priced.
         subscription : Subscription or mapping, optional
             Plan and counter (``client.subscription()``): adds the quota and its forecast.
         billing : Subscription, mapping, int or date, optional
             For ``freq="billing"``, as in `usage_table`; default: `subscription`.
         now : str, datetime or Timestamp, optional
-            The moment that the forecast starts from; default: the present.
+            The moment that the forecast starts from; a naive one is UTC. Default: the present.
         """
         from histkit.reports.report import report
 
@@ -578,7 +579,7 @@ class SpeechAccessor:
         by: Any = ("voice", "model"),
         title: str | None = None,
     ) -> pd.DataFrame:
-        """Make the statement of one client for one period: line items, totals, and proof of the rows billed.
+        """Compute the statement of one client for one period: line items, totals, and a fingerprint of the billed rows.
 
         The whole documentation is that of `histkit.statement`.
 
@@ -590,16 +591,16 @@ class SpeechAccessor:
             A year "2026", a quarter "2026-Q3", a month "2026-10", an ISO week "2026-W41", a day "2026-10-05"; or two
             days or instants (str, date, datetime), the end exclusive. All on the clock of `tz`.
         path : path-like, optional
-            Also write it: ``.html`` (one file, prints well), ``.xlsx`` (extra ``xlsx``), ``.md``, ``.csv`` (the lines
-            alone) or ``.json``; the same statement gives the same bytes.
+            Also write it to this file: ``.html`` (one file, prints well), ``.xlsx`` (extra ``xlsx``), ``.md``, ``.csv``
+            (the lines alone) or ``.json``; the same statement gives the same bytes.
         column : str, default "client"
-            The column that names the client of each row.
+            The column with the client of each row.
         tz : str or tzinfo, default "UTC"
-            IANA name of the zone whose clock tells periods, and days in `prices`.
+            IANA name of the zone of the period, and of the days in `prices`.
         prices : path-like, mapping, DataFrame or PriceBook, optional
             See `histkit.read_prices`; adds costs.
         by : str or list, default ("voice", "model")
-            What the lines are told apart by, as in `histkit.usage_table`.
+            The groups that make the lines, as in `histkit.usage_table`.
         title : str, optional
             Default: "Statement for <client>, <period>".
         """
@@ -614,13 +615,13 @@ class SpeechAccessor:
         period: Any,
         *,
         folder: str | os.PathLike[str] | None = None,
-        format: str = "md",
+        format: Literal["md", "html", "xlsx", "csv", "json"] = "md",
         column: str = "client",
         tz: str | tzinfo = "UTC",
         prices: Any = None,
         by: Any = ("voice", "model"),
     ) -> pd.DataFrame:
-        """Make the statements of all clients for one period; their rows are all rows of the period.
+        """Compute the statements of all clients for one period; together they bill every row of the period.
 
         The whole documentation is that of `histkit.statements`.
 
@@ -630,17 +631,17 @@ class SpeechAccessor:
             A year "2026", a quarter "2026-Q3", a month "2026-10", an ISO week "2026-W41", a day "2026-10-05"; or two
             days or instants (str, date, datetime), the end exclusive. All on the clock of `tz`.
         folder : path-like, optional
-            Also write each statement there, into a file named by client and period.
+            Also write each statement into this folder, to a file named by client and period.
         format : {"md", "html", "xlsx", "csv", "json"}
-            What is written.
+            The format of these files.
         column : str, default "client"
-            The column that names the client of each row.
+            The column with the client of each row.
         tz : str or tzinfo, default "UTC"
-            IANA name of the zone whose clock tells periods, and days in `prices`.
+            IANA name of the zone of the period, and of the days in `prices`.
         prices : path-like, mapping, DataFrame or PriceBook, optional
             See `histkit.read_prices`; adds costs.
         by : str or list, default ("voice", "model")
-            What the lines are told apart by, as in `histkit.usage_table`.
+            The groups that make the lines, as in `histkit.usage_table`.
         """
         from histkit.reports.statement import statements
 
