@@ -143,9 +143,9 @@ def test_a_made_up_history_says_so_and_the_refusal_says_which_account_is_which(
     for full in (False, True):
         with pytest.raises(hk.ArchiveError) as refused:
             sync(folder, real, full=full)
-        told = f"{folder} has the history of the sandbox's made-up account, up to {newest}. This key is of "
-        assert str(refused.value).startswith(told)
-        assert "an account at 127.0.0.1, whose history has" in str(refused.value)
+        told = f"{folder} has the history of the sandbox's made-up account, up to {newest}, and this key is of another "
+        assert str(refused.value).startswith(told + "account, an account at 127.0.0.1. ")
+    assert real.asked == []
     sync(folder.with_name("real"), real)
     assert (
         json.loads((folder.with_name("real") / "_manifest.json").read_text())["accounts"][""]["service"] == "127.0.0.1"
@@ -154,6 +154,8 @@ def test_a_made_up_history_says_so_and_the_refusal_says_which_account_is_which(
         hk.ArchiveError, match=r"real has the history of an account at 127\.0\.0\.1, .* made-up account"
     ):
         sync(folder.with_name("real"), box)
+    with pytest.raises(hk.ArchiveError, match=r"made-up account, up to .* whose history has 30 rows and none of the"):
+        sync(folder, box_of(items=30, seed=9), full=True)
 
 
 def test_another_accounts_key_is_refused_also_where_the_newest_rows_are_known_to_be_gone(
