@@ -157,8 +157,8 @@ class SpeechAccessor:
         freq: str | None = "D",
         *,
         tz: str | tzinfo = "UTC",
-        measure: str = "credits",
-        kind: str | None = None,
+        measure: Literal["items", "characters", "credits"] = "credits",
+        kind: Literal["bar", "area"] | None = None,
         top: int = 9,
         billing: Any = None,
         week_start: str | None = None,
@@ -171,23 +171,23 @@ class SpeechAccessor:
         Parameters
         ----------
         by : str or list, default "voice"
-            What the groups are, as in `histkit.usage_table`; None: one group.
+            The groups, as in `histkit.usage_table`; None: one group.
         freq : str or None, default "D"
-            Length of the periods, as in `histkit.usage_table`. None: no time axis, one horizontal bar per group.
+            Length of the periods, as in `histkit.usage_table`. None: one horizontal bar per group, no time axis.
         tz : str or tzinfo, default "UTC"
-            The zone whose clock tells the periods apart, and that the dates are shown in.
+            The zone of the periods and of the dates shown.
         measure : {"credits", "characters", "items"}
             What is summed.
         kind : {"bar", "area"}, optional
-            Over time: a bar per period, as wide as the period is long, or a stepped area; by default bars while they
-            are not too many to tell apart.
+            Over time: a bar per period, as wide as the period is long, or a stepped area; default: bars for at most 100
+            periods.
         top : int, default 9
-            How many groups are shown (1 to 9, and up to 40 without `freq`), the largest by `measure`; the others are
-            one grey group ``other``.
+            Number of groups shown, the largest by `measure`: 1 to 9, up to 40 without `freq`. The others are one grey
+            group ``other``.
         billing, week_start : optional
             For ``freq="billing"`` and ``freq="W"``, as in `histkit.usage_table`.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; by default a new figure of pyplot.
+            The axes to draw into; default: those of a new pyplot figure.
         """
         from histkit.plotting.usage import plot_usage
 
@@ -204,40 +204,53 @@ class SpeechAccessor:
             ax=ax,
         )
 
-    def plot_share(self, by: Any = "voice", *, measure: str = "credits", top: int = 10, ax: Axes | None = None) -> Axes:
-        """Draw each group's share of the whole: `plot_usage` without a time axis.
+    def plot_share(
+        self,
+        by: Any = "voice",
+        *,
+        measure: Literal["items", "characters", "credits"] = "credits",
+        top: int = 10,
+        ax: Axes | None = None,
+    ) -> Axes:
+        """Draw each group's share of the total: `plot_usage` without a time axis.
 
         The whole documentation is that of `histkit.plot_share`.
 
         Parameters
         ----------
         by : str or list, default "voice"
-            What the groups are, as in `histkit.usage_table`; None: one group.
+            The groups, as in `histkit.usage_table`; None: one group.
         measure : {"credits", "characters", "items"}
             What is summed.
         top : int, default 9
-            How many groups are shown (1 to 9, and up to 40 without `freq`), the largest by `measure`; the others are
-            one grey group ``other``.
+            Number of groups shown, the largest by `measure`: 1 to 9, up to 40 without `freq`. The others are one grey
+            group ``other``.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; by default a new figure of pyplot.
+            The axes to draw into; default: those of a new pyplot figure.
         """
         from histkit.plotting.usage import plot_share
 
         return plot_share(self._frame, by, measure=measure, top=top, ax=ax)
 
-    def plot_hours(self, *, tz: str | tzinfo = "UTC", measure: str = "items", ax: Axes | None = None) -> Axes:
-        """Draw at what hours of the week speech is generated: a heat map of weekdays by hours.
+    def plot_hours(
+        self,
+        *,
+        tz: str | tzinfo = "UTC",
+        measure: Literal["items", "characters", "credits"] = "items",
+        ax: Axes | None = None,
+    ) -> Axes:
+        """Draw a heat map of the hours of the week at which speech is generated.
 
         The whole documentation is that of `histkit.plot_hours`.
 
         Parameters
         ----------
         tz : str or tzinfo, default "UTC"
-            The zone whose clock tells the hours.
+            The zone of the hours.
         measure : {"items", "characters", "credits"}
             What is summed.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; by default a new figure of pyplot.
+            The axes to draw into; default: those of a new pyplot figure.
         """
         from histkit.plotting.charts import plot_hours
 
@@ -323,16 +336,16 @@ class SpeechAccessor:
         return waste(self._frame, by, freq, keep=keep, near=near, tz=tz, week_start=week_start, billing=billing)
 
     def plot_takes(self, *, top: int = 12, ax: Axes | None = None) -> Axes:
-        """Draw the texts whose takes cost most: what was kept, and what was thrown away.
+        """Draw the texts with most credits thrown away, beside the credits of the takes that were kept.
 
         The whole documentation is that of `histkit.plot_takes`.
 
         Parameters
         ----------
         top : int, default 12
-            So many texts, 1 to 40.
+            Number of texts, 1 to 40.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; by default a new figure of pyplot.
+            The axes to draw into; default: those of a new pyplot figure.
         """
         from histkit.plotting.charts import plot_takes
 
@@ -454,7 +467,7 @@ class SpeechAccessor:
         client: HistoryClient | None = None,
         ax: Axes | None = None,
     ) -> Axes:
-        """Draw the credits used against the plan's, and where they are heading.
+        """Draw the credits used, their forecast and the plan's limit.
 
         The whole documentation is that of `histkit.plot_quota`.
 
@@ -475,7 +488,7 @@ class SpeechAccessor:
         client : HistoryClient, optional
             Default: one made of the environment.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; by default a new figure of pyplot.
+            The axes to draw into; default: those of a new pyplot figure.
         """
         from histkit.money.forecast import forecast
         from histkit.plotting.charts import plot_quota

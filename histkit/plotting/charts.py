@@ -1,52 +1,69 @@
-"""Further charts: the hours of the week, the quota and where it is heading, the takes of the dearest texts."""
+"""Further charts: hours of the week, quota and forecast, texts with most credits thrown away."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
+from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import instants_of
-from histkit.frame.schema import require
-from histkit.plotting.style import FAINT, GREY, INK, PALETTE, counted, draw_empty_note, put_title
+from histkit.frame.schema import check_frame, require
+from histkit.plotting.style import (
+    GREY,
+    INK,
+    PALETTE,
+    SOFT,
+    bars_height,
+    draw_empty_note,
+    draw_grid,
+    new_axes,
+    put_title,
+)
 from histkit.plotting.text import drawable_text, fonts
 from histkit.retakes.lines import line_table
 from histkit.retakes.takes import takes
-from histkit.usage.clock import name_of, zone_of
+from histkit.usage.aggregate import MEASURES
+from histkit.usage.clock import name_of, timestamps, zone_of
 from histkit.util.arguments import whole_number
+from histkit.util.text import count_noun, quoted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MEASURES = ("items", "characters", "credits")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _TEXT_CHARACTERS = 44
+_PERCENTILES = ("p10", "p50", "p90")
 
 
 def plot_hours(
-    frame: pd.DataFrame, *, tz: str | tzinfo = "UTC", measure: str = "items", ax: Axes | None = None
+    frame: pd.DataFrame,
+    *,
+    tz: str | tzinfo = "UTC",
+    measure: Literal["items", "characters", "credits"] = "items",
+    ax: Axes | None = None,
 ) -> Axes:
-    """Draw at what hours of the week speech is generated: a heat map of weekdays by hours.
+    """Draw a heat map of the hours of the week at which speech is generated.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         A history, or any part of one; needs ``date``, and `measure` unless it is items.
     tz : str or tzinfo, default "UTC"
-        The zone whose clock tells the hours.
+        The zone of the hours.
     measure : {"items", "characters", "credits"}
         What is summed.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure of pyplot.
+        The axes to draw into; default: those of a new pyplot figure.
 
     Raises
     ------
     InputError, SchemaError
-        An argument that can't be used; a frame that lacks a column.
+        An argument can't be used; the frame lacks a column.
 
     Examples
     --------
@@ -56,18 +73,18 @@ def plot_hours(
     (7, 24)
     """
     if measure not in MEASURES:
-        raise InputError(f"measure={measure!r} is not a measure; give one of {', '.join(map(repr, MEASURES))}.")
+        raise InputError(f"measure={quoted(measure)} is not a measure; use one of {', '.join(map(repr, MEASURES))}.")
     require(frame, ["date"] if measure == "items" else ["date", measure], "the chart of hours")
     zone = zone_of(tz)
-    ax = _new_axes(9, 3.4) if ax is None else ax
+    ax = new_axes(3.4) if ax is None else ax
     instants, dated = instants_of(frame["date"])
-    weights = np.ones(len(frame)) if measure == "items" else frame[measure].fillna(0).to_numpy(float)
+    weights = np.ones(len(frame)) if measure == "items" else whole_numbers(frame[measure])[0].astype(float)
     sums = np.zeros((7, 24))
-    clock = pd.DatetimeIndex(instants[dated].astype("datetime64[us]")).tz_localize("UTC").tz_convert(zone)
-    np.add.at(sums, (clock.day_of_week.to_numpy(), clock.hour.to_numpy()), weights[dated])
+    local = timestamps(instants[dated], zone)
+    np.add.at(sums, (local.day_of_week.to_numpy(), local.hour.to_numpy()), weights[dated])
     details = [f"{int(sums.sum()):,} {measure}", f"clock of {name_of(zone)}"]
     if not dated.all():
-        details.append(f"{counted(int((~dated).sum()), 'row')} without a date not drawn")
+        details.append(f"{count_noun(int((~dated).sum()), 'row')} without a date not drawn")
     if not dated.any():
         draw_empty_note(ax, "no rows with a date" if len(frame) else "no rows")
     else:
@@ -80,7 +97,7 @@ def _draw_hours(ax: Axes, sums: Any) -> None:
     from matplotlib.colors import PowerNorm
     from matplotlib.ticker import EngFormatter
 
-    scale = PowerNorm(0.5, 0, max(float(sums.max()), 1.0))  # one busy hour must not hide the others
+    scale = PowerNorm(0.5, 0, max(float(sums.max()), 1.0))  # so that one busy hour does not hide the others
     image = ax.imshow(sums, cmap="Blues", aspect="auto", norm=scale)
     ax.set_yticks(range(7), _DAYS)
     ax.set_xticks(range(0, 24, 3), [f"{hour:02d}:00" for hour in range(0, 24, 3)])
@@ -97,15 +114,15 @@ def _draw_hours(ax: Axes, sums: Any) -> None:
 
 
 def plot_quota(forecast: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw the credits used against the plan's, and where they are heading.
+    """Draw the credits used, their forecast and the plan's limit.
 
     Parameters
     ----------
     forecast : pandas.DataFrame
-        What `histkit.forecast` gives: ``date``, ``cumulative``, ``p10``, ``p50``, ``p90``; the limit, the reset and the
-        day they run out are told by its ``attrs["histkit"]``.
+        As `histkit.forecast` returns it: ``date``, ``cumulative``, ``p10``, ``p50``, ``p90``. The limit, the reset and
+        the day on which the credits run out are read from its ``attrs["histkit"]``, if present.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure of pyplot.
+        The axes to draw into; default: those of a new pyplot figure.
 
     Raises
     ------
@@ -120,10 +137,10 @@ def plot_quota(forecast: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> hk.plot_quota(days).get_ylabel()
     'credits'
     """
-    require(forecast, ["date", "cumulative", "p10", "p50", "p90"], "the chart of the quota")
-    ax = _new_axes(9, 4) if ax is None else ax
-    told = forecast.attrs.get("histkit")
-    facts: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
+    require(forecast, ["date", "cumulative", *_PERCENTILES], "the chart of the quota")
+    ax = new_axes(4) if ax is None else ax
+    attached = forecast.attrs.get("histkit")
+    facts: Mapping[str, Any] = attached if isinstance(attached, Mapping) else {}
     details = []
     if facts.get("used") is not None and facts.get("limit"):
         details.append(f"{facts['used']:,} of {facts['limit']:,} credits used")
@@ -139,22 +156,29 @@ def plot_quota(forecast: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def _draw_quota(ax: Axes, forecast: pd.DataFrame, facts: Mapping[str, Any]) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-    from matplotlib.ticker import EngFormatter
+    limit = facts.get("limit")
+    highest = max(_draw_forecast(ax, forecast), limit or 0)
+    ax.set_ylim(0, max(highest * 1.12, 1.0))
+    _mark_limit_and_days(ax, facts)
+    _label_quota_axes(ax)
+    ax.legend(loc="upper left", frameon=False, fontsize=9, bbox_to_anchor=(0, 0.9 if limit else 1))
 
+
+def _draw_forecast(ax: Axes, forecast: pd.DataFrame) -> float:
+    """Draw the measured line, the median and the band between the percentiles; return the highest value."""
     ends = (forecast["date"] + pd.Timedelta(days=1)).dt.tz_localize(None).to_numpy("datetime64[us]")
     values = {
         name: forecast[name].astype("Float64").to_numpy(float, na_value=np.nan)
-        for name in ("cumulative", "p10", "p50", "p90")
+        for name in ("cumulative", *_PERCENTILES)
     }
     ahead = ~np.isnan(values["p50"])
-    known = ~np.isnan(values["cumulative"])
-    if known.any() and ahead.any():  # the forecast begins where the measured line ends
-        last = np.flatnonzero(known)[-1]
-        for name in ("p10", "p50", "p90"):
+    measured = ~np.isnan(values["cumulative"])
+    if measured.any() and ahead.any():  # the forecast starts where the measured line ends
+        last = np.flatnonzero(measured)[-1]
+        for name in _PERCENTILES:
             values[name][last] = values["cumulative"][last]
         ahead[last] = True
-    ax.plot(ends[known], values["cumulative"][known], color=PALETTE[0], linewidth=2.2, label="used, measured")
+    ax.plot(ends[measured], values["cumulative"][measured], color=PALETTE[0], linewidth=2.2, label="used, measured")
     ax.fill_between(
         ends[ahead],
         values["p10"][ahead],
@@ -165,7 +189,11 @@ def _draw_quota(ax: Axes, forecast: pd.DataFrame, facts: Mapping[str, Any]) -> N
         label="10th to 90th percentile",
     )
     ax.plot(ends[ahead], values["p50"][ahead], color=PALETTE[5], linewidth=1.8, linestyle=(0, (4, 2)), label="median")
-    top = np.nanmax(np.concatenate(list(values.values())))
+    return float(np.nanmax(np.concatenate(list(values.values()))))
+
+
+def _mark_limit_and_days(ax: Axes, facts: Mapping[str, Any]) -> None:
+    """Mark the plan's limit, the reset, and the day on which the credits run out, as far as they are known."""
     limit = facts.get("limit")
     if limit:
         ax.axhline(limit, color=INK, linewidth=1.2)
@@ -178,51 +206,51 @@ def _draw_quota(ax: Axes, forecast: pd.DataFrame, facts: Mapping[str, Any]) -> N
             fontsize=9,
             color=INK,
         )
-        top = max(top, limit)
-    ax.set_ylim(0, max(float(top) * 1.12, 1.0))
-    for name, words in (("reset", "reset"), ("run_out", "runs out")):
+    for name, label in (("reset", "reset"), ("run_out", "runs out")):
         if facts.get(name):
             moment = pd.Timestamp(facts[name]).tz_localize(None).to_datetime64()
             ax.axvline(moment, color=GREY, linewidth=1.2, linestyle=":")
             ax.annotate(
-                words,
+                label,
                 (moment, 0.02),
                 (3, 0),
                 xycoords=("data", "axes fraction"),
                 textcoords="offset points",
                 fontsize=8,
-                color="#555555",
+                color=SOFT,
                 rotation=90,
                 va="bottom",
             )
+
+
+def _label_quota_axes(ax: Axes) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.ticker import EngFormatter
+
     locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
     ax.yaxis.set_major_formatter(EngFormatter(sep=""))
     ax.set_ylabel("credits")
-    ax.grid(True, axis="y", color=FAINT, linewidth=0.8)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.tick_params(length=0, labelsize=9, colors=INK)
-    ax.legend(loc="upper left", frameon=False, fontsize=9, bbox_to_anchor=(0, 0.9 if limit else 1))
+    draw_grid(ax, along="y")
 
 
 def plot_takes(frame: pd.DataFrame, *, top: int = 12, ax: Axes | None = None) -> Axes:
-    """Draw the texts whose takes cost most: what was kept, and what was thrown away.
+    """Draw the texts with most credits thrown away, beside the credits of the takes that were kept.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        What `histkit.takes` gives, or a history.
+        A history, or the table of takes that `histkit.takes` returns for it.
     top : int, default 12
-        So many texts, 1 to 40.
+        Number of texts, 1 to 40.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure of pyplot.
+        The axes to draw into; default: those of a new pyplot figure.
 
     Raises
     ------
     InputError, SchemaError
-        An argument that can't be used; a frame that lacks a column.
+        An argument can't be used; the frame lacks a column.
 
     Examples
     --------
@@ -231,30 +259,30 @@ def plot_takes(frame: pd.DataFrame, *, top: int = 12, ax: Axes | None = None) ->
     'credits'
     """
     top = whole_number("top", top, 1, 40)
-    found = frame if {"line", "keeper", "thrown_away"} <= set(frame.columns) else takes(frame)
-    require(found, ["line", "takes", "text", "credits", "keeper", "thrown_away"], "the chart of takes")
-    table = line_table(found, top)
-    ax = _new_axes(9, 1.6 + 0.34 * max(len(table), 2)) if ax is None else ax
-    lost = int(found["thrown_away"].sum())
-    if table.empty:
-        draw_empty_note(ax, "no text has several takes" if len(found) else "no rows")
+    check_frame(frame, "the chart of takes")
+    table = frame if {"line", "keeper", "thrown_away"} <= set(frame.columns) else takes(frame)
+    require(table, ["line", "takes", "text", "credits", "keeper", "thrown_away"], "the chart of takes")
+    lines = line_table(table, top)
+    ax = new_axes(bars_height(len(lines))) if ax is None else ax
+    if lines.empty:
+        draw_empty_note(ax, "no text has several takes" if len(table) else "no rows")
     else:
-        _draw_takes(ax, table)
-    lines = table.attrs["histkit"]["lines"]
-    said = f"{counted(lines, 'text')} with several takes · {lost:,} credits thrown away in all"
-    put_title(ax, "Texts with most credits thrown away", said)
+        _draw_takes(ax, lines)
+    texts = count_noun(lines.attrs["histkit"]["lines"], "text")
+    details = f"{texts} with several takes · {int(table['thrown_away'].sum()):,} credits thrown away in all"
+    put_title(ax, "Texts with most credits thrown away", details)
     return ax
 
 
-def _draw_takes(ax: Axes, table: pd.DataFrame) -> None:
+def _draw_takes(ax: Axes, lines: pd.DataFrame) -> None:
     from matplotlib.ticker import EngFormatter
 
-    lost = table["thrown_away"].to_numpy(float, na_value=0)
-    kept = np.maximum(table["credits"].to_numpy(float, na_value=0) - lost, 0)
-    places = np.arange(len(table))
-    ax.barh(places, kept, color=PALETTE[0], height=0.7, label="kept")
+    lost = lines["thrown_away"].to_numpy(float, na_value=0)
+    kept = np.maximum(lines["credits"].to_numpy(float, na_value=0) - lost, 0)
+    positions = np.arange(len(lines))
+    ax.barh(positions, kept, color=PALETTE[0], height=0.7, label="kept")
     bars = ax.barh(
-        places,
+        positions,
         lost,
         left=kept,
         color=PALETTE[5],
@@ -264,24 +292,16 @@ def _draw_takes(ax: Axes, table: pd.DataFrame) -> None:
         linewidth=0,
         label="thrown away",
     )
-    said = [
-        f"{int(part):,} in {counted(int(count) - 1, 'take')}" for part, count in zip(lost, table["takes"], strict=True)
+    labels = [
+        f"{int(credits):,} in {count_noun(int(count) - 1, 'take')}"
+        for credits, count in zip(lost, lines["takes"], strict=True)
     ]
-    ax.bar_label(bars, said, padding=4, fontsize=9, color=INK)
-    texts = ["(dialogue)" if pd.isna(text) else drawable_text(text, _TEXT_CHARACTERS) for text in table["text"]]
-    ax.set_yticks(places, texts, fontfamily=fonts())
-    ax.set_ylim(len(table) - 0.4, -0.6)
+    ax.bar_label(bars, labels, padding=4, fontsize=9, color=INK)
+    texts = ["(dialogue)" if pd.isna(text) else drawable_text(text, _TEXT_CHARACTERS) for text in lines["text"]]
+    ax.set_yticks(positions, texts, fontfamily=fonts())
+    ax.set_ylim(len(lines) - 0.4, -0.6)
     ax.set_xlim(0, max(float((kept + lost).max()) * 1.3, 1.0))
     ax.set_xlabel("credits")
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
-    ax.grid(True, axis="x", color=FAINT, linewidth=0.8)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right", "bottom"]].set_visible(False)
-    ax.tick_params(length=0, labelsize=9, colors=INK)
+    draw_grid(ax, along="x")
     ax.legend(loc="upper right", bbox_to_anchor=(1, -0.03), ncols=2, frameon=False, fontsize=9)
-
-
-def _new_axes(width: float, height: float) -> Axes:
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]

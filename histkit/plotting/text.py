@@ -1,9 +1,8 @@
-"""Names as a picture can show them: short, on one line, without mathematics, in letters that the fonts have."""
+"""Texts for charts: short, on one line, without mathematics, in letters that the fonts have."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -11,9 +10,12 @@ from typing import Any
 
 import pandas as pd
 
+from histkit.util.text import one_line_text, shorten
+
 LONGEST = 30
 NO_GLYPH = "□"
 MISSING, EMPTY = "(missing)", "(empty)"
+_INVISIBLE = re.compile("[\u200c\u200d\ufe00-\ufe0f]")
 _SUFFIX = re.compile(r"(?: \([^()]*\))+$")
 _BROAD = (
     "Noto Sans CJK JP",
@@ -31,42 +33,40 @@ _BROAD = (
 
 
 def plot_labels(groups: Sequence[Any], voices: Mapping[str, str | None]) -> list[str]:
-    r"""Make a label of each group; all are different.
+    r"""Return a label per group; all are different.
 
     Parameters
     ----------
     groups : sequence
         Values of one column, or tuples of several.
     voices : mapping
-        Ids of the labels that are voices: those lose what follows " - " in a name.
+        Label of each voice to its id. What follows " - " in the name of a voice is left out.
 
     Returns
     -------
     list of str
-        Ready for matplotlib: ``$`` is escaped, so it reads "\$" here and "$" in the picture.
+        Ready for matplotlib: ``$`` is escaped, so it reads "\$" here and "$" in the chart.
     """
-    whole = [_joined(group, voices, short=False) for group in groups]
+    long = [_joined(group, voices, short=False) for group in groups]
     short = [_joined(group, voices, short=True) for group in groups]
-    often = Counter(short)
+    uses = Counter(short)
     labels: list[str] = []
-    for long, brief in zip(whole, short, strict=True):
-        label = brief if often[brief] == 1 else long
+    for long_label, short_label in zip(long, short, strict=True):
+        label = short_label if uses[short_label] == 1 else long_label
         number = 2
         while label in labels:
-            label, number = f"{long} #{number}", number + 1
+            label, number = f"{long_label} #{number}", number + 1
         labels.append(label)
-    return [plain(label) for label in labels]
+    return [escape_mathtext(label) for label in labels]
 
 
 def drawable_text(text: Any, longest: int) -> str:
-    """Make one line of a text, ready for matplotlib: so many letters at most, and only such as can be drawn."""
-    line = " ".join(_visible(str(text)).split())
-    cut = line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
-    return plain(_drawable(cut))
+    """Return a text for matplotlib: one line of at most `longest` characters, all of which can be drawn."""
+    return escape_mathtext(_replace_missing_glyphs(shorten(_visible(str(text)), longest)))
 
 
 def fonts() -> list[str]:
-    """Give the families to draw names with: the user's, then those with many scripts that are installed here."""
+    """Return the font families for names: the configured ones, then installed ones that cover many scripts."""
     from matplotlib import rcParams
     from matplotlib.font_manager import fontManager
 
@@ -80,57 +80,62 @@ def _joined(group: Any, voices: Mapping[str, str | None], *, short: bool) -> str
 
 
 def _label(value: Any, voices: Mapping[str, str | None], *, short: bool) -> str:
+    """Return the label of one value; `short` leaves out the part of a voice's name after " - "."""
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return MISSING
-    text = str(value)
-    voice_id = voices.get(text)
-    suffix = _SUFFIX.search(text)
-    tail = suffix[0] if suffix and voice_id else ""
-    name = text[: len(text) - len(tail)]
+    voice_id = voices.get(str(value))
+    name, suffix = _split_suffix(str(value)) if voice_id else (str(value), "")
     if voice_id is not None and short:
         name = name.split(" - ")[0] or name
-    name = " ".join(_visible(name).split())
-    if not name and not tail:
+    name = _visible(name)
+    if not name and not suffix:
         name = voice_id[:6] if voice_id else EMPTY
-    drawn = _drawable(name)
-    if NO_GLYPH in drawn and voice_id and voice_id[:6] not in tail:
-        tail += f" ({voice_id[:6]})"
+    drawn = _replace_missing_glyphs(name)
+    if NO_GLYPH in drawn and voice_id and voice_id[:6] not in suffix:
+        suffix += f" ({voice_id[:6]})"
     if len(drawn) > LONGEST:
-        drawn = (drawn[: LONGEST - 1].rstrip() if short else f"{drawn[:12].rstrip()}…{drawn[-14:].lstrip()}"[:-1]) + "…"
-    return drawn + _drawable(" ".join(["", *_visible(tail).split()]))
+        drawn = shorten(drawn, LONGEST) if short else _cut_middle(drawn)
+    return drawn + _replace_missing_glyphs(" ".join(["", *_visible(suffix).split()]))
+
+
+def _split_suffix(label: str) -> tuple[str, str]:
+    """Split the label of a voice into its name and the part in parentheses that tells it from others of that name."""
+    suffix = _SUFFIX.search(label)
+    return (label[: suffix.start()], suffix[0]) if suffix else (label, "")
+
+
+def _cut_middle(name: str) -> str:
+    return f"{name[:12].rstrip()}…{name[-14:].lstrip()}"
 
 
 def _visible(text: str) -> str:
-    """Leave out what is not seen: controls become spaces, marks of direction and form go."""
-    kept = []
-    for letter in text:
-        kind = unicodedata.category(letter)
-        kept.append(" " if kind in ("Cc", "Zl", "Zp") else "" if kind in ("Cf", "Cs") or "︀" <= letter <= "️" else letter)
-    return "".join(kept)
+    """Return a text as one line, without the invisible joiners and variation selectors that no font draws."""
+    return " ".join(_INVISIBLE.sub("", one_line_text(text)).split())
 
 
-def _drawable(text: str) -> str:
+def _replace_missing_glyphs(text: str) -> str:
+    """Replace each run of letters that no font has by one box."""
     from matplotlib import rcParams
 
-    if rcParams["svg.fonttype"] == "none":  # the texts of such an SVG are drawn by whoever shows it, in his fonts
+    if rcParams["svg.fonttype"] == "none":  # the viewer of such an SVG draws its texts, in other fonts
         return text
     known = _glyphs(tuple(fonts()))
-    shown = "".join(letter if letter == " " or ord(letter) in known else "\0" for letter in text)
-    return re.sub("\0[\0 ]*\0|\0", NO_GLYPH, shown)
+    marked = "".join(letter if letter == " " or ord(letter) in known else "\0" for letter in text)
+    return re.sub("\0[\0 ]*\0|\0", NO_GLYPH, marked)
 
 
 @lru_cache(maxsize=8)
 def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
     from matplotlib.font_manager import FontProperties, fontManager, get_font
 
-    found: set[int] = set()
+    codes: set[int] = set()
     for family in families:
         path = fontManager.findfont(FontProperties(family=[family]))
-        found |= set(get_font(path).get_charmap())
-    return frozenset(found)
+        codes |= set(get_font(path).get_charmap())
+    return frozenset(codes)
 
 
-def plain(label: str) -> str:
-    """Escape what matplotlib would take for mathematics, or for a label that is not meant for the legend."""
+def escape_mathtext(label: str) -> str:
+    """Escape what matplotlib would read as mathematics, or as a label to leave out of the legend."""
     label = label.replace("$", r"\$")
     return f" {label}" if label.startswith("_") else label

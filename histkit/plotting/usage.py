@@ -1,34 +1,46 @@
-"""Pictures of usage: a frame in, a matplotlib Axes out. matplotlib is imported when a picture is drawn."""
+"""Charts of usage: from a frame to a matplotlib Axes. matplotlib is imported when a chart is drawn."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Any
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
+from histkit.frame.columns import plain_values
 from histkit.frame.dates import instants_of
-from histkit.plotting.style import FAINT, GREY, INK, PALETTE, counted, draw_empty_note, inches_of, percent, put_title
-from histkit.plotting.text import fonts, plain, plot_labels
+from histkit.plotting.style import (
+    GREY,
+    INK,
+    PALETTE,
+    bars_height,
+    draw_empty_note,
+    draw_grid,
+    new_axes,
+    put_title,
+    width_of,
+)
+from histkit.plotting.text import escape_mathtext, fonts, plot_labels
 from histkit.usage.aggregate import MEASURES
 from histkit.usage.buckets import edges
-from histkit.usage.clock import name_of
+from histkit.usage.clock import name_of, timestamps
 from histkit.usage.periods import Freq
 from histkit.usage.table import OTHER, parse_query, usage_table
 from histkit.util.arguments import whole_number
+from histkit.util.arrays import Floats, Ints
+from histkit.util.text import count_noun, quoted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
 ALL = "all"
-_MOST_BARS = 100  # more periods are drawn as one stepped area, without gaps between them
-_FEWEST = 5  # one bar is as wide as if there were five
-_TICKED = 14  # so few periods are named one by one
+_MOST_BARS = 100  # more periods are drawn as one stepped area, without gaps
+_LEAST_SLOTS = 5  # the time axis of fewer periods is as long as that of five
+_MOST_TICKS = 14  # up to so many periods each have a tick
 _UNITS = {"h": "hour", "D": "day", "W": "week", "M": "month", "B": "billing period"}
 _MONTHS = {1: "month", 3: "quarter", 12: "year"}
 
@@ -39,8 +51,8 @@ def plot_usage(
     freq: str | None = "D",
     *,
     tz: str | tzinfo = "UTC",
-    measure: str = "credits",
-    kind: str | None = None,
+    measure: Literal["items", "characters", "credits"] = "credits",
+    kind: Literal["bar", "area"] | None = None,
     top: int = 9,
     billing: Any = None,
     week_start: str | None = None,
@@ -53,34 +65,34 @@ def plot_usage(
     frame : pandas.DataFrame
         A history, or any part of one, with the columns that `histkit.usage_table` needs.
     by : str or list, default "voice"
-        What the groups are, as in `histkit.usage_table`; None: one group.
+        The groups, as in `histkit.usage_table`; None: one group.
     freq : str or None, default "D"
-        Length of the periods, as in `histkit.usage_table`. None: no time axis, one horizontal bar per group.
+        Length of the periods, as in `histkit.usage_table`. None: one horizontal bar per group, no time axis.
     tz : str or tzinfo, default "UTC"
-        The zone whose clock tells the periods apart, and that the dates are shown in.
+        The zone of the periods and of the dates shown.
     measure : {"credits", "characters", "items"}
         What is summed.
     kind : {"bar", "area"}, optional
-        Over time: a bar per period, as wide as the period is long, or a stepped area; by default bars while they are
-        not too many to tell apart.
+        Over time: a bar per period, as wide as the period is long, or a stepped area; default: bars for at most 100
+        periods.
     top : int, default 9
-        How many groups are shown (1 to 9, and up to 40 without `freq`), the largest by `measure`; the others are
-        one grey group ``other``.
+        Number of groups shown, the largest by `measure`: 1 to 9, up to 40 without `freq`. The others are one grey group
+        ``other``.
     billing, week_start : optional
         For ``freq="billing"`` and ``freq="W"``, as in `histkit.usage_table`.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure of pyplot.
+        The axes to draw into; default: those of a new pyplot figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        Its title states the total, the dates, the zone, and what part of the rows has no such number or no date. An
-        empty history gives axes that say so.
+        The title states the total, the dates, the zone, and how many rows have no date or an unknown `measure`. The
+        axes of an empty history say so.
 
     Raises
     ------
     InputError
-        An argument that can't be used.
+        An argument can't be used.
     SchemaError
         The frame lacks a column.
 
@@ -92,158 +104,144 @@ def plot_usage(
     'credits'
     """
     _check(measure, kind, top, freq)
-    wanted = parse_query(by, freq, tz=tz, top=None, billing=billing, week_start=week_start)
-    length, zone = wanted.length, wanted.zone
+    query = parse_query(by, freq, tz=tz, top=None, billing=billing, week_start=week_start)
     table = usage_table(frame, by, freq, tz=tz, billing=billing, week_start=week_start)
-    facts = table.attrs["histkit"]
-    clock = None if length is None else _Clock(length, zone)
-    names = list(table.columns[: list(table.columns).index(MEASURES[0]) - (length is not None)])
+    clock = None if query.length is None else _Clock(query.length, query.zone)
+    names = list(query.names)
     series = _series(table, names, measure, top)
-    owned = ax is None
-    ax = _new_axes(length, len(series.labels)) if ax is None else ax
-    dated = table if length is None else table[table["period"].notna()]
+    owns_figure = ax is None
+    if ax is None:
+        ax = new_axes(bars_height(len(series.labels)) if clock is None else 4.5)
+    dated = table if clock is None else table[table["period"].notna()]
     if dated.empty:
         draw_empty_note(ax, "no rows" if table.empty else "no rows with a date")
-        put_title(ax, _headline(names, measure, length), _details(table, facts, measure, dated, clock, frame))
-        return ax
     elif clock is None:
         _draw_groups(ax, series)
+        _style(ax, measure, over_time=False)
     else:
         starts = table["period"].dt.tz_convert(None).to_numpy("datetime64[us]").view(np.int64)
         _draw_time(ax, series, starts, kind, clock)
-        _put_legend(ax, owned)
-    _style(ax, measure, length is not None)
-    put_title(ax, _headline(names, measure, length), _details(table, facts, measure, dated, clock, frame))
+        _put_legend(ax, owns_figure)
+        _style(ax, measure, over_time=True)
+    put_title(ax, _headline(names, measure, clock), _details(table, dated, measure, clock, frame))
     return ax
 
 
 @dataclass(frozen=True)
 class _Series:
-    """What is drawn: labels from the largest down, colours, and for each row of the table its series and number."""
+    """The series of a chart from the largest down, and the series and value of each row of the table."""
 
     labels: list[str]
     colours: list[str]
-    codes: NDArray[np.int64]
-    numbers: NDArray[np.int64]
+    codes: Ints
+    values: Ints
 
 
 @dataclass(frozen=True)
 class _Clock:
+    """The periods of a time axis: their length, and the zone of its dates."""
+
     length: Freq
     zone: tzinfo
 
 
 def _check(measure: str, kind: str | None, top: int, freq: str | None) -> None:
     if measure not in MEASURES:
-        raise InputError(f"measure={measure!r} is not a measure; give one of 'credits', 'characters', 'items'.")
+        raise InputError(f"measure={quoted(measure)} is not a measure; use one of {', '.join(map(repr, MEASURES))}.")
     kinds = (None, "bar") if freq is None else (None, "bar", "area")
     if kind not in kinds:
-        allowed = ", ".join(repr(each) for each in kinds)
-        raise InputError(f"kind={kind!r} can't be drawn {'without' if freq is None else 'with'} freq; give {allowed}.")
+        allowed = ", ".join(map(repr, kinds))
+        when = "without" if freq is None else "with"
+        raise InputError(f"kind={quoted(kind)} can't be drawn {when} freq=; use one of {allowed}.")
     whole_number("top", top, 1, 40 if freq is None else len(PALETTE))
 
 
 def _series(table: pd.DataFrame, names: list[Any], measure: str, top: int) -> _Series:
-    numbers = table[measure].to_numpy(np.int64, na_value=0)
-    found: dict[tuple[Any, ...], int] = {}
-    keys = zip(*(_values(table[name]) for name in names), strict=True) if names else [(ALL,)] * len(table)
-    codes = np.array([found.setdefault(key, len(found)) for key in keys], np.int64)
-    groups = list(found)
+    values = table[measure].to_numpy(np.int64, na_value=0)
+    positions: dict[tuple[Any, ...], int] = {}
+    keys = zip(*(plain_values(table[name]) for name in names), strict=True) if names else [(ALL,)] * len(table)
+    codes = np.array([positions.setdefault(key, len(positions)) for key in keys], np.int64)
+    groups = list(positions)
     sums = np.zeros(len(groups), np.int64)
-    np.add.at(sums, codes, numbers)
+    np.add.at(sums, codes, values)
     order = np.argsort(-sums, kind="stable")
-    place = np.empty(len(groups), np.int64)
-    place[order] = np.arange(len(groups))
+    rank = np.empty(len(groups), np.int64)
+    rank[order] = np.arange(len(groups))
     shown = min(top, len(groups))
-    texts = plot_labels([groups[each] for each in order[:shown]], table.attrs["histkit"].get("voices", {}))
-    colours = [PALETTE[each % len(PALETTE)] for each in range(shown)]
+    labels = plot_labels([groups[position] for position in order[:shown]], table.attrs["histkit"].get("voices", {}))
+    colours = [PALETTE[position % len(PALETTE)] for position in range(shown)]
     if len(groups) > shown:
-        texts, colours = [*texts, f"{OTHER} ({len(groups) - shown})"], [*colours, GREY]
-    return _Series(texts, colours, np.minimum(place[codes], shown), numbers)
-
-
-def _values(column: pd.Series) -> list[Any]:
-    values: list[Any] = column.astype(object).where(column.notna(), None).tolist()
-    return values
-
-
-def _new_axes(length: Freq | None, bars: int) -> Axes:
-    import matplotlib.pyplot as plt
-
-    height = 4.5 if length is not None else 1.5 + 0.34 * max(bars, 2)
-    return plt.subplots(figsize=(9, height), layout="constrained")[1]
+        labels, colours = [*labels, f"{OTHER} ({len(groups) - shown})"], [*colours, GREY]
+    return _Series(labels, colours, np.minimum(rank[codes], shown), values)
 
 
 def _draw_groups(ax: Axes, series: _Series) -> None:
     sums = np.zeros(len(series.labels), np.int64)
-    np.add.at(sums, series.codes, series.numbers)
-    places = np.arange(len(sums))
-    bars = ax.barh(places, sums, color=[PALETTE[0] if each != GREY else GREY for each in series.colours], height=0.7)
-    whole = int(sums.sum())
-    shares = [f"{each:,}" + (f"  ({each / whole:.0%})" if whole else "") for each in sums.tolist()]
-    ax.bar_label(bars, shares, padding=4, fontsize=9, color=INK)
-    ax.set_yticks(places, series.labels, fontfamily=fonts())
+    np.add.at(sums, series.codes, series.values)
+    positions = np.arange(len(sums))
+    colours = [GREY if colour == GREY else PALETTE[0] for colour in series.colours]
+    bars = ax.barh(positions, sums, color=colours, height=0.7)
+    total = int(sums.sum())
+    labels = [f"{value:,}" + (f"  ({value / total:.0%})" if total else "") for value in sums.tolist()]
+    ax.bar_label(bars, labels, padding=4, fontsize=9, color=INK)
+    ax.set_yticks(positions, series.labels, fontfamily=fonts())
     ax.set_ylim(len(sums) - 0.4, -0.6)
     ax.set_xlim(0, max(float(sums.max()) * 1.22, 1.0))
 
 
-def _draw_time(ax: Axes, series: _Series, starts: NDArray[np.int64], kind: str | None, clock: _Clock) -> None:
+def _draw_time(ax: Axes, series: _Series, starts: Ints, kind: str | None, clock: _Clock) -> None:
     dated = starts > np.iinfo(np.int64).min
-    steps = edges(starts[dated], clock.length, clock.zone)
-    days = _days(steps)
-    heights = np.zeros((len(series.labels), len(steps) - 1), np.int64)
-    places = np.searchsorted(steps, starts)
-    np.add.at(heights, (series.codes[dated], places[dated]), series.numbers[dated])
+    bounds = edges(starts[dated], clock.length, clock.zone)
+    heights = np.zeros((len(series.labels), len(bounds) - 1), np.int64)
+    np.add.at(heights, (series.codes[dated], np.searchsorted(bounds, starts)[dated]), series.values[dated])
     tops = np.cumsum(heights, axis=0)
-    bars = kind == "bar" or (kind is None and len(steps) - 1 <= _MOST_BARS)
-    for each, (label, colour) in enumerate(zip(series.labels, series.colours, strict=True)):
-        foot = tops[each] - heights[each]
-        if bars:
-            line = 0.4 if len(steps) < 60 else 0.0
-            width = np.diff(days) * (0.9 if len(steps) <= _TICKED + 1 else 1.0)
-            middle = (days[:-1] + days[1:]) / 2
-            drawn = heights[each] > 0
-            drawn[0] = True  # the legend needs a bar
-            ax.bar(
-                middle[drawn],
-                heights[each][drawn],
-                width[drawn],
-                foot[drawn],
-                label=label,
-                color=colour,
-                edgecolor="white",
-                linewidth=line,
-            )
-        else:
-            low, high = (np.r_[line, line[-1]] for line in (foot, tops[each]))
-            ax.fill_between(days, low, high, step="post", label=label, color=colour, linewidth=0)
+    days = _matplotlib_days(bounds)
+    draw = _draw_bars if kind == "bar" or (kind is None and len(bounds) - 1 <= _MOST_BARS) else _draw_area
+    for height, top, label, colour in zip(heights, tops, series.labels, series.colours, strict=True):
+        draw(ax, days, height, top, label=label, color=colour)
     ax.set_ylim(0, max(float(tops[-1].max()) * 1.05, 1.0))
-    _put_dates(ax, days, steps, clock)
+    _put_dates(ax, days, bounds, clock)
 
 
-def _days(instants: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give matplotlib's dates: days since its epoch."""
+def _draw_bars(ax: Axes, days: Floats, heights: Ints, tops: Ints, **options: Any) -> None:
+    count = len(heights)
+    widths = np.diff(days) * (0.9 if count <= _MOST_TICKS else 1.0)
+    middles = (days[:-1] + days[1:]) / 2
+    drawn = heights > 0
+    drawn[0] = True  # the legend needs a bar
+    bottoms = (tops - heights)[drawn]
+    line = 0.4 if count < 59 else 0.0
+    ax.bar(middles[drawn], heights[drawn], widths[drawn], bottoms, edgecolor="white", linewidth=line, **options)
+
+
+def _draw_area(ax: Axes, days: Floats, heights: Ints, tops: Ints, **options: Any) -> None:
+    low, high = (np.r_[line, line[-1]] for line in (tops - heights, tops))
+    ax.fill_between(days, low, high, step="post", linewidth=0, **options)
+
+
+def _matplotlib_days(instants: Ints) -> Floats:
+    """Convert microseconds since 1970 to matplotlib's dates: days since its epoch."""
     import matplotlib.dates
 
     units: Any = matplotlib.dates  # has no types
-    days: NDArray[np.float64] = np.asarray(units.date2num(instants.astype("datetime64[us]")))
+    days: Floats = np.asarray(units.date2num(instants.astype("datetime64[us]")))
     return days
 
 
-def _put_dates(ax: Axes, days: NDArray[np.float64], steps: NDArray[np.int64], clock: _Clock) -> None:
+def _put_dates(ax: Axes, days: Floats, bounds: Ints, clock: _Clock) -> None:
     import matplotlib.dates
 
     ax.xaxis_date(tz=clock.zone)
-    count = len(steps) - 1
-    margin = (days[-1] - days[0]) * max(0.01, (_FEWEST / count - 1) / 2)
+    count = len(bounds) - 1
+    margin = (days[-1] - days[0]) * max(0.01, (_LEAST_SLOTS / count - 1) / 2)
     ax.set_xlim(days[0] - margin, days[-1] + margin)
-    if count <= _TICKED:
-        every = math.ceil(count / max(inches_of(ax) / 0.62, 1))
+    if count <= _MOST_TICKS:
+        every = math.ceil(count / max(width_of(ax) / 0.62, 1))
         middles = ((days[:-1] + days[1:]) / 2)[::every]
-        ax.set_xticks(middles, _named_periods(steps[:-1:every], clock))
+        ax.set_xticks(middles, _tick_labels(bounds[:-1:every], clock))
         return
     units: Any = matplotlib.dates  # has no types
-    locator = units.AutoDateLocator(tz=clock.zone, minticks=3, maxticks=max(int(inches_of(ax) / 0.75), 4))
+    locator = units.AutoDateLocator(tz=clock.zone, minticks=3, maxticks=max(int(width_of(ax) / 0.75), 4))
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(
         units.ConciseDateFormatter(
@@ -256,98 +254,100 @@ def _put_dates(ax: Axes, days: NDArray[np.float64], steps: NDArray[np.int64], cl
     )
 
 
-def _named_periods(starts: NDArray[np.int64], clock: _Clock) -> list[str]:
-    """Name each period by its start; day, month or year stand below where they change."""
-    names, before = [], ""
-    for start in starts.tolist():
-        when = datetime.fromtimestamp(start // 1_000_000, UTC).astimezone(clock.zone)
-        day = f"{when.day} {when:%b}"
-        short, below = {"h": (f"{when:%H:%M}", f"{day} {when.year}"), "D": (day, f"{when.year}")}.get(
-            clock.length.unit, (day, f"{when.year}")
-        )
-        if clock.length.unit == "M":
-            short, below = f"{when:%b}", f"{when.year}"
-            if clock.length.count == 3 and clock.length.anchor == 0:
-                short = f"Q{(when.month + 2) // 3}"
-            elif clock.length.count == 12 and clock.length.anchor == 0:
-                short, below = f"{when.year}", ""
-        names.append(short if below == before else f"{short}\n{below}")
-        before = below
-    return names
+def _tick_labels(starts: Ints, clock: _Clock) -> list[str]:
+    """Label each period by its start, with day, month or year on a second line where that changes."""
+    labels, previous = [], ""
+    for start in timestamps(starts, clock.zone):
+        first, second = _tick_label(start, clock.length)
+        labels.append(first if second == previous else f"{first}\n{second}")
+        previous = second
+    return labels
 
 
-def _put_legend(ax: Axes, owned: bool) -> None:
+def _tick_label(start: pd.Timestamp, length: Freq) -> tuple[str, str]:
+    day = f"{start.day} {start:%b}"
+    if length.unit == "h":
+        return f"{start:%H:%M}", f"{day} {start.year}"
+    if length.unit == "M" and length.count == 12 and length.anchor == 0:
+        return f"{start.year}", ""
+    if length.unit == "M" and length.count == 3 and length.anchor == 0:
+        return f"Q{start.quarter}", f"{start.year}"
+    return (f"{start:%b}" if length.unit == "M" else day), f"{start.year}"
+
+
+def _put_legend(ax: Axes, owns_figure: bool) -> None:
     handles, labels = ax.get_legend_handles_labels()
     if len(handles) < 2:
         return
-    # the picture stacks upwards, the legend reads downwards
     options: dict[str, Any] = {"loc": "upper left", "frameon": False, "handlelength": 1.0, "handleheight": 1.0}
-    if owned:
+    if owns_figure:
         options |= {"bbox_to_anchor": (1.005, 1.0), "borderaxespad": 0.0}
-    else:  # within the axes, in room made above the data: outside it might cover a neighbour
-        columns = min(max(int(inches_of(ax) / 1.5), 1), len(labels))
+    else:  # inside the axes, in room made above the data: outside it might cover a neighbour
+        columns = min(max(int(width_of(ax) / 1.5), 1), len(labels))
         inches = 0.14 * math.ceil(len(labels) / columns) + 0.15
         height = float(ax.get_position().height * ax.figure.bbox.height / ax.figure.dpi)
         ax.set_ylim(0, ax.get_ylim()[1] / max(1 - inches / height, 0.4))
         options |= {"ncols": columns, "columnspacing": 1.0, "labelspacing": 0.3}
-    ax.legend(handles[::-1], labels[::-1], prop={"family": fonts(), "size": 9 if owned else 7}, **options)
+    font = {"family": fonts(), "size": 9 if owns_figure else 7}
+    ax.legend(handles[::-1], labels[::-1], prop=font, **options)  # reversed: the chart stacks upwards
 
 
-def _style(ax: Axes, measure: str, over_time: bool) -> None:
+def _style(ax: Axes, measure: str, *, over_time: bool) -> None:
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     axis = ax.yaxis if over_time else ax.xaxis
     axis.set_major_locator(MaxNLocator(nbins=6, integer=True, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(EngFormatter(sep=""))
     axis.set_label_text(measure)
-    ax.set_axisbelow(True)
-    ax.grid(False)
-    ax.grid(True, axis="y" if over_time else "x", color=FAINT, linewidth=0.8)
-    ax.spines[["top", "right", "left" if over_time else "bottom"]].set_visible(False)
-    ax.tick_params(length=0, labelsize=9, colors=INK)
+    draw_grid(ax, along="y" if over_time else "x")
     if over_time:
         ax.tick_params(axis="x", length=3)
 
 
-def _headline(names: list[Any], measure: str, length: Freq | None) -> str:
+def _headline(names: list[Any], measure: str, clock: _Clock | None) -> str:
     words = [measure.capitalize()]
-    if length is not None:
-        unit = _MONTHS.get(length.count, f"{length.count} months") if length.unit == "M" else _UNITS[length.unit]
-        words.append(f"per {unit}" if length.unit != "h" or length.count == 1 else f"per {length.count} hours")
+    if clock is not None:
+        words.append(f"per {_period_name(clock.length)}")
     if names:
-        words.append("by " + " and ".join(plain(str(name)) for name in names))
+        words.append("by " + " and ".join(escape_mathtext(str(name)) for name in names))
     return " ".join(words)
 
 
-def _details(
-    table: pd.DataFrame,
-    facts: dict[str, Any],
-    measure: str,
-    dated: pd.DataFrame,
-    clock: _Clock | None,
-    frame: pd.DataFrame,
-) -> str:
-    lacking = facts.get(f"rows_without_{measure}", 0)
+def _period_name(length: Freq) -> str:
+    if length.unit == "M":
+        return _MONTHS.get(length.count, f"{length.count} months")
+    return f"{length.count} hours" if length.unit == "h" and length.count > 1 else _UNITS[length.unit]
+
+
+def _details(table: pd.DataFrame, dated: pd.DataFrame, measure: str, clock: _Clock | None, frame: pd.DataFrame) -> str:
+    """Return the line below the headline: total, dates, zone, and what is unknown or not drawn."""
+    facts = table.attrs["histkit"]
+    unknown = facts.get(f"rows_without_{measure}", 0)
     total = int(table[measure].sum())
-    said = [f"{measure} unknown" if lacking and lacking == facts["rows"] else f"{total:,} {measure}"]
+    parts = [f"{measure} unknown" if unknown and unknown == facts["rows"] else f"{total:,} {measure}"]
     if measure != "items":
-        said.append(counted(int(table["items"].sum()), "item"))
+        parts.append(count_noun(int(table["items"].sum()), "item"))
     if clock is not None:
-        said += [_span(frame["date"], clock.zone)] if len(dated) else []
-        said.append(name_of(clock.zone))
-    if lacking and lacking < facts["rows"]:
-        said.append(f"{percent(lacking, facts['rows'])} of rows without {measure}")
+        parts += [_date_span(frame["date"], clock.zone)] if len(dated) else []
+        parts.append(name_of(clock.zone))
+    if unknown and unknown < facts["rows"]:
+        parts.append(f"{_percent(unknown, facts['rows'])} of rows without {measure}")
     undated = facts.get("rows_without_date", 0)
     if undated and clock is not None:
         lost = total - int(dated[measure].sum())
-        said.append(f"{counted(undated, 'row')} without a date ({lost:,} {measure}) not drawn")
-    return " · ".join(said)
+        parts.append(f"{count_noun(undated, 'row')} without a date ({lost:,} {measure}) not drawn")
+    return " · ".join(parts)
 
 
-def _span(dates: pd.Series, zone: tzinfo) -> str:
-    instants, known = instants_of(dates)
-    ends = (int(instants[known].min()), int(instants[known].max()))
-    first, last = (datetime.fromtimestamp(each // 1_000_000, UTC).astimezone(zone) for each in ends)
+def _percent(part: int, total: int) -> str:
+    """Return a share that is neither nothing nor all: never rounded to 0 or 100 %."""
+    share = 100 * part / total
+    return "less than 1 %" if share < 1 else f"{min(share, 99):.0f} %"
+
+
+def _date_span(dates: pd.Series, zone: tzinfo) -> str:
+    instants, dated = instants_of(dates)
+    first, last = timestamps(np.array([instants[dated].min(), instants[dated].max()]), zone)
     if first.date() == last.date():
         return f"{first.day} {first:%b %Y}"
     year = "" if first.year == last.year else f" {first.year}"
@@ -355,9 +355,14 @@ def _span(dates: pd.Series, zone: tzinfo) -> str:
 
 
 def plot_share(
-    frame: pd.DataFrame, by: Any = "voice", *, measure: str = "credits", top: int = 10, ax: Axes | None = None
+    frame: pd.DataFrame,
+    by: Any = "voice",
+    *,
+    measure: Literal["items", "characters", "credits"] = "credits",
+    top: int = 10,
+    ax: Axes | None = None,
 ) -> Axes:
-    """Draw each group's share of the whole: `plot_usage` without a time axis.
+    """Draw each group's share of the total: `plot_usage` without a time axis.
 
     Parameters
     ----------
