@@ -57,6 +57,8 @@ def test_the_column_table_is_the_packages() -> None:
 def test_every_public_name_is_in_the_reference() -> None:
     written = re.findall(r"^::: histkit\.(?:accessor\.)?(\w+)$", "\n".join(PAGES.values()), re.MULTILINE)
     assert sorted(written) == sorted([*(set(hk.__all__) - {"COLUMNS"}), "SpeechAccessor"])
+    beside = re.findall(r"^::: (histkit\.(?:dask|sandbox)\.\w+)$", PAGES["reference/beside.md"], re.MULTILINE)
+    assert beside == ["histkit.dask.DaskSpeechAccessor", "histkit.sandbox.serve", "histkit.sandbox.Sandbox"]
 
 
 def test_every_error_has_its_cure() -> None:
