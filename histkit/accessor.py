@@ -737,7 +737,7 @@ class SpeechAccessor:
         client: HistoryClient | None = None,
         storage_options: Mapping[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Download the audio of each row into a folder. Interrupted runs resume; finished files are not requested again.
+        """Download each row's audio into a folder. Interrupted runs resume; finished files are not requested again.
 
         The whole documentation is that of `histkit.download_audio`.
 

@@ -47,7 +47,7 @@ def download_audio(
     client: HistoryClient | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """Download the audio of each row into a folder. Interrupted runs resume; finished files are not requested again.
+    """Download each row's audio into a folder. Interrupted runs resume; finished files are not requested again.
 
     Each clip is verified (complete, audio, of the expected format), measured and hashed before it gets its final name.
     The folder's manifest (``manifest.parquet``, ``manifest.csv``) records it. A later run skips files that the manifest
