@@ -27,8 +27,16 @@ from collections.abc import Mapping
 from typing import Any
 
 
+def _one_line(message: str) -> str:
+    """Join the lines of a message; what it quotes (an array, an answer of the service) can have several."""
+    return " ".join(line.strip() for line in message.splitlines())
+
+
 class HistkitError(Exception):
     """Base of all errors raised by histkit."""
+
+    def __str__(self) -> str:
+        return _one_line(super().__str__())
 
 
 class InputError(HistkitError, ValueError):
@@ -80,7 +88,7 @@ class ApiError(HistkitError):
             facts.append(self.code)
         if self.request_id:
             facts.append(f"request id {self.request_id}")
-        message = self.message or "The service answered with an error."
+        message = _one_line(self.message) or "The service answered with an error."
         return f"{message} ({', '.join(facts)})" if facts else message
 
 

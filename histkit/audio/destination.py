@@ -1,13 +1,13 @@
-"""Destinations of audio: a local folder, or one behind fsspec (``s3://...``). Files are complete or absent.
+"""Where clips go: a folder of this machine, or one behind fsspec (``s3://...``). Files are whole or not there.
 
-A local file is written beside its target and renamed. On a remote file system it is uploaded under a temporary name
-and renamed there. An object store shows an upload only when it is complete, and its rename is a copy, so the file is
-uploaded directly.
+A remote folder gets each file under a temporary name first and is renamed there; an object store, where an upload
+shows up only when it is complete and a rename is a copy, gets it directly.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, TypeVar
 
 from histkit.errors import ArchiveError, DownloadError
-from histkit.util.files import exclusive_lock, is_temporary, temporary_name
+from histkit.util.files import SUFFIX, TEMPORARY, exclusive_lock
 from histkit.util.storage import normalize_path, open_filesystem
 from histkit.util.text import error_line
 
@@ -24,69 +24,55 @@ T = TypeVar("T")
 JOURNAL = "manifest.jsonl"
 _LOCK = ".histkit.lock"
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "r2", "b2", "swift"}
-_JOURNAL_SECONDS, _JOURNAL_SHARE = (
-    2.0,
-    20.0,
-)  # a remote journal is rewritten: at most this often, for 1/20 of the time
+_JOURNAL_SECONDS, _JOURNAL_SHARE = 2.0, 20.0  # a remote journal is written whole: not oftener, nor for longer
 
 
 class PullJournal(Protocol):
-    """Append-only lines that survive a killed process."""
+    """Lines that outlive a kill: what a pull has finished so far."""
 
     def write(self, line: bytes) -> None:
-        """Append a line."""
+        """Add a line."""
 
     def close(self) -> None:
-        """Flush buffered lines and close."""
+        """Write what is still held."""
 
 
 class Destination(Protocol):
-    """A folder of audio files. File names are relative to it, with ``/``.
-
-    Attributes
-    ----------
-    name : str
-        The path as given, for messages.
-    address : str
-        Absolute path or URL.
-    remote : bool
-        Whether it lies behind fsspec.
-    """
+    """A folder for clips; names in it are relative, with ``/``."""
 
     name: str
-    address: str
     remote: bool
 
     def prepare(self) -> None:
-        """Create the folder; raises `DownloadError` if that fails."""
+        """Make the folder; raises `DownloadError` where that can't be."""
 
     def lock(self) -> AbstractContextManager[None]:
-        """Hold the folder exclusively; raises `DownloadError` if another process holds it."""
+        """Hold the folder for one pull at a time; raises `DownloadError` when another holds it."""
 
     def part(self, file: str) -> Path:
-        """Return a path on this machine for the temporary file that will become `file`."""
+        """Name a temporary file of this machine, for what will become `file`."""
 
     def put(self, part: Path, file: str) -> None:
-        """Move a complete temporary file to its final name."""
+        """Give a whole temporary file its place and name."""
 
     def open(self, file: str) -> IO[bytes]:
         """Open a file for reading; raises FileNotFoundError."""
 
     def sizes(self, parents: Iterable[str], *, tidy: bool) -> dict[str, int]:
-        """Return the size of each file in some folders; `tidy` removes temporary files of killed processes."""
+        """Give the size of each file in some folders; `tidy` removes what a killed pull left there."""
 
     def journal(self) -> PullJournal:
-        """Start a new journal."""
+        """Begin a new journal."""
 
     def remove(self, file: str) -> None:
-        """Remove a file if it exists."""
+        """Remove a file; one that is not there is as good."""
 
     def close(self) -> None:
-        """Remove temporary files, and folders that were created and stayed empty."""
+        """Let go of what was held on this machine."""
 
 
 def open_destination(path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Destination:
-    """Open a destination; nothing is created yet.
+    """Open a folder for clips.
 
     Parameters
     ----------
@@ -98,9 +84,9 @@ def open_destination(path: str | os.PathLike[str], options: Mapping[str, Any] | 
     Raises
     ------
     InputError
-        `path` is neither, or fsspec is not installed.
+        It is neither, or fsspec is not installed.
     DownloadError
-        fsspec can't open the URL.
+        fsspec can't open it.
     """
     name = normalize_path(path)
     try:
@@ -112,27 +98,22 @@ def open_destination(path: str | os.PathLike[str], options: Mapping[str, Any] | 
 
 @contextmanager
 def written_file(name: str, options: Mapping[str, Any] | None) -> Iterator[Path]:
-    """Yield the local path at which a file is to be written; for a URL it is uploaded at the end of the block.
-
-    Parameters
-    ----------
-    name : str
-        A path or URL; its folder is created, and removed again if it stays empty.
-    options : mapping or None
-        Storage options for fsspec.
-    """
-    parent, _, file = name.rpartition("/") if "://" in name else (Path(name).parent, "", Path(name).name)
-    destination = open_destination(parent, options)
+    """Give the file of this machine that is to be written; one that is meant for elsewhere is put there afterwards."""
+    parent, _, file = name.rpartition("/")
+    if "://" not in name:
+        open_destination(name, options)  # refuses options
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield path
+        return
+    target = open_destination(parent, options)
     try:
-        destination.prepare()
-        if isinstance(destination, LocalFolder):
-            yield destination.folder / file
-        else:
-            part = destination.part(file)
-            yield part
-            destination.put(part, file)
+        target.prepare()
+        part = target.part(file)
+        yield part
+        target.put(part, file)
     finally:
-        destination.close()
+        target.close()
 
 
 class LocalFolder:
@@ -143,148 +124,138 @@ class LocalFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.name = str(folder)
-        self.address = str(folder.absolute())
-        self._created: list[Path] = []
-        self._usable: set[Path] = set()
+        self._made: set[Path] = set()
 
     def prepare(self) -> None:
-        """Create the folder."""
+        """Make the folder."""
         try:
-            self._create(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DownloadError(f"{self.folder} can't be used as a folder: {error.strerror}.") from None
 
-    def _create(self, folder: Path) -> None:
-        absent = [path for path in (folder, *folder.parents) if not path.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        self._created += reversed(absent)
-
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder exclusively."""
+        """Hold the folder for one pull at a time."""
         busy = f"Another pull is writing into {self.folder}: wait for it."
         lock = self.folder / _LOCK
         with exclusive_lock(lock, busy, DownloadError):
             try:
                 yield
             finally:
-                with suppress(OSError):  # filelock treats a removed file as unlocked, so another process can take it
+                with suppress(OSError):  # filelock takes a file that vanished for no lock, so this parts nobody
                     lock.unlink()
 
     def part(self, file: str) -> Path:
-        """Return a temporary path beside `file`, and create its folder."""
+        """Name a temporary file beside `file`, whose folder is made."""
         parent = (self.folder / file).parent
-        if parent not in self._usable:
-            if not resolves_inside(self.folder, parent):
+        if parent not in self._made:
+            if not inside(self.folder, parent):
                 raise DownloadError(f"{parent} leads out of the folder (a link); nothing was written there.")
-            self._create(parent)
-            self._usable.add(parent)
-        return parent / temporary_name()
+            parent.mkdir(parents=True, exist_ok=True)
+            self._made.add(parent)
+        return parent / _temporary()
 
     def put(self, part: Path, file: str) -> None:
         """Rename."""
         part.replace(self.folder / file)
 
     def open(self, file: str) -> BinaryIO:
-        """Open for reading; a link that leads out of the folder counts as absent."""
+        """Open for reading; a link that leads out of the folder is no file of it."""
         path = self.folder / file
-        if not resolves_inside(self.folder, path):
+        if not inside(self.folder, path):
             raise FileNotFoundError(f"{path} leads out of the folder")
         return path.open("rb")
 
     def sizes(self, parents: Iterable[str], *, tidy: bool) -> dict[str, int]:
-        """Return the size of each regular file in some folders."""
-        sizes = {}
+        """Give the size of each regular file in some folders."""
+        found = {}
         for parent in sorted(set(parents)):
             try:
-                with os.scandir(self.folder / parent) as files:
-                    for file in files:
-                        if not file.is_file(follow_symlinks=False):
+                with os.scandir(self.folder / parent) as entries:
+                    for each in entries:
+                        if not each.is_file(follow_symlinks=False):
                             continue
-                        if not is_temporary(file.name):
-                            name = f"{parent}/{file.name}" if parent else file.name
-                            sizes[name] = file.stat(follow_symlinks=False).st_size
-                        elif tidy:
-                            with suppress(OSError):
-                                Path(file.path).unlink()
+                        if is_temporary(each.name):
+                            if tidy:
+                                with suppress(OSError):
+                                    Path(each.path).unlink()
+                            continue
+                        name = f"{parent}/{each.name}" if parent else each.name
+                        found[name] = each.stat(follow_symlinks=False).st_size
             except (FileNotFoundError, NotADirectoryError):
                 continue
-        return sizes
+        return found
 
     def journal(self) -> PullJournal:
-        """Start a journal that is appended to."""
-        return _AppendedJournal((self.folder / JOURNAL).open("wb", buffering=0))
+        """Begin a journal that is appended to."""
+        return _Appended((self.folder / JOURNAL).open("wb", buffering=0))
 
     def remove(self, file: str) -> None:
         """Remove."""
         (self.folder / file).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Remove folders that were created and stayed empty."""
-        for folder in reversed(self._created):
-            with suppress(OSError):
-                folder.rmdir()
-        self._created.clear()
+        """Nothing is held."""
 
 
 class RemoteFolder:
-    """A folder behind fsspec. It is not locked: the user must run one download at a time."""
+    """A folder behind fsspec; nobody locks it, so one pull at a time is up to the user."""
 
     remote = True
 
     def __init__(self, name: str, system: Any, root: str) -> None:
-        self.name = self.address = name
+        self.name = name
         self._system, self._root = system, root.rstrip("/")
         protocols = {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
         self._direct = bool(protocols & _OBJECT_STORES)
-        self._created: set[str] = set()
+        self._made: set[str] = set()
         self._parts = tempfile.TemporaryDirectory(prefix="histkit-")
 
     def prepare(self) -> None:
-        """Create the folder, and check that it is writable before any clip is requested."""
-        probe = Path(self._parts.name) / temporary_name()
+        """Make the folder, and see that it can be written to before any clip is fetched."""
+        probe = Path(self._parts.name) / _temporary()
         probe.write_bytes(b"")
-        name = temporary_name()
+        name = _temporary()
         self.put(probe, name)
         self.remove(name)
 
     def lock(self) -> AbstractContextManager[None]:
-        """Do nothing: object stores have no locks."""
+        """Lock nothing: object stores have no locks."""
         return nullcontext()
 
     def part(self, file: str) -> Path:
-        """Return a path in a temporary folder of this machine."""
-        return Path(self._parts.name) / temporary_name()
+        """Name a temporary file of this machine."""
+        return Path(self._parts.name) / _temporary()
 
     def put(self, part: Path, file: str) -> None:
-        """Upload, and check the size that arrived."""
-        target, size = f"{self._root}/{file}", part.stat().st_size
-        parent = target.rpartition("/")[0]
-        upload = target if self._direct else f"{parent}/{temporary_name()}"
+        """Upload, and see that all of it arrived."""
+        place, size = f"{self._root}/{file}", part.stat().st_size
+        parent = place.rpartition("/")[0]
+        upload = place if self._direct else f"{parent}/{_temporary()}"
 
-        def call() -> None:
-            if parent not in self._created:
+        def act() -> None:
+            if parent not in self._made:
                 self._system.makedirs(parent, exist_ok=True)
-                self._created.add(parent)
+                self._made.add(parent)
             self._system.put_file(str(part), upload)
             arrived = self._system.size(upload)
             if arrived != size:
                 raise DownloadError(f"{self.name}/{file}: {arrived} of {size} bytes arrived.")
-            if upload != target:
-                self._system.mv(upload, target)
+            if upload != place:
+                self._system.mv(upload, place)
 
-        self._call(file, call)
+        self._asked(file, act)
         part.unlink()
 
     def open(self, file: str) -> IO[bytes]:
         """Open for reading."""
-        opened: IO[bytes] = self._call(file, lambda: self._system.open(f"{self._root}/{file}", "rb"))
+        opened: IO[bytes] = self._asked(file, lambda: self._system.open(f"{self._root}/{file}", "rb"))
         return opened
 
     def sizes(self, parents: Iterable[str], *, tidy: bool) -> dict[str, int]:
-        """Return the size of each file, from one listing of the whole folder."""
+        """Give the size of each file, by one listing of the whole folder."""
 
-        def call() -> dict[str, int]:
+        def act() -> dict[str, int]:
             self._system.invalidate_cache()
             try:
                 listed = self._system.find(self._root, detail=True)
@@ -292,42 +263,42 @@ class RemoteFolder:
                 return {}
             return {path.removeprefix(f"{self._root}/"): info["size"] for path, info in listed.items()}
 
-        sizes = {}
-        for name, size in self._call("", call).items():
+        found = {}
+        for name, size in self._asked("", act).items():
             if not is_temporary(name.rpartition("/")[2]):
-                sizes[name] = size
+                found[name] = size
             elif tidy:
                 self.remove(name)
-        return sizes
+        return found
 
     def journal(self) -> PullJournal:
-        """Start a journal that is rewritten every few seconds."""
-        return _RewrittenJournal(self)
+        """Begin a journal that is written whole every few seconds."""
+        return _Rewritten(self)
 
     def remove(self, file: str) -> None:
         """Remove."""
 
-        def call() -> None:
+        def act() -> None:
             with suppress(FileNotFoundError):
                 self._system.rm_file(f"{self._root}/{file}")
 
-        self._call(file, call)
+        self._asked(file, act)
 
     def close(self) -> None:
         """Remove the temporary files."""
         self._parts.cleanup()
 
-    def _call(self, file: str, call: Callable[[], T]) -> T:
-        """Call the file system; its errors, which may be of any type, become `DownloadError`."""
+    def _asked(self, file: str, act: Callable[[], T]) -> T:
+        """Ask the file system, whose errors may be of any kind (no rights, no network)."""
         try:
-            return call()
+            return act()
         except (FileNotFoundError, DownloadError):
             raise
         except Exception as error:
             raise DownloadError(f"{self.name}/{file}: {type(error).__name__}: {error_line(error)}.") from error
 
 
-class _AppendedJournal:
+class _Appended:
     def __init__(self, file: Any) -> None:
         self._file = file
 
@@ -338,38 +309,42 @@ class _AppendedJournal:
         self._file.close()
 
 
-class _RewrittenJournal:
-    def __init__(self, folder: RemoteFolder) -> None:
-        self._folder = folder
+class _Rewritten:
+    def __init__(self, target: RemoteFolder) -> None:
+        self._target = target
         self._lines: list[bytes] = []
         self._written = 0
         self._not_before = 0.0
-        self._upload()
+        self._put()
 
     def write(self, line: bytes) -> None:
         self._lines.append(line)
         if time.monotonic() >= self._not_before:
-            self._upload()
+            self._put()
 
     def close(self) -> None:
         if self._written < len(self._lines):
-            self._upload()
+            self._put()
 
-    def _upload(self) -> None:
+    def _put(self) -> None:
         started = time.monotonic()
-        part = self._folder.part(JOURNAL)
+        part = self._target.part(JOURNAL)
         part.write_bytes(b"".join(self._lines))
-        self._folder.put(part, JOURNAL)
+        self._target.put(part, JOURNAL)
         self._written = len(self._lines)
         now = time.monotonic()
         self._not_before = now + max(_JOURNAL_SECONDS, _JOURNAL_SHARE * (now - started))
 
 
-def stays_inside(path: str) -> bool:
-    """Return whether a recorded path is relative and has no part that leaves its folder, on any system."""
-    return not path.startswith("/") and ".." not in path.split("/") and "\\" not in path and ":" not in path
+def is_temporary(name: str) -> bool:
+    """Tell whether a file is what a pull has not finished."""
+    return name.startswith(TEMPORARY) and name.endswith(SUFFIX)
 
 
-def resolves_inside(folder: Path, path: Path) -> bool:
-    """Return whether a path, with all links followed, lies in a folder."""
+def inside(folder: Path, path: Path) -> bool:
+    """Tell whether a path, with all links followed, lies in the folder."""
     return path.resolve().is_relative_to(folder.resolve())
+
+
+def _temporary() -> str:
+    return f"{TEMPORARY}{secrets.token_hex(8)}{SUFFIX}"

@@ -1,8 +1,8 @@
-"""Manifest of an audio folder: ``manifest.parquet`` and ``manifest.csv``, and a journal during a download.
+"""A folder's record of its audio: ``manifest.parquet`` and ``manifest.csv``, and a journal while a pull runs.
 
-Each finished clip is appended to ``manifest.jsonl`` immediately (in a remote folder every few seconds). At the end the
-journal is merged into the two files, which are replaced atomically. A killed download leaves its journal, and the next
-one merges it.
+Each finished clip is a line of ``manifest.jsonl`` at once (in a remote folder every few seconds); at the end the lines
+are folded into the two files, which are only ever replaced whole. A pull that was killed leaves the journal, and the
+next one folds it in.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from histkit.audio.destination import JOURNAL, Destination, PullJournal, stays_inside
+from histkit.audio.destination import JOURNAL, Destination, PullJournal
 from histkit.errors import DownloadError
 from histkit.frame.files import to_csv, to_parquet
 from histkit.util.filenames import casefold_path
+from histkit.util.files import TEMPORARY as TEMPORARY
 from histkit.util.text import error_line
 
 MANIFEST = "manifest.parquet"
-Status = Literal["done", "skipped", "failed", "gone", "pending"]
 COLUMNS = {
     "history_item_id": "string[pyarrow]",
     "path": "string[pyarrow]",
@@ -45,28 +45,28 @@ class Entry:
     Attributes
     ----------
     history_item_id : str
-        The clip.
+        Which clip.
     path : str or None
-        Path of its file, relative to the folder, with ``/``; None if there is no file.
-    status : {"done", "skipped", "failed", "gone", "pending"}
-        ``pending`` only in a dry run.
+        Where it is, relative to the folder, with ``/``; None where there is no file.
+    status : str
+        ``done``, ``skipped``, ``failed``, ``gone``, or ``pending`` of a dry run.
     bytes : int or None
         Size of the file.
     seconds : float or None
-        Duration; None for a headerless clip of unknown rate.
+        Length of the sound; None where a bare clip's rate is not known.
     sha256 : str or None
-        Of the file, hexadecimal.
+        Of the file, in hexadecimal.
     error : str or None
         One line: why there is no file.
     format : str or None
-        ``"wav"`` if the file was, or was to be, converted to WAV.
+        ``"wav"`` where the file is not as it was generated, or should not be.
     stem, output_format, content_type : str or None
-        Of a failed clip: its path without extension and its declared format, for the next attempt.
+        Of a clip that failed: its path without extension and what its row says it is, to try again.
     """
 
     history_item_id: str
     path: str | None
-    status: Status
+    status: str
     bytes: int | None = None
     seconds: float | None = None
     sha256: str | None = None
@@ -77,184 +77,173 @@ class Entry:
     content_type: str | None = None
 
     def skipped(self) -> Entry:
-        """Return the line of a later run, which keeps the file."""
+        """Give the line of a run that found the file there."""
         return Entry(self.history_item_id, self.path, "skipped", self.bytes, self.seconds, self.sha256)
 
-    def path_stem(self) -> str:
-        """Return the path without its extension."""
+    def place(self) -> str:
+        """Give the path without its extension."""
         return (self.path or "").rpartition(".")[0]
-
-    def parent(self) -> str:
-        """Return the folder part of the path."""
-        return (self.path or "").rpartition("/")[0]
 
 
 def manifest_frame(entries: Iterable[Entry], index: Any = None) -> pd.DataFrame:
-    """Return entries as a DataFrame; its dtypes are the same without entries."""
-    lines = list(entries)
+    """Make a manifest, typed also when there are no entries."""
+    rows = list(entries)
     data = {
-        name: pd.array([getattr(entry, name) for entry in lines], dtype=dtype)  # type: ignore[call-overload,unused-ignore]
+        name: pd.array([getattr(entry, name) for entry in rows], dtype=dtype)  # type: ignore[call-overload,unused-ignore]
         for name, dtype in COLUMNS.items()
     }
     return pd.DataFrame(data, index=index)
 
 
-# columns of manifest.parquet only
-_FILE_ONLY = [field.name for field in fields(Entry)][len(COLUMNS) :]
+_FURTHER = [field.name for field in fields(Entry)][len(COLUMNS) :]
 
 
 class FolderManifest:
-    """Manifest of a folder; `add` may be called from any thread.
+    """What a folder holds, by its manifest; `add` may be called from any thread."""
 
-    Parameters
-    ----------
-    destination : Destination
-        The folder. Its manifest and journal are read now.
-
-    Raises
-    ------
-    DownloadError
-        The manifest can't be read.
-    """
-
-    def __init__(self, destination: Destination) -> None:
-        self._destination = destination
+    def __init__(self, target: Destination) -> None:
+        self._target = target
         self._files: dict[str, Entry] = {}
-        self._by_stem: dict[tuple[str, str], list[Entry]] = {}
-        self._failures: dict[str, Entry] = {}
+        self._places: dict[tuple[str, str], list[Entry]] = {}
+        self._troubles: dict[str, Entry] = {}
         self.lock = threading.RLock()
         self._journal: PullJournal | None = None
-        for entry in _read_manifest(destination):
-            self._record(entry)
-        self._unmerged = _read_journal(destination)
-        for entry in self._unmerged:
-            self._record(entry)
+        for entry in _saved(target):
+            self._take(entry)
+        self._unfolded = _journaled(target)
+        for entry in self._unfolded:
+            self._take(entry)
 
-    def _record(self, entry: Entry) -> None:
+    def _take(self, entry: Entry) -> None:
         if entry.status != "done":
-            self._failures[entry.history_item_id] = entry
-        elif entry.path is not None and stays_inside(entry.path):
+            self._troubles[entry.history_item_id] = entry
+        elif entry.path is not None and is_inside(entry.path):
             self._files[entry.path] = entry
-            alternatives = self._by_stem.setdefault((entry.history_item_id, entry.path_stem()), [])
-            alternatives[:] = [other for other in alternatives if other.path != entry.path] + [entry]
-            self._failures.pop(entry.history_item_id, None)
+            place = self._places.setdefault((entry.history_item_id, entry.place()), [])
+            place[:] = [other for other in place if other.path != entry.path] + [entry]
+            self._troubles.pop(entry.history_item_id, None)
 
     def files(self) -> list[Entry]:
-        """Return every finished file, sorted by path."""
+        """Give every finished file, by its path."""
         return sorted(self._files.values(), key=lambda entry: entry.path or "")
 
-    def is_empty(self) -> bool:
-        """Return whether nothing was ever downloaded into the folder."""
-        return not self._files and not self._failures
+    def empty(self) -> bool:
+        """Tell whether nothing was ever pulled into the folder."""
+        return not self._files and not self._troubles
 
     def find(self, history_item_id: str, stem: str, wav: bool) -> Entry | None:
-        """Return the finished file of a clip under a path without extension, as generated or as WAV."""
-        for entry in reversed(self._by_stem.get((history_item_id, stem), [])):
-            converted = entry.format == "wav"
-            if converted == wav or (wav and (entry.path or "").endswith(".wav")):
+        """Give the finished file of a clip under a path without extension, as generated or as WAV."""
+        for entry in reversed(self._places.get((history_item_id, stem), [])):
+            made_wav = entry.format == "wav"
+            if made_wav == wav or (wav and (entry.path or "").endswith(".wav")):
                 return entry
         return None
 
-    def failure_of(self, history_item_id: str) -> Entry | None:
-        """Return the failure of a clip that has no file."""
-        return self._failures.get(history_item_id)
+    def trouble(self, history_item_id: str) -> Entry | None:
+        """Give what went wrong with a clip that has no file."""
+        return self._troubles.get(history_item_id)
 
-    def paths_in_use(self) -> dict[str, str]:
-        """Return the case-folded path without extension of each file, and the clip that it belongs to."""
-        return {casefold_path(stem): item for item, stem in self._by_stem}
+    def owners(self) -> dict[str, str]:
+        """Give the folded path without extension of each file, and whose it is."""
+        return {casefold_path(stem): item for item, stem in self._places}
 
     def files_of(self, ids: Iterable[str]) -> list[Entry]:
-        """Return the recorded files of some clips; whether they still exist is not checked."""
-        requested = set(ids)
-        return [entry for entry in self._files.values() if entry.history_item_id in requested]
+        """Give the finished files of some clips; whether they are still there is another question."""
+        wanted = set(ids)
+        return [entry for entry in self._files.values() if entry.history_item_id in wanted]
 
     def add(self, entry: Entry) -> None:
-        """Record a clip, and append it to the journal immediately."""
+        """Write down a clip, at once."""
         with self.lock:
             if self._journal is None:
-                self.merge_journal()  # an incomplete last line of a killed process must not swallow the next
-                self._journal = self._destination.journal()
+                self.fold()  # a torn last line of a killed pull must not swallow the next
+                self._journal = self._target.journal()
             self._journal.write(msgspec.json.encode(entry) + b"\n")
-            self._unmerged.append(entry)
-            self._record(entry)
+            self._unfolded.append(entry)
+            self._take(entry)
 
     def forget(self, paths: Iterable[str]) -> None:
-        """Remove files from the manifest, so that the next run downloads them again, and write it."""
+        """Take files out of the manifest, so that the next pull fetches them again; then write it."""
         with self.lock:
             for path in paths:
                 entry = self._files.pop(path)
-                key = entry.history_item_id, entry.path_stem()
-                self._by_stem[key].remove(entry)
-                if not self._by_stem[key]:
-                    del self._by_stem[key]
+                place = self._places[entry.history_item_id, entry.place()]
+                place.remove(entry)
+                if not place:
+                    del self._places[entry.history_item_id, entry.place()]
             self._save()
 
-    def merge_journal(self) -> None:
-        """Write the manifest and remove the journal."""
+    def fold(self) -> None:
+        """Write the manifest's files whole and end the journal."""
         with self.lock:
-            self._close_journal()
-            if self._unmerged:
+            self._end_journal()
+            if self._unfolded:
                 self._save()
-            self._destination.remove(JOURNAL)
+            self._target.remove(JOURNAL)
 
     def close(self) -> None:
-        """Merge the journal; where that fails (disk full), keep it for the next run."""
+        """Fold, and leave the journal for the next pull where that is not possible (a full disk)."""
         try:
-            self.merge_journal()
+            self.fold()
         finally:
-            self._close_journal()
+            self._end_journal()
 
-    def _close_journal(self) -> None:
+    def _end_journal(self) -> None:
         journal, self._journal = self._journal, None
         if journal is not None:
             journal.close()
 
     def _save(self) -> None:
         entries = self.files()
-        entries += sorted(self._failures.values(), key=lambda entry: entry.history_item_id)
+        entries += sorted(self._troubles.values(), key=lambda entry: entry.history_item_id)
         frame = manifest_frame(entries)
-        for name in _FILE_ONLY:
+        for name in _FURTHER:
             frame[name] = pd.array([getattr(entry, name) for entry in entries], dtype="string[pyarrow]")
         self._write("manifest.csv", lambda part: to_csv(frame[[*COLUMNS, "format"]], part))
         self._write(MANIFEST, lambda part: to_parquet(frame, part))
-        self._unmerged = []
+        self._unfolded = []
 
-    def _write(self, file: str, write: Callable[[Path], Any]) -> None:
-        part = self._destination.part(file)
+    def _write(self, file: str, make: Callable[[Path], Any]) -> None:
+        part = self._target.part(file)
         try:
-            write(part)
-            self._destination.put(part, file)
+            make(part)
+            self._target.put(part, file)
         finally:
             part.unlink(missing_ok=True)
 
 
-def _read_manifest(destination: Destination) -> list[Entry]:
+def _saved(target: Destination) -> list[Entry]:
     try:
-        with destination.open(MANIFEST) as file:
+        with target.open(MANIFEST) as file:
             data = file.read()
     except FileNotFoundError:
         return []
     try:
         table = pq.read_table(pa.BufferReader(data))
         columns = [table.column(name).to_pylist() for name in COLUMNS]
-        existing = set(table.column_names)
-        columns += [table.column(name).to_pylist() if name in existing else [None] * len(table) for name in _FILE_ONLY]
+        there = set(table.column_names)
+        columns += [table.column(name).to_pylist() if name in there else [None] * len(table) for name in _FURTHER]
         return [Entry(*row) for row in zip(*columns, strict=True)]
     except (pa.ArrowException, KeyError, OSError) as error:
         raise DownloadError(
-            f"{destination.name}/{MANIFEST} is no manifest that histkit can read ({error_line(error)}). "
-            "Move it away to download everything in this folder again."
+            f"{target.name}/{MANIFEST} is no manifest that histkit can read ({error_line(error)}). "
+            "Move it away to pull everything in this folder again."
         ) from None
 
 
-def _read_journal(destination: Destination) -> list[Entry]:
+def _journaled(target: Destination) -> list[Entry]:
     try:
-        with destination.open(JOURNAL) as file:
+        with target.open(JOURNAL) as file:
             lines = file.read().split(b"\n")
     except FileNotFoundError:
         return []
     entries = []
     for line in lines:
-        with suppress(msgspec.DecodeError):  # the incomplete last line of a killed process
+        with suppress(msgspec.DecodeError):  # the last line of a killed pull
             entries.append(msgspec.json.decode(line, type=Entry))
     return entries
+
+
+def is_inside(path: str) -> bool:
+    """Tell whether a recorded path stays in the folder."""
+    return not path.startswith("/") and ".." not in path.split("/") and "\\" not in path and ":" not in path

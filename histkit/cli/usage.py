@@ -214,7 +214,7 @@ def ledger(period: str, official: bool, tz: str, json_: bool, csv_: bool, **chos
     """Chain the credit counters: what was seen, what was spent outside this history, resets (an estimate)."""
     none: tuple[str, ...] = ()
     frame = rows_of(**chosen, search=None, limit=None, voice=none, model=none, source=none, after=None, before=None)
-    freq = str(PERIODS[period])
+    freq: Any = PERIODS[period]  # one of those that reconcile takes, too
     if official and tz != "UTC":
         raise click.UsageError("--official: the account's own figures are by days of UTC.")
     table = _official_table(hk.reconcile(frame, freq), freq) if official else None

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from histkit.errors import SchemaError
 from histkit.frame.schema import LINE, TEXT
 from histkit.util.arrays import Ints, Mask
-from histkit.util.text import error_line
+from histkit.util.text import error_line, quoted
 
 NO_CODE = -1  # the code of a missing value
 
@@ -57,13 +57,17 @@ def factorize(column: pd.Series) -> tuple[Ints, pd.Index]:
 
     Raises
     ------
-    TypeError, NotImplementedError
-        The values can't be told apart (lists, for instance).
+    SchemaError
+        The column holds values that can't be compared (lists, for instance).
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes, values = column.cat.codes.to_numpy(), column.cat.categories
     else:
-        codes, values = pd.factorize(column)
+        try:
+            codes, values = pd.factorize(column)
+        except (TypeError, NotImplementedError) as error:  # lists: a Python object, or an Arrow type
+            what = f"Column {quoted(column.name)} ({column.dtype}) holds something else than texts or numbers"
+            raise SchemaError(f"{what}: {error_line(error)}.") from None
     return codes.astype(np.int64), values
 
 

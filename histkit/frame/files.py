@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import warnings
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 
 from histkit.errors import ArchiveError, InputError, SchemaError
 from histkit.frame.parquet_metadata import make_footer, read_footer, upgrade_schema
-from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, TEXT, to_arrow, to_frame
+from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, TEXT, check_frame, to_arrow, to_frame
 from histkit.util.files import atomic_write
 from histkit.util.text import error_line
 
@@ -217,6 +218,7 @@ def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         import xlsxwriter
     except ImportError:
         raise InputError("to_xlsx needs xlsxwriter: pip install 'histkit[xlsx]'.") from None
+    check_frame(frame, "to_xlsx")
     if len(frame) > _SHEET_ROWS:
         rows = f"A sheet holds {_SHEET_ROWS:,} rows, not {len(frame):,}"
         raise InputError(f"{rows}: filter first, or write CSV or Parquet.")
@@ -241,6 +243,8 @@ def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
                         if len(value) > _CELL_CHARACTERS:
                             value, cut = value[: _CELL_CHARACTERS - 1] + "…", cut + 1
                         sheet.write_string(row, place, value)
+                    elif isinstance(value, float) and math.isinf(value):  # a cell holds no infinite number
+                        sheet.write_string(row, place, str(value))
                     elif value is not None and value == value:
                         sheet.write(row, place, value)
         book.close()

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from histkit.errors import InputError, SchemaError
+from histkit.errors import InputError
 from histkit.frame.columns import dialogue_lines, factorize
 from histkit.frame.dates import date_range, instants_of, to_micros
 from histkit.frame.schema import check_frame, require, to_frame
@@ -216,11 +216,7 @@ def _coded_mask(codes: Ints, values: Iterable[Any], test: Callable[[str], bool])
 
 
 def _column_mask(column: pd.Series, test: Callable[[str], bool]) -> Mask:
-    try:
-        codes, values = factorize(column)
-    except (TypeError, NotImplementedError):
-        raise SchemaError(f"Column {column.name!r} ({column.dtype}) holds something else than texts.") from None
-    return _coded_mask(codes, values, test)
+    return _coded_mask(*factorize(column), test)
 
 
 def _voice_mask(frame: pd.DataFrame, names: tuple[str, ...]) -> Mask:

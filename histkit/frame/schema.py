@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from histkit.errors import InputError, SchemaError
 from histkit.util.text import error_line
@@ -133,6 +134,9 @@ def to_frame(batches: Iterable[pa.RecordBatch] | pa.Table, *, alignments: bool =
     return pd.DataFrame(data)
 
 
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # of the years 1 and 9999, UTC
+
+
 def to_arrow(frame: pd.DataFrame) -> pa.Table:
     """Make an Arrow table of a frame: known columns in their types of `COLUMNS`, others as they come, no index.
 
@@ -141,6 +145,7 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
     SchemaError
         A column can't be turned into its type; the message names it.
     """
+    check_frame(frame, "a file")
     known = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}
     if not frame.columns.is_unique or not all(isinstance(name, str) for name in frame.columns):
         raise SchemaError("Column names must be different texts to be stored; rename them first (df.columns = [...]).")
@@ -149,11 +154,20 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
         kind = known.get(name)
         try:
             array = pa.array(frame[name], from_pandas=True)
-            arrays.append(array if kind is None else array.cast(kind))
+            array = array if kind is None else array.cast(kind)
+            if pa.types.is_timestamp(array.type):
+                _check_years(array)
+            arrays.append(array)
         except (pa.ArrowException, TypeError, ValueError) as error:
             what = f"Column {name!r} can't be stored as {kind or 'an Arrow column'}"
             raise SchemaError(f"{what}: {error_line(error)}") from None
     return pa.table(arrays, names=list(frame.columns))
+
+
+def _check_years(dates: pa.Array | pa.ChunkedArray) -> None:
+    bounds = pc.min_max(dates.cast(pa.timestamp("s", dates.type.tz), safe=False).cast(pa.int64())).as_py()
+    if bounds["min"] is not None and not _FIRST_SECOND <= bounds["min"] <= bounds["max"] <= _LAST_SECOND:
+        raise ValueError("a date lies before the year 1 or after the year 9999")
 
 
 def check_frame(frame: object, purpose: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,21 +17,27 @@ import pandas as pd
 from histkit.api.client import HistoryClient, borrowed_client
 from histkit.api.models import decode_object
 from histkit.errors import ApiError, AuthenticationError, InputError, RateLimitError, SchemaError, ServerError
-from histkit.frame.dates import as_unix
+from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.schema import require
 from histkit.money.ledger import ledger
 from histkit.usage.table import usage_table
+from histkit.util.arguments import one_of
 
 STATS = "/v1/usage/character-stats"
 SUCCESSOR = "/v1/workspace/analytics/query/usage-by-product-over-time"
 _DAY = 86_400
 _MOST_DAYS = 366  # of one request
 _BREAKDOWNS = {None: "none", "voice": "voice", "model": "model", "product": "product_type"}
+_MOST_YEARS = 100
 _FREQS = ("D", "W", "MS", "QS", "YS")
 
 
 def official_usage(
-    after: Any, before: Any = None, *, by: str | None = None, client: HistoryClient | None = None
+    after: Any,
+    before: Any = None,
+    *,
+    by: Literal["voice", "model", "product"] | None = None,
+    client: HistoryClient | None = None,
 ) -> pd.DataFrame:
     """Fetch the account's own usage, day by day (UTC). Costs no credits.
 
@@ -67,13 +73,9 @@ def official_usage(
     >>> len(days), str(days.credits.dtype)
     (7, 'Float64')
     """
-    first = as_unix(after, "after") // _DAY * _DAY
+    one_of("by", by, _BREAKDOWNS)
     end = int(datetime.now(UTC).timestamp()) if before is None else as_unix(before, "before")
-    end = -(-end // _DAY) * _DAY
-    if first >= end:
-        raise InputError(f"after={after!r} must be earlier than before={before!r}.")
-    if by not in _BREAKDOWNS:
-        raise InputError(f'by={by!r}: the service tells "voice", "model" or "product" apart.')
+    first, end = _whole_days(as_unix(after, "after"), end)
     with borrowed_client(client) as client:
         try:
             parts = [_stats(client, *span, by) for span in _spans(first, end)]
@@ -95,7 +97,7 @@ def official_usage(
 
 def reconcile(
     frame: pd.DataFrame,
-    freq: str = "MS",
+    freq: Literal["MS", "D", "W", "QS", "YS"] = "MS",
     *,
     after: Any = None,
     before: Any = None,
@@ -142,22 +144,22 @@ def reconcile(
     True
     """
     require(frame, ["date", "credits"], "comparing with the official figures")
-    if freq not in _FREQS:
-        raise InputError(f"freq={freq!r}: the official figures are daily; give {', '.join(_FREQS)}.")
+    one_of("freq", freq, _FREQS, "the official figures are daily")
     if "account" in frame.columns and frame["account"].nunique(dropna=False) > 1:
         raise InputError("These rows belong to several accounts: compare each with its own client.")
-    dates = frame["date"].dropna()
-    if dates.empty and (after is None or before is None):
+    micros, known = instants_of(frame["date"])
+    if not known.any() and (after is None or before is None):
         raise InputError("The frame has no dates: give after= and before=.")
-    first = (as_unix(after, "after") if after is not None else int(dates.min().timestamp())) // _DAY * _DAY
-    end = as_unix(before, "before") if before is not None else int(dates.max().timestamp()) + 1
-    end = -(-end // _DAY) * _DAY
-    if official is None:
-        official = official_usage(first, end, client=client)
+    seconds = micros[known] // 1_000_000
+    first, end = _whole_days(
+        int(seconds.min()) if after is None else as_unix(after, "after"),
+        int(seconds.max()) + 1 if before is None else as_unix(before, "before"),
+    )
+    official = official_usage(first, end, client=client) if official is None else _daily(official)
     start, stop = (pd.Timestamp(moment, unit="s", tz="UTC") for moment in (first, end))
     counted = ledger(frame, "D")  # before rows are cut off: the first day's gap is told by the day before
     counted = counted[(counted["period"] >= start) & (counted["period"] < stop)]
-    seen = frame[(frame["date"] >= start) & (frame["date"] < stop)]
+    seen = frame[known & (micros >= first * 1_000_000) & (micros < end * 1_000_000)]
     columns = {
         "history": _sum_by_bucket(usage_table(seen, None, "D"), "credits", freq, "Int64"),
         "gap": _sum_by_bucket(counted, "unseen", freq, "Int64"),
@@ -169,8 +171,39 @@ def reconcile(
     table["unexplained"] = table["official"] - table["history"] - table["gap"]
     table = table.rename_axis("period").reset_index().astype({"period": "datetime64[us, UTC]"})
     sums: dict[str, Any] = {name: float(table[name].sum()) for name in table.columns[1:]}
-    table.attrs["histkit"] = {**sums, "estimate": True, "rows_without_date": int(frame["date"].isna().sum())}
+    table.attrs["histkit"] = {**sums, "estimate": True, "rows_without_date": int((~known).sum())}
     return table
+
+
+def _whole_days(first: int, end: int) -> tuple[int, int]:
+    """Return two instants moved to the first instants of UTC days: the first back, the end onward.
+
+    Raises
+    ------
+    InputError
+        No day lies between them, or more than the service could be asked for.
+    """
+    first, end = first // _DAY * _DAY, -(-end // _DAY) * _DAY
+    if first >= end:
+        raise InputError("after= must be earlier than before=.")
+    if end - first > _MOST_YEARS * 366 * _DAY:
+        raise InputError(f"after= lies more than {_MOST_YEARS} years before before=; give a later date.")
+    return first, end
+
+
+def _daily(official: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns ``period`` and ``credits`` of a frame of `official_usage`, checked."""
+    require(official, ["period", "credits"], "reconcile(official=)")
+    micros, known = instants_of(official["period"])
+    try:
+        credits = official["credits"].astype("Float64")
+    except (TypeError, ValueError):
+        raise SchemaError(
+            f"Column 'credits' of official= ({official['credits'].dtype}) holds something else than numbers."
+        ) from None
+    return pd.DataFrame(
+        {"period": pd.DatetimeIndex(micros.astype("datetime64[us]"), tz="UTC"), "credits": credits.array}
+    )[known]
 
 
 def _sum_by_bucket(table: pd.DataFrame, column: str, freq: str, dtype: str) -> pd.Series:

@@ -16,8 +16,8 @@ import pandas as pd
 
 from histkit.errors import InputError
 from histkit.frame.filters import CONDITION_COLUMNS, filter_items
-from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, require, to_frame
-from histkit.util.text import error_line
+from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, check_frame, require, to_frame
+from histkit.util.text import error_line, is_text
 
 Rules = str | os.PathLike[str] | Mapping[str, Any] | Iterable[Mapping[str, Any]]
 Words = tuple[str, ...] | None
@@ -132,9 +132,10 @@ def label(
     >>> sum(df.attrs["histkit"]["labels"].values())
     500
     """
+    check_frame(frame, "label")
     named, found = read_rules(rules)
     column = named if column is None else _column(column, "column=")
-    if not isinstance(unassigned, str) or not unassigned.strip():
+    if not is_text(unassigned):
         raise InputError(f"unassigned={unassigned!r:.60} is no name for rows; give a text.")
     labels = list(dict.fromkeys(rule.label for rule in found))
     if unassigned in labels:
@@ -219,7 +220,7 @@ def _toml(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
 
 
 def _column(name: Any, where: str) -> str:
-    if not isinstance(name, str) or not name.strip():
+    if not is_text(name):
         raise InputError(f"{where} takes the name of the new column, not {name!r:.60}.")
     if name in _OWN:
         raise InputError(f"{where} {name!r} would replace a column of the history; choose another name.")
@@ -230,7 +231,7 @@ def _rule(table: Any, where: str, none: pd.DataFrame) -> Rule:
     if not isinstance(table, Mapping):
         raise InputError(f"{where} must be a table with a label and conditions, not {table!r:.60}.")
     name = table.get("label")
-    if not isinstance(name, str) or not name.strip():
+    if not is_text(name):
         found = "" if name is None else f", not {name!r:.60}"
         raise InputError(f"{where} needs a label that is a text, such as label = 'Acme'{found}.")
     where = f"{where} ({name!r:.60})"

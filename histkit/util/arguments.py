@@ -1,11 +1,15 @@
-"""Checks of arguments: whole numbers within bounds."""
+"""Checks of arguments: whole numbers within bounds, words of few values, flags."""
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from histkit.errors import InputError
+from histkit.util.text import quoted
 
 
 def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
@@ -39,5 +43,44 @@ def whole_number(name: str, value: Any, least: int, most: int | None = None) -> 
         number = None
     if number is None or number < least or (most is not None and number > most):
         bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise InputError(f"{name}={value!r:.60} must be a whole number {bounds}.")
+        raise InputError(f"{name}={quoted(value)} must be a whole number {bounds}.")
     return number
+
+
+def one_of(name: str, value: Any, words: Iterable[str | None], reason: str = "") -> Any:
+    """Return an argument that is one of a few words.
+
+    Parameters
+    ----------
+    name : str
+        The argument, for the message.
+    value : Any
+        What the user passed.
+    words : iterable of str, or None among them
+        The legal values.
+    reason : str, optional
+        Why there are no others, for the message.
+
+    Raises
+    ------
+    InputError
+        The value is none of them.
+
+    Examples
+    --------
+    >>> one_of("format", "mp3", ("wav", None))
+    Traceback (most recent call last):
+    histkit.errors.InputError: format='mp3' is not possible; use one of 'wav', None.
+    """
+    words = tuple(words)
+    if not (value is None or isinstance(value, str)) or value not in words:
+        because = f": {reason}" if reason else ""
+        raise InputError(f"{name}={quoted(value)} is not possible{because}; use one of {', '.join(map(repr, words))}.")
+    return value
+
+
+def true_or_false(name: str, value: Any) -> bool:
+    """Return a flag as a bool; raises `InputError` for everything but True and False, also NumPy's."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{name}={quoted(value)} must be True or False.")
+    return bool(value)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import pandas as pd
 
@@ -20,6 +20,13 @@ def error_line(error: BaseException, length: int = 200) -> str:
 def quoted(value: object) -> str:
     """Return the repr of a value for a message: one line of at most 80 characters."""
     return " ".join(repr(value).split())[:80]
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Return whether a value is a text with a visible character that UTF-8 can hold (no half of a surrogate pair)."""
+    if not isinstance(value, str) or not value.strip():
+        return False
+    return not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 _JOINERS = "\u200c\u200d"  # format characters that scripts and emoji need

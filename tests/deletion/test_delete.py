@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 import histkit as hk
 from histkit.deletion.delete import delete
 from histkit.deletion.journal import Journal
-from histkit.deletion.plan import COLUMNS
-from histkit.frame.json_values import plain_value
+from histkit.deletion.plan import COLUMNS, _plain
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 
@@ -285,7 +284,7 @@ def test_whatever_a_row_says_is_one_line_that_gives_it_back(rows: list[dict[str,
         path = Path(folder) / "deleted.jsonl"
         for each in rows:
             with Journal(path) as journal:
-                journal.add("asked", row=plain_value(each))
+                journal.add("asked", row=_plain(each))
         assert [line["row"] for line in lines_of(path)] == rows
 
 
