@@ -63,7 +63,6 @@ bench: $(VENV)/.dev
 	@$(VENV)/bin/python -m benchmarks
 
 bench-official: $(VENV)/.dev
-	@npm install --silent --no-audit --no-fund --prefix build/official @elevenlabs/cli@1.3.0
 	@$(VENV)/bin/python -m benchmarks.official
 
 examples: $(VENV)/.dev

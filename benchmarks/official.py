@@ -1,7 +1,7 @@
 """``make bench-official``: histkit beside the official command line and the official SDK, on one sandbox.
 
-The command line is the npm package ``@elevenlabs/cli`` in the version of `VERSION`; `make bench-official` installs it
-into build/official. The SDK has no call that reads more than one page, so it is measured in the loop that one writes
+The command line is the npm package ``@elevenlabs/cli`` in the version of `VERSION`, which is installed into
+build/official. The SDK has no call that reads more than one page, so it is measured in the loop that one writes
 around it. The table goes into README.md and docs/benchmarks.md.
 """
 
@@ -21,13 +21,18 @@ import histkit as hk
 from histkit.sandbox import Sandbox, serve
 
 VERSION = "1.3.0"
-PROGRAM = Path("build/official/node_modules/.bin/elevenlabs")
+FOLDER = Path("build/official")
+PROGRAM = FOLDER / "node_modules/.bin/elevenlabs"
 ROWS, CLIPS, NEW, ROUNDS = 12_500, 100, 3, 5
 PAGES = (Path("README.md"), Path("docs/benchmarks.md"))
 
 
 def main() -> None:
-    """Measure, print the table, and write it into the pages."""
+    """Install the command line, measure, print the table, and write it into the pages."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    package = f"@elevenlabs/cli@{VERSION}"
+    npm = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(FOLDER), package]
+    subprocess.run(npm, check=True)
     lines = [
         f"| a history of {ROWS:,} rows | histkit | official CLI {VERSION} | official SDK {version('elevenlabs')} |",
         "|---|---|---|---|",

@@ -54,6 +54,17 @@ def test_the_column_table_is_the_packages() -> None:
     assert [row[3] for row in rows] == [column.meaning.strip(" `") for column in hk.COLUMNS]
 
 
+def test_the_comparison_with_the_official_tools_is_one_table() -> None:
+    shown = [
+        re.search(r"<!-- official -->\n(.+?)\n<!-- /official -->", text, re.DOTALL)
+        for text in (examples.README.read_text("utf-8"), PAGES["benchmarks.md"])
+    ]
+    assert shown[0] is not None
+    assert shown[1] is not None
+    assert shown[0][1] == shown[1][1]
+    assert len(shown[0][1].splitlines()) == 2 + 5
+
+
 def test_every_public_name_is_in_the_reference() -> None:
     written = re.findall(r"^::: histkit\.(?:accessor\.)?(\w+)$", "\n".join(PAGES.values()), re.MULTILINE)
     assert sorted(written) == sorted([*(set(hk.__all__) - {"COLUMNS"}), "SpeechAccessor"])
