@@ -712,14 +712,13 @@ class SpeechAccessor:
         Parameters
         ----------
         folder : path-like, optional
-            A folder of `download_audio`: clips that are there are not fetched again, and where it lies below the
-            working directory (that of the notebook) they are played from there: nothing of them is stored in the
-            notebook.
+            A folder of `download_audio`. Clips that exist there are not requested. If it lies below the working
+            directory (that of the notebook), they are played from there, and their sound is not stored in the notebook.
         client : HistoryClient, optional
-            Default: one made of the environment.
+            Default: a client with the key and base URL of the environment.
         limit : int
-            Show the first so many rows, 1 to 10. Sound that is not played from a folder is stored in the notebook: at
-            most 2 MB for a clip and 6 MB in all.
+            Number of rows to show, 1 to 10. Sound that is not played from a folder is stored in the notebook: at most 2
+            MB per clip and 6 MB in total.
         """
         from histkit.notebook.players import play
 
@@ -731,41 +730,43 @@ class SpeechAccessor:
         *,
         name: str = "{date:%Y-%m}/{voice}/{text:.40}-{id}",
         workers: int | None = None,
-        format: str | None = None,
+        format: Literal["wav"] | None = None,
         overwrite: bool = False,
         dry_run: bool = False,
         progress: bool | None = None,
         client: HistoryClient | None = None,
         storage_options: Mapping[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Pull each row's audio into a folder; can be interrupted, repeated and trusted. Costs no credits.
+        """Download each row's audio into a folder. Interrupted runs resume; finished files are not requested again.
 
         The whole documentation is that of `histkit.download_audio`.
 
         Parameters
         ----------
         folder : path-like or str
-            Where to; made if need be. Also a URL that fsspec knows (``s3://bucket/audio``; extra ``remote``): there the
-            manifest is written every few seconds instead of after each clip, and nothing keeps two pulls apart.
+            Target folder; created if it does not exist. Also a URL that fsspec knows (``s3://bucket/audio``; extra
+            ``remote``). There the manifest is written every few seconds instead of after each clip, and two downloads
+            at the same time are not detected.
         name : str
-            Path of a file in the folder without extension. Fields: every column, and ``id``, ``voice`` (name, else id,
-            ``dialogue``), ``model``, ``index`` (position from 0), ``date`` (UTC, ``{date:%Y-%m}``), ``text``
-            (``{text:.40}`` is cut to 40 characters). Values never make folders. Rows that would share a path get their
-            id added. The default becomes ``{id}`` where its columns are not there.
+            Template of the path in the folder, without extension. Fields: every column, and ``id``, ``voice`` (name,
+            else id, ``dialogue``), ``model``, ``index`` (position from 0), ``date`` (UTC, ``{date:%Y-%m}``), ``text``
+            (``{text:.40}``: the first 40 characters). Values never create folders. Where rows would share a path, their
+            ids are appended. The default becomes ``{id}`` if its columns are absent.
         workers : int, optional
-            Clips worked on side by side. Requests in flight stay within the client's ``max_concurrency``; default: half
-            again as many, so that checking and writing hold up no request.
+            Threads that download, verify and write. Requests in flight stay within the client's ``max_concurrency``;
+            default: two more than that, so that verifying and writing delay no request.
         format : {None, "wav"}
-            None keeps what was generated. "wav": PCM, mu-law and A-law get a header, the service converts the rest.
+            None keeps the generated format. "wav": PCM, mu-law and A-law get a header, the service converts other
+            formats.
         overwrite : bool
-            Pull again what is there.
+            Download finished files again.
         dry_run : bool
-            Make no request and write nothing: ``status`` is ``pending`` for what would be pulled, ``path`` the file
-            that it would be (its extension as far as the row tells).
+            Make no request and write nothing: ``status`` is ``pending`` for clips that would be downloaded, ``path``
+            the expected file (its extension as far as the row declares it).
         progress : bool, optional
-            Show a bar; default: in a notebook and on a terminal.
+            Show a progress bar; default: in a notebook and on a terminal.
         client : HistoryClient, optional
-            Default: one made of the environment.
+            Default: a client with the key and base URL of the environment.
         storage_options : mapping, optional
             Passed to fsspec.
         """
@@ -789,41 +790,42 @@ class SpeechAccessor:
         path: str | os.PathLike[str],
         *,
         name: str | None = None,
-        format: str | None = None,
+        format: Literal["wav"] | None = None,
         bulk: bool = True,
         dry_run: bool = False,
         progress: bool | None = None,
         client: HistoryClient | None = None,
         storage_options: Mapping[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Pull the audio of any number of rows into one zip, one entry for each clip. Costs no credits.
+        """Download the audio of any number of rows into one zip, one entry per history item. Costs no credits.
 
         The whole documentation is that of `histkit.download_zip`.
 
         Parameters
         ----------
         path : path-like or str
-            The zip; it is replaced only when the new one is whole. Also a URL that fsspec knows
-            (``s3://bucket/all.zip``; extra ``remote``): it is made on this machine and then put there.
+            The zip. An existing file is replaced when the new one is complete. Also a URL that fsspec knows
+            (``s3://bucket/all.zip``; extra ``remote``): the zip is written on this machine and uploaded.
         name : str
-            Path of a file in the folder without extension. Fields: every column, and ``id``, ``voice`` (name, else id,
-            ``dialogue``), ``model``, ``index`` (position from 0), ``date`` (UTC, ``{date:%Y-%m}``), ``text``
-            (``{text:.40}`` is cut to 40 characters). Values never make folders. Rows that would share a path get their
-            id added. The default becomes ``{id}`` where its columns are not there.
+            Template of the path in the folder, without extension. Fields: every column, and ``id``, ``voice`` (name,
+            else id, ``dialogue``), ``model``, ``index`` (position from 0), ``date`` (UTC, ``{date:%Y-%m}``), ``text``
+            (``{text:.40}``: the first 40 characters). Values never create folders. Where rows would share a path, their
+            ids are appended. The default becomes ``{id}`` if its columns are absent.
         format : {None, "wav"}
-            None keeps what was generated. "wav": PCM, mu-law and A-law get a header, the service converts the rest.
+            None keeps the generated format. "wav": PCM, mu-law and A-law get a header, the service converts other
+            formats.
         bulk : bool
-            Ask for up to 50 clips in one request, in the service's own zips, where their names leave no doubt which
-            entry is which row: rows whose second and format are known (a Series of ids has neither), of different
-            seconds. All others, and what goes wrong, is asked for clip by clip; so is everything with False. One clip
-            is asked for in both ways, and the service's zips are used only if it is the same, so that the zip is the
-            same too.
+            Request up to 50 clips at once, as zips of the service, where the names in these zips identify every clip.
+            This needs rows of known format that were generated in different seconds (a Series of ids has neither). All
+            others, and clips of a failed bulk request, are requested singly; with False, all are. One clip is requested
+            both ways, and the service's zips are used only if both are equal, so that `bulk` does not change the
+            result.
         dry_run : bool
-            Make no request and write nothing: ``status`` is ``pending``, ``path`` the entry that would be there.
+            Make no request and write nothing: ``status`` is ``pending``, ``path`` the entry that would be written.
         progress : bool, optional
-            Show a bar; default: in a notebook and on a terminal.
+            Show a progress bar; default: in a notebook and on a terminal.
         client : HistoryClient, optional
-            Default: one made of the environment.
+            Default: a client with the key and base URL of the environment.
         storage_options : mapping, optional
             Passed to fsspec.
         """
@@ -846,32 +848,32 @@ class SpeechAccessor:
         *,
         confirm: bool = False,
         only_verified: str | os.PathLike[str] | None = None,
-        history: str | os.PathLike[str] | bool | None = None,
+        history: str | os.PathLike[str] | Literal[False] | None = None,
         journal: str | os.PathLike[str] = "data/deleted.jsonl",
         progress: bool | None = None,
         client: HistoryClient | None = None,
     ) -> pd.DataFrame:
-        """Delete history items for good, text and audio; without ``confirm=True`` only say what would be deleted.
+        """Delete history items permanently, text and audio. Without ``confirm=True`` nothing is deleted.
 
         The whole documentation is that of `histkit.delete`.
 
         Parameters
         ----------
         confirm : bool
-            Must be True for anything to be deleted. Otherwise no request is made and nothing is written.
+            True deletes. False makes no request, writes nothing, and prints what would be deleted.
         only_verified : path-like or str, optional
-            A folder of `download_audio`: only rows are deleted that have a file there whose bytes, which are read and
-            hashed again, are those that were pulled.
+            A folder of `download_audio`. Only rows with a file in it are deleted whose content, which is read and
+            hashed again, matches the folder's manifest.
         history : path-like, str or False, optional
-            Local history (of `sync`) in which the rows are marked: ``state`` is ``deleted``, ``missing_since`` is set.
-            Default: the one that the frame was loaded from, where it says so. False: none.
+            Local history (of `sync`) in which the rows are marked: ``state`` becomes ``deleted``, ``missing_since`` is
+            set. Default: the history that the frame was loaded from, if it still exists. False: none.
         journal : path-like or str, default "data/deleted.jsonl"
-            JSON lines that are added to; the folder is made.
+            JSON lines to append to; created with its folder if it does not exist.
         progress : bool, optional
-            Show a bar and a line of what was or would be done; default: the bar in notebooks and on terminals, the line
-            always.
+            Show a progress bar and print a summary; default: the bar in notebooks and on terminals, the summary always.
         client : HistoryClient, optional
-            Default: one made of the environment. Its key needs the scope ``speech_history_write``.
+            Default: a client with the key and base URL of the environment. The key needs the scope
+            ``speech_history_write``.
         """
         from histkit.deletion.delete import delete
 

@@ -144,7 +144,8 @@ def open_history(
         what = "a first sync that has not ended: sync again and it goes on" if begun else "no local history: sync first"
         raise ArchiveError(f"{store.name} holds {what} (histkit.sync({store.name!r}), or histkit sync).")
     wanted = wanted.within(manifest)
-    facts = {"complete": True, "synced_at": manifest.synced_at, "path": store.name}
+    address = store.name if store.remote else str(Path(store.name).absolute())
+    facts = {"complete": True, "synced_at": manifest.synced_at, "path": address}
     return LocalHistory(store, wanted, wanted.files(manifest), facts)
 
 

@@ -1,13 +1,13 @@
-"""Where clips go: a folder of this machine, or one behind fsspec (``s3://...``). Files are whole or not there.
+"""Destinations of audio: a local folder, or one behind fsspec (``s3://...``). Files are complete or absent.
 
-A remote folder gets each file under a temporary name first and is renamed there; an object store, where an upload
-shows up only when it is complete and a rename is a copy, gets it directly.
+A local file is written beside its target and renamed. On a remote file system it is uploaded under a temporary name
+and renamed there. An object store shows an upload only when it is complete, and its rename is a copy, so the file is
+uploaded directly.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, TypeVar
 
 from histkit.errors import ArchiveError, DownloadError
-from histkit.util.files import SUFFIX, TEMPORARY, exclusive_lock
+from histkit.util.files import exclusive_lock, is_temporary, temporary_name
 from histkit.util.storage import normalize_path, open_filesystem
 from histkit.util.text import error_line
 
@@ -24,55 +24,69 @@ T = TypeVar("T")
 JOURNAL = "manifest.jsonl"
 _LOCK = ".histkit.lock"
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "r2", "b2", "swift"}
-_JOURNAL_SECONDS, _JOURNAL_SHARE = 2.0, 20.0  # a remote journal is written whole: not oftener, nor for longer
+_JOURNAL_SECONDS, _JOURNAL_SHARE = (
+    2.0,
+    20.0,
+)  # a remote journal is rewritten: at most this often, for 1/20 of the time
 
 
 class PullJournal(Protocol):
-    """Lines that outlive a kill: what a pull has finished so far."""
+    """Append-only lines that survive a killed process."""
 
     def write(self, line: bytes) -> None:
-        """Add a line."""
+        """Append a line."""
 
     def close(self) -> None:
-        """Write what is still held."""
+        """Flush buffered lines and close."""
 
 
 class Destination(Protocol):
-    """A folder for clips; names in it are relative, with ``/``."""
+    """A folder of audio files. File names are relative to it, with ``/``.
+
+    Attributes
+    ----------
+    name : str
+        The path as given, for messages.
+    address : str
+        Absolute path or URL.
+    remote : bool
+        Whether it lies behind fsspec.
+    """
 
     name: str
+    address: str
     remote: bool
 
     def prepare(self) -> None:
-        """Make the folder; raises `DownloadError` where that can't be."""
+        """Create the folder; raises `DownloadError` if that fails."""
 
     def lock(self) -> AbstractContextManager[None]:
-        """Hold the folder for one pull at a time; raises `DownloadError` when another holds it."""
+        """Hold the folder exclusively; raises `DownloadError` if another process holds it."""
 
     def part(self, file: str) -> Path:
-        """Name a temporary file of this machine, for what will become `file`."""
+        """Return a path on this machine for the temporary file that will become `file`."""
 
     def put(self, part: Path, file: str) -> None:
-        """Give a whole temporary file its place and name."""
+        """Move a complete temporary file to its final name."""
 
     def open(self, file: str) -> IO[bytes]:
         """Open a file for reading; raises FileNotFoundError."""
 
     def sizes(self, parents: Iterable[str], *, tidy: bool) -> dict[str, int]:
-        """Give the size of each file in some folders; `tidy` removes what a killed pull left there."""
+        """Return the size of each file in some folders; `tidy` removes temporary files of killed processes."""
 
     def journal(self) -> PullJournal:
-        """Begin a new journal."""
+        """Start a new journal."""
 
     def remove(self, file: str) -> None:
-        """Remove a file; one that is not there is as good."""
+        """Remove a file if it exists."""
 
     def close(self) -> None:
-        """Let go of what was held on this machine."""
+        """Remove temporary files, and folders that were created and stayed empty."""
 
 
 def open_destination(path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Destination:
-    """Open a folder for clips.
+    """Open a destination; nothing is created yet.
 
     Parameters
     ----------
@@ -84,9 +98,9 @@ def open_destination(path: str | os.PathLike[str], options: Mapping[str, Any] | 
     Raises
     ------
     InputError
-        It is neither, or fsspec is not installed.
+        `path` is neither, or fsspec is not installed.
     DownloadError
-        fsspec can't open it.
+        fsspec can't open the URL.
     """
     name = normalize_path(path)
     try:
@@ -98,22 +112,27 @@ def open_destination(path: str | os.PathLike[str], options: Mapping[str, Any] | 
 
 @contextmanager
 def written_file(name: str, options: Mapping[str, Any] | None) -> Iterator[Path]:
-    """Give the file of this machine that is to be written; one that is meant for elsewhere is put there afterwards."""
-    parent, _, file = name.rpartition("/")
-    if "://" not in name:
-        open_destination(name, options)  # refuses options
-        path = Path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield path
-        return
-    target = open_destination(parent, options)
+    """Yield the local path at which a file is to be written; for a URL it is uploaded at the end of the block.
+
+    Parameters
+    ----------
+    name : str
+        A path or URL; its folder is created, and removed again if it stays empty.
+    options : mapping or None
+        Storage options for fsspec.
+    """
+    parent, _, file = name.rpartition("/") if "://" in name else (Path(name).parent, "", Path(name).name)
+    destination = open_destination(parent, options)
     try:
-        target.prepare()
-        part = target.part(file)
-        yield part
-        target.put(part, file)
+        destination.prepare()
+        if isinstance(destination, LocalFolder):
+            yield destination.folder / file
+        else:
+            part = destination.part(file)
+            yield part
+            destination.put(part, file)
     finally:
-        target.close()
+        destination.close()
 
 
 class LocalFolder:
@@ -124,138 +143,148 @@ class LocalFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.name = str(folder)
-        self._made: set[Path] = set()
+        self.address = str(folder.absolute())
+        self._created: list[Path] = []
+        self._usable: set[Path] = set()
 
     def prepare(self) -> None:
-        """Make the folder."""
+        """Create the folder."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._create(self.folder)
         except OSError as error:
             raise DownloadError(f"{self.folder} can't be used as a folder: {error.strerror}.") from None
 
+    def _create(self, folder: Path) -> None:
+        absent = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        self._created += reversed(absent)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder for one pull at a time."""
+        """Hold the folder exclusively."""
         busy = f"Another pull is writing into {self.folder}: wait for it."
         lock = self.folder / _LOCK
         with exclusive_lock(lock, busy, DownloadError):
             try:
                 yield
             finally:
-                with suppress(OSError):  # filelock takes a file that vanished for no lock, so this parts nobody
+                with suppress(OSError):  # filelock treats a removed file as unlocked, so another process can take it
                     lock.unlink()
 
     def part(self, file: str) -> Path:
-        """Name a temporary file beside `file`, whose folder is made."""
+        """Return a temporary path beside `file`, and create its folder."""
         parent = (self.folder / file).parent
-        if parent not in self._made:
-            if not inside(self.folder, parent):
+        if parent not in self._usable:
+            if not resolves_inside(self.folder, parent):
                 raise DownloadError(f"{parent} leads out of the folder (a link); nothing was written there.")
-            parent.mkdir(parents=True, exist_ok=True)
-            self._made.add(parent)
-        return parent / _temporary()
+            self._create(parent)
+            self._usable.add(parent)
+        return parent / temporary_name()
 
     def put(self, part: Path, file: str) -> None:
         """Rename."""
         part.replace(self.folder / file)
 
     def open(self, file: str) -> BinaryIO:
-        """Open for reading; a link that leads out of the folder is no file of it."""
+        """Open for reading; a link that leads out of the folder counts as absent."""
         path = self.folder / file
-        if not inside(self.folder, path):
+        if not resolves_inside(self.folder, path):
             raise FileNotFoundError(f"{path} leads out of the folder")
         return path.open("rb")
 
     def sizes(self, parents: Iterable[str], *, tidy: bool) -> dict[str, int]:
-        """Give the size of each regular file in some folders."""
-        found = {}
+        """Return the size of each regular file in some folders."""
+        sizes = {}
         for parent in sorted(set(parents)):
             try:
-                with os.scandir(self.folder / parent) as entries:
-                    for each in entries:
-                        if not each.is_file(follow_symlinks=False):
+                with os.scandir(self.folder / parent) as files:
+                    for file in files:
+                        if not file.is_file(follow_symlinks=False):
                             continue
-                        if is_temporary(each.name):
-                            if tidy:
-                                with suppress(OSError):
-                                    Path(each.path).unlink()
-                            continue
-                        name = f"{parent}/{each.name}" if parent else each.name
-                        found[name] = each.stat(follow_symlinks=False).st_size
+                        if not is_temporary(file.name):
+                            name = f"{parent}/{file.name}" if parent else file.name
+                            sizes[name] = file.stat(follow_symlinks=False).st_size
+                        elif tidy:
+                            with suppress(OSError):
+                                Path(file.path).unlink()
             except (FileNotFoundError, NotADirectoryError):
                 continue
-        return found
+        return sizes
 
     def journal(self) -> PullJournal:
-        """Begin a journal that is appended to."""
-        return _Appended((self.folder / JOURNAL).open("wb", buffering=0))
+        """Start a journal that is appended to."""
+        return _AppendedJournal((self.folder / JOURNAL).open("wb", buffering=0))
 
     def remove(self, file: str) -> None:
         """Remove."""
         (self.folder / file).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Remove folders that were created and stayed empty."""
+        for folder in reversed(self._created):
+            with suppress(OSError):
+                folder.rmdir()
+        self._created.clear()
 
 
 class RemoteFolder:
-    """A folder behind fsspec; nobody locks it, so one pull at a time is up to the user."""
+    """A folder behind fsspec. It is not locked: the user must run one download at a time."""
 
     remote = True
 
     def __init__(self, name: str, system: Any, root: str) -> None:
-        self.name = name
+        self.name = self.address = name
         self._system, self._root = system, root.rstrip("/")
         protocols = {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
         self._direct = bool(protocols & _OBJECT_STORES)
-        self._made: set[str] = set()
+        self._created: set[str] = set()
         self._parts = tempfile.TemporaryDirectory(prefix="histkit-")
 
     def prepare(self) -> None:
-        """Make the folder, and see that it can be written to before any clip is fetched."""
-        probe = Path(self._parts.name) / _temporary()
+        """Create the folder, and check that it is writable before any clip is requested."""
+        probe = Path(self._parts.name) / temporary_name()
         probe.write_bytes(b"")
-        name = _temporary()
+        name = temporary_name()
         self.put(probe, name)
         self.remove(name)
 
     def lock(self) -> AbstractContextManager[None]:
-        """Lock nothing: object stores have no locks."""
+        """Do nothing: object stores have no locks."""
         return nullcontext()
 
     def part(self, file: str) -> Path:
-        """Name a temporary file of this machine."""
-        return Path(self._parts.name) / _temporary()
+        """Return a path in a temporary folder of this machine."""
+        return Path(self._parts.name) / temporary_name()
 
     def put(self, part: Path, file: str) -> None:
-        """Upload, and see that all of it arrived."""
-        place, size = f"{self._root}/{file}", part.stat().st_size
-        parent = place.rpartition("/")[0]
-        upload = place if self._direct else f"{parent}/{_temporary()}"
+        """Upload, and check the size that arrived."""
+        target, size = f"{self._root}/{file}", part.stat().st_size
+        parent = target.rpartition("/")[0]
+        upload = target if self._direct else f"{parent}/{temporary_name()}"
 
-        def act() -> None:
-            if parent not in self._made:
+        def call() -> None:
+            if parent not in self._created:
                 self._system.makedirs(parent, exist_ok=True)
-                self._made.add(parent)
+                self._created.add(parent)
             self._system.put_file(str(part), upload)
             arrived = self._system.size(upload)
             if arrived != size:
                 raise DownloadError(f"{self.name}/{file}: {arrived} of {size} bytes arrived.")
-            if upload != place:
-                self._system.mv(upload, place)
+            if upload != target:
+                self._system.mv(upload, target)
 
-        self._asked(file, act)
+        self._call(file, call)
         part.unlink()
 
     def open(self, file: str) -> IO[bytes]:
         """Open for reading."""
-        opened: IO[bytes] = self._asked(file, lambda: self._system.open(f"{self._root}/{file}", "rb"))
+        opened: IO[bytes] = self._call(file, lambda: self._system.open(f"{self._root}/{file}", "rb"))
         return opened
 
     def sizes(self, parents: Iterable[str], *, tidy: bool) -> dict[str, int]:
-        """Give the size of each file, by one listing of the whole folder."""
+        """Return the size of each file, from one listing of the whole folder."""
 
-        def act() -> dict[str, int]:
+        def call() -> dict[str, int]:
             self._system.invalidate_cache()
             try:
                 listed = self._system.find(self._root, detail=True)
@@ -263,42 +292,42 @@ class RemoteFolder:
                 return {}
             return {path.removeprefix(f"{self._root}/"): info["size"] for path, info in listed.items()}
 
-        found = {}
-        for name, size in self._asked("", act).items():
+        sizes = {}
+        for name, size in self._call("", call).items():
             if not is_temporary(name.rpartition("/")[2]):
-                found[name] = size
+                sizes[name] = size
             elif tidy:
                 self.remove(name)
-        return found
+        return sizes
 
     def journal(self) -> PullJournal:
-        """Begin a journal that is written whole every few seconds."""
-        return _Rewritten(self)
+        """Start a journal that is rewritten every few seconds."""
+        return _RewrittenJournal(self)
 
     def remove(self, file: str) -> None:
         """Remove."""
 
-        def act() -> None:
+        def call() -> None:
             with suppress(FileNotFoundError):
                 self._system.rm_file(f"{self._root}/{file}")
 
-        self._asked(file, act)
+        self._call(file, call)
 
     def close(self) -> None:
         """Remove the temporary files."""
         self._parts.cleanup()
 
-    def _asked(self, file: str, act: Callable[[], T]) -> T:
-        """Ask the file system, whose errors may be of any kind (no rights, no network)."""
+    def _call(self, file: str, call: Callable[[], T]) -> T:
+        """Call the file system; its errors, which may be of any type, become `DownloadError`."""
         try:
-            return act()
+            return call()
         except (FileNotFoundError, DownloadError):
             raise
         except Exception as error:
             raise DownloadError(f"{self.name}/{file}: {type(error).__name__}: {error_line(error)}.") from error
 
 
-class _Appended:
+class _AppendedJournal:
     def __init__(self, file: Any) -> None:
         self._file = file
 
@@ -309,42 +338,38 @@ class _Appended:
         self._file.close()
 
 
-class _Rewritten:
-    def __init__(self, target: RemoteFolder) -> None:
-        self._target = target
+class _RewrittenJournal:
+    def __init__(self, folder: RemoteFolder) -> None:
+        self._folder = folder
         self._lines: list[bytes] = []
         self._written = 0
         self._not_before = 0.0
-        self._put()
+        self._upload()
 
     def write(self, line: bytes) -> None:
         self._lines.append(line)
         if time.monotonic() >= self._not_before:
-            self._put()
+            self._upload()
 
     def close(self) -> None:
         if self._written < len(self._lines):
-            self._put()
+            self._upload()
 
-    def _put(self) -> None:
+    def _upload(self) -> None:
         started = time.monotonic()
-        part = self._target.part(JOURNAL)
+        part = self._folder.part(JOURNAL)
         part.write_bytes(b"".join(self._lines))
-        self._target.put(part, JOURNAL)
+        self._folder.put(part, JOURNAL)
         self._written = len(self._lines)
         now = time.monotonic()
         self._not_before = now + max(_JOURNAL_SECONDS, _JOURNAL_SHARE * (now - started))
 
 
-def is_temporary(name: str) -> bool:
-    """Tell whether a file is what a pull has not finished."""
-    return name.startswith(TEMPORARY) and name.endswith(SUFFIX)
+def stays_inside(path: str) -> bool:
+    """Return whether a recorded path is relative and has no part that leaves its folder, on any system."""
+    return not path.startswith("/") and ".." not in path.split("/") and "\\" not in path and ":" not in path
 
 
-def inside(folder: Path, path: Path) -> bool:
-    """Tell whether a path, with all links followed, lies in the folder."""
+def resolves_inside(folder: Path, path: Path) -> bool:
+    """Return whether a path, with all links followed, lies in a folder."""
     return path.resolve().is_relative_to(folder.resolve())
-
-
-def _temporary() -> str:
-    return f"{TEMPORARY}{secrets.token_hex(8)}{SUFFIX}"

@@ -1,50 +1,56 @@
-"""Clips from the service into files: one at a time (`fetch_clip`), and many side by side."""
+"""Download single clips: request, verify, convert to WAV where asked."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from histkit.api.client import HistoryClient
 from histkit.api.options import RequestOptions, history_item_path
 from histkit.api.transport import ByteStream
 from histkit.audio import formats
-from histkit.errors import DownloadError
+from histkit.errors import DownloadError, TransportError
+from histkit.util.files import sha256_of
 
-_CHUNKS: RequestOptions = {"chunk_size": 1 << 18}
+_MIN_FAILURES = 8
+_CHUNKS: RequestOptions = {"chunk_size": formats.BLOCK}
 
 
 class Cancelled(Exception):
-    """The pull is over; what this thread was doing is not wanted any more."""
+    """The download was cancelled; the result of this thread is dropped."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A clip to pull: its id and what its row says it is."""
+    """A clip at the service: its id and the format that its row declares."""
 
     history_item_id: str
     output_format: str | None = None
     content_type: str | None = None
 
+    def expected_format(self) -> formats.AudioFormat | None:
+        """Return the format that the row declares; None if it declares none."""
+        return formats.expected_format(self.output_format, self.content_type)
+
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip that was pulled and verified.
+    """A downloaded and verified clip.
 
     Attributes
     ----------
     extension : str
-        By what the bytes are, without dot.
+        From the bytes, without dot.
     bytes : int
         Size.
     seconds : float or None
-        Length of the sound.
+        Duration.
     sha256 : str
-        In hexadecimal.
+        Hexadecimal.
     converted : bool
-        Whether it is WAV made of something else.
+        Whether it is WAV made from another format.
     """
 
     extension: str
@@ -54,64 +60,102 @@ class Clip:
     converted: bool
 
 
+class CircuitBreaker:
+    """Count consecutive requests without an answer, and refuse further ones after a limit.
+
+    Parameters
+    ----------
+    threads : int
+        Threads that make requests. The service counts as unreachable after two failures of each, at least 8.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._limit = max(_MIN_FAILURES, 2 * threads)
+        self._failures = 0
+
+    @property
+    def tripped(self) -> bool:
+        """Whether the limit is reached."""
+        return self._failures >= self._limit
+
+    def check(self) -> None:
+        """Raise `TransportError` if the limit is reached."""
+        if self.tripped:
+            raise TransportError(f"Not tried: the {self._limit} clips before it got no answer from the service.")
+
+    def record(self, error: BaseException | None = None) -> None:
+        """Count a request that ended with `error`; any answer, also a refusal, resets the count."""
+        if isinstance(error, TransportError):
+            self._failures = min(self._failures + 1, self._limit)
+        else:
+            self._failures = 0
+
+
 def fetch_clip(client: HistoryClient, source: Source, wav: bool, file: BinaryIO, cancel: threading.Event) -> Clip:
-    """Pull one clip into an open file and verify it.
+    """Download one clip into an open file and verify it.
 
     Parameters
     ----------
     client : HistoryClient
-        Its limit on requests in flight and its retries hold here too.
+        Its limit on requests in flight and its retry policy apply.
     source : Source
-        Which one.
+        The clip.
     wav : bool
-        Make it WAV: samples without a header get one here, MP3 and the like are converted by the service.
+        Convert to WAV: raw samples get a header here, other formats are converted by the service.
     file : binary file
         Empty, open for reading and writing.
     cancel : threading.Event
-        Ends the pull at the next chunk.
+        Ends the download at the next chunk.
 
     Raises
     ------
     DownloadError
-        What came is not the clip.
+        The response is not the clip.
     HistkitError
-        The service refused, or no whole answer came.
+        The service refused, or no complete response came.
     """
-    wanted = formats.expected_format(source.output_format, source.content_type)
-    if wav and wanted is not None and wanted.family != "wav" and not wanted.wrappable:
-        return _converted(client, source, file, cancel)
+    expected = source.expected_format()
+    if wav and expected is not None and expected.family != "wav" and not expected.wrappable:
+        return _fetch_as_wav(client, source, file, cancel)
     stream = client.transport.stream(
         "GET", history_item_path(source.history_item_id, "/audio"), options=_CHUNKS, cancel=cancel, hold=True
     )
-    sent_type = stream.headers.get("content-type")
-    size, digest = _spool(stream, file, cancel)
-    if not source.output_format:  # the answer knows better than the row
-        wanted = formats.expected_format(None, sent_type) or wanted
-    kind = formats.identify(file, size, wanted)
-    if wav and kind.wrappable:
-        seconds = formats.seconds_of(file, size, kind)
-        size = formats.add_wav_header(file, size, kind)
-        return Clip("wav", size, seconds, _hash(file), converted=True)
-    if wav and kind.family != "wav":
+    content_type = stream.headers.get("content-type")
+    size, digest = write_body(stream, file, cancel)
+    if not source.output_format:  # the response's content type is more reliable than the row's
+        expected = formats.expected_format(None, content_type) or expected
+    audio_format = formats.identify(file, size, expected)
+    if wav and audio_format.wrappable:
+        seconds = formats.seconds_of(file, size, audio_format)
+        size = formats.add_wav_header(file, size, audio_format)
+        return Clip("wav", size, seconds, sha256_of(file), converted=True)
+    if wav and audio_format.family != "wav":
         file.seek(0)
         file.truncate()
-        return _converted(client, source, file, cancel)
-    return Clip(kind.family, size, formats.seconds_of(file, size, kind), digest, converted=False)
+        return _fetch_as_wav(client, source, file, cancel)
+    return Clip(audio_format.family, size, formats.seconds_of(file, size, audio_format), digest, converted=False)
 
 
-def _converted(client: HistoryClient, source: Source, file: BinaryIO, cancel: threading.Event) -> Clip:
+def _fetch_as_wav(client: HistoryClient, source: Source, file: BinaryIO, cancel: threading.Event) -> Clip:
     body = {"history_item_ids": [source.history_item_id], "output_format": "wav"}
     stream = client.transport.stream(
         "POST", "/v1/history/download", json=body, options=_CHUNKS, cancel=cancel, hold=True
     )
-    size, digest = _spool(stream, file, cancel)
-    kind = formats.identify(file, size, formats.AudioFormat("wav"))
-    if kind.family != "wav":
-        raise DownloadError(f"The service was asked for WAV and sent {kind.family}.")
-    return Clip("wav", size, formats.seconds_of(file, size, kind), digest, converted=True)
+    size, digest = write_body(stream, file, cancel)
+    audio_format = formats.identify(file, size, formats.AudioFormat("wav"))
+    if audio_format.family != "wav":
+        raise DownloadError(f"The service sent {audio_format.family} although WAV was requested.")
+    return Clip("wav", size, formats.seconds_of(file, size, audio_format), digest, converted=True)
 
 
-def _spool(stream: ByteStream, file: BinaryIO, cancel: threading.Event) -> tuple[int, str]:
+def write_body(stream: ByteStream, file: BinaryIO, cancel: threading.Event) -> tuple[int, str]:
+    """Write a response body to a file and close the stream; return size and SHA-256.
+
+    Raises
+    ------
+    Cancelled
+        `cancel` was set.
+    """
     size, digest = 0, hashlib.sha256()
     try:
         for chunk in stream:
@@ -125,11 +169,6 @@ def _spool(stream: ByteStream, file: BinaryIO, cancel: threading.Event) -> tuple
     return size, digest.hexdigest()
 
 
-def _hash(file: Any) -> str:
-    file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def threads_for(client: HistoryClient) -> int:
-    """Give how many threads pull: two more than requests may be in flight, which check and write meanwhile."""
+    """Return the number of download threads: two more than requests in flight, to verify and write meanwhile."""
     return client.transport.limit.ceiling + 2

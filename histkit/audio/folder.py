@@ -1,8 +1,4 @@
-"""Audio of history rows: as files in a folder (`download_audio`), as one zip (`download_zip`), in a notebook (`play`).
-
-A folder's clips are pulled by their own ids; a zip's also by the service's own zips, as far as their entries, which
-carry no id, leave no doubt. A clip is verified before it gets its name, and one bad clip costs one row.
-"""
+"""Download audio into a folder, one file per history item. Interrupted runs resume; finished files are kept."""
 
 from __future__ import annotations
 
@@ -12,34 +8,30 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import pandas as pd
 
 from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.audio.destination import Destination, open_destination
-from histkit.audio.fetch import Cancelled, fetch_clip, threads_for
+from histkit.audio.fetch import Cancelled, CircuitBreaker, Source, fetch_clip, threads_for
 from histkit.audio.jobs import (
     Job,
-    distinct,
-    distinct_of,
+    check_accounts,
+    dry_run_manifest,
     failure_entry,
+    first_rows,
     ids_of,
     jobs_of,
     known_missing,
-    pending_entry,
-    retry_jobs,
     validate_options,
 )
 from histkit.audio.manifest import Entry, FolderManifest, manifest_frame
 from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
-from histkit.audio.zip_matching import estimate_of
-from histkit.errors import HistkitError, InputError, TransportError
+from histkit.errors import HistkitError, InputError
 from histkit.frame.schema import require
-from histkit.util.progress import progress_bar
+from histkit.util.progress import file_progress
 from histkit.util.threads import map_threads
-
-_CHARACTERS_A_SECOND = 15.0  # of speech; an estimate
 
 
 def download_audio(
@@ -48,68 +40,71 @@ def download_audio(
     *,
     name: str = DEFAULT_NAME,
     workers: int | None = None,
-    format: str | None = None,
+    format: Literal["wav"] | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
     progress: bool | None = None,
     client: HistoryClient | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """Pull each row's audio into a folder; can be interrupted, repeated and trusted. Costs no credits.
+    """Download each row's audio into a folder. Interrupted runs resume; finished files are not requested again.
 
-    A second run makes no request for what the folder's manifest (``manifest.parquet``, ``manifest.csv``) says is done
-    and is there with its size. Each clip is checked (whole, audio, of the type it should be), measured and hashed
-    before it gets its name.
+    Each clip is verified (complete, audio, of the expected format), measured and hashed before it gets its final name.
+    The folder's manifest (``manifest.parquet``, ``manifest.csv``) records it. A later run skips files that the manifest
+    lists and that exist with the recorded size. Costs no credits.
 
     Parameters
     ----------
     items : DataFrame or Series
-        A history with ``history_item_id`` and the columns that the name needs, or a Series of ids.
+        A history with ``history_item_id`` and the columns that `name` needs, or a Series of ids.
     folder : path-like or str
-        Where to; made if need be. Also a URL that fsspec knows (``s3://bucket/audio``; extra ``remote``): there the
-        manifest is written every few seconds instead of after each clip, and nothing keeps two pulls apart.
+        Target folder; created if it does not exist. Also a URL that fsspec knows (``s3://bucket/audio``; extra
+        ``remote``). There the manifest is written every few seconds instead of after each clip, and two downloads at
+        the same time are not detected.
     name : str
-        Path of a file in the folder without extension. Fields: every column, and ``id``, ``voice`` (name, else id,
-        ``dialogue``), ``model``, ``index`` (position from 0), ``date`` (UTC, ``{date:%Y-%m}``), ``text``
-        (``{text:.40}`` is cut to 40 characters). Values never make folders. Rows that would share a path get their id
-        added. The default becomes ``{id}`` where its columns are not there.
+        Template of the path in the folder, without extension. Fields: every column, and ``id``, ``voice`` (name, else
+        id, ``dialogue``), ``model``, ``index`` (position from 0), ``date`` (UTC, ``{date:%Y-%m}``), ``text``
+        (``{text:.40}``: the first 40 characters). Values never create folders. Where rows would share a path, their ids
+        are appended. The default becomes ``{id}`` if its columns are absent.
     workers : int, optional
-        Clips worked on side by side. Requests in flight stay within the client's ``max_concurrency``; default: half
-        again as many, so that checking and writing hold up no request.
+        Threads that download, verify and write. Requests in flight stay within the client's ``max_concurrency``;
+        default: two more than that, so that verifying and writing delay no request.
     format : {None, "wav"}
-        None keeps what was generated. "wav": PCM, mu-law and A-law get a header, the service converts the rest.
+        None keeps the generated format. "wav": PCM, mu-law and A-law get a header, the service converts other formats.
     overwrite : bool
-        Pull again what is there.
+        Download finished files again.
     dry_run : bool
-        Make no request and write nothing: ``status`` is ``pending`` for what would be pulled, ``path`` the file that it
-        would be (its extension as far as the row tells).
+        Make no request and write nothing: ``status`` is ``pending`` for clips that would be downloaded, ``path`` the
+        expected file (its extension as far as the row declares it).
     progress : bool, optional
-        Show a bar; default: in a notebook and on a terminal.
+        Show a progress bar; default: in a notebook and on a terminal.
     client : HistoryClient, optional
-        Default: one made of the environment.
+        Default: a client with the key and base URL of the environment.
     storage_options : mapping, optional
         Passed to fsspec.
 
     Returns
     -------
     DataFrame
-        On the index of `items`: ``history_item_id``, ``path`` (relative, with ``/``; missing where there is no file),
-        ``status`` (``done``, ``skipped``, ``failed``, ``gone``: the service has it no more; a row that a local history
-        marks as missing is not asked for), ``bytes`` (Int64),
-        ``seconds`` (Float64; missing for samples whose rate nobody says), ``sha256``, ``error`` (one line). Of a dry
-        run, ``attrs["histkit"]`` has ``files``, ``requests`` and ``estimated_bytes`` (15 characters a second, times
-        the bit rate of the row's format, else 128 kbit/s; None for ids alone).
+        On the index of `items`: ``history_item_id``, ``path`` (relative, with ``/``; missing if there is no file),
+        ``status`` (``done``, ``skipped``, ``failed``, or ``gone``: no longer at the service; a row that a local history
+        marks as missing is not requested), ``bytes`` (Int64), ``seconds`` (Float64; missing for raw samples of unknown
+        rate), ``sha256``, ``error`` (one line). ``attrs["histkit"]`` has ``folder`` (absolute path or URL); of a dry
+        run ``files``, ``requests`` and ``estimated_bytes`` (15 characters per second, times the bit rate of the row's
+        format, else 128 kbit/s; None for ids alone).
 
     Raises
     ------
     InputError
-        The template, the format or another argument is not possible; before the first request.
+        The template, the format or another argument is invalid. Raised before the first request.
+    SchemaError
+        `items` lacks ``history_item_id``, or a column can't be read.
     AuthenticationError, PermissionDeniedError
-        The key is no good: nothing else could succeed.
+        The key is missing or refused; no other clip could succeed.
     OSError
         The disk is full.
     DownloadError
-        The folder can't be used.
+        The folder can't be used, or another download is writing into it.
 
     Examples
     --------
@@ -126,27 +121,30 @@ def download_audio(
     wav = validate_options(format, workers)
     check_client(client)
     template = Template.parse(name)
-    ids = ids_of(items)
+    ids = ids_of(items, "downloading audio")
+    check_accounts(items)
     stems = stems_of(items, template)
-    target = open_destination(folder, storage_options)
-    try:
+    entries = known_missing(items, ids)
+    with closing(open_destination(folder, storage_options)) as destination:
         if dry_run or not ids:
-            record = FolderManifest(target)
-            jobs = jobs_of(items, ids, stems, record.owners())
-            found = known_missing(items, ids) | ({} if overwrite else _there(target, record, jobs, wav, tidy=False))
-            return _planned(items, ids, jobs, found, wav) if dry_run else manifest_frame([], items.index)
-        target.prepare()
-        with target.lock():
-            record = FolderManifest(target)
-            jobs = jobs_of(items, ids, stems, record.owners())
-            there = _there(target, record, jobs, wav, tidy=True)
-            found = known_missing(items, ids) | ({} if overwrite else there)
-            todo = [job for job in jobs if job.source.history_item_id not in found]
-            found |= FolderDownload(client, target, record, wav).all(todo, workers, progress)
-    finally:
-        target.close()
-    manifest = manifest_frame((found[item] for item in ids), items.index)
-    manifest.attrs["histkit"] = {"folder": target.name}
+            record = FolderManifest(destination)
+            jobs = jobs_of(items, ids, stems, record.paths_in_use())
+            if not overwrite:
+                entries |= _finished(destination, record, jobs, wav, tidy=False)
+            if dry_run:
+                return dry_run_manifest(items, ids, jobs, entries, wav=wav, requests=len(jobs) - len(entries))
+            return manifest_frame([], items.index)
+        destination.prepare()
+        with destination.lock():
+            record = FolderManifest(destination)
+            jobs = jobs_of(items, ids, stems, record.paths_in_use())
+            finished = _finished(destination, record, jobs, wav, tidy=True)
+            if not overwrite:
+                entries |= finished
+            due = [job for job in jobs if job.id not in entries]
+            entries |= FolderDownload(client, destination, record, wav).run(due, workers, progress)
+    manifest = manifest_frame((entries[item] for item in ids), items.index)
+    manifest.attrs["histkit"] = {"folder": destination.address}
     return manifest
 
 
@@ -159,26 +157,28 @@ def retry_failed(
     client: HistoryClient | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """Pull the clips that failed once more, under the names that they should have had. Costs no credits.
+    """Download failed clips again, under the paths of the first attempt. Costs no credits.
 
     Parameters
     ----------
     manifest : DataFrame
-        What `download_audio` returned, or any rows of it.
+        The result of `download_audio`, or some of its rows.
     folder : path-like or str, optional
-        Where they were to go; default: the folder that the manifest names.
+        The folder of that download; default: the folder that the manifest names, if it still exists.
     workers, progress, client, storage_options
         As in `download_audio`.
 
     Returns
     -------
     DataFrame
-        The manifest with the new lines in place of those of status ``failed``.
+        The manifest, with new lines in place of those of status ``failed``.
 
     Raises
     ------
     InputError
-        The manifest names no folder, or the folder knows nothing of a clip.
+        The manifest names no existing folder, or the folder has no record of a clip.
+    SchemaError
+        `manifest` lacks ``history_item_id`` or ``status``.
     AuthenticationError, PermissionDeniedError, OSError, DownloadError
         As in `download_audio`.
 
@@ -195,180 +195,191 @@ def retry_failed(
     (True, {'done'})
     """
     validate_options(None, workers)
+    check_client(client)
     require(manifest, ["history_item_id", "status"], "trying again")
-    folder = folder or manifest.attrs.get("histkit", {}).get("folder")
-    if folder is None:
-        raise InputError("This manifest doesn't say its folder (of a zip there is none): give folder=.")
-    ids = distinct_of(manifest.loc[(manifest["status"] == "failed").fillna(False), "history_item_id"])
-    target = open_destination(folder, storage_options)
-    try:
-        with target.lock():
-            record = FolderManifest(target)
-            found, todo = retry_jobs(record, ids, target.name)
-            for wav in (False, True):
-                jobs = [job for job, as_wav in todo if as_wav == wav]
-                found |= FolderDownload(client, target, record, wav).all(jobs, workers, progress)
-    finally:
-        target.close()
-    again = (manifest["status"] == "failed").fillna(False).to_numpy(bool)
-    entries = [found[item] for item, tried in zip(ids_of(manifest), again, strict=True) if tried]
-    result = manifest.copy()
-    for name, column in manifest_frame(entries).items():
-        values = pd.array([None] * len(again), column.dtype)  # a manifest that was read from CSV has other dtypes
-        if name in manifest:
-            values = manifest[name].astype(column.dtype).array.copy()
-        values[again] = column.array
-        result[name] = values
-    result.attrs["histkit"] = {"folder": target.name}
+    failed = (manifest["status"] == "failed").fillna(False).to_numpy(bool)
+    failed_ids = ids_of(manifest[failed], "trying again")
+    ids = list(first_rows(failed_ids))
+    with closing(open_destination(folder or _recorded_folder(manifest), storage_options)) as destination:
+        entries: dict[str, Entry] = {}
+        if ids:
+            _retry_jobs(destination, FolderManifest(destination), ids)  # refuses a wrong folder before it is locked
+            with destination.lock():
+                record = FolderManifest(destination)
+                entries, jobs = _retry_jobs(destination, record, ids)
+                for wav, due in jobs.items():
+                    entries |= FolderDownload(client, destination, record, wav).run(due, workers, progress)
+    result = _with_lines(manifest, failed, [entries[item] for item in failed_ids])
+    result.attrs["histkit"] = {"folder": destination.address}
     return result
 
 
-def _there(target: Destination, record: FolderManifest, jobs: list[Job], wav: bool, *, tidy: bool) -> dict[str, Entry]:
-    size_of = target.sizes((job.stem.rpartition("/")[0] for job in jobs), tidy=tidy)
-    found = {}
+def _recorded_folder(manifest: pd.DataFrame) -> str:
+    """Return the folder that a manifest names, if it still exists."""
+    facts = manifest.attrs.get("histkit")
+    folder = facts.get("folder") if isinstance(facts, Mapping) else None
+    if not isinstance(folder, str):
+        raise InputError("This manifest doesn't say its folder (of a zip there is none): give folder=.")
+    if "://" not in folder and not (Path(folder).is_absolute() and Path(folder).is_dir()):
+        raise InputError(f"The folder that this manifest names, {folder}, does not exist: give folder=.")
+    return folder
+
+
+def _retry_jobs(
+    destination: Destination, record: FolderManifest, ids: Sequence[str]
+) -> tuple[dict[str, Entry], dict[bool, list[Job]]]:
+    """Return the clips that have a file or are gone by now, and the jobs of the others by whether WAV was requested."""
+    files = {entry.history_item_id: entry for entry in record.files_of(ids)}
+    entries: dict[str, Entry] = {}
+    jobs: dict[bool, list[Job]] = {False: [], True: []}
+    for item in ids:
+        failure = record.failure_of(item)
+        if failure is not None and failure.stem is not None:
+            source = Source(item, failure.output_format, failure.content_type)
+            jobs[failure.format == "wav"].append(Job(source, failure.stem))
+        elif failure is not None or item in files:
+            entries[item] = failure or files[item].skipped()
+        else:
+            raise InputError(f"{destination.name} knows nothing of {item}: call download_audio with its row.")
+    return entries, jobs
+
+
+def _with_lines(manifest: pd.DataFrame, rows: Any, entries: Sequence[Entry]) -> pd.DataFrame:
+    """Return a copy of a manifest with new lines in some rows (a boolean mask)."""
+    result = manifest.copy()
+    for name, column in manifest_frame(entries).items():
+        values = pd.array([None] * len(manifest), column.dtype)
+        if name in manifest:
+            values = manifest[name].astype(column.dtype).array.copy()  # one read from CSV has other dtypes
+        values[rows] = column.array
+        result[name] = values
+    return result
+
+
+def _finished(
+    destination: Destination, record: FolderManifest, jobs: Sequence[Job], wav: bool, *, tidy: bool
+) -> dict[str, Entry]:
+    """Return the clips whose file exists with the recorded size; `tidy` removes temporary files."""
+    sizes = destination.sizes((job.stem.rpartition("/")[0] for job in jobs), tidy=tidy)
+    finished = {}
     for job in jobs:
-        entry = record.find(job.source.history_item_id, job.stem, wav)
-        if entry is not None and size_of.get(entry.path or "") == entry.bytes:
-            found[entry.history_item_id] = entry.skipped()
-    return found
-
-
-def _planned(
-    items: pd.DataFrame | pd.Series, ids: list[str], jobs: list[Job], there: dict[str, Entry], wav: bool
-) -> pd.DataFrame:
-    entries = {job.source.history_item_id: pending_entry(job, wav) for job in jobs} | there
-    manifest = manifest_frame((entries[item] for item in ids), items.index)
-    rows = [row for row in distinct(ids) if ids[row] not in there]
-    manifest.attrs["histkit"] = {
-        "dry_run": True,
-        "files": len(rows),
-        "requests": len(rows),
-        "estimated_bytes": estimate_of(items, rows, wav=wav),
-    }
-    return manifest
-
-
-_FEWEST_BROKEN = 8  # clips in a row without an answer, after which the service counts as out of reach
+        entry = record.find(job.id, job.stem, wav)
+        if entry is not None and sizes.get(entry.path or "") == entry.bytes:
+            finished[job.id] = entry.skipped()
+    return finished
 
 
 class FolderDownload:
-    """Pulls clips into a folder and writes each down in its record.
+    """Downloads clips into a folder, and records each in its manifest.
 
     Parameters
     ----------
     client : HistoryClient or None
-        None: one is made of the environment, and closed at the end.
-    target : Target
+        None: a client of the environment, closed at the end.
+    destination : Destination
         The folder, locked.
-    record : Record
+    record : FolderManifest
         Its manifest.
     wav : bool
-        Make WAV of everything.
+        Whether WAV is requested.
     """
 
-    def __init__(self, client: HistoryClient | None, target: Destination, record: FolderManifest, wav: bool) -> None:
-        self._given, self._target, self._record, self._wav = client, target, record, wav
+    def __init__(
+        self, client: HistoryClient | None, destination: Destination, record: FolderManifest, wav: bool
+    ) -> None:
+        self._given, self._destination, self._record, self._wav = client, destination, record, wav
         self._cancel = threading.Event()
         self._parts: set[Path] = set()
-        self._broken = 0
 
-    def all(self, jobs: Sequence[Job], workers: int | None, progress: bool | None) -> dict[str, Entry]:
-        """Pull side by side; whatever ends it, no temporary file stays and what is finished is written down."""
+    def run(self, jobs: Sequence[Job], workers: int | None, progress: bool | None) -> dict[str, Entry]:
+        """Download in several threads. However this ends, finished clips are recorded and temporary files removed."""
         try:
-            found = self._all(jobs, workers, progress) if jobs else {}
+            entries = self._run(jobs, workers, progress) if jobs else {}
         except BaseException:
-            self._leave()
-            with suppress(HistkitError, OSError):  # the journal still has it
+            self._abandon()
+            with suppress(HistkitError, OSError):  # the journal is kept
                 self._record.close()
             raise
         self._record.close()
-        return found
+        return entries
 
-    def _all(self, jobs: Sequence[Job], workers: int | None, progress: bool | None) -> dict[str, Entry]:
-        found: dict[str, Entry] = {}
-        pulled = 0
+    def _run(self, jobs: Sequence[Job], workers: int | None, progress: bool | None) -> dict[str, Entry]:
+        entries: dict[str, Entry] = {}
         with borrowed_client(self._given, workers) as self._client:
             threads = workers or threads_for(self._client)
-            self._most_broken = max(_FEWEST_BROKEN, 2 * threads)
+            self._breaker = CircuitBreaker(threads)
             with (
-                progress_bar(progress, total=len(jobs), desc="Audio", unit="file") as bar,
-                closing(map_threads(self._one, jobs, threads, self._cancel)) as done,
+                file_progress(progress, len(jobs), "Audio") as count,
+                closing(map_threads(self._fetch, jobs, threads, self._cancel)) as done,
             ):
                 for _, entry in done:
-                    found[entry.history_item_id] = entry
-                    pulled += entry.bytes or 0
-                    bar.set_postfix_str(f"{pulled / 1e6:.1f} MB", refresh=False)
-                    bar.update()
-        return found
+                    entries[entry.history_item_id] = entry
+                    count(entry.bytes)
+        return entries
 
-    def _leave(self) -> None:
-        with self._record.lock:  # after this no thread that still hangs in a request can name a file
+    def _abandon(self) -> None:
+        with self._record.lock:  # after this, a thread that still waits for a response can't create a file
             self._cancel.set()
             for part in self._parts:
                 with suppress(OSError):
                     part.unlink(missing_ok=True)
 
-    def _one(self, job: Job) -> Entry:
-        broken = False
+    def _fetch(self, job: Job) -> Entry:
+        """Download one clip; return its line, also if it fails."""
+        failure = None
         try:
-            if self._broken >= self._most_broken:
-                raise TransportError(f"Not tried: {self._broken} clips before it got no answer from the service.")
-            entry = self._pulled(job)
+            self._breaker.check()
+            entry = self._download(job)
         except (HistkitError, OSError) as error:
-            entry = self._trouble(job, error)
-            broken = isinstance(error, TransportError)
-        self._broken = self._broken + 1 if broken else 0
+            entry, failure = self._record_failure(job, error), error
+        self._breaker.record(failure)
         return entry
 
-    def _trouble(self, job: Job, error: HistkitError | OSError) -> Entry:
-        source = job.source
-        plain = failure_entry(source.history_item_id, error)
-        entry = plain
-        if plain.status == "failed":
-            form = "wav" if self._wav else None
-            told = source.output_format, source.content_type
-            entry = replace(plain, format=form, stem=job.stem, output_format=told[0], content_type=told[1])
-        self._note(entry)
-        return entry
-
-    def _note(self, entry: Entry, part: Path | None = None) -> None:
-        """Give a whole file its name and write the clip down; neither once the pull is over."""
-        if part is not None and self._target.remote:  # an upload holds nobody up, and may come too late to be noted
-            self._target.put(part, str(entry.path))
-            part = None
-        with self._record.lock:
-            if self._cancel.is_set():
-                raise Cancelled
-            if part is not None:
-                self._target.put(part, str(entry.path))
-            self._record.add(entry)
-
-    def _pulled(self, job: Job) -> Entry:
-        part = self._target.part(job.stem)
+    def _download(self, job: Job) -> Entry:
+        part = self._destination.part(job.stem)
         try:
-            with self._begun(part) as file:
+            with self._open_part(part) as file:
                 clip = fetch_clip(self._client, job.source, self._wav, file, self._cancel)
                 file.flush()
                 os.fsync(file.fileno())
-            entry = Entry(
-                job.source.history_item_id,
-                f"{job.stem}.{clip.extension}",
-                "done",
-                clip.bytes,
-                clip.seconds,
-                clip.sha256,
-                format="wav" if clip.converted else None,
-            )
-            self._note(entry, part)
+            path, converted = f"{job.stem}.{clip.extension}", "wav" if clip.converted else None
+            entry = Entry(job.id, path, "done", clip.bytes, clip.seconds, clip.sha256, format=converted)
+            self._finish(entry, part)
             return entry
         finally:
             self._parts.discard(part)
             with suppress(OSError):
                 part.unlink(missing_ok=True)
 
-    def _begun(self, part: Path) -> BinaryIO:
+    def _open_part(self, part: Path) -> BinaryIO:
         with self._record.lock:
             if self._cancel.is_set():
                 raise Cancelled
             self._parts.add(part)
             return part.open("x+b")
+
+    def _finish(self, entry: Entry, part: Path | None = None) -> None:
+        """Move a complete file to its final name and record its clip, unless the download was cancelled."""
+        if part is not None and self._destination.remote:  # not under the lock: an upload takes long
+            self._destination.put(part, str(entry.path))
+            part = None
+        with self._record.lock:
+            if self._cancel.is_set():
+                raise Cancelled
+            if part is not None:
+                self._destination.put(part, str(entry.path))
+            self._record.add(entry)
+
+    def _record_failure(self, job: Job, error: HistkitError | OSError) -> Entry:
+        entry = failure_entry(job.id, error)
+        if entry.status == "failed":
+            source = job.source
+            entry = replace(
+                entry,
+                format="wav" if self._wav else None,
+                stem=job.stem,
+                output_format=source.output_format,
+                content_type=source.content_type,
+            )
+        self._finish(entry)
+        return entry

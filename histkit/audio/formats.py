@@ -1,7 +1,7 @@
-"""What a clip is: told by its bytes, its row's ``output_format`` and its content type. Pure: files in, facts out.
+"""Audio formats: identify a clip by its bytes, its row's ``output_format`` and its content type; write WAV headers.
 
-PCM, mu-law and A-law come from the service without a header, so nothing in them says what they are; everything else
-is known by its first bytes. Layout of WAV and its format tags: RFC 2361; Ogg Opus: RFC 7845.
+The service sends PCM, mu-law and A-law without a header, so their bytes do not identify them. Every other format is
+identified by its first bytes. WAV layout and format tags: RFC 2361; Ogg Opus: RFC 7845.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from histkit.util.text import error_line
 
 BLOCK = 1 << 18
 HEAD_BYTES = 4096
-_TAGS = {"pcm": 1, "alaw": 6, "ulaw": 7}  # of the WAV format; all three come without a header
+_WAV_TAGS = {"pcm": 1, "alaw": 6, "ulaw": 7}  # WAV format tags of the headerless formats
 _SAMPLE_BYTES = {"pcm": 2, "alaw": 1, "ulaw": 1}
-_FAMILIES = {"mp3", "wav", "opus", "m4a", "flac", *_TAGS}
+_FAMILIES = {"mp3", "wav", "opus", "m4a", "flac", *_WAV_TAGS}
 _MIME = {
     "audio/mpeg": "mp3",
     "audio/mp3": "mp3",
@@ -48,7 +48,7 @@ _MIME = {
     "audio/x-alaw-basic": "alaw",
 }
 _RATE = re.compile(r";\s*rate=(\d{4,6})\b")
-PLAYED_AS = {
+BROWSER_TYPES = {
     "mp3": "audio/mpeg",
     "wav": "audio/wav",
     "opus": "audio/ogg",
@@ -60,32 +60,32 @@ PLAYED_AS = {
 
 @dataclass(frozen=True)
 class AudioFormat:
-    """What a clip is.
+    """Format of a clip.
 
     Attributes
     ----------
     family : str
-        ``mp3``, ``wav``, ``opus``, ``ogg``, ``m4a``, ``flac``, ``pcm``, ``ulaw`` or ``alaw``: the extension too.
+        ``mp3``, ``wav``, ``opus``, ``ogg``, ``m4a``, ``flac``, ``pcm``, ``ulaw`` or ``alaw``; also the file extension.
     rate : int or None
-        Samples a second of a family without header; None where nobody says.
+        Samples per second of a headerless family; None if unknown, and for families with a header.
     """
 
     family: str
     rate: int | None = None
 
     @property
-    def bare(self) -> bool:
-        """Whether it comes without a header."""
-        return self.family in _TAGS
+    def headerless(self) -> bool:
+        """Whether the service sends it without a header."""
+        return self.family in _WAV_TAGS
 
     @property
     def wrappable(self) -> bool:
-        """Whether a WAV header can be put in front: what it is and its rate are known."""
-        return self.bare and self.rate is not None
+        """Whether a WAV header can be added: the format is headerless and its rate is known."""
+        return self.headerless and self.rate is not None
 
 
 def expected_format(output_format: str | None, content_type: str | None) -> AudioFormat | None:
-    """Tell what a clip should be, by the row's ``output_format``, else by a content type.
+    """Return the format a clip should have, from the row's ``output_format``, else from a content type.
 
     Examples
     --------
@@ -95,53 +95,53 @@ def expected_format(output_format: str | None, content_type: str | None) -> Audi
     family, _, rest = (output_format or "").lower().partition("_")
     if family in _FAMILIES:
         rate = re.match(r"\d{4,6}(?=_|$)", rest)
-        return _kind(family, int(rate.group()) if rate else None)
+        return _audio_format(family, int(rate.group()) if rate else None)
     mime = (content_type or "").lower()
     family = _MIME.get(mime.partition(";")[0].strip(), "")
     rate = _RATE.search(mime)
-    return _kind(family, int(rate.group(1)) if rate else None) if family else None
+    return _audio_format(family, int(rate.group(1)) if rate else None) if family else None
 
 
-def _kind(family: str, rate: int | None) -> AudioFormat:
+def _audio_format(family: str, rate: int | None) -> AudioFormat:
     if family in ("ulaw", "alaw"):
         rate = rate or 8000  # the only rate of these formats in the service
-    return AudioFormat(family, rate if family in _TAGS else None)
+    return AudioFormat(family, rate if family in _WAV_TAGS else None)
 
 
-def identify(file: BinaryIO, size: int, wanted: AudioFormat | None) -> AudioFormat:
-    """Tell what a whole clip is, and that it is one.
+def identify(file: BinaryIO, size: int, expected: AudioFormat | None) -> AudioFormat:
+    """Return the format of a complete clip, and check that it is audio.
 
     Parameters
     ----------
     file : binary file
-        The clip; the position is moved.
+        The clip; its position changes.
     size : int
-        Its bytes.
-    wanted : Kind or None
-        What it should be; None where nothing says so.
+        Its size in bytes.
+    expected : AudioFormat or None
+        The format it should have; None if unknown.
 
     Raises
     ------
     DownloadError
-        It is empty, a web page, JSON, a zip, or not what it should be.
+        The clip is empty, a web page, JSON, a zip, or not in the expected format.
     """
     file.seek(0)
     head = file.read(HEAD_BYTES)
     if not size:
-        raise DownloadError("The clip came empty.")
-    _refuse_words(file, head, size)
-    family = _by_magic(head)
-    if wanted is not None and wanted.bare and family in (None, "mp3"):
-        if size < _SAMPLE_BYTES[wanted.family]:
+        raise DownloadError("The clip is empty.")
+    _refuse_non_audio(file, head, size)
+    family = _family_by_magic(head)
+    if expected is not None and expected.headerless and family in (None, "mp3"):
+        if size < _SAMPLE_BYTES[expected.family]:
             raise DownloadError("The clip is shorter than one sample.")
-        if family is None or not head.startswith(b"ID3"):  # two bytes like an MP3's are chance in plain samples
-            return wanted
+        if family is None or not head.startswith(b"ID3"):  # raw samples may start like an MP3 frame by chance
+            return expected
     if family is None:
-        raise DownloadError(f"The bytes are not {wanted.family if wanted else 'of any audio format'} that is known.")
+        raise DownloadError(f"The bytes are not {expected.family if expected else 'of any known audio format'}.")
     return AudioFormat(family)
 
 
-def _refuse_words(file: BinaryIO, head: bytes, size: int) -> None:
+def _refuse_non_audio(file: BinaryIO, head: bytes, size: int) -> None:
     start = head[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml")):
         raise DownloadError("A web page came instead of audio.")
@@ -156,7 +156,7 @@ def _refuse_words(file: BinaryIO, head: bytes, size: int) -> None:
         raise DownloadError("A zip came instead of one clip.")
 
 
-def _by_magic(head: bytes) -> str | None:
+def _family_by_magic(head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         return "wav"
     if head[:4] == b"OggS":
@@ -175,40 +175,41 @@ def _is_mpeg_frame(head: bytes) -> bool:
     return version != 1 and layer != 0 and head[2] >> 4 not in (0, 15) and head[2] >> 2 & 3 != 3
 
 
-def seconds_of(file: BinaryIO, size: int, kind: AudioFormat) -> float | None:
-    """Measure a clip's length in seconds; None where the rate of a bare one is not known.
+def seconds_of(file: BinaryIO, size: int, audio_format: AudioFormat) -> float | None:
+    """Return a clip's length in seconds; None for a headerless clip of unknown rate.
 
     Raises
     ------
     DownloadError
-        It can't be played.
+        The clip can't be decoded.
     """
-    if kind.bare:
-        return None if kind.rate is None else size // _SAMPLE_BYTES[kind.family] / kind.rate
+    if audio_format.headerless:
+        rate = audio_format.rate
+        return None if rate is None else size // _SAMPLE_BYTES[audio_format.family] / rate
     file.seek(0)
     try:
-        seconds = TinyTag.get(filename=f"clip.{kind.family}", file_obj=file, tags=False).duration
+        seconds = TinyTag.get(filename=f"clip.{audio_format.family}", file_obj=file, tags=False).duration
     except (TinyTagException, OSError) as error:
-        raise DownloadError(f"The {kind.family} can't be read: {error_line(error)}") from None
+        raise DownloadError(f"The {audio_format.family} can't be read: {error_line(error)}") from None
     if not seconds:
-        raise DownloadError(f"The {kind.family} holds no sound.")
+        raise DownloadError(f"The {audio_format.family} holds no sound.")
     return float(seconds)
 
 
-def add_wav_header(file: BinaryIO, size: int, kind: AudioFormat) -> int:
-    """Put a WAV header in front of samples, in place and block by block; return the new size.
+def add_wav_header(file: BinaryIO, size: int, audio_format: AudioFormat) -> int:
+    """Insert a WAV header before raw samples, in place and block by block; return the new size in bytes.
 
     Parameters
     ----------
     file : binary file, open for reading and writing
-        PCM (16 bit, mono, little-endian), mu-law or A-law.
+        PCM (16 bit, mono, little-endian), mu-law or A-law samples.
     size : int
-        Its bytes; a last half sample is cut off.
-    kind : Kind
-        A `Kind.wrappable` one.
+        Size in bytes; an incomplete last sample is dropped.
+    audio_format : AudioFormat
+        A format that is `AudioFormat.wrappable`.
     """
-    data = size - size % _SAMPLE_BYTES[kind.family]
-    header = wav_header(data, kind)
+    data = size - size % _SAMPLE_BYTES[audio_format.family]
+    header = wav_header(data, audio_format)
     end = data
     while end > 0:
         start = max(0, end - BLOCK)
@@ -228,9 +229,10 @@ def add_wav_header(file: BinaryIO, size: int, kind: AudioFormat) -> int:
     return total
 
 
-def wav_header(data: int, kind: AudioFormat) -> bytes:
-    """Make the bytes before `data` bytes of bare samples that make a WAV of them."""
-    tag, width, rate = _TAGS[kind.family], _SAMPLE_BYTES[kind.family], kind.rate or 0
+def wav_header(data: int, audio_format: AudioFormat) -> bytes:
+    """Return the WAV header for `data` bytes of samples."""
+    family, rate = audio_format.family, audio_format.rate or 0
+    tag, width = _WAV_TAGS[family], _SAMPLE_BYTES[family]
     form = struct.pack("<HHIIHH", tag, 1, rate, rate * width, width, 8 * width)
     if tag != 1:  # other than PCM: size of the (empty) extension, and the number of samples
         form += struct.pack("<H4sII", 0, b"fact", 4, data)
@@ -239,17 +241,17 @@ def wav_header(data: int, kind: AudioFormat) -> bytes:
     return struct.pack("<4sI", b"RIFF", len(chunks) + data + data % 2) + chunks
 
 
-def bytes_a_second(output_format: str | None, *, wav: bool = False) -> float:
-    """Estimate a format's bytes for a second of speech, 16 kB (128 kbit/s) where nothing says so.
+def bytes_per_second(output_format: str | None, *, wav: bool = False) -> float:
+    """Estimate the bytes per second of speech in a format; 16 kB (128 kbit/s) if it is unknown.
 
     Examples
     --------
-    >>> bytes_a_second("mp3_44100_192"), bytes_a_second("pcm_24000"), bytes_a_second("ulaw_8000")
+    >>> bytes_per_second("mp3_44100_192"), bytes_per_second("pcm_24000"), bytes_per_second("ulaw_8000")
     (24000.0, 48000.0, 8000.0)
     """
     family, *numbers = (output_format or "").lower().split("_")
-    known = [int(each) for each in numbers if each.isdigit()]
-    if family in _TAGS and known:
+    known = [int(number) for number in numbers if number.isdigit()]
+    if family in _WAV_TAGS and known:
         return float(known[0] * _SAMPLE_BYTES[family])
     if wav or family == "wav":
         return float((known[0] if known else 44_100) * 2)
@@ -257,5 +259,5 @@ def bytes_a_second(output_format: str | None, *, wav: bool = False) -> float:
 
 
 def size_of(file: BinaryIO) -> int:
-    """Give the bytes of an open file."""
+    """Return the size of an open file in bytes."""
     return file.seek(0, os.SEEK_END)

@@ -1,143 +1,185 @@
-"""What is to be pulled: the clips of some rows, each once, with a path; and what is said when one can't be had."""
+"""Download jobs: one per distinct history item, with its target path; manifest lines of clips without a file."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
 from histkit.audio.fetch import Source
-from histkit.audio.formats import expected_format
-from histkit.audio.manifest import Entry, FolderManifest
+from histkit.audio.formats import bytes_per_second
+from histkit.audio.manifest import Entry, manifest_frame
 from histkit.errors import AuthenticationError, HistkitError, InputError, NotFoundError, PermissionDeniedError
-from histkit.frame.columns import values_of
+from histkit.frame.columns import texts_of, values_of
+from histkit.frame.dates import timestamps_of
 from histkit.frame.schema import require
 from histkit.util.arguments import whole_number
 from histkit.util.filenames import unique_names
 from histkit.util.text import error_line
 
-_FULL = frozenset({errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_CHARACTERS_PER_SECOND = 15.0  # of speech; an estimate
 
 
 @dataclass(frozen=True)
 class Job:
-    """A clip and its path without extension."""
+    """A clip and its target path without extension."""
 
     source: Source
     stem: str
 
+    @property
+    def id(self) -> str:
+        """The id of the history item."""
+        return self.source.history_item_id
 
-def validate_options(format: str | None, workers: int | None) -> bool:
-    """Tell whether WAV is asked for; refuse a format or a number of threads that is not possible."""
-    if format not in (None, "wav"):
-        raise InputError(f'format={format!r}: give None (as generated) or "wav".')
+
+def validate_options(format: Literal["wav"] | None, workers: int | None) -> bool:
+    """Return whether WAV is requested; raise `InputError` for an unknown format or number of threads."""
+    if format is not None and format != "wav":
+        raise InputError(f'format={format!r:.60}: give None (as generated) or "wav".')
     if workers is not None:
         whole_number("workers", workers, 1)
     return format == "wav"
 
 
-def ids_of(items: pd.DataFrame | pd.Series) -> list[str]:
-    """Give the id of each row, "" where it is missing; rows of several accounts are refused, a client reads one."""
+def ids_of(items: pd.DataFrame | pd.Series, purpose: str) -> list[str]:
+    """Return the id of each row, "" where it is missing.
+
+    Raises
+    ------
+    InputError
+        `items` is neither a DataFrame nor a Series.
+    SchemaError
+        There is no column ``history_item_id``, or two columns have one name.
+    """
     if isinstance(items, pd.DataFrame):
-        require(items, ["history_item_id"], "pulling audio")
-        accounts = sorted(map(str, items["account"].dropna().unique())) if "account" in items else []
-        if len(accounts) > 1:
-            raise InputError(
-                f"These rows belong to {len(accounts)} accounts ({', '.join(accounts[:5])}) and a client reads one: "
-                f"take those of one, df[df['account'] == {accounts[0]!r}], with its client."
-            )
+        require(items, ["history_item_id"], purpose)
         items = items["history_item_id"]
     elif not isinstance(items, pd.Series):
         raise InputError(f"Give a DataFrame of history rows or a Series of ids, not {type(items).__name__}.")
     missing = items.isna().tolist()
-    return ["" if gone else str(value) for value, gone in zip(items.tolist(), missing, strict=True)]
+    return ["" if absent else str(value) for value, absent in zip(items.tolist(), missing, strict=True)]
+
+
+def check_accounts(items: pd.DataFrame | pd.Series) -> None:
+    """Raise `InputError` for rows of several accounts, of which a client reads one."""
+    accounts = sorted({str(account) for account in values_of(items, "account") if account is not None})
+    if len(accounts) > 1:
+        raise InputError(
+            f"These rows belong to {len(accounts)} accounts ({', '.join(accounts[:5])}) and a client reads one: "
+            f"take those of one, df[df['account'] == {accounts[0]!r}], with its client."
+        )
+
+
+def first_rows(ids: Iterable[str]) -> dict[str, int]:
+    """Return the distinct ids in order, and the position of each one's first row."""
+    rows: dict[str, int] = {}
+    for row, item in enumerate(ids):
+        rows.setdefault(item, row)
+    return rows
 
 
 def jobs_of(
-    items: pd.DataFrame | pd.Series, ids: Sequence[str], stems: Sequence[str], owners: Mapping[str, str]
+    items: pd.DataFrame | pd.Series, ids: Sequence[str], stems: Sequence[str], paths_in_use: Mapping[str, str]
 ) -> list[Job]:
-    """Make one job for each clip, in the order of the rows.
+    """Return one job per distinct history item, in the order of the rows.
 
     Parameters
     ----------
     items : DataFrame or Series
         The rows.
     ids, stems : sequences of str
-        Id and path without extension of each row; a clip takes the path of its first.
-    owners : mapping of str to str
-        Whose paths the folder's files have: see `histkit.audio.naming.tell_apart`.
+        Id and path without extension of each row. A clip takes the path of its first row.
+    paths_in_use : mapping of str to str
+        Paths of existing files and their clips: see `histkit.util.filenames.unique_names`.
     """
-    rows = distinct(ids)
-    names = unique_names([stems[row] for row in rows], [ids[row] for row in rows], owners)
+    firsts = first_rows(ids)
+    names = unique_names([stems[row] for row in firsts.values()], list(firsts), paths_in_use)
     formats, types = values_of(items, "output_format"), values_of(items, "content_type")
-    sources = (Source(ids[row], formats[row], types[row]) for row in rows)
+    sources = (Source(item, formats[row], types[row]) for item, row in firsts.items())
     return [Job(source, stem) for source, stem in zip(sources, names, strict=True)]
 
 
-def distinct(ids: Sequence[str]) -> list[int]:
-    """Give the position of the first row of each clip."""
-    first: dict[str, int] = {}
-    for row, item in enumerate(ids):
-        first.setdefault(item, row)
-    return list(first.values())
-
-
-def distinct_of(ids: pd.Series) -> list[str]:
-    """Give each id once."""
-    return list(dict.fromkeys(ids_of(ids)))
-
-
 def known_missing(items: pd.DataFrame | pd.Series, ids: Sequence[str]) -> dict[str, Entry]:
-    """Give the clips that a local history says are gone: the service need not be asked."""
-    moments = values_of(items, "missing_since")
-    return {
-        item: Entry(item, None, "gone", error=f"The service has had it no more since {moment:%Y-%m-%d}: not asked for.")
-        for item, moment in zip(ids, moments, strict=True)
-        if moment is not None
-    }
-
-
-def retry_jobs(
-    record: FolderManifest, ids: Sequence[str], folder: str
-) -> tuple[dict[str, Entry], list[tuple[Job, bool]]]:
-    """Make the jobs of clips that failed, and whether each is to be WAV; the first are those that have a file by now.
+    """Return the clips that a local history marks as missing; they are not requested.
 
     Raises
     ------
-    InputError
-        The folder's manifest knows nothing of a clip.
+    SchemaError
+        The column ``missing_since`` holds something else than dates.
     """
-    there = {entry.history_item_id: entry for entry in record.files_of(ids)}
-    found, jobs = {}, []
-    for item in ids:
-        failed = record.trouble(item)
-        if failed is not None and failed.stem is not None:
-            jobs.append(
-                (Job(Source(item, failed.output_format, failed.content_type), failed.stem), failed.format == "wav")
-            )
-        elif failed is not None or item in there:
-            found[item] = failed or there[item].skipped()
-        else:
-            raise InputError(f"{folder} knows nothing of {item}: call download_audio with its row.")
-    return found, jobs
+    since = timestamps_of(items, "missing_since")
+    return {
+        item: Entry(item, None, "gone", error=f"Not requested: missing from the service since {date:%Y-%m-%d}.")
+        for item, date in zip(ids, since, strict=True)
+        if date is not None
+    }
 
 
-def pending_entry(job: Job, wav: bool) -> Entry:
-    """Make the line of a clip that a dry run would pull; its extension as far as the row tells."""
-    kind = expected_format(job.source.output_format, job.source.content_type)
-    extension = "wav" if wav else kind.family if kind is not None else "mp3"
-    return Entry(job.source.history_item_id, f"{job.stem}.{extension}", "pending")
+def size_estimates(items: pd.DataFrame | pd.Series, rows: Sequence[int], *, wav: bool) -> list[float]:
+    """Estimate the bytes of the clips of some rows: 15 characters per second of speech, times the format's bit rate."""
+    counts, formats = values_of(items, "characters"), values_of(items, "output_format")
+    texts = texts_of(items) if isinstance(items, pd.DataFrame) else [None] * len(items)
+    characters = [counts[row] if isinstance(counts[row], (int, float)) else len(str(texts[row] or "")) for row in rows]
+    return [
+        count / _CHARACTERS_PER_SECOND * bytes_per_second(formats[row], wav=wav)
+        for count, row in zip(characters, rows, strict=True)
+    ]
+
+
+def dry_run_manifest(
+    items: pd.DataFrame | pd.Series,
+    ids: Sequence[str],
+    jobs: Iterable[Job],
+    known: Mapping[str, Entry],
+    *,
+    wav: bool,
+    requests: int,
+) -> pd.DataFrame:
+    """Return the manifest of a dry run.
+
+    Parameters
+    ----------
+    items : DataFrame or Series
+        The rows.
+    ids : sequence of str
+        The id of each row.
+    jobs : iterable of Job
+        Clips that may be downloaded.
+    known : mapping of str to Entry
+        Clips that would not be downloaded.
+    wav : bool
+        Whether WAV is requested.
+    requests : int
+        Number of requests, without retries.
+    """
+    pending = {job.id: _pending_entry(job, wav) for job in jobs if job.id not in known}
+    rows = [row for item, row in first_rows(ids).items() if item in pending]
+    has_length = isinstance(items, pd.DataFrame) and bool({"characters", "text", "dialogue"} & set(items.columns))
+    size = round(sum(size_estimates(items, rows, wav=wav))) if has_length or not rows else None
+    entries = pending | dict(known)
+    manifest = manifest_frame((entries[item] for item in ids), items.index)
+    manifest.attrs["histkit"] = {"dry_run": True, "files": len(rows), "requests": requests, "estimated_bytes": size}
+    return manifest
+
+
+def _pending_entry(job: Job, wav: bool) -> Entry:
+    expected = job.source.expected_format()
+    extension = "wav" if wav else expected.family if expected is not None else "mp3"
+    return Entry(job.id, f"{job.stem}.{extension}", "pending")
 
 
 def failure_entry(item: str, error: HistkitError | OSError) -> Entry:
-    """Make a clip's line of what went wrong; what would go wrong with every clip is raised."""
+    """Return a clip's line for an error; an error that every clip would have is raised."""
     if isinstance(error, (AuthenticationError, PermissionDeniedError)):
         raise error
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
         raise error
-    if isinstance(error, NotFoundError):  # said without the id of the request, so that the same rows give the same line
+    if isinstance(error, NotFoundError):  # without the id of the request, so that the same rows give the same line
         return Entry(
             item, None, "gone", error=f"The service has no audio of it (any more): {error.code or 'HTTP 404'}."
         )

@@ -1,8 +1,8 @@
-"""A folder's record of its audio: ``manifest.parquet`` and ``manifest.csv``, and a journal while a pull runs.
+"""Manifest of an audio folder: ``manifest.parquet`` and ``manifest.csv``, and a journal during a download.
 
-Each finished clip is a line of ``manifest.jsonl`` at once (in a remote folder every few seconds); at the end the lines
-are folded into the two files, which are only ever replaced whole. A pull that was killed leaves the journal, and the
-next one folds it in.
+Each finished clip is appended to ``manifest.jsonl`` immediately (in a remote folder every few seconds). At the end the
+journal is merged into the two files, which are replaced atomically. A killed download leaves its journal, and the next
+one merges it.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from histkit.audio.destination import JOURNAL, Destination, PullJournal
+from histkit.audio.destination import JOURNAL, Destination, PullJournal, stays_inside
 from histkit.errors import DownloadError
 from histkit.frame.files import to_csv, to_parquet
 from histkit.util.filenames import casefold_path
-from histkit.util.files import TEMPORARY as TEMPORARY
 from histkit.util.text import error_line
 
 MANIFEST = "manifest.parquet"
+Status = Literal["done", "skipped", "failed", "gone", "pending"]
 COLUMNS = {
     "history_item_id": "string[pyarrow]",
     "path": "string[pyarrow]",
@@ -45,28 +45,28 @@ class Entry:
     Attributes
     ----------
     history_item_id : str
-        Which clip.
+        The clip.
     path : str or None
-        Where it is, relative to the folder, with ``/``; None where there is no file.
-    status : str
-        ``done``, ``skipped``, ``failed``, ``gone``, or ``pending`` of a dry run.
+        Path of its file, relative to the folder, with ``/``; None if there is no file.
+    status : {"done", "skipped", "failed", "gone", "pending"}
+        ``pending`` only in a dry run.
     bytes : int or None
         Size of the file.
     seconds : float or None
-        Length of the sound; None where a bare clip's rate is not known.
+        Duration; None for a headerless clip of unknown rate.
     sha256 : str or None
-        Of the file, in hexadecimal.
+        Of the file, hexadecimal.
     error : str or None
         One line: why there is no file.
     format : str or None
-        ``"wav"`` where the file is not as it was generated, or should not be.
+        ``"wav"`` if the file was, or was to be, converted to WAV.
     stem, output_format, content_type : str or None
-        Of a clip that failed: its path without extension and what its row says it is, to try again.
+        Of a failed clip: its path without extension and its declared format, for the next attempt.
     """
 
     history_item_id: str
     path: str | None
-    status: str
+    status: Status
     bytes: int | None = None
     seconds: float | None = None
     sha256: str | None = None
@@ -77,173 +77,184 @@ class Entry:
     content_type: str | None = None
 
     def skipped(self) -> Entry:
-        """Give the line of a run that found the file there."""
+        """Return the line of a later run, which keeps the file."""
         return Entry(self.history_item_id, self.path, "skipped", self.bytes, self.seconds, self.sha256)
 
-    def place(self) -> str:
-        """Give the path without its extension."""
+    def path_stem(self) -> str:
+        """Return the path without its extension."""
         return (self.path or "").rpartition(".")[0]
+
+    def parent(self) -> str:
+        """Return the folder part of the path."""
+        return (self.path or "").rpartition("/")[0]
 
 
 def manifest_frame(entries: Iterable[Entry], index: Any = None) -> pd.DataFrame:
-    """Make a manifest, typed also when there are no entries."""
-    rows = list(entries)
+    """Return entries as a DataFrame; its dtypes are the same without entries."""
+    lines = list(entries)
     data = {
-        name: pd.array([getattr(entry, name) for entry in rows], dtype=dtype)  # type: ignore[call-overload,unused-ignore]
+        name: pd.array([getattr(entry, name) for entry in lines], dtype=dtype)  # type: ignore[call-overload,unused-ignore]
         for name, dtype in COLUMNS.items()
     }
     return pd.DataFrame(data, index=index)
 
 
-_FURTHER = [field.name for field in fields(Entry)][len(COLUMNS) :]
+# columns of manifest.parquet only
+_FILE_ONLY = [field.name for field in fields(Entry)][len(COLUMNS) :]
 
 
 class FolderManifest:
-    """What a folder holds, by its manifest; `add` may be called from any thread."""
+    """Manifest of a folder; `add` may be called from any thread.
 
-    def __init__(self, target: Destination) -> None:
-        self._target = target
+    Parameters
+    ----------
+    destination : Destination
+        The folder. Its manifest and journal are read now.
+
+    Raises
+    ------
+    DownloadError
+        The manifest can't be read.
+    """
+
+    def __init__(self, destination: Destination) -> None:
+        self._destination = destination
         self._files: dict[str, Entry] = {}
-        self._places: dict[tuple[str, str], list[Entry]] = {}
-        self._troubles: dict[str, Entry] = {}
+        self._by_stem: dict[tuple[str, str], list[Entry]] = {}
+        self._failures: dict[str, Entry] = {}
         self.lock = threading.RLock()
         self._journal: PullJournal | None = None
-        for entry in _saved(target):
-            self._take(entry)
-        self._unfolded = _journaled(target)
-        for entry in self._unfolded:
-            self._take(entry)
+        for entry in _read_manifest(destination):
+            self._record(entry)
+        self._unmerged = _read_journal(destination)
+        for entry in self._unmerged:
+            self._record(entry)
 
-    def _take(self, entry: Entry) -> None:
+    def _record(self, entry: Entry) -> None:
         if entry.status != "done":
-            self._troubles[entry.history_item_id] = entry
-        elif entry.path is not None and is_inside(entry.path):
+            self._failures[entry.history_item_id] = entry
+        elif entry.path is not None and stays_inside(entry.path):
             self._files[entry.path] = entry
-            place = self._places.setdefault((entry.history_item_id, entry.place()), [])
-            place[:] = [other for other in place if other.path != entry.path] + [entry]
-            self._troubles.pop(entry.history_item_id, None)
+            alternatives = self._by_stem.setdefault((entry.history_item_id, entry.path_stem()), [])
+            alternatives[:] = [other for other in alternatives if other.path != entry.path] + [entry]
+            self._failures.pop(entry.history_item_id, None)
 
     def files(self) -> list[Entry]:
-        """Give every finished file, by its path."""
+        """Return every finished file, sorted by path."""
         return sorted(self._files.values(), key=lambda entry: entry.path or "")
 
-    def empty(self) -> bool:
-        """Tell whether nothing was ever pulled into the folder."""
-        return not self._files and not self._troubles
+    def is_empty(self) -> bool:
+        """Return whether nothing was ever downloaded into the folder."""
+        return not self._files and not self._failures
 
     def find(self, history_item_id: str, stem: str, wav: bool) -> Entry | None:
-        """Give the finished file of a clip under a path without extension, as generated or as WAV."""
-        for entry in reversed(self._places.get((history_item_id, stem), [])):
-            made_wav = entry.format == "wav"
-            if made_wav == wav or (wav and (entry.path or "").endswith(".wav")):
+        """Return the finished file of a clip under a path without extension, as generated or as WAV."""
+        for entry in reversed(self._by_stem.get((history_item_id, stem), [])):
+            converted = entry.format == "wav"
+            if converted == wav or (wav and (entry.path or "").endswith(".wav")):
                 return entry
         return None
 
-    def trouble(self, history_item_id: str) -> Entry | None:
-        """Give what went wrong with a clip that has no file."""
-        return self._troubles.get(history_item_id)
+    def failure_of(self, history_item_id: str) -> Entry | None:
+        """Return the failure of a clip that has no file."""
+        return self._failures.get(history_item_id)
 
-    def owners(self) -> dict[str, str]:
-        """Give the folded path without extension of each file, and whose it is."""
-        return {casefold_path(stem): item for item, stem in self._places}
+    def paths_in_use(self) -> dict[str, str]:
+        """Return the case-folded path without extension of each file, and the clip that it belongs to."""
+        return {casefold_path(stem): item for item, stem in self._by_stem}
 
     def files_of(self, ids: Iterable[str]) -> list[Entry]:
-        """Give the finished files of some clips; whether they are still there is another question."""
-        wanted = set(ids)
-        return [entry for entry in self._files.values() if entry.history_item_id in wanted]
+        """Return the recorded files of some clips; whether they still exist is not checked."""
+        requested = set(ids)
+        return [entry for entry in self._files.values() if entry.history_item_id in requested]
 
     def add(self, entry: Entry) -> None:
-        """Write down a clip, at once."""
+        """Record a clip, and append it to the journal immediately."""
         with self.lock:
             if self._journal is None:
-                self.fold()  # a torn last line of a killed pull must not swallow the next
-                self._journal = self._target.journal()
+                self.merge_journal()  # an incomplete last line of a killed process must not swallow the next
+                self._journal = self._destination.journal()
             self._journal.write(msgspec.json.encode(entry) + b"\n")
-            self._unfolded.append(entry)
-            self._take(entry)
+            self._unmerged.append(entry)
+            self._record(entry)
 
     def forget(self, paths: Iterable[str]) -> None:
-        """Take files out of the manifest, so that the next pull fetches them again; then write it."""
+        """Remove files from the manifest, so that the next run downloads them again, and write it."""
         with self.lock:
             for path in paths:
                 entry = self._files.pop(path)
-                place = self._places[entry.history_item_id, entry.place()]
-                place.remove(entry)
-                if not place:
-                    del self._places[entry.history_item_id, entry.place()]
+                key = entry.history_item_id, entry.path_stem()
+                self._by_stem[key].remove(entry)
+                if not self._by_stem[key]:
+                    del self._by_stem[key]
             self._save()
 
-    def fold(self) -> None:
-        """Write the manifest's files whole and end the journal."""
+    def merge_journal(self) -> None:
+        """Write the manifest and remove the journal."""
         with self.lock:
-            self._end_journal()
-            if self._unfolded:
+            self._close_journal()
+            if self._unmerged:
                 self._save()
-            self._target.remove(JOURNAL)
+            self._destination.remove(JOURNAL)
 
     def close(self) -> None:
-        """Fold, and leave the journal for the next pull where that is not possible (a full disk)."""
+        """Merge the journal; where that fails (disk full), keep it for the next run."""
         try:
-            self.fold()
+            self.merge_journal()
         finally:
-            self._end_journal()
+            self._close_journal()
 
-    def _end_journal(self) -> None:
+    def _close_journal(self) -> None:
         journal, self._journal = self._journal, None
         if journal is not None:
             journal.close()
 
     def _save(self) -> None:
         entries = self.files()
-        entries += sorted(self._troubles.values(), key=lambda entry: entry.history_item_id)
+        entries += sorted(self._failures.values(), key=lambda entry: entry.history_item_id)
         frame = manifest_frame(entries)
-        for name in _FURTHER:
+        for name in _FILE_ONLY:
             frame[name] = pd.array([getattr(entry, name) for entry in entries], dtype="string[pyarrow]")
         self._write("manifest.csv", lambda part: to_csv(frame[[*COLUMNS, "format"]], part))
         self._write(MANIFEST, lambda part: to_parquet(frame, part))
-        self._unfolded = []
+        self._unmerged = []
 
-    def _write(self, file: str, make: Callable[[Path], Any]) -> None:
-        part = self._target.part(file)
+    def _write(self, file: str, write: Callable[[Path], Any]) -> None:
+        part = self._destination.part(file)
         try:
-            make(part)
-            self._target.put(part, file)
+            write(part)
+            self._destination.put(part, file)
         finally:
             part.unlink(missing_ok=True)
 
 
-def _saved(target: Destination) -> list[Entry]:
+def _read_manifest(destination: Destination) -> list[Entry]:
     try:
-        with target.open(MANIFEST) as file:
+        with destination.open(MANIFEST) as file:
             data = file.read()
     except FileNotFoundError:
         return []
     try:
         table = pq.read_table(pa.BufferReader(data))
         columns = [table.column(name).to_pylist() for name in COLUMNS]
-        there = set(table.column_names)
-        columns += [table.column(name).to_pylist() if name in there else [None] * len(table) for name in _FURTHER]
+        existing = set(table.column_names)
+        columns += [table.column(name).to_pylist() if name in existing else [None] * len(table) for name in _FILE_ONLY]
         return [Entry(*row) for row in zip(*columns, strict=True)]
     except (pa.ArrowException, KeyError, OSError) as error:
         raise DownloadError(
-            f"{target.name}/{MANIFEST} is no manifest that histkit can read ({error_line(error)}). "
-            "Move it away to pull everything in this folder again."
+            f"{destination.name}/{MANIFEST} is no manifest that histkit can read ({error_line(error)}). "
+            "Move it away to download everything in this folder again."
         ) from None
 
 
-def _journaled(target: Destination) -> list[Entry]:
+def _read_journal(destination: Destination) -> list[Entry]:
     try:
-        with target.open(JOURNAL) as file:
+        with destination.open(JOURNAL) as file:
             lines = file.read().split(b"\n")
     except FileNotFoundError:
         return []
     entries = []
     for line in lines:
-        with suppress(msgspec.DecodeError):  # the last line of a killed pull
+        with suppress(msgspec.DecodeError):  # the incomplete last line of a killed process
             entries.append(msgspec.json.decode(line, type=Entry))
     return entries
-
-
-def is_inside(path: str) -> bool:
-    """Tell whether a recorded path stays in the folder."""
-    return not path.startswith("/") and ".." not in path.split("/") and "\\" not in path and ":" not in path

@@ -1,30 +1,33 @@
-"""File names: from a template and a row to a path that is safe on Linux, macOS and Windows.
+"""File names: a template and a row make a path that is safe on Linux, macOS and Windows.
 
-Voice names and texts come from outside and are hostile: whatever they hold, a path has exactly the folders that the
-template writes, each part is a legal name everywhere (pathvalidate), and no two rows get one path, in any letter case.
+Voice names and texts are untrusted input. Whatever they contain, a path has exactly the folders that the template
+writes, and each part is a legal file name on every system (pathvalidate).
 """
 
 from __future__ import annotations
 
-import re
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
 
-from histkit.errors import InputError, SchemaError
-from histkit.frame.columns import plain_values, texts_of, values_of
+from histkit.errors import InputError
+from histkit.frame.columns import texts_of, values_of
+from histkit.frame.dates import timestamps_of
 from histkit.util.filenames import _ROOM, EXTENSIONS, _folder, safe_name
-from histkit.util.text import error_line, one_line_text
+from histkit.util.text import one_line_text
 
 DEFAULT_NAME = "{date:%Y-%m}/{voice}/{text:.40}-{id}"
 
 
+Part = tuple[str, str | None, str]  # literal text, then a field or None, and the field's format
+
+
 class _Missing:
-    """A value that is not there: one word, whatever the format."""
+    """A missing value: formatted as one word, whatever the format."""
 
     def __init__(self, word: str) -> None:
         self._word = word
@@ -33,7 +36,7 @@ class _Missing:
         return self._word
 
 
-_UNKNOWN, _NOTHING = _Missing("unknown"), _Missing("")
+_UNKNOWN, _EMPTY = _Missing("unknown"), _Missing("")
 
 
 @dataclass(frozen=True)
@@ -48,55 +51,44 @@ class Template:
     """
 
     text: str
-    parts: tuple[tuple[str, str | None, str], ...]
+    parts: tuple[Part, ...]
 
     @classmethod
     def parse(cls, text: str) -> Template:
-        """Take a template apart.
+        """Parse a template.
 
         Raises
         ------
         InputError
-            It is no template, leads out of the folder, or ends in an extension (histkit adds the right one).
+            `text` is no template, leads out of the folder, or ends in an extension (histkit adds the right one).
         """
         if not isinstance(text, str) or not text:
-            raise InputError(f"name= takes a template such as {DEFAULT_NAME!r}, not {text!r}.")
-        parts = []
+            raise InputError(f"name= takes a template such as {DEFAULT_NAME!r}, not {text!r:.60}.")
         try:
-            for literal, field, spec, conversion in string.Formatter().parse(text):
-                if conversion or "{" in (spec or ""):
-                    raise ValueError("no conversion (!r) and no field inside a field")
-                parts.append((literal, field, spec or ""))
+            parts = [_parse_part(*part) for part in string.Formatter().parse(text)]
         except ValueError as error:
             raise InputError(f"name={text!r} is not a template: {error}.") from None
-        literals = "\0".join(literal for literal, _, _ in parts)
-        folders = re.split(r"[/\0]", literals)
-        if text.startswith("/") or text.endswith("/") or "//" in text or "\\" in literals or ":" in folders[0][:2]:
-            raise InputError(f"name={text!r} must be a path inside the folder, with single '/' between its parts.")
-        if any(folder in (".", "..") for folder in literals.replace("\0", "").split("/")):
-            raise InputError(f"name={text!r} must not hold '.' or '..' as a folder.")
-        ending = literals.rpartition("\0")[2].rpartition(".")[2].lower()
-        if parts[-1][1] is None and ending in EXTENSIONS:
-            raise InputError(f"name={text!r}: leave .{ending} out, the extension follows what the bytes are.")
+        _check_folders(text, parts)
+        _check_extension(text, parts)
         return cls(text, tuple(parts))
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields in it, each once."""
+        """The distinct fields."""
         return tuple(dict.fromkeys(field for _, field, _ in self.parts if field is not None))
 
     def stem(self, values: Mapping[str, Any]) -> str:
-        """Make the path of one row, without extension: safe parts joined by ``/``.
+        """Return the path of one row, without extension: safe parts joined by ``/``.
 
         Parameters
         ----------
         values : mapping of str to Any
-            The value of each field; texts, numbers, dates, anything else by its ``str``.
+            The value of each field: text, number or date; other types are converted by ``str``.
 
         Raises
         ------
         InputError
-            A format that doesn't fit its value.
+            A format does not fit its value.
         """
         path = [""]
         for literal, field, spec in self.parts:
@@ -113,7 +105,7 @@ class Template:
         try:
             if isinstance(value, date):  # the format's own '/' is the template's, so it makes folders
                 specs = spec.split("/") if spec else ["%Y-%m-%d" + ("_%H-%M-%S" if isinstance(value, datetime) else "")]
-                return [format(value, each) for each in specs]
+                return [format(value, part) for part in specs]
             if isinstance(value, (int, float, _Missing)):
                 return [format(value, spec)]
             return [format(one_line_text(str(value)), spec).rstrip()]
@@ -121,73 +113,96 @@ class Template:
             raise InputError(f"name={self.text!r}: {{{field}:{spec}}} of {value!r:.40}: {error}.") from None
 
 
+def _parse_part(literal: str, field: str | None, spec: str | None, conversion: str | None) -> Part:
+    if conversion or "{" in (spec or ""):
+        raise ValueError("no conversion (!r) and no field inside a field")
+    return literal, field, spec or ""
+
+
+def _check_folders(text: str, parts: Sequence[Part]) -> None:
+    """Raise `InputError` for a template that is no relative path; the value of a field never adds a folder."""
+    literals = "".join(literal for literal, _, _ in parts)
+    has_drive = ":" in parts[0][0].partition("/")[0][:2]
+    if text.startswith("/") or text.endswith("/") or "//" in text or "\\" in literals or has_drive:
+        raise InputError(f"name={text!r} must be a path inside the folder, with single '/' between its parts.")
+    if any(folder in (".", "..") for folder in literals.split("/")):
+        raise InputError(f"name={text!r} must not hold '.' or '..' as a folder.")
+
+
+def _check_extension(text: str, parts: Sequence[Part]) -> None:
+    literal, field, _ = parts[-1]
+    extension = literal.rpartition(".")[2].lower()
+    if field is None and extension in EXTENSIONS:
+        raise InputError(f"name={text!r}: leave .{extension} out, the extension follows from the bytes.")
+
+
 def stems_of(items: pd.DataFrame | pd.Series, template: Template) -> list[str]:
-    """Make the path of each row, without extension.
+    """Return the path of each row, without extension.
 
     Parameters
     ----------
     items : DataFrame or Series
         A history, or ids.
     template : Template
-        ``DEFAULT_NAME`` becomes ``{id}`` where its columns are not there.
+        ``DEFAULT_NAME`` becomes ``{id}`` if its columns are absent.
 
     Raises
     ------
     InputError
-        The template has a field that the rows don't, or a format that doesn't fit.
+        The template has a field that the rows lack, or a format that does not fit.
+    SchemaError
+        A date is needed and the column ``date`` holds something else.
     """
     frame = items if isinstance(items, pd.DataFrame) else pd.DataFrame({"history_item_id": items})
-    makers = _makers(frame)
-    lacking = [field for field in template.fields if field not in makers]
-    if lacking and template.text == DEFAULT_NAME:
+    readers = _field_readers(frame)
+    missing = [field for field in template.fields if field not in readers]
+    if missing and template.text == DEFAULT_NAME:
         template = Template.parse("{id}")
-    elif lacking:
+    elif missing:
         raise InputError(
-            f"name={template.text!r} has the field {{{lacking[0]}}}, which these rows don't have; "
-            f"they have: {', '.join(sorted(makers))}."
+            f"name={template.text!r} has the field {{{missing[0]}}}, which these rows don't have; "
+            f"they have: {', '.join(sorted(readers))}."
         )
-    columns = {field: makers[field]() for field in template.fields}
+    columns = {field: readers[field]() for field in template.fields}
     if not columns:
         return [template.stem({})] * len(frame)
     names = tuple(columns)
     return [template.stem(dict(zip(names, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
-def _makers(frame: pd.DataFrame) -> dict[str, Callable[[], list[Any]]]:
-    """Give, for each field that the rows have, what makes the list of its values."""
-    makers: dict[str, Callable[[], list[Any]]] = {
-        str(name): lambda name=name: _filled(plain_values(frame[name]), _UNKNOWN)  # type: ignore[misc]
-        for name in frame.columns
-    }
-    makers["id"] = lambda: _filled(plain_values(frame["history_item_id"]), _UNKNOWN)
-    makers["index"] = lambda: list(range(len(frame)))
-    here = set(frame.columns)
-    if "model_id" in here:
-        makers["model"] = makers["model_id"]
-    if "date" in here:
-        makers["date"] = lambda: _dates(frame["date"])
-    if here & {"voice_name", "voice_id", "dialogue"}:
-        makers["voice"] = lambda: _voices(frame)
-    if here & {"text", "dialogue"}:
-        makers["text"] = lambda: _filled(texts_of(frame), _NOTHING)
-    return makers
+def _field_readers(frame: pd.DataFrame) -> dict[str, Callable[[], list[Any]]]:
+    """Return a function for each available field that reads its values, one per row."""
+
+    def reader(column: str) -> Callable[[], list[Any]]:
+        return lambda: _filled(values_of(frame, column), _UNKNOWN)
+
+    columns = set(frame.columns)
+    readers = {str(name): reader(name) for name in frame.columns}
+    readers["id"] = reader("history_item_id")
+    readers["index"] = lambda: list(range(len(frame)))
+    if "model_id" in columns:
+        readers["model"] = reader("model_id")
+    if "date" in columns:
+        readers["date"] = lambda: _filled([_as_datetime(date) for date in timestamps_of(frame)], _UNKNOWN)
+    if columns & {"voice_name", "voice_id", "dialogue"}:
+        readers["voice"] = lambda: [voice or _UNKNOWN for voice in speakers_of(frame, "dialogue")]
+    if columns & {"text", "dialogue"}:
+        readers["text"] = lambda: _filled(texts_of(frame), _EMPTY)
+    return readers
+
+
+def _as_datetime(date: pd.Timestamp | None) -> datetime | None:
+    return None if date is None else date.to_pydatetime(warn=False)
 
 
 def _filled(values: list[Any], missing: _Missing) -> list[Any]:
     return [missing if value is None or value == "" else value for value in values]
 
 
-def _dates(column: pd.Series) -> list[Any]:
-    try:
-        moments = pd.to_datetime(column, utc=True)
-    except (ValueError, TypeError) as error:
-        raise SchemaError(f"Column 'date' holds no dates: {error_line(error)}") from None
-    return _filled([None if pd.isna(each) else each.to_pydatetime(warn=False) for each in moments], _UNKNOWN)
-
-
-def _voices(frame: pd.DataFrame) -> list[Any]:
-    columns = (values_of(frame, name) for name in ("voice_name", "voice_id", "dialogue"))
+def speakers_of(items: pd.DataFrame | pd.Series, dialogue: str) -> list[str | None]:
+    """Return who speaks in each row: the voice's name, else its id, or the word `dialogue` for several voices."""
+    names, voices, lines = (values_of(items, name) for name in ("voice_name", "voice_id", "dialogue"))
     return [
-        "dialogue" if lines is not None and len(lines) else name or key or _UNKNOWN
-        for name, key, lines in zip(*columns, strict=True)
+        dialogue if parts is not None and len(parts) else name or voice
+        for name, voice, parts in zip(names, voices, lines, strict=True)
     ]

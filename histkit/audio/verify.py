@@ -1,19 +1,20 @@
-"""Is a folder's audio still what was pulled? Every file is read and hashed again."""
+"""Verify downloaded files against the hashes in a folder's manifest."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import pandas as pd
 
 from histkit.audio.destination import Destination, open_destination
 from histkit.audio.manifest import MANIFEST, Entry, FolderManifest
 from histkit.errors import DownloadError
+from histkit.util.files import sha256_of
 from histkit.util.progress import progress_bar
 from histkit.util.text import error_line
 from histkit.util.threads import map_threads
@@ -29,6 +30,27 @@ COLUMNS = {
 }
 
 
+@dataclass(frozen=True)
+class FileCheck:
+    """Result of reading one file of a manifest; the attributes but `entry` are columns of `verify`."""
+
+    entry: Entry
+    status: Literal["ok", "changed", "missing", "unreadable"]
+    bytes: int | None = None
+    sha256: str | None = None
+    error: str | None = None
+
+    @property
+    def history_item_id(self) -> str:
+        """The clip."""
+        return self.entry.history_item_id
+
+    @property
+    def path(self) -> str:
+        """The path in the folder."""
+        return self.entry.path or ""
+
+
 def verify(
     folder: str | os.PathLike[str],
     *,
@@ -36,31 +58,34 @@ def verify(
     progress: bool | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """Read every file of a folder of `download_audio` and compare it with what the manifest says. No request.
+    """Verify the files of a `download_audio` folder against the hashes in its manifest. Makes no request.
 
     Parameters
     ----------
     folder : path-like or str
         The folder, or a URL that fsspec knows.
     forget : bool
-        Take files that are changed or missing out of the manifest, so that the next pull fetches them again. The files
-        stay until then.
+        Remove changed and missing files from the manifest, so that the next `download_audio` replaces them. The files
+        themselves stay until then.
     progress : bool, optional
-        Show a bar; default: in a notebook and on a terminal.
+        Show a progress bar; default: in a notebook and on a terminal.
     storage_options : mapping, optional
         Passed to fsspec.
 
     Returns
     -------
     DataFrame
-        One row for each file of the manifest, by path: ``history_item_id``, ``path``, ``status`` (``ok``, ``changed``,
-        ``missing``, ``unreadable``), ``bytes`` (Int64) and ``sha256`` as found, ``error`` (one line).
-        ``attrs["histkit"]`` counts them, and names the ``folder``.
+        One row per file of the manifest, sorted by path: ``history_item_id``, ``path``, ``status`` (``ok``,
+        ``changed``, ``missing``, ``unreadable``), ``bytes`` (Int64) and ``sha256`` of the file read, ``error`` (one
+        line). ``attrs["histkit"]`` has ``folder`` (absolute path or URL), ``counts`` (files by status) and
+        ``forgotten`` (files).
 
     Raises
     ------
+    InputError
+        `folder` is neither a path nor a URL.
     DownloadError
-        There is no manifest, or it can't be read, or another pull is writing into the folder.
+        There is no manifest, or it can't be read, or (with `forget`) another download is writing into the folder.
 
     Examples
     --------
@@ -74,24 +99,22 @@ def verify(
     ...     sorted(hk.verify(folder).status)
     ['changed', 'ok', 'ok']
     """
-    target = open_destination(folder, storage_options)
-    try:
-        with target.lock() if forget and FolderManifest(target).files() else nullcontext():
-            record = FolderManifest(target)
-            entries = record.files()
-            _refuse_strange(target, record)
-            found = _looked_at(target, entries, progress)
-            lost = [entry.path for entry, status, *_ in found if status in ("changed", "missing") and entry.path]
+    with closing(open_destination(folder, storage_options)) as destination:
+        _existing_manifest(destination)  # before the lock, which would create the folder
+        with destination.lock() if forget else nullcontext():
+            record = _existing_manifest(destination)
+            checks = _check_files(destination, record.files(), progress)
+            lost = [check.path for check in checks if check.status in ("changed", "missing")]
             if forget and lost:
                 record.forget(lost)
-    finally:
-        target.close()
-    rows = [(e.history_item_id, e.path, status, *rest) for e, status, *rest in found]
-    table = pd.DataFrame(
-        {name: pd.array([row[at] for row in rows], dtype=dtype) for at, (name, dtype) in enumerate(COLUMNS.items())}  # type: ignore[call-overload,unused-ignore]
-    )
+    data = {
+        name: pd.array([getattr(check, name) for check in checks], dtype=dtype)  # type: ignore[call-overload,unused-ignore]
+        for name, dtype in COLUMNS.items()
+    }
+    table = pd.DataFrame(data)
     counts = {status: int(count) for status, count in table["status"].value_counts().items()}
-    table.attrs["histkit"] = {"folder": target.name, "counts": counts, "forgotten": len(lost) if forget else 0}
+    forgotten = len(lost) if forget else 0
+    table.attrs["histkit"] = {"folder": destination.address, "counts": counts, "forgotten": forgotten}
     return table
 
 
@@ -102,7 +125,7 @@ def verified_copies(
     progress: bool | None = False,
     storage_options: Mapping[str, Any] | None = None,
 ) -> dict[str, Entry]:
-    """Give a file of each clip that has one whose bytes are those that were pulled; each is read and hashed.
+    """Return the history items that have a file whose hash matches the manifest. Each file is read.
 
     Parameters
     ----------
@@ -111,7 +134,7 @@ def verified_copies(
     ids : iterable of str
         History items.
     progress : bool, optional
-        Show a bar; None: in a notebook and on a terminal.
+        Show a progress bar; None: in a notebook and on a terminal.
     storage_options : mapping, optional
         Passed to fsspec.
 
@@ -120,46 +143,41 @@ def verified_copies(
     DownloadError
         There is no manifest, or it can't be read.
     """
-    target = open_destination(folder, storage_options)
-    try:
-        record = FolderManifest(target)
-        _refuse_strange(target, record)
-        found = _looked_at(target, record.files_of(ids), progress)
-    finally:
-        target.close()
-    return {entry.history_item_id: entry for entry, status, *_ in found if status == "ok"}
+    with closing(open_destination(folder, storage_options)) as destination:
+        record = _existing_manifest(destination)
+        checks = _check_files(destination, record.files_of(ids), progress)
+    return {check.history_item_id: check.entry for check in checks if check.status == "ok"}
 
 
-def _refuse_strange(target: Destination, record: FolderManifest) -> None:
-    if record.empty():
-        raise DownloadError(f"{target.name} holds no {MANIFEST}: it is no folder of download_audio.")
+def _existing_manifest(destination: Destination) -> FolderManifest:
+    record = FolderManifest(destination)
+    if record.is_empty():
+        raise DownloadError(f"{destination.name} holds no {MANIFEST}: it is no folder of download_audio.")
+    return record
 
 
-Look = tuple[Entry, str, int | None, str | None, str | None]
+def _check_files(destination: Destination, entries: Sequence[Entry], progress: bool | None) -> list[FileCheck]:
+    """Read and hash files in several threads; the results are in the order of `entries`."""
 
-
-def _looked_at(target: Destination, entries: Sequence[Entry], progress: bool | None) -> list[Look]:
-    """Hash files side by side; gives entry, status, bytes, sha256 and what is wrong, in order."""
-
-    def look(entry: Entry) -> Look:
+    def check(entry: Entry) -> FileCheck:
         try:
-            with target.open(str(entry.path)) as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            with destination.open(str(entry.path)) as file:
+                digest = sha256_of(file)  # type: ignore[arg-type]
                 size = file.tell()
         except FileNotFoundError:
-            return entry, "missing", None, None, "The file is not there."
+            return FileCheck(entry, "missing", error="The file does not exist.")
         except (OSError, DownloadError) as error:
-            return entry, "unreadable", None, None, error_line(error)
+            return FileCheck(entry, "unreadable", error=error_line(error))
         if digest == entry.sha256:
-            return entry, "ok", size, digest, None
-        return entry, "changed", size, digest, f"It was {entry.bytes:,} bytes of another content."
+            return FileCheck(entry, "ok", size, digest)
+        return FileCheck(entry, "changed", size, digest, f"Its content has changed; it had {entry.bytes:,} bytes.")
 
-    found = []
+    checks = []
     with (
         progress_bar(progress, total=len(entries), desc="Verify", unit="file") as bar,
-        closing(map_threads(look, entries, _READERS, threading.Event(), in_order=True)) as done,
+        closing(map_threads(check, entries, _READERS, threading.Event(), in_order=True)) as done,
     ):
-        for _, looked in done:
-            found.append(looked)
+        for _, result in done:
+            checks.append(result)
             bar.update()
-    return found
+    return checks

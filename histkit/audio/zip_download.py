@@ -1,4 +1,4 @@
-"""One zip of many clips: entries in the order of the rows, the same rows give the same bytes by any route."""
+"""Download audio into one zip. Entries stand in row order; the same rows give the same bytes with and without bulk."""
 
 from __future__ import annotations
 
@@ -11,40 +11,51 @@ import zipfile
 from collections import Counter, deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import pandas as pd
 
-from histkit.api.client import HistoryClient, borrowed_client
+from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.api.options import RequestOptions
 from histkit.api.retry import retrying
 from histkit.audio.destination import written_file
-from histkit.audio.fetch import Cancelled, fetch_clip, threads_for
+from histkit.audio.fetch import Cancelled, CircuitBreaker, fetch_clip, threads_for, write_body
 from histkit.audio.formats import BLOCK, seconds_of, size_of
 from histkit.audio.jobs import (
     Job,
-    distinct,
+    check_accounts,
+    dry_run_manifest,
     failure_entry,
+    first_rows,
     ids_of,
     jobs_of,
     known_missing,
-    pending_entry,
+    size_estimates,
     validate_options,
 )
 from histkit.audio.manifest import Entry, manifest_frame
 from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
-from histkit.audio.zip_files import BrokenZipError, Piece, Unpacked, kind_of, names_in, put, put_manifest, unpacked
+from histkit.audio.zip_files import (
+    BrokenZipError,
+    FileSlice,
+    ZipEntry,
+    entry_names,
+    format_of,
+    read_entries,
+    write_clip,
+    write_manifest,
+)
 from histkit.audio.zip_matching import (
     BulkRoute,
+    EntryMatch,
     RequestedClip,
-    asked_of,
-    estimate_of,
     match_entries,
-    may_be_one_of_many,
-    moments_of,
+    may_be_one_bad_row,
     plan_requests,
-    sizes_of,
+    requested_clips,
 )
 from histkit.errors import (
     AuthenticationError,
@@ -55,15 +66,15 @@ from histkit.errors import (
     RateLimitError,
     TransportError,
 )
+from histkit.frame.dates import timestamps_of
 from histkit.util.files import SUFFIX, TEMPORARY, temporary_beside
-from histkit.util.progress import progress_bar
+from histkit.util.progress import file_progress
 from histkit.util.storage import normalize_path
 from histkit.util.threads import map_threads
 
-Spooled = tuple[Entry, Piece | None]
-_FEWEST_BROKEN = 8  # clips in a row without an answer, after which the service counts as out of reach
-_SAMPLES = 3  # of a zip are asked for alone until one comes
-_BULK_TRIES = 2  # after the first: halves, or requests of their own, are a better next try
+Fetched = tuple[Entry, FileSlice | None]
+_COMPARED = 3  # clips of a zip that are requested singly, until one comes
+_BULK_RETRIES = 2  # after that, halves or single requests are more promising
 
 
 def download_zip(
@@ -71,57 +82,59 @@ def download_zip(
     path: str | os.PathLike[str],
     *,
     name: str | None = None,
-    format: str | None = None,
+    format: Literal["wav"] | None = None,
     bulk: bool = True,
     dry_run: bool = False,
     progress: bool | None = None,
     client: HistoryClient | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """Pull the audio of any number of rows into one zip, one entry for each clip. Costs no credits.
+    """Download the audio of any number of rows into one zip, one entry per history item. Costs no credits.
 
-    The same rows give the same bytes: entries stand in the order of the rows and have their dates. ``manifest.csv`` in
-    it says which entry is which row. Memory does not grow with the number of rows; beside the zip lie nameless
-    temporary files of some hundred clips.
+    The same rows give the same bytes: entries are in row order and have the dates of their rows. The entry
+    ``manifest.csv`` maps entries to rows. Memory use does not depend on the number of rows. During the download,
+    unnamed temporary files of some hundred clips lie beside the zip.
 
     Parameters
     ----------
     items : DataFrame or Series
-        As in `download_audio`; a clip that stands in several rows is one entry.
+        As in `download_audio`. A history item that stands in several rows is one entry.
     path : path-like or str
-        The zip; it is replaced only when the new one is whole. Also a URL that fsspec knows (``s3://bucket/all.zip``;
-        extra ``remote``): it is made on this machine and then put there.
+        The zip. An existing file is replaced when the new one is complete. Also a URL that fsspec knows
+        (``s3://bucket/all.zip``; extra ``remote``): the zip is written on this machine and uploaded.
     name : str, optional
         As in `download_audio`.
     format : {None, "wav"}
         As in `download_audio`.
     bulk : bool
-        Ask for up to 50 clips in one request, in the service's own zips, where their names leave no doubt which entry
-        is which row: rows whose second and format are known (a Series of ids has neither), of different seconds. All
-        others, and what goes wrong, is asked for clip by clip; so is everything with False. One clip is asked for in
-        both ways, and the service's zips are used only if it is the same, so that the zip is the same too.
+        Request up to 50 clips at once, as zips of the service, where the names in these zips identify every clip. This
+        needs rows of known format that were generated in different seconds (a Series of ids has neither). All others,
+        and clips of a failed bulk request, are requested singly; with False, all are. One clip is requested both ways,
+        and the service's zips are used only if both are equal, so that `bulk` does not change the result.
     dry_run : bool
-        Make no request and write nothing: ``status`` is ``pending``, ``path`` the entry that would be there.
+        Make no request and write nothing: ``status`` is ``pending``, ``path`` the entry that would be written.
     progress : bool, optional
-        Show a bar; default: in a notebook and on a terminal.
+        Show a progress bar; default: in a notebook and on a terminal.
     client : HistoryClient, optional
-        Default: one made of the environment.
+        Default: a client with the key and base URL of the environment.
     storage_options : mapping, optional
         Passed to fsspec.
 
     Returns
     -------
     DataFrame
-        The manifest, as of `download_audio`; ``path`` is the entry. A clip that could not be had is not in the zip,
-        and its row says why. ``attrs["histkit"]`` has ``zip``, the path, and ``requests``, how many the client made
-        meanwhile, tries included; of a dry run ``files``, ``requests`` (without tries) and ``estimated_bytes``.
+        The manifest, as of `download_audio`; ``path`` is the entry. A clip that could not be downloaded is not in the
+        zip, and its row has the ``error``. ``attrs["histkit"]`` has ``zip`` (absolute path or URL) and ``requests``
+        (made by the client meanwhile, retries included); of a dry run ``files``, ``requests`` (without retries) and
+        ``estimated_bytes``.
 
     Raises
     ------
     InputError
-        The template, the format or the path is not possible, or there are no rows; before the first request.
+        The template, the format, the path or another argument is invalid, or there are no rows. Raised before the
+        first request, and before anything is created.
     DownloadError
-        No clip could be had; there is no zip then.
+        No clip could be downloaded, so no zip was written.
     AuthenticationError, PermissionDeniedError, OSError
         As in `download_audio`.
 
@@ -137,109 +150,143 @@ def download_zip(
     (['done', 'done'], 2)
     """
     wav = validate_options(format, None)
-    template = Template.parse(DEFAULT_NAME if name is None else name)
-    ids = ids_of(items)
+    check_client(client)
+    plan = _plan(items, Template.parse(DEFAULT_NAME if name is None else name), wav=wav, bulk=bulk)
+    target = _zip_path(path)
+    if dry_run:
+        requests = len(plan.requests) + any(len(rows) > 1 for rows in plan.requests)  # one clip is compared
+        return dry_run_manifest(items, plan.ids, plan.jobs, plan.known, wav=wav, requests=requests)
+    with (
+        borrowed_client(client) as service,
+        written_file(target, storage_options) as local,
+        temporary_beside(local) as file,
+    ):
+        before = service.transport.requests
+        manifest = _write_zip(file, plan, ZipDownload(service, plan.jobs, plan.clips, wav, local.parent), progress)
+        requests = service.transport.requests - before
+    manifest.index = items.index
+    manifest.attrs["histkit"] = {
+        "zip": target if "://" in target else str(Path(target).absolute()),
+        "requests": requests,
+    }
+    return manifest
+
+
+def _zip_path(path: str | os.PathLike[str]) -> str:
+    target = normalize_path(path)
+    if target.endswith("://") or str(path).endswith("/") or ("://" not in target and Path(target).is_dir()):
+        raise InputError(f"path={str(path)!r} is a folder; give the name of the zip.")
+    return target
+
+
+@dataclass(frozen=True)
+class _ZipPlan:
+    """What to download: the jobs, and their positions by request.
+
+    `ids` and `dates` have a value per row, `clips` one per job; `known` are clips that are not requested.
+    """
+
+    ids: list[str]
+    dates: Sequence[datetime | None]
+    known: dict[str, Entry]
+    jobs: list[Job]
+    clips: list[RequestedClip | None]
+    requests: list[tuple[int, ...]]
+
+
+def _plan(items: pd.DataFrame | pd.Series, template: Template, *, wav: bool, bulk: bool) -> _ZipPlan:
+    ids = ids_of(items, "downloading audio")
+    check_accounts(items)
     if not ids:
         raise InputError("There are no rows to put into a zip.")
-    jobs = jobs_of(items, ids, stems_of(items, template), {})
-    where = normalize_path(path)
-    if where.endswith("://") or str(path).endswith("/") or ("://" not in where and Path(where).is_dir()):
-        raise InputError(f"path={str(path)!r} is a folder; give the name of the zip.")
-    moments = moments_of(items)
-    found = known_missing(items, ids)
-    rows = [row for row in distinct(ids) if ids[row] not in found]
-    jobs = [job for job in jobs if job.source.history_item_id not in found]
-    sizes = sizes_of(items, rows, wav=wav)
-    asked = asked_of(items, jobs, rows, moments, wav) if bulk else [None] * len(jobs)
-    parts = plan_requests([each.second if each is not None else None for each in asked], sizes)
-    if dry_run:
-        found |= {job.source.history_item_id: pending_entry(job, wav) for job in jobs}
-        manifest = manifest_frame((found[item] for item in ids), items.index)
-        requests = len(parts) + any(len(part) > 1 for part in parts)  # one clip is compared
-        facts = {"files": len(jobs), "requests": requests, "estimated_bytes": estimate_of(items, rows, wav=wav)}
-        manifest.attrs["histkit"] = {"dry_run": True} | facts
-        return manifest
-    dates = dict(zip(ids, moments, strict=True))
+    dates = timestamps_of(items)
+    known = known_missing(items, ids)
+    jobs = [job for job in jobs_of(items, ids, stems_of(items, template), {}) if job.id not in known]
+    firsts = first_rows(ids)
+    rows = [firsts[job.id] for job in jobs]
+    clips: list[RequestedClip | None] = [None] * len(jobs)
+    if bulk:
+        clips = requested_clips(items, jobs, rows, dates, wav)
+    seconds = [None if clip is None else clip.second for clip in clips]
+    return _ZipPlan(ids, dates, known, jobs, clips, plan_requests(seconds, size_estimates(items, rows, wav=wav)))
+
+
+def _write_zip(file: BinaryIO, plan: _ZipPlan, download: ZipDownload, progress: bool | None) -> pd.DataFrame:
+    """Write clips and manifest as they come; return the manifest."""
+    dates = dict(zip(plan.ids, plan.dates, strict=True))
+    entries = dict(plan.known)
     with (
-        written_file(where, storage_options) as target,
-        borrowed_client(client) as client,
-        temporary_beside(target) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+        closing(download.clips(plan.requests, progress)) as clips,
     ):
-        before = client.transport.requests
-        with (
-            zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
-            closing(ZipDownload(client, jobs, asked, wav, target.parent).all(parts, progress)) as clips,
-        ):
-            for entry, piece in clips:
-                found[entry.history_item_id] = entry
-                if piece is not None:
-                    put(archive, entry, piece, dates[entry.history_item_id])
-            if all(entry.path is None for entry in found.values()):
-                raise DownloadError(f"No clip could be had, so there is no zip; the first: {found[ids[0]].error}")
-            manifest = manifest_frame((found[item] for item in ids), items.index)
-            put_manifest(archive, manifest)
-        requests = client.transport.requests - before
-    manifest.attrs["histkit"] = {"zip": where, "requests": requests}
+        for entry, data in clips:
+            entries[entry.history_item_id] = entry
+            if data is not None:
+                write_clip(archive, entry, data, dates[entry.history_item_id])
+        if all(entry.path is None for entry in entries.values()):
+            raise DownloadError(
+                f"No clip could be downloaded, so no zip was written; the first error: {entries[plan.ids[0]].error}"
+            )
+        manifest = manifest_frame(entries[item] for item in plan.ids)
+        write_manifest(archive, manifest)
     return manifest
 
 
 class ZipDownload:
-    """Pulls clips into nameless temporary files, many in one request where that is possible.
+    """Downloads clips into unnamed temporary files, many per request where possible.
 
     Parameters
     ----------
     client : HistoryClient
-        Of the account.
+        Client of the account.
     jobs : sequence of Job
         The clips.
-    asked : sequence of Asked or None
-        What is known of each that may be asked for together with others.
+    clips : sequence of RequestedClip or None
+        What identifies each clip in a zip; None for clips that need a request of their own.
     wav : bool
-        Make WAV of everything.
+        Whether WAV is requested.
     folder : Path
-        Where the temporary files lie.
+        Folder of the temporary files.
     """
 
     def __init__(
-        self, client: HistoryClient, jobs: Sequence[Job], asked: Sequence[RequestedClip | None], wav: bool, folder: Path
+        self, client: HistoryClient, jobs: Sequence[Job], clips: Sequence[RequestedClip | None], wav: bool, folder: Path
     ) -> None:
-        self._client, self._jobs, self._asked, self._wav, self._folder = client, jobs, asked, wav, folder
-        self._threads, self._tries = threads_for(client), client.transport.max_retries
+        self._client, self._jobs, self._clips, self._wav, self._folder = client, jobs, clips, wav, folder
+        self._threads, self._max_retries = threads_for(client), client.transport.max_retries
         self._cancel, self._lock = threading.Event(), threading.Lock()
         self._files: set[BinaryIO] = set()
         self._route = BulkRoute()
-        self._broken, self._most_broken = 0, max(_FEWEST_BROKEN, 2 * self._threads)
+        self._breaker = CircuitBreaker(self._threads)
 
-    def all(self, parts: Sequence[tuple[int, ...]], progress: bool | None) -> Generator[Spooled, None, None]:
-        """Pull side by side, and give clip by clip in order; a clip's bytes can be read until the next is asked for."""
-        held: dict[int, tuple[BinaryIO, Spooled]] = {}
-        waiting: Counter[BinaryIO] = Counter()
-        due = pulled = 0
+    def clips(self, requests: Sequence[tuple[int, ...]], progress: bool | None) -> Generator[Fetched, None, None]:
+        """Yield each clip in the order of the jobs; its bytes can be read until the next one is yielded."""
+        fetched: dict[int, tuple[BinaryIO, Fetched]] = {}
+        unread: Counter[BinaryIO] = Counter()
+        due = 0
         try:
             with (
-                progress_bar(progress, total=len(self._jobs), desc="Zip", unit="file") as bar,
-                closing(map_threads(self._part, parts, self._threads, self._cancel, in_order=True)) as done,
+                file_progress(progress, len(self._jobs), "Zip") as count,
+                closing(map_threads(self._fetch_rows, requests, self._threads, self._cancel, in_order=True)) as done,
             ):
-                for _, (file, part) in done:
-                    waiting[file] = len(part)
-                    held |= {row: (file, spooled) for row, spooled in part.items()}
-                    while due in held:
-                        file, (entry, piece) = held.pop(due)
-                        yield entry, piece
-                        waiting[file] -= 1
-                        if not waiting[file]:
-                            del waiting[file]
-                            self._close(file)
+                for _, (file, clips) in done:
+                    unread[file] = len(clips)
+                    fetched |= {row: (file, clip) for row, clip in clips.items()}
+                    while due in fetched:
+                        file, clip = fetched.pop(due)
+                        yield clip
+                        unread[file] -= 1
+                        if not unread[file]:
+                            del unread[file]
+                            self._release(file)
                         due += 1
-                        pulled += entry.bytes or 0
-                        bar.set_postfix_str(f"{pulled / 1e6:.1f} MB", refresh=False)
-                        bar.update()
+                        count(clip[0].bytes)
         finally:
             with self._lock:
                 for file in self._files:
                     file.close()
 
-    def _spool(self) -> BinaryIO:
+    def _temporary_file(self) -> BinaryIO:
         with self._lock:
             if self._cancel.is_set():
                 raise Cancelled
@@ -247,159 +294,159 @@ class ZipDownload:
             self._files.add(file)
             return file
 
-    def _close(self, file: BinaryIO) -> None:
+    def _release(self, file: BinaryIO) -> None:
         with self._lock:
             self._files.discard(file)
             file.close()
 
-    def _part(self, rows: Sequence[int]) -> tuple[BinaryIO, dict[int, Spooled]]:
-        """Pull rows into one file: together as far as that goes, the rest by requests of their own."""
-        file = self._spool()
+    def _fetch_rows(self, rows: Sequence[int]) -> tuple[BinaryIO, dict[int, Fetched]]:
+        """Download rows into one file: by a bulk request as far as that succeeds, the rest singly."""
+        file = self._temporary_file()
         if len(rows) == 1:
-            return file, {rows[0]: self._one(rows[0], file)}
-        found: dict[int, Spooled] = {}
-        alone: list[int] = []
-        parts = deque([rows])
-        while parts:
-            part = parts.popleft()
-            if len(part) == 1 or not self._route.is_open or self._broken >= self._most_broken:
-                alone += part
-                continue
-            try:
-                found |= self._together(part, file)
-            except HistkitError as error:
-                if self._cancel.is_set() or isinstance(error, (AuthenticationError, PermissionDeniedError)):
-                    raise
-                self._route.failed()
-                if may_be_one_of_many(error):
-                    middle = len(part) // 2
-                    parts += part[:middle], part[middle:]
-                else:
-                    alone += part
-            else:
-                alone += [row for row in part if row not in found]
-        return file, found | self._alone(alone, file)
+            return file, {rows[0]: self._fetch_single(rows[0], file)}
+        fetched: dict[int, Fetched] = {}
+        remaining: list[int] = []
+        groups = deque([rows])
+        while groups:
+            group = groups.popleft()
+            if len(group) > 1 and self._route.is_open and not self._breaker.tripped:
+                try:
+                    fetched |= self._fetch_together(group, file)
+                except HistkitError as error:
+                    if self._cancel.is_set() or isinstance(error, (AuthenticationError, PermissionDeniedError)):
+                        raise
+                    self._route.failed()
+                    if may_be_one_bad_row(error):
+                        middle = len(group) // 2
+                        groups += group[:middle], group[middle:]
+                        continue
+            remaining += [row for row in group if row not in fetched]
+        return file, fetched | self._fetch_singly(remaining, file)
 
-    def _one(self, row: int, file: BinaryIO) -> Spooled:
-        """Pull a clip into an empty file by a request of its own."""
-        job, broken = self._jobs[row], False
+    def _fetch_single(self, row: int, file: BinaryIO) -> Fetched:
+        """Download a clip into an empty file by a request of its own."""
+        job, failure = self._jobs[row], None
+        fetched: Fetched
         try:
-            if self._broken >= self._most_broken:
-                raise TransportError(f"Not tried: {self._broken} clips before it got no answer from the service.")
+            self._breaker.check()
             clip = fetch_clip(self._client, job.source, self._wav, file, self._cancel)
             path = f"{job.stem}.{clip.extension}"
-            entry = Entry(job.source.history_item_id, path, "done", clip.bytes, clip.seconds, clip.sha256)
-            spooled: Spooled = entry, Piece(file, 0, clip.bytes)
+            entry = Entry(job.id, path, "done", clip.bytes, clip.seconds, clip.sha256)
+            fetched = entry, FileSlice(file, 0, clip.bytes)
         except (HistkitError, OSError) as error:
-            spooled = failure_entry(job.source.history_item_id, error), None
-            broken = isinstance(error, TransportError)
-        self._broken = self._broken + 1 if broken else 0
-        return spooled
+            fetched, failure = (failure_entry(job.id, error), None), error
+        self._breaker.record(failure)
+        return fetched
 
-    def _alone(self, rows: Sequence[int], file: BinaryIO) -> dict[int, Spooled]:
-        """Pull clips by requests of their own, side by side, to the end of a file."""
+    def _fetch_singly(self, rows: Sequence[int], file: BinaryIO) -> dict[int, Fetched]:
+        """Download clips by requests of their own in several threads, and append them to a file."""
 
-        def pull(row: int) -> tuple[BinaryIO, Spooled]:
-            own = self._spool()
-            return own, self._one(row, own)
+        def fetch(row: int) -> tuple[BinaryIO, Fetched]:
+            temporary = self._temporary_file()
+            return temporary, self._fetch_single(row, temporary)
 
-        found: dict[int, Spooled] = {}
+        fetched: dict[int, Fetched] = {}
         threads = min(len(rows), self._client.transport.limit.ceiling)
-        with closing(map_threads(pull, rows, threads, threading.Event())) as done:
-            for number, (own, (entry, piece)) in done:
-                if piece is not None:
+        with closing(map_threads(fetch, rows, threads, threading.Event())) as done:
+            for number, (temporary, (entry, data)) in done:
+                if data is not None:
                     start = size_of(file)
-                    with piece.open() as clip:
+                    with data.open() as clip:
                         shutil.copyfileobj(clip, file, BLOCK)
-                    piece = Piece(file, start, piece.size)
-                self._close(own)
-                found[rows[number]] = entry, piece
-        return found
+                    data = FileSlice(file, start, data.size)
+                self._release(temporary)
+                fetched[rows[number]] = entry, data
+        return fetched
 
-    def _together(self, rows: Sequence[int], file: BinaryIO) -> dict[int, Spooled]:
-        """Pull clips by one request; give those of which nothing is in doubt, and those that had to be asked for."""
+    def _fetch_together(self, rows: Sequence[int], file: BinaryIO) -> dict[int, Fetched]:
+        """Download clips by one bulk request; return the identified ones, and those requested singly to tell."""
         start = size_of(file)
-        for _ in range(2):  # a zip that can't be read is asked for once more
-            zipped = self._zip_of(rows, file, start)
+        for _ in range(2):  # a zip that can't be read is requested once more
+            zipped = self._request_zip(rows, file, start)
             file.seek(start)
             if file.read(2) != b"PK":
-                self._route.doubted(wholly=False)
+                self._route.ambiguous(entirely=False)
                 return {}
             with suppress(BrokenZipError):
-                return self._told(rows, zipped)
+                return self._identify_entries(rows, zipped)
         self._route.failed()
         return {}
 
-    def _zip_of(self, rows: Sequence[int], file: BinaryIO, start: int) -> Piece:
-        body: dict[str, Any] = {"history_item_ids": [self._jobs[row].source.history_item_id for row in rows]}
+    def _request_zip(self, rows: Sequence[int], file: BinaryIO, start: int) -> FileSlice:
+        body: dict[str, Any] = {"history_item_ids": [self._jobs[row].id for row in rows]}
         if self._wav:
             body["output_format"] = "wav"
-        options: RequestOptions = {"chunk_size": BLOCK, "max_retries": min(_BULK_TRIES, self._tries)}
+        options: RequestOptions = {"chunk_size": BLOCK, "max_retries": min(_BULK_RETRIES, self._max_retries)}
 
-        def fetch() -> Piece:
+        def fetch() -> FileSlice:
             file.seek(start)
             file.truncate()
             stream = self._client.transport.stream(
                 "POST", "/v1/history/download", json=body, options=options, cancel=self._cancel, hold=True
             )
-            with closing(stream):
-                for chunk in stream:
-                    if self._cancel.is_set():
-                        raise Cancelled
-                    file.write(chunk)
-            return Piece(file, start, file.tell() - start)
+            size, _ = write_body(stream, file, self._cancel)
+            return FileSlice(file, start, size)
 
-        again = self._tries // (_BULK_TRIES + 1)  # from the start: the service may make another zip each time
-        return retrying(again, self._cancel, worth=_is_worth_another_zip, seconds=math.inf)(fetch)
+        restarts = self._max_retries // (_BULK_RETRIES + 1)  # the service may make a different zip each time
+        return retrying(restarts, self._cancel, worth=_is_worth_another_zip, seconds=math.inf)(fetch)
 
-    def _told(self, rows: Sequence[int], zipped: Piece) -> dict[int, Spooled]:
-        """Give the clips of a zip as far as names and bytes tell which is which.
+    def _identify_entries(self, rows: Sequence[int], zipped: FileSlice) -> dict[int, Fetched]:
+        """Return the clips of a zip if names and bytes identify them.
 
-        A row without an entry is asked for alone. Only if it is gone, or is what an entry without a clear name holds,
-        each of the other rows is an entry, and none can have another's name.
+        A row without an entry is requested singly. Only if it is gone, or equals an entry without a matching name, is
+        every other row one of the entries, and no entry can have the name of another row.
         """
-        asked = [each for each in (self._asked[row] for row in rows) if each is not None]
-        names = names_in(zipped)
-        tied = match_entries(names, asked)
-        if tied.foreign or (names and not tied.rows):
-            self._route.doubted(wholly=not tied.rows)
+        clips = [clip for clip in (self._clips[row] for row in rows) if clip is not None]
+        names = entry_names(zipped)
+        match = match_entries(names, clips)
+        if match.contradictory or (names and not match.rows):
+            self._route.ambiguous(entirely=not match.rows)
             return {}
-        entries = unpacked(zipped)
-        self._route.worked()
-        self._broken = 0
-        sure = set(tied.rows.values())
-        found = self._alone([row for place, row in enumerate(rows) if place not in sure], zipped.file)
-        came = [entry for entry, _ in found.values() if entry.status != "gone"]
-        if Counter(entry.sha256 for entry in came) != Counter(entries[entry].sha256 for entry in tied.unclear):
-            if all(entry.status == "done" for entry in came):
-                self._route.doubted(wholly=False)
-            return found
-        clips = {rows[place]: self._clip(rows[place], entries[entry]) for entry, place in tied.rows.items()}
-        good = {row: clip for row, clip in clips.items() if clip is not None}
-        return found | good if self._route.agrees(lambda: self._compared(good)) else found
+        entries = read_entries(zipped)
+        self._route.succeeded()
+        self._breaker.record()
+        matched = set(match.rows.values())
+        singles = self._fetch_singly([row for place, row in enumerate(rows) if place not in matched], zipped.file)
+        if not self._explains_all(match, entries, [entry for entry, _ in singles.values()]):
+            return singles
+        verified: dict[int, Fetched] = {}
+        for number, place in match.rows.items():
+            clip = self._verified_clip(rows[place], entries[number])
+            if clip is not None:
+                verified[rows[place]] = clip
+        return singles | verified if self._route.is_trusted(lambda: self._compare(verified)) else singles
 
-    def _compared(self, found: dict[int, Spooled]) -> bool | None:
-        """Tell whether a clip out of a zip has the bytes that it has when asked for alone; None where nobody says."""
-        for row in sorted(found, key=lambda row: found[row][0].bytes or 0)[:_SAMPLES]:
-            own = self._spool()
-            entry, _ = self._one(row, own)
-            self._close(own)
+    def _explains_all(self, match: EntryMatch, entries: Sequence[ZipEntry], singles: Sequence[Entry]) -> bool:
+        """Return whether the rows without a matching name are the entries without a matching row."""
+        existing = [entry for entry in singles if entry.status != "gone"]
+        if Counter(entry.sha256 for entry in existing) == Counter(entries[number].sha256 for number in match.unmatched):
+            return True
+        if all(entry.status == "done" for entry in existing):
+            self._route.ambiguous(entirely=False)
+        return False
+
+    def _compare(self, fetched: dict[int, Fetched]) -> bool | None:
+        """Return whether a clip out of a zip equals the response to a single request; None if none came."""
+        for row in sorted(fetched, key=lambda row: fetched[row][0].bytes or 0)[:_COMPARED]:
+            file = self._temporary_file()
+            entry, _ = self._fetch_single(row, file)
+            self._release(file)
             if entry.status == "done":
-                return entry.sha256 == found[row][0].sha256
+                return entry.sha256 == fetched[row][0].sha256
         return None
 
-    def _clip(self, row: int, entry: Unpacked) -> Spooled | None:
-        job, piece = self._jobs[row], entry.piece
+    def _verified_clip(self, row: int, entry: ZipEntry) -> Fetched | None:
+        job, data = self._jobs[row], entry.data
         try:
-            kind = kind_of(piece, job.source, self._wav)
-            if kind is None:
+            audio_format = format_of(data, job.source, self._wav)
+            if audio_format is None:
                 return None
-            with piece.open() as file:
-                seconds = seconds_of(file, piece.size, kind)
-        except DownloadError:  # a request of its own says whether it is the clip or the zip
+            with data.open() as file:
+                seconds = seconds_of(file, data.size, audio_format)
+        except DownloadError:  # a single request shows whether the clip or the zip is wrong
             return None
-        path = f"{job.stem}.{kind.family}"
-        return Entry(job.source.history_item_id, path, "done", piece.size, seconds, entry.sha256), piece
+        path = f"{job.stem}.{audio_format.family}"
+        return Entry(job.id, path, "done", data.size, seconds, entry.sha256), data
 
 
 def _is_worth_another_zip(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""Zips as files: the clips in the service's, read where they lie in a temporary file and checked; and ours, written."""
+"""Zip files: read and verify the entries of the service's zips in place, and write ours."""
 
 from __future__ import annotations
 
@@ -6,35 +6,33 @@ import hashlib
 import io
 import shutil
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import BinaryIO
 
 import pandas as pd
 
 from histkit.audio import formats
 from histkit.audio.fetch import Source
-from histkit.audio.formats import BLOCK, AudioFormat, expected_format
+from histkit.audio.formats import BLOCK, AudioFormat
 from histkit.audio.manifest import Entry
-from histkit.frame.files import to_csv
+from histkit.frame.files import csv_text
 
-_MOST_EXPANDED, _MOST_BYTES = 1000, 4 << 30
-# RuntimeError: encrypted, or of a version that zipfile doesn't know
+_MAX_RATIO, _MAX_BYTES = 1000, 4 << 30
+# RuntimeError: encrypted, or of a version that zipfile does not support
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError)
 
 
 class BrokenZipError(Exception):
-    """What came is no zip that can be read, or one that no honest service sends."""
+    """The response is no readable zip, or expands to an implausible size."""
 
 
 class _Window(io.RawIOBase):
-    """A part of a file as a file, for reading."""
+    """A section of a file as a read-only file."""
 
     def __init__(self, file: BinaryIO, start: int, size: int) -> None:
         self._file, self._start, self._size, self._at = file, start, size, 0
@@ -51,30 +49,30 @@ class _Window(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         if at < 0:
-            raise io.UnsupportedOperation("A place before the start of the file.")  # what zipfile expects
+            raise io.UnsupportedOperation("The position is before the start of the file.")  # zipfile expects this type
         self._at = at
         return at
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        wanted = max(0, min(len(view), self._size - self._at))
+        length = max(0, min(len(view), self._size - self._at))
         self._file.seek(self._start + self._at)
-        data = self._file.read(wanted)
+        data = self._file.read(length)
         view[: len(data)] = data
         self._at += len(data)
         return len(data)
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A clip as a part of a temporary file.
+class FileSlice:
+    """A section of a temporary file.
 
     Attributes
     ----------
     file : binary file
         Read by one thread at a time.
     start, size : int
-        Where in it, in bytes.
+        Offset and length in bytes.
     """
 
     file: BinaryIO
@@ -82,46 +80,46 @@ class Piece:
     size: int
 
     def open(self) -> io.BufferedReader:
-        """Give the clip as a file of its own, for reading."""
+        """Return the section as a read-only file."""
         return io.BufferedReader(_Window(self.file, self.start, self.size))
 
 
 @dataclass(frozen=True)
-class Unpacked:
-    """An entry of a zip: where its bytes are, and their hash."""
+class ZipEntry:
+    """An entry of a zip: its bytes and their SHA-256."""
 
-    piece: Piece
+    data: FileSlice
     sha256: str
 
 
-def names_in(zipped: Piece) -> list[str]:
-    """Give the names of a zip's entries, folders left out.
+def entry_names(zipped: FileSlice) -> list[str]:
+    """Return the names of a zip's entries, without folders.
 
     Raises
     ------
     BrokenZipError
-        It is no zip that can be read, or expands to an absurd size.
+        The zip can't be read, or expands to an implausible size.
     """
-    with _opened(zipped) as archive:
-        return [info.filename for info in _entries(archive, zipped.size)]
+    with _open_zip(zipped) as archive:
+        return [info.filename for info in _entry_infos(archive, zipped.size)]
 
 
-def unpacked(zipped: Piece) -> list[Unpacked]:
-    """Read a zip's entries to their ends, so that their checksums are known to be right; in the order of `names_in`.
+def read_entries(zipped: FileSlice) -> list[ZipEntry]:
+    """Read a zip's entries completely, which verifies their checksums; in the order of `entry_names`.
 
-    A stored entry is a part of the zip; a compressed one is written behind the end of its file.
+    A stored entry is a section of the zip. A compressed one is written after the end of the zip's file.
 
     Raises
     ------
     BrokenZipError
-        As of `names_in`, or a checksum is wrong.
+        As for `entry_names`, or a checksum is wrong.
     """
-    with _opened(zipped) as archive:
-        return [_unpacked(zipped, archive, info) for info in _entries(archive, zipped.size)]
+    with _open_zip(zipped) as archive:
+        return [_read_entry(zipped, archive, info) for info in _entry_infos(archive, zipped.size)]
 
 
 @contextmanager
-def _opened(zipped: Piece) -> Iterator[zipfile.ZipFile]:
+def _open_zip(zipped: FileSlice) -> Iterator[zipfile.ZipFile]:
     try:
         with zipped.open() as file, zipfile.ZipFile(file) as archive:
             yield archive
@@ -129,17 +127,17 @@ def _opened(zipped: Piece) -> Iterator[zipfile.ZipFile]:
         raise BrokenZipError(str(error)) from None
 
 
-def _entries(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
+def _entry_infos(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
     infos = [info for info in archive.infolist() if not info.is_dir()]
     if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos):
-        raise BrokenZipError("A compression that expands without a bound.")
+        raise BrokenZipError("A compression method that can expand without limit.")
     total = sum(info.file_size for info in infos)
-    if total > min(_MOST_BYTES, _MOST_EXPANDED * size):
+    if total > min(_MAX_BYTES, _MAX_RATIO * size):
         raise BrokenZipError(f"{size:,} bytes that expand to {total:,}.")
     return infos
 
 
-def _unpacked(zipped: Piece, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Unpacked:
+def _read_entry(zipped: FileSlice, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> ZipEntry:
     stored = info.compress_type == zipfile.ZIP_STORED
     end = zipped.file.seek(0, io.SEEK_END)
     size, digest = 0, hashlib.sha256()
@@ -151,34 +149,35 @@ def _unpacked(zipped: Piece, archive: zipfile.ZipFile, info: zipfile.ZipInfo) ->
                 zipped.file.write(block)
             size += len(block)
     if size != info.file_size:
-        raise BrokenZipError("An entry that ends too early.")
+        raise BrokenZipError("An entry ends too early.")
     start = zipped.start + _data_offset(zipped, info) if stored else end
-    return Unpacked(Piece(zipped.file, start, size), digest.hexdigest())
+    return ZipEntry(FileSlice(zipped.file, start, size), digest.hexdigest())
 
 
-def _data_offset(zipped: Piece, info: zipfile.ZipInfo) -> int:
+def _data_offset(zipped: FileSlice, info: zipfile.ZipInfo) -> int:
     zipped.file.seek(zipped.start + info.header_offset)
     name, extra = struct.unpack("<HH", zipped.file.read(30)[26:])
     return info.header_offset + 30 + int(name) + int(extra)
 
 
-def kind_of(piece: Piece, source: Source, wav: bool) -> AudioFormat | None:
-    """Tell what a clip out of a zip is; None where a request of its own might tell it otherwise.
+def format_of(data: FileSlice, source: Source, wav: bool) -> AudioFormat | None:
+    """Return the format of a clip out of a zip; None if a request of its own might declare a different one.
 
     Raises
     ------
     DownloadError
-        It is not the clip that the row speaks of.
+        The bytes are not the clip of the row.
     """
-    wanted = AudioFormat("wav") if wav else expected_format(source.output_format, source.content_type)
-    with piece.open() as file:
-        kind = formats.identify(file, piece.size, wanted)
-        sure = bool(source.output_format) or kind.family != "mp3" or _is_mp3(file)
-    return kind if wanted is not None and kind.family == wanted.family and sure else None
+    expected = AudioFormat("wav") if wav else source.expected_format()
+    with data.open() as file:
+        audio_format = formats.identify(file, data.size, expected)
+        certain = bool(source.output_format) or audio_format.family != "mp3" or _is_mp3(file)
+    matches = expected is not None and audio_format.family == expected.family
+    return audio_format if matches and certain else None
 
 
 def _is_mp3(file: BinaryIO) -> bool:
-    """Tell whether bytes are MP3 by a tag or two frames; one frame's header may be chance in plain samples."""
+    """Return whether a tag or two frames show MP3; the header of one frame may be chance in raw samples."""
     file.seek(0)
     head = file.read(4)
     if head[:3] == b"ID3":
@@ -195,22 +194,21 @@ def _is_mp3(file: BinaryIO) -> bool:
     return kilobits > 0 and following[:2] == head[:2] and len(following) == 4 and following[2] >> 2 & 3 == two >> 2 & 3
 
 
-def put(archive: zipfile.ZipFile, entry: Entry, piece: Piece, moment: datetime | None) -> None:
-    """Write a clip as an entry of its path and date."""
-    info = _info(str(entry.path), moment)
-    info.file_size = piece.size  # tells zipfile whether the entry needs ZIP64
-    with archive.open(info, "w") as file, piece.open() as clip:
+def write_clip(archive: zipfile.ZipFile, entry: Entry, data: FileSlice, date: datetime | None) -> None:
+    """Write a clip under its path and date."""
+    info = _zip_info(str(entry.path), date)
+    info.file_size = data.size  # from this, zipfile decides on ZIP64
+    with archive.open(info, "w") as file, data.open() as clip:
         shutil.copyfileobj(clip, file, BLOCK)
 
 
-def put_manifest(archive: zipfile.ZipFile, manifest: pd.DataFrame) -> None:
+def write_manifest(archive: zipfile.ZipFile, manifest: pd.DataFrame) -> None:
     """Write the manifest as the entry ``manifest.csv``."""
-    with tempfile.TemporaryDirectory() as folder:
-        archive.writestr(_info("manifest.csv", None), to_csv(manifest, Path(folder) / "manifest.csv").read_bytes())
+    archive.writestr(_zip_info("manifest.csv", None), csv_text(manifest).encode())
 
 
-def _info(name: str, moment: datetime | None) -> zipfile.ZipInfo:
-    known = moment is not None and 1980 <= moment.year <= 2107
-    info = zipfile.ZipInfo(name, moment.timetuple()[:6] if moment is not None and known else (1980, 1, 1, 0, 0, 0))
+def _zip_info(name: str, date: datetime | None) -> zipfile.ZipInfo:
+    in_range = date is not None and 1980 <= date.year <= 2107
+    info = zipfile.ZipInfo(name, date.timetuple()[:6] if date is not None and in_range else (1980, 1, 1, 0, 0, 0))
     info.external_attr, info.create_system = 0o644 << 16, 3  # the same on every system
     return info

@@ -1,7 +1,7 @@
-"""Many clips in one request: which rows are asked for together, and which entry of the service's zip is which row.
+"""Bulk downloads: which rows share a request, and which entry of the service's zip belongs to which row.
 
-Names in the service's zips carry no id and no more of the moment than its second, so rows that are asked for together
-were all made in seconds of their own, and an entry counts only where the whole zip leaves no doubt.
+Entry names in the service's zips contain no id, and of the date only the second. Rows that share a request were
+therefore all generated in different seconds, and an entry is used only if the whole zip is unambiguous.
 """
 
 from __future__ import annotations
@@ -19,225 +19,246 @@ from datetime import datetime
 import pandas as pd
 
 from histkit.audio.fetch import Source
-from histkit.audio.formats import bytes_a_second, expected_format
 from histkit.audio.jobs import Job
 from histkit.errors import ApiError, HistkitError, TransportError
-from histkit.frame.columns import texts_of, values_of
+from histkit.frame.columns import values_of
 
-FEWEST_ROWS, CHUNK_ROWS = 4, 50  # of one request; clients were seen to send up to 100
-CHUNK_BYTES = 64e6  # estimated: what is thrown away when a zip breaks off
-OPEN_CHUNKS = 8  # rows of one second go into different ones
-SPAN_ROWS = 500  # from the first row of a chunk to its last: bounds what waits to be written
-_LONG_CLIP = CHUNK_BYTES / 8  # one so large gains nothing by being asked for with others
-_CHARACTERS_A_SECOND = 15.0  # of speech; an estimate
-_ID_LENGTH = 12  # a shorter id at the end of a name may be chance
-_MOST_FAILED, _MOST_DOUBTED = 6, 2
-_MOMENT = re.compile(
+MIN_ROWS, BATCH_ROWS = 4, 50  # of one request; other clients were seen to send up to 100
+BATCH_BYTES = 64e6  # estimated; lost when a zip breaks off
+OPEN_BATCHES = 8  # rows of one second go into different batches
+SPAN_ROWS = 500  # from the first row of a batch to its last: bounds what waits to be written
+_LONG_CLIP = BATCH_BYTES / 8  # a clip so large gains nothing from a shared request
+_ID_LENGTH = 12  # a shorter id at the end of a name may be a coincidence
+_MAX_FAILED, _MAX_AMBIGUOUS = 6, 2
+_TIMESTAMP = re.compile(
     r"(?:^|[/\\])ElevenLabs[_ -]"
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T_ ]([0-9]{2})[^0-9A-Za-z/\\]([0-9]{2})[^0-9A-Za-z/\\]([0-9]{2})(?![0-9])"
 )
-_COPY = re.compile(r" ?\([0-9]+\)$")
-
-
-@dataclass(eq=False)
-class _Chunk:
-    rows: list[int] = field(default_factory=list)
-    seconds: set[int] = field(default_factory=set)
-    bytes: float = 0.0
+_COPY_SUFFIX = re.compile(r" ?\([0-9]+\)$")
 
 
 def plan_requests(seconds: Sequence[int | None], sizes: Sequence[float]) -> list[tuple[int, ...]]:
-    """Part rows into requests.
+    """Partition rows into requests.
 
     Parameters
     ----------
     seconds : sequence of int or None
-        When each row was made; None for one that must be asked for alone.
+        When each row was generated, in seconds since 1970; None for a row that needs a request of its own.
     sizes : sequence of float
         Estimated bytes of each clip.
 
     Returns
     -------
     list of tuple of int
-        Positions, by the first of each: one row, or 4 to 50 of different seconds whose clips are at most 64 MB, none
-        500 rows or more from the first. Each row is in one of them.
+        Row positions, sorted by the first of each request: one row, or 4 to 50 rows of different seconds whose clips
+        take at most 64 MB, none 500 rows or more after the first. Each row is in one request.
 
     Examples
     --------
     >>> plan_requests([5, 5, 6, None, 7, 8], [1e5] * 6)
     [(0, 2, 4, 5), (1,), (3,)]
     """
-    parts: list[tuple[int, ...]] = []
-    chunks: list[_Chunk] = []
+    planner = _RequestPlanner()
     for row, (second, size) in enumerate(zip(seconds, sizes, strict=True)):
-        while chunks and row - chunks[0].rows[0] >= SPAN_ROWS:  # they stand by their first rows
-            parts.append(tuple(chunks.pop(0).rows))
-        fit = (each for each in chunks if second not in each.seconds and each.bytes + size <= CHUNK_BYTES)
-        chunk = next(fit, None) or (_Chunk() if len(chunks) < OPEN_CHUNKS else None)
-        if second is None or chunk is None or size > _LONG_CLIP:
-            parts.append((row,))
-            continue
-        if not chunk.rows:
-            chunks.append(chunk)
-        chunk.rows.append(row)
-        chunk.seconds.add(second)
-        chunk.bytes += size
-        if len(chunk.rows) == CHUNK_ROWS:
-            chunks.remove(chunk)
-            parts.append(tuple(chunk.rows))
-    parts += [tuple(chunk.rows) for chunk in chunks]
-    few = [(row,) for part in parts if len(part) < FEWEST_ROWS for row in part]
-    return sorted([*few, *(part for part in parts if len(part) >= FEWEST_ROWS)])
+        planner.add(row, second, size)
+    return planner.requests()
 
 
-def joins(source: Source, wav: bool) -> bool:
-    """Tell whether a clip may be asked for together with others: it would be the same file as asked for alone."""
-    kind = expected_format(source.output_format, source.content_type)
-    if kind is None:
-        return False
-    if wav:
-        return kind.family != "wav" and not kind.wrappable  # the service makes it WAV on either route
-    return bool(source.output_format) or not kind.bare  # the answer to a single request may tell more of a bare one
+@dataclass(eq=False)
+class _Batch:
+    rows: list[int] = field(default_factory=list)
+    seconds: set[int] = field(default_factory=set)
+    bytes: float = 0.0
+
+    def accepts(self, second: int, size: float) -> bool:
+        return second not in self.seconds and self.bytes + size <= BATCH_BYTES
+
+    def add(self, row: int, second: int, size: float) -> None:
+        self.rows.append(row)
+        self.seconds.add(second)
+        self.bytes += size
+
+
+class _RequestPlanner:
+    """First-fit packing of rows into batches, of which a few are open at a time."""
+
+    def __init__(self) -> None:
+        self._open: list[_Batch] = []  # sorted by their first rows
+        self._closed: list[tuple[int, ...]] = []
+
+    def add(self, row: int, second: int | None, size: float) -> None:
+        while self._open and row - self._open[0].rows[0] >= SPAN_ROWS:
+            self._close(self._open[0])
+        batch = None if second is None or size > _LONG_CLIP else self._batch_for(second, size)
+        if batch is None or second is None:
+            self._closed.append((row,))
+            return
+        batch.add(row, second, size)
+        if len(batch.rows) == BATCH_ROWS:
+            self._close(batch)
+
+    def _batch_for(self, second: int, size: float) -> _Batch | None:
+        batch = next((batch for batch in self._open if batch.accepts(second, size)), None)
+        if batch is None and len(self._open) < OPEN_BATCHES:
+            batch = _Batch()
+            self._open.append(batch)
+        return batch
+
+    def _close(self, batch: _Batch) -> None:
+        self._open.remove(batch)
+        self._closed.append(tuple(batch.rows))
+
+    def requests(self) -> list[tuple[int, ...]]:
+        """Close all batches; a batch of few rows becomes single requests."""
+        batches = self._closed + [tuple(batch.rows) for batch in self._open]
+        singles = [(row,) for batch in batches if len(batch) < MIN_ROWS for row in batch]
+        return sorted(singles + [batch for batch in batches if len(batch) >= MIN_ROWS])
 
 
 @dataclass(frozen=True)
 class RequestedClip:
-    """A row that was asked for together with others: its id, its second and, to reject by it, its voice's name."""
+    """A row of a shared request: its id, its second and, to detect contradictions, its voice's name."""
 
     history_item_id: str
     second: int
     voice: str | None = None
 
 
-def moments_of(items: pd.DataFrame | pd.Series) -> list[datetime | None]:
-    """Give the ``date`` of each row."""
-    if not isinstance(items, pd.DataFrame) or "date" not in items.columns:
-        return [None] * len(items)
-    return [None if pd.isna(each) else each for each in pd.to_datetime(items["date"], utc=True)]
-
-
-def sizes_of(items: pd.DataFrame | pd.Series, rows: Sequence[int], *, wav: bool) -> list[float]:
-    """Estimate the bytes of clips: 15 characters a second, times the bytes of a second of the format."""
-    counted, formats = values_of(items, "characters"), values_of(items, "output_format")
-    texts = texts_of(items) if isinstance(items, pd.DataFrame) else [None] * len(items)
-    known = [counted[row] if isinstance(counted[row], (int, float)) else len(str(texts[row] or "")) for row in rows]
-    return [
-        count / _CHARACTERS_A_SECOND * bytes_a_second(formats[row], wav=wav)
-        for count, row in zip(known, rows, strict=True)
-    ]
-
-
-def estimate_of(items: pd.DataFrame | pd.Series, rows: Sequence[int], *, wav: bool) -> int | None:
-    """Estimate the bytes of clips together; None where nothing tells how long they are."""
-    told = isinstance(items, pd.DataFrame) and {"characters", "text", "dialogue"} & set(items.columns)
-    return round(sum(sizes_of(items, rows, wav=wav))) if told or not rows else None
-
-
-def asked_of(
-    items: pd.DataFrame | pd.Series, jobs: Sequence[Job], rows: Sequence[int], moments: list[datetime | None], wav: bool
+def requested_clips(
+    items: pd.DataFrame | pd.Series,
+    jobs: Sequence[Job],
+    rows: Sequence[int],
+    dates: Sequence[datetime | None],
+    wav: bool,
 ) -> list[RequestedClip | None]:
-    """Make what is known of clips that may be asked for together; None for those of unknown second or format."""
-    told = [None if moment is None else int(moment.timestamp() // 1) for moment in moments]
-    if isinstance(items, pd.DataFrame) and "date_unix" in items.columns:
-        numbers = (
-            pd.to_numeric(items["date_unix"], errors="coerce")
-            .astype("Float64")
-            .to_numpy(float, na_value=math.nan)
-            .tolist()
-        )
-        unix = [int(each) if abs(each) < 1 << 40 else None for each in numbers]  # NaN is not less
-        known = "date" in items.columns  # both: they must agree
-        told = [each if not known or each == other else None for each, other in zip(unix, told, strict=True)]
+    """Return what identifies each clip in a zip; None for a clip that needs a request of its own.
+
+    Parameters
+    ----------
+    items : DataFrame or Series
+        All rows.
+    jobs, rows : sequences of Job and int
+        The clips, and the position of the first row of each.
+    dates : sequence of datetime or None
+        The date of each row of `items`.
+    wav : bool
+        Whether WAV is requested.
+    """
+    seconds = _seconds_of(items, dates)
     voices, lines = values_of(items, "voice_name"), values_of(items, "dialogue")
-    return [
-        RequestedClip(job.source.history_item_id, second, None if lines[row] is not None else voices[row])
-        if (second := told[row]) is not None and job.source.history_item_id and joins(job.source, wav)
-        else None
-        for row, job in zip(rows, jobs, strict=True)
-    ]
+    clips: list[RequestedClip | None] = []
+    for row, job in zip(rows, jobs, strict=True):
+        second = seconds[row]
+        if second is None or not job.id or not _can_share_request(job.source, wav):
+            clips.append(None)
+        else:
+            clips.append(RequestedClip(job.id, second, None if lines[row] is not None else voices[row]))
+    return clips
+
+
+def _seconds_of(items: pd.DataFrame | pd.Series, dates: Sequence[datetime | None]) -> list[int | None]:
+    """Return the second in which each row was generated; None where unknown or where date and date_unix differ."""
+    seconds = [None if date is None else int(date.timestamp() // 1) for date in dates]
+    if not isinstance(items, pd.DataFrame) or "date_unix" not in items.columns:
+        return seconds
+    numbers = pd.to_numeric(items["date_unix"], errors="coerce").astype("Float64").to_numpy(float, na_value=math.nan)
+    unix = [int(number) if abs(number) < 1 << 40 else None for number in numbers.tolist()]  # False for NaN
+    if "date" not in items.columns:
+        return unix
+    return [second if second == other else None for second, other in zip(unix, seconds, strict=True)]
+
+
+def _can_share_request(source: Source, wav: bool) -> bool:
+    """Return whether a clip out of a zip is the same file as the response to a request of its own."""
+    expected = source.expected_format()
+    if expected is None:
+        return False
+    if wav:
+        return expected.family != "wav" and not expected.wrappable  # the service converts it in both cases
+    return bool(source.output_format) or not expected.headerless  # a single response may declare a different rate
 
 
 @dataclass(frozen=True)
-class Tie:
-    """What the names in a zip say.
+class EntryMatch:
+    """Entries of a zip and their rows, as far as the names show.
 
     Attributes
     ----------
     rows : dict of int to int
-        Entry to row: the only one of the second or the id in its name, claimed by no other entry.
-    unclear : tuple of int
-        Entries that name no row, or one that another entry names too.
-    foreign : bool
-        Whether a name holds a second that nobody asked for, or another row's voice: then nothing in the zip is sure.
+        Entry to row: the only row of the second or id in the name, claimed by no other entry.
+    unmatched : tuple of int
+        Entries that name no row, or a row that another entry names too.
+    contradictory : bool
+        Whether a name has a second of no requested row, or another row's voice. Then no entry is certain.
     """
 
     rows: dict[int, int]
-    unclear: tuple[int, ...]
-    foreign: bool
+    unmatched: tuple[int, ...]
+    contradictory: bool
 
 
-def match_entries(names: Sequence[str], asked: Sequence[RequestedClip]) -> Tie:
-    """Tell which entry of a zip is which row, as far as the names say it.
+def match_entries(names: Sequence[str], clips: Sequence[RequestedClip]) -> EntryMatch:
+    """Match zip entries to history items by file name.
 
-    Even a tie may be wrong as long as a row is left over: with a clock that is not UTC an entry can name the second of
-    another row. When each entry is tied and each row too, it can't: the latest would need a later one.
+    A match can be wrong while a row is unmatched: if the service's clock is not UTC, an entry can name the second of
+    another row. If every entry and every row is matched, it can't: the latest entry would need a later row.
 
     Parameters
     ----------
     names : sequence of str
         Paths of the entries.
-    asked : sequence of Asked
-        The rows, of different seconds.
+    clips : sequence of RequestedClip
+        The requested rows, of different seconds.
 
     Examples
     --------
     >>> match_entries(["x/ElevenLabs_1970-01-01T00_00_07_Ann_m2.mp3"], [RequestedClip("a", 6), RequestedClip("b", 7)])
-    Tie(rows={0: 1}, unclear=(), foreign=False)
+    EntryMatch(rows={0: 1}, unmatched=(), contradictory=False)
     """
-    by_second = {row.second: place for place, row in enumerate(asked)}
+    by_second = {clip.second: row for row, clip in enumerate(clips)}
     claims: dict[int, int] = {}
-    foreign = False
+    contradictory = False
     for entry, name in enumerate(names):
-        place = _by_id(name, asked)
-        second, rest = _moment(name)
-        if place is None and second is not None:
-            place = by_second.get(second)
-            foreign |= place is None or _is_other_voice(rest, asked[place].voice, asked)
-        if place is not None:
-            claims[entry] = place
-    many = Counter(claims.values())
-    sure = {entry: place for entry, place in claims.items() if many[place] == 1}
-    return Tie(sure, tuple(entry for entry in range(len(names)) if entry not in sure), foreign)
+        row = _row_by_id(name, clips)
+        second, rest = _second_in(name)
+        if row is None and second is not None:
+            row = by_second.get(second)
+            contradictory |= row is None or _names_other_voice(rest, clips[row].voice, clips)
+        if row is not None:
+            claims[entry] = row
+    counts = Counter(claims.values())
+    unique = {entry: row for entry, row in claims.items() if counts[row] == 1}
+    return EntryMatch(unique, tuple(entry for entry in range(len(names)) if entry not in unique), contradictory)
 
 
-def _by_id(name: str, asked: Sequence[RequestedClip]) -> int | None:
-    """Give the row whose id ends a name, as it did before 2023-09."""
-    stem = _COPY.sub("", re.split(r"[/\\]", name)[-1].rpartition(".")[0])
-    ids = (row.history_item_id for row in asked)
-    found = [place for place, item in enumerate(ids) if len(item) >= _ID_LENGTH and stem.endswith(f"_{item}")]
-    return found[0] if len(found) == 1 else None
+def _row_by_id(name: str, clips: Sequence[RequestedClip]) -> int | None:
+    """Return the row whose id ends a name, as names did before 2023-09."""
+    stem = _COPY_SUFFIX.sub("", re.split(r"[/\\]", name)[-1].rpartition(".")[0])
+    ids = (clip.history_item_id for clip in clips)
+    rows = [row for row, item in enumerate(ids) if len(item) >= _ID_LENGTH and stem.endswith(f"_{item}")]
+    return rows[0] if len(rows) == 1 else None
 
 
-def _moment(name: str) -> tuple[int | None, str]:
-    """Give the second in a name, and what follows it; None also where a voice's name holds another."""
+def _second_in(name: str) -> tuple[int | None, str]:
+    """Return the second in a name and the text after it; None also if a voice's name contains another second."""
     seconds = set()
     rest = ""
-    for found in _MOMENT.finditer(name):
+    for match in _TIMESTAMP.finditer(name):
         try:
-            seconds.add(calendar.timegm(datetime(*map(int, found.groups())).timetuple()))  # type: ignore[arg-type]  # noqa: DTZ001
+            seconds.add(calendar.timegm(datetime(*map(int, match.groups())).timetuple()))  # type: ignore[arg-type]  # noqa: DTZ001
         except ValueError:
             return None, ""
-        rest = rest or name[found.end() :]
+        rest = rest or name[match.end() :]
     return (seconds.pop(), rest) if len(seconds) == 1 else (None, "")
 
 
-def _is_other_voice(rest: str, own: str | None, asked: Sequence[RequestedClip]) -> bool:
-    """Tell whether a name goes on with the voice of another row, and not with the own one, also if that was renamed."""
-    said, mine = _letters(rest), _letters(own or "")
-    if not mine or said.startswith(mine):
+def _names_other_voice(rest: str, voice: str | None, clips: Sequence[RequestedClip]) -> bool:
+    """Return whether a name continues with the voice of another row instead of `voice`, which may have been renamed."""
+    text, expected = _letters(rest), _letters(voice or "")
+    if not expected or text.startswith(expected):
         return False
-    others = {_letters(row.voice or "") for row in asked} - {mine, ""}
-    return any(said.startswith(each) and not mine.startswith(each) for each in others if len(each) > 2)
+    others = {_letters(clip.voice or "") for clip in clips} - {expected, ""}
+    return any(text.startswith(other) and not expected.startswith(other) for other in others if len(other) > 2)
 
 
 def _letters(text: str) -> str:
@@ -245,53 +266,52 @@ def _letters(text: str) -> str:
 
 
 class BulkRoute:
-    """Whether it is still worth asking for many at once; threads share it.
+    """Whether shared requests are still worthwhile; the state is shared by all threads.
 
-    Six requests in a row that fail end it (one id that spoils its zips fails less often), and so do names that don't
-    say which row is which: at once where they say nothing, else with the second such zip; and a clip that is another
-    file when it is asked for alone.
+    They end after six failures in a row (a single bad id, whose zips are halved, fails less often), after two zips with
+    ambiguous names or one whose names say nothing, and if a clip differs from the response to a request of its own.
     """
 
     def __init__(self) -> None:
         self.is_open = True
-        self._failed = self._doubted = 0
-        self._agrees: bool | None = None
+        self._failed = self._ambiguous = 0
+        self._trusted: bool | None = None
         self._lock, self._comparing = threading.Lock(), threading.Lock()
 
-    def worked(self) -> None:
-        """Note a zip that could be read."""
+    def succeeded(self) -> None:
+        """Record a readable zip."""
         with self._lock:
             self._failed = 0
 
     def failed(self) -> None:
-        """Note a request that brought no zip."""
+        """Record a request that brought no zip."""
         with self._lock:
             self._failed += 1
-            self.is_open = self.is_open and self._failed < _MOST_FAILED
+            self.is_open = self.is_open and self._failed < _MAX_FAILED
 
-    def doubted(self, *, wholly: bool) -> None:
-        """Note a zip whose names leave doubts, or say nothing at all."""
+    def ambiguous(self, *, entirely: bool) -> None:
+        """Record a zip with ambiguous names; `entirely` if no entry could be matched."""
         with self._lock:
-            self._doubted += 1
-            self.is_open = self.is_open and not wholly and self._doubted < _MOST_DOUBTED
+            self._ambiguous += 1
+            self.is_open = self.is_open and not entirely and self._ambiguous < _MAX_AMBIGUOUS
 
-    def agrees(self, compare: Callable[[], bool | None]) -> bool:
-        """Tell whether clips out of zips are the files that they are when asked for alone.
+    def is_trusted(self, compare: Callable[[], bool | None]) -> bool:
+        """Return whether clips out of zips equal the responses to single requests.
 
         Parameters
         ----------
         compare : callable
-            Tells it of one clip, None where it can't; called until it can, by one thread at a time.
+            Compares one clip; None if it can't. Called by one thread at a time until it returns a result.
         """
         with self._comparing:
-            if self._agrees is None:
-                self._agrees = compare()
-            self.is_open = self.is_open and self._agrees is not False
-            return self._agrees is True
+            if self._trusted is None:
+                self._trusted = compare()
+            self.is_open = self.is_open and self._trusted is not False
+            return self._trusted is True
 
 
-def may_be_one_of_many(error: HistkitError) -> bool:
-    """Tell whether a request for many may have failed for the sake of one of them."""
+def may_be_one_bad_row(error: HistkitError) -> bool:
+    """Return whether a shared request may have failed because of one of its rows."""
     if not isinstance(error, ApiError) or error.status_code is None:
         return isinstance(error, TransportError)
     return error.status_code >= 400 and error.status_code not in (401, 402, 403, 408, 429)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import click
 import pandas as pd
@@ -88,7 +88,7 @@ def _planned(plan: pd.DataFrame, json_: bool) -> None:
 def pull(
     folder: str,
     name: str,
-    format_: str | None,
+    format_: Literal["wav"] | None,
     ids: tuple[str, ...],
     overwrite: bool,
     dry_run: bool,
@@ -141,7 +141,7 @@ def _report(pulled: pd.DataFrame, where: str, json_: bool, size: int | None = No
 def zip_(
     path: str,
     name: str,
-    format_: str | None,
+    format_: Literal["wav"] | None,
     ids: tuple[str, ...],
     one_by_one: bool,
     dry_run: bool,

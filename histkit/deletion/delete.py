@@ -1,4 +1,4 @@
-"""Deleting history items: shown first, written down before it is asked for, and done row by row."""
+"""Delete history items: a dry run by default, each row journaled before its request, one request at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -17,15 +17,15 @@ from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.archive.manifest import read_manifest
 from histkit.archive.tombstones import mark_deleted
 from histkit.deletion.journal import Journal
-from histkit.deletion.plan import DeletionPlan, Found, Json, plan_deletion, price_of, rows_of
+from histkit.deletion.plan import DeletionPlan, Json, Result, plan_deletion, price_text
 from histkit.deletion.request import delete_item
 from histkit.errors import ApiError, ArchiveError, InputError
 from histkit.util.progress import in_notebook, progress_bar
 from histkit.util.storage import ReadStore, normalize_path
-from histkit.util.text import error_line
+from histkit.util.text import count_noun, error_line
 
 _STATUSES = ("deleted", "gone", "kept", "failed", "pending")
-_MOST_BROKEN = 5  # rows in a row without an answer, after which the service counts as out of reach
+_MAX_UNANSWERED = 5  # rows in a row without an answer, after which the service counts as unreachable
 
 
 def delete(
@@ -33,62 +33,65 @@ def delete(
     *,
     confirm: bool = False,
     only_verified: str | os.PathLike[str] | None = None,
-    history: str | os.PathLike[str] | bool | None = None,
+    history: str | os.PathLike[str] | Literal[False] | None = None,
     journal: str | os.PathLike[str] = "data/deleted.jsonl",
     progress: bool | None = None,
     client: HistoryClient | None = None,
 ) -> pd.DataFrame:
-    """Delete history items for good, text and audio; without ``confirm=True`` only say what would be deleted.
+    """Delete history items permanently, text and audio. Without ``confirm=True`` nothing is deleted.
 
-    Each row is written into a journal with all its columns before it is asked for, and what came of it after. Rows of a
-    local history stay there, marked as deleted.
+    Each row is written to a journal with all its columns before it is deleted, and the result after it. The rows of a
+    local history stay there and are marked as deleted.
 
     Parameters
     ----------
     items : DataFrame or Series
-        A history with ``history_item_id``, or a Series of ids. Deleted in the order of the rows, each id once.
+        A history with ``history_item_id``, or a Series of ids. Deleted in row order, each id once.
     confirm : bool
-        Must be True for anything to be deleted. Otherwise no request is made and nothing is written.
+        True deletes. False makes no request, writes nothing, and prints what would be deleted.
     only_verified : path-like or str, optional
-        A folder of `download_audio`: only rows are deleted that have a file there whose bytes, which are read and
-        hashed again, are those that were pulled.
+        A folder of `download_audio`. Only rows with a file in it are deleted whose content, which is read and hashed
+        again, matches the folder's manifest.
     history : path-like, str or False, optional
-        Local history (of `sync`) in which the rows are marked: ``state`` is ``deleted``, ``missing_since`` is set.
-        Default: the one that the frame was loaded from, where it says so. False: none.
+        Local history (of `sync`) in which the rows are marked: ``state`` becomes ``deleted``, ``missing_since`` is set.
+        Default: the history that the frame was loaded from, if it still exists. False: none.
     journal : path-like or str, default "data/deleted.jsonl"
-        JSON lines that are added to; the folder is made.
+        JSON lines to append to; created with its folder if it does not exist.
     progress : bool, optional
-        Show a bar and a line of what was or would be done; default: the bar in notebooks and on terminals, the line
-        always.
+        Show a progress bar and print a summary; default: the bar in notebooks and on terminals, the summary always.
     client : HistoryClient, optional
-        Default: one made of the environment. Its key needs the scope ``speech_history_write``.
+        Default: a client with the key and base URL of the environment. The key needs the scope
+        ``speech_history_write``.
 
     Returns
     -------
     DataFrame
-        On the index of `items`: ``history_item_id``, ``status``, ``path`` (the verified file, relative to
-        `only_verified`), ``credits`` (Int64, what the row cost; missing where unknown), ``error`` (one line). Without
-        `confirm` the status is ``would delete`` or ``kept`` (no verified file); otherwise ``deleted``, ``gone`` (it was
-        not there any more: as good), ``kept``, ``failed``, or ``pending`` (not asked for: the service went out of
-        reach). ``attrs["histkit"]`` has ``dry_run``, ``counts`` (status to ids), ``credits`` (of what was or would be
-        deleted, as far as known) and ``credits_unknown`` (rows), ``journal``, ``history``, ``marked`` (rows),
-        ``interrupted``.
+        On the index of `items`: ``history_item_id``, ``status``, ``path`` (of the verified file, relative to
+        `only_verified`), ``credits`` (Int64, what the row cost; missing if unknown), ``error`` (one line). The status
+        is ``would delete`` or ``kept`` (no verified file) without `confirm`. With it, it is ``deleted``, ``gone`` (did
+        not exist any more), ``kept``, ``failed``, or ``pending`` (not tried: the service became unreachable).
+        ``attrs["histkit"]`` has ``dry_run``, ``counts`` (ids by status), ``credits`` (of the deleted rows, as far as
+        known) and ``credits_unknown`` (rows), ``journal``, ``history``, ``marked`` (rows), ``interrupted``.
 
     Raises
     ------
     InputError
-        A row without an id, rows of several accounts, or an argument that can't be used; before anything is done.
+        A row has no id, the rows belong to several accounts, or an argument is invalid. Raised before the first
+        request.
+    SchemaError
+        `items` lacks ``history_item_id``, or has two columns of one name.
     AuthenticationError, PermissionDeniedError
-        The key is no good or lacks the scope. What was deleted before is in the journal and marked.
+        The key is missing or refused, or lacks the scope. What was deleted before is in the journal and marked.
     ArchiveError
-        The journal can't be written (then nothing more is deleted), or `history` is damaged.
+        The journal can't be written (nothing more is deleted then), or `history` is damaged.
     DownloadError
         `only_verified` is no folder of `download_audio`, or its manifest can't be read.
 
     Warns
     -----
     UserWarning
-        Deleted rows could not be marked in the local history, as when a sync is writing into it.
+        Deleted rows could not be marked: the history that the frame was loaded from does not exist any more, or a sync
+        is writing into it.
 
     Examples
     --------
@@ -109,24 +112,24 @@ def delete(
     check_client(client)
     path = _journal_path(journal)
     plan = plan_deletion(items, only_verified, progress)
-    folder = _history_of(items, history)
+    folder, problem = _history_to_mark(items, history)
     if not confirm:
-        _say(plan.summary(), progress)
+        _print_summary(plan.summary() + (f" {problem}" if problem and plan.ids else ""), progress)
         facts = {"dry_run": True, "counts": plan.counts, **plan.credits_of(plan.ids), "interrupted": False}
-        return plan.frame({}, {**facts, **_places(path, folder, 0)})
-    run = DeletionRun(plan, path, folder)
+        return plan.table({}, {**facts, **_places(path, folder, 0)})
+    run = DeletionRun(plan, path, folder, problem)
     try:
         if plan.ids:
-            run.all(client, progress)
+            run.run(client, progress)
     finally:
-        if run.begun or not plan.ids:
-            _say(run.summary(), progress)
-        if run.unmarked:
-            warnings.warn(run.unmarked, stacklevel=2)
+        if run.started or not plan.ids:
+            _print_summary(run.summary(), progress)
+        if run.not_marked:
+            warnings.warn(run.not_marked, stacklevel=2)
     return run.table()
 
 
-def _say(line: str, progress: bool | None) -> None:
+def _print_summary(line: str, progress: bool | None) -> None:
     if progress is not False:
         print(line, file=None if in_notebook() else sys.stderr)
 
@@ -136,124 +139,161 @@ def _places(journal: Path, folder: Path | None, marked: int) -> Json:
 
 
 def _journal_path(journal: Any) -> Path:
-    name = journal if isinstance(journal, (str, os.PathLike)) else None
-    if name is None or not os.fspath(name) or "://" in os.fspath(name):
+    name = os.fspath(journal) if isinstance(journal, (str, os.PathLike)) else None
+    if not isinstance(name, str) or not name or "://" in name:
         raise InputError(
             f"journal={journal!r:.60}: give a file of this machine; nothing is deleted without a record of it."
         )
-    return Path(name).expanduser()
+    return Path(normalize_path(name))
 
 
-def _history_of(items: pd.DataFrame | pd.Series, history: Any) -> Path | None:
-    """Give the local history to mark rows in; None for none."""
+def _history_to_mark(items: pd.DataFrame | pd.Series, history: Any) -> tuple[Path | None, str | None]:
+    """Return the local history to mark rows in, or None, and a sentence if the frame's own history can't be marked."""
     if history is False:
-        return None
+        return None, None
     if history is None:
-        facts = items.attrs.get("histkit")
-        told = facts.get("path") if isinstance(facts, Mapping) else None
-        if not isinstance(told, str) or "://" in told or not Path(told).is_dir():
-            return None
-        return Path(told) if read_manifest(ReadStore(told)) is not None else None
+        return _loaded_from(items)
     if not isinstance(history, (str, os.PathLike)):
         raise InputError(f"history={history!r:.60}: give the folder of a sync, or False for none.")
     name = normalize_path(history)
-    if "://" in name or not Path(name).is_dir() or read_manifest(ReadStore(name)) is None:
+    if not _is_local_history(name):
         raise InputError(f"history={name!r} is no local history on this machine; give the folder of a sync, or False.")
-    return Path(name)
+    return Path(name), None
+
+
+def _loaded_from(items: pd.DataFrame | pd.Series) -> tuple[Path | None, str | None]:
+    """Return the history that the frame's attrs name, if its path is absolute and it still exists."""
+    facts = items.attrs.get("histkit")
+    name = facts.get("path") if isinstance(facts, Mapping) else None
+    if not isinstance(name, str):
+        return None, None
+    if "://" in name:
+        return None, f"Rows of {name} are not marked: it is not on this machine."
+    if not Path(name).is_absolute() or not _is_local_history(name):
+        return None, f"The history {name}, which the rows were loaded from, was not found and is not marked."
+    return Path(name), None
+
+
+def _is_local_history(name: str) -> bool:
+    return "://" not in name and Path(name).is_dir() and read_manifest(ReadStore(name)) is not None
 
 
 class DeletionRun:
-    """Deletes what is planned, one row after the other."""
+    """Deletes planned rows, one request at a time.
 
-    def __init__(self, plan: DeletionPlan, journal: Path, folder: Path | None) -> None:
-        self._plan, self._journal, self._folder = plan, journal, folder
-        self._doubt: str | None = None
+    Parameters
+    ----------
+    plan : DeletionPlan
+        The rows.
+    journal : Path
+        The journal.
+    folder : Path or None
+        Local history in which the rows are marked.
+    problem : str or None
+        Why no history is marked although the rows come from one.
+
+    Attributes
+    ----------
+    started : bool
+        Whether the journal could be opened.
+    not_marked : str or None
+        Why deleted rows were not marked.
+    """
+
+    def __init__(self, plan: DeletionPlan, journal: Path, folder: Path | None, problem: str | None) -> None:
+        self._plan, self._journal, self._folder, self._problem = plan, journal, folder, problem
+        self._in_doubt: str | None = None
         self._stopped: str | None = None
         self._marked = 0
-        self.begun = False
-        self.unmarked: str | None = None
-        self._found: dict[str, Found] = {}
+        self._results: dict[str, Result] = {}
+        self.started = False
+        self.not_marked: str | None = None
 
-    def all(self, client: HistoryClient | None, progress: bool | None) -> None:
-        """Do it; whatever ends it, what was deleted is written down and marked."""
+    def run(self, client: HistoryClient | None, progress: bool | None) -> None:
+        """Delete. However this ends, deleted rows are journaled and marked."""
         plan = self._plan
         with borrowed_client(client) as service, Journal(self._journal) as journal:
             begin = {"rows": len(plan.ids), **plan.credits_of(plan.ids)}
             journal.add("begin", **begin, only_verified=plan.folder or None)
-            self.begun = True
+            self.started = True
             try:
                 with progress_bar(progress, total=len(plan.ids), desc="Delete", unit=" rows") as bar:
-                    self._each(service, journal, bar)
+                    self._delete_rows(service, journal, bar)
             except BaseException as error:
                 self._stopped = error_line(error) or type(error).__name__
                 self._mark()
-                with suppress(ArchiveError):  # what ended it is what has to be said
+                with suppress(ArchiveError):  # the first error is the one to report
                     self._end(journal)
                 raise
             self._mark()
             self._end(journal)
 
-    def _each(self, client: HistoryClient, journal: Journal, bar: Any) -> None:
-        broken = 0
+    def _delete_rows(self, client: HistoryClient, journal: Journal, bar: Any) -> None:
+        unanswered = 0
         for item, row in self._plan.records():
-            if broken == _MOST_BROKEN:
-                self._stopped = f"{broken} rows one after the other got no answer from the service."
+            if unanswered == _MAX_UNANSWERED:
+                self._stopped = f"{unanswered} rows one after the other got no answer from the service."
                 return
             journal.add("asked", history_item_id=item, row=row)
-            self._doubt = item
+            self._in_doubt = item
             try:
                 outcome = delete_item(client, item)
             except ApiError as error:
-                self._doubt = None
+                self._in_doubt = None
                 journal.add("failed", history_item_id=item, error=error_line(error))
                 raise
-            broken = 0 if outcome.answered else broken + 1
-            self._found[item] = outcome.status, outcome.error
-            self._doubt = None
+            unanswered = 0 if outcome.answered else unanswered + 1
+            self._results[item] = outcome.status, outcome.error
+            self._in_doubt = None
             journal.add(outcome.status, history_item_id=item, error=outcome.error)
             bar.update()
 
-    def _done(self) -> list[str]:
-        return [item for item, (status, _) in self._found.items() if status in ("deleted", "gone")]
+    def _deleted(self) -> list[str]:
+        return [item for item, (status, _) in self._results.items() if status in ("deleted", "gone")]
 
     def _mark(self) -> None:
-        done = self._done()
-        if self._folder is None or not done:
+        ids = self._deleted()
+        if not ids:
+            return
+        if self._folder is None:
+            self.not_marked = self._problem
             return
         try:
-            moment = datetime.now(UTC).replace(microsecond=0)
-            self._marked = mark_deleted(self._folder, done, moment, account=self._plan.account)
+            now = datetime.now(UTC).replace(microsecond=0)
+            self._marked = mark_deleted(self._folder, ids, now, account=self._plan.account)
         except (ArchiveError, OSError) as error:
-            self.unmarked = (
-                f"Not all of {rows_of(len(done))} deleted are marked in {self._folder}: "
+            self.not_marked = (
+                f"Not all of {count_noun(len(ids), 'row')} deleted are marked in {self._folder}: "
                 f"{error_line(error).rstrip('.')}."
                 " Run sync(full=True) later, which marks them missing."
             )
 
     def _end(self, journal: Journal) -> None:
-        journal.add("end", **self._counts(), marked=self._marked, stopped=self._stopped, in_doubt=self._doubt)
+        facts = {"marked": self._marked, "stopped": self._stopped, "in_doubt": self._in_doubt}
+        journal.add("end", **self._counts(), **facts)
 
     def _counts(self) -> dict[str, int]:
         counts = dict.fromkeys(_STATUSES, 0)
-        for status, _ in self._found.values():
+        for status, _ in self._results.values():
             counts[status] += 1
         counts["kept"] = self._plan.kept
-        counts["pending"] = len(self._plan.ids) - len(self._found)
+        counts["pending"] = len(self._plan.ids) - len(self._results)
         return counts
 
     def table(self) -> pd.DataFrame:
-        """Give what came of each row; one that was not reached is ``pending``."""
-        facts = {"dry_run": False, "counts": self._counts(), **self._plan.credits_of(self._done())}
+        """Return the result of each row; rows that were not tried are ``pending``."""
+        facts = {"dry_run": False, "counts": self._counts(), **self._plan.credits_of(self._deleted())}
         facts |= {"interrupted": self._stopped is not None, **_places(self._journal, self._folder, self._marked)}
-        return self._plan.frame(dict.fromkeys(self._plan.ids, ("pending", self._stopped)) | self._found, facts)
+        return self._plan.table(dict.fromkeys(self._plan.ids, ("pending", self._stopped)) | self._results, facts)
 
     def summary(self) -> str:
-        """Give the line that is printed."""
-        counts, done = self._counts(), self._done()
+        """Return the line that is printed."""
+        counts = self._counts()
         if not self._plan.ids:
             kept = f": none of {counts['kept']:,} has a verified copy in {self._plan.folder}" if counts["kept"] else ""
             return f"Nothing to delete{kept}."
-        line = f"Deleted {rows_of(counts['deleted'])} ({price_of(self._plan.credits_of(done))})"
+        price = price_text(self._plan.credits_of(self._deleted()))
+        line = f"Deleted {count_noun(counts['deleted'], 'row')} ({price})"
         words = {"gone": "gone already", "failed": "failed", "kept": "kept", "pending": "not reached"}
         line += "".join(f", {counts[name]:,} {word}" for name, word in words.items() if counts[name])
         if self._marked:

@@ -1,4 +1,4 @@
-"""The journal of deletions: one line of JSON for each row, before it is deleted."""
+"""Journal of deletions: a line of JSON for each row before it is deleted, and one for the result."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from histkit.util.text import error_line
 
 
 class Journal:
-    """A file of JSON lines that is added to, each line on the disk before anything else is done.
+    """Append-only JSON lines; each line is flushed to disk before the next step.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it and its folder are created if they do not exist.
 
     Raises
     ------
     ArchiveError
-        It can't be written.
+        The file can't be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,15 +33,15 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("ab+", buffering=0)
         except (OSError, ValueError) as error:
-            raise self._broken(error) from None
+            raise self._not_writable(error) from None
         try:
             if self._file.seek(0, os.SEEK_END):
                 self._file.seek(-1, os.SEEK_END)
-                if self._file.read(1) != b"\n":  # the last line of a killed run must not swallow the next
+                if self._file.read(1) != b"\n":  # an incomplete last line of a killed run must not swallow the next
                     self._write(b"\n")
         except OSError as error:
             self._file.close()
-            raise self._broken(error) from None
+            raise self._not_writable(error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -47,19 +52,19 @@ class Journal:
         self._file.close()
 
     def add(self, event: str, **facts: Any) -> None:
-        """Write a line: the event, the time (UTC), and the facts, which are plain JSON values."""
+        """Append a line: the event, the time (UTC) and `facts`, which are JSON values."""
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"event": event, "time": stamp, **facts}, ensure_ascii=False, allow_nan=False) + "\n"
         try:
-            self._write(line.encode("utf-8", "backslashreplace"))  # half a surrogate pair is legal JSON as \\udxxx
+            self._write(line.encode("utf-8", "backslashreplace"))  # a lone surrogate is legal JSON as \\udxxx
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise self._broken(error) from None
+            raise self._not_writable(error) from None
 
     def _write(self, data: bytes) -> None:
         if self._file.write(data) != len(data):
             raise OSError("the disk is full")
 
-    def _broken(self, error: Exception) -> ArchiveError:
+    def _not_writable(self, error: Exception) -> ArchiveError:
         reason = getattr(error, "strerror", None) or error_line(error)
         return ArchiveError(f"The journal {self._path} can't be written: {reason}. Nothing is deleted without it.")

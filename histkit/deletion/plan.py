@@ -1,29 +1,29 @@
-"""What a deletion is made of: the plan, the journal, and the one request that can't be taken back."""
+"""Plan of a deletion: which history items, what they cost, and where their verified files are. Makes no request."""
 
 from __future__ import annotations
 
 import math
-import numbers
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from histkit.api.options import history_item_path
-from histkit.audio.jobs import distinct, ids_of
+from histkit.audio.jobs import check_accounts, first_rows, ids_of
 from histkit.audio.verify import verified_copies
-from histkit.errors import (
-    InputError,
-)
+from histkit.errors import InputError, SchemaError
 from histkit.frame.columns import values_of
-from histkit.frame.schema import require
+from histkit.frame.dates import timestamps_of
+from histkit.frame.json_values import plain_value
 from histkit.util.storage import normalize_path
+from histkit.util.text import count_noun
 
 Json = dict[str, Any]
-Found = tuple[str, str | None]  # status, and what went wrong
+Result = tuple[str, str | None]  # status and error
 
 COLUMNS = {
     "history_item_id": "string[pyarrow]",
@@ -32,30 +32,30 @@ COLUMNS = {
     "credits": "Int64",
     "error": "string[pyarrow]",
 }
-PLANNED = ("would delete", "kept")
-_ROWS_AT_ONCE = 256  # that are made ready for the journal
+PLANNED, KEPT = "would delete", "kept"
+_ROWS_AT_ONCE = 256  # converted for the journal
 
 
 @dataclass(frozen=True)
 class DeletionPlan:
-    """What is to be deleted.
+    """History items to delete.
 
     Attributes
     ----------
     items : DataFrame or Series
-        The rows.
+        All rows.
     all_ids : list of str
         Id of each row.
     ids : dict of str to int
-        What would be deleted, in order, and its first row.
+        The ids to delete, in order, and the first row of each.
     paths : dict of str to str, or None
-        Verified files; None where nobody asked for them.
+        Verified files of these ids; None if no verification was requested.
     folder : str
-        Where these are.
+        Folder of the verified files.
     prices : list of int or None
         Credits of each row.
     account : str or None
-        Whose the rows are; None where they don't say.
+        Account of the rows; None if unknown.
     """
 
     items: pd.DataFrame | pd.Series
@@ -68,152 +68,141 @@ class DeletionPlan:
 
     @property
     def kept(self) -> int:
-        """Ids that have no verified file."""
+        """Number of ids without a verified file."""
         return len(set(self.all_ids)) - len(self.ids)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Ids by status of a dry run."""
-        return dict(zip(PLANNED, (len(self.ids), self.kept), strict=True))
+        """Number of ids by status of a dry run."""
+        return {PLANNED: len(self.ids), KEPT: self.kept}
 
     def credits_of(self, ids: Iterable[str]) -> Json:
-        """Sum up what some of the ids cost; None where no price is known."""
+        """Sum the credits of some ids; None if no price is known."""
         prices = [self.prices[self.ids[item]] for item in ids]
         known = [price for price in prices if price is not None]
         total = sum(known) if known or not prices else None
         return {"credits": total, "credits_unknown": len(prices) - len(known)}
 
     def records(self) -> Iterator[tuple[str, Json]]:
-        """Give each id and its whole row as JSON values."""
+        """Yield each id to delete, and its row as JSON values."""
         ids, rows = list(self.ids), list(self.ids.values())
         if isinstance(self.items, pd.Series):
             yield from ((item, {"history_item_id": item}) for item in ids)
             return
+        names = [str(name) for name in self.items.columns]
         for start in range(0, len(ids), _ROWS_AT_ONCE):
             part = self.items.iloc[rows[start : start + _ROWS_AT_ONCE]]
-            columns = [part[name].tolist() for name in part.columns]
-            names = [str(name) for name in part.columns]
+            columns = [part.iloc[:, place].tolist() for place in range(len(names))]
             for item, row in zip(ids[start:], zip(*columns, strict=True), strict=False):
-                yield item, dict(zip(names, map(_plain, row), strict=True))
+                yield item, dict(zip(names, map(plain_value, row), strict=True))
 
-    def frame(self, found: Mapping[str, Found], facts: Json) -> pd.DataFrame:
-        """Make the table on the index of the rows; `found` has status and error of each id, none of a dry run."""
-        first, second = PLANNED
-        told = [found.get(item, (first if item in self.ids else second, None)) for item in self.all_ids]
+    def table(self, results: Mapping[str, Result], facts: Json) -> pd.DataFrame:
+        """Return the status of each row on the index of `items`; `results` is empty in a dry run."""
+        planned = dict.fromkeys(self.ids, (PLANNED, None))
+        lines = [results.get(item) or planned.get(item, (KEPT, None)) for item in self.all_ids]
         paths = self.paths or {}
-        columns = (
-            self.all_ids,
-            [status for status, _ in told],
-            [paths.get(item) for item in self.all_ids],
-            self.prices,
-            [error for _, error in told],
-        )
+        columns: dict[str, Sequence[Any]] = {
+            "history_item_id": self.all_ids,
+            "status": [status for status, _ in lines],
+            "path": [paths.get(item) for item in self.all_ids],
+            "credits": self.prices,
+            "error": [error for _, error in lines],
+        }
         data = {
-            name: pd.array(values, dtype=dtype)  # type: ignore[call-overload,unused-ignore]
-            for (name, dtype), values in zip(COLUMNS.items(), columns, strict=True)
+            name: pd.array(columns[name], dtype=dtype)  # type: ignore[call-overload,unused-ignore]
+            for name, dtype in COLUMNS.items()
         }
         table = pd.DataFrame(data, index=self.items.index)
         table.attrs["histkit"] = facts
         return table
 
     def summary(self) -> str:
-        """Give the line that is printed of a dry run."""
+        """Return the line that a dry run prints."""
+        kept = ""
+        if self.paths is not None:
+            kept = f"; {len(self.ids):,} with a verified copy in {self.folder}, {self.kept:,} without are kept"
         if not self.ids:
-            return f"Nothing would be deleted{self._kept()}."
-        line = (
-            f"Would delete {rows_of(len(self.ids))}{self._days()} ({price_of(self.credits_of(self.ids))}){self._kept()}"
-        )
+            return f"Nothing would be deleted{kept}."
+        price = price_text(self.credits_of(self.ids))
+        line = f"Would delete {count_noun(len(self.ids), 'row')}{self._days()} ({price}){kept}"
         return f"{line}. Nothing was deleted: confirm=True (--confirm) does it."
 
-    def _kept(self) -> str:
-        if self.paths is None:
-            return ""
-        return f"; {len(self.ids):,} with a verified copy in {self.folder}, {self.kept:,} without are kept"
-
     def _days(self) -> str:
-        moments = _moments(self.items, list(self.ids.values()))
-        first, last = (f"{each:%Y-%m-%d}" if pd.notna(each) else "" for each in (moments.min(), moments.max()))
-        return f" of {first}" + (f" to {last}" if first != last else "") if first else ""
+        """Return the first and last date of the rows to delete, as part of a sentence; empty if unknown."""
+        dates = [f"{date:%Y-%m-%d}" for date in _dates_of(self.items, list(self.ids.values())) if pd.notna(date)]
+        if not dates:
+            return ""
+        first, last = min(dates), max(dates)
+        return f" of {first}" + (f" to {last}" if first != last else "")
 
 
-def plan_deletion(items: pd.DataFrame | pd.Series, only_verified: Any, progress: bool | None) -> DeletionPlan:
-    """Collect the ids and look at their files; no request.
+def plan_deletion(
+    items: pd.DataFrame | pd.Series, only_verified: str | os.PathLike[str] | None, progress: bool | None
+) -> DeletionPlan:
+    """Collect the ids to delete and verify their files.
 
     Raises
     ------
     InputError
-        A row can't be deleted: it has no id, or an account of its own.
+        A row has no id, or the rows belong to several accounts.
+    SchemaError
+        There is no column ``history_item_id``, or two columns have one name.
     DownloadError
-        The folder's manifest can't be read.
+        `only_verified` is no folder of `download_audio`, or its manifest can't be read.
     """
-    if isinstance(items, pd.DataFrame):
-        require(items, ["history_item_id"], "deleting")
-    ids = ids_of(items)
-    missing = ids.count("")
-    if missing:
-        raise InputError(f"{rows_of(missing)} of {len(ids):,} without an id can't be deleted: leave them out.")
-    firsts = {ids[row]: row for row in distinct(ids)}
-    for item in firsts:
-        history_item_path(item)  # raises for what is no id
-    account = None
-    if isinstance(items, pd.DataFrame):
-        if len({str(name) for name in items.columns}) < len(items.columns):
-            raise InputError("Two columns have one name, and the journal could hold only one: rename them first.")
-        accounts = sorted({str(name or "") for name in values_of(items, "account")})
-        if len(accounts) > 1:
-            raise InputError(f"Some rows are of the account {accounts[-1]} and some name none: delete them separately.")
-        account = accounts[0] or None if accounts else None
-    prices = [_whole(each) for each in values_of(items, "credits")]
+    ids = _deletable_ids(items)
+    firsts = first_rows(ids)
+    account = _account_noun(items)
+    prices = [_whole_credits(value) for value in values_of(items, "credits")]
     if only_verified is None:
         return DeletionPlan(items, ids, firsts, None, "", prices, account)
     copies = verified_copies(only_verified, firsts, progress=progress)
     paths = {item: str(entry.path) for item, entry in copies.items()}
-    wanted = {item: row for item, row in firsts.items() if item in paths}
-    return DeletionPlan(items, ids, wanted, paths, normalize_path(only_verified), prices, account)
+    verified = {item: row for item, row in firsts.items() if item in paths}
+    return DeletionPlan(items, ids, verified, paths, normalize_path(only_verified), prices, account)
 
 
-def rows_of(count: int) -> str:
-    """Write a number of rows out."""
-    return f"{count:,} row{'s' * (count != 1)}"
+def _deletable_ids(items: pd.DataFrame | pd.Series) -> list[str]:
+    ids = ids_of(items, "deleting")
+    missing = ids.count("")
+    if missing:
+        raise InputError(
+            f"{count_noun(missing, 'row')} of {len(ids):,} without an id can't be deleted: leave them out."
+        )
+    for item in ids:
+        history_item_path(item)  # raises InputError for an invalid id
+    return ids
 
 
-def price_of(facts: Json) -> str:
-    """Write credits out, and of how many rows they are unknown."""
+def _account_noun(items: pd.DataFrame | pd.Series) -> str | None:
+    """Return the account of the rows, None if they name none; raise `InputError` for several."""
+    check_accounts(items)
+    if isinstance(items, pd.DataFrame) and len({str(name) for name in items.columns}) < len(items.columns):
+        raise InputError("Two columns have one name, and the journal could hold only one: rename them first.")
+    accounts = sorted({str(name or "") for name in values_of(items, "account")})
+    if len(accounts) > 1:
+        raise InputError(f"Some rows are of the account {accounts[-1]} and some name none: delete them separately.")
+    return accounts[0] or None if accounts else None
+
+
+def price_text(facts: Json) -> str:
+    """Return credits as text, with the number of rows whose credits are unknown."""
     total, unknown = facts["credits"], facts["credits_unknown"]
     if total is None:
         return "credits unknown"
-    return f"{total:,} credit{'s' * (total != 1)}" + (f", unknown of {rows_of(unknown)}" if unknown else "")
+    return count_noun(total, "credit") + (f", unknown of {count_noun(unknown, 'row')}" if unknown else "")
 
 
-def _moments(items: pd.DataFrame | pd.Series, rows: list[int]) -> pd.Series:
-    """Give when some rows were generated; missing where nothing says so."""
-    for name in ("date_unix", "date"):
-        if isinstance(items, pd.DataFrame) and name in items:
-            column = items[name].iloc[rows]
-            if name == "date_unix":
-                return pd.to_datetime(pd.to_numeric(column, errors="coerce"), unit="s", utc=True, errors="coerce")
-            return pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
-    return pd.Series([], dtype="datetime64[us, UTC]")
+def _dates_of(items: pd.DataFrame | pd.Series, rows: list[int]) -> list[Any]:
+    """Return the dates of some rows for a message; what can't be read counts as missing."""
+    if isinstance(items, pd.DataFrame) and "date_unix" in items:
+        seconds = pd.to_numeric(items["date_unix"].iloc[rows], errors="coerce")
+        return list(pd.to_datetime(seconds, unit="s", utc=True, errors="coerce"))
+    with suppress(SchemaError):
+        return timestamps_of(items.iloc[rows])
+    return []
 
 
-def _whole(value: Any) -> int | None:
-    if not isinstance(value, numbers.Real) or not math.isfinite(value):
-        return None
-    return int(float(value)) if not isinstance(value, numbers.Integral) else int(value)
-
-
-def _plain(value: Any) -> Any:
-    """Make a JSON value of whatever a frame holds."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, Mapping):
-        return {str(name): _plain(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset, np.ndarray)):
-        return [_plain(each) for each in value]
-    if pd.api.types.is_scalar(value) and pd.isna(value):
-        return None
-    if isinstance(value, (date, datetime)):
-        return value.isoformat()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    return value if isinstance(value, (str, bool, int)) else str(value)
+def _whole_credits(value: Any) -> int | None:
+    is_number = isinstance(value, (int, float, np.integer)) and math.isfinite(value)
+    return int(value) if is_number else None

@@ -88,5 +88,20 @@ def instants_of(column: pd.Series) -> tuple[Ints, Mask]:
             raise TypeError
         dates = pd.to_datetime(column, utc=True, format="ISO8601" if text else None).astype("datetime64[us, UTC]")
     except (TypeError, ValueError):
-        raise SchemaError(f"Column 'date' ({column.dtype}) holds something else than dates.") from None
+        raise SchemaError(f"Column {column.name!r} ({column.dtype}) holds something else than dates.") from None
     return dates.dt.tz_convert(None).to_numpy("datetime64[us]").view(np.int64), dates.notna().to_numpy()
+
+
+def timestamps_of(frame: pd.DataFrame | pd.Series, name: str = "date") -> list[pd.Timestamp | None]:
+    """Return the date of each row, UTC; None where it is missing or there is no such column.
+
+    Raises
+    ------
+    SchemaError
+        The column holds something else than dates.
+    """
+    if not isinstance(frame, pd.DataFrame) or name not in frame.columns:
+        return [None] * len(frame)
+    micros, known = instants_of(frame[name])
+    dates = pd.to_datetime(micros, unit="us", utc=True)
+    return [date if has_date else None for date, has_date in zip(dates, known.tolist(), strict=True)]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 
@@ -14,16 +17,20 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def plain_value(value: Any) -> Any:
-    """Give a value as JSON can hold it: decimals as text, moments in ISO 8601, what is missing as null."""
-    if isinstance(value, dict):
-        return {str(name): plain_value(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain_value(each) for each in value]
-    if value is None or isinstance(value, (str, bool)):
+    """Return a value as JSON can hold it: decimals as text, dates in ISO 8601, missing values as null.
+
+    Numbers that are not finite, and types that JSON lacks, become text.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (str, bool, int)):
         return value
-    if pd.isna(value):
+    if isinstance(value, Mapping):
+        return {str(name): plain_value(element) for name, element in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset, np.ndarray)):
+        return [plain_value(element) for element in value]
+    if pd.api.types.is_scalar(value) and pd.isna(value):
         return None
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    number = value.item() if hasattr(value, "item") else value
-    return number if isinstance(number, (int, float, bool)) else str(number)
+    return value if isinstance(value, float) and math.isfinite(value) else str(value)

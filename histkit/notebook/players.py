@@ -1,4 +1,4 @@
-"""Players for a notebook: a few rows to listen to, as one piece of HTML."""
+"""Audio players for a notebook: a few rows as one HTML fragment."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import quote
 
 import pandas as pd
 
-from histkit.api.client import HistoryClient, borrowed_client
+from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.audio import formats
-from histkit.audio.destination import LocalFolder, inside
+from histkit.audio.destination import LocalFolder, resolves_inside
 from histkit.audio.fetch import Source, fetch_clip
-from histkit.audio.manifest import Entry, FolderManifest
+from histkit.audio.jobs import ids_of
+from histkit.audio.manifest import FolderManifest
+from histkit.audio.naming import speakers_of
 from histkit.errors import AuthenticationError, HistkitError, InputError, PermissionDeniedError
 from histkit.frame.columns import values_of
-from histkit.frame.schema import require
+from histkit.frame.dates import timestamps_of
 from histkit.util.arguments import whole_number
 from histkit.util.storage import normalize_path
-from histkit.util.text import error_line, one_line_text
+from histkit.util.text import error_line, one_line_text, shorten
 from histkit.util.threads import map_threads
 
-MOST = 10
-_EMBEDDED_BYTES, _EMBEDDED_IN_ALL = 2_000_000, 6_000_000
-_TEXT_CHARACTERS = 400
+MAX_ROWS = 10
+_MAX_EMBEDDED, _MAX_TOTAL = 2_000_000, 6_000_000  # bytes of one clip, of all clips
+_MAX_CHARACTERS = 400
 _STYLE = """<style>
 .histkit-players { display: grid; gap: 8px; max-width: 760px; font: 14px/1.45 system-ui, sans-serif; color: inherit }
 .histkit-players.abreast { grid-template-columns: repeat(auto-fit, minmax(280px, 1fr)); max-width: 1200px }
@@ -45,32 +46,36 @@ _STYLE = """<style>
 </style>"""
 
 
-Sound = tuple[float | None, str | None, str | None]  # seconds, address, or why there is none
-
-
 @dataclass(frozen=True)
-class Card:
-    """One row to listen to: what is shown, and where its sound comes from or why there is none."""
+class Sound:
+    """A clip for a player: its duration in seconds, and its address or why there is none."""
 
-    voice: str
-    date: str
-    text: str
     seconds: float | None = None
     link: str | None = None
     problem: str | None = None
 
 
+@dataclass(frozen=True)
+class Card:
+    """A row in a notebook: its labels and its sound."""
+
+    voice: str
+    date: str
+    text: str
+    sound: Sound = Sound()
+
+
 class Players:
-    """What `play` gives: in a notebook, a card with an audio player for each row.
+    """Result of `play`: in a notebook, a card with an audio player for each row.
 
     Attributes
     ----------
     cards : list of Card
-        What is shown.
+        The cards shown.
     rows : int
-        How many rows there were.
+        Number of rows, shown or not.
     abreast : bool
-        Whether cards stand side by side where there is room.
+        Whether cards stand side by side where space allows.
     """
 
     def __init__(self, cards: list[Card], rows: int, *, abreast: bool = False) -> None:
@@ -96,7 +101,7 @@ def play(
     *,
     folder: str | os.PathLike[str] | None = None,
     client: HistoryClient | None = None,
-    limit: int = MOST,
+    limit: int = MAX_ROWS,
 ) -> Players:
     """Show an audio player for each row in a notebook, with voice, date and text. Costs no credits.
 
@@ -105,25 +110,27 @@ def play(
     items : DataFrame or Series
         History rows, or ids.
     folder : path-like, optional
-        A folder of `download_audio`: clips that are there are not fetched again, and where it lies below the working
-        directory (that of the notebook) they are played from there: nothing of them is stored in the notebook.
+        A folder of `download_audio`. Clips that exist there are not requested. If it lies below the working directory
+        (that of the notebook), they are played from there, and their sound is not stored in the notebook.
     client : HistoryClient, optional
-        Default: one made of the environment.
+        Default: a client with the key and base URL of the environment.
     limit : int
-        Show the first so many rows, 1 to 10. Sound that is not played from a folder is stored in the notebook: at most
-        2 MB for a clip and 6 MB in all.
+        Number of rows to show, 1 to 10. Sound that is not played from a folder is stored in the notebook: at most 2 MB
+        per clip and 6 MB in total.
 
     Returns
     -------
     Players
-        Shows itself as HTML. A clip that can't be had is a card that says why.
+        Displayed as HTML. A clip that can't be played is a card with the reason.
 
     Raises
     ------
     InputError
-        `limit` is not 1 to 10.
+        `limit` is not 1 to 10, or `folder` is not on this machine.
+    SchemaError
+        `items` lacks ``history_item_id``, or a column can't be read.
     AuthenticationError, PermissionDeniedError
-        The key is no good.
+        The key is missing or refused.
 
     Examples
     --------
@@ -134,130 +141,137 @@ def play(
     ...     hk.play(hk.read_history(client=client), client=client, limit=2)
     <2 of 20 rows to listen to; shown in a notebook>
     """
-    limit = whole_number("limit", limit, 1, MOST)
-    if isinstance(items, pd.Series):
-        items = items.to_frame("history_item_id")
-    require(items, ["history_item_id"], "playing")
+    limit = whole_number("limit", limit, 1, MAX_ROWS)
+    check_client(client)
+    ids = ids_of(items, "playing")[:limit]
     shown = items.head(limit)
-    columns = [values_of(shown, name) for name in ("history_item_id", "output_format", "content_type")]
-    sources = [Source(*row) for row in zip(*columns, strict=True)]
-    local = {} if folder is None else _local(folder, [source.history_item_id for source in sources])
-    cancel = threading.Event()
-    with borrowed_client(client) as client:
-
-        def sound(source: Source) -> Sound:
-            entry = local.get(source.history_item_id)
-            try:
-                if entry is not None and folder is not None and entry.path is not None:
-                    link, problem = _local_link(Path(folder) / entry.path, source)
-                    if link or problem:
-                        return entry.seconds, link, problem
-                return _fetched(client, source, cancel)
-            except (AuthenticationError, PermissionDeniedError):
-                raise
-            except (HistkitError, OSError) as error:
-                return None, None, error_line(error, 500)
-
-        workers = client.transport.limit.ceiling
-        with closing(map_threads(sound, sources, workers, cancel, in_order=True)) as done:
-            sounds = _within([result for _, result in done])
-    labels = zip(_voices(shown), _dates(shown), _texts(shown), sounds, strict=True)
-    return Players([Card(voice, date, text, *found) for voice, date, text, found in labels], len(items))
+    labels = list(zip(_voices(shown, ids), _dates(shown), _texts(shown), strict=True))
+    columns = (values_of(shown, name) for name in ("output_format", "content_type"))
+    sources = [Source(*row) for row in zip(ids, *columns, strict=True)]
+    sounds = {} if folder is None else _local_sounds(folder, sources)
+    remaining = [source for source in sources if source.history_item_id not in sounds]
+    if remaining:
+        with borrowed_client(client) as service:
+            sounds |= _fetched_sounds(service, remaining)
+    limited = _limit_total([sounds[item] for item in ids])
+    cards = [Card(*label, sound) for label, sound in zip(labels, limited, strict=True)]
+    return Players(cards, len(items))
 
 
-def _local(folder: str | os.PathLike[str], ids: list[str]) -> dict[str, Entry]:
-    """Give a file of each clip that has one which is there with its size."""
+def _local_sounds(folder: str | os.PathLike[str], sources: list[Source]) -> dict[str, Sound]:
+    """Return the sounds of clips with a file of the recorded size; without those that have to be converted."""
     name = normalize_path(folder)
     if "://" in name:
         raise InputError(f"folder={name!r}: players need a folder of this machine.")
-    target = LocalFolder(Path(name))
-    entries = FolderManifest(target).files_of(ids)
-    sizes = target.sizes((entry.place().rpartition("/")[0] for entry in entries), tidy=False)
-    there = (entry for entry in entries if entry.path and sizes.get(entry.path) == entry.bytes)
-    return {entry.history_item_id: entry for entry in there if inside(target.folder, target.folder / str(entry.path))}
+    local = LocalFolder(Path(name))
+    entries = FolderManifest(local).files_of(source.history_item_id for source in sources)
+    sizes = local.sizes((entry.parent() for entry in entries), tidy=False)
+    existing = {entry.history_item_id: entry for entry in entries if sizes.get(str(entry.path)) == entry.bytes}
+    sounds = {}
+    for source in sources:
+        entry = existing.get(source.history_item_id)
+        if entry is not None and resolves_inside(local.folder, local.folder / str(entry.path)):
+            sound = _local_sound(local.folder / str(entry.path), entry.seconds, source)
+            if sound is not None:
+                sounds[source.history_item_id] = sound
+    return sounds
 
 
-def _local_link(path: Path, source: Source) -> tuple[str | None, str | None]:
-    """Give the address of a local file's sound, or why there is none; neither where it has to be fetched."""
-    family = path.suffix[1:]
-    size = path.stat().st_size
-    if family not in formats.PLAYED_AS:
-        kind = formats.expected_format(source.output_format, source.content_type)
-        if kind is None or kind.family != family or not kind.wrappable or size > _EMBEDDED_BYTES:
-            return None, None
-        file = BytesIO(path.read_bytes())
-        formats.add_wav_header(file, size, kind)
-        return _embedded(file.getvalue(), "wav"), None
-    here = Path.cwd().resolve()
-    if path.resolve().is_relative_to(here):
-        return quote(path.resolve().relative_to(here).as_posix()), None
-    if size <= _EMBEDDED_BYTES:
-        return _embedded(path.read_bytes(), family), None
-    return None, f"Too long to store in the notebook ({size / 1e6:.1f} MB): play {path}"
+def _local_sound(path: Path, seconds: float | None, source: Source) -> Sound | None:
+    """Return the sound of a file; None if it has to be requested in another format."""
+    try:
+        family, size = path.suffix[1:], path.stat().st_size
+        if family not in formats.BROWSER_TYPES:
+            expected = source.expected_format()
+            if expected is None or expected.family != family or not expected.wrappable or size > _MAX_EMBEDDED:
+                return None
+            file = BytesIO(path.read_bytes())
+            formats.add_wav_header(file, size, expected)
+            return Sound(seconds, _data_url(file.getvalue(), "wav"))
+        if resolves_inside(Path.cwd(), path):
+            return Sound(seconds, quote(path.resolve().relative_to(Path.cwd().resolve()).as_posix()))
+        if size <= _MAX_EMBEDDED:
+            return Sound(seconds, _data_url(path.read_bytes(), family))
+    except OSError as error:
+        return Sound(problem=error_line(error, 500))
+    return Sound(seconds, problem=f"Too long to store in the notebook ({size / 1e6:.1f} MB): play {path}")
 
 
-def _within(sounds: list[Sound]) -> list[Sound]:
-    """Leave out what would be too much to store in a notebook."""
-    stored, found = 0, []
-    for seconds, link, problem in sounds:
-        stored += len(link) if link is not None and link.startswith("data:") else 0
-        if stored * 3 / 4 > _EMBEDDED_IN_ALL and link is not None and link.startswith("data:"):
-            link, problem = None, "Too much to store in the notebook: pull it with download_audio and give folder=."
-        found.append((seconds, link, problem))
-    return found
+def _fetched_sounds(client: HistoryClient, sources: list[Source]) -> dict[str, Sound]:
+    cancel = threading.Event()
+
+    def fetch(source: Source) -> Sound:
+        try:
+            return _fetch_sound(client, source, cancel)
+        except (AuthenticationError, PermissionDeniedError):
+            raise
+        except (HistkitError, OSError) as error:
+            return Sound(problem=error_line(error, 500))
+
+    with closing(map_threads(fetch, sources, client.transport.limit.ceiling, cancel)) as done:
+        return {sources[number].history_item_id: sound for number, sound in done}
 
 
-def _fetched(client: HistoryClient, source: Source, cancel: threading.Event) -> Sound:
-    kind = formats.expected_format(source.output_format, source.content_type)
-    for wav in (True,) if kind is not None and kind.bare else (False, True):
+def _fetch_sound(client: HistoryClient, source: Source, cancel: threading.Event) -> Sound:
+    expected = source.expected_format()
+    for wav in (True,) if expected is not None and expected.headerless else (False, True):
         with tempfile.TemporaryFile() as file:
             clip = fetch_clip(client, source, wav, file, cancel)
-            if clip.extension in formats.PLAYED_AS:
-                return clip.seconds, *_stored(file, clip.bytes, clip.extension)
-    return None, None, "This clip has no form that a browser plays."
+            if clip.extension not in formats.BROWSER_TYPES:
+                continue
+            if clip.bytes > _MAX_EMBEDDED:
+                size = f"{clip.bytes / 1e6:.1f} MB"
+                return Sound(
+                    clip.seconds, problem=f"Too long to store in the notebook ({size}): pull it with download_audio."
+                )
+            file.seek(0)
+            return Sound(clip.seconds, _data_url(file.read(), clip.extension))
+    return Sound(problem="This clip has no format that a browser plays.")
 
 
-def _stored(file: BinaryIO, size: int, family: str) -> tuple[str | None, str | None]:
-    if size > _EMBEDDED_BYTES:
-        return None, f"Too long to store in the notebook ({size / 1e6:.1f} MB): pull it with download_audio."
-    file.seek(0)
-    return _embedded(file.read(), family), None
+def _limit_total(sounds: list[Sound]) -> list[Sound]:
+    """Drop embedded sounds that exceed the total a notebook may store."""
+    total, limited = 0, []
+    for sound in sounds:
+        if sound.link is not None and sound.link.startswith("data:"):
+            total += len(sound.link)
+            if total * 3 / 4 > _MAX_TOTAL:  # base64
+                problem = "Too much to store in the notebook: pull it with download_audio and give folder=."
+                sound = Sound(sound.seconds, problem=problem)
+        limited.append(sound)
+    return limited
 
 
-def _embedded(sound: bytes, family: str) -> str:
-    return f"data:{formats.PLAYED_AS[family]};base64,{base64.b64encode(sound).decode()}"
+def _data_url(sound: bytes, family: str) -> str:
+    return f"data:{formats.BROWSER_TYPES[family]};base64,{base64.b64encode(sound).decode()}"
 
 
-def _voices(frame: pd.DataFrame) -> list[str]:
-    columns = (values_of(frame, name) for name in ("voice_name", "voice_id", "dialogue", "history_item_id"))
-    return [
-        "Dialogue" if lines is not None and len(lines) else str(name or key or item)
-        for name, key, lines, item in zip(*columns, strict=True)
-    ]
+def _voices(items: pd.DataFrame | pd.Series, ids: list[str]) -> list[str]:
+    return [str(voice or item) for voice, item in zip(speakers_of(items, "Dialogue"), ids, strict=True)]
 
 
-def _dates(frame: pd.DataFrame) -> list[str]:
-    dates = values_of(frame, "date")
-    return ["" if each is None else f"{pd.Timestamp(each):%Y-%m-%d %H:%M %Z}".strip() for each in dates]
+def _dates(items: pd.DataFrame | pd.Series) -> list[str]:
+    return ["" if date is None else f"{date:%Y-%m-%d %H:%M %Z}" for date in timestamps_of(items)]
 
 
-def _texts(frame: pd.DataFrame) -> list[str]:
-    found = []
-    for text, lines in zip(values_of(frame, "text"), values_of(frame, "dialogue"), strict=True):
+def _texts(items: pd.DataFrame | pd.Series) -> list[str]:
+    texts = []
+    for text, lines in zip(values_of(items, "text"), values_of(items, "dialogue"), strict=True):
         spoken = [text or ""]
         if lines is not None and len(lines):
             spoken = [f"{line.get('voice_name') or 'unknown'}: {line.get('text') or ''}" for line in lines]
-        whole = "\n".join(map(one_line_text, spoken))
-        found.append(whole if len(whole) <= _TEXT_CHARACTERS else whole[:_TEXT_CHARACTERS].rstrip() + " …")
-    return found
+        texts.append(shorten("\n".join(map(one_line_text, spoken)), _MAX_CHARACTERS))
+    return texts
 
 
 def _card(card: Card) -> str:
-    length = "" if card.seconds is None else f"<small>{card.seconds:.1f} s</small>"
+    sound = card.sound
+    length = "" if sound.seconds is None else f"<small>{sound.seconds:.1f} s</small>"
     head = f'<b dir="auto">{html.escape(one_line_text(card.voice))}</b><small>{html.escape(card.date)}</small>{length}'
     text = f'<p dir="auto">{html.escape(card.text)}</p>' if card.text else ""
-    if card.link is None:
-        sound = f'<p class="problem">{html.escape(one_line_text(card.problem or "There is no sound."))}</p>'
+    if sound.link is None:
+        problem = html.escape(one_line_text(sound.problem or "There is no sound."))
+        player = f'<p class="problem">{problem}</p>'
     else:
-        sound = f'<audio controls preload="metadata" src="{html.escape(card.link)}"></audio>'
-    return f"<article><header>{head}</header>{text}{sound}</article>"
+        player = f'<audio controls preload="metadata" src="{html.escape(sound.link)}"></audio>'
+    return f"<article><header>{head}</header>{text}{player}</article>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import tempfile
@@ -69,10 +70,20 @@ def _umask() -> int:
 TEMPORARY, SUFFIX = ".histkit-", ".part"
 
 
+def temporary_name() -> str:
+    """Return a random name for a temporary file; `is_temporary` knows it again after a kill."""
+    return f"{TEMPORARY}{secrets.token_hex(8)}{SUFFIX}"
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a file name is one of `temporary_name`."""
+    return name.startswith(TEMPORARY) and name.endswith(SUFFIX)
+
+
 @contextmanager
 def temporary_beside(target: Path) -> Iterator[BinaryIO]:
-    """Give a temporary file that takes the target's place when the block ends well, and vanishes otherwise."""
-    part = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}{SUFFIX}"
+    """Yield a temporary file that replaces `target` when the block ends without an error, and is removed otherwise."""
+    part = target.parent / temporary_name()
     try:
         with part.open("x+b") as file:
             yield file
@@ -81,3 +92,9 @@ def temporary_beside(target: Path) -> Iterator[BinaryIO]:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """Return the SHA-256 of an open file in hexadecimal, read from its start."""
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -30,3 +32,18 @@ def progress_bar(progress: bool | None, **options: Any) -> Any:
     else:
         from tqdm.std import tqdm  # type: ignore[assignment]
     return tqdm(disable=not progress, dynamic_ncols=True, **options)
+
+
+@contextmanager
+def file_progress(progress: bool | None, total: int, title: str) -> Iterator[Callable[[int | None], None]]:
+    """Yield a function that counts a file of so many bytes in a bar of files and megabytes."""
+    size = 0
+
+    def count(file_bytes: int | None) -> None:
+        nonlocal size
+        size += file_bytes or 0
+        bar.set_postfix_str(f"{size / 1e6:.1f} MB", refresh=False)
+        bar.update()
+
+    with progress_bar(progress, total=total, desc=title, unit="file") as bar:
+        yield count

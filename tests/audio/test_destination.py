@@ -219,7 +219,7 @@ def test_rows_that_a_local_history_knows_to_be_gone_are_not_asked_for(
         assert plan.attrs["histkit"]["requests"] == 6
         pulled = download_audio(df, tmp_path, client=client)
     assert pulled["status"].tolist() == ["gone", "gone", "skipped", "gone"] + ["done"] * 6
-    assert pulled["error"][0] == "The service has had it no more since 2026-11-01: not asked for."
+    assert pulled["error"][0] == "Not requested: missing from the service since 2026-11-01."
     assert len(box.requests()) == 6
 
 
@@ -285,7 +285,7 @@ def test_a_zip_goes_into_a_bucket_whole_or_not_at_all(
         pd.testing.assert_frame_equal(there, here)
         assert memory.cat_file("/bucket/audio/all.zip") == (tmp_path / "all.zip").read_bytes()
         box.set(error_500=True)
-        with pytest.raises(hk.DownloadError, match="No clip could be had"):
+        with pytest.raises(hk.DownloadError, match="No clip could be downloaded"):
             hk.download_zip(df, "memory://bucket/audio/none.zip", client=client)
         with pytest.raises(hk.InputError, match="storage_options"):
             hk.download_zip(df, tmp_path / "none.zip", storage_options={"anon": True}, client=client)

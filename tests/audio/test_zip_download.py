@@ -70,7 +70,7 @@ def test_a_clip_that_is_gone_is_in_the_manifest_and_not_in_the_zip(
         assert inside["status"].tolist() == zipped["status"].tolist()
         box.remove(df["history_item_id"].tolist())
         before = (tmp_path / "all.zip").read_bytes()
-        with pytest.raises(hk.DownloadError, match="No clip could be had"):
+        with pytest.raises(hk.DownloadError, match="No clip could be downloaded"):
             download_zip(df, tmp_path / "all.zip", client=client)
     assert (tmp_path / "all.zip").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["all.zip"]

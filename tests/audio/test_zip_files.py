@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 import histkit as hk
 from histkit.audio.fetch import Source
 from histkit.audio.formats import AudioFormat
-from histkit.audio.zip_files import BrokenZipError, Piece, kind_of, names_in, unpacked
+from histkit.audio.zip_files import BrokenZipError, FileSlice, entry_names, format_of, read_entries
 from histkit.audio.zip_matching import (
-    CHUNK_BYTES,
-    CHUNK_ROWS,
-    FEWEST_ROWS,
-    OPEN_CHUNKS,
+    BATCH_BYTES,
+    BATCH_ROWS,
+    MIN_ROWS,
+    OPEN_BATCHES,
     SPAN_ROWS,
     BulkRoute,
     RequestedClip,
@@ -43,16 +43,16 @@ def test_a_plan_holds_each_row_once_and_its_requests_are_bounded(rows: list[tupl
     assert sorted(row for part in parts for row in part) == list(range(len(rows)))
     assert [part[0] for part in parts] == sorted(part[0] for part in parts)
     together = [part for part in parts if len(part) > 1]
-    assert all(len(part) >= FEWEST_ROWS for part in together)
+    assert all(len(part) >= MIN_ROWS for part in together)
     for part in together:
         inside = [seconds[row] for row in part]
         assert None not in inside
-        assert len(set(inside)) == len(inside) <= CHUNK_ROWS
+        assert len(set(inside)) == len(inside) <= BATCH_ROWS
         assert part[-1] - part[0] < SPAN_ROWS
         assert list(part) == sorted(part)
-        assert sum(sizes[row] for row in part) <= CHUNK_BYTES
+        assert sum(sizes[row] for row in part) <= BATCH_BYTES
     for row in range(len(rows)):
-        assert sum(part[0] <= row < part[-1] for part in together) <= OPEN_CHUNKS
+        assert sum(part[0] <= row < part[-1] for part in together) <= OPEN_BATCHES
 
 
 def test_a_plan_of_different_seconds_is_as_short_as_it_can_be() -> None:
@@ -79,10 +79,10 @@ def test_names_that_are_clear_tie_every_row_in_any_order(
     order = random.sample(range(len(asked)), len(asked))
     names = [named(asked[k].second, asked[k].voice or "", form, folder, UTC) for k in order]
     found = match_entries(names, asked)
-    assert not found.foreign
+    assert not found.contradictory
     clear = {entry: row for entry, row in enumerate(order) if "/ElevenLabs" not in (asked[row].voice or "")}
     assert found.rows == clear
-    assert sorted([*found.rows, *found.unclear]) == list(range(len(names)))
+    assert sorted([*found.rows, *found.unmatched]) == list(range(len(names)))
 
 
 @given(st.data())
@@ -95,7 +95,7 @@ def test_whatever_the_clock_a_zip_that_explains_all_its_rows_is_tied_rightly(dat
     asked = [RequestedClip(f"item{second:016}", second) for second in seconds]
     there = data.draw(st.permutations(range(len(asked))))
     found = match_entries([named(asked[k].second, "Ann", "%Y-%m-%dT%H_%M_%S", "", clock) for k in there], asked)
-    if not found.foreign and not found.unclear and len(found.rows) == len(asked):
+    if not found.contradictory and not found.unmatched and len(found.rows) == len(asked):
         assert found.rows == dict(enumerate(there))
 
 
@@ -109,7 +109,7 @@ def test_names_of_any_kind_tie_no_row_twice(names: list[str], seconds: list[int]
 def test_another_voice_than_the_row_has_is_no_tie() -> None:
     rows = [RequestedClip("a" * 20, 100, "Rachel"), RequestedClip("b" * 20, 200, "Roger")]
     names = [named(second, voice, "%Y-%m-%dT%H_%M_%S", "", UTC) for second, voice in ((100, "Roger"), (200, "Rachel"))]
-    assert match_entries(names, rows).foreign
+    assert match_entries(names, rows).contradictory
     renamed = [
         named(second, voice, "%Y-%m-%dT%H_%M_%S", "", UTC)
         for second, voice in ((100, "Rachel - Calm"), (200, "Somebody else"))
@@ -119,7 +119,7 @@ def test_another_voice_than_the_row_has_is_no_tie() -> None:
 
 def test_a_second_that_nobody_asked_for_makes_the_zip_foreign() -> None:
     names = [named(second, "x", "%Y-%m-%dT%H_%M_%S", "", UTC) for second in (100, 300)]
-    assert match_entries(names, [RequestedClip("a" * 20, 100), RequestedClip("b" * 20, 200)]).foreign
+    assert match_entries(names, [RequestedClip("a" * 20, 100), RequestedClip("b" * 20, 200)]).contradictory
 
 
 def test_a_second_that_two_entries_claim_is_nobodys() -> None:
@@ -127,7 +127,7 @@ def test_a_second_that_two_entries_claim_is_nobodys() -> None:
     name = named(100, "x", "%Y-%m-%dT%H_%M_%S", "", UTC)
     found = match_entries([name, name.replace(".mp3", " (1).mp3"), named(200, "x", "%Y-%m-%dT%H_%M_%S", "", UTC)], rows)
     assert found.rows == {2: 1}
-    assert found.unclear == (0, 1)
+    assert found.unmatched == (0, 1)
 
 
 def test_an_id_at_the_end_of_a_name_ties_whatever_the_clock() -> None:
@@ -145,8 +145,8 @@ def packed(files: dict[str, bytes], method: int) -> bytes:
     return buffer.getvalue()
 
 
-def piece(data: bytes, before: bytes = b"", after: bytes = b"") -> Piece:
-    return Piece(io.BytesIO(before + data + after), len(before), len(data))
+def piece(data: bytes, before: bytes = b"", after: bytes = b"") -> FileSlice:
+    return FileSlice(io.BytesIO(before + data + after), len(before), len(data))
 
 
 @given(
@@ -159,9 +159,9 @@ def test_what_a_zip_holds_is_read_where_it_lies(
     files: dict[str, bytes], method: int, before: bytes, after: bytes
 ) -> None:
     zipped = piece(packed(files, method), before, after)
-    assert names_in(zipped) == list(files)
-    for found, data in zip(unpacked(zipped), files.values(), strict=True):
-        with found.piece.open() as file:
+    assert entry_names(zipped) == list(files)
+    for found, data in zip(read_entries(zipped), files.values(), strict=True):
+        with found.data.open() as file:
             assert file.read() == data
         assert found.sha256 == hashlib.sha256(data).hexdigest()
 
@@ -174,44 +174,44 @@ def test_a_damaged_zip_is_refused_or_read_rightly(data: st.DataObject, method: i
         whole[place] = byte
     zipped = piece(bytes(whole[: data.draw(st.integers(0, len(whole)))]))
     try:
-        names_in(zipped)
-        found = unpacked(zipped)
+        entry_names(zipped)
+        found = read_entries(zipped)
     except BrokenZipError:
         return
     sums = {hashlib.sha256(each).hexdigest() for each in files.values()}
     for each in found:
-        with each.piece.open() as file:
+        with each.data.open() as file:
             assert hashlib.sha256(file.read()).hexdigest() == each.sha256
-        assert each.sha256 in sums or each.piece.size < 100
+        assert each.sha256 in sums or each.data.size < 100
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_zip_that_expands_without_bound_is_refused(method: int) -> None:
     zipped = piece(packed({"ElevenLabs.mp3": bytes(30_000_000)}, method))
     with pytest.raises(BrokenZipError, match="expand"):
-        unpacked(zipped)
+        read_entries(zipped)
 
 
 def test_a_clip_is_what_its_row_says_or_nothing_sure() -> None:
     frames = clip("one", 1, 40, "mp3_44100_128", 5000)[0]
     samples = b"\xff\xfb\x12" + bytes(4000)  # quiet samples that look like an MP3's first bytes
     mp3, pcm = Source("x", None, "audio/mpeg"), Source("x", "pcm_24000", "audio/mpeg")
-    assert kind_of(piece(frames), mp3, False) == AudioFormat("mp3")
-    assert kind_of(piece(b"ID3" + bytes(7) + frames), mp3, False) == AudioFormat("mp3")
-    assert kind_of(piece(samples), mp3, False) is None
-    assert kind_of(piece(samples), pcm, False) == AudioFormat("pcm", 24_000)
-    assert kind_of(piece(clip("one", 1, 40, "wav_44100", 5000)[0]), mp3, False) is None
-    assert kind_of(piece(clip("one", 1, 40, "wav_44100", 5000)[0]), mp3, True) == AudioFormat("wav")
-    assert kind_of(piece(frames), mp3, True) is None
+    assert format_of(piece(frames), mp3, False) == AudioFormat("mp3")
+    assert format_of(piece(b"ID3" + bytes(7) + frames), mp3, False) == AudioFormat("mp3")
+    assert format_of(piece(samples), mp3, False) is None
+    assert format_of(piece(samples), pcm, False) == AudioFormat("pcm", 24_000)
+    assert format_of(piece(clip("one", 1, 40, "wav_44100", 5000)[0]), mp3, False) is None
+    assert format_of(piece(clip("one", 1, 40, "wav_44100", 5000)[0]), mp3, True) == AudioFormat("wav")
+    assert format_of(piece(frames), mp3, True) is None
     with pytest.raises(hk.DownloadError, match="web page"):
-        kind_of(piece(b"<html>"), mp3, False)
+        format_of(piece(b"<html>"), mp3, False)
 
 
 @given(st.binary(min_size=1, max_size=200))
 def test_any_bytes_are_a_clip_or_an_error_of_ours(data: bytes) -> None:
     for start in (b"", b"\xff\xfb\x90\xc4", b"\xff\xfb\x12"):
         with suppress(hk.DownloadError):
-            assert kind_of(piece(start + data), Source("x", None, "audio/mpeg"), False) in (None, AudioFormat("mp3"))
+            assert format_of(piece(start + data), Source("x", None, "audio/mpeg"), False) in (None, AudioFormat("mp3"))
 
 
 def test_a_route_that_fails_is_left_and_one_bad_row_leaves_it_open() -> None:
@@ -219,23 +219,23 @@ def test_a_route_that_fails_is_left_and_one_bad_row_leaves_it_open() -> None:
     for failed in range(20):  # each level of halves has a good one
         route.failed()
         if failed % 3 == 2:
-            route.worked()
+            route.succeeded()
     assert route.is_open
     for _ in range(6):
         route.failed()
     assert not route.is_open
-    for wholly, zips in ((True, 1), (False, 2)):
+    for entirely, zips in ((True, 1), (False, 2)):
         route = BulkRoute()
         for _ in range(zips):
             assert route.is_open
-            route.doubted(wholly=wholly)
+            route.ambiguous(entirely=entirely)
         assert not route.is_open
 
 
 def test_clips_are_compared_until_one_tells() -> None:
     route = BulkRoute()
     answers = iter([None, None, True])
-    assert [route.agrees(lambda: next(answers)) for _ in range(4)] == [False, False, True, True]
+    assert [route.is_trusted(lambda: next(answers)) for _ in range(4)] == [False, False, True, True]
     other = BulkRoute()
-    assert [other.agrees(lambda: False) for _ in range(2)] == [False, False]
+    assert [other.is_trusted(lambda: False) for _ in range(2)] == [False, False]
     assert not other.is_open

@@ -326,7 +326,7 @@ def test_a_service_that_is_gone_ends_it_soon(box_of: Callable[..., Sandbox], tmp
     client = client_of(box, max_retries=0)
     box.close()
     before = client.transport.requests
-    with client, pytest.raises(hk.DownloadError, match="No clip could be had"):
+    with client, pytest.raises(hk.DownloadError, match="No clip could be downloaded"):
         download_zip(df, tmp_path / "a.zip", client=client)
     assert client.transport.requests - before < 60
     assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 import histkit as hk
 from histkit.deletion.delete import delete
 from histkit.deletion.journal import Journal
-from histkit.deletion.plan import COLUMNS, _plain
+from histkit.deletion.plan import COLUMNS
+from histkit.frame.json_values import plain_value
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 
@@ -284,7 +285,7 @@ def test_whatever_a_row_says_is_one_line_that_gives_it_back(rows: list[dict[str,
         path = Path(folder) / "deleted.jsonl"
         for each in rows:
             with Journal(path) as journal:
-                journal.add("asked", row=_plain(each))
+                journal.add("asked", row=plain_value(each))
         assert [line["row"] for line in lines_of(path)] == rows
 
 
