@@ -15,14 +15,14 @@ import pyarrow as pa
 from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.archive.account import AccountSync
 from histkit.archive.load import load
-from histkit.archive.manifest import MANIFEST, WORK, HistoryManifest, Month, read_manifest
+from histkit.archive.manifest import WORK, HistoryManifest, Month, read_manifest
 from histkit.archive.merge import DIFF_SCHEMA, Diff, voices_of
 from histkit.archive.partitions import PartitionReader
 from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.fetch.reader import warn_of_problems
 from histkit.frame.schema import to_frame
 from histkit.util.arguments import whole_number
-from histkit.util.files import exclusive_lock
+from histkit.util.files import exclusive_lock, remove_temporary_files
 from histkit.util.progress import in_notebook
 from histkit.util.storage import ReadStore, normalize_path
 
@@ -115,9 +115,7 @@ class SyncRun:
 
     def _sweep(self) -> None:
         """Remove what killed syncs left half-written."""
-        for pattern in (f".{MANIFEST}.*.part", "year=*/month=*/.history.parquet.*.part", f"{WORK}/*/.*.part"):
-            for path in self._folder.glob(pattern):
-                path.unlink(missing_ok=True)
+        remove_temporary_files(self._folder, ".", "year=*/month=*", f"{WORK}/*")
 
 
 def validate_clients(

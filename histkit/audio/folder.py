@@ -30,6 +30,7 @@ from histkit.audio.manifest import Entry, FolderManifest, manifest_frame
 from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
 from histkit.errors import HistkitError, InputError
 from histkit.frame.schema import require
+from histkit.util.files import flush_to_disk
 from histkit.util.progress import file_progress
 from histkit.util.threads import map_threads
 
@@ -340,8 +341,7 @@ class FolderDownload:
         try:
             with self._open_part(part) as file:
                 clip = fetch_clip(self._client, job.source, self._wav, file, self._cancel)
-                file.flush()
-                os.fsync(file.fileno())
+                flush_to_disk(file)
             path, converted = f"{job.stem}.{clip.extension}", "wav" if clip.converted else None
             entry = Entry(job.id, path, "done", clip.bytes, clip.seconds, clip.sha256, format=converted)
             self._finish(entry, part)

@@ -21,7 +21,7 @@ from histkit.deletion.plan import DeletionPlan, Json, Result, plan_deletion, pri
 from histkit.deletion.request import delete_item
 from histkit.errors import ApiError, ArchiveError, InputError
 from histkit.util.progress import in_notebook, progress_bar
-from histkit.util.storage import ReadStore, normalize_path
+from histkit.util.storage import ReadStore, local_path, normalize_path
 from histkit.util.text import count_noun, error_line
 
 _STATUSES = ("deleted", "gone", "kept", "failed", "pending")
@@ -144,7 +144,7 @@ def _journal_path(journal: Any) -> Path:
         raise InputError(
             f"journal={journal!r:.60}: give a file of this machine; nothing is deleted without a record of it."
         )
-    return Path(normalize_path(name))
+    return local_path(name)
 
 
 def _history_to_mark(items: pd.DataFrame | pd.Series, history: Any) -> tuple[Path | None, str | None]:

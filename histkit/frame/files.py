@@ -20,6 +20,7 @@ from histkit.errors import ArchiveError, InputError, SchemaError
 from histkit.frame.parquet_metadata import make_footer, read_footer, upgrade_schema
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, TEXT, check_frame, to_arrow, to_frame
 from histkit.util.files import atomic_write
+from histkit.util.storage import local_path, normalize_path
 from histkit.util.text import error_line
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     table = table.replace_schema_metadata(make_footer(_plain_facts(frame.attrs.get("histkit"))))
     with atomic_write(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-    return Path(path)
+    return local_path(path)
 
 
 def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -87,7 +88,7 @@ def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None 
     if isinstance(columns, str):
         raise InputError(f"columns= takes a list of names: columns=[{columns!r}].")
     try:
-        table = pq.read_table(path, columns=list(columns) if columns is not None else None)
+        table = pq.read_table(normalize_path(path), columns=list(columns) if columns is not None else None)
     except (OSError, pa.ArrowException) as error:
         raise ArchiveError(f"{path} can't be read: {error_line(error)}. Write it again or restore a copy.") from None
     facts = read_footer(table.schema.metadata, str(path))
@@ -121,7 +122,7 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         file.write(b"\xef\xbb\xbf" if excel else b"")
         pacsv.write_csv(table, file)
-    return Path(path)
+    return local_path(path)
 
 
 def csv_text(frame: pd.DataFrame) -> str:
@@ -167,7 +168,9 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
         null_values=[""],
     )
     try:
-        raw = pacsv.read_csv(path, parse_options=pacsv.ParseOptions(newlines_in_values=True), convert_options=options)
+        raw = pacsv.read_csv(
+            local_path(path), parse_options=pacsv.ParseOptions(newlines_in_values=True), convert_options=options
+        )
     except (OSError, pa.ArrowException) as error:
         raise ArchiveError(f"{path} can't be read as CSV: {error_line(error)}.") from None
     columns = []
@@ -250,7 +253,7 @@ def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         book.close()
     if cut:
         warnings.warn(f"{cut:,} texts are longer than a cell of {path} holds and were cut.", stacklevel=2)
-    return Path(path)
+    return local_path(path)
 
 
 def _values(column: pa.Array) -> list[Any]:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, tzinfo
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +24,8 @@ from histkit.frame.columns import factorize_text
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import TEXT, require
 from histkit.usage.clock import clock_time, zone_of
-from histkit.util.text import error_line, quoted
+from histkit.util.files import read_toml
+from histkit.util.text import quoted
 
 _DIGITS = {
     **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
@@ -144,7 +143,7 @@ def read_prices(source: Any, *, tz: str | tzinfo = "UTC") -> PriceBook:
         table = {"price": [{name: value for name, value in row.items() if value is not None} for row in rows]}
     elif isinstance(source, (str, os.PathLike)):
         where = str(source)
-        table = _toml(Path(source).expanduser(), where)
+        table = read_toml(source, "prices", Decimal)
     if not isinstance(table, Mapping):
         raise InputError(f"prices= takes a TOML file, a mapping or a DataFrame, not {type(source).__name__}.")
     unknown = set(table) - {"currency", "tz", "price"}
@@ -164,15 +163,6 @@ def read_prices(source: Any, *, tz: str | tzinfo = "UTC") -> PriceBook:
             raise InputError(f"{where}: prices {seen[key]} and {number} begin at one moment; remove one.")
         seen[key] = number
     return PriceBook(tuple(prices))
-
-
-def _toml(path: Path, where: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"), parse_float=Decimal)
-    except FileNotFoundError:
-        raise InputError(f"{where}: there is no such file; give the path of a TOML file with prices.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{where} can't be read as TOML: {error_line(error)}") from None
 
 
 def _price(table: Any, where: str, currency: Any, zone: tzinfo) -> Price:

@@ -21,6 +21,7 @@ from histkit.notebook.selection import ORDERS, FilterState, Selection, choices
 from histkit.plotting.usage import plot_usage
 from histkit.usage.clock import zone_of
 from histkit.util.arguments import whole_number
+from histkit.util.storage import normalize_path
 
 if TYPE_CHECKING:
     from histkit.api.client import HistoryClient
@@ -343,7 +344,9 @@ class Explorer:
         return rows
 
     def _listen(self) -> None:
-        folder = self._folder.value if (Path(self._folder.value) / "manifest.parquet").exists() else None
+        folder = self._folder.value or None
+        if folder is not None and not (Path(normalize_path(folder)) / "manifest.parquet").exists():
+            folder = None
         players = play(self._ticked(), folder=folder, client=self._client)
         showing(self._player, players)
 

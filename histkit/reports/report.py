@@ -34,6 +34,7 @@ from histkit.retakes.takes import takes
 from histkit.usage.table import parse_query
 from histkit.util.arguments import whole_number
 from histkit.util.files import atomic_write
+from histkit.util.storage import local_path
 
 NEEDED = (
     "history_item_id",
@@ -117,7 +118,7 @@ def report(
     ...     "October</h1>" in path.read_text()
     True
     """
-    target = None if path is None else Path(path).expanduser()
+    target = None if path is None else local_path(path)
     if target is not None and target.suffix.lower() not in ENDINGS:
         raise InputError(f"path={str(path)!r}: a report is .html, .xlsx or .md.")
     top = whole_number("top", top, 1)

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -36,6 +35,7 @@ from histkit.usage.periods import Period, parse_period
 from histkit.usage.table import parse_query, usage_table
 from histkit.util.arrays import Ints, Mask
 from histkit.util.filenames import safe_name, unique_names
+from histkit.util.storage import local_path
 from histkit.util.text import quoted
 
 UNASSIGNED = "unassigned"  # the label of rows that no rule of `label` matches; here also of rows without a label
@@ -216,7 +216,7 @@ def statements(
         client = request.clients[code]
         start, stop = np.searchsorted(codes, (code, code + 1))
         table = _bill(billed.iloc[start:stop], request, client, int(undated[code]), None)
-        path = None if folder is None else Path(folder).expanduser() / files[code]
+        path = None if folder is None else local_path(folder) / files[code]
         if path is not None:
             write_statement(table, path)
         proof = {"path": path and str(path), "fingerprint": table.attrs["histkit"]["fingerprint"]}

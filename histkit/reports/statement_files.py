@@ -18,6 +18,7 @@ from histkit.reports.model import Fact, Report, ReportColumn, ReportTable, Secti
 from histkit.reports.report import write_report
 from histkit.reports.sections import DIALOGUE_NOTE
 from histkit.util.files import atomic_write
+from histkit.util.storage import local_path
 from histkit.util.text import count_noun, format_value
 
 FORMATS = ("md", "html", "xlsx", "csv", "json")
@@ -33,7 +34,7 @@ def statement_path(path: Any) -> Path:
     InputError
         A statement has no such ending.
     """
-    target = Path(path).expanduser() if isinstance(path, (str, os.PathLike)) else Path()
+    target = local_path(path) if isinstance(path, (str, os.PathLike)) else Path()
     if target.suffix[1:].lower() not in FORMATS:
         endings = ", ".join(f".{name}" for name in FORMATS)
         raise InputError(f"path={str(path)!r:.80} can't hold a statement; use one of {endings}.")

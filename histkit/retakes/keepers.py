@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from histkit.frame.filters import filter_items
 from histkit.retakes.similarity import checked_near, nearest
 from histkit.retakes.takes import AGE, oldest_first, plain_texts, takes, text_numbers
 from histkit.util.arrays import Ints
+from histkit.util.storage import local_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -163,7 +163,7 @@ def _parse_script(script: Any) -> list[tuple[str, str | None]]:
         lines = [(text, voice) for text, voice in zip(script["text"], voices, strict=True)]
     elif isinstance(script, (str, os.PathLike)):
         try:
-            text = Path(script).expanduser().read_text("utf-8-sig")
+            text = local_path(script).read_text("utf-8-sig")
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise InputError(f"script={str(script)!r:.80} can't be read: {reason}; or give a list of texts.") from None

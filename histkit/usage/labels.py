@@ -5,10 +5,8 @@ from __future__ import annotations
 import numbers
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ import pandas as pd
 from histkit.errors import InputError
 from histkit.frame.filters import CONDITION_COLUMNS, filter_items
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, check_frame, require, to_frame
+from histkit.util.files import read_toml
 from histkit.util.text import error_line, is_text
 
 Rules = str | os.PathLike[str] | Mapping[str, Any] | Iterable[Mapping[str, Any]]
@@ -185,7 +184,7 @@ def read_rules(rules: Rules) -> tuple[str, list[Rule]]:
     where, raw = "rules", rules
     if isinstance(rules, (str, os.PathLike)):
         where = " ".join(str(rules).split())
-        raw = _toml(rules, where)
+        raw = read_toml(rules, "rules")
     if not isinstance(raw, Mapping):
         if not isinstance(raw, Iterable) or isinstance(raw, (bytes, pd.DataFrame, pd.Series)):
             raise InputError(f"rules= takes the path of a TOML file, a dict or a list of dicts, not {raw!r:.60}.")
@@ -201,22 +200,6 @@ def read_rules(rules: Rules) -> tuple[str, list[Rule]]:
         raise InputError(f"{where}: there is no rule; give at least one '[[rule]]' with a label and a condition.")
     none = to_frame([]).assign(account=pd.Categorical([]))
     return column, [_rule(table, f"{where}, rule {place}", none) for place, table in enumerate(tables, 1)]
-
-
-def _toml(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError(f"{where}: there is no such file; give the path of a TOML file with rules.") from None
-    except OSError as error:
-        raise InputError(f"{where} can't be read: {error.strerror or error}; give a TOML file with rules.") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{where} is not UTF-8; save it again in that encoding.") from None
-    except (ValueError, RecursionError) as error:  # a path with a zero byte is a ValueError too
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{where} is not TOML: {reason}; put texts between quotes, expressions in single ones."
-        ) from None
 
 
 def _column(name: Any, where: str) -> str:

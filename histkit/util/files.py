@@ -1,52 +1,140 @@
-"""Files that are whole or not there, and folders that one process writes at a time."""
+"""Files that are written whole or not at all, locked folders, and TOML files.
+
+A file is written under a temporary name in the folder of its target, flushed to the disk and renamed. A process that
+is killed leaves at most a temporary file, which `remove_temporary_files` finds by its name.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import stat
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from histkit.errors import ArchiveError, HistkitError
+from histkit.errors import ArchiveError, HistkitError, InputError
+from histkit.util.storage import local_path
 from histkit.util.text import error_line
+
+TEMPORARY, SUFFIX = ".histkit-", ".part"
+_WRITE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # a write raises them without naming its file
+
+
+def temporary_name() -> str:
+    """Return a new name for a file that is not finished."""
+    return f"{TEMPORARY}{secrets.token_hex(8)}{SUFFIX}"
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a file's name is that of a file that was not finished."""
+    return name.startswith(TEMPORARY) and name.endswith(SUFFIX)
+
+
+def remove_temporary_files(folder: Path, *patterns: str) -> None:
+    """Remove what killed processes left in the subfolders that match glob patterns (``"."`` is the folder itself).
+
+    The caller holds the lock of the folder, so that nobody else is writing there.
+    """
+    for pattern in patterns:
+        for path in folder.glob(f"{pattern}/{TEMPORARY}*{SUFFIX}"):
+            with suppress(OSError):
+                path.unlink()
+
+
+def flush_to_disk(file: BinaryIO) -> None:
+    """Write an open file's buffers to the disk, so that a rename after it never shows a file without its content."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+@contextmanager
+def temporary_beside(target: Path) -> Iterator[BinaryIO]:
+    """Yield an open temporary file that replaces the target when the block succeeds, and is removed otherwise.
+
+    Raises
+    ------
+    OSError
+        The file can't be written.
+    """
+    with _replacement(target) as temporary, temporary.open("r+b") as file:
+        yield file
 
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary file beside `path` that takes its place when the block ends well, and vanishes otherwise.
+    """Yield the path of a temporary file that replaces `path` when the block succeeds, and is removed otherwise.
+
+    The folder is created. Where `path` is a link, the file it leads to is replaced. An `OSError` that the block raises
+    about another file is passed on as it is.
 
     Raises
     ------
     ArchiveError
         The file can't be written.
     """
-    target = Path(path)
+    shown = local_path(path)
+    temporary: Path | None = None
     try:
+        target = shown.resolve()
+        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+            kind = "a folder" if target.is_dir() else "a device or a pipe"
+            raise ArchiveError(f"{shown} can't be written: it is {kind}.")
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        with _replacement(target) as temporary:
             yield temporary
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise ArchiveError(f"{target} can't be written: {error.strerror or error_line(error)}.") from None
+        if temporary is not None and not _is_about(error, temporary):
+            raise
+        raise ArchiveError(f"{shown} can't be written: {error.strerror or error_line(error)}.") from None
+
+
+@contextmanager
+def _replacement(target: Path) -> Iterator[Path]:
+    temporary = target.parent / temporary_name()
+    try:
+        temporary.open("xb").close()  # with the rights that the umask leaves a new file
+        yield temporary
+        with temporary.open("r+b") as file:
+            flush_to_disk(file)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _is_about(error: OSError, temporary: Path) -> bool:
+    """Return whether an error is about the temporary file, not about another one that the caller's block uses."""
+    names = (error.filename, error.filename2)
+    if names == (None, None):
+        return error.errno in _WRITE_FAULTS or str(temporary) in str(error)
+    return any(name is not None and os.fsdecode(name) == str(temporary) for name in names if not isinstance(name, int))
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """Return the SHA-256 of an open file in hexadecimal, read from its start."""
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 @contextmanager
 def exclusive_lock(path: Path, busy: str, kind: type[HistkitError] = ArchiveError) -> Iterator[None]:
-    """Hold a lock file for one process at a time; raises an error of a `kind`, saying `busy`, when another holds it."""
+    """Hold a lock file, which only one process can do at a time; the folder is created.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file.
+    busy : str
+        Message of the error when another process holds it.
+    kind : type
+        Class of the errors.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
@@ -61,40 +149,33 @@ def exclusive_lock(path: Path, busy: str, kind: type[HistkitError] = ArchiveErro
         lock.release()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def read_toml(path: str | os.PathLike[str], content: str, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
+    """Read a TOML file, UTF-8 with or without a byte order mark.
 
+    Parameters
+    ----------
+    path : path-like
+        The file; ``~`` is the home folder.
+    content : str
+        What the file holds ("rules"), for the message.
+    parse_float : callable
+        Makes a number of its digits; `decimal.Decimal` for amounts of money.
 
-TEMPORARY, SUFFIX = ".histkit-", ".part"
-
-
-def temporary_name() -> str:
-    """Return a random name for a temporary file; `is_temporary` knows it again after a kill."""
-    return f"{TEMPORARY}{secrets.token_hex(8)}{SUFFIX}"
-
-
-def is_temporary(name: str) -> bool:
-    """Return whether a file name is one of `temporary_name`."""
-    return name.startswith(TEMPORARY) and name.endswith(SUFFIX)
-
-
-@contextmanager
-def temporary_beside(target: Path) -> Iterator[BinaryIO]:
-    """Yield a temporary file that replaces `target` when the block ends without an error, and is removed otherwise."""
-    part = target.parent / temporary_name()
+    Raises
+    ------
+    InputError
+        The file is not there, can't be read, or is not TOML.
+    """
+    name = " ".join(str(path).split())
     try:
-        with part.open("x+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def sha256_of(file: BinaryIO) -> str:
-    """Return the SHA-256 of an open file in hexadecimal, read from its start."""
-    file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        return tomllib.loads(local_path(path).read_bytes().decode("utf-8-sig"), parse_float=parse_float)
+    except FileNotFoundError:
+        raise InputError(f"{name}: there is no such file; give the path of a TOML file with {content}.") from None
+    except OSError as error:
+        reason = error.strerror or error_line(error)
+        raise InputError(f"{name} can't be read: {reason}; give a TOML file with {content}.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{name} is not UTF-8; save it again in that encoding.") from None
+    except (tomllib.TOMLDecodeError, RecursionError, ArithmeticError) as error:
+        advice = "put texts between quotes, expressions in single ones"
+        raise InputError(f"{name} is not TOML: {error_line(error)}; {advice}.") from None

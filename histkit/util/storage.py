@@ -12,18 +12,47 @@ from histkit.util.text import error_line
 
 
 def normalize_path(path: Any) -> str:
-    """Check that a user's argument is a folder or a URL; ``~`` is his home.
+    """Return a path or URL that a user passed as text; a leading ``~`` becomes the home folder.
+
+    Every public function that takes a path calls this, or `local_path`, so that a path means the same everywhere.
 
     Raises
     ------
     InputError
-        It is neither.
+        The argument is no path, is empty, or names a home folder that does not exist.
+
+    Examples
+    --------
+    >>> normalize_path("data/history"), normalize_path("s3://bucket/history/")
+    ('data/history', 's3://bucket/history')
     """
-    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-        what = "an empty text" if isinstance(path, str) else type(path).__name__
-        raise InputError(f"Give a folder or file such as 'data/history', or a URL, not {what}.")
-    scheme, mark, rest = str(os.fspath(path)).partition("://")
-    return f"{scheme}://{rest.rstrip('/')}" if mark else str(Path(scheme).expanduser())
+    name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    if not isinstance(name, str) or not name:
+        kind = "an empty text" if name == "" else type(path).__name__
+        raise InputError(f"Give a folder or file such as 'data/history', or a URL, not {kind}.")
+    if "\0" in name:
+        raise InputError(f"The path {name!r:.80} has a zero byte, which no file name has.")
+    scheme, mark, rest = name.partition("://")
+    if mark:
+        return f"{scheme}://{rest.rstrip('/')}"
+    try:
+        return str(Path(name).expanduser())
+    except RuntimeError:
+        raise InputError(f"The path {name!r:.80} names a home folder that is not known.") from None
+
+
+def local_path(path: Any) -> Path:
+    """Return a path of this machine that a user passed; a leading ``~`` becomes the home folder.
+
+    Raises
+    ------
+    InputError
+        The argument is no path, or a URL.
+    """
+    name = normalize_path(path)
+    if "://" in name:
+        raise InputError(f"{name} is a URL; give a path of this machine.")
+    return Path(name)
 
 
 def open_filesystem(name: str, options: Mapping[str, Any] | None = None) -> tuple[Any, str] | None:
