@@ -6,27 +6,31 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import pandas as pd
 import pytest
-from elevenlabs import ElevenLabs
 from hypothesis import HealthCheck, settings
 
 import histkit as hk
 from histkit import HistoryClient
 from histkit.sandbox import Sandbox
+from tests.effort import QUICK, THOROUGH
 from tests.raw_service import Service
 from tests.warm_sandbox import SandboxForks
 
-settings.register_profile(
-    "busy machine",
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-    derandomize=bool(os.environ.get("CI")),  # there a failure tells of the change; here each run looks elsewhere
-)
-settings.load_profile("busy machine")
+if TYPE_CHECKING:
+    from elevenlabs import ElevenLabs
+
+for name, number in (("quick", QUICK), ("thorough", THOROUGH)):
+    settings.register_profile(
+        name,
+        max_examples=number,
+        deadline=None,  # a machine may be busy
+        suppress_health_check=[HealthCheck.too_slow],
+        derandomize=bool(os.environ.get("CI")),  # there a failure tells of the change; here each run looks elsewhere
+    )
+settings.load_profile("quick")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -80,6 +84,9 @@ def box_of(forks: SandboxForks) -> Iterator[Callable[..., Sandbox]]:
 @pytest.fixture(scope="session")
 def sdk_of() -> Iterator[Callable[[Sandbox], ElevenLabs]]:
     """Make official SDK clients whose connections are closed in the end."""
+    import httpx
+    from elevenlabs import ElevenLabs  # takes longer than all other imports together
+
     connections: list[httpx.Client] = []
 
     def make(box: Sandbox) -> ElevenLabs:

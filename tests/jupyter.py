@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from tests.browser import chromium
 
 _READY = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
@@ -72,6 +70,8 @@ def _address(server: subprocess.Popen[bytes], runtime: Path, log: Path) -> str:
 
 def write_notebook(path: Path, *cells: str) -> None:
     """Write a notebook of code cells."""
+    import nbformat  # slow, and most tests run without it
+
     made: Any = nbformat.v4
     notebook = made.new_notebook(cells=[made.new_code_cell(cell) for cell in cells])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
-from elevenlabs import ElevenLabs
 
 import histkit as hk
 from histkit.money.official import STATS, SUCCESSOR
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
+
+if TYPE_CHECKING:
+    from elevenlabs import ElevenLabs
 
 
 def test_the_official_sdk_reads_the_same_figures(
