@@ -2,11 +2,16 @@ PYTHON ?= python3
 VENV := .venv
 PIP := -q --disable-pip-version-check
 
-.PHONY: help demo test test-pandas22 check docs bench bench-official examples chart notebook clean
+# Tests start Python hundreds of times: keep compiled modules also where a machine says otherwise.
+export PYTHONDONTWRITEBYTECODE =
+
+.PHONY: help demo test faults browser test-pandas22 check docs bench bench-official examples chart notebook clean
 
 help:
 	@echo "make demo           the whole way on a made-up account, into data/demo/"
-	@echo "make test           all tests"
+	@echo "make test           the tests, at a size that takes a few minutes"
+	@echo "make faults         50 kills, large histories, ten times as many random cases (half an hour)"
+	@echo "make browser        what people see, in a real Chromium"
 	@echo "make test-pandas22  the tests that depend on pandas, on pandas 2.2"
 	@echo "make check          ruff, mypy and import-linter"
 	@echo "make docs           the documentation site, into build/site/"
@@ -40,13 +45,22 @@ test: $(VENV)/.dev
 	@$(VENV)/bin/python -m pytest -n auto --dist worksteal
 	@echo "All tests passed. Try next: make demo, make check, make bench, make notebook"
 
-.venv-pandas22/.dev: pyproject.toml
-	$(PYTHON) -m venv .venv-pandas22
-	.venv-pandas22/bin/python -m pip install $(PIP) -e ".[dev]" "pandas==2.2.*"
+faults: $(VENV)/.dev
+	@$(VENV)/bin/python -m pytest -n auto --dist worksteal -m "faults or hypothesis" --hypothesis-profile thorough --timeout 3600
+
+browser: $(VENV)/.dev
+	@$(VENV)/bin/python -m pytest -m browser
+
+# Its own pandas, and everything else from $(VENV).
+.venv-pandas22/.dev: $(VENV)/.dev
+	$(VENV)/bin/python -m venv --clear .venv-pandas22
+	@$(VENV)/bin/python -c 'import sysconfig; print(f"import site; site.addsitedir({sysconfig.get_path(\"purelib\")!r})")' \
+		> "$$(.venv-pandas22/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/dev.pth"
+	.venv-pandas22/bin/python -m pip install $(PIP) "pandas==2.2.*"
 	@touch $@
 
 test-pandas22: .venv-pandas22/.dev
-	@.venv-pandas22/bin/python -m pytest -n auto --dist worksteal -m "not any_pandas"
+	@.venv-pandas22/bin/python -m pytest -n auto --dist worksteal -m "not any_pandas and not faults and not browser"
 	@echo "All tests that depend on pandas passed on pandas 2.2."
 
 check: $(VENV)/.dev

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import histkit as hk
@@ -95,7 +95,6 @@ def by_id(frame: pd.DataFrame) -> pd.DataFrame:
 splits = st.lists(st.integers(0, 12), max_size=5)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     frames,
     splits,

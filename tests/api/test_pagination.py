@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from histkit.api.pagination import PageFacts, PageWindow, Query
 from histkit.errors import ApiError, NotFoundError, PaginationError, ServerError
 from histkit.fetch.density import RowDensity, choose_split
+from tests.effort import examples
 
 pytestmark = pytest.mark.any_pandas
 
@@ -81,7 +82,7 @@ def test_a_good_service_is_read_in_as_many_requests_as_pages(dates: list[int], s
     assert service.requests == max(1, -(-len(dates) // size))
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(150))
 @given(DATES, st.integers(1, 12), st.lists(FAULTS, max_size=60))
 @example([0, 0, 0], 2, ["none", "repeat", "short", "empty"])
 def test_any_mix_of_faults_gives_all_rows_once_or_an_error(dates: list[int], size: int, faults: list[str]) -> None:

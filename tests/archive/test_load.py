@@ -22,11 +22,12 @@ from histkit.archive.partitions import FILE_SCHEMA
 from histkit.frame.schema import SCHEMA
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
+from tests.effort import examples
 from tests.local_history import DAY, NOTHING, NOW, files_of, found, read, sync
 from tests.raw_service import Service, row, same
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_what_is_asked_for_is_what_filtering_the_whole_gives(
     local: Path, whole: pd.DataFrame, data: st.DataObject

@@ -14,6 +14,7 @@ from pathvalidate import is_valid_filename
 import histkit as hk
 from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
 from histkit.util.filenames import casefold_path, safe_name, unique_names
+from tests.effort import examples
 
 pytestmark = pytest.mark.any_pandas
 
@@ -77,7 +78,7 @@ def is_legal(name: str) -> bool:
     )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(200))
 @given(texts, st.integers(16, 255))
 def test_any_text_becomes_a_name_that_is_legal_on_every_system(text: str, room: int) -> None:
     name = safe_name(text, room)
@@ -91,13 +92,13 @@ def test_hostile_names_become_legal_ones(text: str) -> None:
     assert is_legal(safe_name(text * 50, 30))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 @given(texts)
 def test_a_clean_name_stays_as_it_is(text: str) -> None:
     assert safe_name(safe_name(text)) == safe_name(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.text(alphabet="abc déß_ ,;.!'()&-\u4e2d7", min_size=10, max_size=90))
 def test_the_short_way_for_plain_names_gives_a_legal_name_too(text: str) -> None:
     assert is_legal(safe_name(text))
@@ -106,7 +107,7 @@ def test_the_short_way_for_plain_names_gives_a_legal_name_too(text: str) -> None
 rows = st.lists(st.tuples(texts, texts, texts), min_size=1, max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60))
 @given(
     rows,
     st.sampled_from(["{voice}/{text}", "{voice}/{text:.3}-{id}", "{text}", "{voice}-{model}/a/{id}", DEFAULT_NAME]),
@@ -135,7 +136,7 @@ def test_paths_of_hostile_rows_are_legal_distinct_and_have_the_folders_of_the_te
     assert unique_names(stems_of(frame, Template.parse(name)), frame["history_item_id"].tolist(), {}) == stems
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80))
 @given(st.lists(texts.filter(bool), min_size=1, max_size=8, unique=True), st.booleans())
 def test_hostile_ids_are_told_apart_too(ids: list[str], same: bool) -> None:
     stems = ["a/b"] * len(ids) if same else [safe_name(item) for item in ids]

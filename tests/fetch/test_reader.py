@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import histkit as hk
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
+from tests.effort import examples
 
 
 def read(box: Sandbox, **arguments: Any) -> pd.DataFrame:
@@ -98,7 +99,7 @@ def test_filters_equal_filtering_the_whole_history(
     assert got.dtypes.astype(str).equals(whole.dtypes.astype(str))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_mix_of_filters_equals_filtering_the_whole_history(
     shared_box: Sandbox, whole: pd.DataFrame, data: st.DataObject

@@ -16,6 +16,7 @@ from openpyxl.utils.escape import unescape
 
 import histkit as hk
 from histkit.frame import files, parquet_metadata
+from tests.effort import examples
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +163,7 @@ def test_a_sheet_that_is_too_long_is_refused_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(15))
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=1, max_size=6))
 def test_any_text_comes_back_from_excel_as_it_was(texts: list[str]) -> None:
     frame = pd.DataFrame({"text": pd.array(texts, dtype="string[pyarrow]")})

@@ -20,6 +20,7 @@ from histkit.api.models import Subscription
 from histkit.money.forecast import forecast, used_share
 from histkit.money.ledger import FROM, TO, ledger
 from histkit.sandbox import Sandbox
+from tests.effort import examples
 
 NOW = 1_790_812_800  # 2026-10-01, UTC, a Thursday
 HOUR, DAY = 3600, 86_400
@@ -61,7 +62,7 @@ histories = st.lists(st.tuples(st.integers(NOW - 80 * DAY, NOW + 5 * DAY), st.in
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(25))
 @given(
     histories,
     st.integers(0, 200_000),

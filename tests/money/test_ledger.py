@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.money.ledger import FROM, SUMS, TO, chain_counters, ledger
+from tests.effort import examples
 
 START = 1_790_812_800  # 2026-10-01, UTC
 HOUR, DAY = 3600, 86_400
@@ -345,7 +346,7 @@ def test_an_argument_that_cannot_be_used_is_named(arguments: dict[str, Any]) -> 
         ledger(frame_of([(START, 0, 5)]), **arguments)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(10))
 @given(st.integers(1, 20), st.integers(0, 50))
 def test_many_short_cycles_are_parted(cycles: int, start: int) -> None:
     rows = [

@@ -20,6 +20,7 @@ import histkit as hk
 from histkit.notebook.explorer import Explorer
 from histkit.notebook.selection import ORDERS, FilterState, Selection
 from histkit.sandbox import Sandbox
+from tests.effort import examples
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_filters_keep_what_filter_items_keeps_and_tell_the_call(df: pd.DataFrame
     assert explorer.code == "df"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(25))
 @given(
     conditions=st.builds(
         FilterState,
@@ -88,7 +89,7 @@ def test_the_call_gives_the_same_rows_again(conditions: FilterState, tz: str) ->
     pd.testing.assert_frame_equal(eval(state.code, {"df": df}), state.filtered)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20))
 @given(
     order=st.sampled_from([*ORDERS]),
     steps=st.lists(st.sampled_from(["next", "back", "tick", "narrow", "all", "none"]), max_size=12),

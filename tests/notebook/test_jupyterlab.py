@@ -14,7 +14,7 @@ from histkit.sandbox import Sandbox
 from tests.browser import chromium
 from tests.jupyter import lab, notebook_page, run_all, write_notebook
 
-pytestmark = [pytest.mark.any_pandas, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.any_pandas, pytest.mark.browser, pytest.mark.timeout(240)]
 CELLS = (
     "import os\nimport histkit as hk\nclient = hk.HistoryClient(os.environ['SANDBOX_KEY'], "
     "base_url=os.environ['SANDBOX_URL'])\ndf = hk.read_history(client=client, progress=False)",

@@ -11,12 +11,13 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.plotting.style import GREY, PALETTE
 from histkit.plotting.usage import plot_usage
+from tests.effort import examples
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -142,7 +143,7 @@ def test_hostile_names_are_only_drawn(freq: str | None) -> None:
         assert all(len(text) < 60 and "\n" not in text for text in texts)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(12))
 @given(st.lists(st.text(max_size=12), min_size=2, max_size=9))
 def test_any_names_can_be_drawn(names: list[str]) -> None:
     try:

@@ -76,6 +76,7 @@ SECTIONS = [
 ]
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_shown_by_a_browser(
     df: pd.DataFrame, options: dict[str, Any], tmp_path: Path, page: Page, scheme: str
@@ -99,6 +100,7 @@ def test_the_page_is_shown_by_a_browser(
     assert (luminance(paper) < 0.1) == (scheme == "dark")
 
 
+@pytest.mark.browser
 def test_the_page_fits_a_phone_and_prints_in_black_on_white(
     df: pd.DataFrame, options: dict[str, Any], tmp_path: Path, page: Page
 ) -> None:
@@ -112,6 +114,7 @@ def test_the_page_fits_a_phone_and_prints_in_black_on_white(
     assert page.pdf().startswith(b"%PDF")
 
 
+@pytest.mark.browser
 def test_words_of_the_history_stay_words_on_the_page(hostile: pd.DataFrame, tmp_path: Path, page: Page) -> None:
     page.show(written(hostile, tmp_path / "report.html", title="</title><b>x"), scheme="light", width=1000)
     assert page.problems == []

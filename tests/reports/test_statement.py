@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
+from tests.effort import examples
 
 PRICES = {
     "currency": "EUR",
@@ -103,7 +104,7 @@ def test_all_statements_are_all_rows_of_the_period(df: pd.DataFrame, tmp_path: P
         assert own["totals"]["credits"] == sum(line["credits"] for line in own["lines"])
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(20))
 @given(zone=st.sampled_from(ZONES), month=st.integers(1, 10), form=st.sampled_from(["M", "W", "Q", "D"]))
 def test_periods_are_those_of_the_clock_in_every_zone(zone: str, month: int, form: str) -> None:
     df = hk.label(hk.sample_history(800), RULES)

@@ -18,6 +18,7 @@ import histkit as hk
 from histkit.cli import main
 from histkit.retakes.similarity import likeness
 from histkit.sandbox import Sandbox
+from tests.effort import examples
 
 WORDS = ["one", "two", "three", "four", "5", "6", "a", "the cat"]
 
@@ -57,7 +58,7 @@ def test_a_comma_more_is_a_take_and_another_number_is_not() -> None:
     assert hk.takes(frame, near=0.9)["thrown_away"].sum() == 10
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(25))
 @given(
     texts=st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(" ".join), min_size=1, max_size=14),
     near=st.sampled_from([0.5, 0.7, 0.8, 0.9, 1.0]),
@@ -103,7 +104,7 @@ def test_what_is_no_likeness_is_refused(near: Any) -> None:
         hk.takes(hk.sample_history(5), near=near)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(15))
 @given(
     size=st.integers(0, 400),
     by=st.sampled_from(["voice", "model", None, ["voice", "source"], "speaker"]),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import histkit as hk
@@ -124,7 +124,6 @@ def chosen_in(frame: pd.DataFrame, keep: Any) -> Any:
     return [each for _, each in found]
 
 
-@settings(deadline=None)
 @given(frames, keeps)
 def test_takes_are_those_that_a_look_at_each_row_finds(frame: pd.DataFrame, keep: Any) -> None:
     keep, before = chosen_in(frame, keep), frame.copy(deep=True)
@@ -145,7 +144,6 @@ def test_takes_are_those_that_a_look_at_each_row_finds(frame: pd.DataFrame, keep
         assert pd.isna(got.free) if pd.isna(row.credits) else got.free == (row.credits == 0)
 
 
-@settings(deadline=None)
 @given(frames, keeps, st.integers(1, 4))
 def test_parts_by_line_give_what_the_whole_gives(frame: pd.DataFrame, keep: Any, parts: int) -> None:
     keep = chosen_in(frame, keep)
@@ -160,7 +158,6 @@ def test_parts_by_line_give_what_the_whole_gives(frame: pd.DataFrame, keep: Any,
     assert whole == {name: sum(each.attrs["histkit"][name] for each in done) for name in whole}
 
 
-@settings(deadline=None)
 @given(frames, keeps, st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_nothing_but_the_order(frame: pd.DataFrame, keep: Any, random: Any) -> None:
     keep, order = chosen_in(frame, keep), list(range(len(frame)))
@@ -170,7 +167,6 @@ def test_the_order_of_rows_changes_nothing_but_the_order(frame: pd.DataFrame, ke
     pd.testing.assert_series_equal(line_keys(shuffled), line_keys(frame).iloc[order])
 
 
-@settings(deadline=None)
 @given(frames, keeps)
 def test_what_is_kept_and_what_is_thrown_away_add_up_to_all_credits(frame: pd.DataFrame, keep: Any) -> None:
     table = takes(frame, keep=chosen_in(frame, keep))
@@ -187,7 +183,6 @@ def test_what_is_kept_and_what_is_thrown_away_add_up_to_all_credits(frame: pd.Da
     assert table["keeper"].sum() == facts["lines"] + table["line"].isna().sum()
 
 
-@settings(deadline=None)
 @given(frames)
 def test_columns_turned_to_objects_give_the_same_lines(frame: pd.DataFrame) -> None:
     loose = frame.astype(dict.fromkeys(["history_item_id", "voice_id", "voice_name", "text", "dialogue"], object))
@@ -201,7 +196,6 @@ def test_columns_turned_to_objects_give_the_same_lines(frame: pd.DataFrame) -> N
 some_text = st.text(alphabet=" \t\n\v\x1c\x1f\x85\xa0\u3000\u2028aAbZ~\x00\x7f-éÉßſK", max_size=6) | st.text()
 
 
-@settings(deadline=None)
 @given(st.lists(some_text, min_size=1, max_size=6))
 @example(["a  b", "A b", " a b", "a b ", "a\tb", "a\x1fb", "a\x00b", "a\x85b", "K", "k"])
 def test_any_two_texts_are_one_line_when_their_plain_forms_are_one(said: list[str]) -> None:

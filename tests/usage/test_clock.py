@@ -18,6 +18,7 @@ import histkit as hk
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.clock import DAY, SECOND, clock_time
 from histkit.usage.periods import Freq, parse_period
+from tests.effort import examples
 
 ZONES = sorted(zoneinfo.available_timezones() - {"localtime"})
 ODD = [  # day, zone, its first instant: midnight is skipped, skipped, skipped, repeated, repeated, or the whole day is
@@ -49,7 +50,7 @@ def days_of_changes(zone: ZoneInfo, year: int) -> list[date]:
     return sorted({days[180], *(days[min(place + step, 364)] for place in changed for step in (-1, 0, 1))})
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(60))
 @given(st.sampled_from(ZONES), st.integers(1900, 2037))
 @example("America/Sao_Paulo", 2018)
 @example("Africa/Cairo", 2026)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import histkit as hk
@@ -83,7 +83,6 @@ def by_hand(frame: pd.DataFrame, rules: list[dict[str, Any]]) -> list[str]:
     return found.tolist()
 
 
-@settings(deadline=None)
 @given(rule_sets, st.integers(0, 250))
 def test_labels_are_those_of_filtering_rule_by_rule(rules: list[dict[str, Any]], rows: int) -> None:
     frame = DF.iloc[:rows]
@@ -98,7 +97,6 @@ def test_labels_are_those_of_filtering_rule_by_rule(rules: list[dict[str, Any]],
     assert all(type(count) is int for count in counts.values())
 
 
-@settings(deadline=None)
 @given(rule_sets, st.integers(1, 3), st.randoms(use_true_random=False))
 def test_parts_of_a_history_agree_with_the_whole(rules: list[dict[str, Any]], parts: int, random: Any) -> None:
     part_of = np.array([random.randrange(parts) for _ in range(len(DF))])

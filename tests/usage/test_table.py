@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
@@ -22,6 +22,7 @@ from histkit.frame.dates import as_unix
 from histkit.frame.filters import filter_items
 from histkit.usage.dialogue import apportion
 from histkit.usage.table import speakers, usage_table
+from tests.effort import examples
 
 TEXT = pd.StringDtype("pyarrow")
 LINE = pa.struct([("text", pa.string()), ("voice_id", pa.string()), ("voice_name", pa.string())])
@@ -96,7 +97,6 @@ def check_sums(table: pd.DataFrame, frame: pd.DataFrame) -> None:
     assert all(table[name].dtype == "Int64" for name in MEASURES)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(frames, bys, st.sampled_from([None, *FREQS]), st.sampled_from(ZONES), st.none() | st.integers(1, 3))
 def test_the_groups_add_up_to_the_rows(frame: pd.DataFrame, by: Any, freq: str, zone: str, top: int | None) -> None:
     before = frame.copy(deep=True)
@@ -107,7 +107,6 @@ def test_the_groups_add_up_to_the_rows(frame: pd.DataFrame, by: Any, freq: str, 
     assert not (names and table.duplicated(names).any())
 
 
-@settings(deadline=None)
 @given(frames, st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_their_index_do_not_matter(frame: pd.DataFrame, random: Any) -> None:
     order = list(range(len(frame)))
@@ -117,7 +116,6 @@ def test_the_order_of_rows_and_their_index_do_not_matter(frame: pd.DataFrame, ra
         pd.testing.assert_frame_equal(usage_table(shuffled, by, freq), usage_table(frame, by, freq))
 
 
-@settings(deadline=None)
 @given(frames.filter(lambda frame: len(frame) > 0))
 def test_columns_turned_to_objects_give_the_same_table(frame: pd.DataFrame) -> None:
     loose = frame.astype(dict.fromkeys([*CATEGORIES, "text", "dialogue", "characters", "credits"], object))
@@ -134,7 +132,6 @@ def shares_by_hand(total: int, weights: list[int]) -> list[int]:
     return shares
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -153,7 +150,6 @@ def test_apportioning_is_exact_and_by_largest_remainder(groups: list[tuple[int, 
     assert apportion(totals, weights, number).tolist() == expected
 
 
-@settings(deadline=None)
 @given(frames)
 def test_speakers_share_out_each_row(frame: pd.DataFrame) -> None:
     table = speakers(frame)
@@ -309,7 +305,7 @@ def test_an_empty_frame_gives_an_empty_table_of_the_same_form() -> None:
 instants = st.integers(1_200_000_000, 2_000_000_000)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=examples(60))
 @given(
     st.lists(instants, min_size=1, max_size=8, unique=True),
     st.sampled_from(ZONES),
@@ -339,7 +335,7 @@ def test_a_day_is_the_one_on_the_local_calendar(seconds: list[int], zone: str, f
         assert (instant - timedelta(seconds=1)).astimezone(ZoneInfo(zone)).date() < shown
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=examples(60))
 @given(instants, st.sampled_from(ZONES))
 @example(1_775_314_800 - 60, "Australia/Lord_Howe")
 @example(1_775_314_800 + 60, "Australia/Lord_Howe")
@@ -459,7 +455,6 @@ def matches(row: dict[str, Any], wanted: str) -> bool:
     return wanted == row["voice_id"] or (bool(name) and wanted.casefold() in (name, name.split(" - ")[0]))
 
 
-@settings(deadline=None)
 @given(
     st.lists(rows, max_size=8),
     st.sampled_from([None, "anna", "ROGER", "21m00Tcm4TlvDq8ikWAM"]),
