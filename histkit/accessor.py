@@ -103,7 +103,7 @@ class SpeechAccessor:
         tz: str | tzinfo = "UTC",
         top: int | None = None,
         fill: bool | tuple[Any, Any] = False,
-        compare: str | None = None,
+        compare: Literal["previous"] | None = None,
         billing: Any = None,
         week_start: str | None = None,
     ) -> pd.DataFrame:
@@ -114,24 +114,25 @@ class SpeechAccessor:
         Parameters
         ----------
         by : str or list, default "voice"
-            ``"voice"`` (or ``"speaker"``, the same), ``"model"``, ``"source"``, or any column, or several of them. None
-            or an empty list: all rows are one group.
+            ``"voice"`` (or its synonym ``"speaker"``), ``"model"``, ``"source"``, or the name of any column, or a list
+            of these. None or an empty list: all rows are one group.
         freq : str, optional
             A pandas alias: ``h`` (also ``2h``, ``6h``, ...), ``D``, ``W`` (weeks from Monday; see `week_start`),
             ``MS``, ``QS``, ``YS``, or an older spelling of these. Or ``"billing"``: from reset to reset of `billing`.
         tz : str or tzinfo, default "UTC"
-            IANA name of the zone whose clock tells the buckets of `freq` apart.
+            Zone of the periods, an IANA name.
         top : int, optional
-            Keep this many groups, those of most credits over all periods; the others become one group ``other``.
+            Number of groups to keep, those of most credits over all periods. The rest becomes one group ``other``, or
+            ``(rest)`` if a group has that name.
         fill : bool or (start, end), default False
-            Also the periods in which a group has no rows, with zeros: from the first period to the last, or those
-            between two dates (a naive one is on the clock of `tz`; the end is exclusive; None: the history's). No row
-            is left out.
+            Whether to add the periods in which a group has no rows, with zeros: from the first period to the last, or
+            between two dates (naive ones are in `tz`; the end is exclusive; None: that of the history). Rows outside
+            stay.
         compare : {"previous"}, optional
-            Set each period beside the one before: four more columns, see below.
+            Compare each period with the one before: four more columns, see below.
         billing : Subscription, mapping, int or date, optional
-            For ``freq="billing"``: ``client.subscription()`` or anything with its fields (next reset; monthly, 3 or 6
-            months, or a year), a day of the month (from midnight), or the date of one reset (once a month).
+            For ``freq="billing"``: ``client.subscription()`` or anything with its fields (next reset; a period of 1, 3,
+            6 or 12 months), a day of the month (from midnight), or the date of one monthly reset.
         week_start : str, optional
             For ``freq="W"``: the day on which weeks start, by default Monday. (``W-SAT`` are weeks that end on
             Saturday.)
@@ -143,7 +144,7 @@ class SpeechAccessor:
         )
 
     def speakers(self) -> pd.DataFrame:
-        """Share out each row among the voices that speak in it, as `usage_table` does.
+        """Share out each row among the voices that speak in it, by the rules of `usage_table`.
 
         The whole documentation is that of `histkit.speakers`.
         """
@@ -305,15 +306,15 @@ class SpeechAccessor:
         week_start: str | None = None,
         billing: Any = None,
     ) -> pd.DataFrame:
-        """Sum the takes that were not kept by group and period: how many were paid, how many free, and their credits.
+        """Sum the takes that were not kept by group and period: their number, paid and free, and their credits.
 
         The whole documentation is that of `histkit.waste`.
 
         Parameters
         ----------
         by : str or list, default "voice"
-            ``"voice"`` (or ``"speaker"``, the same), ``"model"``, ``"source"``, or any column, or several of them. None
-            or an empty list: all rows are one group.
+            ``"voice"`` (or its synonym ``"speaker"``), ``"model"``, ``"source"``, or the name of any column, or a list
+            of these. None or an empty list: all rows are one group.
         freq : str, optional
             A pandas alias: ``h`` (also ``2h``, ``6h``, ...), ``D``, ``W`` (weeks from Monday; see `week_start`),
             ``MS``, ``QS``, ``YS``, or an older spelling of these. Or ``"billing"``: from reset to reset of `billing`.
@@ -323,13 +324,13 @@ class SpeechAccessor:
         near : float, optional
             Also count texts as the same that are nearly so (extra ``near``): the least likeness, 0.5 to 1, such as 0.9.
         tz : str or tzinfo, default "UTC"
-            IANA name of the zone whose clock tells the buckets of `freq` apart.
+            Zone of the periods, an IANA name.
         week_start : str, optional
             For ``freq="W"``: the day on which weeks start, by default Monday. (``W-SAT`` are weeks that end on
             Saturday.)
         billing : Subscription, mapping, int or date, optional
-            For ``freq="billing"``: ``client.subscription()`` or anything with its fields (next reset; monthly, 3 or 6
-            months, or a year), a day of the month (from midnight), or the date of one reset (once a month).
+            For ``freq="billing"``: ``client.subscription()`` or anything with its fields (next reset; a period of 1, 3,
+            6 or 12 months), a day of the month (from midnight), or the date of one monthly reset.
         """
         from histkit.money.waste import waste
 
@@ -369,20 +370,21 @@ class SpeechAccessor:
         Parameters
         ----------
         by : str or list, default "voice"
-            ``"voice"`` (or ``"speaker"``, the same), ``"model"``, ``"source"``, or any column, or several of them. None
-            or an empty list: all rows are one group.
+            ``"voice"`` (or its synonym ``"speaker"``), ``"model"``, ``"source"``, or the name of any column, or a list
+            of these. None or an empty list: all rows are one group.
         freq : str, optional
             A pandas alias: ``h`` (also ``2h``, ``6h``, ...), ``D``, ``W`` (weeks from Monday; see `week_start`),
             ``MS``, ``QS``, ``YS``, or an older spelling of these. Or ``"billing"``: from reset to reset of `billing`.
         prices : path-like, mapping, DataFrame or PriceBook
             See `read_prices`.
         tz : str or tzinfo, default "UTC"
-            IANA name of the zone whose clock tells the buckets of `freq` apart.
+            Zone of the periods, an IANA name.
         top : int, optional
-            Keep this many groups, those of most credits over all periods; the others become one group ``other``.
+            Number of groups to keep, those of most credits over all periods. The rest becomes one group ``other``, or
+            ``(rest)`` if a group has that name.
         billing : Subscription, mapping, int or date, optional
-            For ``freq="billing"``: ``client.subscription()`` or anything with its fields (next reset; monthly, 3 or 6
-            months, or a year), a day of the month (from midnight), or the date of one reset (once a month).
+            For ``freq="billing"``: ``client.subscription()`` or anything with its fields (next reset; a period of 1, 3,
+            6 or 12 months), a day of the month (from midnight), or the date of one monthly reset.
         week_start : str, optional
             For ``freq="W"``: the day on which weeks start, by default Monday. (``W-SAT`` are weeks that end on
             Saturday.)

@@ -149,8 +149,8 @@ class DaskSpeechAccessor:
             combine=_combined,
             aggregate=build_table,
             meta=meta,
-            chunk_kwargs={"wanted": wanted},
-            aggregate_kwargs={"wanted": wanted},
+            chunk_kwargs={"query": wanted},
+            aggregate_kwargs={"query": wanted},
             token="usage",
         )
 

@@ -1,12 +1,13 @@
-"""Costs in tables: summed exactly, rounded once, and by lines that make up the rounded sum.
+"""Cost tables: exact sums, rounded once, so that the lines add up to the rounded total.
 
-A sum is rounded half to even at the currency's smallest unit, and the lines of a table by largest remainder. Amounts of
-different currencies are never added.
+A total is rounded half to even to the currency's smallest unit, and the lines of a table by largest remainder. Amounts
+in different currencies are never added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import tzinfo
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Any
@@ -15,18 +16,22 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from histkit.frame.columns import plain_values, whole_numbers
+from histkit.frame.schema import require
 from histkit.money.prices import NO_PRICE, PriceBook, digits_of, read_prices
-from histkit.usage.table import OTHER, usage_table
-from histkit.util.arguments import whole_number
+from histkit.usage.aggregate import distinct_rows, partial_sums, sums_by_code
+from histkit.usage.table import MEASURES, parse_query, sort_order, table_and_rest
+from histkit.util.arrays import Mask, add_by_code
 
-_PRICE = "price_number"
+_PRICE = " price"  # a column that no history has
+_MADE = ("cost", "currency", "priced")
 
 
 def round_shares(amounts: Sequence[Decimal], digits: int) -> list[Decimal]:
-    """Round amounts so that they make up their rounded sum.
+    """Round amounts so that they add up to their rounded sum (largest remainder method).
 
-    The sum is rounded half to even; each amount is rounded down, and what is left goes to those with the largest
-    remainders, the first of equals first. Each differs from its exact value by less than one smallest unit.
+    The sum is rounded half to even. Each amount is rounded down, and the units that are left go to the largest
+    remainders, ties to the earlier amount. Each result differs from the exact amount by less than one unit.
 
     Parameters
     ----------
@@ -37,7 +42,7 @@ def round_shares(amounts: Sequence[Decimal], digits: int) -> list[Decimal]:
 
     Examples
     --------
-    >>> [str(each) for each in round_shares([Decimal("0.333")] * 3, 2)]
+    >>> [str(share) for share in round_shares([Decimal("0.333")] * 3, 2)]
     ['0.34', '0.33', '0.33']
     """
     unit = Decimal(1).scaleb(-digits)
@@ -74,16 +79,17 @@ def cost_table(
     Returns
     -------
     pandas.DataFrame
-        As of `histkit.usage_table`, and ``cost`` (decimal, at the currency's smallest unit; missing where nothing is
-        priced), ``currency`` (string), ``priced`` (Float64, 0 to 1: the share of the credits that have a price; missing
-        where no credits are known). Groups with costs in several currencies have a row for each, and one more for what
-        is not priced. ``attrs["histkit"]`` has, beside the facts of the usage table, ``totals`` (currency to ``cost``,
-        ``exact`` and ``credits``, decimals as text), ``priced_credits``, ``unpriced_credits`` and ``priced``.
+        The columns of `histkit.usage_table`, then ``cost`` (decimal, in the currency's smallest unit; missing if
+        nothing is priced), ``currency`` (string), ``priced`` (Float64, 0 to 1: the share of the credits that have a
+        price; missing if no credits are known). If prices are in several currencies, a group has a row for each of its
+        currencies, and one for credits without a price. ``attrs["histkit"]`` has the facts of the usage table,
+        ``totals`` (by currency: ``cost``, ``exact`` and ``credits``, decimals as text), ``priced_credits``,
+        ``unpriced_credits`` and ``priced``.
 
     Raises
     ------
     InputError, SchemaError
-        Arguments that can't be used; a frame that lacks a column.
+        An argument can't be used; the frame lacks a column.
 
     Examples
     --------
@@ -93,6 +99,7 @@ def cost_table(
     >>> str(table["cost"].sum()) == table.attrs["histkit"]["totals"]["EUR"]["cost"]
     True
     """
+    require(frame, ("date", *MEASURES[1:]), "a cost table")
     book = read_prices(prices, tz=tz)
     return cost_table_of(
         with_price_index(frame, book), book, by, freq, top, tz=tz, billing=billing, week_start=week_start
@@ -100,121 +107,89 @@ def cost_table(
 
 
 def with_price_index(frame: pd.DataFrame, book: PriceBook) -> pd.DataFrame:
-    """Give each row the number of its price, for `cost_table_of`."""
-    return frame.assign(**{_PRICE: np.where(frame["credits"].lt(0).fillna(False), NO_PRICE, book.numbers(frame))})
+    """Return the frame with the index of each row's price, as `cost_table_of` takes it."""
+    credits, _ = whole_numbers(frame["credits"])
+    return frame.assign(**{_PRICE: np.where(credits < 0, NO_PRICE, book.numbers(frame))})
 
 
 def cost_table_of(
     frame: pd.DataFrame, book: PriceBook, by: Any, freq: str | None, top: int | None, **options: Any
 ) -> pd.DataFrame:
-    """Make the cost table of rows that have the numbers of their prices: see `cost_table`."""
-    names = [] if by is None else [by] if isinstance(by, str) else list(by)
-    parts = usage_table(frame, [*names, _PRICE], freq, **options)
-    facts = dict(parts.attrs["histkit"])
-    kept = _folded(parts, [each for each in parts.columns[: parts.columns.get_loc(_PRICE)] if each != "period"], top)
-    keys = [name for name in (*kept.columns[: kept.columns.get_loc(_PRICE)], *(["period"] if freq else []))]
-    lines = _price_lines(kept, list(dict.fromkeys(keys)), book)
-    table, totals = _rounded(lines, book)
-    known = int(kept["credits"].sum())
+    """Return the cost table of a frame from `with_price_index`: see `cost_table`."""
+    query = replace(parse_query(by, freq, top=top, made=_MADE, **options), splits=(_PRICE,))
+    usage, rest = table_and_rest(partial_sums(frame, query), query)
+    keys = [*query.names, *(["period"] if freq is not None else [])]
+    with localcontext(prec=60):
+        lines, rest = _price_lines(usage, rest, keys, book)
+        lines = lines.iloc[sort_order(lines, [*query.names, "currency"], rest)].reset_index(drop=True)
+        costs, totals = _round_costs(lines)
+    places = max((digits_of(currency) for currency in totals), default=2)
+    table = lines.assign(
+        cost=pd.Series(pd.arrays.ArrowExtensionArray(pa.array(costs, pa.decimal128(38, places)))),
+        priced=_share(lines["priced"], lines["credits"]),
+    )
+    known = int(usage["credits"].sum())
     priced = sum(int(total["credits"]) for total in totals.values())
-    facts |= {
+    table.attrs["histkit"] = {
+        **usage.attrs["histkit"],
         "totals": totals,
         "priced_credits": priced,
         "unpriced_credits": known - priced,
         "priced": priced / known if known else None,
     }
-    table.attrs["histkit"] = facts
     return table
 
 
-def _folded(parts: pd.DataFrame, names: list[str], top: int | None) -> pd.DataFrame:
-    """Make one group of all but the largest ones."""
-    if top is None or not names:
-        return parts
-    top = whole_number("top", top, 1)
-    sums = parts.groupby(names, dropna=False, sort=False, observed=True)["credits"].sum()
-    largest = sums.sort_values(ascending=False, kind="stable").index[:top]
-    groups = pd.MultiIndex.from_frame(parts[names]) if len(names) > 1 else pd.Index(parts[names[0]])
-    rest = ~groups.isin(largest)
-    folded = parts.copy()
-    for name in names:
-        folded[name] = folded[name].astype("string[pyarrow]").where(~rest, OTHER)
-    return folded
+def _price_lines(usage: pd.DataFrame, rest: Mask, keys: list[Any], book: PriceBook) -> tuple[pd.DataFrame, Mask]:
+    """Merge the rows of each group, period and currency: sums, exact cost (Decimal) and priced credits.
 
-
-def _price_lines(parts: pd.DataFrame, keys: list[str], book: PriceBook) -> pd.DataFrame:
-    """Make one line for each group, period and currency: sums, exact cost, and the credits that are priced."""
-    currency = [book.prices[number].currency if number >= 0 else None for number in parts[_PRICE].astype(int)]
-    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    several = len(set(currency) - {None}) > 1
-    columns = [parts[key].tolist() for key in keys]
-    sums = [
-        parts[name].astype(object).where(parts[name].notna(), None).tolist()
-        for name in ("items", "characters", "credits", _PRICE)
+    Also returns which of these lines belong to the rest.
+    """
+    prices, (credits, known) = usage[_PRICE].to_numpy(np.int64), whole_numbers(usage["credits"])
+    priced = (prices != NO_PRICE) & known
+    rates = [price.per_1000_credits.scaleb(-3) for price in book.prices]
+    exact = np.array([Decimal(0)] * len(usage), object)
+    exact[priced] = [
+        rates[price] * credit for price, credit in zip(prices[priced], credits[priced].tolist(), strict=True)
     ]
-    for code, *rest in zip(currency, *columns, *sums, strict=True):
-        key, (items, characters, credits, number) = rest[: len(keys)], rest[len(keys) :]
-        place = (*(None if pd.isna(each) else each for each in key), code if several else None)
-        line = rows.setdefault(
-            place,
-            dict(zip(keys, key, strict=True))
-            | {"items": 0, "characters": None, "credits": None, "cost": None, "currency": None, "priced": 0},
-        )
-        line["items"] += items
-        for name, value in (("characters", characters), ("credits", credits)):
-            if value is not None:
-                line[name] = (line[name] or 0) + value
-        if code is not None and credits is not None:
-            price = book.prices[int(number)].per_1000_credits.scaleb(-3)
-            line["cost"] = (line["cost"] or Decimal(0)) + price * credits
-            line["currency"] = code
-            line["priced"] += credits
-    found = pd.DataFrame(
-        list(rows.values()), columns=[*keys, "items", "characters", "credits", "cost", "currency", "priced"]
-    )
-    for key in keys:  # not astype: a column of nothing but missing moments has lost its zone
-        found[key] = pd.Series(found[key].tolist(), dtype=parts[key].dtype)
-    return found.astype({"items": "Int64", "characters": "Int64", "credits": "Int64", "currency": "string[pyarrow]"})
+    currencies = np.full(len(usage), None, object)
+    currencies[priced] = [book.prices[price].currency for price in prices[priced]]
+    usage = usage.assign(currency=pd.array(currencies, "string[pyarrow]"))
+    several = usage["currency"].nunique() > 1
+    first, codes = distinct_rows(usage, [*keys, "currency"] if several else keys)
+    lines = usage[keys].iloc[first].reset_index(drop=True)
+    for name in MEASURES:
+        lines[name] = sums_by_code(usage[name], codes, len(first))
+    costs = add_by_code(exact, codes, len(first))
+    costs[np.bincount(codes[priced], minlength=len(first)) == 0] = None
+    lines["cost"] = pd.Series(costs, dtype=object)
+    named = np.full(len(first), None, object)
+    named[codes[priced]] = currencies[priced]
+    lines["currency"] = pd.array(named, "string[pyarrow]")
+    lines["priced"] = sums_by_code(usage["credits"].where(priced, 0), codes, len(first))
+    return lines, rest[first]
 
 
-def _rounded(lines: pd.DataFrame, book: PriceBook) -> tuple[pd.DataFrame, dict[str, dict[str, str]]]:
-    """Round the costs of each currency so that they make up its rounded total; put the lines in order."""
-    keys = list(lines.columns[: lines.columns.get_loc("items")])
-    other = (
-        lines[[key for key in keys if key != "period"]].eq(OTHER).any(axis=1) if keys else np.zeros(len(lines), bool)
-    )
-    order = lines.assign(_other=other, _least=-lines["credits"].fillna(-1).astype("int64"))
-    by = [
-        *(["period"] if "period" in keys else []),
-        "_other",
-        "_least",
-        *(key for key in keys if key != "period"),
-        "currency",
-    ]
-    lines = lines.loc[order.sort_values(by, kind="stable", key=_sortable).index].reset_index(drop=True)
-    totals: dict[str, dict[str, str]] = {}
+def _round_costs(lines: pd.DataFrame) -> tuple[list[Decimal | None], dict[str, dict[str, str]]]:
+    """Return the cost of each line, rounded so that those of a currency add up, and the total of each currency."""
     costs: list[Decimal | None] = [None] * len(lines)
-    currencies: Iterable[str] = sorted({price.currency for price in book.prices})
-    for code in currencies:
-        rows = [row for row, own in enumerate(lines["currency"]) if not pd.isna(own) and own == code]
-        if rows:
-            exact = [lines["cost"].iloc[row] for row in rows]
-            rounded = round_shares(exact, digits_of(code))
-            for row, amount in zip(rows, rounded, strict=True):
-                costs[row] = amount
-            credits = sum(int(lines["priced"].iloc[row]) for row in rows)
-            totals[code] = {
-                "cost": str(sum(rounded, Decimal(0))),
-                "exact": str(sum(exact, Decimal(0)).normalize()),
-                "credits": str(credits),
-            }
-    places = max((digits_of(code) for code in totals), default=2)
-    credits = lines["credits"].astype("Float64")
-    share = (lines["priced"].astype("Float64") / credits.where(credits != 0)).astype("Float64")
-    return lines.assign(
-        cost=pd.Series(pd.arrays.ArrowExtensionArray(pa.array(costs, pa.decimal128(38, places)))), priced=share
-    ), totals
+    totals = {}
+    currencies = np.array(plain_values(lines["currency"]), object)
+    for currency in sorted(lines["currency"].dropna().unique()):
+        rows = np.flatnonzero(currencies == currency)
+        exact = lines["cost"].iloc[rows].tolist()
+        rounded = round_shares(exact, digits_of(currency))
+        for row, amount in zip(rows.tolist(), rounded, strict=True):
+            costs[row] = amount
+        totals[currency] = {
+            "cost": str(sum(rounded, Decimal(0))),
+            "exact": str(sum(exact, Decimal(0)).normalize()),
+            "credits": str(int(lines["priced"].iloc[rows].sum())),
+        }
+    return costs, totals
 
 
-def _sortable(column: pd.Series) -> pd.Series:
-    return column.astype("string") if isinstance(column.dtype, (pd.CategoricalDtype, pd.StringDtype)) else column
+def _share(part: pd.Series, whole: pd.Series) -> pd.Series:
+    """Return the share of each part as Float64; missing where the whole is 0 or missing."""
+    whole = whole.astype("Float64")
+    return (part.astype("Float64") / whole.where(whole != 0)).astype("Float64")

@@ -26,7 +26,7 @@ from histkit.usage.buckets import bucket, edges
 from histkit.usage.clock import DAY, HOUR, SECOND, timestamps, zone_of
 from histkit.usage.periods import REFRESH_MONTHS, Freq
 from histkit.util.arguments import whole_number
-from histkit.util.arrays import Ints
+from histkit.util.arrays import Ints, add_by_code
 
 HISTORY_DAYS, SHOWN_DAYS, AHEAD_DAYS, MOST_DAYS = 56, 30, 30, 400
 PATHS, SEED = 2000, 0
@@ -298,9 +298,7 @@ def _by_day(calendar: _Calendar, spending: _Spending, after: int = -1, before: i
     kept = day >= 0
     passed = spending.times[kept] - calendar.starts[day[kept]]
     inside = (passed > after) & (passed < (np.iinfo(np.int64).max if before is None else before))
-    total = np.zeros(len(calendar.starts) - 1, np.int64)
-    np.add.at(total, day[kept][inside], spending.credits[kept][inside])
-    return total
+    return add_by_code(spending.credits[kept][inside], day[kept][inside], len(calendar.starts) - 1)
 
 
 def _paths(plan: _Quota, calendar: _Calendar, spending: _Spending, notes: list[str]) -> Ints | None:

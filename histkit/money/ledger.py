@@ -20,7 +20,7 @@ from histkit.frame.schema import require
 from histkit.usage.buckets import bucket
 from histkit.usage.clock import SECOND, timestamps, zone_of
 from histkit.usage.periods import parse_freq
-from histkit.util.arrays import Ints, Mask
+from histkit.util.arrays import Ints, Mask, add_by_code
 
 FROM, TO = "character_count_change_from", "character_count_change_to"
 SUMS = ("rows", "chained", "seen", "unseen", "overlap", "resets")
@@ -166,7 +166,7 @@ def chain_counters(frame: pd.DataFrame, rows: Ints | None = None) -> Entries:
     owners = np.r_[np.arange(len(kept)), fallen]
     cycles, opening = _cycles(points)
     unseen, overlap, chained, concurrent = _sweep_cycles(points, cycles)
-    unseen, overlap = (_added(each, owners, len(kept)) for each in (unseen, overlap))
+    unseen, overlap = (add_by_code(each, owners, len(kept)) for each in (unseen, overlap))
     chained, concurrent = chained[: len(kept)], concurrent[: len(kept)]
     cycles[fallen] = cycles[len(kept) :]
     spent, kept = np.maximum(after - before, 0), kept if rows is None else rows[kept]
@@ -322,12 +322,6 @@ def _running(values: Ints, starts: Ints, sizes: Ints) -> Ints:
     return highest
 
 
-def _added(values: Ints, codes: Ints, size: int) -> Ints:
-    total = np.zeros(size, np.int64)
-    np.add.at(total, codes, values)
-    return total
-
-
 def _table(whole: Entries, periods: Ints, credits: Ints, known: Mask) -> pd.DataFrame:
     """Sum one account's entries by period; ``period`` holds the number of each."""
     size = int(periods.max(initial=-1)) + 1
@@ -337,9 +331,9 @@ def _table(whole: Entries, periods: Ints, credits: Ints, known: Mask) -> pd.Data
     sums = {
         "rows": counts,
         "chained": np.bincount(periods[whole.chained], minlength=size),
-        "seen": _added(credits[whole.rows], periods, size),
-        "unseen": _added(whole.unseen, periods, size),
-        "overlap": _added(whole.overlap, periods, size),
+        "seen": add_by_code(credits[whole.rows], periods, size),
+        "unseen": add_by_code(whole.unseen, periods, size),
+        "overlap": add_by_code(whole.overlap, periods, size),
         "resets": np.bincount(periods[whole.reset_rows], minlength=size),
     }
     data: dict[str, Any] = {"period": held}

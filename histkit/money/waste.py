@@ -1,19 +1,21 @@
-"""What was thrown away: the takes that were not kept, paid and free, by voice, model and period."""
+"""Waste: the takes that were not kept, paid and free, by voice, model and period."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from histkit.errors import InputError
 from histkit.retakes.takes import takes
-from histkit.usage.table import usage_table
+from histkit.usage.aggregate import distinct_rows, partial_sums, sums_by_code
+from histkit.usage.table import build_table, parse_query
+from histkit.util.arrays import Mask
 
-_KIND = " kind of take"
+_KIND = " kind of take"  # a column that no history has
 _KINDS = ("kept", "paid", "free", "unknown")
 _MADE = ("items", "thrown_away_items", "paid", "free", "credits", "thrown_away", "share")
 
@@ -29,7 +31,7 @@ def waste(
     week_start: str | None = None,
     billing: Any = None,
 ) -> pd.DataFrame:
-    """Sum the takes that were not kept by group and period: how many were paid, how many free, and their credits.
+    """Sum the takes that were not kept by group and period: their number, paid and free, and their credits.
 
     Parameters
     ----------
@@ -43,11 +45,11 @@ def waste(
     Returns
     -------
     pandas.DataFrame
-        The groups and ``period`` as in a usage table, then ``items`` (Int64, all of the group), ``thrown_away_items``
-        (Int64, takes that were not kept), ``paid`` and ``free`` of them (Int64; where neither, the credits are not
-        known), ``credits`` (Int64, of all items), ``thrown_away`` (Int64, credits of the takes that were not kept;
-        missing where none of them is known) and ``share`` (Float64, of the credits; missing where they are 0 or not
-        known). Most credits thrown away first, or in order of time. ``attrs["histkit"]`` is that of `takes`.
+        The groups and ``period`` as in a usage table, then ``items`` (Int64, all items of the group),
+        ``thrown_away_items`` (Int64, takes that were not kept), ``paid`` and ``free`` of these (Int64; takes of unknown
+        credits are in neither), ``credits`` (Int64, of all items), ``thrown_away`` (Int64, credits of the takes that
+        were not kept; missing if none is known) and ``share`` (Float64, of the credits; missing if they are 0 or
+        unknown). Sorted by ``thrown_away``, largest first, or by period. ``attrs["histkit"]`` is that of `takes`.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def waste(
 
     Notes
     -----
-    A dialogue counts once, with its credits shared out among its voices, as in a usage table.
+    A dialogue is one take; its items and credits are shared out among its voices as in a usage table.
 
     Examples
     --------
@@ -66,37 +68,34 @@ def waste(
     >>> bool(table["thrown_away"].sum() == hk.takes(df)["thrown_away"].sum())
     True
     """
-    found = takes(frame, keep=keep, near=near)
-    table = waste_table_of(frame, found, by, freq, tz=tz, week_start=week_start, billing=billing)
-    table.attrs["histkit"] = found.attrs["histkit"]
+    takes_of_frame = takes(frame, keep=keep, near=near)
+    table = waste_table_of(frame, takes_of_frame, by, freq, tz=tz, week_start=week_start, billing=billing)
+    table.attrs["histkit"] = takes_of_frame.attrs["histkit"]
     return table
 
 
 def waste_table_of(
-    frame: pd.DataFrame, found: pd.DataFrame, by: Any, freq: str | None = None, **options: Any
+    frame: pd.DataFrame, takes_of_frame: pd.DataFrame, by: Any, freq: str | None = None, **options: Any
 ) -> pd.DataFrame:
-    """Sum the takes that were not kept, given what `histkit.takes` found in the frame: see `waste`."""
-    names = [] if by is None else [by] if isinstance(by, str) else list(by)
-    for name in names:
-        if name in _MADE:
-            raise InputError(f"by={name!r} is not possible: the table has a column of that name already.")
-    free = found["free"].astype("Float64").to_numpy(float, na_value=np.nan)
-    kinds = np.where(found["keeper"].to_numpy(bool), 0, np.where(np.isnan(free), 3, np.where(free > 0, 2, 1)))
-    marked = frame.assign(**{_KIND: pd.Categorical.from_codes(kinds, categories=[*_KINDS])})
-    parts = usage_table(marked, [*names, _KIND], freq, **options)
-    keys = [*names, *(["period"] if freq is not None else [])]
-    kind = parts[_KIND].astype(object).to_numpy()
-    rows, codes = _groups(parts, keys)
-    table = parts[keys].iloc[rows].reset_index(drop=True) if keys else pd.DataFrame(index=range(len(rows)))
-    items, credits = parts["items"], parts["credits"]
-    lost = kind != "kept"
-    table["items"] = _sums(items, codes, len(rows))
-    table["thrown_away_items"] = _sums(items[lost], codes[lost], len(rows))
-    for name in ("paid", "free"):
-        table[name] = _sums(items[kind == name], codes[kind == name], len(rows))
-    table["credits"] = _sums(credits, codes, len(rows), known=True)
-    none = np.bincount(codes[lost], minlength=len(rows)) == 0
-    table["thrown_away"] = _sums(credits[lost], codes[lost], len(rows), known=True).mask(none, 0)
+    """Return the waste table of a frame, given its table of takes: see `waste`."""
+    query = replace(parse_query(by, freq, made=_MADE, **options), splits=(_KIND,))
+    parts = build_table(partial_sums(frame.assign(**{_KIND: _kinds(takes_of_frame)}), query), query)
+    kind, lost = parts[_KIND].astype(object).to_numpy(), (parts[_KIND] != "kept").to_numpy(bool)
+    keys = [*query.names, *(["period"] if freq is not None else [])]
+    first, codes = distinct_rows(parts, keys)
+
+    def sums(name: str, rows: Mask) -> pd.arrays.IntegerArray:
+        return sums_by_code(parts[name][rows], codes[rows], len(first))
+
+    everything = np.ones(len(parts), bool)
+    table = parts[keys].iloc[first].reset_index(drop=True)
+    table["items"] = sums("items", everything)
+    table["thrown_away_items"] = sums("items", lost).fillna(0)
+    table["paid"] = sums("items", kind == "paid").fillna(0)
+    table["free"] = sums("items", kind == "free").fillna(0)
+    table["credits"] = sums("credits", everything)
+    table["thrown_away"] = sums("credits", lost)
+    table.loc[np.bincount(codes[lost], minlength=len(first)) == 0, "thrown_away"] = 0
     share = table["thrown_away"].astype("Float64") / table["credits"].astype("Float64").replace(0, pd.NA)
     table["share"] = share.astype("Float64")
     if freq is None:
@@ -104,17 +103,12 @@ def waste_table_of(
     return table
 
 
-def _groups(parts: pd.DataFrame, keys: list[Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Give the first row of each group, in order, and the group of each row."""
-    if not keys:
-        return np.arange(min(len(parts), 1)), np.zeros(len(parts), np.int64)
-    grouper = parts.groupby(keys, sort=False, dropna=False, observed=True)
-    codes = grouper.ngroup().to_numpy()
-    return np.unique(codes, return_index=True)[1], codes
-
-
-def _sums(values: pd.Series, codes: np.ndarray[Any, Any], size: int, *, known: bool = False) -> pd.Series:
-    """Sum by group; with `known`, missing where there are values and none is known."""
-    sums = values.groupby(codes).sum(min_count=1 if known else 0).astype("Int64")
-    sums = sums.reindex(range(size))
-    return sums if known else sums.fillna(0)
+def _kinds(takes_of_frame: pd.DataFrame) -> pd.Categorical:
+    """Return whether each take is kept, else paid, free, or of unknown credits."""
+    free = takes_of_frame["free"]
+    kinds = np.select(
+        [takes_of_frame["keeper"].to_numpy(bool), free.isna().to_numpy(bool), free.fillna(False).to_numpy(bool)],
+        [_KINDS.index("kept"), _KINDS.index("unknown"), _KINDS.index("free")],
+        _KINDS.index("paid"),
+    )
+    return pd.Categorical.from_codes(kinds, categories=[*_KINDS])

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from histkit.frame.columns import integer_array, whole_numbers
+from histkit.frame.columns import whole_numbers
 from histkit.frame.schema import require
+from histkit.usage.aggregate import sums_by_code
 from histkit.util.arrays import Ints
 
 _NEEDED = ("line", "takes", "text", "credits", "thrown_away")
@@ -55,7 +56,7 @@ def line_table(
     rows = np.flatnonzero(wanted)
     codes = codes[rows]
     takes = np.bincount(codes, minlength=len(lines))
-    sums = {name: _sums(found[name].iloc[rows], codes, len(lines)) for name in ("credits", "thrown_away")}
+    sums = {name: sums_by_code(found[name].iloc[rows], codes, len(lines)) for name in ("credits", "thrown_away")}
     ranks = [np.where(sums[name].isna(), -np.inf, sums[name].to_numpy(float, na_value=0)) for name in by]
     present = np.flatnonzero(takes)
     count = len(present)
@@ -77,14 +78,6 @@ def line_table(
     )
     table.attrs["histkit"] = {"lines": count}
     return table
-
-
-def _sums(values: pd.Series, codes: Ints, size: int) -> pd.arrays.IntegerArray:
-    """Sum by line; missing where nothing is known."""
-    numbers, known = whole_numbers(values)
-    sums = np.zeros(size, np.int64)
-    np.add.at(sums, codes[known], numbers[known])
-    return integer_array(sums, np.bincount(codes[known], minlength=size) == 0)
 
 
 def _newest(found: pd.DataFrame, rows: Ints, codes: Ints, chosen: Ints) -> Ints:

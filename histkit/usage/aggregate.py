@@ -1,8 +1,8 @@
-"""Partial sums of usage: the rows of one frame made a small frame, and several of these made one.
+"""Partial aggregation: reduce each frame to partial sums, then combine these (as in Dask's tree reduction).
 
-A partial is keyed by raw values: a voice's id and name as written, the first instant of a period, the values of other
-columns. What a voice is called, what is ``other`` and what comes first is told in the end, from all rows together
-(`histkit.usage.table.finish`). So partials can be made anywhere, and combined in any grouping.
+A partial sum is keyed by raw values: the id and name of a voice as written, the first instant of a period, the values
+of other columns. Labels of voices, the rest beyond ``top`` and the order are decided from all rows together, in
+`histkit.usage.table.build_table`. So partial sums can be computed anywhere and combined in any order.
 """
 
 from __future__ import annotations
@@ -16,33 +16,47 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.columns import factorize_text, whole_numbers
+from histkit.frame.columns import factorize_text, integer_array, whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import require
 from histkit.usage.buckets import bucket
 from histkit.usage.dialogue import DialogueShares, SpeakerShares, apportion, parts_of
 from histkit.usage.periods import Freq
-from histkit.util.arrays import Ints, Mask
+from histkit.util.arrays import Ints, Mask, add_by_code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 MEASURES = ("items", "characters", "credits")
-WITHOUT = ("without_credits", "without_characters", "without_date")  # rows that lack these are counted
+WITHOUT = ("without_credits", "without_characters", "without_date")  # counts of rows
 LATEST = "latest"
 TEXT = pd.StringDtype("pyarrow")
 _VOICES = ("voice", "speaker")
 _WORDS = {"model": "model_id", "source": "source"}
-_DENSE = 100_000  # so many combinations are counted without a hash table
+_DENSE = 100_000  # up to so many combinations, no hash table is needed
 
 
 @dataclass(frozen=True)
 class UsageQuery:
-    """What a table is asked for: its groups, its periods and the zone of their clock, and how many groups are kept.
+    """The checked arguments of a usage table.
 
-    `fill` is the span in which empty periods are wanted (its start and end in microseconds; None: the data's), None for
-    none; `compare` tells whether each period is set beside the one before.
+    Attributes
+    ----------
+    names : tuple
+        The groups.
+    length : Freq or None
+        Length of the periods.
+    zone : tzinfo
+        Zone of the periods.
+    top : int or None
+        Number of groups to keep.
+    fill : (start, end) or None
+        Span in which empty periods are added, in microseconds; a None in it is the end of the data.
+    compare : bool
+        Whether each period is compared with the one before.
+    splits : tuple of str
+        Columns that divide each group further; not subject to `top`.
     """
 
     names: tuple[Any, ...]
@@ -51,41 +65,46 @@ class UsageQuery:
     top: int | None
     fill: tuple[int | None, int | None] | None = None
     compare: bool = False
+    splits: tuple[str, ...] = ()
+
+    def all_names(self) -> tuple[Any, ...]:
+        """Return the names of groups and splits."""
+        return (*self.names, *self.splits)
 
     def voiced(self) -> bool:
-        """Tell whether a group is the voice, so that dialogues are shared out."""
+        """Return whether the table is by voice, so that dialogues are shared out."""
         return any(is_voice(name) for name in self.names)
 
     def columns(self) -> list[Any]:
-        """Give the columns that the sums are made of, and ``date``, which is counted in any case."""
+        """Return the columns that the sums read, and ``date``, whose missing values are counted."""
         voices = ["voice_id", "voice_name", "dialogue"] if self.voiced() else []
-        others = [column_of(name) for name in self.names if not is_voice(name)]
+        others = [column_of(name) for name in self.all_names() if not is_voice(name)]
         return list(dict.fromkeys([*voices, *others, "characters", "credits", "date"]))
 
 
 @dataclass(frozen=True)
 class Group:
-    """What is grouped by: the value of each code, and a code for each row, in one or two blocks of rows."""
+    """A grouping: the value of each code, and the code of each row, in one or two blocks of rows."""
 
     name: Any
     values: Any
     codes: Sequence[Ints]
 
     def shared(self, spoken: DialogueShares) -> Group:
-        """Add the block of the parts of dialogues."""
+        """Return the grouping with a second block, the parts of dialogues."""
         return Group(self.name, self.values, [*self.codes, self.codes[0][spoken.rows]])
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What is summed (of `LATEST`: what the largest is of): a number for each row and which are known, by block."""
+    """Numbers to sum (or, for `LATEST`, to take the maximum of) and which are known, by block of rows."""
 
     name: str
     values: Sequence[NDArray[Any]]
     known: Sequence[Mask]
 
     def shared(self, spoken: DialogueShares) -> Measure:
-        """Add the block of the parts of dialogues, each with its share."""
+        """Return the measure with a second block, the shares of the parts of dialogues."""
         values = self.values[0][spoken.rows].astype(np.int64, copy=False)
         if self.name != LATEST:
             values = apportion(values, spoken.weights, spoken.rows)
@@ -93,28 +112,28 @@ class Measure:
 
 
 def is_voice(name: Any) -> bool:
-    """Tell whether a group is the voice."""
+    """Return whether a group is the voice."""
     return isinstance(name, str) and name in _VOICES
 
 
 def is_word(name: Any) -> bool:
-    """Tell whether a group is shown as text, with a word for what is missing."""
+    """Return whether a group is shown as text, with a word for missing values."""
     return isinstance(name, str) and name in _WORDS
 
 
 def column_of(name: Any) -> Any:
-    """Give the column of a group other than the voice."""
+    """Return the column of a group other than the voice."""
     return _WORDS[name] if is_word(name) else name
 
 
-def partial_sums(frame: pd.DataFrame, wanted: UsageQuery) -> pd.DataFrame:
+def partial_sums(frame: pd.DataFrame, query: UsageQuery) -> pd.DataFrame:
     """Sum the rows of one frame.
 
     Returns
     -------
     pandas.DataFrame
         ``voice_id``, ``voice_name`` (string; by voice), ``by0``, ``by1``, ... (the other groups, by their place in
-        `wanted`), ``period`` (Int64, microseconds), ``items``, ``characters``, ``credits``, ``without_credits``, ...
+        `query`), ``period`` (Int64, microseconds), ``items``, ``characters``, ``credits``, ``without_credits``, ...
         (Int64; missing where all are unknown), ``latest`` (Int64, microseconds; by voice).
 
     Raises
@@ -123,30 +142,29 @@ def partial_sums(frame: pd.DataFrame, wanted: UsageQuery) -> pd.DataFrame:
         As `histkit.usage_table`.
     """
     require(frame, ("characters", "credits"), "a usage table")
-    parts = _parts(frame) if wanted.voiced() else None
-    groups = [_group(frame, name, f"by{place}") for place, name in enumerate(wanted.names) if not is_voice(name)]
+    parts = _parts(frame) if query.voiced() else None
+    groups = [_group(frame, name, f"by{place}") for place, name in enumerate(query.all_names()) if not is_voice(name)]
     sums = measures_of(frame)
-    if wanted.length is not None:
+    if query.length is not None:
         require(frame, ["date"], "usage over time")
-    if wanted.length is not None or parts is not None:
+    if query.length is not None or parts is not None:
         instants, known = instants_of(frame["date"])
-        if wanted.length is not None:
-            groups.append(_periods(instants, known, wanted.length, wanted.zone))
+        if query.length is not None:
+            groups.append(_periods(instants, known, query.length, query.zone))
         if parts is not None:
             sums.append(Measure(LATEST, [instants], [known]))
     if parts is None:
         return aggregate(groups, sums, [len(frame)])
     spoken = parts.spoken
     groups = [*_voices(parts), *(group.shared(spoken) for group in groups)]
-    return aggregate(
-        groups, [each.shared(spoken) for each in sums], [len(frame), len(spoken.rows)], skipped=spoken.rows
-    )
+    sums = [measure.shared(spoken) for measure in sums]
+    return aggregate(groups, sums, [len(frame), len(spoken.rows)], skipped=spoken.rows)
 
 
 def combine(partials: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Make one partial of several; which are combined first does not matter."""
-    filled = [each for each in partials if len(each)] or list(partials[:1])
-    whole = {name: _joined([each[name] for each in filled]) for name in filled[0].columns}
+    """Combine partial sums into one; the operation is associative and commutative."""
+    filled = [partial for partial in partials if len(partial)] or list(partials[:1])
+    whole = {name: _concat([partial[name] for partial in filled]) for name in filled[0].columns}
     keys = list(whole)[: list(whole).index(MEASURES[0])]
     groups = [any_column(name, whole[name]) for name in keys]
     return aggregate(groups, [measure_of(whole[name]) for name in whole if name not in keys], [sum(map(len, filled))])
@@ -155,33 +173,34 @@ def combine(partials: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def aggregate(
     groups: Sequence[Group], sums: Sequence[Measure], sizes: Sequence[int], skipped: Ints | None = None
 ) -> pd.DataFrame:
-    """Sum each combination of groups that occurs.
+    """Sum the measures over each combination of groups that occurs.
 
     Parameters
     ----------
     groups : sequence of Group
-        Combinations come in the order of their codes.
+        The groupings; rows of the result are in the order of their codes, the first group first.
     sums : sequence of Measure
-        A sum is missing where nothing is known.
+        The measures; a sum is missing if no number is known.
     sizes : sequence of int
-        How many rows there are in each block.
+        Number of rows in each block.
     skipped : int64 array, optional
         Rows of the first block to leave out.
     """
     codes, span, steps = combined(groups, sizes)
     if skipped is not None:
-        codes[skipped] = span  # a place behind all others
+        codes[skipped] = span  # a bin behind all others
     counts = np.bincount(codes, minlength=span + 1)
     seen = np.flatnonzero(counts[:span])
     data: dict[Any, Any] = {group.name: None for group in groups}
     left = seen
     for group, uniques in zip(reversed(groups), reversed(steps), strict=True):
         left = left if uniques is None else uniques[left]
-        left, own = np.divmod(left, len(group.values))
-        data[group.name] = group.values.take(own)
+        left, place = np.divmod(left, len(group.values))
+        data[group.name] = group.values.take(place)
     blocks = _blocks(codes, sizes)
-    for each in sums:
-        data[each.name] = pd.arrays.IntegerArray(*(found[seen] for found in _total(each, blocks, counts)))
+    for measure in sums:
+        total, missing = _total(measure, blocks, counts)
+        data[measure.name] = integer_array(total[seen], missing[seen])
     return pd.DataFrame(data)
 
 
@@ -191,19 +210,19 @@ def combined(groups: Sequence[Group], sizes: Sequence[int]) -> tuple[Ints, int, 
     Returns
     -------
     codes : int64 array, shape (rows of all blocks,)
-        The same for the same values of all groups; ordered as the codes of the groups, the first group first.
+        Equal where the codes of all groups are equal; ordered as these, the first group first.
     span : int
-        A number that is above all codes.
+        Greater than all codes.
     steps : list of int64 array or None
-        For each group what its codes, combined with those before, were numbered by.
+        For each group, the distinct combined codes that were renumbered at this group to keep `span` small.
     """
     codes, span = np.concatenate(groups[0].codes) if groups else np.zeros(sum(sizes), np.int64), 1
     steps: list[Ints | None] = []
     for place, group in enumerate(groups):
         if place:
             codes *= len(group.values)
-            for block, own in zip(_blocks(codes, sizes), group.codes, strict=True):
-                block += own
+            for block, group_codes in zip(_blocks(codes, sizes), group.codes, strict=True):
+                block += group_codes
         span, uniques = span * len(group.values), None
         if span > max(_DENSE, len(codes)):
             codes, uniques = pd.factorize(codes, sort=True)
@@ -212,13 +231,29 @@ def combined(groups: Sequence[Group], sizes: Sequence[int]) -> tuple[Ints, int, 
     return codes, span, steps
 
 
+def distinct_rows(table: pd.DataFrame, names: Sequence[Any]) -> tuple[Ints, Ints]:
+    """Return the first row of each distinct combination of values, in order of appearance, and each row's combination.
+
+    Missing values are equal. Without `names`, all rows are one combination.
+    """
+    codes, _, _ = combined([any_column(name, table[name]) for name in names], [len(table)])
+    codes = pd.factorize(codes)[0].astype(np.int64)
+    return np.unique(codes, return_index=True)[1], codes
+
+
+def sums_by_code(column: pd.Series, codes: Ints, size: int) -> pd.arrays.IntegerArray:
+    """Return the sum of a column of whole numbers for each code below `size`; missing where no number is known."""
+    values, known = whole_numbers(column)
+    return integer_array(add_by_code(values, codes, size), np.bincount(codes[known], minlength=size) == 0)
+
+
 def _blocks(codes: Ints, sizes: Sequence[int]) -> list[Ints]:
-    """Give views of the codes of each block."""
+    """Return views of the codes of each block."""
     return np.split(codes, np.cumsum(sizes)[:-1])
 
 
 def _total(measure: Measure, blocks: Sequence[Ints], counts: Ints) -> tuple[Ints, Mask]:
-    """Sum a measure by code; also tell which sums are missing."""
+    """Return the sum of a measure for each code, and which sums are missing."""
     latest = measure.name == LATEST
     total = np.full(len(counts), np.iinfo(np.int64).min if latest else 0)
     unknown = np.zeros(len(counts), np.int64)
@@ -237,16 +272,16 @@ def _total(measure: Measure, blocks: Sequence[Ints], counts: Ints) -> tuple[Ints
 
 
 def any_column(name: Any, column: pd.Series) -> Group:
-    """Group by a column in its own dtype; all missing ones are one value."""
+    """Return the grouping by a column, in its own dtype; missing values are one group."""
     codes, uniques = pd.factorize(column)
     codes = np.where(codes < 0, len(uniques), codes)
     first = np.full(len(uniques) + 1, -1, np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
-    return Group(name, column.iloc[first[first >= 0]].array, [codes])  # only the last value can lack a row
+    return Group(name, column.iloc[first[first >= 0]].array, [codes])  # only the missing value may have no row
 
 
 def measures_of(frame: pd.DataFrame) -> list[Measure]:
-    """Give what is summed over the rows of a history: items, characters, credits, and what is unknown."""
+    """Return the measures of a history: items, characters, credits, and counts of unknown values."""
     everywhere: Mask = np.ones(len(frame), bool)
     sums = [Measure("items", [everywhere], [everywhere])]
     for name in MEASURES[1:]:
@@ -259,7 +294,7 @@ def measures_of(frame: pd.DataFrame) -> list[Measure]:
 
 
 def measure_of(column: pd.Series) -> Measure:
-    """Give what is summed of a column of whole numbers."""
+    """Return the measure of a column of whole numbers."""
     values, known = whole_numbers(column)
     return Measure(str(column.name), [values], [known])
 
@@ -270,7 +305,7 @@ def _parts(frame: pd.DataFrame) -> SpeakerShares:
 
 
 def _voices(parts: SpeakerShares) -> list[Group]:
-    ids, texts = [None, *(each for each, _ in parts.keys)], [None, *parts.texts]
+    ids, texts = [None, *(voice_id for voice_id, _ in parts.keys)], [None, *parts.texts]
     return [
         Group("voice_id", pd.array(ids, dtype=TEXT), [parts.voices + 1, parts.spoken.voices + 1]),
         Group("voice_name", pd.array(texts, dtype=TEXT), [parts.names + 1, parts.spoken.names + 1]),
@@ -282,7 +317,7 @@ def _group(frame: pd.DataFrame, name: Any, label: str) -> Group:
     require(frame, [column], f"usage by {name!r}")
     if is_word(name):
         codes, texts = factorize_text(frame[column])
-        codes += 1  # in place: new memory costs more than the sum
+        codes += 1  # in place, since new memory costs more than the addition
         return Group(label, pd.array([None, *texts], dtype=TEXT), [codes])
     try:
         return any_column(label, frame[column])
@@ -300,9 +335,9 @@ def _periods(instants: Ints, known: Mask, length: Freq, zone: tzinfo) -> Group:
     return Group("period", pd.array([*starts.tolist(), None], dtype="Int64"), [codes])
 
 
-def _joined(columns: list[pd.Series]) -> pd.Series:
+def _concat(columns: list[pd.Series]) -> pd.Series:
     if len(columns) == 1:
         return columns[0]
-    if all(isinstance(each.dtype, pd.CategoricalDtype) for each in columns):
+    if all(isinstance(column.dtype, pd.CategoricalDtype) for column in columns):
         return pd.Series(pd.api.types.union_categoricals(columns), name=columns[0].name)
     return pd.concat(columns, ignore_index=True)

@@ -19,7 +19,7 @@ from histkit.usage.aggregate import Group, Measure, UsageQuery, combined
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.clock import clock_time
 from histkit.usage.periods import Freq
-from histkit.util.arrays import Ints, Mask
+from histkit.util.arrays import Ints, Mask, add_by_code
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -201,8 +201,8 @@ def _volumes(characters: pd.Series, change: Any, previous: dict[str, Any], bucke
     old = whole_numbers(pd.Series(previous["characters"]))[0]
     grown = whole_numbers(characters)[0] - old
     paid, priced = whole_numbers(pd.Series(previous["credits"]))
-    then = _summed(np.where(priced, old, 0), buckets, count)
-    spent = _summed(paid, buckets, count)
+    then = add_by_code(np.where(priced, old, 0), buckets, count)
+    spent = add_by_code(paid, buckets, count)
     missing = change.isna() | (then == 0)[buckets]
     rows = order[~missing[order]]
     if float(np.abs(grown).max(initial=0)) * float(spent.max(initial=0)) + float(then.sum()) * len(rows) > 2**62:
@@ -210,19 +210,13 @@ def _volumes(characters: pd.Series, change: Any, previous: dict[str, Any], bucke
     own = buckets[rows]
     price = grown[rows] * spent[own]
     floors, rests = price // then[own], price % then[own]
-    left = (2 * _summed(rests, own, count) + then) // np.maximum(2 * then, 1)
+    left = (2 * add_by_code(rests, own, count) + then) // np.maximum(2 * then, 1)
     place = np.lexsort((-rests.astype(np.int64), own))
     sizes = np.bincount(own, minlength=count)
     first = np.empty(len(rows), np.int64)
     first[place] = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    fits = _summed((np.abs(floors) >= 2**62).astype(np.int64), own, count)[own] == 0
+    fits = add_by_code((np.abs(floors) >= 2**62).astype(np.int64), own, count)[own] == 0
     values = np.zeros(len(buckets), np.int64)
     values[rows[fits]] = (floors[fits] + (first < left[own])[fits]).astype(np.int64)
     missing[rows[~fits]] = True
     return pd.arrays.IntegerArray(values, missing)
-
-
-def _summed(values: Any, buckets: Ints, count: int) -> Any:
-    total = np.zeros(count, values.dtype)
-    np.add.at(total, buckets, values)
-    return total

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.frame.columns import NO_CODE, dialogue_lines, factorize_text
-from histkit.util.arrays import Ints
+from histkit.util.arrays import Ints, add_by_code
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,7 @@ def voices_of(ids: Ints, names: Ints, known: int) -> Ints:
 def _speaking(rows: Ints, voices: Ints, names: Ints, lengths: Ints) -> DialogueShares:
     """Put the lines of each voice in a dialogue together; leave out voices without a character, unless all are."""
     codes, pairs = pd.factorize(rows * (int(voices.max()) + 2) + voices + 1)
-    weights = np.zeros(len(pairs), np.int64)
-    np.add.at(weights, codes, lengths)
+    weights = add_by_code(lengths, codes, len(pairs))
     first = np.zeros(len(pairs), np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
     spoken = np.full(len(pairs), NO_CODE, np.int64)

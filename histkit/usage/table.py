@@ -1,21 +1,21 @@
-"""Usage: items, characters and credits summed by voice, model, source, any column, and by period.
+"""Usage tables: items, characters and credits summed by voice, model, source, any column, and by period.
 
-The sums over the groups of a table are the sums over the rows, exactly: a dialogue is shared out among its voices in
-whole numbers, an instant belongs to one bucket of time, what has no group is a group of its own.
+The groups of a table add up to the rows exactly: a dialogue is shared out among its voices in whole numbers, an instant
+belongs to one time bucket, and missing values are a group of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.columns import NO_CODE, factorize_text, text_ranks
+from histkit.frame.columns import NO_CODE, factorize, factorize_text, text_ranks
 from histkit.frame.schema import require
 from histkit.usage.aggregate import MEASURES as MEASURES
 from histkit.usage.aggregate import (
@@ -34,17 +34,14 @@ from histkit.usage.aggregate import (
     partial_sums,
 )
 from histkit.usage.clock import timestamps, zone_of
-from histkit.usage.compare import COMPARED, add_comparison, fill_cells, span_of
+from histkit.usage.compare import COMPARED, Grid, add_comparison, fill_cells, span_of
 from histkit.usage.dialogue import parts_of, voices_of
 from histkit.usage.periods import Freq, billing_freq, parse_freq
 from histkit.util.arguments import whole_number
-from histkit.util.arrays import Ints
+from histkit.util.arrays import Ints, Mask
+from histkit.util.text import quoted
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-
-UNKNOWN, OTHER = "(unknown)", "other"
+UNKNOWN, OTHER, REST = "(unknown)", "other", "(rest)"
 
 
 def usage_table(
@@ -55,7 +52,7 @@ def usage_table(
     tz: str | tzinfo = "UTC",
     top: int | None = None,
     fill: bool | tuple[Any, Any] = False,
-    compare: str | None = None,
+    compare: Literal["previous"] | None = None,
     billing: Any = None,
     week_start: str | None = None,
 ) -> pd.DataFrame:
@@ -67,35 +64,38 @@ def usage_table(
         A history, or any part of one; needs ``characters``, ``credits``, the columns of `by`, and ``date`` for `freq`.
         By voice it needs ``voice_id``, ``voice_name``, ``dialogue`` and ``date``.
     by : str or list, default "voice"
-        ``"voice"`` (or ``"speaker"``, the same), ``"model"``, ``"source"``, or any column, or several of them. None or
-        an empty list: all rows are one group.
+        ``"voice"`` (or its synonym ``"speaker"``), ``"model"``, ``"source"``, or the name of any column, or a list of
+        these. None or an empty list: all rows are one group.
     freq : str, optional
         A pandas alias: ``h`` (also ``2h``, ``6h``, ...), ``D``, ``W`` (weeks from Monday; see `week_start`), ``MS``,
         ``QS``, ``YS``, or an older spelling of these. Or ``"billing"``: from reset to reset of `billing`.
     tz : str or tzinfo, default "UTC"
-        IANA name of the zone whose clock tells the buckets of `freq` apart.
+        Zone of the periods, an IANA name.
     top : int, optional
-        Keep this many groups, those of most credits over all periods; the others become one group ``other``.
+        Number of groups to keep, those of most credits over all periods. The rest becomes one group ``other``, or
+        ``(rest)`` if a group has that name.
     fill : bool or (start, end), default False
-        Also the periods in which a group has no rows, with zeros: from the first period to the last, or those between
-        two dates (a naive one is on the clock of `tz`; the end is exclusive; None: the history's). No row is left out.
+        Whether to add the periods in which a group has no rows, with zeros: from the first period to the last, or
+        between two dates (naive ones are in `tz`; the end is exclusive; None: that of the history). Rows outside stay.
     compare : {"previous"}, optional
-        Set each period beside the one before: four more columns, see below.
+        Compare each period with the one before: four more columns, see below.
     billing : Subscription, mapping, int or date, optional
-        For ``freq="billing"``: ``client.subscription()`` or anything with its fields (next reset; monthly, 3 or 6
-        months, or a year), a day of the month (from midnight), or the date of one reset (once a month).
+        For ``freq="billing"``: ``client.subscription()`` or anything with its fields (next reset; a period of 1, 3, 6
+        or 12 months), a day of the month (from midnight), or the date of one monthly reset.
     week_start : str, optional
         For ``freq="W"``: the day on which weeks start, by default Monday. (``W-SAT`` are weeks that end on Saturday.)
 
     Returns
     -------
     pandas.DataFrame
-        On a RangeIndex: the columns of `by` (voice, model and source as string, any other column as it is), ``period``
-        when `freq` is given (``datetime64[us, tz]``: first instant of the bucket; NaT for rows without a date), and
-        ``items``, ``characters`` (Unicode code points), ``credits`` (all Int64). Most credits first, within each period
-        if there are any; ``other`` last. ``attrs["histkit"]`` counts the rows, those without credits, characters or
-        date, and maps each label of a voice to its id (``voices``). With `compare` also, in credits (Int64):
-        ``credits_previous``, ``credits_change``, and the change split into ``volume`` and ``mix``.
+        With a RangeIndex. The columns of `by` (voice, model and source as string, other columns in their dtype);
+        ``period`` if `freq` is given (``datetime64[us, tz]``, first instant of the period; NaT for rows without a
+        date); ``items``, ``characters`` (Unicode code points) and ``credits`` (Int64). Sorted by period, then by
+        credits, largest first; the rest is last. With `compare` also, in credits (Int64): ``credits_previous``,
+        ``credits_change``, and the parts of the change ``volume`` and ``mix``.
+
+        ``attrs["histkit"]`` has the number of ``rows``, of those without credits, characters or date, and ``voices``,
+        which maps the label of each voice to its id.
 
     Raises
     ------
@@ -106,27 +106,27 @@ def usage_table(
 
     Notes
     -----
-    A voice is its id. It is shown by its latest name; voices of one name are told apart by the first letters of their
-    ids, and a row without a voice is ``(no voice)``.
+    Voices are grouped by id and labelled by their latest name. Voices of the same name get the first letters of their
+    ids, and rows without a voice are ``(no voice)``.
 
     A dialogue counts for the voices that speak in it, in proportion to their characters. Items, characters and credits
-    are each shared out in whole numbers by largest remainder (ties to the first speaker), so a voice with a small part
-    may get 0 items. A dialogue of empty lines goes to its first speaker.
+    are each shared out in whole numbers by largest remainder: the shares are rounded down, and the units that are left
+    go to the largest remainders, ties to the first speaker. So a voice with a small part may have 0 items. A dialogue
+    of empty lines counts for its first speaker.
 
-    A row whose credits are unknown counts as an item and adds nothing to the credits. Where all credits of a group are
-    unknown its sum is missing, not 0; the same for characters.
+    A row of unknown credits counts as an item and adds nothing to the credits. The sum of a group whose credits are all
+    unknown is missing, not 0; the same holds for characters.
 
-    A billing period starts on the same day (in a month without it, on its last) at the same time on the clock of `tz`,
-    in both directions from the reset; a period is the time from one start to the next. A month whose reset that clock
-    skips starts where the clock goes on.
+    Billing periods start on the same day of the month (the last of a month without it) at the same wall-clock time in
+    `tz`, in both directions from the reset. A start that the clocks skip is the instant at which they are set forward.
 
-    Compared, a group without rows in the period before has 0 there; one that had rows then and has none now stands here
-    with zeros. ``volume`` is what the change in characters would have cost at the previous period's average rate
-    (credits per character, of all groups together), ``mix`` the rest: dearer or cheaper groups, voices or models, and
-    what is not priced by characters. Each row's two add up to its change, and those of a period's rows to the split of
-    its total, the same whatever `by` is while no credits are unknown: in whole numbers, what rounding leaves over by
-    largest remainder. Missing are the first period's, those of unknown credits, and the split where the period before
-    has no characters. A period that is not over yet is compared as it is.
+    With `compare`, a group without rows in the previous period has 0 there; a group with rows only in the previous
+    period gets a row of zeros. ``volume`` is the change in characters at the average rate of the previous period
+    (credits per character, of all groups), ``mix`` the rest: more or less expensive voices or models, and what is not
+    billed by characters. In each row they add up to the change; over a period they add up to the split of its total,
+    the same for any `by` unless credits are unknown (whole numbers by largest remainder). They are missing in the first
+    period and for unknown credits, and if the previous period has no characters. The current period is compared as it
+    is, even if it is not over.
 
     Examples
     --------
@@ -137,8 +137,8 @@ def usage_table(
     >>> bool(hk.usage_table(df, "voice")["credits"].sum() == df["credits"].sum())
     True
     """
-    wanted = parse_query(by, freq, tz=tz, top=top, fill=fill, compare=compare, billing=billing, week_start=week_start)
-    return build_table(partial_sums(frame, wanted), wanted)
+    query = parse_query(by, freq, tz=tz, top=top, fill=fill, compare=compare, billing=billing, week_start=week_start)
+    return build_table(partial_sums(frame, query), query)
 
 
 def parse_query(
@@ -146,71 +146,100 @@ def parse_query(
     freq: str | None,
     *,
     tz: str | tzinfo,
-    top: int | None,
+    top: int | None = None,
     fill: Any = False,
     compare: str | None = None,
     billing: Any = None,
     week_start: str | None = None,
+    made: Iterable[str] = (),
 ) -> UsageQuery:
     """Check the arguments of `usage_table`.
+
+    `made` are the columns that the caller adds to the table, so that `by` can't name them.
 
     Raises
     ------
     InputError
         One of them can't be used.
     """
-    zone, span = zone_of(tz), span_of(fill, zone_of(tz))
-    if compare not in (None, "previous"):
-        raise InputError(f"compare={compare!r} is not possible; give 'previous' or None.")
-    for given, text in ((span is not None, f"fill={fill!r}"), (compare is not None, f"compare={compare!r}")):
+    zone = zone_of(tz)
+    span = span_of(fill, zone)
+    if compare is not None and not (isinstance(compare, str) and compare == "previous"):
+        raise InputError(f"compare={quoted(compare)} is not possible; give 'previous' or None.")
+    for given, text in ((span is not None, f"fill={quoted(fill)}"), (compare is not None, f"compare={compare!r}")):
         if given and freq is None:
             raise InputError(f"{text} needs periods; give freq= too, such as freq='MS'.")
-    names = _names(by, freq, [] if compare is None else COMPARED)
-    if top is not None:
-        top = whole_number("top", top, 1)
-    if billing is not None and freq != "billing":
-        raise InputError(f"billing= goes with freq='billing', not with freq={freq!r}.")
-    if freq == "billing" and week_start is None:
-        length: Freq | None = billing_freq(billing, zone)
-    else:
-        length = None if freq is None and week_start is None else parse_freq(freq, week_start)
-    return UsageQuery(tuple(names), length, zone, top, span, compare is not None)
+    top = None if top is None else whole_number("top", top, 1)
+    taken = (*MEASURES, *made, *(["period"] if freq is not None else []), *(COMPARED if compare is not None else []))
+    names = _group_names(by, taken)
+    return UsageQuery(tuple(names), _length(freq, billing, week_start, zone), zone, top, span, compare is not None)
 
 
-def build_table(partial: pd.DataFrame, wanted: UsageQuery) -> pd.DataFrame:
-    """Make the table of a partial sum, or of several in one frame: see `usage_table`."""
-    size, voices = len(partial), voices_in(partial) if wanted.voiced() else None
-    groups = [_group(name, partial.get(f"by{place}"), voices) for place, name in enumerate(wanted.names)]
+def _length(freq: str | None, billing: Any, week_start: str | None, zone: tzinfo) -> Freq | None:
+    billed = isinstance(freq, str) and freq == "billing"
+    if billing is not None and not billed:
+        raise InputError(f"billing= goes with freq='billing', not with freq={quoted(freq)}.")
+    if billed and week_start is None:
+        return billing_freq(billing, zone)
+    return None if freq is None and week_start is None else parse_freq(freq, week_start)
+
+
+def build_table(partial: pd.DataFrame, query: UsageQuery) -> pd.DataFrame:
+    """Return the usage table of a partial sum, or of several in one frame: see `usage_table`."""
+    return table_and_rest(partial, query)[0]
+
+
+def table_and_rest(partial: pd.DataFrame, query: UsageQuery) -> tuple[pd.DataFrame, Mask]:
+    """Return the usage table of a partial sum, and which of its rows belong to the rest, the groups beyond `top`."""
+    voices = voices_in(partial) if query.voiced() else None
+    columns = [_group(name, partial.get(f"by{place}"), voices) for place, name in enumerate(query.all_names())]
+    groups, splits = columns[: len(query.names)], columns[len(query.names) :]
     sums = [measure_of(partial[name]) for name in MEASURES]
-    other = None
-    if wanted.top is not None and groups:
-        groups, other = _folded(groups, sums, wanted.top)
-    grid = None
-    if wanted.fill is not None or wanted.compare:
-        instants = partial["period"].to_numpy(np.int64, na_value=np.iinfo(np.int64).min)
-        groups, sums, grid = fill_cells(groups, sums, instants, wanted)
-    elif wanted.length is not None:
-        groups.append(any_column("period", partial["period"]))
-    if wanted.length is not None:
-        groups[-1] = _shown(groups[-1], wanted.zone)
-    table = aggregate(groups, sums, [len(groups[0].codes[0]) if groups else size])
-    last = np.zeros(len(table), bool) if other is None else table[groups[0].name].isin([other]).to_numpy(bool)
-    order = _order(table, list(wanted.names), last, wanted.length is not None)
-    if wanted.compare and grid is not None:
+    rest_label = None
+    if query.top is not None and groups:
+        groups, rest_label = fold_groups(groups, sums, query.top)
+    groups, sums, grid = _add_periods([*groups, *splits], sums, partial, query)
+    table = aggregate(groups, sums, [len(groups[0].codes[0]) if groups else len(partial)])
+    if rest_label is None:
+        rest: Mask = np.zeros(len(table), bool)
+    else:
+        rest = table[query.names[0]].isin([rest_label]).to_numpy(bool)
+    order = sort_order(table, query.all_names(), rest)
+    if grid is not None and query.compare:
         table = add_comparison(table, grid, order)
     table = table.iloc[order].reset_index(drop=True)
+    table.attrs["histkit"] = _facts(partial, table, query, voices)
+    return table, rest[order]
+
+
+def _add_periods(
+    groups: list[Group], sums: list[Measure], partial: pd.DataFrame, query: UsageQuery
+) -> tuple[list[Group], list[Measure], Grid | None]:
+    """Add the period as the last group, if there is one; with `fill` or `compare` also cells without rows."""
+    if query.length is None:
+        return groups, sums, None
+    grid = None
+    if query.fill is not None or query.compare:
+        instants = partial["period"].to_numpy(np.int64, na_value=np.iinfo(np.int64).min)
+        groups, sums, grid = fill_cells(groups, sums, instants, query)
+    else:
+        groups = [*groups, any_column("period", partial["period"])]
+    starts = pd.Series(groups[-1].values).to_numpy(np.int64, na_value=np.iinfo(np.int64).min)
+    return [*groups[:-1], Group("period", timestamps(starts, query.zone).array, groups[-1].codes)], sums, grid
+
+
+def _facts(partial: pd.DataFrame, table: pd.DataFrame, query: UsageQuery, voices: VoiceLabels | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"rows": int(partial["items"].sum())}
     facts |= {f"rows_{name}": int(partial[name].sum()) for name in WITHOUT if name in partial.columns}
     if voices is not None:
-        shown = set(table[next(name for name in wanted.names if is_voice(name))].unique())
+        shown = set(table[next(name for name in query.names if is_voice(name))].unique())
         pairs = zip(voices.labels, voices.keys, strict=True)
         facts["voices"] = {label: voice_id for label, (voice_id, _) in pairs if label in shown}
-    table.attrs["histkit"] = facts
-    return table
+    return facts
 
 
 def speakers(frame: pd.DataFrame) -> pd.DataFrame:
-    """Share out each row among the voices that speak in it, as `usage_table` does.
+    """Share out each row among the voices that speak in it, by the rules of `usage_table`.
 
     Parameters
     ----------
@@ -220,11 +249,10 @@ def speakers(frame: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per row of the history and voice that speaks in it, in the order of the history and of the first lines:
-        ``row`` (int64, position in `frame`), ``voice_id``, ``voice_name`` (string; as written in that row), ``items``,
-        ``characters``, ``credits`` (Int64, whole-number shares that add up to the row's). A row of one voice stands
-        here as it is; a voice without a character in a dialogue is left out, unless the dialogue has none at all: that
-        goes to its first speaker.
+        One row for each row of the history and voice that speaks in it, in the order of the history and of the voices'
+        first lines: ``row`` (int64, position in `frame`), ``voice_id``, ``voice_name`` (string, as written in that
+        row), ``items``, ``characters``, ``credits`` (Int64, shares that add up to the row's). A voice without
+        characters in a dialogue is left out; a dialogue without any characters counts for its first speaker.
 
     Raises
     ------
@@ -241,7 +269,7 @@ def speakers(frame: pd.DataFrame) -> pd.DataFrame:
     parts = parts_of(frame)
     spoken = parts.spoken
     single = np.setdiff1d(np.arange(len(frame)), spoken.rows)
-    ids = np.array([*(each for each, _ in parts.keys), None], object)
+    ids = np.array([*(voice_id for voice_id, _ in parts.keys), None], object)
     names = np.array([*parts.texts, None], object)
     rows = np.r_[single, spoken.rows]
     data = {
@@ -249,18 +277,23 @@ def speakers(frame: pd.DataFrame) -> pd.DataFrame:
         "voice_id": pd.array(ids[np.r_[parts.voices[single], spoken.voices]], dtype=TEXT),
         "voice_name": pd.array(names[np.r_[parts.names[single], spoken.names]], dtype=TEXT),
     }
-    for each in measures_of(frame):
-        if each.name in MEASURES:
-            (values, shares), (known, _) = each.shared(spoken).values, each.shared(spoken).known
-            data[each.name] = pd.arrays.IntegerArray(np.r_[values[single].astype(np.int64), shares], ~known[rows])
+    for measure in measures_of(frame):
+        if measure.name in MEASURES:
+            (values, shares), (known, _) = measure.shared(spoken).values, measure.shared(spoken).known
+            data[measure.name] = pd.arrays.IntegerArray(np.r_[values[single].astype(np.int64), shares], ~known[rows])
     return pd.DataFrame(data).iloc[np.argsort(rows, kind="stable")].reset_index(drop=True)
 
 
-def _names(by: Any, freq: str | None, more: Iterable[str]) -> list[Any]:
+def _group_names(by: Any, taken: Iterable[str]) -> list[Any]:
+    """Return the names in `by`, each once; see `usage_table`."""
     several = isinstance(by, Iterable) and not isinstance(by, (str, bytes))
-    names = [] if by is None else list(dict.fromkeys(by)) if several else [by]
-    for name in names:
-        if name in (*MEASURES, *more) or (name == "period" and freq is not None):
+    try:
+        names = [] if by is None else list(dict.fromkeys(by)) if several else [by]
+        columns = {name: 0 for name in names}
+    except TypeError:
+        raise InputError(f"by={quoted(by)} is not possible; give the name of a column, or a list of names.") from None
+    for name in taken:
+        if name in columns:
             raise InputError(f"by={name!r} is not possible: the table has a column of that name already.")
     return names
 
@@ -277,38 +310,53 @@ def _group(name: Any, column: pd.Series | None, voices: VoiceLabels | None) -> G
     return Group(name, pd.array([UNKNOWN, *texts], dtype=TEXT), [codes + 1])
 
 
-def _shown(group: Group, zone: tzinfo) -> Group:
-    """Turn the starts of periods into times on the zone's clock."""
-    instants = pd.Series(group.values).to_numpy(np.int64, na_value=np.iinfo(np.int64).min)
-    return Group(group.name, timestamps(instants, zone).array, group.codes)
+def fold_groups(groups: Sequence[Group], sums: Sequence[Measure], top: int) -> tuple[list[Group], str | None]:
+    """Merge all but the `top` largest groups into one, the rest.
 
+    Parameters
+    ----------
+    groups : sequence of Group
+        At least one; one block of rows.
+    sums : sequence of Measure
+        Of the same rows; groups are ranked as `sort_order` does.
+    top : int
+        Number of groups to keep.
 
-def _folded(groups: list[Group], sums: list[Measure], top: int) -> tuple[list[Group], str]:
-    """Make one group of all but the `top` largest; also give its label in the first column."""
+    Returns
+    -------
+    groups : list of Group
+        With string values; the rest is called `OTHER` or, in a column that has this value, `REST`.
+    label : str or None
+        Name of the rest in the first column, which no other group has; None if there is no rest.
+
+    Raises
+    ------
+    InputError
+        A column can't hold the name of the rest.
+    """
     sizes = [len(groups[0].codes[0])]
     table = aggregate(groups, sums, sizes)
-    order = _order(table, [group.name for group in groups], np.zeros(len(table), bool), timed=False)
-    rest = np.zeros(len(table), bool)
-    rest[order[top:]] = True
-    others = rest[np.unique(combined(groups, sizes)[0], return_inverse=True)[1]]
+    is_rest = np.zeros(len(table), bool)
+    is_rest[sort_order(table, [group.name for group in groups], is_rest)[top:]] = True
+    rows = is_rest[np.unique(combined(groups, sizes)[0], return_inverse=True)[1]]
     folded, labels = [], []
     for group in groups:
-        texts = [None if pd.isna(each) else each for each in group.values]
-        if not all(each is None or isinstance(each, str) for each in texts):
+        texts = [None if pd.isna(value) else value for value in group.values]
+        if not all(text is None or isinstance(text, str) for text in texts):
             raise InputError(f"top={top} is not possible by {group.name!r}: such a column can't hold {OTHER!r}.")
-        label = OTHER
+        label = OTHER if OTHER not in texts else REST
         while label in texts:
             label = f"({label})"
-        codes = np.where(others, len(texts), group.codes[0])
+        codes = np.where(rows, len(texts), group.codes[0])
         folded.append(Group(group.name, pd.array([*texts, label], dtype=TEXT), [codes]))
         labels.append(label)
-    return folded, labels[0]
+    return folded, labels[0] if is_rest.any() else None
 
 
-def _order(table: pd.DataFrame, names: list[Any], last: NDArray[np.bool_], timed: bool) -> Ints:
-    """Sort by period, then the largest first; groups that are equal by their labels."""
-    keys: list[tuple[Any, bool]] = [(table["period"], True)] if timed else []
-    keys += [(last, True), (table["credits"], False), (table["items"], False)]
+def sort_order(table: pd.DataFrame, names: Sequence[Any], rest: Mask) -> Ints:
+    """Return the order of a table's rows: by period, the rest last, most credits, most items, then by name."""
+    keys: list[tuple[Any, bool]] = [(table["period"], True)] if "period" in {*table.columns} - {*names} else []
+    keys += [(rest, True), (table["credits"], False), (table["items"], False)]
     keys += [(_rank(table[name]), True) for name in names]
     by = pd.DataFrame({place: key for place, (key, _) in enumerate(keys)})
     order: Ints = by.sort_values(list(by), ascending=[up for _, up in keys], kind="stable").index.to_numpy(np.int64)
@@ -316,9 +364,9 @@ def _order(table: pd.DataFrame, names: list[Any], last: NDArray[np.bool_], timed
 
 
 def _rank(column: pd.Series) -> Ints:
-    """Give each row of a column the place of its text among all texts, 0 where it is missing."""
-    codes, uniques = pd.factorize(column)
-    return text_ranks(codes, [*map(str, uniques)])
+    """Return the alphabetical rank of each value's text; 0 where it is missing."""
+    codes, values = factorize(column)
+    return text_ranks(codes, [str(value) for value in values])
 
 
 NO_VOICE = "(no voice)"
@@ -329,7 +377,7 @@ _SHORTEST_ID = 6
 
 @dataclass(frozen=True)
 class VoiceLabels:
-    """The voice of each row of a partial, and what each voice is: id or name, and label."""
+    """The voices of a partial sum: a code for each of its rows, and the key (id or name) and label of each voice."""
 
     codes: Ints
     keys: list[tuple[str | None, str | None]]
@@ -337,11 +385,11 @@ class VoiceLabels:
 
 
 def voices_in(partial: pd.DataFrame) -> VoiceLabels:
-    """Name the voices of a partial sum, by its columns voice_id, voice_name and latest."""
+    """Return the voices of a partial sum, from its columns voice_id, voice_name and latest."""
     ids, id_values = factorize_text(partial["voice_id"])
     names, texts = factorize_text(partial["voice_name"])
     codes = voices_of(ids, names, len(id_values))
-    keys = [*((each, None) for each in id_values), *((None, each) for each in texts)]
+    keys = [*((voice_id, None) for voice_id in id_values), *((None, name) for name in texts)]
     seen = np.flatnonzero(np.bincount(codes + 1)[1:]).tolist()
     latest = _latest_names(codes, names, texts, partial["latest"])
     shown = {voice: latest.get(voice) or keys[voice][0] or "" for voice in seen}
@@ -350,13 +398,13 @@ def voices_in(partial: pd.DataFrame) -> VoiceLabels:
 
 
 def _labels(names: dict[int, str], keys: list[tuple[str | None, str | None]]) -> list[str]:
-    """Tell voices of one name apart by their ids; all labels are different."""
+    """Return a distinct label for each voice: its name, with letters of its id if other voices have that name."""
     alike: dict[str, list[str]] = {}
     for voice, name in names.items():
         alike.setdefault(name, []).append(keys[voice][0] or "")
-    lengths = {name: _telling_length(ids) for name, ids in alike.items()}
+    lengths = {name: _distinct_length(ids) for name, ids in alike.items()}
     labels, taken = [""] * len(keys), {NO_VOICE}
-    for voice in sorted(names, key=lambda each: (keys[each][0] is None, keys[each])):
+    for voice in sorted(names, key=lambda voice: (keys[voice][0] is None, keys[voice])):
         label, voice_id = names[voice], keys[voice][0]
         suffix = f" ({voice_id[: lengths[label]]})" if voice_id else " (no id)"
         if len(alike[label]) > 1:
@@ -368,9 +416,9 @@ def _labels(names: dict[int, str], keys: list[tuple[str | None, str | None]]) ->
     return labels
 
 
-def _telling_length(ids: list[str]) -> int:
+def _distinct_length(ids: list[str]) -> int:
     length = _SHORTEST_ID
-    while len({each[:length] for each in ids}) < len(ids):
+    while len({voice_id[:length] for voice_id in ids}) < len(ids):
         length += 1
     return length
 
@@ -380,9 +428,9 @@ def _latest_names(voices: Ints, names: Ints, texts: list[str], instants: pd.Seri
     codes, pairs = pd.factorize(voices * (len(texts) + 1) + names)
     times = np.full(len(pairs), never)
     np.maximum.at(times, codes, instants.to_numpy(np.int64, na_value=never))
-    found: dict[int, tuple[int, str]] = {}
+    latest: dict[int, tuple[int, str]] = {}
     for time, pair in zip(times.tolist(), pairs.tolist(), strict=True):
         voice, name = divmod(pair + 1, len(texts) + 1)  # 0: no name
         if voice >= 0 and name:
-            found[voice] = max(found.get(voice, (time, "")), (time, texts[name - 1]))
-    return {voice: name for voice, (_, name) in found.items()}
+            latest[voice] = max(latest.get(voice, (time, "")), (time, texts[name - 1]))
+    return {voice: name for voice, (_, name) in latest.items()}
