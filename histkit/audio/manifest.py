@@ -8,7 +8,7 @@ one merges it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,7 +23,7 @@ from histkit.audio.destination import JOURNAL, Destination, PullJournal, stays_i
 from histkit.errors import DownloadError
 from histkit.frame.files import to_csv, to_parquet
 from histkit.util.filenames import casefold_path
-from histkit.util.text import error_line
+from histkit.util.text import count_noun, error_line
 
 MANIFEST = "manifest.parquet"
 Status = Literal["done", "skipped", "failed", "gone", "pending"]
@@ -101,6 +101,26 @@ def manifest_frame(entries: Iterable[Entry], index: Any = None) -> pd.DataFrame:
 
 # columns of manifest.parquet only
 _FILE_ONLY = [field.name for field in fields(Entry)][len(COLUMNS) :]
+
+
+def status_counts(manifest: pd.DataFrame) -> dict[str, int]:
+    """Return the number of rows of each status of a manifest frame, in order of appearance."""
+    counts = manifest["status"].value_counts(sort=False)
+    return {str(status): int(count) for status, count in counts.items() if count}
+
+
+def describe_plan(facts: Mapping[str, Any], target: str | None = None) -> str:
+    """Describe what a dry run found, from its facts: files, requests and estimated size.
+
+    Examples
+    --------
+    >>> describe_plan({"files": 3, "requests": 3, "estimated_bytes": 1_200_000}, "audio")
+    '3 files would be pulled into audio: 3 requests, about 1.2 MB (an estimate).'
+    """
+    estimate = facts["estimated_bytes"]
+    size = "of unknown size" if estimate is None else f"about {estimate / 1e6:,.1f} MB (an estimate)"
+    files, requests = count_noun(facts["files"], "file"), count_noun(facts["requests"], "request")
+    return f"{files} would be pulled{f' into {target}' if target else ''}: {requests}, {size}."
 
 
 class FolderManifest:

@@ -8,21 +8,16 @@ import click
 import pandas as pd
 
 import histkit as hk
+from histkit.audio.manifest import describe_plan, status_counts
 from histkit.audio.naming import DEFAULT_NAME
-from histkit.cli.common import SOME_FAILED, as_json, counted, filters, in_words, report_failures, rows_of
+from histkit.cli.common import JSON, SOME_FAILED, filters, print_json, report_failures, rows_of, was_typed
+from histkit.util.text import join_counts
 
 _SCRIPT_NAME = "{script_line:04}-{voice}-{text:.40}"
-_JSON = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
 _NAME = click.option("--name", default=DEFAULT_NAME, show_default=True, metavar="TEMPLATE", help="Name of each file.")
 _WAV = click.option("--format", "format_", type=click.Choice(["wav"]), help="Make WAV of everything.")
 _IDS = click.option("--id", "ids", multiple=True, metavar="ID", help="Only this history item; may be repeated.")
 _DRY = click.option("--dry-run", is_flag=True, help="Say what would be done; fetch no audio, write nothing.")
-
-
-def add_to(group: click.Group) -> None:
-    """Add the commands."""
-    for command in (pull, zip_, verify, delete):
-        group.add_command(command)
 
 
 def _items(ids: tuple[str, ...], chosen: dict[str, Any]) -> pd.DataFrame:
@@ -50,21 +45,19 @@ def _kept(items: pd.DataFrame, script: str | None, near: float | None) -> pd.Dat
 
 
 def _outcome(counts: dict[str, int], size: int, where: str) -> str:
-    return f"{where}: {in_words(counts)}, {size / 1e6:,.1f} MB"
+    return f"{where}: {join_counts(counts)}, {size / 1e6:,.1f} MB"
 
 
 def _planned(plan: pd.DataFrame, json_: bool) -> None:
     facts = plan.attrs["histkit"]
     if json_:
-        as_json(facts | {"counts": counted(plan)})
+        print_json(facts | {"counts": status_counts(plan)})
         return
-    guess = facts["estimated_bytes"]
-    size = "of unknown size" if guess is None else f"about {guess / 1e6:,.1f} MB (an estimate)"
-    click.echo(f"{facts['files']:,} files would be pulled: {facts['requests']:,} requests, {size}.")
-    there = counted(plan)
+    click.echo(describe_plan(facts))
+    there = status_counts(plan)
     there.pop("pending", None)
     if there:
-        click.echo(f"Of the others: {in_words(there)}.")
+        click.echo(f"Of the others: {join_counts(there)}.")
     pending = plan.loc[plan["status"] == "pending", "path"].head(5)
     for path in pending:
         click.echo(f"  {path}")
@@ -83,7 +76,7 @@ def _planned(plan: pd.DataFrame, json_: bool) -> None:
 @click.option("--keepers", "kept", is_flag=True, help="Of several takes of a text only the last.")
 @click.option("--script", type=click.Path(dir_okay=False), help="Text file, a line each: only its lines, last takes.")
 @click.option("--near", type=float, help="With these: texts as like as this (0.5 to 1) are takes of one line.")
-@_JSON
+@JSON
 @filters
 def pull(
     folder: str,
@@ -106,8 +99,7 @@ def pull(
     items = _items(ids, chosen)
     if kept or script is not None:
         items = _kept(items, script, near)
-        named = click.get_current_context().get_parameter_source("name") is not click.core.ParameterSource.DEFAULT
-        name = name if named or script is None else _SCRIPT_NAME
+        name = name if was_typed("name") or script is None else _SCRIPT_NAME
     elif near is not None:
         raise click.UsageError("--near goes with --keepers or --script.")
     options: dict[str, Any] = {"name": name, "format": format_, "overwrite": overwrite, "workers": workers}
@@ -119,13 +111,13 @@ def pull(
 
 
 def _report(pulled: pd.DataFrame, where: str, json_: bool, size: int | None = None) -> None:
-    counts = counted(pulled)
+    counts = status_counts(pulled)
     size = int(pulled["bytes"].sum()) if size is None else size
     if json_:
-        as_json({"counts": counts, "bytes": size, "path": where})
+        print_json({"counts": counts, "bytes": size, "path": where})
     else:
         click.echo(_outcome(counts, size, where))
-    if report_failures(pulled, ("failed",)):
+    if report_failures(pulled):
         raise SystemExit(SOME_FAILED)
 
 
@@ -136,7 +128,7 @@ def _report(pulled: pd.DataFrame, where: str, json_: bool, size: int | None = No
 @_IDS
 @click.option("--one-by-one", is_flag=True, help="Fetch each clip by itself, none by the service's own zips.")
 @_DRY
-@_JSON
+@JSON
 @filters
 def zip_(
     path: str,
@@ -163,7 +155,7 @@ def zip_(
 @click.command()
 @click.argument("folder", default="audio")
 @click.option("--forget", is_flag=True, help="Have the next pull fetch again what is changed or missing.")
-@_JSON
+@JSON
 def verify(folder: str, forget: bool, json_: bool) -> None:
     """Read every file of a pull's FOLDER (audio) again and compare it with the manifest; no request.
 
@@ -172,7 +164,7 @@ def verify(folder: str, forget: bool, json_: bool) -> None:
     found = hk.verify(folder, forget=forget)
     facts = found.attrs["histkit"]
     if json_:
-        as_json(facts | {"bytes": int(found["bytes"].sum())})
+        print_json(facts | {"bytes": int(found["bytes"].sum())})
     else:
         click.echo(_outcome(facts["counts"], int(found["bytes"].sum()), folder))
     bad = found[found["status"] != "ok"]
@@ -189,7 +181,7 @@ def verify(folder: str, forget: bool, json_: bool) -> None:
 @click.option("--only-verified", metavar="FOLDER", help="Only rows whose audio is in this folder, read and hashed.")
 @click.option("--confirm", is_flag=True, help="Do it; without this nothing is deleted.")
 @click.option("--journal", default="data/deleted.jsonl", show_default=True, help="What was deleted is kept here.")
-@_JSON
+@JSON
 @filters
 def delete(
     ids: tuple[str, ...], only_verified: str | None, confirm: bool, journal: str, json_: bool, **chosen: Any
@@ -204,6 +196,9 @@ def delete(
         raise click.UsageError("This would delete the whole history: say which rows (--before, --voice, --id, ...).")
     done = hk.delete(items, confirm=confirm, only_verified=only_verified, journal=journal)
     if json_:
-        as_json(done.attrs["histkit"])
-    if report_failures(done, ("failed",)):
+        print_json(done.attrs["histkit"])
+    if report_failures(done):
         raise SystemExit(SOME_FAILED)
+
+
+COMMANDS = (pull, zip_, verify, delete)

@@ -1,8 +1,9 @@
-"""What the commands share: how errors end, which rows are meant, how results are told."""
+"""Shared by the commands: errors in the command line's words, options, reading of rows, printing of results."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,33 +17,114 @@ from histkit.frame.files import csv_text
 from histkit.frame.json_values import plain_value, records
 from histkit.reports.model import ReportTable
 from histkit.reports.terminal import rich_table
+from histkit.util.text import count_noun
 
 HISTORY = "data/history"
 FOLDER = click.Path(file_okay=False, path_type=Path)
 SOME_FAILED = 5
-_SHOWN = 10
+_MOST_FAILURES = 10
+
+# Parameters of the package that a command takes under another name.
+_NAMES = {
+    "accounts": "--account",
+    "api_key": "ELEVENLABS_API_KEY",
+    "base_url": "ELEVENLABS_BASE_URL",
+    "billing": "--reset-day",
+    "bulk": "--one-by-one",
+    "freq": "PERIOD",
+    "keep": "--keepers",
+}
+_TYPED = "histkit.typed"
+_PARAMETER = re.compile(
+    r"""
+    (?P<quoted> (?<!\w) (?: '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" ) (?!\w) )  # what a user typed stays as it is
+    | (?<![\w.?&/-]) (?P<name>[a-z_]+)= (?P<value> '(?:[^'\\]|\\.)*' | (?=[^\s.,:;)]) )?
+    """,
+    re.VERBOSE,
+)
 
 
 class Commands(click.Group):
-    """A group whose commands end an error of histkit's own with one line, not a traceback."""
+    """A group of commands that ends an error of histkit with one line on stderr and exit code 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
             return super().invoke(ctx)
         except hk.HistkitError as error:
-            click.echo(f"histkit: {error}", err=True)
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            click.echo(f"histkit: {in_option_names(str(error), command, ctx.meta.get(_TYPED, {}))}", err=True)
             ctx.exit(1)
 
 
-def filters(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say which rows are meant, in order of the help page."""
+def in_option_names(message: str, command: click.Command | None, typed: Mapping[str, str]) -> str:
+    """Replace the Python parameters in a message by the options and arguments of a command.
+
+    Parameters
+    ----------
+    message : str
+        A message of the package, which names a parameter as in ``near=2`` or ``near=``.
+    command : click.Command, optional
+        The command that was run.
+    typed : mapping
+        Parameter to the option and value it was computed from, as the user typed them.
+
+    Examples
+    --------
+    >>> option = click.Option(["--near"])
+    >>> in_option_names("near='x' needs freq=.", click.Command("takes", params=[option]), {})
+    "--near 'x' needs PERIOD."
+    """
+    options = dict(_NAMES)
+    for parameter in command.params if command is not None else ():
+        name = max(parameter.opts, key=len)
+        if isinstance(parameter, click.Argument):
+            options[name] = name.upper()
+        else:
+            options[name.removeprefix("--").replace("-", "_")] = name
+
+    def replacement(match: re.Match[str]) -> str:
+        if match["quoted"] is not None:
+            return match["quoted"]
+        name, value = match["name"], match["value"]
+        if value and name in typed:
+            return typed[name]
+        option = options.get(name, name.replace("_", " "))
+        return option if value is None else f"{option} {value}"
+
+    return _PARAMETER.sub(replacement, message)
+
+
+def remember_typed(parameter: str, text: str) -> None:
+    """Have error messages show `text` instead of a parameter that a command computed from it."""
+    click.get_current_context().meta.setdefault(_TYPED, {})[parameter] = text
+
+
+JSON = click.option("--json", "json_", is_flag=True, help="Print JSON.")
+CSV = click.option("--csv", "csv_", is_flag=True, help="Print CSV.")
+TZ = click.option("--tz", default="UTC", show_default=True, help="IANA name of the zone of days and months.")
+RULES = click.option("--rules", type=click.Path(dir_okay=False), help="TOML file of rules that assign rows to clients.")
+PRICES = click.option("--prices", type=click.Path(dir_okay=False), help="TOML file of prices; adds costs.")
+WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Parallel requests to the API (4).")
+
+
+def source(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where the rows come from."""
     for option in (
-        click.option("--live", is_flag=True, help="Read from the API also where there is a local history."),
-        click.option("--account", multiple=True, help="Of a local history of several accounts; may be repeated."),
+        click.option("--live", is_flag=True, help="Read from the API even if there is a local history."),
+        click.option("--account", multiple=True, help="One account of a local history; may be repeated."),
         click.option("--history", default=HISTORY, show_default=True, type=FOLDER, help="The local history."),
-        click.option("--limit", type=click.IntRange(min=0), help="Only the newest so many rows."),
-        click.option("--before", metavar="DATE", help="Rows before this date (UTC unless it says otherwise)."),
+    ):
+        command = option(command)
+    return command
+
+
+def filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that select rows, and those of `source`."""
+    command = source(command)
+    for option in (
+        click.option("--limit", type=click.IntRange(min=0), help="Only the newest rows, up to this number."),
+        click.option("--before", metavar="DATE", help="Rows before this date (UTC unless it has an offset)."),
         click.option("--after", metavar="DATE", help="Rows at or after this date."),
         click.option("--search", metavar="TEXT", help="The service's own text search; reads from the API."),
         click.option("--source", multiple=True, help="Source (TTS, STS, Projects, ...); may be repeated."),
@@ -51,6 +133,12 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def whole_history(**chosen: Any) -> pd.DataFrame:
+    """Read all rows from where the options of `source` say."""
+    none: tuple[str, ...] = ()
+    return rows_of(**chosen, search=None, limit=None, voice=none, model=none, source=none, after=None, before=None)
 
 
 def rows_of(
@@ -64,21 +152,19 @@ def rows_of(
     client: hk.HistoryClient | None = None,
     **chosen: Any,
 ) -> pd.DataFrame:
-    """Read the rows that the options of `filters` mean: of the local history, or of the API where there is none.
+    """Read the rows that the options of `filters` select, from the local history or, without one, from the API.
 
     Parameters
     ----------
     history, account, live, search, limit, **chosen
-        As the options gave them.
+        The values of the options.
     workers : int, optional
-        Windows read side by side.
+        Parallel requests.
     client : HistoryClient, optional
         Default: one made of the environment.
     """
     given: dict[str, Any] = {name: value or None for name, value in chosen.items()}
-    source = click.get_current_context().get_parameter_source("history")
-    named = source is not None and source is not click.core.ParameterSource.DEFAULT
-    if not live and not search and (named or (history / "_manifest.json").exists()):
+    if not live and not search and (was_typed("history") or (history / "_manifest.json").exists()):
         if workers is not None:
             raise click.UsageError("--workers is for reading from the API: add --live.")
         frame = hk.load(history, account=account or None, **given)
@@ -91,57 +177,52 @@ def rows_of(
     return hk.read_history(search=search, limit=limit, workers=workers, client=client, **given)
 
 
-def report_failures(manifest: pd.DataFrame, failed: tuple[str, ...]) -> bool:
-    """Show the first lines of a manifest that say what went wrong, on stderr; tell whether there are any."""
-    bad = manifest[manifest["status"].isin(failed)]
-    for item, error in zip(bad["history_item_id"].head(_SHOWN), bad["error"].head(_SHOWN), strict=True):
+def was_typed(name: str) -> bool:
+    """Return whether a parameter of the command was given, instead of its default."""
+    return click.get_current_context().get_parameter_source(name) not in (None, click.core.ParameterSource.DEFAULT)
+
+
+def report_failures(manifest: pd.DataFrame) -> bool:
+    """Print the first failed rows of a manifest on stderr; return whether there are any."""
+    failed = manifest[manifest["status"] == "failed"].head(_MOST_FAILURES + 1)
+    for item, error in failed[["history_item_id", "error"]].head(_MOST_FAILURES).itertuples(index=False):
         click.echo(f"histkit: {item}: {error}", err=True)
-    if len(bad) > _SHOWN:
-        click.echo(f"histkit: ... and {len(bad) - _SHOWN:,} more", err=True)
-    return bool(len(bad))
+    if len(failed) > _MOST_FAILURES:
+        more = int((manifest["status"] == "failed").sum()) - _MOST_FAILURES
+        click.echo(f"histkit: ... and {more:,} more", err=True)
+    return bool(len(failed))
 
 
-def counted(manifest: pd.DataFrame) -> dict[str, int]:
-    """Count the statuses of a manifest."""
-    return {str(status): int(count) for status, count in manifest["status"].value_counts(sort=False).items()}
+def print_json(facts: Mapping[str, Any]) -> None:
+    """Print facts as one line of JSON."""
+    click.echo(json.dumps(plain_value(facts)))
 
 
-def in_words(counts: Mapping[str, int]) -> str:
-    """Say counts, such as "10 done, 2 skipped"."""
-    return ", ".join(f"{count:,} {status}" for status, count in counts.items()) or "no rows"
+def print_size(path: Path, rows: int) -> None:
+    """Print a file that was written, its rows and its size."""
+    click.echo(f"{path}: {count_noun(rows, 'row')}, {path.stat().st_size / 1e6:,.1f} MB")
 
 
-def as_json(facts: Mapping[str, Any]) -> None:
-    """Print facts as JSON."""
-    json.dump(facts, sys.stdout)
-    click.echo()
-
-
-JSON = click.option("--json", "json_", is_flag=True, help="Print JSON.")
-
-
-CSV = click.option("--csv", "csv_", is_flag=True, help="Print CSV.")
-
-
-TZ = click.option("--tz", default="UTC", show_default=True, help="IANA name of the zone of days and months.")
-
-
-RULES = click.option("--rules", type=click.Path(dir_okay=False), help="TOML of rules that name rows: --by client.")
-
-
-PRICES = click.option("--prices", type=click.Path(dir_okay=False), help="TOML of prices; adds what it cost.")
+def check_output(json_: bool, csv_: bool) -> None:
+    """Refuse two output formats at once."""
+    if json_ and csv_:
+        raise click.UsageError("--json and --csv exclude each other.")
 
 
 def print_table(table: ReportTable, json_: bool, csv_: bool) -> None:
-    """Print a table for a reader, or its frame as data."""
-    if json_ and csv_:
-        raise click.UsageError("Give --json or --csv, not both.")
+    """Print a table for a reader, or its frame as JSON or CSV."""
+    check_output(json_, csv_)
     if json_:
-        facts = plain_value(table.frame.attrs.get("histkit", {}))
-        as_json({"rows": records(table.frame), "totals": plain_value(table.totals), "facts": facts})
+        facts = table.frame.attrs.get("histkit", {})
+        print_json({"rows": records(table.frame), "totals": table.totals, "facts": facts})
     elif csv_:
         sys.stdout.write(csv_text(table.frame))
     else:
-        from rich.console import Console
+        print_rich(rich_table(table))
 
-        Console(width=None if sys.stdout.isatty() else 160).print(rich_table(table))
+
+def print_rich(renderable: Any) -> None:
+    """Print for a reader: as wide as the terminal, 160 columns into a pipe or a file."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 160).print(renderable)

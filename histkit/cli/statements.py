@@ -1,4 +1,4 @@
-"""``histkit statement`` and ``statements``: what clients are billed for a period."""
+"""``histkit statement`` and ``statements``: the bills of clients for a period."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ import click
 import pandas as pd
 
 import histkit as hk
-from histkit.cli.common import CSV, FOLDER, HISTORY, JSON, PRICES, RULES, TZ, print_table, rows_of
+from histkit.cli.common import (
+    CSV,
+    FOLDER,
+    JSON,
+    PRICES,
+    RULES,
+    TZ,
+    check_output,
+    print_table,
+    source,
+    whole_history,
+)
 from histkit.frame.files import csv_text
 from histkit.reports.model import MEASURE_COLUMNS, ReportColumn, ReportTable, measure_totals
 from histkit.reports.statement_files import FORMATS, caveats, json_text, statement_report
 from histkit.reports.terminal import print_report
 from histkit.usage.labels import COLUMN, label, read_rules
-
-
-def add_to(group: click.Group) -> None:
-    """Add the commands."""
-    group.add_command(statement)
-    group.add_command(statements)
+from histkit.util.text import count_noun
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = source(command)
     for option in (
-        click.option("--live", is_flag=True, help="Read from the API also where there is a local history."),
-        click.option("--account", multiple=True, help="Of a local history of several accounts; may be repeated."),
-        click.option("--history", default=HISTORY, show_default=True, type=FOLDER, help="The local history."),
         CSV,
         JSON,
         click.option(
@@ -37,9 +41,9 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             default=("voice", "model"),
             show_default=True,
-            help="What lines are told apart by; may be repeated.",
+            help="Groups that make the lines; may be repeated.",
         ),
-        click.option("--column", help="Column that names the client of each row; default: what the rules say."),
+        click.option("--column", help="Column with the client of each row; default: as the rules say."),
         PRICES,
         RULES,
         TZ,
@@ -49,17 +53,21 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _labelled(rules: str | None, column: str | None, **chosen: Any) -> tuple[pd.DataFrame, str]:
+    """Read the whole history with its column of clients; return also the name of that column."""
     if rules is None and column is None:
-        raise click.UsageError("Give --rules, a TOML that tells whose rows are whose, or --column, such as account.")
-    named = column or (COLUMN if rules is None else read_rules(rules)[0])
-    none: tuple[str, ...] = ()
-    frame = rows_of(**chosen, search=None, limit=None, voice=none, model=none, source=none, after=None, before=None)
-    return frame if rules is None else label(frame, rules, column=named), named
+        raise click.UsageError("Give --rules, a TOML file that assigns rows to clients, or --column, such as account.")
+    name = column or (COLUMN if rules is None else read_rules(rules)[0])
+    frame = whole_history(**chosen)
+    if rules is not None:
+        return label(frame, rules, column=name), name
+    if name not in frame.columns:
+        raise click.UsageError(f"--column {name}: the history has no such column.")
+    return frame, name
 
 
-def _doubted(facts: dict[str, Any]) -> None:
-    for doubt in caveats(facts):
-        click.echo(f"histkit: note: {doubt}.", err=True)
+def _print_caveats(facts: dict[str, Any]) -> None:
+    for caveat in caveats(facts):
+        click.echo(f"histkit: note: {caveat}.", err=True)
 
 
 @click.command()
@@ -69,7 +77,7 @@ def _doubted(facts: dict[str, Any]) -> None:
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file: .html, .xlsx, .md, .csv or .json; without it the statement is printed.",
+    help="File to write: .html, .xlsx, .md, .csv or .json; default: print the statement.",
 )
 @click.option("--title", help="Headline.")
 @_options
@@ -89,31 +97,30 @@ def statement(
 ) -> None:
     """Bill CLIENT for PERIOD: lines, totals, and a fingerprint of the rows.
 
-    PERIOD is a year 2026, a quarter 2026-Q3, a month 2026-10, an ISO week 2026-W41 or a day 2026-10-05. Made again of
-    the same rows, a statement has the same bytes.
+    PERIOD is a year 2026, a quarter 2026-Q3, a month 2026-10, an ISO week 2026-W41 or a day 2026-10-05. The same rows
+    give a statement of the same bytes.
     """
-    if json_ and csv_:
-        raise click.UsageError("Give --json or --csv, not both.")
-    frame, named = _labelled(rules, column, **chosen)
-    found = hk.statement(frame, client, period, path=output, column=named, tz=tz, prices=prices, by=by, title=title)
-    _doubted(found.attrs["histkit"])
+    check_output(json_, csv_)
+    frame, name = _labelled(rules, column, **chosen)
+    lines = hk.statement(frame, client, period, path=output, column=name, tz=tz, prices=prices, by=by, title=title)
+    facts = lines.attrs["histkit"]
+    _print_caveats(facts)
     if json_:
-        sys.stdout.write(json_text(found))
+        sys.stdout.write(json_text(lines))
     elif csv_:
-        sys.stdout.write(csv_text(found))
+        sys.stdout.write(csv_text(lines))
     elif output is None:
-        print_report(statement_report(found))
+        print_report(statement_report(lines))
     else:
-        facts = found.attrs["histkit"]
-        click.echo(f"{output}: {facts['rows']:,} rows, fingerprint {facts['fingerprint']}")
+        click.echo(f"{output}: {count_noun(facts['rows'], 'row')}, fingerprint {facts['fingerprint']}")
 
 
 @click.command()
 @click.argument("period")
 @click.option(
-    "-o", "--output", type=FOLDER, help="Folder for a file of each client; without it only the sums are told."
+    "-o", "--output", type=FOLDER, help="Folder for a file per client; default: write none, print the totals."
 )
-@click.option("--format", default="html", show_default=True, type=click.Choice(FORMATS), help="Of these files.")
+@click.option("--format", default="html", show_default=True, type=click.Choice(FORMATS), help="Format of these files.")
 @_options
 def statements(
     period: str,
@@ -128,10 +135,11 @@ def statements(
     csv_: bool,
     **chosen: Any,
 ) -> None:
-    """Bill every client for PERIOD, which is told as for `statement`; together they are all rows of the period."""
-    frame, named = _labelled(rules, column, **chosen)
-    table = hk.statements(frame, period, folder=output, format=format, column=named, tz=tz, prices=prices, by=by)
-    _doubted(table.attrs["histkit"])
+    """Bill every client for PERIOD (see histkit statement): together, all rows of the period."""
+    check_output(json_, csv_)
+    frame, name = _labelled(rules, column, **chosen)
+    table = hk.statements(frame, period, folder=output, format=format, column=name, tz=tz, prices=prices, by=by)
+    _print_caveats(table.attrs["histkit"])
     columns = [ReportColumn("client", "Client"), *MEASURE_COLUMNS]
     totals = measure_totals(table)
     if prices is not None:
@@ -146,3 +154,6 @@ def statements(
         columns.append(ReportColumn("path", "File"))
     columns.append(ReportColumn("fingerprint", "Fingerprint"))
     print_table(ReportTable("", table, tuple(columns), totals), json_, csv_)
+
+
+COMMANDS = (statement, statements)

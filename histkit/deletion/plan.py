@@ -125,7 +125,7 @@ class DeletionPlan:
             return f"Nothing would be deleted{kept}."
         price = price_text(self.credits_of(self.ids))
         line = f"Would delete {count_noun(len(self.ids), 'row')}{self._days()} ({price}){kept}"
-        return f"{line}. Nothing was deleted: confirm=True (--confirm) does it."
+        return f"{line}. Nothing was deleted yet: confirm to delete."
 
     def _days(self) -> str:
         """Return the first and last date of the rows to delete, as part of a sentence; empty if unknown."""

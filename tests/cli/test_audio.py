@@ -135,7 +135,7 @@ def test_delete_shows_then_deletes_what_is_safe_here(box: Sandbox) -> None:
     [
         (["pull", "--name", "{nobody}"], "{nobody}"),
         (["pull", "-o", "nosuch://x"], "nosuch"),
-        (["pull", "--after", "noon"], "after="),
+        (["pull", "--after", "noon"], "--after 'noon' is not a date"),
         (["zip", ".", "--limit", "1"], "is a directory"),
         (["delete", "--only-verified", "nowhere", "--limit", "1"], "nowhere"),
     ],

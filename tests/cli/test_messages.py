@@ -1,0 +1,118 @@
+"""Messages of the command line speak its own words: options and arguments, no parameters of Python."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from histkit.cli import main
+from histkit.cli.common import in_option_names
+
+ARGUMENTS = {"client": "Acme", "period": "2026"}  # of statement; the others have defaults
+NEEDED = {"statement": ["--column", "source"], "statements": ["--column", "source"]}
+ALONE = {"sandbox", "demo"}  # serve until they are stopped; all their options are checked by click
+PYTHON = re.compile(r"(?<![\w?&])[a-z_]+=|Timestamp\(|datetime|None\b|\w\(\)")
+
+
+def commands() -> list[tuple[str, click.Parameter]]:
+    return [
+        (name, parameter)
+        for name, command in main.commands.items()
+        if name not in ALONE
+        for parameter in command.params
+        if not getattr(parameter, "is_flag", False) and not isinstance(parameter.type, (click.Choice, click.IntRange))
+    ]
+
+
+def is_in_its_own_words(stderr: str) -> bool:
+    return PYTHON.search(stderr.replace("NAME=VARIABLE", "")) is None and "Traceback" not in stderr
+
+
+@pytest.fixture
+def offline(local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a local history, and no key."""
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    Path("data/history").symlink_to(local)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("name", "parameter"), commands(), ids=lambda each: getattr(each, "name", each))
+@pytest.mark.parametrize("value", ["no such thing", "-7.5", "/proc/none/x.pdf", "{bad!r:", "a=b"])
+def test_no_bad_value_of_any_option_shows_python(
+    offline: Path, name: str, parameter: click.Parameter, value: str
+) -> None:
+    arguments = [ARGUMENTS[each.name or ""] for each in main.commands[name].params if each.name in ARGUMENTS]
+    if name not in NEEDED:
+        arguments = []
+    if isinstance(parameter, click.Argument):
+        arguments = [value if each.name == parameter.name else ARGUMENTS[each.name or ""] for each in positional(name)]
+        arguments = ["--", *arguments]
+        given = [*NEEDED.get(name, ()), *arguments]
+    else:
+        given = [*NEEDED.get(name, ()), *arguments, f"{max(parameter.opts, key=len)}={value}"]
+    result = CliRunner().invoke(main, [name, *given])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    shown = result.stderr.replace(value, "").replace(repr(value)[1:-1], "")
+    assert is_in_its_own_words(shown), result.stderr
+
+
+def positional(name: str) -> list[click.Parameter]:
+    """The arguments of a command that is given one of them: those that have no other value."""
+    return [each for each in main.commands[name].params if isinstance(each, click.Argument)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["usage", "--since", "2026-10-10", "--until", "2026-10-01"], "--since 2026-10-10 is later than --until 2026-"),
+        (["usage", "--after", "2026-10-10", "--until", "2026-10-01"], "--after '2026-10-10' is later than --until 202"),
+        (["takes", "--near", "7"], "--near 7.0 "),
+        (["usage", "--tz", "Mars"], "--tz 'Mars' is not a time zone"),
+        (["usage", "--by", "credits"], "--by 'credits' is not possible"),
+        (["report", "x.pdf"], "PATH 'x.pdf': a report is .html, .xlsx or .md."),
+        (["statement", "Nobody", "2026", "--column", "source"], "CLIENT 'Nobody' is not in the column 'source'"),
+        (["statement", "TTS", "soon", "--column", "source"], "PERIOD 'soon' is no period"),
+        (["statement", "TTS", "2026", "--column", "mood"], "--column mood: the history has no such column."),
+        (["pull", "--name", "{nobody}"], "--name '{nobody}'"),
+        (["pull", "--near", "0.9"], "--near goes with --keepers or --script."),
+    ],
+)
+def test_a_mistake_is_told_by_the_option_it_was_made_with(offline: Path, arguments: list[str], line: str) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code in (1, 2)
+    assert line in result.stderr
+    assert is_in_its_own_words(result.stderr)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
+def test_what_a_user_typed_is_never_translated(text: str) -> None:
+    command = click.Command("x", params=[click.Option(["--near"])])
+    message = f"near={text!r} is wrong; near= takes a number."
+    assert in_option_names(message, command, {}) == f"--near {text!r} is wrong; --near takes a number."
+
+
+def test_the_sandbox_has_at_least_one_row() -> None:
+    result = CliRunner().invoke(main, ["sandbox", "--items", "0"])
+    assert result.exit_code == 2
+    assert "'--items': 0 is not in the range x>=1." in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_table_is_printed_for_the_width_there_is(
+    offline: Path, whole: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: dict[str, Any] = {}
+    for width in ("80", "200"):
+        monkeypatch.setenv("COLUMNS", width)
+        lines[width] = CliRunner().invoke(main, ["usage", "monthly", "--by", "voice"]).stdout.splitlines()
+        assert max(map(len, lines[width])) <= 160
+    assert lines["80"] == lines["200"]  # a pipe has no width of its own
