@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import click
-import pandas as pd
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+import histkit as hk
 from histkit.cli import main
 from histkit.cli.common import in_option_names
+from histkit.sandbox import serve
+from tests.conftest import client_of
 
-ARGUMENTS = {"client": "Acme", "period": "2026"}  # of statement; the others have defaults
+ARGUMENTS = {"client": "TTS", "period": "2026"}
 NEEDED = {"statement": ["--column", "source"], "statements": ["--column", "source"]}
 ALONE = {"sandbox", "demo"}  # serve until they are stopped; all their options are checked by click
 PYTHON = re.compile(r"(?<![\w?&])[a-z_]+=|Timestamp\(|datetime|None\b|\w\(\)")
@@ -33,15 +35,23 @@ def commands() -> list[tuple[str, click.Parameter]]:
 
 
 def is_in_its_own_words(stderr: str) -> bool:
-    return PYTHON.search(stderr.replace("NAME=VARIABLE", "")) is None and "Traceback" not in stderr
+    return PYTHON.search(stderr.replace("studio=STUDIO_KEY", "")) is None and "Traceback" not in stderr
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small") / "history"
+    with serve(items=60) as box, client_of(box) as client:
+        hk.sync(folder, client=client, progress=False)
+    return folder
 
 
 @pytest.fixture
-def offline(local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def offline(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a local history, and no key."""
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
-    Path("data/history").symlink_to(local)
+    Path("data/history").symlink_to(small)
     return tmp_path
 
 
@@ -50,24 +60,17 @@ def offline(local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def test_no_bad_value_of_any_option_shows_python(
     offline: Path, name: str, parameter: click.Parameter, value: str
 ) -> None:
-    arguments = [ARGUMENTS[each.name or ""] for each in main.commands[name].params if each.name in ARGUMENTS]
-    if name not in NEEDED:
-        arguments = []
+    options, arguments = [*NEEDED.get(name, ())], dict(ARGUMENTS if name == "statement" else {})
+    if name == "statements":
+        arguments = {"period": ARGUMENTS["period"]}
     if isinstance(parameter, click.Argument):
-        arguments = [value if each.name == parameter.name else ARGUMENTS[each.name or ""] for each in positional(name)]
-        arguments = ["--", *arguments]
-        given = [*NEEDED.get(name, ()), *arguments]
+        arguments[str(parameter.name)] = value
     else:
-        given = [*NEEDED.get(name, ()), *arguments, f"{max(parameter.opts, key=len)}={value}"]
-    result = CliRunner().invoke(main, [name, *given])
+        options.append(f"{max(parameter.opts, key=len)}={value}")
+    result = CliRunner().invoke(main, [name, *options, "--", *arguments.values()])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     shown = result.stderr.replace(value, "").replace(repr(value)[1:-1], "")
     assert is_in_its_own_words(shown), result.stderr
-
-
-def positional(name: str) -> list[click.Parameter]:
-    """The arguments of a command that is given one of them: those that have no other value."""
-    return [each for each in main.commands[name].params if isinstance(each, click.Argument)]
 
 
 @pytest.mark.parametrize(
@@ -107,9 +110,7 @@ def test_the_sandbox_has_at_least_one_row() -> None:
     assert "Traceback" not in result.output
 
 
-def test_a_table_is_printed_for_the_width_there_is(
-    offline: Path, whole: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_table_is_printed_for_the_width_there_is(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: dict[str, Any] = {}
     for width in ("80", "200"):
         monkeypatch.setenv("COLUMNS", width)
