@@ -17,6 +17,7 @@ from histkit.reports.model import ReportColumn, ReportTable, period_column
 from histkit.reports.sections import usage_report_table
 from histkit.reports.terminal import rich_table
 from histkit.sandbox import serve
+from histkit.util.text import shorten
 
 CLIPS = 10
 NEWEST = (
@@ -95,7 +96,7 @@ def _program() -> str:
 def _newest(df: pd.DataFrame) -> pd.DataFrame:
     """Return the newest rows that have a text, the texts cut to one line."""
     rows = df[df["text"].notna()].head(5)[[column.name for column in NEWEST]]
-    texts = [f"{text[:45].rstrip()} …" if len(text) > 46 else text for text in rows["text"]]
+    texts = [shorten(text, 47) for text in rows["text"]]
     return rows.assign(text=texts, voice_name=rows["voice_name"].astype("string").str.partition(" - ")[0])
 
 

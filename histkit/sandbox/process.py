@@ -240,9 +240,9 @@ def run(
 ) -> None:
     """Serve in the foreground until Ctrl-C; `started` is called with the running sandbox. Prints nothing."""
     with serve(items, seed, port=port, alignments=alignments, **faults) as box:
-        if started is not None:
-            started(box)
         try:
+            if started is not None:
+                started(box)
             box.wait()
         except KeyboardInterrupt:
             return
