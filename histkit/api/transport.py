@@ -27,6 +27,7 @@ from histkit.api.error_mapping import CONCURRENCY_CODES, error_from_response, pa
 from histkit.api.options import HttpResponse, RequestOptions
 from histkit.api.retry import is_passing, is_refused_for_rate, retry_after, retrying
 from histkit.errors import AuthenticationError, HistkitError, InputError, TransportError
+from histkit.util.text import error_line
 
 T = TypeVar("T")
 
@@ -236,6 +237,8 @@ class Transport:
             )
         except requests.RequestException as error:
             failure: BaseException = _transport_error(error, url)
+        except UnicodeEncodeError as error:
+            failure = InputError(f"The request can't be written: {error_line(error)}.")
         except KeyboardInterrupt:
             failure = KeyboardInterrupt()
         else:

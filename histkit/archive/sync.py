@@ -21,7 +21,7 @@ from histkit.archive.partitions import PartitionReader
 from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.fetch.reader import warn_of_problems
 from histkit.frame.schema import to_frame
-from histkit.util.arguments import whole_number
+from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.files import exclusive_lock, remove_temporary_files
 from histkit.util.progress import in_notebook
 from histkit.util.storage import ReadStore, normalize_path
@@ -215,6 +215,7 @@ def sync(
     >>> len(df), len(again), again.attrs["histkit"]["diff"]
     (500, 503, {'new': 3, 'changed': 0, 'missing': 0})
     """
+    full, diff = true_or_false("full", full), true_or_false("diff", diff)
     folder, clients = Path(normalize_path(path)), validate_clients(path, accounts, client, workers)
     busy = f"Another sync is writing into {folder}: wait for it to end."
     with ExitStack() as stack:

@@ -21,7 +21,7 @@ from histkit.frame.dates import date_range
 from histkit.frame.decode import Page, PageDecoder
 from histkit.frame.filters import RowFilter
 from histkit.frame.schema import to_frame
-from histkit.util.arguments import whole_number
+from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def read_history(
     (True, True)
     """
     plan = make_plan(voice, model, source, search, after, before, limit)
+    alignments = true_or_false("alignments", alignments)
     if workers is not None:
         workers = whole_number("workers", workers, 1)
     with borrowed_client(client, workers) as client:

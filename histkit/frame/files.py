@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from histkit.errors import ArchiveError, InputError, SchemaError
 from histkit.frame.parquet_metadata import make_footer, read_footer, upgrade_schema
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, TEXT, check_frame, to_arrow, to_frame
+from histkit.util.arguments import true_or_false
 from histkit.util.files import atomic_write
 from histkit.util.storage import local_path, normalize_path
 from histkit.util.text import error_line
@@ -119,6 +120,7 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
         The file.
     """
     table = _csv_table(frame)
+    excel = true_or_false("excel", excel)
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         file.write(b"\xef\xbb\xbf" if excel else b"")
         pacsv.write_csv(table, file)

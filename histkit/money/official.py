@@ -144,7 +144,7 @@ def reconcile(
     True
     """
     require(frame, ["date", "credits"], "comparing with the official figures")
-    one_of("freq", freq, _FREQS, "the official figures are daily")
+    one_of("freq", freq, _FREQS, "is not possible: the official figures are daily")
     if "account" in frame.columns and frame["account"].nunique(dropna=False) > 1:
         raise InputError("These rows belong to several accounts: compare each with its own client.")
     micros, known = instants_of(frame["date"])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.util.text import NOTHING, ValueKind, format_value, one_line_text
+from histkit.frame.schema import check_frame
+from histkit.util.text import NOTHING, ValueKind, format_value, one_line_text, quoted
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
@@ -47,10 +49,11 @@ def show_usage(table: pd.DataFrame, *, bar: str | None = None) -> Styler:
     >>> "<table" in html
     True
     """
+    check_frame(table, "show_usage")
     if bar is None:
         bar = next((name for name in _BARS if name in table.columns), None)
-    elif bar not in table.columns or not _number(table[bar]):
-        raise InputError(f"bar={bar!r} is no column of numbers of this table.")
+    elif not isinstance(bar, Hashable) or bar not in table.columns or not _number(table[bar]):
+        raise InputError(f"bar={quoted(bar)} is no column of numbers of this table.")
     rows = table.reset_index(drop=True).rename(columns=str)
     kinds = {name: _kind(name, rows[name]) for name in rows.columns}
     style = rows.style.format(

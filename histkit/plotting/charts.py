@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from histkit.errors import InputError
 from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import check_frame, require
@@ -18,10 +17,10 @@ from histkit.plotting.style import (
     INK,
     PALETTE,
     SOFT,
+    axes_or_new,
     bars_height,
     draw_empty_note,
     draw_grid,
-    new_axes,
     put_title,
 )
 from histkit.plotting.text import drawable_text, fonts
@@ -29,8 +28,8 @@ from histkit.retakes.lines import line_table
 from histkit.retakes.takes import takes
 from histkit.usage.aggregate import MEASURES
 from histkit.usage.clock import name_of, timestamps, zone_of
-from histkit.util.arguments import whole_number
-from histkit.util.text import count_noun, quoted
+from histkit.util.arguments import one_of, whole_number
+from histkit.util.text import count_noun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,11 +71,10 @@ def plot_hours(
     >>> axes.images[0].get_array().shape
     (7, 24)
     """
-    if measure not in MEASURES:
-        raise InputError(f"measure={quoted(measure)} is not a measure; use one of {', '.join(map(repr, MEASURES))}.")
+    one_of("measure", measure, MEASURES, "is not a measure")
     require(frame, ["date"] if measure == "items" else ["date", measure], "the chart of hours")
     zone = zone_of(tz)
-    ax = new_axes(3.4) if ax is None else ax
+    ax = axes_or_new(ax, 3.4)
     instants, dated = instants_of(frame["date"])
     weights = np.ones(len(frame)) if measure == "items" else whole_numbers(frame[measure])[0].astype(float)
     sums = np.zeros((7, 24))
@@ -138,7 +136,7 @@ def plot_quota(forecast: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     'credits'
     """
     require(forecast, ["date", "cumulative", *_PERCENTILES], "the chart of the quota")
-    ax = new_axes(4) if ax is None else ax
+    ax = axes_or_new(ax, 4)
     attached = forecast.attrs.get("histkit")
     facts: Mapping[str, Any] = attached if isinstance(attached, Mapping) else {}
     details = []
@@ -263,7 +261,7 @@ def plot_takes(frame: pd.DataFrame, *, top: int = 12, ax: Axes | None = None) ->
     table = frame if {"line", "keeper", "thrown_away"} <= set(frame.columns) else takes(frame)
     require(table, ["line", "takes", "text", "credits", "keeper", "thrown_away"], "the chart of takes")
     lines = line_table(table, top)
-    ax = new_axes(bars_height(len(lines))) if ax is None else ax
+    ax = axes_or_new(ax, bars_height(len(lines)))
     if lines.empty:
         draw_empty_note(ax, "no text has several takes" if len(table) else "no rows")
     else:

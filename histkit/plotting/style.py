@@ -5,6 +5,9 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Literal
 
+from histkit.errors import InputError
+from histkit.util.text import quoted
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -14,8 +17,20 @@ GREY = "#A9A9A9"
 INK, SOFT, FAINT = "#333333", "#555555", "#DDDDDD"
 
 
-def new_axes(height: float) -> Axes:
-    """Return the axes of a new pyplot figure, 9 inches wide."""
+def axes_or_new(ax: Axes | None, height: float) -> Axes:
+    """Return the axes to draw into: those of the user, else those of a new pyplot figure, 9 inches wide.
+
+    Raises
+    ------
+    InputError
+        `ax` is something else.
+    """
+    from matplotlib.axes import Axes
+
+    if isinstance(ax, Axes):
+        return ax
+    if ax is not None:
+        raise InputError(f"ax={quoted(ax)} must be matplotlib axes, such as those of plt.subplots().")
     import matplotlib.pyplot as plt
 
     return plt.subplots(figsize=(9, height), layout="constrained")[1]

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from histkit.errors import InputError
 from histkit.frame.columns import plain_values
 from histkit.frame.dates import instants_of
 from histkit.plotting.style import (
     GREY,
     INK,
     PALETTE,
+    axes_or_new,
     bars_height,
     draw_empty_note,
     draw_grid,
-    new_axes,
     put_title,
     width_of,
 )
@@ -30,9 +29,9 @@ from histkit.usage.buckets import edges
 from histkit.usage.clock import name_of, timestamps
 from histkit.usage.periods import Freq
 from histkit.usage.table import OTHER, parse_query, usage_table
-from histkit.util.arguments import whole_number
+from histkit.util.arguments import one_of, whole_number
 from histkit.util.arrays import Floats, Ints
-from histkit.util.text import count_noun, quoted
+from histkit.util.text import count_noun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,13 +104,12 @@ def plot_usage(
     """
     _check(measure, kind, top, freq)
     query = parse_query(by, freq, tz=tz, top=None, billing=billing, week_start=week_start)
-    table = usage_table(frame, by, freq, tz=tz, billing=billing, week_start=week_start)
-    clock = None if query.length is None else _Clock(query.length, query.zone)
     names = list(query.names)
+    table = usage_table(frame, names, freq, tz=tz, billing=billing, week_start=week_start)
+    clock = None if query.length is None else _Clock(query.length, query.zone)
     series = _series(table, names, measure, top)
     owns_figure = ax is None
-    if ax is None:
-        ax = new_axes(bars_height(len(series.labels)) if clock is None else 4.5)
+    ax = axes_or_new(ax, bars_height(len(series.labels)) if clock is None else 4.5)
     dated = table if clock is None else table[table["period"].notna()]
     if dated.empty:
         draw_empty_note(ax, "no rows" if table.empty else "no rows with a date")
@@ -146,13 +144,9 @@ class _Clock:
 
 
 def _check(measure: str, kind: str | None, top: int, freq: str | None) -> None:
-    if measure not in MEASURES:
-        raise InputError(f"measure={quoted(measure)} is not a measure; use one of {', '.join(map(repr, MEASURES))}.")
+    one_of("measure", measure, MEASURES, "is not a measure")
     kinds = (None, "bar") if freq is None else (None, "bar", "area")
-    if kind not in kinds:
-        allowed = ", ".join(map(repr, kinds))
-        when = "without" if freq is None else "with"
-        raise InputError(f"kind={quoted(kind)} can't be drawn {when} freq=; use one of {allowed}.")
+    one_of("kind", kind, kinds, f"can't be drawn {'without' if freq is None else 'with'} freq=")
     whole_number("top", top, 1, 40 if freq is None else len(PALETTE))
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from histkit.errors import InputError
 from histkit.usage.periods import parse_freq
-from histkit.util.text import ValueKind, format_column, format_value
+from histkit.util.text import ValueKind, format_column, format_value, quoted
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,12 @@ MEASURE_COLUMNS = (
     ReportColumn("characters", "Characters", "count"),
     ReportColumn("credits", "Credits", "count", bar=True),
 )
+
+
+def check_title(title: Any) -> None:
+    """Raise `InputError` unless a title is None or a text."""
+    if title is not None and not isinstance(title, str):
+        raise InputError(f"title= takes a text, not {quoted(title)}.")
 
 
 def period_column(freq: str | None) -> ReportColumn:

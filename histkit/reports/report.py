@@ -16,7 +16,7 @@ from histkit.money.costs import with_price_index
 from histkit.money.prices import read_prices
 from histkit.reports.html import html
 from histkit.reports.markdown import markdown
-from histkit.reports.model import Report, Section
+from histkit.reports.model import Report, Section, check_title
 from histkit.reports.quota import quota_section
 from histkit.reports.sections import (
     ReportSpec,
@@ -122,6 +122,7 @@ def report(
     if target is not None and target.suffix.lower() not in ENDINGS:
         raise InputError(f"path={str(path)!r}: a report is .html, .xlsx or .md.")
     top = whole_number("top", top, 1)
+    check_title(title)
     built = build_report(
         frame,
         title=title,

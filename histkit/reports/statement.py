@@ -26,13 +26,14 @@ from histkit.frame.dates import instants_of
 from histkit.frame.schema import TEXT, require
 from histkit.money.costs import cost_table
 from histkit.money.prices import PriceBook, digits_of, read_prices
-from histkit.reports.model import total_of
+from histkit.reports.model import check_title, total_of
 from histkit.reports.statement_files import FORMATS, statement_path, write_statement
 from histkit.usage.aggregate import MEASURES
 from histkit.usage.clock import SECOND, iso, name_of, zone_of
 from histkit.usage.labels import COLUMN
 from histkit.usage.periods import Period, parse_period
 from histkit.usage.table import parse_query, usage_table
+from histkit.util.arguments import one_of
 from histkit.util.arrays import Ints, Mask
 from histkit.util.filenames import safe_name, unique_names
 from histkit.util.storage import local_path
@@ -144,8 +145,7 @@ def statement(
     True
     """
     target = None if path is None else statement_path(path)
-    if title is not None and not isinstance(title, str):
-        raise InputError(f"title= takes a text, not {quoted(title)}.")
+    check_title(title)
     request = _parse_request(frame, period, column, tz, prices, by)
     if not isinstance(client, str) or client not in request.clients:
         raise InputError(_unknown_client(client, request.clients, column))
@@ -203,8 +203,7 @@ def statements(
     >>> int(table["items"].sum()) == int((df["date"].dt.year == 2026).sum())
     True
     """
-    if format not in FORMATS:
-        raise InputError(f"format={quoted(format)} is not possible; give one of {', '.join(map(repr, FORMATS))}.")
+    one_of("format", format, FORMATS)
     request = _parse_request(frame, period, column, tz, prices, by)
     files = _file_names(request.clients, request.period, format)
     rows = np.flatnonzero(request.inside)

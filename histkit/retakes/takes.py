@@ -20,6 +20,7 @@ from histkit.frame.dates import instants_of
 from histkit.frame.schema import TEXT, require
 from histkit.retakes.similarity import checked_near, link_similar
 from histkit.util.arrays import Hashes, Ints, Mask
+from histkit.util.text import is_text
 
 _SAID = ("history_item_id", "voice_id", "voice_name", "text", "dialogue")
 _NEEDED = ("history_item_id", "date", "voice_id", "voice_name", "text", "dialogue", "credits")
@@ -212,10 +213,10 @@ def _ranks(column: pd.Series) -> Ints:
 
 def _chosen(keep: Any) -> list[str]:
     if isinstance(keep, str):
-        return [] if keep in ("last", "first") else [keep]
+        keep = [] if keep in ("last", "first") else [keep]
     ids = list(keep) if isinstance(keep, Iterable) else [keep]
     for each in ids:
-        if not isinstance(each, str):
+        if not is_text(each):
             raise InputError(f"keep= takes 'last', 'first' or a list of history_item_ids, not {each!r:.60}.")
     return list(dict.fromkeys(ids))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from histkit.errors import InputError
 from histkit.sandbox.prng import chance
 
 
@@ -119,16 +120,16 @@ def check(faults: dict[str, Any]) -> dict[str, Any]:
 
     Raises
     ------
-    ValueError
+    InputError
         For a name that is no fault, naming it and those there are, and for a value that a fault can't have.
     """
     for name, value in faults.items():
         if name not in FAULTS:
-            raise ValueError(f"unknown fault {name!r}; the sandbox knows {', '.join(sorted(FAULTS))}")
+            raise InputError(f"unknown fault {name!r}; the sandbox knows {', '.join(sorted(FAULTS))}")
         if isinstance(value, str) and FAULTS[name].kind is Kind.NAMES:
-            raise ValueError(f"{name} is a list of names")
+            raise InputError(f"{name} is a list of names")
         if not _fits(FAULTS[name], value):
-            raise ValueError(f"{name}={value!r} is not possible: {FAULTS[name].meaning}")
+            raise InputError(f"{name}={value!r} is not possible: {FAULTS[name].meaning}")
     return {name: FAULTS[name].default if value is None else value for name, value in faults.items()}
 
 

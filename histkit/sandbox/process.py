@@ -16,6 +16,7 @@ from typing import Any, Self
 from histkit.api.credentials import SANDBOX_KEY
 from histkit.sandbox.faults import check
 from histkit.sandbox.prng import identity
+from histkit.sandbox.rows import check_size
 
 _ROOT = Path(__file__).parents[2]
 # Has the child import the sandbox without the package's own __init__, which imports pandas (0.4 s).
@@ -39,6 +40,13 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
+def check_port(port: Any) -> int:
+    """Return a port as an int; raises `InputError` for what is none."""
+    from histkit.util.arguments import whole_number  # it loads pandas, which the server does without
+
+    return whole_number("port", port, 0, 65_535)
+
+
 class Sandbox:
     """A running sandbox; use it with ``with``, or call `close`.
 
@@ -55,8 +63,8 @@ class Sandbox:
 
     def __init__(self, items: int, seed: int, port: int, alignments: bool, faults: dict[str, Any]) -> None:
         faults = check(faults)
-        if items < 1:
-            raise ValueError(f"a history has at least 1 row, not {items}")
+        items, seed = check_size(items, seed)
+        port = check_port(port)
         self.api_key = SANDBOX_KEY + identity(seed, "key", 0)
         self._token = secrets.token_urlsafe(24)
         config = {
@@ -215,8 +223,8 @@ def serve(items: int = 1000, seed: int = 0, *, port: int = 0, alignments: bool =
 
     Raises
     ------
-    ValueError
-        For an unknown fault or a value it can't have.
+    InputError
+        For an unknown fault or a value it can't have, and for another argument that can't be used.
     OSError
         If the server does not start, as when the port is taken.
 

@@ -172,10 +172,21 @@ class Rows:
                 item.delivery = {"channel": "web" if bits & 64 else "api"}
 
 
+def check_size(items: Any, seed: Any, name: str = "items") -> tuple[int, int]:
+    """Return the size and the seed of a history as ints.
+
+    Raises
+    ------
+    InputError
+        The size is not from 1 to 1,000,000; the seed is no whole number of at most 64 bits.
+    """
+    from histkit.util.arguments import whole_number  # it loads pandas, which the server does without
+
+    return whole_number(name, items, 1, 1_000_000), whole_number("seed", seed, -(2**63), 2**63 - 1)
+
+
 def rows(items: int, seed: int, *, aligned: bool = False, end: int = END) -> Rows:
     """Return the rows of the history that belongs to a size and a seed."""
-    if items < 1:
-        raise ValueError(f"a history has at least 1 row, not {items}")
     return Rows(columns(items, seed, end), aligned)
 
 
@@ -198,12 +209,18 @@ def history(items: int = 1000, seed: int = 0, *, alignments: bool = False, now: 
     list of Item
         The rows as ``msgspec`` structs.
 
+    Raises
+    ------
+    InputError
+        An argument that can't be used.
+
     Examples
     --------
     >>> newest, *older = history(items=50)
     >>> newest.state, newest.date_unix <= 1793476800, len(older)
     ('created', True, 49)
     """
+    items, seed = check_size(items, seed)
     made = rows(items, seed, aligned=alignments, end=END if now is None else now)
     return [made.item(k) for k in range(len(made) - 1, -1, -1)]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from histkit.frame.decode import PageDecoder
 from histkit.frame.schema import to_frame
-from histkit.sandbox.rows import history, page_bytes
+from histkit.sandbox.rows import check_size, history, page_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,7 @@ def sample_history(n: int = 1000, seed: int = 0) -> pd.DataFrame:
     Parameters
     ----------
     n : int
-        Rows.
+        Rows, 1 to 1,000,000.
     seed : int
         Another seed gives another account; the same one always the same rows.
 
@@ -27,12 +27,18 @@ def sample_history(n: int = 1000, seed: int = 0) -> pd.DataFrame:
     pandas.DataFrame
         As from `histkit.read_history`: the columns of `histkit.COLUMNS`, newest first.
 
+    Raises
+    ------
+    InputError
+        `n` or `seed` can't be used.
+
     Examples
     --------
     >>> import histkit as hk
     >>> hk.sample_history(100).shape[0]
     100
     """
+    n, seed = check_size(n, seed, "n")
     frame = to_frame([PageDecoder()(page_bytes(history(n, seed))).rows])
     frame.attrs["histkit"] = {"complete": True, "sample": True, "requests": 0}
     return frame

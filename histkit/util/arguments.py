@@ -47,7 +47,7 @@ def whole_number(name: str, value: Any, least: int, most: int | None = None) -> 
     return number
 
 
-def one_of(name: str, value: Any, words: Iterable[str | None], reason: str = "") -> Any:
+def one_of(name: str, value: Any, words: Iterable[str | None], problem: str = "is not possible") -> Any:
     """Return an argument that is one of a few words.
 
     Parameters
@@ -58,8 +58,8 @@ def one_of(name: str, value: Any, words: Iterable[str | None], reason: str = "")
         What the user passed.
     words : iterable of str, or None among them
         The legal values.
-    reason : str, optional
-        Why there are no others, for the message.
+    problem : str
+        What is wrong with another value, for the message.
 
     Raises
     ------
@@ -74,8 +74,7 @@ def one_of(name: str, value: Any, words: Iterable[str | None], reason: str = "")
     """
     words = tuple(words)
     if not (value is None or isinstance(value, str)) or value not in words:
-        because = f": {reason}" if reason else ""
-        raise InputError(f"{name}={quoted(value)} is not possible{because}; use one of {', '.join(map(repr, words))}.")
+        raise InputError(f"{name}={quoted(value)} {problem}; use one of {', '.join(map(repr, words))}.")
     return value
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from histkit.util.arguments import true_or_false
+
 
 def in_notebook() -> bool:
     """Tell whether this runs in a notebook."""
@@ -23,7 +25,14 @@ def progress_bar(progress: bool | None, **options: Any) -> Any:
         True shows it, False doesn't; None shows it in a notebook and on a terminal.
     **options
         Passed to ``tqdm`` (``total``, ``desc``, ``unit``, ...).
+
+    Raises
+    ------
+    InputError
+        `progress` is something else.
     """
+    if progress is not None:
+        progress = true_or_false("progress", progress)
     notebook = in_notebook()
     if progress is None:
         progress = notebook or sys.stderr.isatty()

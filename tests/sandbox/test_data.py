@@ -57,7 +57,7 @@ def test_any_size(items):
 
 
 def test_no_size_below_one():
-    with pytest.raises(ValueError, match="at least 1 row"):
+    with pytest.raises(ValueError, match="items=0 must be a whole number from 1 to 1000000"):
         history(0)
 
 

@@ -267,7 +267,7 @@ def test_unknown_faults_and_values_are_refused_before_anything_starts(box):
     ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             box.set(**wrong)
-    with pytest.raises(ValueError, match="at least 1 row"):
+    with pytest.raises(ValueError, match="items=0 must be a whole number from 1 to 1000000"):
         serve(items=0)
 
 
