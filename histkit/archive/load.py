@@ -1,7 +1,7 @@
-"""The local history: `sync` keeps it up to date, `load` reads it, `scan` gives it to Dask.
+"""Read a local history: `load` and what `histkit.scan` needs.
 
-A folder of Parquet files that any tool reads, one a month (see `histkit.archive.partitions`); the work of an unfinished
-sync lies in its subfolder ``.histkit``.
+The months are a `pyarrow.dataset` whose fragments bear the month's dates as partition expression: pruning of months and
+row groups, filters, and casts of older schemas are Arrow's.
 """
 
 from __future__ import annotations
@@ -9,26 +9,32 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from histkit.archive.manifest import WORK, HistoryManifest, newest_first, partition_span, read_manifest
-from histkit.archive.partitions import FILE_SCHEMA, LOADED, TIE, PartitionReader, sort_rows
-from histkit.errors import ArchiveError, InputError
+from histkit.archive.partitions import FILE_SCHEMA, LOADED, TIE, GroupStatistics, PartitionReader, sort_rows
+from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.frame.dates import date_range
-from histkit.frame.filters import RowFilter, as_name_list, name_test
-from histkit.frame.schema import TEXT, to_frame
+from histkit.frame.filters import RowFilter, name_test
+from histkit.frame.parquet_metadata import read_footer
+from histkit.frame.schema import to_frame
 from histkit.util.storage import ReadStore
+from histkit.util.text import error_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _READERS = min(4, os.cpu_count() or 1)
+_ORDER = ("date_unix", "account", TIE)
+_FORMAT = ds.ParquetFileFormat()
+_LATEST = 2**62  # seconds; beyond any date
 
 
 def load(
@@ -101,27 +107,141 @@ def load(
 
 
 @dataclass(frozen=True)
+class LoadQuery:
+    """Columns and conditions of a `load`, checked.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Columns to return.
+    after, before : int or None
+        Seconds since 1970, inclusive and exclusive.
+    rows : RowFilter
+        Conditions on voice, model, source and account.
+    voices : tuple of (id or None, name or None), or None
+        The manifest's voices that meet the condition on the voice.
+    """
+
+    columns: tuple[str, ...]
+    after: int | None
+    before: int | None
+    rows: RowFilter
+    voices: tuple[tuple[str | None, str | None], ...] | None = None
+
+    @classmethod
+    def of(cls, columns: Sequence[str] | None, after: Any, before: Any, account: Any, **conditions: Any) -> LoadQuery:
+        """Check a user's arguments; raises `InputError`."""
+        names = LOADED if columns is None else columns
+        if isinstance(names, str):
+            raise InputError(f"columns= takes a list of names: columns=[{columns!r}].")
+        unknown = [name for name in names if name not in LOADED]
+        if unknown:
+            raise InputError(f"columns={unknown[0]!r} is no column of a local history; it has {', '.join(LOADED)}.")
+        rows = RowFilter.of(account=account, **conditions)
+        return cls(tuple(dict.fromkeys(names)), *date_range(after, before), rows)
+
+    def resolve_voices(self, manifest: HistoryManifest) -> LoadQuery:
+        """Return the query with the voices of a manifest that are meant."""
+        names = self.rows.voice
+        if names is None:
+            return self
+        test = name_test(names)
+        voices = tuple((key, name) for key, name in manifest.voices if key in names or (name and test(name)))
+        return replace(self, voices=voices)
+
+    def date_filter(self) -> ds.Expression | None:
+        """Return the condition on the dates; None keeps all."""
+        date, parts = ds.field("date_unix"), []
+        if self.after is not None:
+            parts.append(date >= max(self.after, -_LATEST))
+        if self.before is not None:
+            parts.append(date < min(self.before, _LATEST))
+        return reduce(and_, parts) if parts else None
+
+    def prune(self, fragment: ds.ParquetFileFragment) -> ds.ParquetFileFragment:
+        """Drop the row groups whose statistics rule out every voice: Arrow prunes by dates, not by dictionaries."""
+        if self.voices is None:
+            return fragment
+        statistics = GroupStatistics(fragment.metadata)
+        groups = [
+            group
+            for group in range(fragment.num_row_groups)
+            if any(
+                statistics.may_hold(group, *(("voice_name", name) if key is None else ("voice_id", key)))
+                for key, name in self.voices
+            )
+        ]
+        return fragment.subset(row_group_ids=groups)
+
+
+@dataclass(frozen=True)
 class LocalHistory:
-    """A local history opened for reading: where it is, what is wanted, and in which files."""
+    """A local history opened for reading; can be pickled, for the workers of a cluster.
+
+    Attributes
+    ----------
+    store : ReadStore
+        The folder.
+    query : LoadQuery
+        Columns and conditions.
+    files : list of str
+        The months that can hold matching rows, newest first.
+    facts : dict
+        For ``attrs["histkit"]``.
+    """
 
     store: ReadStore
-    wanted: LoadQuery
+    query: LoadQuery
     files: list[str]
     facts: dict[str, Any]
 
-    def read(self, file: str) -> pa.Table:
-        """Read the matching rows of one month."""
-        return self.wanted.read(self.store, file)
+    def read(self, file: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read the matching rows of a month, newest first: the columns of the query, or fewer.
+
+        Raises
+        ------
+        ArchiveError
+            The file is missing or damaged, or a newer histkit wrote it.
+        """
+        names = self.query.columns if columns is None else tuple(columns)
+        needed = list(dict.fromkeys((*names, *_ORDER, *self.query.rows.columns())))
+        fragment = _fragment(self.store, file)
+        try:
+            read_footer(fragment.metadata.metadata, self.store.place(file))
+            table = self.query.prune(fragment).to_table(
+                schema=FILE_SCHEMA,
+                columns=needed,
+                filter=self.query.date_filter(),
+                use_threads=len(self.files) == 1,  # several months are read side by side
+                fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=self.store.remote),
+            )
+        except HistkitError:
+            raise
+        except Exception as error:
+            if not self.store.remote and not isinstance(error, (pa.ArrowException, OSError)):
+                raise
+            with PartitionReader(self.store, file) as month:  # raises an error that says what is wrong with the file
+                month.read(month.groups(), needed)
+            raise ArchiveError(f"{self.store.place(file)} can't be read: {error_line(error)}.") from None
+        return sort_rows(self.query.rows.select(table)).select(names)
 
     def frame(self, file: str | None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Read one month as a frame; no file, no rows."""
-        if file is None:
-            return to_frame(self.empty() if columns is None else self.empty().select(columns))
-        return to_frame(self.wanted.read(self.store, file, columns))
+        if file is not None:
+            return to_frame(self.read(file, columns))
+        return to_frame(self.empty() if columns is None else self.empty().select(columns))
 
     def empty(self) -> pa.Table:
-        """Return a table without rows, with the columns that are read."""
-        return pa.schema([FILE_SCHEMA.field(name) for name in self.wanted.columns]).empty_table()
+        """Return a table without rows, with the columns of the query."""
+        return pa.schema([FILE_SCHEMA.field(name) for name in self.query.columns]).empty_table()
+
+
+def _fragment(store: ReadStore, file: str) -> ds.ParquetFileFragment:
+    """Return a month as a fragment of a dataset, with its dates as partition expression; nothing is read."""
+    system, root = store.arrow_filesystem()
+    date, span = ds.field("date_unix"), partition_span(file)
+    inside = date.is_null() if span is None else (date >= span[0]) & (date < span[1])
+    return _FORMAT.make_fragment(f"{root}/{file}", system, partition_expression=inside)
 
 
 def open_history(
@@ -134,7 +254,7 @@ def open_history(
     **conditions: Any,
 ) -> LocalHistory:
     """Open a local history: check its manifest and choose the months that can hold matching rows."""
-    wanted = LoadQuery.of(columns, after, before, account, **conditions)
+    query = LoadQuery.of(columns, after, before, account, **conditions)
     store = ReadStore(path, storage_options)
     manifest = read_manifest(store)
     if manifest is None:
@@ -143,108 +263,17 @@ def open_history(
         begun = (Path(store.name) / WORK).is_dir()
         what = "a first sync that has not ended: sync again and it goes on" if begun else "no local history: sync first"
         raise ArchiveError(f"{store.name} holds {what} (histkit.sync({store.name!r}), or histkit sync).")
-    wanted = wanted.within(manifest)
-    address = store.name if store.remote else str(Path(store.name).absolute())
-    facts = {"complete": True, "synced_at": manifest.synced_at, "path": address}
-    return LocalHistory(store, wanted, wanted.files(manifest), facts)
+    query = query.resolve_voices(manifest)
+    facts = {"complete": True, "synced_at": manifest.synced_at, "path": store.absolute}
+    return LocalHistory(store, query, _matching_files(store, manifest, query), facts)
 
 
-_ORDER = ("date_unix", "account", TIE)
-
-
-@dataclass(frozen=True)
-class LoadQuery:
-    """Conditions and columns; `voices` are the (id, name) pairs that the condition on the voice means."""
-
-    columns: tuple[str, ...] = LOADED
-    after: int | None = None
-    before: int | None = None
-    selection: RowFilter = field(default_factory=RowFilter)
-    accounts: tuple[str, ...] | None = None
-    voices: tuple[tuple[str | None, str | None], ...] | None = None
-
-    @classmethod
-    def of(
-        cls,
-        columns: Sequence[str] | None,
-        after: Any,
-        before: Any,
-        account: str | Iterable[str] | None,
-        **conditions: Any,
-    ) -> LoadQuery:
-        """Check a user's arguments."""
-        if isinstance(columns, str):
-            raise InputError(f"columns= takes a list of names: columns=[{columns!r}].")
-        names = LOADED if columns is None else tuple(columns)
-        unknown = [name for name in names if name not in LOADED]
-        if unknown:
-            raise InputError(f"columns={unknown[0]!r} is no column of a local history; it has {', '.join(LOADED)}.")
-        first, end = date_range(after, before)
-        accounts = as_name_list(account, "account")
-        return cls(tuple(dict.fromkeys(names)), first, end, RowFilter.of(**conditions), accounts)
-
-    def within(self, manifest: HistoryManifest) -> LoadQuery:
-        """Look up the voices that are meant."""
-        names = self.selection.voice
-        if names is None:
-            return self
-        test = name_test(names)
-        pairs = tuple((item, name) for item, name in manifest.voices if item in names or (name and test(name)))
-        return replace(self, voices=pairs)
-
-    def files(self, manifest: HistoryManifest) -> list[str]:
-        """Give the months that can hold such rows, newest first."""
-        if self.voices is not None and not self.voices:
-            return []
-        found = []
-        for file in newest_first(manifest.months):
-            span = partition_span(file)
-            early = self.before is not None and (span is None or span[0] >= self.before)
-            late = self.after is not None and (span is None or span[1] <= self.after)
-            if not early and not late:
-                found.append(file)
-        return found
-
-    def read(self, store: ReadStore, file: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read a month's rows that meet the conditions, newest first; `columns` are fewer than those wanted."""
-        names = self.columns if columns is None else tuple(columns)
-        with PartitionReader(store, file) as month:
-            groups = [group for group in month.groups() if self._may_hold(month, group)]
-            table = month.read(groups, list(dict.fromkeys((*names, *_ORDER, *self._needed()))))
-        return sort_rows(self._filtered(table)).select(names)
-
-    def _needed(self) -> list[str]:
-        return [*self.selection.columns()]
-
-    def _may_hold(self, month: PartitionReader, group: int) -> bool:
-        dates = month.bounds(group, "date_unix")
-        if dates is not None and (self.after is not None or self.before is not None):
-            if dates[0] is None or (self.before is not None and dates[0] >= self.before):
-                return False
-            if self.after is not None and dates[1] < self.after:
-                return False
-        if self.voices is None:
-            return True
-        ids, names = month.bounds(group, "voice_id"), month.bounds(group, "voice_name")
-        return any(_between(name, names) if item is None else _between(item, ids) for item, name in self.voices)
-
-    def _filtered(self, table: pa.Table) -> pa.Table:
-        dates = table.column("date_unix")
-        masks = []
-        if self.after is not None:
-            masks.append(pc.greater_equal(dates, self.after))
-        if self.before is not None:
-            masks.append(pc.less(dates, self.before))
-        if self.accounts is not None:
-            masks.append(pc.is_in(table.column("account").cast(TEXT), pa.array(self.accounts, TEXT)))
-        if masks:
-            table = table.filter(pc.fill_null(reduce(pc.and_, masks), False))
-        return self.selection.select(table)
-
-
-def _between(word: str | None, bounds: tuple[Any, Any, int] | None) -> bool:
-    if bounds is None:
-        return True
-    if word is None:
-        return bounds[2] > 0
-    return bounds[0] is not None and bounds[0] <= word <= bounds[1]
+def _matching_files(store: ReadStore, manifest: HistoryManifest, query: LoadQuery) -> list[str]:
+    """Return the months that can hold a matching row, newest first."""
+    if query.voices == ():
+        return []
+    system, _ = store.arrow_filesystem()
+    fragments = {file: _fragment(store, file) for file in newest_first(manifest.months)}
+    dataset = ds.FileSystemDataset(list(fragments.values()), FILE_SCHEMA, _FORMAT, system)
+    kept = {fragment.path for fragment in dataset.get_fragments(query.date_filter())}
+    return [file for file, fragment in fragments.items() if fragment.path in kept]

@@ -37,6 +37,36 @@ _CATEGORIES = [field.name for field in FILE_SCHEMA if pa.types.is_dictionary(fie
 _REFETCH = "run sync(full=True), which fetches that month again (but for what the service has no more)"
 
 
+class GroupStatistics:
+    """The statistics of a Parquet file's row groups, by column."""
+
+    def __init__(self, metadata: pq.FileMetaData) -> None:
+        self._metadata = metadata
+        self._positions: dict[str, int] = {}
+
+    def bounds(self, group: int, name: str) -> tuple[Any, Any, int] | None:
+        """Return least value, greatest value and number of missing values in a row group; None where unknown."""
+        row_group = self._metadata.row_group(group)
+        if not self._positions:
+            names = (row_group.column(position).path_in_schema for position in range(row_group.num_columns))
+            self._positions = {name: position for position, name in enumerate(names)}
+        statistics = row_group.column(self._positions[name]).statistics if name in self._positions else None
+        if statistics is None or not statistics.has_null_count:
+            return None
+        if not statistics.has_min_max:
+            return (None, None, statistics.null_count) if statistics.null_count == row_group.num_rows else None
+        return statistics.min, statistics.max, statistics.null_count
+
+    def may_hold(self, group: int, name: str, value: str | None) -> bool:
+        """Return whether a row group can hold a value; None is a missing one."""
+        bounds = self.bounds(group, name)
+        if bounds is None:
+            return True
+        if value is None:
+            return bounds[2] > 0
+        return bounds[0] is not None and bounds[0] <= value <= bounds[1]
+
+
 class PartitionReader(AbstractContextManager["PartitionReader"]):
     """A month's file, opened for reading.
 
@@ -64,7 +94,7 @@ class PartitionReader(AbstractContextManager["PartitionReader"]):
             self._opened.close()
             raise
         self.names = set(self._file.schema_arrow.names)
-        self._places: dict[str, int] = {}
+        self._statistics = GroupStatistics(self._file.metadata)
 
     def __exit__(self, *_: object) -> None:
         self._opened.close()
@@ -77,16 +107,8 @@ class PartitionReader(AbstractContextManager["PartitionReader"]):
         return range(self._file.num_row_groups)
 
     def bounds(self, group: int, name: str) -> tuple[Any, Any, int] | None:
-        """Give least and greatest value and the number of missing ones in a row group; None where unknown."""
-        row_group = self._file.metadata.row_group(group)
-        if not self._places:
-            self._places = {row_group.column(place).path_in_schema: place for place in range(row_group.num_columns)}
-        found = row_group.column(self._places[name]).statistics if name in self._places else None
-        if found is None or not found.has_null_count:
-            return None
-        if not found.has_min_max:
-            return (None, None, found.null_count) if found.null_count == row_group.num_rows else None
-        return found.min, found.max, found.null_count
+        """Return least value, greatest value and number of missing values in a row group; None where unknown."""
+        return self._statistics.bounds(group, name)
 
     def rows_in(self, group: int) -> int:
         """Give the rows of a row group."""

@@ -99,6 +99,7 @@ class ReadStore:
         self.name = normalize_path(path)
         self._options = dict(options or {})
         self.remote = "://" in self.name
+        self.absolute = self.name if self.remote else str(Path(self.name).absolute())
         _check(self.name, self._options)
         self._files: Any = None
 
@@ -118,6 +119,15 @@ class ReadStore:
             return open(self.place(file), "rb")  # noqa: PTH123 - the caller closes it
         system, root = self._system()
         return self._asked(file, lambda: system.open(f"{root}/{file}", "rb"))
+
+    def arrow_filesystem(self) -> tuple[Any, str]:
+        """Return the folder's file system for pyarrow, and the folder's path in it."""
+        from pyarrow import fs
+
+        if not self.remote:
+            return fs.LocalFileSystem(), self.absolute
+        system, root = self._system()
+        return fs.PyFileSystem(fs.FSSpecHandler(system)), root
 
     def read(self, file: str) -> bytes:
         """Give a file's bytes."""
