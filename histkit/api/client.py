@@ -351,9 +351,9 @@ class HistoryClient:
                     request_options=request_options,
                 )
             except ApiError as error:
-                window.fail(error)
+                window.handle_refusal(error)
                 continue
-            fresh = window.take(_facts(page))
+            fresh = window.accept_page(_facts(page))
             if fresh:
                 yield replace(page, history=[page.history[row] for row in fresh], has_more=not window.done)
 

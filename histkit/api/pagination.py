@@ -102,12 +102,12 @@ class PageWindow:
         return f"Window({self.after}, {self.before}, position={self.position}, done={self.done})"
 
     def state(self) -> dict[str, Any]:
-        """Give what `restored` needs, as plain values."""
+        """Return the checkpoint state as JSON-compatible values."""
         return {name: getattr(self, name) for name in _STATE}
 
     @classmethod
     def restored(cls, state: Mapping[str, Any]) -> PageWindow:
-        """Make the window of its `state`; it goes on where it was, and takes what it had already for new."""
+        """Restore a window from a checkpoint; rows fetched before the checkpoint are returned again."""
         window = cls()
         for name in _STATE:
             setattr(window, name, state[name])
@@ -115,11 +115,11 @@ class PageWindow:
         return window
 
     def query(self) -> Query:
-        """Give the next request."""
+        """Return the next request."""
         return Query(self.after, self._asked_before, self._cursor)
 
-    def take(self, page: PageFacts) -> list[int]:
-        """Take in the page that answered `query`.
+    def accept_page(self, page: PageFacts) -> list[int]:
+        """Process the page that answered `query`.
 
         Returns
         -------
@@ -151,14 +151,14 @@ class PageWindow:
             self._go_on(page, fresh)
         return fresh
 
-    def fail(self, error: ApiError) -> None:
-        """Take in that `query` was refused; raises `error` unless the refusal can be the cursor's fault."""
+    def handle_refusal(self, error: ApiError) -> None:
+        """Process a refusal of `query`; raise `error` unless the cursor can be its cause."""
         if self._cursor is None or error.status_code not in (400, 404, 422):
             raise error
-        self._distrust()
+        self._abandon_cursor()
 
     def split(self, at: int) -> PageWindow:
-        """Give the part older than `at` away as a window of its own; this one keeps ``[at, before)``."""
+        """Return the part older than `at` as a new window; this one keeps ``[at, before)``."""
         lower = PageWindow(self.after, at, self.page_size, self.remember)
         self.after = at
         return lower
@@ -204,7 +204,7 @@ class PageWindow:
         if self._empty > _EMPTY_PAGES:
             raise PaginationError(f"{_EMPTY_PAGES} empty pages in a row say that there is more{self._where()}.")
         if page.last_id is None:
-            self._distrust()
+            self._abandon_cursor()
         elif page.last_id in self._cursors:
             raise PaginationError(f"An empty page repeats its cursor{self._where()}.")
         else:
@@ -222,7 +222,7 @@ class PageWindow:
         if self._stale > _STALE_PAGES:
             raise PaginationError(f"Page after page brings only known rows{self._where()}.")
         if stale and self._cursor is not None and self._restarted_at is None:
-            self._distrust()
+            self._abandon_cursor()
             return
         if not page.has_more:
             self.done = True
@@ -230,7 +230,7 @@ class PageWindow:
         cursor = page.last_id or page.ids[-1]
         dates_suffice = self._cursor_faults > 1 and self.position not in (None, self._restarted_at)
         if cursor in self._cursors or dates_suffice:
-            self._distrust()
+            self._abandon_cursor()
         else:
             self._follow(cursor)
 
@@ -240,7 +240,7 @@ class PageWindow:
         if self.position != self._restarted_at:
             self._restarted_at = None
 
-    def _distrust(self) -> None:
+    def _abandon_cursor(self) -> None:
         self._cursor_faults += 1
         if self.position is None:
             raise PaginationError("The service breaks off before the first row and gives no cursor: try again later.")

@@ -1,7 +1,7 @@
-"""The walk over a history: windows of time, paged side by side, until each is read to its end.
+"""Read the history in windows of time, paged side by side, until each is read to its end.
 
-The newest and the oldest page are fetched, the span between them is cut into windows, and an idle worker takes half of
-the largest rest. Rows of one second stay together. What becomes of the rows is the caller's business.
+The newest and the oldest page are fetched, the span between them is split into windows, and an idle worker takes half
+of the largest remainder. Rows of one second stay together. The caller decides what to do with the rows.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from histkit.api.pagination import PageWindow, Query
 from histkit.errors import ApiError
 from histkit.fetch.density import RowDensity, choose_split, rows_remaining
 from histkit.frame.decode import Page, PageDecoder
+from histkit.util.threads import join_threads
 
 
 class WindowRows:
@@ -30,33 +31,34 @@ class WindowRows:
 
 
 class WindowedFetch:
-    """One way through a history, or through what is left of it.
+    """One pass through a history, or through the windows that an earlier pass left unread.
 
     Parameters
     ----------
     client : HistoryClient
-        Whose history.
+        The account's client.
     decoder : PageDecoder
-        Page bytes to Arrow.
+        Converts page bytes to Arrow.
     keep : callable
-        Is given each part, page, and the positions of the page's rows that are new and belong there.
-    windows : sequence of Window
-        What is to be read, newest first; several when a walk goes on.
+        Called with the `WindowRows`, the page, and the positions of the page's rows that are new and belong to the
+        window.
+    windows : sequence of PageWindow
+        The windows to read, newest first; several when an interrupted pass is resumed.
     filters : mapping, optional
         Further query parameters.
     workers : int
         Windows read side by side; 1 follows the cursor alone.
     eager : bool
-        Fetch the oldest page along with the newest, without waiting whether there is more than one.
+        Request the oldest page along with the newest, before it is known whether there is more than one page.
     enough : callable, optional
-        Tells, for one worker, that no further row is wanted.
+        With one worker: whether no further row is needed.
 
     Attributes
     ----------
-    parts : list of Part
+    parts : list of WindowRows
         In time order, newest first.
     requests : int
-        Pages asked for.
+        Pages requested.
     """
 
     def __init__(
@@ -83,17 +85,22 @@ class WindowedFetch:
         self._most_parts = max(2 * workers, len(windows))
         self._cancel = threading.Event()
         self._decoding = threading.Lock()
+        self._in_flight: set[threading.Thread] = set()
         self.parts = [WindowRows(window) for window in windows]
         self.requests = 0
 
     def run(self) -> None:
-        """Read everything; raises what `paging` and the transport raise."""
-        try:
-            self._alone() if self._workers == 1 else self._side_by_side()
-        finally:
-            self._cancel.set()  # ends waiting between tries; what is in flight is not waited for
+        """Read everything; raises what the pagination and the transport raise.
 
-    def _alone(self) -> None:
+        However it ends, no request is started afterwards, and those in flight are waited for, for two seconds at most.
+        """
+        try:
+            self._read_alone() if self._workers == 1 else self._read_side_by_side()
+        finally:
+            self._cancel.set()
+            join_threads(self._in_flight)
+
+    def _read_alone(self) -> None:
         for part in self.parts:
             while not part.window.done and not self._enough():
                 self._read_page(part)
@@ -101,35 +108,35 @@ class WindowedFetch:
     def _read_page(self, part: WindowRows) -> None:
         query = part.window.query()
         self.requests += 1
-        self._settle(part, lambda: self._fetch(query))
+        self._process(part, lambda: self._fetch(query))
 
-    def _side_by_side(self) -> None:
+    def _read_side_by_side(self) -> None:
         if len(self.parts) == 1 and not self.parts[0].window.done:
             self._find_both_ends()
-        flights: dict[Future[Page], WindowRows] = {}
-        self._give_work(flights)
-        while flights:
-            landed, _ = wait(flights, return_when=FIRST_COMPLETED)
-            for flight in landed:
-                part = flights.pop(flight)
+        pending: dict[Future[Page], WindowRows] = {}
+        self._assign_work(pending)
+        while pending:
+            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in finished:
+                part = pending.pop(future)
                 part.busy = False
-                self._settle(part, flight.result)
-            self._give_work(flights)
+                self._process(part, future.result)
+            self._assign_work(pending)
 
     def _find_both_ends(self) -> None:
         newest = self.parts[0]
-        asked = self._ask_oldest(newest.window) if self._eager else None
+        oldest = self._request_oldest(newest.window) if self._eager else None
         while newest.window.position is None and not newest.window.done:
             self._read_page(newest)
         if not newest.window.done:
-            self._take_oldest(asked or self._ask_oldest(newest.window))
+            self._process_oldest(oldest or self._request_oldest(newest.window))
 
-    def _ask_oldest(self, window: PageWindow) -> Future[Page]:
+    def _request_oldest(self, window: PageWindow) -> Future[Page]:
         self.requests += 1
         return self._submit(Query(window.after, window.before, sort_direction="asc"))
 
     def _submit(self, query: Query) -> Future[Page]:
-        """Fetch a page in a thread that holds nobody up: not Ctrl-C, not the end of the process."""
+        """Fetch a page in a daemon thread: neither Ctrl-C nor the end of the process waits for it."""
         future: Future[Page] = Future()
 
         def fetch() -> None:
@@ -137,32 +144,36 @@ class WindowedFetch:
                 future.set_result(self._fetch(query))
             except BaseException as error:
                 future.set_exception(error)
+            finally:
+                self._in_flight.discard(thread)
 
-        threading.Thread(target=fetch, name="histkit", daemon=True).start()
+        thread = threading.Thread(target=fetch, name="histkit", daemon=True)
+        thread.start()
+        self._in_flight.add(thread)
         return future
 
-    def _launch(self, flights: dict[Future[Page], WindowRows], part: WindowRows) -> None:
+    def _launch(self, pending: dict[Future[Page], WindowRows], part: WindowRows) -> None:
         part.busy = True
         self.requests += 1
-        flights[self._submit(part.window.query())] = part
+        pending[self._submit(part.window.query())] = part
 
-    def _give_work(self, flights: dict[Future[Page], WindowRows]) -> None:
+    def _assign_work(self, pending: dict[Future[Page], WindowRows]) -> None:
         for part in self.parts:
-            if len(flights) < self._workers and not part.busy and not part.window.done:
-                self._launch(flights, part)
-        while len(flights) < self._workers and len(self.parts) < self._most_parts:
+            if len(pending) < self._workers and not part.busy and not part.window.done:
+                self._launch(pending, part)
+        while len(pending) < self._workers and len(self.parts) < self._most_parts:
             older = self._split_largest()
             if older is None:
                 return
-            self._launch(flights, older)
+            self._launch(pending, older)
 
     def _split_largest(self) -> WindowRows | None:
-        def left(part: WindowRows) -> float:
+        def remaining(part: WindowRows) -> float:
             return rows_remaining(part.window, self._density) - self._page_size * part.busy
 
         open_parts = [part for part in self.parts if not part.window.done]
-        largest = max(open_parts, key=left, default=None)
-        if largest is None or left(largest) < 2 * self._page_size:
+        largest = max(open_parts, key=remaining, default=None)
+        if largest is None or remaining(largest) < 2 * self._page_size:
             return None
         at = choose_split(largest.window, self._density, self._page_size * largest.busy)
         if at is None:
@@ -171,36 +182,34 @@ class WindowedFetch:
         self.parts.insert(self.parts.index(largest) + 1, older)
         return older
 
-    def _take_oldest(self, oldest: Future[Page]) -> None:
-        """Take in the oldest page: everything before its newest second is read; that second may go on."""
+    def _process_oldest(self, oldest: Future[Page]) -> None:
+        """Process the oldest page: everything before its newest second is read; that second may go on.
+
+        Where the page can't be used, the newest window reads on alone.
+        """
         try:
             page = oldest.result()
         except ApiError:
-            return  # oldest first is not to be had: the newest window reads on alone
-        dates = [date for date in page.facts.dates if date is not None]
+            return  # the service refuses to sort oldest first
         newest = self.parts[0].window
-        if not dates or len(dates) < len(page.facts.dates):
+        dates = _ascending_dates(page)
+        if not dates or not _is_below(newest, dates[0], dates[-1]):
             return
-        ascending = all(earlier <= later for earlier, later in pairwise(dates))
-        start, end = dates[0], dates[-1]
-        bounds = (newest.after or start, newest.position or start)
-        if not ascending or start == end or start < bounds[0] or end > bounds[1]:
-            return  # not sorted, not what was asked for, or both pages overlap: the newest window reads on alone
         self._density.add(dates)
-        part = WindowRows(newest.split(end))
+        part = WindowRows(newest.split(dates[-1]))
         part.window.done = True
         self.parts.append(part)
-        inside = [row for row, date in enumerate(dates) if date < end]
+        inside = [row for row, date in enumerate(dates) if date < dates[-1]]
         self._keep(part, page, inside[::-1])
 
-    def _settle(self, part: WindowRows, result: Callable[[], Page]) -> None:
+    def _process(self, part: WindowRows, result: Callable[[], Page]) -> None:
         try:
             page = result()
         except ApiError as error:
-            part.window.fail(error)
+            part.window.handle_refusal(error)
             return
         self._density.add(page.facts.dates)
-        self._keep(part, page, part.window.take(page.facts))
+        self._keep(part, page, part.window.accept_page(page.facts))
 
     def _fetch(self, query: Query) -> Page:
         return self._client.transport.request(
@@ -212,10 +221,24 @@ class WindowedFetch:
         ).data
 
     def _decode(self, body: bytes) -> Page:
-        with self._decoding:  # one at a time: threads that fight for the interpreter lock are slower than one
+        with self._decoding:  # one at a time: threads that contend for the interpreter lock are slower than one
             return self._decoder(body)
 
 
+def _ascending_dates(page: Page) -> list[int]:
+    """Return the dates of a page sorted oldest first; none where a date is missing or the order is another."""
+    dates = [date for date in page.facts.dates if date is not None]
+    ascending = all(earlier <= later for earlier, later in pairwise(dates))
+    return dates if ascending and len(dates) == len(page.facts.dates) else []
+
+
+def _is_below(window: PageWindow, oldest: int, newest: int) -> bool:
+    """Return whether a page of several seconds lies within a window and below the rows read so far."""
+    lowest = oldest if window.after is None else window.after
+    highest = oldest if window.position is None else window.position
+    return oldest != newest and lowest <= oldest and newest <= highest
+
+
 def rows_of(page: Page, rows: list[int]) -> pa.RecordBatch:
-    """Give some rows of a page."""
+    """Return some rows of a page."""
     return page.rows if rows == list(range(len(page.rows))) else page.rows.take(pa.array(rows, pa.int64()))

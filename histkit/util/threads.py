@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, TypeVar
 
 J = TypeVar("J")
@@ -63,9 +63,14 @@ def map_threads(
     finally:
         cancel.set()
         ahead.release(len(threads) or 1)
-        deadline = time.monotonic() + _LEAVE_SECONDS
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        join_threads(threads)
+
+
+def join_threads(threads: Iterable[threading.Thread], seconds: float = _LEAVE_SECONDS) -> None:
+    """Wait for threads to end, for so many seconds together at most."""
+    deadline = time.monotonic() + seconds
+    for thread in tuple(threads):
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _next(results: queue.SimpleQueue[Any]) -> tuple[int, Any, BaseException | None]:

@@ -65,9 +65,9 @@ def read(service: Service, window: PageWindow) -> list[str]:
         try:
             page = service.page(query)
         except ApiError as error:
-            window.fail(error)
+            window.handle_refusal(error)
             continue
-        found += [page.ids[row] for row in window.take(page)]
+        found += [page.ids[row] for row in window.accept_page(page)]
     return found
 
 
@@ -151,7 +151,7 @@ def test_a_split_while_a_page_is_under_way_loses_nothing(
         page = service.page(newer.query())
         if number == after_pages and (newer.position is None or at < newer.position):
             older = newer.split(at)  # the page was asked for with the old lower end
-        found += [page.ids[row] for row in newer.take(page)]
+        found += [page.ids[row] for row in newer.accept_page(page)]
     if older is not None:
         found += read(service, older)
     assert sorted(found) == sorted(row[0] for row in service.rows)
@@ -160,15 +160,15 @@ def test_a_split_while_a_page_is_under_way_loses_nothing(
 def test_a_refusal_without_a_cursor_is_raised() -> None:
     window = PageWindow()
     with pytest.raises(ServerError):
-        window.fail(ServerError("down", status_code=500))
+        window.handle_refusal(ServerError("down", status_code=500))
 
 
 def test_pages_that_never_come_to_an_end_are_an_error() -> None:
     window = PageWindow()
     for number in range(50):
-        window.take(PageFacts([], [], True, f"cursor{number}"))
+        window.accept_page(PageFacts([], [], True, f"cursor{number}"))
     with pytest.raises(PaginationError, match="empty pages"):
-        window.take(PageFacts([], [], True, "cursor50"))
+        window.accept_page(PageFacts([], [], True, "cursor50"))
 
 
 @given(st.lists(st.tuples(st.integers(0, 1000), st.integers(1, 50)), max_size=8), st.integers(0, 900))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ import histkit as hk
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 from tests.effort import examples
+from tests.raw_service import Service, row
 
 
 def read(box: Sandbox, **arguments: Any) -> pd.DataFrame:
@@ -47,6 +49,26 @@ def test_every_row_comes_once_in_the_services_order_within_the_requests_allowed(
     if workers == 1:
         assert df.attrs["histkit"]["requests"] == pages
         assert not any("date_before_unix" in each["query"] for each in box.requests())
+
+
+@pytest.mark.parametrize("sort", ["asc", "desc"])
+def test_no_request_is_in_flight_once_it_has_returned(sort: str) -> None:
+    with Service([row(1, 1_790_000_000)]) as of:
+        answer = of.answer
+        ended = []
+
+        def slow(path: str, query: dict[str, str]) -> dict[str, Any] | None:
+            page = answer(path, query)
+            time.sleep(0.3 if query["sort_direction"] == sort else 0)
+            ended.append(query["sort_direction"])
+            return page
+
+        of.answer = slow  # type: ignore[method-assign]
+        assert len(hk.read_history(client=of.client, workers=4, progress=False)) == 1
+        asked = [query["sort_direction"] for _, query in of.asked]
+        assert sorted(ended) == sorted(asked)
+        time.sleep(0.1)
+        assert len(of.asked) == len(asked)
 
 
 def test_windows_are_half_open_and_chain(box_of: Callable[..., Sandbox]) -> None:
