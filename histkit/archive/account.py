@@ -212,7 +212,7 @@ class AccountSync:
             full=purpose.full,
             gone=gone,
             now=now,
-            diff=self._outcome.diff.wanted,
+            diff=self._outcome.diff.keep_rows,
         )
         if purpose.full and self._manifest.months:
             self._check_missing(*merge.known(), fetched=sum(page.rows for page in pages))

@@ -1,7 +1,7 @@
-"""Pages of an unfinished sync, on disk as they arrive, and where its windows stand.
+"""The checkpoint of an unfinished sync: the pages fetched so far, and the state of its windows.
 
-A page is written whole before the windows' state says that it is there; what is killed in between is fetched again, one
-page a window at most.
+A page is written before the state that counts it. A sync that is killed in between fetches that page again: one page a
+window at most.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 class SyncJob(msgspec.Struct, frozen=True):
-    """What a sync is for: whose account, from which date on (None: all), whether to look for rows that are gone."""
+    """The job of a sync: the account, the date to start from (None: all), and whether to look for missing rows."""
 
     account: str
     after: int | None
@@ -45,7 +45,7 @@ class _State(msgspec.Struct):
 
 @dataclass(frozen=True)
 class StagedPage:
-    """A page on disk: the file, rows, least and greatest date (None: no row has one), rows without a date."""
+    """A page on disk: the file, its rows, oldest and newest date (None: no row has one), and rows without a date."""
 
     path: Path
     rows: int
@@ -53,6 +53,12 @@ class StagedPage:
     newest: int | None
     undated: int
     problems: tuple[str, ...]
+
+    def holds(self, start: int | None, end: int | None) -> bool:
+        """Return whether rows can lie in the seconds ``[start, end)``; without bounds: whether rows have no date."""
+        if start is None or end is None:
+            return self.undated > 0
+        return self.newest is not None and self.oldest is not None and self.newest >= start and self.oldest < end
 
     def read(self, columns: Sequence[str] = SCHEMA.names) -> pa.Table:
         """Read the rows, in the order they were fetched."""
@@ -65,7 +71,7 @@ class StagedPage:
 
 
 class SyncCheckpoint:
-    """The folder of one account's unfinished sync."""
+    """The folder that holds one account's unfinished sync."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -80,20 +86,20 @@ class SyncCheckpoint:
 
     @property
     def purpose(self) -> SyncJob | None:
-        """What the sync on disk is for; None when there is none."""
+        """The job of the sync on disk; None when there is none."""
         return self._state.purpose if self._state is not None else None
 
     def windows(self) -> list[PageWindow]:
-        """Give the windows as they stood."""
+        """Return the windows as they were saved."""
         return [PageWindow.restored(state) for state in self._state.windows] if self._state is not None else []
 
     def begin(self, purpose: SyncJob) -> None:
-        """Start a new one."""
+        """Start a new sync; what is on disk is discarded."""
         self.discard()
         self._state = _State(purpose, [])
 
     def add(self, rows: pa.RecordBatch, problems: Iterable[str]) -> None:
-        """Write a page down."""
+        """Write a page to disk."""
         dates = pc.min_max(rows.column("date_unix")).as_py()
         facts = {"oldest": dates["min"], "newest": dates["max"], "problems": list(problems)}
         facts |= {"rows": len(rows), "undated": rows.column("date_unix").null_count}
@@ -107,14 +113,14 @@ class SyncCheckpoint:
         self._next += 1
 
     def save(self, windows: Iterable[PageWindow]) -> None:
-        """Write down where the windows stand."""
+        """Save the state of the windows."""
         assert self._state is not None
         self._state.windows = [window.state() for window in windows]
         with atomic_write(self.folder / _STATE) as temporary:
             temporary.write_bytes(msgspec.json.encode(self._state))
 
     def pages(self) -> list[StagedPage]:
-        """Give the pages in the order they were fetched."""
+        """Return the pages in the order they were fetched."""
         return [_facts(path) for path in sorted(self.folder.glob(_PAGES))]
 
     def discard(self) -> None:
@@ -126,7 +132,7 @@ class SyncCheckpoint:
 
 
 def _read_state(path: Path) -> _State | None:
-    """Read the state; None when there is none yet or another version of histkit, with other columns, wrote it."""
+    """Read the state; None when there is none yet, or a version of histkit with another schema wrote it."""
     try:
         state = msgspec.json.decode(path.read_bytes(), type=_State)
     except (FileNotFoundError, msgspec.ValidationError):

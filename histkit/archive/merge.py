@@ -1,13 +1,13 @@
-"""Fetched pages into months: new rows, rows that changed, rows that are gone; what did not change is not written again.
+"""Merge fetched pages into the months: an upsert by id; a month without a change is not written again.
 
-A month is merged in slices of time, so that memory does not grow with it.
+A month is merged in slices of time, so that memory does not grow with the month.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,51 +31,51 @@ DIFF_SCHEMA = pa.schema([("change", CATEGORY), *(FILE_SCHEMA.field(name) for nam
 
 @dataclass
 class Diff:
-    """What a sync found: how many rows are new, changed, missing; and which, where that is wanted."""
+    """The changes of a sync: numbers of new, changed and missing rows, and the rows themselves if `keep_rows`."""
 
-    wanted: bool
+    keep_rows: bool
     new: int = 0
     changed: int = 0
     missing: int = 0
-    left: int = 0  # rows that are in another month now
+    moved: int = 0  # rows that are in another month now
     tables: list[pa.Table] = field(default_factory=list)
 
     def add(self, other: Diff) -> None:
-        """Take in what another found."""
+        """Add the changes of another part of the sync."""
         self.new += other.new
         self.changed += other.changed
         self.missing += other.missing
         self.tables += other.tables
 
-    def note(self, change: str, rows: pa.Table) -> None:
-        """Count rows, and keep them where that is wanted."""
+    def record(self, change: str, rows: pa.Table) -> None:
+        """Count rows of one kind of change, and keep them if `keep_rows`."""
         setattr(self, change, getattr(self, change) + len(rows))
-        if self.wanted and len(rows):
+        if self.keep_rows and len(rows):
             columns = [_all(change, len(rows)), *(rows.column(name) for name in _DIFF_COLUMNS)]
             self.tables.append(pa.table(columns, schema=DIFF_SCHEMA))
 
     def any(self) -> bool:
-        """Tell whether there is anything."""
-        return bool(self.new or self.changed or self.missing or self.left)
+        """Return whether anything changed."""
+        return bool(self.new or self.changed or self.missing or self.moved)
 
 
 class PartitionMerge:
-    """One account's fetched pages on their way into the months.
+    """Merge of one account's fetched pages into the months.
 
     Parameters
     ----------
     folder : Path
         The local history.
-    manifest : Manifest
-        Its months and voices are brought up to date; writing it is the caller's business.
+    manifest : HistoryManifest
+        Its months and voices are updated; the caller writes it.
     account : str
         Name of the account, "" for none.
-    pages : sequence of SpooledPage
-        What was fetched, in that order; of a row that was fetched twice the later one counts.
+    pages : sequence of StagedPage
+        The fetched pages in their order; of a row that was fetched twice the later one counts.
     full : bool
-        Whether a row that was not fetched is gone.
+        Whether the pages are the whole history, so that a row that was not fetched is missing.
     gone : sequence of str
-        Ids that the service said are gone.
+        Ids that the service no longer knows.
     now : int
         Seconds since 1970, for ``missing_since``.
     """
@@ -105,13 +105,13 @@ class PartitionMerge:
         self.diff = Diff(diff)
 
     def known(self) -> tuple[int, int, list[str]]:
-        """Look at the account's rows on disk: how many, how many of them were fetched, ids of the others.
+        """Return the account's rows on disk: their number, how many were fetched again, and the ids of the others.
 
-        Rows that are known to be gone already and were not fetched don't count.
+        Rows that were marked missing before and were not fetched don't count.
         """
         tables = [FILE_SCHEMA.empty_table().select(_IDENTITY)]
         for file in self._manifest.months:
-            if self._there(file):
+            if self._exists(file):
                 with PartitionReader(self._store, file) as month:
                     table = month.read(month.groups(), _IDENTITY)
                 tables.append(table.filter(own_rows(table, self._account)))
@@ -119,25 +119,25 @@ class PartitionMerge:
         again = pc.is_in(table.column("history_item_id"), self._fetched)
         lost = table.filter(pc.and_(pc.invert(again), pc.is_null(table.column("missing_since"))))
         absent = lost.column("history_item_id").drop_null().to_pylist()
-        found = pc.sum(again).as_py() or 0
-        return found + len(absent), found, absent
+        fetched = pc.sum(again).as_py() or 0
+        return fetched + len(absent), fetched, absent
 
     def files(self, also: Sequence[int | None] = ()) -> list[str]:
-        """Give the months to merge, newest first: those of the pages, of the dates given, and of a full sync all."""
-        found = {partition_path(date) for date in also}
+        """Return the months to merge, newest first: those of the pages and of the dates `also`; in a full sync all."""
+        files = {partition_path(date) for date in also}
         for page in self._pages:
             if page.undated:
-                found.add(partition_path(None))
+                files.add(partition_path(None))
             if page.newest is not None and page.oldest is not None:
-                found.update(_months_between(page))
-        return newest_first(found | set(self._manifest.months if self._full else ()))
+                files.update(_months_between(page))
+        return newest_first(files | set(self._manifest.months if self._full else ()))
 
     def month(self, file: str) -> None:
-        """Bring one month up to date; a month without a change is not written."""
-        if not self._there(file):
+        """Merge one month; a month without a change is not written."""
+        if not self._exists(file):
             self._merge(file, None)
             if not (self._folder / file).exists():
-                self._manifest.months.pop(file, None)  # of a file that was lost; the service has no row of it either
+                self._manifest.months.pop(file, None)  # its file was lost, and the service has no row of it
             return
         with PartitionReader(self._store, file) as month:
             self._merge(file, month)
@@ -147,38 +147,40 @@ class PartitionMerge:
         pairs = sorted(self._voices, key=lambda pair: (pair[0] or "", pair[1] or ""))
         self._manifest.voices = [(voice_id, name) for voice_id, name in pairs]
 
-    def _there(self, file: str) -> bool:
-        """Tell whether a month has a file; one that vanished is only replaced by a full sync."""
-        there = (self._folder / file).exists()
-        if not there and file in self._manifest.months and not self._full:
+    def _exists(self, file: str) -> bool:
+        """Return whether a month has a file; only a full sync replaces one that the manifest has and the disk lacks."""
+        exists = (self._folder / file).exists()
+        if not exists and file in self._manifest.months and not self._full:
             with PartitionReader(self._store, file):  # raises, and says what to do
                 raise AssertionError
-        return there
+        return exists
 
     def _merge(self, file: str, month: PartitionReader | None) -> None:
-        if month is not None and not self._full and not len(self._gone) and not self._brings(file, month):
-            self._manifest.months[file] = Month(len(month), (self._folder / file).stat().st_size)
-            return
-        slices = self._slices(file, month)
-        diff, first = Diff(self.diff.wanted), None
-        for start, end in slices:
-            table = self._slice(month, start, end, diff)
-            first = table if len(slices) == 1 else None
-            self._voices |= voices_of(table)
-        self.diff.add(diff)
         rows = len(month) if month is not None else 0
-        if diff.any():
-            rows = 0
-            with writing_month(self._folder, file) as writer:
-                for start, end in slices:
-                    table = first if first is not None else self._slice(month, start, end, Diff(False))
-                    rows += len(table)
-                    writer.add(table)
+        quick = month is not None and not self._full and not len(self._gone)
+        if not (quick and month is not None and not self._has_changes(file, month)):
+            slices = self._slices(file, month)
+            diff, merged = Diff(self.diff.keep_rows), None
+            for start, end in slices:
+                merged = self._slice(month, start, end, diff)
+                self._voices |= voices_of(merged)
+            self.diff.add(diff)
+            if diff.any():
+                tables = [merged] if len(slices) == 1 else (self._slice(month, *span, Diff(False)) for span in slices)
+                rows = self._write(file, tables)
         if (self._folder / file).exists():
             self._manifest.months[file] = Month(rows, (self._folder / file).stat().st_size)
 
-    def _brings(self, file: str, month: PartitionReader) -> bool:
-        """Tell whether the fetched rows bring anything to a month, looking at their span alone."""
+    def _write(self, file: str, tables: Iterable[pa.Table]) -> int:
+        rows = 0
+        with writing_month(self._folder, file) as writer:
+            for table in tables:
+                rows += len(table)
+                writer.add(table)
+        return rows
+
+    def _has_changes(self, file: str, month: PartitionReader) -> bool:
+        """Return whether the fetched rows change a month; only their span is read."""
         span, diff = partition_span(file), Diff(False)
         if span is None:
             self._slice(month, None, None, diff)
@@ -190,61 +192,53 @@ class PartitionMerge:
         return diff.any()
 
     def _slices(self, file: str, month: PartitionReader | None) -> list[tuple[int | None, int | None]]:
-        """Cut a month into spans ``[start, end)`` of seconds, newest first."""
+        """Cut a month into spans ``[start, end)`` of seconds, newest first; the month without dates has no bounds."""
         span = partition_span(file)
         if span is None:
             return [(None, None)]
-        chunks = [
+        stored = month.date_chunks() if month is not None else []
+        if stored is None:
+            return [span]
+        fetched = [
             (page.newest, page.oldest, page.rows)
             for page in self._pages
-            if page.newest is not None and page.oldest is not None and page.newest >= span[0] and page.oldest < span[1]
+            if page.holds(*span) and page.newest is not None and page.oldest is not None
         ]
-        for group in month.groups() if month is not None else ():
-            bounds = month.bounds(group, "date_unix") if month is not None else None
-            if bounds is None or bounds[0] is None or month is None:
-                return [span]  # another tool wrote it
-            chunks.append((bounds[1], bounds[0], month.rows_in(group)))
-        end, rows, spans = span[1], 0, []
-        for _, oldest, count in sorted(chunks, reverse=True):
-            rows += count
-            if rows >= _MOST_ROWS and span[0] < oldest < end:
-                spans.append((oldest, end))
-                end, rows = oldest, 0
-        return [*spans, (span[0], end)]
+        return [*_cut_span(*span, [*stored, *fetched])]
 
     def _slice(self, month: PartitionReader | None, start: int | None, end: int | None, diff: Diff) -> pa.Table:
-        """Merge what is on disk and what was fetched of a span of seconds; rows in their order."""
+        """Return the rows of a span of seconds, stored and fetched ones merged, in their order."""
         stored = sort_rows(self._stored(month, start, end))
-        own = own_rows(stored, self._account)
-        mine, others = stored.filter(own), stored.filter(pc.invert(own))
+        of_account = own_rows(stored, self._account)
+        existing, others = stored.filter(of_account), stored.filter(pc.invert(of_account))
         fetched = self._newly_fetched(start, end)
-        stored_keys, keys = _keys(mine), _keys(fetched)
-        places = pc.index_in(keys, stored_keys)
-        kept, replaced = mine.filter(pc.invert(pc.is_in(stored_keys, keys))), mine
-        if self._fetched is not None and len(kept):  # what was fetched with another date has left this month
-            stay = kept.filter(pc.invert(pc.is_in(_keys(kept), self._fetched)))
-            diff.left += len(kept) - len(stay)
-            kept = stay
-        both = fetched.filter(pc.is_valid(places))
-        before = replaced.take(pc.drop_null(places))
-        diff.note("new", fetched.filter(pc.is_null(places)))
-        diff.note("changed", both.filter(pa.array(_differ(before, both))))
-        kept = self._without_gone(kept, diff)
-        ties = pc.fill_null(mine.column(TIE).take(places), -1)
+        existing_keys, keys = _keys(existing), _keys(fetched)
+        positions = pc.index_in(keys, existing_keys)
+        kept = existing.filter(pc.invert(pc.is_in(existing_keys, keys)))
+        if self._fetched is not None and len(kept):  # a row that was fetched with another date has left this month
+            remaining = kept.filter(pc.invert(pc.is_in(_keys(kept), self._fetched)))
+            diff.moved += len(kept) - len(remaining)
+            kept = remaining
+        updated = fetched.filter(pc.is_valid(positions))
+        before = existing.take(pc.drop_null(positions))
+        diff.record("new", fetched.filter(pc.is_null(positions)))
+        diff.record("changed", updated.filter(pa.array(_differ(before, updated))))
+        kept = self._mark_missing(kept, diff)
+        ties = pc.fill_null(existing.column(TIE).take(positions), -1)
         fetched = fetched.set_column(fetched.column_names.index(TIE), TIE, ties)
         table = pa.concat_tables([_assign_ties(fetched, kept.select(fetched.column_names)), others])
         return sort_rows(table)
 
-    def _without_gone(self, kept: pa.Table, diff: Diff) -> pa.Table:
+    def _mark_missing(self, kept: pa.Table, diff: Diff) -> pa.Table:
         since = kept.column("missing_since")
         lost = pc.is_null(since)
         if not self._full:
             lost = pc.and_(lost, pc.is_in(kept.column("history_item_id"), self._gone))
         if not pc.any(lost).as_py():
             return kept
-        diff.note("missing", kept.filter(lost))
-        place = kept.column_names.index("missing_since")
-        return kept.set_column(place, "missing_since", pc.if_else(lost, self._now, since))
+        diff.record("missing", kept.filter(lost))
+        position = kept.column_names.index("missing_since")
+        return kept.set_column(position, "missing_since", pc.if_else(lost, self._now, since))
 
     def _stored(self, month: PartitionReader | None, start: int | None, end: int | None) -> pa.Table:
         if month is None:
@@ -258,26 +252,29 @@ class PartitionMerge:
 
     def _newly_fetched(self, start: int | None, end: int | None) -> pa.Table:
         """Read the fetched rows of a span, each once, as they were fetched last."""
-        tables = [SCHEMA.empty_table()]
-        for page in self._pages:
-            if start is None or end is None:
-                wanted = page.undated > 0
-            else:
-                wanted = page.newest is not None and page.oldest is not None
-                wanted = wanted and page.newest >= start and page.oldest < end  # type: ignore[operator]
-            if wanted:
-                tables.append(_within(page.read(), start, end))
-        table = pa.concat_tables(tables).unify_dictionaries()
+        tables = [_within(page.read(), start, end) for page in self._pages if page.holds(start, end)]
+        table = pa.concat_tables([SCHEMA.empty_table(), *tables]).unify_dictionaries()
         table = _last_of_each(table)
         table = table.append_column("account", _all(self._account or None, len(table)))
         table = table.append_column("missing_since", pa.nulls(len(table), DATE))
         return table.append_column(TIE, pa.array(np.zeros(len(table), np.int32)))
 
     def _ids(self) -> pa.Array:
-        """Give the ids of all fetched rows."""
+        """Return the ids of all fetched rows."""
         tables = [page.read(["history_item_id"]) for page in self._pages]
         ids = pa.concat_tables([SCHEMA.empty_table().select(["history_item_id"]), *tables]).column(0)
         return ids.drop_null().combine_chunks()
+
+
+def _cut_span(start: int, end: int, chunks: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int | None, int | None]]:
+    """Yield spans of about `_MOST_ROWS` rows, newest first; `chunks` are newest date, oldest date and rows."""
+    rows = 0
+    for _, oldest, count in sorted(chunks, reverse=True):
+        rows += count
+        if rows >= _MOST_ROWS and start < oldest < end:
+            yield oldest, end
+            end, rows = oldest, 0
+    yield start, end
 
 
 def _months_between(page: StagedPage) -> Iterable[str]:
@@ -289,26 +286,20 @@ def _months_between(page: StagedPage) -> Iterable[str]:
 
 
 def voices_of(table: pa.Table) -> set[tuple[str | None, str | None]]:
-    """Give the voices of rows, as pairs of id and name."""
+    """Return the distinct voices of rows, as pairs of id and name."""
     pairs = pa.table({name: table.column(name).cast(TEXT) for name in ("voice_id", "voice_name")})
     distinct = pairs.group_by(["voice_id", "voice_name"]).aggregate([])
     return set(zip(*(distinct.column(name).to_pylist() for name in pairs.column_names), strict=True))
 
 
 def own_rows(table: pa.Table, account: str) -> pa.ChunkedArray:
-    """Tell which rows are of an account; the one without a name is "".
-
-    Returns
-    -------
-    pyarrow.ChunkedArray
-        Of booleans, none missing.
-    """
+    """Return which rows are of an account ("" is the one without a name), as booleans of which none is missing."""
     names = table.column("account").cast(TEXT)
     return pc.fill_null(pc.equal(names, account), False) if account else pc.is_null(names)
 
 
 def _all(word: str | None, rows: int) -> pa.ChunkedArray:
-    """Make a category column of one word, or of none."""
+    """Return a category column that holds one value in each row, or none."""
     codes = pa.array(np.zeros(rows, np.int32), mask=np.full(rows, word is None))
     return pa.chunked_array([pa.DictionaryArray.from_arrays(codes, pa.array([word] if word is not None else [], TEXT))])
 
@@ -326,14 +317,14 @@ def _within(table: pa.Table, start: int | None, end: int | None) -> pa.Table:
 
 
 def _keys(table: pa.Table) -> pa.ChunkedArray:
-    """Give what tells rows apart: the id; of a row without one, all that it says."""
+    """Return the key of each row: its id, or a hash of all its values where it has none."""
     ids = table.column("history_item_id")
     if not ids.null_count:
         return ids
     keys = ids.to_pylist()
-    for place in np.flatnonzero(ids.is_null().to_numpy()):
-        row = table.slice(place, 1).select(SCHEMA.names).to_pylist()[0]
-        keys[place] = "?" + hashlib.sha256(json.dumps(row, default=str, sort_keys=True).encode()).hexdigest()
+    for position in np.flatnonzero(ids.is_null().to_numpy()):
+        row = table.slice(position, 1).select(SCHEMA.names).to_pylist()[0]
+        keys[position] = "?" + hashlib.sha256(json.dumps(row, default=str, sort_keys=True).encode()).hexdigest()
     return pa.chunked_array([pa.array(keys, TEXT)])
 
 
@@ -348,10 +339,10 @@ def _last_of_each(table: pa.Table) -> pa.Table:
 
 
 def _assign_ties(fetched: pa.Table, kept: pa.Table) -> pa.Table:
-    """Give each row its place in its second.
+    """Assign each row its position within its second.
 
-    A second that the service listed anew is in the service's order, then what it has no more. One of which it gave some
-    rows alone stays as it was, with what is new in front.
+    A second that was fetched completely is in the service's order, followed by rows that the service no longer has. A
+    second that was fetched in part keeps its order, with new rows in front.
     """
     table = pa.concat_tables([fetched, kept])
     dates = pc.fill_null(table.column("date_unix"), -(2**62)).to_numpy()
@@ -359,13 +350,13 @@ def _assign_ties(fetched: pa.Table, kept: pa.Table) -> pa.Table:
     before = np.where(np.isin(dates, present), table.column(TIE).to_numpy(), 0)
     order = np.lexsort((before, -dates))
     starts = np.flatnonzero(np.r_[True, np.diff(dates[order]) != 0]) if len(order) else order
-    places = np.empty(len(order), np.int32)
-    places[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
-    return table.set_column(table.column_names.index(TIE), TIE, pa.array(places))
+    ties = np.empty(len(order), np.int32)
+    ties[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    return table.set_column(table.column_names.index(TIE), TIE, pa.array(ties))
 
 
 def _differ(before: pa.Table, after: pa.Table) -> Mask:
-    """Tell which rows say something else than before; a row that was gone and is back does."""
+    """Return which rows differ from before; a row that was missing and is back differs."""
     differ: Mask = before.column("missing_since").is_valid().to_numpy()
     for name in SCHEMA.names:
         old, new = before.column(name), after.column(name)

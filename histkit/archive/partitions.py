@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from histkit.errors import ArchiveError
+from histkit.frame.columns import NO_CODE, text_ranks
 from histkit.frame.parquet_metadata import KINDS, make_footer, read_footer, upgrade_schema
 from histkit.frame.schema import ARCHIVE_COLUMNS, COLUMNS
 from histkit.util.files import atomic_write
@@ -103,29 +104,35 @@ class PartitionReader(AbstractContextManager["PartitionReader"]):
         return int(self._file.metadata.num_rows)
 
     def groups(self) -> range:
-        """Give the numbers of the row groups."""
+        """Return the numbers of the row groups."""
         return range(self._file.num_row_groups)
 
     def bounds(self, group: int, name: str) -> tuple[Any, Any, int] | None:
         """Return least value, greatest value and number of missing values in a row group; None where unknown."""
         return self._statistics.bounds(group, name)
 
-    def rows_in(self, group: int) -> int:
-        """Give the rows of a row group."""
-        return int(self._file.metadata.row_group(group).num_rows)
+    def date_chunks(self) -> list[tuple[int, int, int]] | None:
+        """Return newest date, oldest date and rows of each row group; None where a group has no statistics."""
+        chunks = []
+        for group in self.groups():
+            bounds = self.bounds(group, "date_unix")
+            if bounds is None or bounds[0] is None:
+                return None  # another tool wrote the file
+            chunks.append((bounds[1], bounds[0], int(self._file.metadata.row_group(group).num_rows)))
+        return chunks
 
     def read(self, groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
-        """Read columns of row groups, as `upgrade_schema`; a column that the file lacks is missing in each row."""
-        there = [name for name in columns if name in self.names]
+        """Read columns of row groups in today's types; a column that the file lacks is missing in each row."""
+        existing = [name for name in columns if name in self.names]
         try:
-            table = self._file.read_row_groups(list(groups), columns=there)
+            table = self._file.read_row_groups(list(groups), columns=existing)
         except (pa.ArrowException, OSError) as error:
             raise self._damaged(error) from None
         table = upgrade_schema(table.replace_schema_metadata(None), self.where)
         arrays = []
         for name in columns:
             kind = KINDS.get(name, pa.int32())
-            arrays.append(table.column(name) if name in there else _missing(len(table), kind))
+            arrays.append(table.column(name) if name in existing else _missing(len(table), kind))
         return pa.table(arrays, names=list(columns))
 
     def _damaged(self, error: BaseException) -> ArchiveError:
@@ -150,7 +157,7 @@ def sort_rows(table: pa.Table) -> pa.Table:
 
 
 def order_of(table: pa.Table) -> Any:
-    """Give the places of a table's rows in their order; needs date_unix, account and `TIE`."""
+    """Return the positions that sort a table's rows; needs date_unix, account and `TIE`."""
     dates = pc.fill_null(table.column("date_unix"), -(2**62)).to_numpy()
     ties = pc.fill_null(table.column(TIE), 0).to_numpy()
     ranks = _ranks(table.column("account"))
@@ -162,22 +169,20 @@ def order_of(table: pa.Table) -> Any:
 
 
 def _ranks(column: pa.ChunkedArray) -> Any:
-    """Give each row the alphabetical rank of its word; missing ones come first."""
+    """Return the alphabetical rank of each row's word; missing ones come first."""
     if not len(column):
         return np.zeros(0, np.int64)
     encoded = column.unify_dictionaries().combine_chunks()
     encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) and encoded.num_chunks == 1 else encoded
     if isinstance(encoded, pa.ChunkedArray):
         return np.zeros(len(column), np.int64)
-    words = encoded.dictionary.to_pylist()
-    table = np.zeros(len(words) + 1, np.int64)
-    table[sorted(range(len(words)), key=words.__getitem__)] = np.arange(1, len(words) + 1)
-    return table[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)]
+    codes = encoded.indices.fill_null(NO_CODE).to_numpy(zero_copy_only=False)
+    return text_ranks(codes, encoded.dictionary.to_pylist())
 
 
 @contextmanager
 def writing_month(folder: str | os.PathLike[str], file: str) -> Iterator[PartitionWriter]:
-    """Give the writer of a month's file, which takes its place when the block ends well."""
+    """Yield the writer of a month's file, which replaces the file when the block ends without an error."""
     with (
         atomic_write(Path(folder) / file) as temporary,
         pq.ParquetWriter(
@@ -190,7 +195,7 @@ def writing_month(folder: str | os.PathLike[str], file: str) -> Iterator[Partiti
 
 
 class PartitionWriter:
-    """Writes tables that come in their order; the file depends on the rows alone, not on how they were cut."""
+    """Writes tables that come in their order; the file depends on the rows alone, not on how the tables were cut."""
 
     def __init__(self, writer: pq.ParquetWriter) -> None:
         self._writer = writer
@@ -198,14 +203,14 @@ class PartitionWriter:
         self._rows = 0
 
     def add(self, table: pa.Table) -> None:
-        """Take rows in."""
+        """Add rows, which come in their order."""
         self._waiting.append(table.select(FILE_SCHEMA.names))
         self._rows += len(table)
         while self._rows >= 2 * _SLICE_ROWS:
             self._flush()
 
     def finish(self) -> None:
-        """Write what waits."""
+        """Write the rows that are left."""
         while self._rows:
             self._flush()
 
@@ -220,7 +225,7 @@ class PartitionWriter:
 
 
 def _end_of_second(dates: pa.ChunkedArray, start: int) -> int:
-    """Give the first place from `start` on where a new second begins."""
+    """Return the first position from `start` on at which a new second begins."""
     if start >= len(dates):
         return len(dates)
     rest = pc.fill_null(dates.slice(start - 1), -(2**62)).to_numpy()

@@ -1,4 +1,4 @@
-"""One call of `histkit.sync`: the accounts one after the other, in a folder that is held for it."""
+"""`histkit.sync`: the accounts one after the other, in a folder that is locked for it."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ class SyncRun:
         self._full = full
         self._workers = workers
         self._progress = progress
-        self._sweep()
-        self._manifest = self._found()
+        self._remove_partial_files()
+        self._manifest = self._read_or_rebuild_manifest()
         self._diff = Diff(diff)
         self._requests = 0
         self.failed: dict[str, str] = {}
         self.problems: list[str] = []
 
     def sync(self, clients: Mapping[str, HistoryClient]) -> None:
-        """Sync each account; raises only when none could be."""
+        """Sync each account; raise only if none could be synced."""
         strange = self._manifest.accounts.keys() - {""} if "" in clients else self._manifest.accounts.keys() & {""}
         if strange:
             names = ", ".join(sorted(strange - {""})) or _NO_NAME
@@ -64,7 +64,7 @@ class SyncRun:
                 client,
                 workers=self._workers or client.transport.limit.ceiling,
                 progress=self._progress,
-                diff=self._diff.wanted,
+                diff=self._diff.keep_rows,
             )
             try:
                 outcome = one.run(full=self._full)
@@ -78,23 +78,23 @@ class SyncRun:
             self.problems += outcome.problems
 
     def diff_table(self) -> pa.Table:
-        """Give the rows that are new, changed or missing."""
+        """Return the rows that are new, changed or missing."""
         return pa.concat_tables([DIFF_SCHEMA.empty_table(), *self._diff.tables])
 
     def facts(self) -> dict[str, Any]:
-        """Give what a frame's attrs say of the sync."""
+        """Return the facts of the sync for a frame's ``attrs``."""
         counts = {name: getattr(self._diff, name) for name in ("new", "changed", "missing")}
         return {"diff": counts, "requests": self._requests, "failed": dict(self.failed)}
 
     def summary(self) -> str:
-        """Give the line that is printed."""
+        """Return the line to print."""
         diff, rows = self._diff, self._manifest.rows()
-        found = f"{diff.new:,} new, {diff.changed:,} changed, {diff.missing:,} missing"
+        changes = f"{diff.new:,} new, {diff.changed:,} changed, {diff.missing:,} missing"
         requests = f"{self._requests:,} request{'s' * (self._requests != 1)}"
-        return f"{self._folder}: {rows:,} rows; {found} ({requests})"
+        return f"{self._folder}: {rows:,} rows; {changes} ({requests})"
 
-    def _found(self) -> HistoryManifest:
-        """Read the manifest, and take in months' files that it doesn't know (of a sync that was killed)."""
+    def _read_or_rebuild_manifest(self) -> HistoryManifest:
+        """Read the manifest, and add the months of a killed sync, which it doesn't know."""
         store = ReadStore(self._folder)
         manifest = read_manifest(store) or HistoryManifest()
         voices = set(manifest.voices)
@@ -113,8 +113,8 @@ class SyncRun:
         manifest.voices = list(voices)
         return manifest
 
-    def _sweep(self) -> None:
-        """Remove what killed syncs left half-written."""
+    def _remove_partial_files(self) -> None:
+        """Remove the temporary files of killed syncs."""
         remove_temporary_files(self._folder, ".", "year=*/month=*", f"{WORK}/*")
 
 
@@ -124,23 +124,29 @@ def validate_clients(
     client: HistoryClient | None,
     workers: int | None,
 ) -> dict[str, HistoryClient] | None:
-    """Check the arguments of `histkit.sync`; give the clients by account, None where one is to be made."""
+    """Check the arguments of `histkit.sync`; return the clients by account, None where one has to be created."""
     if "://" in os.fspath(path):
         raise InputError(f"sync writes into a folder of this machine, not into {path}; copy it there afterwards.")
     if workers is not None:
         whole_number("workers", workers, 1)
     if accounts is not None and client is not None:
         raise InputError("Give either accounts= or client=, not both.")
-    if accounts is not None and not (isinstance(accounts, Mapping) and accounts):
-        raise InputError("accounts= takes names and clients: accounts={'studio': HistoryClient(...), ...}.")
-    if accounts is None and client is None:
+    if accounts is not None:
+        return _account_clients(accounts)
+    if client is None:
         return None
-    clients: dict[str, Any] = {**accounts} if accounts is not None else {"": client}
-    for name, each in clients.items():
-        check_client(each, "client=" if accounts is None else f"accounts[{name!r}]", required=True)
-        if not isinstance(name, str) or (accounts is not None and not name.strip()):
+    check_client(client)
+    return {"": client}
+
+
+def _account_clients(accounts: Mapping[str, HistoryClient]) -> dict[str, HistoryClient]:
+    if not (isinstance(accounts, Mapping) and accounts):
+        raise InputError("accounts= takes names and clients: accounts={'studio': HistoryClient(...), ...}.")
+    for name, client in accounts.items():
+        check_client(client, f"accounts[{name!r}]", required=True)
+        if not isinstance(name, str) or not name.strip():
             raise InputError(f"accounts= has the name {name!r}; give each account a text.")
-    return clients
+    return {**accounts}
 
 
 def sync(
@@ -153,29 +159,29 @@ def sync(
     workers: int | None = None,
     progress: bool | None = None,
 ) -> pd.DataFrame:
-    """Bring a local history up to date and give it: everything is fetched the first time, then only what is new.
+    """Update a local history and return it: the first sync fetches everything, later ones only what is new.
 
-    Pages are written down as they arrive. Whatever ends a sync, the next one goes on there.
+    Pages are saved as they arrive, so that an interrupted sync is resumed by the next one.
 
     Parameters
     ----------
     path : path-like, default "data/history"
-        The folder; it is made.
+        The folder; created if it is missing.
     full : bool
-        Read the whole history again: rows that changed are brought up to date, rows that the service has no more are
-        kept and marked ``missing_since``.
+        Read the whole history again: changed rows are updated, rows that the service no longer has are kept and marked
+        ``missing_since``.
     accounts : mapping of str to HistoryClient, optional
-        Several accounts in one folder, told apart by the column ``account``. One that fails does not stop the others;
-        a warning says so in the end.
+        Several accounts in one folder, distinguished by the column ``account``. One that fails does not stop the
+        others; a warning names it in the end.
     diff : bool
-        Give the rows that are new, changed or missing instead of the history, which is then not read: memory stays
-        flat, and a sync that finds nothing new takes a fraction of a second.
+        Return the rows that are new, changed or missing instead of the history, which is then not read: memory stays
+        flat, and a sync without new rows takes a fraction of a second.
     client : HistoryClient, optional
         Default: one made of ``ELEVENLABS_API_KEY``.
     workers : int, optional
         Windows paged side by side; default: the client's ``max_concurrency`` (4).
     progress : bool, optional
-        Show bars and a line of what was found; default: bars in notebooks and on terminals, the line always.
+        Show bars and a summary line; default: bars in notebooks and on terminals, the line always.
 
     Returns
     -------

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import sys
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ import pyarrow.compute as pc
 
 from histkit.util.arrays import Mask
 
-FEW = 100_000  # texts that `re` has looked at before the sets are known
+FEW = 100_000  # texts that `re` has searched before the sets of characters are computed
 _LARGEST, _MOST_TIMES = 1_200, 10  # ranges of characters, and counted repeats: with more, RE2 can be the slower one
 _MARK = r"\\[dDwWsS!-/:-@\[-^`{-~ ]"  # a kind of character, or a mark that stands for itself
 _ONE = r"[A-Za-z0-9 _,;:!'\"<>=@%/#]|[^\x00-\x7f]"
@@ -31,7 +32,7 @@ _SURROGATES = (0xD800, 0xE000)
 
 
 def search_mask(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW) -> Mask:
-    """Tell in which texts `pattern.search` finds something; in what is no text, nothing.
+    """Return in which texts `pattern.search` finds a match; a value that is no text has none.
 
     Parameters
     ----------
@@ -40,25 +41,25 @@ def search_mask(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW) -
     pattern : re.Pattern
         Compiled, with any flags.
     few : int
-        So many texts and more are searched by RE2, if it may be.
+        From so many texts on RE2 searches them, if it finds the same.
 
     Examples
     --------
     >>> search_mask(pd.Series(["Chapter 1", None, "Kapitel 2"]), re.compile("chapter", re.IGNORECASE)).tolist()
     [True, False, False]
     """
-    plain = to_re2(pattern) if len(texts) >= few and isinstance(texts.dtype, pd.StringDtype) else None
-    if plain is None:
+    translated = to_re2(pattern) if len(texts) >= few and isinstance(texts.dtype, pd.StringDtype) else None
+    if translated is None:
         return _searched(texts, pattern)
     array = pa.chunked_array(pa.array(texts.array, pa.large_string()))
     try:
-        found = pc.match_substring_regex(array, plain)
+        matches = pc.match_substring_regex(array, translated)
     except pa.ArrowInvalid:  # too large for RE2
         return _searched(texts, pattern)
-    mask: Mask = pc.fill_null(found, False).to_numpy().astype(bool)
-    if r"\b" in plain:
-        odd = np.flatnonzero(~pc.fill_null(pc.string_is_ascii(array), True).to_numpy().astype(bool))
-        mask[odd] = _searched(texts.iloc[odd], pattern)
+    mask: Mask = pc.fill_null(matches, False).to_numpy().astype(bool)
+    if r"\b" in translated:
+        beyond_ascii = np.flatnonzero(~pc.fill_null(pc.string_is_ascii(array), True).to_numpy().astype(bool))
+        mask[beyond_ascii] = _searched(texts.iloc[beyond_ascii], pattern)
     return mask
 
 
@@ -68,9 +69,9 @@ def _searched(texts: pd.Series, pattern: re.Pattern[str]) -> Mask:
 
 
 def to_re2(pattern: re.Pattern[str]) -> str | None:
-    r"""Write a pattern for RE2 so that it finds the same in every text; None where that is not sure.
+    r"""Translate a pattern for RE2 so that it finds the same in every text; None where that is not certain.
 
-    Texts with characters beyond ASCII are excepted where ``\b`` is in the result.
+    Where ``\b`` is in the result, it holds for texts of ASCII only.
 
     Examples
     --------
@@ -82,34 +83,56 @@ def to_re2(pattern: re.Pattern[str]) -> str | None:
     text, flags = pattern.pattern, pattern.flags
     if not isinstance(text, str) or flags & ~re.IGNORECASE != re.UNICODE:
         return None
-    start, end = (1 if text.startswith("^") else 0), len(text)
+    start = 1 if text.startswith("^") else 0
+    translated = [r"\A"] if start else []
     repeats = 0
-    written = [r"\A"] if start else []
-    while start < end:
-        if atom := _ATOM.match(text, start):
-            times = _TIMES.match(text, start := atom.end())
-            written += [_characters(atom[0], flags), times[1] if times else ""]
-            start = times.end() if times else start
-            repeats += max(int(times[2]), int(times[3] or 0)) if times and times[2] else 0
-        elif opened := _OPEN.match(text, start):
-            written, start = [*written, "(?:"], opened.end()
-        elif closed := _CLOSE.match(text, start):
-            written, start = [*written, f"){closed[1]}"], closed.end()
-        elif text[start] == "|":
-            written, start = [*written, "|"], start + 1
-        elif text.startswith(r"\b", start):
-            written, start = [*written, r"\b"], start + 2
-        elif text[start:] == "$":  # `re` also stops before the end of a last line
-            written, start = [*written, r"\x{a}?\z"], end
-        else:
+    while start < len(text):
+        step = _translate_atom(text, start, flags) or _translate_mark(text, start)
+        if step is None:
             return None
-    whole = "".join(written)
+        translated.append(step.text)
+        start, repeats = step.end, repeats + step.repeats
+    whole = "".join(translated)
     return None if whole.count("-") > _LARGEST or repeats > _MOST_TIMES else whole
+
+
+class _Step(NamedTuple):
+    """A translated piece of a pattern: its text for RE2, where the piece ends, and its counted repeats."""
+
+    text: str
+    end: int
+    repeats: int = 0
+
+
+def _translate_atom(text: str, start: int, flags: int) -> _Step | None:
+    """Translate a character or class, with the quantifier behind it."""
+    atom = _ATOM.match(text, start)
+    if atom is None:
+        return None
+    characters, times = _characters(atom[0], flags), _TIMES.match(text, atom.end())
+    if times is None:
+        return _Step(characters, atom.end())
+    repeats = max(int(times[2]), int(times[3] or 0)) if times[2] else 0
+    return _Step(characters + times[1], times.end(), repeats)
+
+
+def _translate_mark(text: str, start: int) -> _Step | None:
+    """Translate a group's bracket, an alternative, a word boundary, or the end of the text."""
+    if opened := _OPEN.match(text, start):
+        return _Step("(?:", opened.end())
+    if closed := _CLOSE.match(text, start):
+        return _Step(f"){closed[1]}", closed.end())
+    if text[start:] == "$":  # `re` also finds it before the line feed that ends the text
+        return _Step(r"\x{a}?\z", len(text))
+    for mark in ("|", r"\b"):
+        if text.startswith(mark, start):
+            return _Step(mark, start + len(mark))
+    return None
 
 
 @lru_cache(maxsize=512)
 def _characters(atom: str, flags: int) -> str:
-    """Write the class of the characters that `re` matches by an atom."""
+    """Return the class of the characters that `re` matches by an atom."""
     runs = [match.span() for match in re.compile(f"(?:{atom})+", flags).finditer(_alphabet())]
     low, high = _SURROGATES  # in no text that Arrow holds
     cut = [
@@ -121,5 +144,5 @@ def _characters(atom: str, flags: int) -> str:
 
 @lru_cache(maxsize=1)
 def _alphabet() -> str:
-    """Give all characters, each at its own place."""
+    """Return a text of all characters, each at the position of its code point."""
     return "".join(map(chr, range(sys.maxunicode + 1)))
