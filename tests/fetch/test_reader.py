@@ -284,9 +284,9 @@ def test_alignments_come_only_when_asked_for(box_of: Callable[..., Sandbox]) -> 
     plain, full = read(box), read(box, alignments=True)
     assert "alignments" not in plain
     pd.testing.assert_frame_equal(plain, full.drop(columns="alignments"))
-    for row, item in zip(full["alignments"], box.history(), strict=True):
+    for times, item in zip(full["alignments"], box.history(), strict=True):
         if item.get("alignments"):
-            assert row == item["alignments"]
+            assert times == item["alignments"]
         else:
             assert pd.isna(row)
 
