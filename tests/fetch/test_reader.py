@@ -288,7 +288,7 @@ def test_alignments_come_only_when_asked_for(box_of: Callable[..., Sandbox]) -> 
         if item.get("alignments"):
             assert times == item["alignments"]
         else:
-            assert pd.isna(row)
+            assert pd.isna(times)
 
 
 def test_a_row_that_breaks_the_form_is_kept_and_named(box_of: Callable[..., Sandbox]) -> None:
