@@ -1,11 +1,13 @@
-"""`AsyncHistoryClient`: the calls of `HistoryClient` for ``await`` and ``async for``, made from them."""
+"""`AsyncHistoryClient`: the calls of `HistoryClient` for ``await`` and ``async for``, in a thread pool of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack
 
@@ -24,11 +26,11 @@ R = TypeVar("R")
 def _awaited(
     call: Callable[Concatenate[HistoryClient, P], R],
 ) -> Callable[Concatenate[AsyncHistoryClient, P], Awaitable[R]]:
-    """Make the awaited form of a call: the same call in a worker thread."""
+    """Return the awaitable form of a call: the same call in a worker thread."""
 
     @functools.wraps(call)
     async def awaited(self: AsyncHistoryClient, *args: P.args, **kwargs: P.kwargs) -> R:
-        return await asyncio.to_thread(call, self._client, *args, **kwargs)
+        return await self._workers.run(call, self._client, *args, **kwargs)
 
     return awaited  # type: ignore[return-value]  # functools.wraps hides that it is a method
 
@@ -36,16 +38,16 @@ def _awaited(
 def _streamed(
     call: Callable[Concatenate[HistoryClient, P], Iterator[R]],
 ) -> Callable[Concatenate[AsyncHistoryClient, P], AsyncIterator[R]]:
-    """Make the ``async for`` form of a call that gives an iterator."""
+    """Return the ``async for`` form of a call that returns an iterator."""
 
     @functools.wraps(call)
     async def streamed(self: AsyncHistoryClient, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
         chunks = call(self._client, *args, **kwargs)
         try:
-            async for chunk in _async_chunks(chunks):
+            async for chunk in self._workers.iterate(chunks):
                 yield chunk
         finally:
-            # After a cancellation its thread may still be in it; then it is closed when that thread lets go of it.
+            # After a cancellation a thread may still be running it; then it is closed when that thread is done.
             with contextlib.suppress(ValueError):
                 chunks.close()  # type: ignore[attr-defined]
 
@@ -53,7 +55,7 @@ def _streamed(
 
 
 def _chunked(name: str) -> Callable[..., Any]:
-    """Make the ``async for`` form of ``get_audio`` or ``download``; cancelling it breaks the connection off."""
+    """Return the ``async for`` form of ``get_audio`` or ``download``; cancelling it closes the connection."""
 
     @functools.wraps(getattr(HistoryClient, name))
     async def chunked(self: AsyncHistoryClient, *args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
@@ -64,63 +66,88 @@ def _chunked(name: str) -> Callable[..., Any]:
     return chunked
 
 
-async def _async_chunks(chunks: Iterator[R]) -> AsyncIterator[R]:
-    end = object()
-    while (chunk := await asyncio.to_thread(next, chunks, end)) is not end:
-        yield chunk  # type: ignore[misc]
+class Workers:
+    """Threads for the calls of one client, as many as it may have requests in flight.
+
+    The event loop's own pool has few threads (six on two processors), and other code waits in it too.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+
+    async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a call in a thread, with the context variables of the caller."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="histkit")
+        bound = functools.partial(contextvars.copy_context().run, call, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, bound)
+
+    async def iterate(self, chunks: Iterator[R]) -> AsyncIterator[R]:
+        """Iterate over an iterator, each step in a thread."""
+        end: Any = object()
+        while (chunk := await self.run(next, chunks, end)) is not end:
+            yield chunk
+
+    @asynccontextmanager
+    async def enter(self, manager: Any) -> AsyncIterator[HttpResponse[AsyncIterator[bytes]]]:
+        """Enter and exit a context manager of `RawHistoryClient` in threads."""
+        response = await self.run(manager.__enter__)
+        try:
+            yield HttpResponse(self.iterate(response.data), response.headers, response.status_code)
+        finally:
+            await self.run(manager.__exit__, None, None, None)
+
+    def close(self) -> None:
+        """End the threads that are idle, and the others after their call; the next call starts new ones."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+            self._pool = None
 
 
 class AsyncRawHistoryClient:
     """`RawHistoryClient` with ``await`` and ``async with``; the requests run in worker threads."""
 
-    def __init__(self, raw: RawHistoryClient) -> None:
+    def __init__(self, raw: RawHistoryClient, workers: Workers) -> None:
         self._raw = raw
+        self._workers = workers
 
     async def list(
         self, *, request_options: RequestOptions | None = None, **parameters: Unpack[ListParameters]
     ) -> HttpResponse[GetSpeechHistoryResponse]:
         """See `HistoryClient.list`."""
-        return await asyncio.to_thread(self._raw.list, request_options=request_options, **parameters)
+        return await self._workers.run(self._raw.list, request_options=request_options, **parameters)
 
     async def get(
         self, history_item_id: str, *, request_options: RequestOptions | None = None
     ) -> HttpResponse[SpeechHistoryItemResponse]:
         """See `HistoryClient.get`."""
-        return await asyncio.to_thread(self._raw.get, history_item_id, request_options=request_options)
+        return await self._workers.run(self._raw.get, history_item_id, request_options=request_options)
 
     async def delete(
         self, history_item_id: str, *, request_options: RequestOptions | None = None
     ) -> HttpResponse[DeleteHistoryItemResponse]:
         """See `HistoryClient.delete`."""
-        return await asyncio.to_thread(self._raw.delete, history_item_id, request_options=request_options)
+        return await self._workers.run(self._raw.delete, history_item_id, request_options=request_options)
 
     @asynccontextmanager
     async def get_audio(self, *args: Any, **kwargs: Any) -> AsyncIterator[HttpResponse[AsyncIterator[bytes]]]:
         """See `HistoryClient.get_audio`."""
-        async with _entered(self._raw.get_audio(*args, **kwargs)) as response:
+        async with self._workers.enter(self._raw.get_audio(*args, **kwargs)) as response:
             yield response
 
     @asynccontextmanager
     async def download(self, *args: Any, **kwargs: Any) -> AsyncIterator[HttpResponse[AsyncIterator[bytes]]]:
         """See `HistoryClient.download`."""
-        async with _entered(self._raw.download(*args, **kwargs)) as response:
+        async with self._workers.enter(self._raw.download(*args, **kwargs)) as response:
             yield response
-
-
-@asynccontextmanager
-async def _entered(manager: Any) -> AsyncIterator[HttpResponse[AsyncIterator[bytes]]]:
-    response = await asyncio.to_thread(manager.__enter__)
-    try:
-        yield HttpResponse(_async_chunks(response.data), response.headers, response.status_code)
-    finally:
-        await asyncio.to_thread(manager.__exit__, None, None, None)
 
 
 class AsyncHistoryClient:
     """`HistoryClient` for ``await`` and ``async for``; same parameters.
 
-    requests is not an async library: each request runs in a worker thread (`asyncio.to_thread`), so the event loop
-    stays free, and ``max_concurrency`` limits the requests in flight as in `HistoryClient`.
+    requests is not an async library: each request runs in a thread of the client's own pool, so the event loop stays
+    free. The pool has ``max_concurrency`` threads, which is also the most requests in flight, as in `HistoryClient`.
     """
 
     def __init__(
@@ -142,6 +169,7 @@ class AsyncHistoryClient:
             max_concurrency=max_concurrency,
             session=session,
         )
+        self._workers = Workers(self._client.transport.limit.ceiling)
 
     def __repr__(self) -> str:
         return f"Async{self._client!r}"
@@ -153,8 +181,11 @@ class AsyncHistoryClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections."""
-        await asyncio.to_thread(self._client.close)
+        """Close the connections and end the threads."""
+        try:
+            await self._workers.run(self._client.close)
+        finally:
+            self._workers.close()
 
     @property
     def history(self) -> AsyncHistoryClient:
@@ -163,8 +194,8 @@ class AsyncHistoryClient:
 
     @property
     def with_raw_response(self) -> AsyncRawHistoryClient:
-        """The same calls, answering with status and headers too."""
-        return AsyncRawHistoryClient(self._client.with_raw_response)
+        """The same calls, with the status and headers of their responses."""
+        return AsyncRawHistoryClient(self._client.with_raw_response, self._workers)
 
     list = _awaited(HistoryClient.list)
     get = _awaited(HistoryClient.get)

@@ -1,28 +1,42 @@
-"""What keeps the key safe: a value that no repr shows, and the base URLs that a key may be sent to."""
+"""What keeps API keys out of sight: a text that no repr shows, redaction of answers, and the URLs a key may go to."""
 
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import urlsplit
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
 
 from histkit.errors import AuthenticationError, InputError
 
 PRODUCTION = "https://api.elevenlabs.io"
-SANDBOX = "sandbox"  # what stands for its host, since its port is another one each time
+SANDBOX = "sandbox"  # stands for its host in a history's facts: its port is another one each time
 SANDBOX_KEY = "sk_sandbox_"  # the keys of histkit.sandbox begin with it
+REDACTED = "(redacted)"
+_SECRET_NAME = re.compile(r"key|token|secret|auth|password|cookie|signature", re.IGNORECASE)
+_SHORTEST_PART = 4  # of a compound value ("Bearer ...", a cookie): shorter parts are words, not secrets
 
 
 class Secret(str):
-    """A header value that no repr, and so no traceback with local variables, shows."""
+    """A text whose value no repr, and so no traceback with local variables, shows."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return "'(redacted)'"
+        return f"'{REDACTED}'"
 
 
 def validate_key(given: str) -> Secret:
-    """Take a key that can be one, without the white space around it; the error never shows it."""
+    """Return an API key without surrounding white space.
+
+    Raises
+    ------
+    AuthenticationError
+        It is no text, is empty, or has characters that no key has. The message never shows it.
+    """
     if not isinstance(given, str):
         raise AuthenticationError(f"The API key must be a text, not {type(given).__name__}.")
     key = given = Secret(given.strip())
@@ -31,29 +45,123 @@ def validate_key(given: str) -> Secret:
     return key
 
 
-def check_base_url(url: str) -> str:
-    """Return the base URL without a final slash; refuse one over which a key would travel in the open.
+def is_secret_name(name: str) -> bool:
+    """Return whether the value of a header or query parameter of this name is kept out of sight."""
+    return _SECRET_NAME.search(name) is not None
+
+
+class Redactor:
+    r"""Removes the secrets that were sent with a request from what the service answers.
+
+    Parameters
+    ----------
+    headers : mapping
+        Headers of the request as it was sent: those of the call, the client and the session.
+    url : str
+        Its URL, whose query can hold a key too.
+
+    Examples
+    --------
+    >>> redactor = Redactor({"xi-api-key": "sk_1234"}, "https://api.elevenlabs.io/v1/history")
+    >>> redactor.text("no such key: sk_1234"), redactor.json(rb'{"detail": "\u0073k_1234"}')
+    ('no such key: (redacted)', {'detail': '(redacted)'})
+    """
+
+    def __init__(self, headers: Mapping[str, Any], url: str) -> None:
+        query = parse_qsl(urlsplit(url).query)
+        values = [_as_text(value) for name, value in (*headers.items(), *query) if is_secret_name(name)]
+        parts = (part for value in values for part in re.split(r"[\s;=,]+", value) if len(part) >= _SHORTEST_PART)
+        self._secrets = sorted({Secret(value) for value in (*values, *parts) if value}, key=len, reverse=True)
+
+    def text(self, text: str) -> str:
+        """Return a text without the secrets, also where it has them escaped (JSON, URL, HTML)."""
+        escaped = any(mark in text for mark in "\\%&")
+        for secret in self._secrets:
+            text = _pattern(secret).sub(REDACTED, text) if escaped else text.replace(secret, REDACTED)
+        return text
+
+    def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return response headers without the secrets, names in lower case."""
+        return {name.lower(): self.text(value) for name, value in headers.items()}
+
+    def json(self, body: bytes) -> Any:
+        """Return a body without the secrets: decoded JSON, else its text."""
+        text = self.text(body.decode("utf-8", "replace"))
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            return text
+
+
+def _as_text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def _pattern(secret: str) -> re.Pattern[str]:
+    """Return an expression for a text, each of whose characters may be escaped."""
+    return re.compile("".join(map(_any_form, secret)), re.IGNORECASE)
+
+
+def _any_form(char: str) -> str:
+    code = ord(char)
+    forms = [rf"\\*{re.escape(char)}", rf"\\+u{code:04x}", rf"&#x0*{code:x};", rf"&#0*{code};"]
+    forms.append("".join(f"%{byte:02x}" for byte in char.encode("utf-8", "replace")))
+    return f"(?:{'|'.join(forms)})"
+
+
+def check_base_url(url: Any) -> str:
+    """Return the base URL without a final slash.
 
     Raises
     ------
     InputError
-        When it is no URL, or plain http to another machine.
+        It is no URL, has a user name, a query or a fragment, or is plain http to another machine, where a key would
+        travel unencrypted. The message never shows a password.
     """
+    if not _is_plain_url(url):
+        raise InputError(f"base_url {masked_url(url)!r} is not a plain https URL such as {PRODUCTION}.")
+    if url.startswith("http:") and not is_loopback(url):
+        shown = masked_url(url)
+        raise InputError(
+            f"base_url {shown!r} would send the API key unencrypted: use https (http only to this machine)."
+        )
+    return str(url).rstrip("/")
+
+
+def _is_plain_url(url: Any) -> bool:
+    if not isinstance(url, str) or not url.isprintable() or "@" in url or not url.startswith(("http://", "https://")):
+        return False
     try:
-        parts = urlsplit(url if isinstance(url, str) and url.isprintable() else "")
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise InputError(f"base_url {url!r} is not a plain https URL such as {PRODUCTION}.")
-    if parts.scheme == "http" and not is_loopback(url):
-        raise InputError(f"base_url {url!r} would send the API key unencrypted: use https (http only to this machine).")
-    return url.rstrip("/")
+        parts = urlsplit(url)
+        return bool(parts.hostname) and not (parts.query or parts.fragment) and parts.port != 0
+    except ValueError:  # the port is no number, or a bracket is missing
+        return False
+
+
+def masked_url(url: Any) -> Any:
+    """Return a URL, or what was passed as one, without its user name, password, query and fragment, for a message.
+
+    Examples
+    --------
+    >>> masked_url("https://user:pass@host/path?key=1")
+    'https://(redacted)@host/path?(redacted)'
+    """
+    if not isinstance(url, str):
+        return url
+    shown = re.sub(r"^([a-z+.-]*:?/*)(.*)@", rf"\1{REDACTED}@", url, flags=re.IGNORECASE | re.DOTALL)
+    return re.sub(r"[?#].*$", f"?{REDACTED}", shown, flags=re.DOTALL)
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether a URL's host is this machine."""
+    """Return whether a URL's host is this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def find_key(headers: Mapping[str, Any]) -> str | None:
+    """Return the API key among some headers, in whatever case its name is written; None without one."""
+    keys = [value for name, value in headers.items() if name.lower() == "xi-api-key"]
+    return Secret(_as_text(keys[-1])) if keys else None

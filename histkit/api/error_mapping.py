@@ -1,7 +1,7 @@
-"""From an HTTP answer that is not a success to one error that a user can act on. Pure: no I/O, no key.
+"""Maps an HTTP response that is no success to one error that a user can act on. Pure: no I/O, no key.
 
-The service answers failures in five shapes of JSON (its documentation knows two of them) and, from in front of it,
-in HTML; all are read here, and only here.
+The service describes failures in five shapes of JSON (two of them documented); a proxy in front of it answers in HTML.
+All are parsed here, and only here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SCOPE = re.compile(r"\b[a-z]+(?:_[a-z]+)*_(?:read|write|access)\b")
 
 @dataclass(frozen=True)
 class ErrorDetail:
-    """What an error body says, whatever its shape."""
+    """Codes, message and request id of an error body, whatever its shape."""
 
     codes: tuple[str, ...] = ()
     message: str = ""
@@ -39,17 +39,17 @@ class ErrorDetail:
     html: bool = False
 
     def has(self, codes: frozenset[str]) -> bool:
-        """Tell whether any of the body's words for the failure is one of `codes`."""
+        """Return whether any of the body's codes is one of `codes`."""
         return not codes.isdisjoint(self.codes)
 
 
 def parse_error_body(body: Any) -> ErrorDetail:
-    """Read an error body of any of the known shapes.
+    """Parse an error body of any of the known shapes.
 
     Parameters
     ----------
     body : Any
-        Decoded JSON, or text when it was none.
+        Decoded JSON, or the text if the body is no JSON.
     """
     if isinstance(body, str):
         html = body.lstrip()[:200].lower().startswith(("<!doctype", "<html", "<head", "<body"))
@@ -68,8 +68,8 @@ def parse_error_body(body: Any) -> ErrorDetail:
 
 
 def _line(text: Any) -> str:
-    """Make one printable line of at most 500 characters of whatever the service sent."""
-    line = " ".join("".join(each if each.isprintable() else " " for each in str(text)).split())
+    """Return what the service sent as one printable line of at most 500 characters."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
     return line if len(line) <= 500 else f"{line[:499]}…"
 
 
@@ -83,33 +83,33 @@ def _validation_line(problem: Any) -> str:
 
 
 def error_from_response(status: int, headers: Mapping[str, str], body: Any, *, path: str = "") -> ApiError:
-    """Make the one error for an answer that is not the result that was asked for.
+    """Return the error for a response that is not the requested result.
 
     Parameters
     ----------
     status : int
-        HTTP status; a 2xx here means that the body was not what it should be.
+        HTTP status; 2xx if the body is not JSON or audio as it should be.
     headers : mapping
         Response headers.
     body : Any
         Decoded JSON, else text.
     path : str
-        Route, to tell the bulk route's 400 from a history item that is gone.
+        Route: a 400 of the bulk route does not mean that a history item is gone.
     """
-    failure = parse_error_body(body)
-    kind, message = _judge(status, failure, path)
+    detail = parse_error_body(body)
+    rule = next(rule for rule in _RULES if rule.applies(status, detail, path))
     lowered = {name.lower(): value for name, value in headers.items()}
-    error = kind(
-        message,
+    error = rule.kind(
+        rule.message.format(reason=detail.message or rule.no_reason or path).rstrip(),
         status_code=status,
-        code=failure.codes[0] if failure.codes else None,
+        code=detail.codes[0] if detail.codes else None,
         body=body,
         headers=lowered,
-        request_id=failure.request_id or lowered.get("request-id") or lowered.get("x-trace-id"),
+        request_id=detail.request_id or lowered.get("request-id") or lowered.get("x-trace-id"),
     )
     if isinstance(error, PermissionDeniedError):
-        named = _SCOPE.search(failure.message)
-        error.scope = named.group() if named else None
+        match = _SCOPE.search(detail.message)
+        error.scope = match.group() if match else None
         if error.scope:
             error.message = (
                 f"The API key is good but lacks the scope {error.scope}: allow it for this key in the ElevenLabs "
@@ -118,50 +118,86 @@ def error_from_response(status: int, headers: Mapping[str, str], body: Any, *, p
     return error
 
 
-def _judge(status: int, failure: ErrorDetail, path: str) -> tuple[type[ApiError], str]:
-    said = failure.message
-    if failure.html:
-        kind = {403: PermissionDeniedError, 401: AuthenticationError, 404: NotFoundError}.get(status, ApiError)
-        kind = ServerError if status >= 500 else kind
-        return kind, (
-            "A web page came back instead of the API's answer: something between here and the service (a proxy, a "
-            "login page, bot protection) took the request. Check the network and the base URL."
-        )
-    if status in (401, 402, 403) and failure.has(_QUOTA_CODES):
-        return ApiError, f"The account's credits are used up; the API key is fine. The service says: {said}"
-    if status == 401 and "detected_unusual_activity" in failure.codes:
+@dataclass(frozen=True)
+class _Rule:
+    """One class of failures: which responses belong to it, its error class, and the message for the user.
+
+    Attributes
+    ----------
+    statuses : range or tuple of int
+        HTTP statuses.
+    kind : type
+        Error class.
+    message : str
+        Text with ``{reason}`` for the service's own message.
+    no_reason : str
+        Stands for the reason if the service gives none.
+    codes : frozenset of str, optional
+        Only bodies with one of these codes.
+    html : bool
+        Only web pages.
+    other_route : str
+        Not for paths that end so.
+    """
+
+    statuses: range | tuple[int, ...]
+    kind: type[ApiError]
+    message: str
+    no_reason: str = "(no reason)"
+    codes: frozenset[str] | None = None
+    html: bool = False
+    other_route: str | None = None
+
+    def applies(self, status: int, detail: ErrorDetail, path: str) -> bool:
+        """Return whether a response belongs to this class."""
         return (
-            ApiError,
-            f"The service refuses this network for the account's plan; the key is known. It says: {said}",
+            status in self.statuses
+            and (detail.html or not self.html)
+            and (self.codes is None or detail.has(self.codes))
+            and not (self.other_route is not None and path.endswith(self.other_route))
         )
-    if status == 403 or (status == 401 and failure.has(_SCOPE_CODES)):
-        return PermissionDeniedError, f"The API key is known but may not do this. The service says: {said}"
-    if status == 401:
-        return AuthenticationError, (
-            "The service doesn't accept this API key. Check ELEVENLABS_API_KEY or api_key=, and that the base URL is "
-            "the region the key was made in."
-        )
-    if status == 404 or (status == 400 and failure.has(_GONE_CODES) and not path.endswith("/download")):
-        return NotFoundError, f"Not there (any more): {said or path}"
-    if status == 400:
-        return BadRequestError, f"The service refuses the request: {said or 'it gives no reason'}"
-    if status == 422:
-        return (
-            UnprocessableEntityError,
-            f"The service can't read a parameter: {said or 'it does not say which'}",
-        )
-    if status == 429:
-        return RateLimitError, (
-            f"Too many requests{' at a time' if failure.has(CONCURRENCY_CODES) else ''}, also after waiting: use a "
-            f"smaller max_concurrency or try again later. The service says: {said}"
-        )
-    if status >= 500:
-        return ServerError, f"The service failed: {said or 'it gives no reason'}. Try again later."
-    if 300 <= status < 400:
-        return (
-            ApiError,
-            "The service wants to send the request elsewhere; a request with a key is never redirected.",
-        )
-    if status < 300:
-        return ApiError, "The service's answer is not the JSON or audio that was asked for."
-    return ApiError, said or "The service answered with an error."
+
+
+_ANY, _REDIRECTS, _SERVER = range(1000), range(300, 400), range(500, 1000)
+_WEB_PAGE = (
+    "A web page came back instead of the API's answer: something between here and the service (a proxy, a login page, "
+    "bot protection) took the request. Check the network and the base URL."
+)
+_CREDITS_USED = "The account's credits are used up; the API key is fine. The service says: {reason}"
+_UNUSUAL = "The service refuses this network for the account's plan; the key is known. It says: {reason}"
+_FORBIDDEN = "The API key is known but may not do this. The service says: {reason}"
+_WRONG_KEY = (
+    "The service doesn't accept this API key. Check ELEVENLABS_API_KEY or api_key=, and that the base URL is the "
+    "region the key was made in."
+)
+_GONE = "Not there (any more): {reason}"
+_TOO_MANY = (
+    "Too many requests{at_a_time}, also after waiting: use a smaller max_concurrency or try again later. The service "
+    "says: {{reason}}"
+)
+_REDIRECTED = "The service wants to send the request elsewhere; a request with a key is never redirected."
+_UNREADABLE = "The service's answer is not the JSON or audio that was asked for."
+_NONE_GIVEN = "it gives no reason"
+
+_RULES = (  # the first that applies
+    _Rule((401,), AuthenticationError, _WEB_PAGE, html=True),
+    _Rule((403,), PermissionDeniedError, _WEB_PAGE, html=True),
+    _Rule((404,), NotFoundError, _WEB_PAGE, html=True),
+    _Rule(_SERVER, ServerError, _WEB_PAGE, html=True),
+    _Rule(_ANY, ApiError, _WEB_PAGE, html=True),
+    _Rule((401, 402, 403), ApiError, _CREDITS_USED, codes=_QUOTA_CODES),
+    _Rule((401,), ApiError, _UNUSUAL, codes=frozenset({"detected_unusual_activity"})),
+    _Rule((401,), PermissionDeniedError, _FORBIDDEN, codes=_SCOPE_CODES),
+    _Rule((403,), PermissionDeniedError, _FORBIDDEN),
+    _Rule((401,), AuthenticationError, _WRONG_KEY),
+    _Rule((404,), NotFoundError, _GONE, ""),
+    _Rule((400,), NotFoundError, _GONE, "", codes=_GONE_CODES, other_route="/download"),
+    _Rule((400,), BadRequestError, "The service refuses the request: {reason}", _NONE_GIVEN),
+    _Rule((422,), UnprocessableEntityError, "The service can't read a parameter: {reason}", "it does not say which"),
+    _Rule((429,), RateLimitError, _TOO_MANY.format(at_a_time=" at a time"), codes=CONCURRENCY_CODES),
+    _Rule((429,), RateLimitError, _TOO_MANY.format(at_a_time="")),
+    _Rule(_SERVER, ServerError, "The service failed: {reason}. Try again later.", _NONE_GIVEN),
+    _Rule(_REDIRECTS, ApiError, _REDIRECTED),
+    _Rule(range(300), ApiError, _UNREADABLE),
+    _Rule(_ANY, ApiError, "{reason}", "The service answered with an error."),
+)

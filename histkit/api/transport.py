@@ -21,12 +21,25 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 
-from histkit.api.concurrency import AdaptiveLimit
-from histkit.api.credentials import PRODUCTION, SANDBOX, SANDBOX_KEY, Secret, check_base_url, is_loopback, validate_key
+from histkit.api.concurrency import AdaptiveLimit, Slot
+from histkit.api.credentials import (
+    PRODUCTION,
+    SANDBOX,
+    SANDBOX_KEY,
+    Redactor,
+    Secret,
+    check_base_url,
+    find_key,
+    is_loopback,
+    is_secret_name,
+    masked_url,
+    validate_key,
+)
 from histkit.api.error_mapping import CONCURRENCY_CODES, error_from_response, parse_error_body
 from histkit.api.options import HttpResponse, RequestOptions
 from histkit.api.retry import is_passing, is_refused_for_rate, retry_after, retrying
-from histkit.errors import AuthenticationError, HistkitError, InputError, TransportError
+from histkit.errors import ApiError, AuthenticationError, HistkitError, InputError, TransportError
+from histkit.util.arguments import whole_number
 from histkit.util.text import error_line
 
 T = TypeVar("T")
@@ -38,11 +51,14 @@ _log = logging.getLogger("histkit")
 
 
 class _KeyAuth(requests.auth.AuthBase):
-    def __init__(self, key: Secret) -> None:
+    """Sets the API key of a request, also over a key among the session's headers; without a key, changes nothing."""
+
+    def __init__(self, key: Secret | None) -> None:
         self._key = key
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers.setdefault("xi-api-key", self._key)
+        if self._key is not None:
+            request.headers["xi-api-key"] = self._key
         return request
 
 
@@ -61,16 +77,13 @@ class Transport:
         max_concurrency: int,
         session: requests.Session | None,
     ) -> None:
-        numbers = ("timeout", timeout, 0.001), ("max_retries", max_retries, 0), ("max_concurrency", max_concurrency, 1)
-        for name, value, least in numbers:
-            kind: Any = (int, float) if name == "timeout" else int
-            if not isinstance(value, kind) or isinstance(value, bool) or value < least:
-                raise InputError(f"{name} must be a {'' if name == 'timeout' else 'whole '}number from {least} up.")
+        if session is not None and not isinstance(session, requests.Session):
+            raise InputError(f"session= takes a requests.Session, not {type(session).__name__}.")
         self._key = validate_key(api_key) if api_key is not None else None
         self._base_url = check_base_url(base_url) if base_url is not None else None
-        self.timeout = timeout
-        self.max_retries = max_retries
-        self.limit = AdaptiveLimit(max_concurrency)
+        self.timeout = _seconds("timeout", timeout)
+        self.max_retries = whole_number("max_retries", max_retries, 0)
+        self.limit = AdaptiveLimit(whole_number("max_concurrency", max_concurrency, 1))
         self.requests = 0
         self._counting = threading.Lock()
         self._session = session
@@ -94,8 +107,8 @@ class Transport:
 
     @property
     def shown_url(self) -> str:
-        """The base URL as it stands, for a repr, which must not raise."""
-        return self._base_url or os.environ.get("ELEVENLABS_BASE_URL") or PRODUCTION
+        """The base URL without a password, valid or not: for a repr, which must not raise."""
+        return str(masked_url(self._base_url or os.environ.get("ELEVENLABS_BASE_URL") or PRODUCTION))
 
     @property
     def service(self) -> str:
@@ -143,14 +156,16 @@ class Transport:
 
         def attempt() -> HttpResponse[T]:
             with self.limit.slot(cancel) as slot:
-                response = self._send(method, path, params, json, options)
+                response, redactor = self._send(method, path, params, json, options)
                 body = _read(response, path)
-                headers = self._headers(response)
-                self._check(response.status_code, headers, body, path, slot)
+                headers = redactor.headers(response.headers)
+                if not 200 <= response.status_code < 300:
+                    raise self._refusal(response.status_code, headers, redactor.json(body), path, slot)
+                slot.succeeded()
                 try:
                     return HttpResponse(decode(body), headers, response.status_code)
                 except msgspec.DecodeError:
-                    text = self._redacted(body.decode("utf-8", "replace"))
+                    text = redactor.text(body.decode("utf-8", "replace"))
                     failure: HistkitError = error_from_response(response.status_code, headers, text, path=path)
             raise failure
 
@@ -175,33 +190,27 @@ class Transport:
             Count the stream as in flight until it is closed: for a caller who reads it to its end at once. One who may
             pause, or open others in between, would wait for himself.
         """
-        asked = (options or {}).get("chunk_size")
-        chunk_size = 1024 if asked is None else asked
-        if not isinstance(chunk_size, int) or chunk_size < 1:
-            raise InputError(f"chunk_size must be a whole number of bytes from 1 up, not {chunk_size!r}.")
+        requested = (options or {}).get("chunk_size")
+        chunk_size = 1024 if requested is None else whole_number("chunk_size", requested, 1)
         policy = retrying(self._retries(options), cancel, worth=is_passing)  # the bulk POST only reads: safe as a GET
 
-        def open_body() -> tuple[requests.Response, Any]:
-            def attempt() -> tuple[requests.Response, Any]:
-                slot = self.limit.slot(cancel)
-                with slot.on_error():
-                    response = self._send(method, path, None, json, options)
-                    headers = self._headers(response)
-                    kind = headers.get("content-type", "")
-                    if not 200 <= response.status_code < 300 or kind.startswith(("text/html", "application/json")):
-                        body = _read(response, path)
-                        self._check(response.status_code, headers, body, path, slot)
-                        raise error_from_response(response.status_code, headers, self._redacted_json(body), path=path)
-                if not hold:
-                    slot.succeeded()
-                    slot.release()
-                return response, slot
+        def attempt() -> _OpenBody:
+            slot = self.limit.slot(cancel)
+            with slot.on_error():
+                response, redactor = self._send(method, path, None, json, options)
+                headers = redactor.headers(response.headers)
+                is_text = headers.get("content-type", "").startswith(("text/html", "application/json"))
+                if is_text or not 200 <= response.status_code < 300:
+                    content = redactor.json(_read(response, path))
+                    raise self._refusal(response.status_code, headers, content, path, slot)
+            if not hold:
+                slot.succeeded()
+                slot.release()
+            return response, headers, slot
 
-            return policy(attempt)
-
-        stream = ByteStream(open_body, chunk_size, self._retries(options), path, cancel or threading.Event())
-        stream.headers = self._headers(stream.response)
-        return stream
+        return ByteStream(
+            lambda: policy(attempt), chunk_size, self._retries(options), path, cancel or threading.Event()
+        )
 
     def _send(
         self,
@@ -210,61 +219,60 @@ class Transport:
         params: Mapping[str, Any] | None,
         json: Mapping[str, Any] | None,
         options: RequestOptions | None,
-    ) -> requests.Response:
+    ) -> tuple[requests.Response, Redactor]:
+        """Send a request once; return the open response, and the redactor of the secrets that were sent."""
         options = options or {}
         url = self.base_url + path
-        query = {**(params or {}), **(options.get("additional_query_parameters") or {})}
-        extra = options.get("additional_body_parameters")
-        body = {**(json or {}), **(extra or {})} if json is not None or extra else None
-        headers = headers_of(options.get("additional_headers") or {})
-        timeout = options.get("timeout_in_seconds") or self.timeout
+        arguments = self._arguments(url, params, json, options)
         with self._counting:
             self.requests += 1
         started = time.monotonic()
         try:
-            response = self._open_session().request(
-                method,
-                url,
-                params={name: query_value(value) for name, value in query.items() if value is not None},
-                json=body,
-                headers=headers,
-                auth=_KeyAuth(self._find_key()),
-                timeout=(min(_CONNECT_SECONDS, timeout), timeout),
-                allow_redirects=False,
-                stream=True,
-                proxies=self._proxies(url),
-                verify=self._certificates(),
-            )
+            response = self._open_session().request(method, url, **arguments)
         except requests.RequestException as error:
             failure: BaseException = _transport_error(error, url)
-        except UnicodeEncodeError as error:
+        except UnicodeError as error:
             failure = InputError(f"The request can't be written: {error_line(error)}.")
         except KeyboardInterrupt:
             failure = KeyboardInterrupt()
         else:
             _log.debug("%s %s %s %.0f ms", method, path, response.status_code, 1e3 * (time.monotonic() - started))
-            return response
+            return response, Redactor(response.request.headers, response.request.url or url)
         # Raised out here so that no traceback leads into frames that hold the headers with the key.
         raise failure
 
-    def _check(self, status: int, headers: dict[str, str], body: bytes, path: str, slot: Any) -> None:
-        if 200 <= status < 300:
-            slot.succeeded()
-            return
-        content = self._redacted_json(body)
-        error = error_from_response(status, headers, content, path=path)
+    def _arguments(
+        self, url: str, params: Mapping[str, Any] | None, json: Mapping[str, Any] | None, options: RequestOptions
+    ) -> dict[str, Any]:
+        """Return the arguments of `requests.Session.request` for one request."""
+        query = {**(params or {}), **(options.get("additional_query_parameters") or {})}
+        extra = options.get("additional_body_parameters")
+        headers = headers_of(options.get("additional_headers") or {})
+        given = options.get("timeout_in_seconds")
+        timeout = self.timeout if given is None else _seconds("timeout_in_seconds", given)
+        return {
+            "params": {name: query_value(value) for name, value in query.items() if value is not None},
+            "json": {**(json or {}), **(extra or {})} if json is not None or extra else None,
+            "headers": headers,
+            "auth": _KeyAuth(self._key_for(headers)),
+            "timeout": (min(_CONNECT_SECONDS, timeout), timeout),
+            "allow_redirects": False,
+            "stream": True,
+            "proxies": self._proxies(url),
+            "verify": self._certificates(),
+        }
+
+    def _refusal(self, status: int, headers: dict[str, str], content: Any, path: str, slot: Slot) -> ApiError:
+        """Return the error of a response, and let the limit on requests in flight learn from it."""
         if status == 429 and parse_error_body(content).has(CONCURRENCY_CODES):
             slot.refused()
         elif status == 429:
             self.limit.pause(retry_after(headers) or 0.0)
-        raise error
+        return error_from_response(status, headers, content, path=path)
 
     def _retries(self, options: RequestOptions | None) -> int:
         retries = (options or {}).get("max_retries")
-        return self.max_retries if retries is None else retries
-
-    def _headers(self, response: requests.Response) -> dict[str, str]:
-        return {name.lower(): self._redacted(value) for name, value in response.headers.items()}
+        return self.max_retries if retries is None else whole_number("max_retries", retries, 0)
 
     def _open_session(self) -> requests.Session:
         if self._session is not None:
@@ -280,35 +288,35 @@ class Transport:
             return self._local_session
 
     def _proxies(self, url: str) -> Any:
-        """Give the proxies of the environment; one would see a request to this machine, and its key, in the open."""
+        """Return the environment's proxies; none for this machine, where a proxy would see the key unencrypted."""
         if is_loopback(url):
             return _NO_PROXY
         return requests.utils.get_environ_proxies(url) if self._session is None else None
 
     def _certificates(self) -> str | bool | None:
-        """Give the file of trusted certificates that the environment names, as requests reads it."""
+        """Return the file of trusted certificates that the environment names, as requests reads it."""
         if self._session is not None:
             return None
         return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
-    def _find_key(self) -> Secret:
+    def _key_for(self, headers: Mapping[str, Any]) -> Secret | None:
+        """Return the key to set: the argument's, else the environment's; None where a header of the call has one.
+
+        A key among the session's headers stays unless the client was given its own.
+        """
+        if find_key(headers) is not None:
+            return None
         if self._key is not None:
             return self._key
-        found = Secret(os.environ.get("ELEVENLABS_API_KEY") or "")
-        if not found:
+        if self._session is not None and find_key(self._session.headers) is not None:
+            return None
+        key = Secret(os.environ.get("ELEVENLABS_API_KEY") or "")
+        if not key:
             raise AuthenticationError("No API key: set ELEVENLABS_API_KEY or pass HistoryClient(api_key=...).")
-        return validate_key(found)
+        return validate_key(key)
 
-    def _redacted(self, text: str) -> str:
-        key = self._key or os.environ.get("ELEVENLABS_API_KEY")
-        return text.replace(key, "(redacted)") if key else text
 
-    def _redacted_json(self, body: bytes) -> Any:
-        text = self._redacted(body.decode("utf-8", "replace"))
-        try:
-            return msgspec.json.decode(text)
-        except msgspec.DecodeError:
-            return text
+_OpenBody = tuple[requests.Response, dict[str, str], Slot]
 
 
 class ByteStream:
@@ -320,7 +328,7 @@ class ByteStream:
 
     def __init__(
         self,
-        open_body: Callable[[], tuple[requests.Response, Any]],
+        open_body: Callable[[], _OpenBody],
         chunk_size: int,
         max_retries: int,
         path: str,
@@ -331,8 +339,7 @@ class ByteStream:
         self._max_retries = max_retries
         self._path = path
         self._cancel = cancel
-        self.response, self._slot = open_body()
-        self.headers: dict[str, str] = {}
+        self.response, self.headers, self._slot = open_body()
         self.status_code = self.response.status_code
 
     def close(self) -> None:
@@ -347,7 +354,7 @@ class ByteStream:
             for attempt in policy:
                 with attempt, closing(self):
                     if attempt.retry_state.attempt_number > 1:
-                        self.response, self._slot = self._open()
+                        self.response, _, self._slot = self._open()
                     for chunk in self._rest(size, digest.digest()):
                         size += len(chunk)
                         digest.update(chunk)
@@ -404,15 +411,21 @@ def _transport_error(error: requests.RequestException, where: str) -> TransportE
     return failure
 
 
+def _seconds(name: str, value: Any) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0.001:
+        raise InputError(f"{name}={value!r:.60} must be a number of seconds of at least 0.001.")
+    return value
+
+
 def headers_of(additional: Mapping[str, Any]) -> dict[str, str]:
-    """Give the headers of a request; a key among them is kept out of sight."""
+    """Return the headers of a request; the values of secret ones are hidden from every repr."""
     headers = {"user-agent": "histkit"}
     for name, value in additional.items():
         if value is not None:
-            headers[name] = Secret(value) if name.lower() == "xi-api-key" else str(value)
+            headers[name] = Secret(value) if is_secret_name(name) else str(value)
     return headers
 
 
 def query_value(value: Any) -> Any:
-    """Write a query parameter as the service reads it."""
+    """Return a query parameter as the service reads it: booleans in lower case."""
     return str(value).lower() if isinstance(value, bool) else value

@@ -161,7 +161,7 @@ def test_a_body_that_changes_in_between_is_an_error() -> None:
             return None
 
     answers = iter([Answer([b"abc", b"def"], True), Answer([b"abX", b"defghi"], False)])
-    stream = ByteStream(lambda: (next(answers), AdaptiveLimit(1).slot()), 3, 2, "/x", threading.Event())
+    stream = ByteStream(lambda: (next(answers), {}, AdaptiveLimit(1).slot()), 3, 2, "/x", threading.Event())
     with pytest.raises(hk.TransportError, match="changed"):
         b"".join(stream)
 
