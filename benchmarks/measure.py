@@ -15,7 +15,7 @@ def main() -> None:
 
     contender = CONTENDERS[name]
     if name == "histkit":  # imports are measured apart, for every contender
-        import histkit.reader  # noqa: F401
+        import histkit.fetch.reader  # noqa: F401
     elif name == "official SDK":
         import elevenlabs.history.client  # noqa: F401
     else:

@@ -1,0 +1,47 @@
+"""The benchmarks run: every contender and every job, at a size that says nothing about speed."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import __main__ as bench
+from benchmarks import archive, audio, official, usage
+
+pytestmark = [pytest.mark.any_pandas, pytest.mark.faults, pytest.mark.timeout(1200)]
+
+
+def cells(table: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line]
+
+
+def test_reading_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "ROWS", 1200)
+    with bench.serve(items=1200) as box:
+        bench.warm(box)
+        medians = bench.compare(box, 1, workers=2)
+    assert set(medians) == {"histkit", "requests by hand", "official SDK"}
+    assert cells(bench.row("rows", medians, "seconds", "s", 2))[0][1].startswith("**")
+    assert "ms" in bench.imports(1)
+    assert "cores" in bench.machine()
+
+
+def test_the_local_history_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "ROWS", 3000)
+    monkeypatch.setattr(usage, "TURNS", 1)
+    lines = cells(archive.table(1))
+    assert lines[0][0] == "a local history of 3,000 rows"
+    assert len(lines) == 18
+
+
+def test_audio_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, small in (("CLIPS", 20), ("ZIP_CLIPS", 10), ("CLIP_BYTES", 4000), ("ZIP_CLIP_BYTES", 9000)):
+        monkeypatch.setattr(audio, name, small)
+    monkeypatch.setattr(audio, "FINISHED", 30)
+    assert len(cells(audio.table(1))) == 7
+
+
+def test_the_official_sdk_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(official, "ROWS", 1200)
+    monkeypatch.setattr(official, "ROUNDS", 1)
+    assert cells(official.seconds_for_all_rows())[0][2] == "not possible"
+    assert cells(official.requests_of_the_next_read())[0][1] == "**1 request**"
