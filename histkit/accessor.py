@@ -665,20 +665,20 @@ class SpeechAccessor:
     def explore(
         self, *, client: HistoryClient | None = None, folder: str = "audio", tz: str = "UTC", page_size: int = 25
     ) -> Explorer:
-        """Look through a history in a notebook: filter, sort, listen, tick rows and pull them.
+        """Explore a history in a notebook: filter, sort, listen, tick rows and pull their audio.
 
         The whole documentation is that of `histkit.explore`.
 
         Parameters
         ----------
         client : HistoryClient, optional
-            For listening, pulling and zips; default: one made of the environment when one of these buttons is pressed.
+            For listening, pulling and zips; default: one made of the environment when such a button is pressed.
         folder : str, default "audio"
-            Where audio is pulled to, and played from where it is there already.
+            The folder that audio is pulled into; clips that are in it are played from there.
         tz : str, default "UTC"
             IANA name of the zone of the dates.
         page_size : int, default 25
-            Rows of the table; only these are sent to the browser.
+            Rows of the table, 1 to 200; only these are sent to the browser.
         """
         from histkit.notebook.explorer import explore
 
@@ -687,7 +687,7 @@ class SpeechAccessor:
     def pick_takes(
         self, *, near: float | None = None, folder: str | None = None, client: HistoryClient | None = None
     ) -> Picker:
-        """Choose, line by line and by ear, which take is kept.
+        """Choose by listening which take of each line is kept.
 
         The whole documentation is that of `histkit.pick_takes`.
 
@@ -696,7 +696,7 @@ class SpeechAccessor:
         near : float, optional
             Also count texts as the same that are nearly so (extra ``near``): the least likeness, 0.5 to 1, such as 0.9.
         folder : str, optional
-            A folder of `download_audio` that clips are played from.
+            A folder of `download_audio` to play clips from.
         client : HistoryClient, optional
             For listening; default: one made of the environment when the button is pressed.
         """

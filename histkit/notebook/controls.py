@@ -1,4 +1,4 @@
-"""What the widgets share: their toolkit, lines that tell what happened, numbers that people type."""
+"""Shared by the widgets: imports, status lines, output areas, typed numbers."""
 
 from __future__ import annotations
 
@@ -33,60 +33,58 @@ def import_widgets() -> tuple[Any, Any]:
 
 @contextmanager
 def undocumented() -> Iterator[None]:
-    """Pass options to DataTables that itables hands on, and warns of because it doesn't list them."""
+    """Silence the warning of itables about options that it passes on to DataTables but doesn't document."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "These arguments are not documented", SyntaxWarning)
         yield
 
 
-def status(words: str, *, bad: bool = False) -> str:
-    """Give a line that a screen reader tells when it changes, red where something went wrong."""
-    color = "var(--jp-error-color1, #b3261e)" if bad else "inherit"
-    return f'<div role="status" style="color:{color}">{html.escape(words)}</div>'
+def status_line(text: str, *, error: bool = False) -> str:
+    """Return a line of HTML that screen readers announce when it changes; errors are red."""
+    color = "var(--jp-error-color1, #b3261e)" if error else "inherit"
+    return f'<div role="status" style="color:{color}">{html.escape(text)}</div>'
 
 
-def showing(output: Any, shown: Any) -> None:
-    """Show something in an output widget, instead of what was there; links to files work as in a cell."""
+def display_in(output: Any, content: Any) -> None:
+    """Replace the content of an output widget; links to files work as in a cell."""
     from IPython.display import display
 
     output.outputs = ()
     with output:
-        display(shown)  # type: ignore[no-untyped-call]
+        display(content)  # type: ignore[no-untyped-call]
 
 
 def run_in_output(output: Any, action: Callable[[], T]) -> T:
-    """Do something whose progress is shown in an output widget.
+    """Run an action whose progress is shown in an output widget, and return its result.
 
-    What it raises is raised here; left to the widget, it would end there as a traceback.
+    Its exception is raised here; the widget would show it as a traceback instead.
     """
     output.outputs = ()
-    found: list[T] = []
-    problem: BaseException | None = None
+    results: list[T] = []
+    failure: BaseException | None = None
     with output:
         try:
-            found.append(action())
+            results.append(action())
         except BaseException as error:  # also an interrupt of the kernel
-            problem = error
-    if problem is not None:
+            failure = error
+    if failure is not None:
         output.outputs = ()
-        raise problem
-    return found[0]
+        raise failure
+    return results[0]
 
 
 def parse_int(text: str, name: str) -> int | None:
-    """Read a whole number that somebody typed; nothing typed, none."""
-    words = text.replace(",", "").replace(" ", "").strip()
-    if not words:
+    """Parse a typed whole number, which may have thousands separators; None for an empty text."""
+    digits = text.replace(",", "").replace(" ", "").strip()
+    if not digits:
         return None
     try:
-        return int(words)
+        return int(digits)
     except ValueError:
         raise InputError(f"{name}: {text!r} is no whole number.") from None
 
 
-def sums(credits: pd.Series, words: str) -> str:
-    """Say how many rows these are, and their credits."""
-    total = credits.sum(min_count=1)
-    known = not pd.isna(total)
-    told = "credits not known" if len(credits) and not known else f"{int(total) if known else 0:,} credits"
-    return f"{len(credits):,} {words}, {told}"
+def describe_rows(credits: pd.Series, noun: str) -> str:
+    """Return the number of rows and the sum of their credits, as in ``3 ticked, 120 credits``."""
+    total = 0 if credits.empty else credits.sum(min_count=1)
+    return f"{len(credits):,} {noun}, {'credits not known' if pd.isna(total) else f'{int(total):,} credits'}"

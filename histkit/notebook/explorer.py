@@ -1,64 +1,33 @@
-"""The explorer: filters, a table, a chart and a player in a notebook; what it does, the functions below it do."""
+"""The explorer: filters, a table, a chart and a player in a notebook, on top of the functions of the package."""
 
 from __future__ import annotations
 
 import asyncio
-import html
 import io
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from histkit.audio.folder import download_audio
+from histkit.audio.manifest import describe_plan, status_counts
 from histkit.audio.zip_download import download_zip
 from histkit.errors import HistkitError, InputError
 from histkit.frame.files import to_csv
-from histkit.notebook.controls import import_widgets, parse_int, run_in_output, showing, status, sums, undocumented
+from histkit.notebook.controls import display_in, parse_int, run_in_output
+from histkit.notebook.explorer_view import ExplorerView
 from histkit.notebook.players import play
-from histkit.notebook.selection import ORDERS, FilterState, Selection, choices
+from histkit.notebook.selection import FilterState, Selection
 from histkit.plotting.usage import plot_usage
 from histkit.usage.clock import zone_of
 from histkit.util.arguments import whole_number
 from histkit.util.storage import normalize_path
+from histkit.util.text import count_noun, join_counts
 
 if TYPE_CHECKING:
     from histkit.api.client import HistoryClient
-
-_WIDE = "292px"
-_NARROW = {"description_width": "76px"}
-_TABLE: dict[str, Any] = {  # the page is made here: no sorting or searching within it
-    "select": {"style": "multi", "keys": True},
-    "classes": "display compact nowrap histkit-rows",
-    "ordering": False,
-    "searching": False,
-    "paging": False,
-    "info": False,
-    "showIndex": False,
-    "allow_html": False,
-    "maxBytes": 0,
-    "scrollX": True,
-    "scrollY": "330px",
-    "scrollCollapse": True,
-    "autoWidth": True,
-    "layout": {"topStart": None, "topEnd": None, "bottomStart": None, "bottomEnd": None},
-    "columnDefs": [
-        {"targets": [0, 4, 5], "className": "dt-right", "type": "string"},
-        {"targets": [1, 2, 3, 6, 7], "className": "dt-left", "type": "string"},
-    ],
-}
-_EMPTY: dict[str, Any] = {
-    "voice": (),
-    "model": (),
-    "source": (),
-    "first": None,
-    "last": None,
-    "text": "",
-    "pattern": False,
-    "least": "",
-    "most": "",
-}
 
 
 def explore(
@@ -69,31 +38,31 @@ def explore(
     tz: str = "UTC",
     page_size: int = 25,
 ) -> Explorer:
-    """Look through a history in a notebook: filter, sort, listen, tick rows and pull them.
+    """Explore a history in a notebook: filter, sort, listen, tick rows and pull their audio.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         A history, or any part of one.
     client : HistoryClient, optional
-        For listening, pulling and zips; default: one made of the environment when one of these buttons is pressed.
+        For listening, pulling and zips; default: one made of the environment when such a button is pressed.
     folder : str, default "audio"
-        Where audio is pulled to, and played from where it is there already.
+        The folder that audio is pulled into; clips that are in it are played from there.
     tz : str, default "UTC"
         IANA name of the zone of the dates.
     page_size : int, default 25
-        Rows of the table; only these are sent to the browser.
+        Rows of the table, 1 to 200; only these are sent to the browser.
 
     Returns
     -------
     Explorer
-        Shows itself; ``.filtered`` and ``.selected`` are DataFrames with all columns of the frame, ``.code`` is the
-        call that gives ``.filtered`` again.
+        Displays itself. ``.filtered`` and ``.selected`` are DataFrames with all columns of the frame, ``.code`` is the
+        call that returns ``.filtered`` again.
 
     Raises
     ------
     InputError
-        ipywidgets or itables is not installed; an argument that can't be used.
+        ipywidgets or itables is not installed, or an argument can't be used.
     SchemaError
         The frame lacks a column.
 
@@ -101,9 +70,8 @@ def explore(
     --------
     >>> import histkit as hk
     >>> explorer = hk.sample_history(200).speech.explore()
-    >>> explorer.state.ask(type(explorer.state.conditions)(text="chapter"))
-    >>> explorer.code
-    "df.speech.filter(text='chapter')"
+    >>> len(explorer.filtered), len(explorer.selected), explorer.code
+    (200, 0, 'df')
     """
     page_size = whole_number("page_size", page_size, 1, 200)
     zone_of(tz)
@@ -111,37 +79,35 @@ def explore(
 
 
 class Explorer:
-    """What `explore` gives: the controls, and the frames that they choose.
+    """The result of `explore`: it connects the widgets with the rows they select, and displays itself.
 
     Attributes
     ----------
-    state : Explored
-        Which rows are meant, shown and ticked.
+    state : Selection
+        The filtered, shown and ticked rows.
+    view : ExplorerView
+        The widgets.
     manifest : DataFrame or None
-        What the last pull or zip gave.
+        The result of the last pull or zip.
     last_error : Exception or None
-        What the last line in red is about.
+        The error that the last red line is about.
     """
 
     def __init__(self, state: Selection, client: HistoryClient | None, folder: str) -> None:
         self.state = state
+        self.view = ExplorerView(state, folder)
         self.manifest: pd.DataFrame | None = None
         self.last_error: Exception | None = None
         self._client, self._busy = client, False
-        self._drawing: asyncio.TimerHandle | None = None
-        self._w, table = import_widgets()
-        self._filters = self._make_filters()
-        self._make_table(table)
-        self._make_actions(folder)
-        self._chart = self._w.Image(format="png", layout={"max_width": "100%"})
-        self._chart_by = self._w.Dropdown(options=["voice", "model", "source"], description="Chart by")
-        self._chart_by.observe(lambda _: self._draw_soon(), "value")
-        self._summary, self._code = self._w.HTML(), self._w.HTML()
-        self._message, self._output = self._w.HTML(), self._w.Output()
-        self._player = self._w.Output()
-        self.widget = self._laid_out()
-        self._show(drawn=False)
+        self._scheduled: asyncio.TimerHandle | None = None
+        self._connect()
+        self.view.show(state)
         self._draw_soon()
+
+    @property
+    def widget(self) -> Any:
+        """The widget that is displayed."""
+        return self.view.widget
 
     @property
     def filtered(self) -> pd.DataFrame:
@@ -155,7 +121,7 @@ class Explorer:
 
     @property
     def code(self) -> str:
-        """The call that gives `filtered` again, of a frame called ``df``."""
+        """The call that returns `filtered` again, for a frame called ``df``."""
         return self.state.code
 
     def __repr__(self) -> str:
@@ -164,259 +130,131 @@ class Explorer:
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self.widget._repr_mimebundle_(**options)
 
-    # what there is to press
-
-    def _make_filters(self) -> dict[str, Any]:
-        w, frame = self._w, self.state.frame
-        wide = {"width": _WIDE}
-        newest = (
-            frame[["date", "voice_id", "voice_name"]]
-            .reset_index(drop=True)
-            .sort_values("date", ascending=False, kind="stable")
-        )
-        lists = {
-            "voice": choices(newest["voice_id"], newest["voice_name"]),
-            "model": choices(frame["model_id"]),
-            "source": choices(frame["source"]),
-        }
-        made: dict[str, Any] = {
-            name: w.SelectMultiple(
-                options=options,
-                description=name.capitalize(),
-                rows=min(max(len(options), 2), 6),
-                layout=wide,
-                style=_NARROW,
-                tooltip="Ctrl or Shift for several; none: all",
-            )
-            for name, options in lists.items()
-        }
-        made["first"] = w.DatePicker(description="From", layout=wide, style=_NARROW)
-        made["last"] = w.DatePicker(description="To", layout=wide, style=_NARROW)
-        typed = {"continuous_update": False, "layout": wide, "style": _NARROW}
-        made["text"] = w.Text(description="Text has", placeholder="words", **typed)
-        made["pattern"] = w.Checkbox(description="regular expression", layout=wide, style=_NARROW)
-        made["least"] = w.Text(description="Credits ≥", placeholder="any", **typed)
-        made["most"] = w.Text(description="Credits ≤", placeholder="any", **typed)
-        for control in made.values():
-            control.observe(lambda _: self._do(self._ask), "value")
-        self._clear = w.Button(description="Clear filters", icon="eraser", layout=wide)
-        self._clear.on_click(lambda _: self._do(self._clear_filters))
-        return made
-
-    def _make_table(self, table: Any) -> None:
-        w = self._w
-        with undocumented():
-            self._table = table(self.state.table(), **_TABLE)
-        self._table.observe(lambda change: self._do(lambda: self._tick(change["new"])), "selected_rows")
-        self._order = w.Dropdown(options=[*ORDERS], description="Order")
-        self._order.observe(lambda change: self._do(lambda: self._sort(change["new"])), "value")
-        self._before, self._after = (
-            w.Button(tooltip=words, icon=icon, description=words, layout={"width": "auto"})
-            for words, icon in (("Earlier page", "chevron-left"), ("Later page", "chevron-right"))
-        )
-        self._before.on_click(lambda _: self._do(lambda: self._turn(-1)))
-        self._after.on_click(lambda _: self._do(lambda: self._turn(1)))
-        self._where = w.Label()
-        self._all, self._none = (
-            w.Button(description=words, layout={"width": "auto"}) for words in ("Tick all", "Untick all")
-        )
-        self._all.on_click(lambda _: self._do(lambda: self._tick_all(True)))
-        self._none.on_click(lambda _: self._do(lambda: self._tick_all(False)))
-        self._numbers = w.Text(
-            description="Tick rows",
-            placeholder="1-20, 35",
-            continuous_update=False,
-            layout={"width": "190px"},
-            style=_NARROW,
-        )
-        self._numbers.observe(lambda _: self._do(self._tick_numbers), "value")
-
-    def _make_actions(self, folder: str) -> None:
-        w = self._w
-        self._folder = w.Text(value=folder, description="Folder")
-        self._zip, self._csv = w.Text(value="audio.zip", description="Zip"), w.Text(value="rows.csv", description="CSV")
-        self._dry = w.Checkbox(description="only say what would be done", indent=False)
-        self._buttons = {}
-        for words, icon, action in (
-            ("Listen", "play", self._listen),
-            ("Pull audio", "download", self._pull),
-            ("Make zip", "file-archive-o", self._make_zip),
-            ("Export CSV", "table", self._export),
+    def _connect(self) -> None:
+        """Connect each control with its action."""
+        view, state = self.view, self.state
+        for control in view.filters.values():
+            control.observe(self._on(lambda _: self._filter()), "value")
+        view.order.observe(self._on(lambda change: self._update(state.sort, change["new"])), "value")
+        view.table.observe(self._on(lambda change: self._tick(change["new"])), "selected_rows")
+        view.numbers.observe(self._on(lambda _: self._tick_numbers()), "value")
+        view.chart_by.observe(lambda _: self._draw_soon(), "value")
+        for button, action in (
+            (view.clear, self._clear_filters),
+            (view.earlier, lambda: self._update(state.turn, -1)),
+            (view.later, lambda: self._update(state.turn, 1)),
+            (view.tick_all, lambda: self._update(state.tick_all, True)),
+            (view.untick_all, lambda: self._update(state.tick_all, False)),
+            (view.listen, self._listen),
+            (view.pull, self._pull),
+            (view.make_zip, self._make_zip),
+            (view.export, self._export),
         ):
-            button = w.Button(description=words, icon=icon, button_style="primary" if words == "Pull audio" else "")
-            button.on_click(lambda _, action=action: self._do(action))
-            self._buttons[words] = button
+            button.on_click(self._on(partial(_ignore_event, action)))
 
-    def _laid_out(self) -> Any:
-        w, buttons = self._w, self._buttons
-        filters = w.VBox([*self._filters.values(), self._clear], layout={"width": "308px", "flex": "0 0 auto"})
-        head = w.HBox(
-            [self._order, self._before, self._where, self._after, self._numbers, self._all, self._none],
-            layout={"flex_flow": "row wrap", "align_items": "center"},
-        )
-        acts = w.VBox(
-            [
-                w.HBox([buttons["Listen"], self._dry], layout={"align_items": "center"}),
-                w.HBox([self._folder, buttons["Pull audio"]]),
-                w.HBox([self._zip, buttons["Make zip"]]),
-                w.HBox([self._csv, buttons["Export CSV"]]),
-            ]
-        )
-        main = w.VBox(
-            [
-                self._summary,
-                head,
-                self._table,
-                self._message,
-                acts,
-                self._output,
-                self._player,
-                self._chart_by,
-                self._chart,
-                self._code,
-            ],
-            layout={"flex": "1 1 600px", "min_width": "0"},
-        )
-        return w.HBox([filters, main], layout={"flex_flow": "row wrap", "width": "100%"})
+    def _on(self, action: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return a handler that runs an action and shows its error as one line."""
 
-    # what happens then
+        def handle(event: Any) -> None:
+            if self._busy:  # an action changes other controls
+                return
+            self._busy = True
+            try:
+                self.view.show_message("")
+                action(event)
+            except HistkitError as error:
+                self._show_error(error, str(error))
+            except KeyboardInterrupt:
+                self.view.show_message("Stopped. Press the button again to resume.", error=True)
+            except Exception as error:  # else it would end in the log of the browser
+                self._show_error(error, f"{type(error).__name__}: {error} (see explorer.last_error)")
+            finally:
+                self._busy = False
 
-    def _do(self, action: Callable[[], None]) -> None:
-        """Do something; what goes wrong is said in the widget, in one line."""
-        if self._busy:
-            return
-        self._busy = True
-        try:
-            self._say("")
-            action()
-        except HistkitError as error:
-            self.last_error = error
-            self._say(str(error), bad=True)
-        except KeyboardInterrupt:
-            self._say("Stopped. Press the button again, and it goes on.", bad=True)
-        except Exception as error:  # a lost log is no place for it: it is said here, and kept
-            self.last_error = error
-            self._say(f"{type(error).__name__}: {error} (explorer.last_error has it)", bad=True)
-        finally:
-            self._busy = False
+        return handle
 
-    def _say(self, words: str, *, bad: bool = False) -> None:
-        self._message.value = status(words, bad=bad) if words else ""
+    def _show_error(self, error: Exception, text: str) -> None:
+        self.last_error = error
+        self.view.show_message(text, error=True)
 
-    def _ask(self) -> None:
-        values = {name: control.value for name, control in self._filters.items()}
+    def _filter(self) -> None:
+        values = self.view.filter_values()
         for name in ("least", "most"):
             values[name] = parse_int(values[name], "Credits")
-        self.state.ask(FilterState(**values))
-        self._show()
+        self._update(self.state.filter, FilterState(**values))
+        self._draw_soon()
 
     def _clear_filters(self) -> None:
-        for name, control in self._filters.items():
-            control.value = _EMPTY[name]
-        self.state.ask(FilterState())
-        self._show()
+        self.view.clear_filters()
+        self._update(self.state.filter, FilterState())
+        self._draw_soon()
 
-    def _sort(self, order: str) -> None:
-        self.state.sort(order)
-        self._show(drawn=False)
-
-    def _turn(self, pages: int) -> None:
-        self.state.turn(pages)
-        self._show(drawn=False)
+    def _update(self, change: Callable[[Any], None], value: Any) -> None:
+        """Change the state and show it."""
+        change(value)
+        self.view.show(self.state)
 
     def _tick(self, rows: Iterable[int]) -> None:
         self.state.tick(rows)
-        self._count()
-
-    def _tick_all(self, on: bool) -> None:
-        self.state.tick_all(on)
-        self._show(drawn=False)
+        self.view.show_summary(self.state)
 
     def _tick_numbers(self) -> None:
-        if self._numbers.value.strip():
-            self.state.tick_numbers(self._numbers.value)
-            self._show(drawn=False)
+        if self.view.numbers.value.strip():
+            self._update(self.state.tick_numbers, self.view.numbers.value)
 
-    def _ticked(self) -> pd.DataFrame:
+    def _ticked_rows(self) -> pd.DataFrame:
         rows = self.selected
         if rows.empty:
             raise InputError("No row is ticked: click on rows of the table, or press 'Tick all'.")
         return rows
 
     def _listen(self) -> None:
-        folder = self._folder.value or None
+        folder = self.view.folder.value or None
         if folder is not None and not (Path(normalize_path(folder)) / "manifest.parquet").exists():
             folder = None
-        players = play(self._ticked(), folder=folder, client=self._client)
-        showing(self._player, players)
+        display_in(self.view.players, play(self._ticked_rows(), folder=folder, client=self._client))
 
     def _pull(self) -> None:
-        self._run(lambda rows, **options: download_audio(rows, self._folder.value, **options), self._folder.value)
+        self._download(download_audio, self.view.folder.value)
 
     def _make_zip(self) -> None:
-        self._run(lambda rows, **options: download_zip(rows, self._zip.value, **options), self._zip.value)
+        self._download(download_zip, self.view.zip.value)
 
-    def _run(self, pull: Callable[..., pd.DataFrame], where: str) -> None:
-        rows, dry = self._ticked(), self._dry.value
-        options = {"dry_run": True} if dry else {"progress": True}
-        found = run_in_output(self._output, lambda: pull(rows, client=self._client, **options))
-        if dry:
-            facts = found.attrs["histkit"]
-            size = facts["estimated_bytes"]
-            about = "of unknown size" if size is None else f"about {size / 1e6:,.1f} MB (an estimate)"
-            self._say(
-                f"{facts['files']:,} files would be pulled into {where}: {facts['requests']:,} requests, {about}."
-            )
+    def _download(self, download: Callable[..., pd.DataFrame], target: str) -> None:
+        """Download the ticked rows into a folder or zip, or show what would be downloaded."""
+        rows, dry_run = self._ticked_rows(), self.view.dry_run.value
+        options = {"dry_run": True} if dry_run else {"progress": True}
+        manifest = run_in_output(self.view.progress, lambda: download(rows, target, client=self._client, **options))
+        if dry_run:
+            self.view.show_message(describe_plan(manifest.attrs["histkit"], target))
             return
-        self.manifest = found
-        counts = found["status"].value_counts(sort=False)
-        done = ", ".join(f"{count:,} {status}" for status, count in counts.items() if count)
-        failed = found[found["status"] == "failed"]
-        why = f" The first that failed: {failed['error'].iloc[0]}" if len(failed) else ""
-        self._say(f"{where}: {done}; explorer.manifest has each row.{why}", bad=bool(len(failed)))
+        self.manifest = manifest
+        failed = manifest[manifest["status"] == "failed"]
+        reason = f" The first that failed: {failed['error'].iloc[0]}" if len(failed) else ""
+        counts = join_counts(status_counts(manifest))
+        self.view.show_message(f"{target}: {counts}; explorer.manifest has each row.{reason}", error=bool(reason))
 
     def _export(self) -> None:
-        rows = self.selected if len(self.selected) else self.filtered
-        path = to_csv(rows, self._csv.value, excel=True)
-        self._say(f"{path}: {len(rows):,} {'ticked' if len(self.selected) else 'filtered'} rows.")
-
-    # what is seen
-
-    def _show(self, *, drawn: bool = True) -> None:
-        state = self.state
-        with undocumented():
-            self._table.update(state.table(), selected_rows=state.ticked_here())
-        self._where.value = f"page {state.page + 1:,} of {state.pages:,}"
-        self._before.disabled, self._after.disabled = state.page == 0, state.page + 1 >= state.pages
-        self._code.value = f"<pre>{html.escape(state.code)}</pre>"
-        self._count()
-        if drawn:
-            self._draw_soon()
-
-    def _count(self) -> None:
-        meant, ticked = self.state.credits
-        parts = [sums(meant, f"of {len(self.state.frame):,} rows")]
-        if len(ticked):
-            parts.append(sums(ticked, "ticked"))
-        self._summary.value = f'<div aria-live="polite"><b>{"</b> · <b>".join(parts)}</b></div>'
+        kind, rows = ("ticked", self.selected) if len(self.selected) else ("filtered", self.filtered)
+        path = to_csv(rows, self.view.csv.value, excel=True)
+        self.view.show_message(f"{path}: {count_noun(len(rows), f'{kind} row')}.")
 
     def _draw_soon(self) -> None:
-        """Draw the chart after the table is seen where there is an event loop, as in a notebook; else now."""
-        if self._drawing is not None:
-            self._drawing.cancel()
-            self._drawing = None
+        """Draw the chart after the table is shown if there is an event loop, as in a notebook; else now."""
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
         try:
-            self._drawing = asyncio.get_running_loop().call_later(0.05, self._draw_now)
+            self._scheduled = asyncio.get_running_loop().call_later(0.05, self._draw_scheduled)
         except RuntimeError:
             self._draw()
 
-    def _draw_now(self) -> None:
-        self._drawing = None
+    def _draw_scheduled(self) -> None:
+        self._scheduled = None
         try:
             self._draw()
-        except Exception as error:  # nobody else would hear of it
-            self.last_error = error
-            self._say(f"The chart: {error}", bad=True)
+        except Exception as error:  # the event loop would only log it
+            self._show_error(error, f"The chart: {error}")
 
     def _draw(self) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -424,10 +262,14 @@ class Explorer:
 
         figure = Figure(figsize=(8.6, 3.4), layout="constrained")
         FigureCanvasAgg(figure)
-        rows = self.state.drawn
+        rows = self.state.chart_rows
         days = 0 if rows["date"].isna().all() else (rows["date"].max() - rows["date"].min()).days
         freq = "D" if days <= 62 else "W" if days <= 400 else "MS"
-        plot_usage(rows, self._chart_by.value, freq, tz=self.state.tz, ax=figure.add_subplot())
+        plot_usage(rows, self.view.chart_by.value, freq, tz=self.state.tz, ax=figure.add_subplot())
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=100)
-        self._chart.value = buffer.getvalue()
+        self.view.chart.value = buffer.getvalue()
+
+
+def _ignore_event(action: Callable[[], None], _: Any) -> None:
+    action()

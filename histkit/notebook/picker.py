@@ -1,4 +1,4 @@
-"""The picker of takes: those of one line side by side, with players; which one is kept."""
+"""The picker of takes: the takes of a line side by side, with players, and the choice of the one to keep."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from histkit.errors import HistkitError
-from histkit.notebook.controls import import_widgets, showing, status
+from histkit.notebook.controls import display_in, import_widgets, status_line
 from histkit.notebook.players import Players, play
 from histkit.retakes.keepers import keepers
 from histkit.retakes.lines import line_table
@@ -19,7 +19,7 @@ from histkit.util.text import one_line_text
 if TYPE_CHECKING:
     from histkit.api.client import HistoryClient
 
-_MOST = 10  # players side by side; of more takes the newest
+_MOST_PLAYERS = 10  # side by side; of more takes the newest
 
 
 def pick_takes(
@@ -29,7 +29,7 @@ def pick_takes(
     folder: str | None = None,
     client: HistoryClient | None = None,
 ) -> Picker:
-    """Choose, line by line and by ear, which take is kept.
+    """Choose by listening which take of each line is kept.
 
     Parameters
     ----------
@@ -38,15 +38,15 @@ def pick_takes(
     near : float, optional
         As in `histkit.takes`.
     folder : str, optional
-        A folder of `download_audio` that clips are played from.
+        A folder of `download_audio` to play clips from.
     client : HistoryClient, optional
         For listening; default: one made of the environment when the button is pressed.
 
     Returns
     -------
     Picker
-        Shows itself; ``.keep`` has the ids that were chosen, for ``keep=`` of `histkit.takes` and `histkit.keepers`,
-        and ``.keepers`` the rows that are kept of all lines.
+        Displays itself. ``.keep`` has the chosen ids, for ``keep=`` of `histkit.takes` and `histkit.keepers`, and
+        ``.keepers`` the rows to keep of all lines.
 
     Raises
     ------
@@ -66,18 +66,18 @@ def pick_takes(
 
 
 class Picker:
-    """What `pick_takes` gives.
+    """The result of `pick_takes`; displays itself.
 
     Attributes
     ----------
     takes : DataFrame
-        The table of takes, with the last of each line kept.
+        The table of takes, with the last one of each line kept.
     lines : list of str
         The lines with more than one take, those with most credits thrown away first.
     keep : list of str
-        The ids that were chosen.
+        The chosen ids.
     last_error : Exception or None
-        What the last line in red is about.
+        The error that the last red line is about.
     """
 
     def __init__(
@@ -87,22 +87,21 @@ class Picker:
         self.takes = takes(frame, near=near)
         table = line_table(self.takes)
         self.lines: list[str] = table.index.tolist()
-        self._where: dict[str, Any] = self.takes.groupby("line").indices if self.lines else {}
+        self._rows_of: dict[str, Any] = self.takes.groupby("line").indices if self.lines else {}
         self._chosen: dict[str, str] = {}
         self.last_error: Exception | None = None
-        self._at, self._filling = 0, False
-        self._w = import_widgets()[0]
-        self._make()
+        self._line, self._updating = 0, False
+        self._make_widgets(import_widgets()[0])
         self._show()
 
     @property
     def keep(self) -> list[str]:
-        """The ids that were chosen."""
+        """The chosen ids."""
         return list(self._chosen.values())
 
     @property
     def keepers(self) -> pd.DataFrame:
-        """The rows that are kept: the chosen takes, of all other lines the last."""
+        """The rows to keep: the chosen takes, and the last take of all other lines."""
         return keepers(self._frame, keep=self.keep or "last", near=self._near)
 
     def __repr__(self) -> str:
@@ -111,72 +110,72 @@ class Picker:
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self.widget._repr_mimebundle_(**options)
 
-    def _make(self) -> None:
-        w = self._w
+    def _make_widgets(self, w: Any) -> None:
         self._head, self._note, self._players = w.HTML(), w.HTML(), w.Output()
         self._radio = w.RadioButtons(description="Keep", layout={"width": "100%"})
         self._radio.observe(lambda change: self._choose(change["new"]), "value")
         self._buttons = []
-        for words, icon, action in (
+        for description, icon, action in (
             ("Earlier line", "chevron-left", lambda: self._turn(-1)),
             ("Later line", "chevron-right", lambda: self._turn(1)),
             ("Listen to all", "play", self._listen),
         ):
-            button = w.Button(description=words, icon=icon, layout={"width": "auto"})
+            button = w.Button(description=description, icon=icon, layout={"width": "auto"})
             button.on_click(lambda _, action=action: action())
             self._buttons.append(button)
         self.widget = w.VBox([self._head, w.HBox(self._buttons), self._radio, self._note, self._players])
 
     def _rows(self) -> pd.DataFrame:
-        """Give the takes of the line that is shown, the oldest first."""
-        return self.takes.iloc[self._where[self.lines[self._at]]].sort_values("take")
+        """Return the takes of the current line, the oldest first."""
+        return self.takes.iloc[self._rows_of[self.lines[self._line]]].sort_values("take")
 
     def _show(self) -> None:
         self._players.outputs = ()
         self._note.value = ""
-        self._buttons[0].disabled = self._at == 0
-        self._buttons[1].disabled = self._at + 1 >= len(self.lines)
+        self._buttons[0].disabled = self._line == 0
+        self._buttons[1].disabled = self._line + 1 >= len(self.lines)
         self._buttons[2].disabled = not self.lines
         if not self.lines:
             self._head.value = "<b>No text has several takes.</b>"
             return
         rows = self._rows()
         text, voice = (rows[name].iloc[-1] for name in ("text", "voice_name"))
-        said = "(dialogue)" if pd.isna(text) else one_line_text(str(text))
+        spoken = "(dialogue)" if pd.isna(text) else one_line_text(str(text))
         speaker = "" if pd.isna(voice) else one_line_text(str(voice))
+        line = f"Line {self._line + 1:,} of {len(self.lines):,} with several takes"
         self._head.value = (
-            f"<div>Line {self._at + 1:,} of {len(self.lines):,} with several takes · {len(self._chosen):,} chosen</div>"
-            f'<p dir="auto"><b>{html.escape(speaker)}</b>: {html.escape(said)}</p>'
+            f"<div>{line} · {len(self._chosen):,} chosen</div>"
+            f'<p dir="auto"><b>{html.escape(speaker)}</b>: {html.escape(spoken)}</p>'
         )
-        chosen = self._chosen.get(self.lines[self._at], rows["history_item_id"].iloc[-1])
-        self._filling = True
+        chosen = self._chosen.get(self.lines[self._line], rows["history_item_id"].iloc[-1])
+        self._updating = True
         self._radio.options = [(_label(row), row["history_item_id"]) for _, row in rows.iterrows()]
         self._radio.value = chosen
-        self._filling = False
+        self._updating = False
 
     def _choose(self, item: str | None) -> None:
-        if item is not None and not self._filling:
-            self._chosen[self.lines[self._at]] = item
+        if item is not None and not self._updating:
+            self._chosen[self.lines[self._line]] = item
             self._note.value = f"Kept: {html.escape(item)}. Of lines without a choice the last take is kept."
 
     def _turn(self, lines: int) -> None:
-        self._at = min(max(self._at + lines, 0), max(len(self.lines) - 1, 0))
+        self._line = min(max(self._line + lines, 0), max(len(self.lines) - 1, 0))
         self._show()
 
     def _listen(self) -> None:
-        takes = self._rows().tail(_MOST)
-        rows = self._frame.iloc[self._where[self.lines[self._at]]].set_index("history_item_id", drop=False)
+        takes = self._rows().tail(_MOST_PLAYERS)
+        rows = self._frame.iloc[self._rows_of[self.lines[self._line]]].set_index("history_item_id", drop=False)
         try:
             players = play(rows.loc[takes["history_item_id"]], folder=self._folder, client=self._client)
         except HistkitError as error:
             self.last_error = error
-            self._note.value = status(str(error), bad=True)
+            self._note.value = status_line(str(error), error=True)
             return
         cards = [
             replace(card, voice=f"Take {take}", text="" if self._near is None else card.text)
             for card, take in zip(players.cards, takes["take"], strict=True)
         ]
-        showing(self._players, Players(cards, len(cards), abreast=True))
+        display_in(self._players, Players(cards, len(cards), abreast=True))
 
 
 def _label(row: pd.Series) -> str:

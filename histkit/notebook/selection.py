@@ -1,11 +1,9 @@
-"""What the explorer shows: which rows are meant, in which order, which of them are on the page and which are ticked.
-
-No widget in here: state in, frames out.
-"""
+"""The state of the explorer, without widgets: filters, order, page and ticked rows of a frame."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -15,11 +13,12 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError, SchemaError
+from histkit.frame.columns import has_lines
 from histkit.frame.filters import filter_items
 from histkit.frame.schema import require
 from histkit.usage.clock import clock_time, iso, zone_of
 from histkit.util.arrays import Ints
-from histkit.util.text import one_line_text
+from histkit.util.text import NOTHING, format_value, one_line_text, shorten
 
 NEEDED = (
     "history_item_id",
@@ -43,27 +42,27 @@ ORDERS = {
     "by voice": ("voice_name", True),
     "by model": ("model_id", True),
 }
-_DRAWN = ["date", "voice_id", "voice_name", "model_id", "source", "dialogue", "characters", "credits"]
+_CHART_COLUMNS = ["date", "voice_id", "voice_name", "model_id", "source", "dialogue", "characters", "credits"]
 _NUMBERS = re.compile(r"\s*(\d{1,9})(?:\s*[-–]\s*(\d{1,9}))?\s*")
 _TEXT_CHARACTERS, _VOICE_CHARACTERS = 60, 24
 
 
 @dataclass(frozen=True)
 class FilterState:
-    """What rows are asked for; nothing given, nothing asked.
+    """The filters of an explorer; the defaults keep every row.
 
     Attributes
     ----------
     voice, model, source : tuple of str
-        As of `histkit.filter_items`.
+        As in `histkit.filter_items`.
     first, last : date or None
-        Days, both inclusive, on the clock of the explorer's zone.
+        Days, both inclusive, in the explorer's zone.
     text : str
-        What the text has in it, in any letter case.
+        Searched for in any letter case.
     pattern : bool
         Whether `text` is a regular expression.
     least, most : int or None
-        Credits, both inclusive; rows whose credits are not known are left out by either.
+        Bounds of the credits, both inclusive; either drops rows with unknown credits.
     """
 
     voice: tuple[str, ...] = ()
@@ -77,7 +76,7 @@ class FilterState:
     most: int | None = None
 
     def arguments(self, tz: str) -> dict[str, Any]:
-        """Give the arguments of `histkit.filter_items`.
+        """Return the arguments of `histkit.filter_items`.
 
         Raises
         ------
@@ -86,36 +85,36 @@ class FilterState:
         """
         if self.first and self.last and self.first > self.last:
             raise InputError(f"The last day ({self.last}) is before the first ({self.first}).")
-        given: dict[str, Any] = {
-            name: words[0] if len(words) == 1 else list(words)
-            for name, words in (("voice", self.voice), ("model", self.model), ("source", self.source))
-            if words
+        lists = {"voice": self.voice, "model": self.model, "source": self.source}
+        arguments: dict[str, Any] = {
+            name: values[0] if len(values) == 1 else list(values) for name, values in lists.items() if values
         }
         if self.text:
-            given["text"] = self.text if self.pattern else re.escape(self.text)
+            arguments["text"] = self.text if self.pattern else re.escape(self.text)
         if self.first:
-            given["after"] = _midnight(self.first, tz)
+            arguments["after"] = _midnight(self.first, tz)
         if self.last:
-            given["before"] = _midnight(self.last + timedelta(days=1), tz)
-        return given
+            arguments["before"] = _midnight(self.last + timedelta(days=1), tz)
+        return arguments
 
     def code(self, tz: str) -> str:
-        """Give the expression that keeps the same rows of a frame called ``df``."""
-        words = ", ".join(f"{name}={_literal(value)}" for name, value in self.arguments(tz).items())
-        code = f"df.speech.filter({words})" if words else "df"
-        for name, value in (("ge", self.least), ("le", self.most)):
-            if value is not None:
-                code += f'.loc[lambda rows: rows["credits"].{name}({value}).fillna(False)]'
+        """Return the expression that filters a frame called ``df`` in the same way."""
+        arguments = ", ".join(f"{name}={_literal(value)}" for name, value in self.arguments(tz).items())
+        code = f"df.speech.filter({arguments})" if arguments else "df"
+        for method, bound in self._credit_bounds():
+            code += f'.loc[lambda rows: rows["credits"].{method}({bound}).fillna(False)]'
         return code
 
     def apply(self, frame: pd.DataFrame, tz: str) -> pd.DataFrame:
-        """Keep the rows that are asked for, in their order and on their index."""
-        given = self.arguments(tz)
-        kept = filter_items(frame, **given) if given else frame
-        for name, value in (("ge", self.least), ("le", self.most)):
-            if value is not None:
-                kept = kept[getattr(kept["credits"], name)(value).fillna(False)]
+        """Filter a frame; the rows stay in their order and on their index."""
+        arguments = self.arguments(tz)
+        kept = filter_items(frame, **arguments) if arguments else frame
+        for method, bound in self._credit_bounds():
+            kept = kept[getattr(kept["credits"], method)(bound).fillna(False)]
         return kept
+
+    def _credit_bounds(self) -> list[tuple[str, int]]:
+        return [(method, bound) for method, bound in (("ge", self.least), ("le", self.most)) if bound is not None]
 
 
 def _midnight(day: date, tz: str) -> str:
@@ -129,7 +128,7 @@ def _literal(value: Any) -> str:
 
 @dataclass
 class Selection:
-    """The rows of an explorer: all, those that are meant, those of the page, those that are ticked.
+    """The rows of an explorer: all of them, the filtered ones, those of the page, the ticked ones.
 
     Attributes
     ----------
@@ -137,17 +136,17 @@ class Selection:
         All rows.
     tz : str
         The zone of its days.
-    conditions : Conditions
-        Which rows are meant.
+    filters : FilterState
+        The filters in force.
     order : str
         One of `ORDERS`.
     page, size : int
-        Which page is shown, from 0, and how many rows it has.
+        The page shown, from 0, and its number of rows.
     """
 
     frame: pd.DataFrame
     tz: str = "UTC"
-    conditions: FilterState = field(default_factory=FilterState)
+    filters: FilterState = field(default_factory=FilterState)
     order: str = "newest first"
     page: int = 0
     size: int = 25
@@ -160,42 +159,42 @@ class Selection:
         self._numbered = self.frame.reset_index(drop=True)
         self._numbered.attrs.clear()
         self._ticked = np.zeros(len(self.frame), bool)
-        self._meant: Ints = np.arange(len(self.frame))
+        self._kept: Ints = np.arange(len(self.frame))
         self._sort()
 
-    def ask(self, conditions: FilterState) -> None:
-        """Ask for other rows; ticks stay on the rows that are still meant.
+    def filter(self, filters: FilterState) -> None:
+        """Filter anew; rows that are still kept stay ticked.
 
         Raises
         ------
         InputError
-            The conditions can't be used; nothing has changed.
+            The filters can't be used; nothing has changed.
         """
-        kept = conditions.apply(self._numbered, self.tz).index.to_numpy(np.int64)
-        self.conditions, self._meant, self.page = conditions, kept, 0
-        meant = np.zeros(len(self.frame), bool)
-        meant[kept] = True
-        self._ticked &= meant
+        kept = filters.apply(self._numbered, self.tz).index.to_numpy(np.int64)
+        self.filters, self._kept, self.page = filters, kept, 0
+        mask = np.zeros(len(self.frame), bool)
+        mask[kept] = True
+        self._ticked &= mask
         self._sort()
 
     def sort(self, order: str) -> None:
-        """Put the rows in another order, from the first page on."""
+        """Sort the rows and go to the first page."""
         self.order, self.page = order, 0
         self._sort()
 
     def turn(self, pages: int) -> None:
-        """Turn so many pages, not beyond the first and the last."""
+        """Go forward by so many pages, or back; at most to the last or the first."""
         self.page = min(max(self.page + pages, 0), self.pages - 1)
 
     @property
     def pages(self) -> int:
-        """How many pages there are, one at least."""
-        return max(1, -(-len(self._meant) // self.size))
+        """The number of pages, at least 1."""
+        return max(1, -(-len(self._kept) // self.size))
 
     @property
     def filtered(self) -> pd.DataFrame:
-        """The rows that are meant, in the frame's order, with all columns."""
-        return self.frame.iloc[self._meant]
+        """The filtered rows, in the frame's order, with all columns."""
+        return self.frame.iloc[self._kept]
 
     @property
     def selected(self) -> pd.DataFrame:
@@ -204,141 +203,124 @@ class Selection:
 
     @property
     def credits(self) -> tuple[pd.Series, pd.Series]:
-        """The credits of the rows that are meant, and of the ticked ones; no other column is copied."""
+        """The credits of the filtered and of the ticked rows; no other column is copied."""
         column = self._numbered["credits"]
-        return column.iloc[self._meant], column.iloc[np.flatnonzero(self._ticked)]
+        return column.iloc[self._kept], column.iloc[np.flatnonzero(self._ticked)]
 
     @property
-    def drawn(self) -> pd.DataFrame:
-        """The rows that are meant, with the columns that charts need."""
-        return self.frame[_DRAWN].iloc[self._meant]
+    def chart_rows(self) -> pd.DataFrame:
+        """The filtered rows, with the columns that charts need."""
+        return self.frame[_CHART_COLUMNS].iloc[self._kept]
 
     @property
     def code(self) -> str:
-        """The expression that gives `filtered` again."""
-        return self.conditions.code(self.tz)
+        """The expression that returns `filtered` again."""
+        return self.filters.code(self.tz)
 
     @property
-    def places(self) -> Ints:
-        """Positions, in the frame, of the rows of the page."""
-        return self._shown[self.page * self.size : (self.page + 1) * self.size]
+    def positions(self) -> Ints:
+        """The positions in the frame of the rows of the page."""
+        return self._sorted[self.page * self.size : (self.page + 1) * self.size]
 
     def ticked_here(self) -> list[int]:
-        """Give which rows of the page are ticked, from 0."""
-        return np.flatnonzero(self._ticked[self.places]).tolist()
+        """Return which rows of the page are ticked, counted from 0."""
+        return np.flatnonzero(self._ticked[self.positions]).tolist()
 
     def tick(self, rows: Iterable[int]) -> None:
-        """Tick these rows of the page, and no other of it."""
-        places = self.places
-        self._ticked[places] = False
-        self._ticked[places[[row for row in rows if row < len(places)]]] = True
+        """Tick these rows of the page, and untick its others."""
+        positions = self.positions
+        self._ticked[positions] = False
+        self._ticked[positions[[row for row in rows if row < len(positions)]]] = True
 
     def tick_all(self, on: bool) -> None:
-        """Tick all rows that are meant, or none."""
+        """Tick all filtered rows, or none."""
         self._ticked[:] = False
-        self._ticked[self._meant] = on
+        self._ticked[self._kept] = on
 
-    def tick_numbers(self, words: str) -> None:
+    def tick_numbers(self, text: str) -> None:
         """Tick rows by their numbers in the present order, such as "1-20, 35".
 
         Raises
         ------
         InputError
-            That is no list of numbers of rows; nothing is ticked.
+            The text is no list of row numbers; nothing is ticked.
         """
-        places: list[int] = []
-        for part in words.replace(";", ",").split(","):
+        positions: list[int] = []
+        for part in text.replace(";", ",").split(","):
             match = _NUMBERS.fullmatch(part)
             if match is None:
-                raise InputError(f"Tick rows: {part.strip()!r:.40} is no number of a row; write 1-20, 35.")
+                raise InputError(f"Tick rows: {part.strip()!r:.40} is no row number; write 1-20, 35.")
             first, last = int(match[1]), int(match[2] or match[1])
-            if not 1 <= first <= last <= len(self._shown):
-                raise InputError(f"Tick rows: {part.strip()!r} is not within 1 to {len(self._shown):,}.")
-            places += range(first - 1, last)
-        self._ticked[self._shown[places]] = True
+            if not 1 <= first <= last <= len(self._sorted):
+                raise InputError(f"Tick rows: {part.strip()!r} is not within 1 to {len(self._sorted):,}.")
+            positions += range(first - 1, last)
+        self._ticked[self._sorted[positions]] = True
 
     def table(self) -> pd.DataFrame:
-        """Give the rows of the page as they are shown: texts in one line, moments on the clock of the zone."""
-        rows = self._numbered.iloc[self.places]
+        """Return the rows of the page for display: texts in one line, dates in the zone."""
+        rows = self._numbered.iloc[self.positions]
         dates = rows["date"].dt.tz_convert(self.tz).dt.strftime("%Y-%m-%d %H:%M:%S")
         first = self.page * self.size + 1
         return pd.DataFrame(
             {
-                "#": [f"{first + number:,}" for number in range(len(rows))],
-                "Date": dates.astype(object).where(dates.notna(), "–").tolist(),
-                "Voice": [_said(name, lines) for name, lines in zip(rows["voice_name"], rows["dialogue"], strict=True)],
-                "Text": [_line(text, lines) for text, lines in zip(rows["text"], rows["dialogue"], strict=True)],
-                "Credits": [_number(each) for each in rows["credits"]],
-                "Characters": [_number(each) for each in rows["characters"]],
-                "Model": _words(rows["model_id"]),
-                "Source": _words(rows["source"]),
+                "#": [f"{number:,}" for number in range(first, first + len(rows))],
+                "Date": dates.astype(object).where(dates.notna(), NOTHING).tolist(),
+                "Voice": list(map(_voice, rows["voice_name"], rows["dialogue"])),
+                "Text": list(map(_text, rows["text"], rows["dialogue"])),
+                "Credits": [format_value(credits, "count") for credits in rows["credits"]],
+                "Characters": [format_value(characters, "count") for characters in rows["characters"]],
+                "Model": [_one_line(model) for model in rows["model_id"]],
+                "Source": [_one_line(source) for source in rows["source"]],
             }
         )
 
     def copy(self, **changes: Any) -> Selection:
-        """Give another of the same frame."""
+        """Return another selection of the same frame."""
         return replace(self, **changes)
 
     def _sort(self) -> None:
         name, ascending = ORDERS[self.order]
-        column = self._numbered[name].iloc[self._meant]
+        column = self._numbered[name].iloc[self._kept]
         if isinstance(column.dtype, pd.CategoricalDtype):
             column = column.astype("string")
-        self._shown: Ints = column.sort_values(ascending=ascending, kind="stable", na_position="last").index.to_numpy(
-            np.int64
-        )
+        ordered = column.sort_values(ascending=ascending, kind="stable", na_position="last")
+        self._sorted: Ints = ordered.index.to_numpy(np.int64)
 
 
 def choices(column: pd.Series, names: pd.Series | None = None) -> list[tuple[str, str]]:
-    """Give what a filter offers, the commonest first: label with the number of rows, and value.
+    """Return the options of a filter, the commonest value first: label with the number of rows, and value.
 
     Parameters
     ----------
     column : Series
-        Ids or words.
+        Ids or words, the newest row first.
     names : Series, optional
-        A name for each row; the newest of a value labels it. Rows are taken to be newest first.
+        A name for each row; the newest name of a value labels it.
     """
     counts = column.value_counts()
-    counts = counts[counts > 0]
-    labels: dict[Any, str] = {}
+    labels: dict[str, str] = {}
     if names is not None:
-        first = pd.DataFrame({"value": column, "name": names}).dropna().drop_duplicates("value")
-        labels = dict(zip(first["value"].astype(str), first["name"].astype(str), strict=True))
-    found = []
-    for value, count in counts.items():
-        label = one_line_text(labels.get(str(value), str(value)))
-        if list(labels.values()).count(labels.get(str(value), "")) > 1:
-            label += f" ({str(value)[:6]})"
-        found.append((f"{label}  ·  {count:,}", str(value)))
-    return found
+        newest = pd.DataFrame({"value": column, "name": names}).dropna().drop_duplicates("value")
+        labels = dict(zip(newest["value"].astype(str), newest["name"].astype(str), strict=True))
+    uses = Counter(labels.values())
+    options = []
+    for value, count in counts[counts > 0].items():
+        name = labels.get(str(value), str(value))
+        label = one_line_text(name) + (f" ({str(value)[:6]})" if uses[name] > 1 else "")
+        options.append((f"{label}  ·  {count:,}", str(value)))
+    return options
 
 
-def _words(column: pd.Series) -> list[str]:
-    return ["–" if pd.isna(each) else one_line_text(str(each)) for each in column]
+def _one_line(value: Any) -> str:
+    return one_line_text(format_value(value, "text"))
 
 
-def _said(name: Any, lines: Any) -> str:
-    if _some(lines):
-        return "(dialogue)"
-    return "–" if name is None or pd.isna(name) else _cut(one_line_text(str(name)), _VOICE_CHARACTERS)
+def _voice(name: Any, lines: Any) -> str:
+    return "(dialogue)" if has_lines(lines) else shorten(_one_line(name), _VOICE_CHARACTERS)
 
 
-def _cut(line: str, most: int) -> str:
-    return line if len(line) <= most else line[: most - 2].rstrip() + " …"
-
-
-def _line(text: Any, lines: Any) -> str:
-    if _some(lines):
+def _text(text: Any, lines: Any) -> str:
+    if has_lines(lines):
         text = " / ".join(f"{line.get('voice_name') or '?'}: {line.get('text') or ''}" for line in lines)
-    if text is None or pd.isna(text):
-        return "–"
-    return _cut(one_line_text(str(text)[: 4 * _TEXT_CHARACTERS]), _TEXT_CHARACTERS)
-
-
-def _some(lines: Any) -> bool:
-    return isinstance(lines, (list, tuple, np.ndarray)) and len(lines) > 0
-
-
-def _number(value: Any) -> str:
-    return "–" if pd.isna(value) else f"{int(value):,}"
+    head = text[: 4 * _TEXT_CHARACTERS] if isinstance(text, str) else text  # a text can be very long
+    return shorten(_one_line(head), _TEXT_CHARACTERS)

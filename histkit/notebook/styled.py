@@ -1,8 +1,8 @@
-"""Usage tables as people like to read them in a notebook; the frames stay plain."""
+"""Usage tables styled for a notebook; the frames stay plain."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -10,37 +10,39 @@ import pandas as pd
 
 from histkit.errors import InputError
 from histkit.frame.schema import check_frame
-from histkit.util.text import NOTHING, ValueKind, format_value, one_line_text, quoted
+from histkit.util.text import NOTHING, ValueKind, format_column, format_value, one_line_text, quoted
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
 
-_BARS = ("thrown_away", "credits", "unseen", "official", "cost")  # the first that a table has gets the bars
+_BARS = ("thrown_away", "credits", "unseen", "official", "cost")  # the first of these in a table gets the bars
 _SHARES = ("share", "priced")
-_BAR = "rgba(0, 114, 178, .28)"
+_BAR_COLOR = "rgba(0, 114, 178, .28)"
 
 
 def show_usage(table: pd.DataFrame, *, bar: str | None = None) -> Styler:
-    """Show a usage table in a notebook: thousands separated, shares in per cent, a bar in the cells of one column.
+    """Style a usage table for a notebook: thousands separated, shares in per cent, bars in one column.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        What `histkit.usage_table`, `cost_table`, `waste`, `ledger`, `reconcile` or `statements` give, or a part of it.
-        It is not changed.
+        As `histkit.usage_table`, `cost_table`, `waste`, `ledger`, `reconcile` or `statements` return it, or a part of
+        it. It is not changed.
     bar : str, optional
-        The column with bars; default: ``thrown_away``, ``credits``, ``unseen``, ``official`` or ``cost``, the first
-        that is there.
+        The column with bars; default: the first present of ``thrown_away``, ``credits``, ``unseen``, ``official`` and
+        ``cost``.
 
     Returns
     -------
     pandas.io.formats.style.Styler
-        Shows itself. Words are text, whatever is in them; what is not known is a dash.
+        Displays itself. Texts are escaped; unknown values are a dash.
 
     Raises
     ------
     InputError
-        `bar` is no column of numbers.
+        `table` is no DataFrame, or `bar` is none of its columns of numbers.
+    SchemaError
+        Two columns have the same name.
 
     Examples
     --------
@@ -49,30 +51,37 @@ def show_usage(table: pd.DataFrame, *, bar: str | None = None) -> Styler:
     >>> "<table" in html
     True
     """
-    check_frame(table, "show_usage")
-    if bar is None:
-        bar = next((name for name in _BARS if name in table.columns), None)
-    elif not isinstance(bar, Hashable) or bar not in table.columns or not _number(table[bar]):
-        raise InputError(f"bar={quoted(bar)} is no column of numbers of this table.")
+    check_frame(table, "the styled table")
     rows = table.reset_index(drop=True).rename(columns=str)
+    check_frame(rows, "the styled table")
     kinds = {name: _kind(name, rows[name]) for name in rows.columns}
-    style = rows.style.format(
-        {name: lambda value, kind=kind: _cell(value, kind) for name, kind in kinds.items()}, escape="html"
-    ).hide(axis="index")
     numbers = [name for name, kind in kinds.items() if kind in ("count", "share", "money")]
+    if bar is None:
+        bar = next((name for name in _BARS if name in numbers), None)
+    elif str(bar) not in numbers:
+        raise InputError(f"bar={quoted(bar)} is no column of numbers of this table.")
+    formatters = {name: _formatter(rows[name], kind) for name, kind in kinds.items()}
+    if bar is not None:
+        bar = str(bar)
+        rows[bar] = rows[bar].astype("Float64")  # Styler.bar can't compute with decimals
+    style = rows.style.format(formatters, escape="html").hide(axis="index")
     style = style.set_properties(subset=numbers, **{"text-align": "right", "font-variant-numeric": "tabular-nums"})
-    words = [name for name in rows.columns if name not in numbers]
-    style = style.set_properties(subset=words, **{"text-align": "left"})
-    heads: Any = {name: [{"selector": "th", "props": "text-align: left"}] for name in words}
-    style = style.set_table_styles(heads, overwrite=False)
-    return style if bar is None else style.apply(_bars, subset=[str(bar)])
+    texts = [name for name in rows.columns if name not in numbers]
+    style = style.set_properties(subset=texts, **{"text-align": "left"})
+    headings: Any = {name: [{"selector": "th", "props": "text-align: left"}] for name in texts}
+    style = style.set_table_styles(headings, overwrite=False)
+    largest = 0 if bar is None else rows[bar].abs().max()
+    if bar is None or pd.isna(largest) or not largest:
+        return style
+    align = "zero" if rows[bar].min() < 0 else "left"
+    return style.bar(subset=[bar], color=_BAR_COLOR, align=align, vmin=0, vmax=float(largest), height=70)
 
 
 def _kind(name: str, column: pd.Series) -> ValueKind:
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         known = column.dropna()
         return "day" if known.dt.normalize().eq(known).all() else "moment"
-    if not _number(column):
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return "text"
     if name in _SHARES:
         return "share"
@@ -80,19 +89,14 @@ def _kind(name: str, column: pd.Series) -> ValueKind:
     return "money" if first and isinstance(first[0], Decimal) else "count"
 
 
-def _number(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-
-
-def _cell(value: Any, kind: ValueKind) -> str:
-    text = format_value(value, kind)
-    return one_line_text(text) if kind == "text" and text != NOTHING else text
-
-
-def _bars(column: pd.Series) -> list[str]:
-    values = [0.0 if pd.isna(each) else float(each) for each in column]
-    most = max(map(abs, values), default=0.0) or 1.0
-    return [
-        f"background: linear-gradient({_BAR}, {_BAR}) no-repeat right / {100 * abs(value) / most:.1f}% 70%"
-        for value in values
-    ]
+def _formatter(column: pd.Series, kind: ValueKind) -> Callable[[Any], str]:
+    """Return the function that formats a value of a column."""
+    if kind == "text":
+        return lambda value: one_line_text(format_value(value, "text"))
+    if kind == "money":
+        digits = max((-int(value.as_tuple().exponent) for value in column.dropna()), default=0)
+        return lambda value: NOTHING if pd.isna(value) else f"{value:,.{digits}f}"
+    if kind in ("moment", "day"):
+        labels = dict(zip(column, format_column(column, kind), strict=True))
+        return lambda value: labels.get(value, NOTHING)
+    return lambda value: format_value(value, kind)

@@ -38,7 +38,7 @@ def controls(widget: Any) -> dict[str, Any]:
 
 
 def said(explorer: Explorer) -> str:
-    return str(explorer._message.value)
+    return str(explorer.view.message.value)
 
 
 def test_filters_keep_what_filter_items_keeps_and_tell_the_call(df: pd.DataFrame) -> None:
@@ -61,7 +61,7 @@ def test_filters_keep_what_filter_items_keeps_and_tell_the_call(df: pd.DataFrame
     assert len(wanted)
     pd.testing.assert_frame_equal(explorer.filtered, wanted)
     pd.testing.assert_frame_equal(eval(explorer.code, {"df": df}), wanted)
-    assert f"{len(wanted):,} of 1,500 rows" in explorer._summary.value
+    assert f"{len(wanted):,} of 1,500 rows" in explorer.view.summary.value
     c["Clear filters"].click()
     assert len(explorer.filtered) == len(df)
     assert explorer.code == "df"
@@ -85,7 +85,7 @@ def test_filters_keep_what_filter_items_keeps_and_tell_the_call(df: pd.DataFrame
 def test_the_call_gives_the_same_rows_again(conditions: FilterState, tz: str) -> None:
     df = hk.sample_history(600)
     state = Selection(df, tz)
-    state.ask(conditions)
+    state.filter(conditions)
     pd.testing.assert_frame_equal(eval(state.code, {"df": df}), state.filtered)
 
 
@@ -101,25 +101,25 @@ def test_ticks_stay_on_their_rows(order: str, steps: list[str], size: int) -> No
     state.sort(order)
     ticked: set[str] = set()
     for step in steps:
-        shown = df["history_item_id"].iloc[state.places].tolist()
+        shown = df["history_item_id"].iloc[state.positions].tolist()
         if step in ("next", "back"):
             state.turn(1 if step == "next" else -1)
         elif step == "tick":
             state.tick([0, 2])
             ticked = (ticked - set(shown)) | set(shown[:1]) | set(shown[2:3])
         elif step == "narrow":
-            state.ask(FilterState(text="the"))
+            state.filter(FilterState(text="the"))
             ticked &= set(state.filtered["history_item_id"])
         else:
             state.tick_all(step == "all")
             ticked = set(state.filtered["history_item_id"]) if step == "all" else set()
         assert set(state.selected["history_item_id"]) == ticked
-        here = df["history_item_id"].iloc[state.places].tolist()
+        here = df["history_item_id"].iloc[state.positions].tolist()
         assert [here[row] for row in state.ticked_here()] == [each for each in here if each in ticked]
     pages = []
     state.turn(-10_000)
     for _ in range(state.pages):
-        pages += state.places.tolist()
+        pages += state.positions.tolist()
         state.turn(1)
     name, ascending = ORDERS[order]
     column = df[name].astype("string") if isinstance(df[name].dtype, pd.CategoricalDtype) else df[name]
@@ -129,20 +129,20 @@ def test_ticks_stay_on_their_rows(order: str, steps: list[str], size: int) -> No
 
 def test_only_a_page_goes_to_the_browser(df: pd.DataFrame) -> None:
     explorer = df.speech.explore(page_size=10)
-    assert len(explorer._table.df) == 10
+    assert len(explorer.view.table.df) == 10
     controls(explorer.widget)["Order"].value = "by voice"
-    assert explorer._table.df.index.tolist() == [*range(10)]
-    explorer._table.selected_rows = [1, 3]
+    assert explorer.view.table.df.index.tolist() == [*range(10)]
+    explorer.view.table.selected_rows = [1, 3]
     second = explorer.selected["history_item_id"].tolist()
     controls(explorer.widget)["Later page"].click()
-    assert explorer._table.selected_rows == []
-    explorer._table.selected_rows = [0]
+    assert explorer.view.table.selected_rows == []
+    explorer.view.table.selected_rows = [0]
     controls(explorer.widget)["Earlier page"].click()
-    assert explorer._table.selected_rows == [1, 3]
+    assert explorer.view.table.selected_rows == [1, 3]
     assert len(explorer.selected) == 3
     assert set(second) < set(explorer.selected["history_item_id"])
-    assert "3 ticked" in explorer._summary.value
-    with Image.open(io.BytesIO(explorer._chart.value)) as image:
+    assert "3 ticked" in explorer.view.summary.value
+    with Image.open(io.BytesIO(explorer.view.chart.value)) as image:
         assert image.size[0] > 600
 
 
@@ -166,7 +166,7 @@ def test_what_goes_wrong_is_said_in_the_widget(
     assert "&#x27;many&#x27; is no whole number" in said(explorer)
     c["Credits ≥"].value = ""
     assert said(explorer) == ""
-    explorer._table.selected_rows = [0]
+    explorer.view.table.selected_rows = [0]
     c["Pull audio"].click()
     assert "ELEVENLABS_API_KEY" in said(explorer)
     assert isinstance(explorer.last_error, hk.AuthenticationError)
@@ -184,7 +184,7 @@ def test_rows_are_pulled_zipped_and_exported(
         df = hk.read_history(client=client)
         explorer = df.speech.explore(client=client, page_size=5)
         c = controls(explorer.widget)
-        explorer._table.selected_rows = [0, 1, 2]
+        explorer.view.table.selected_rows = [0, 1, 2]
         c["only say what would be done"].value = True
         c["Pull audio"].click()
         assert "3 files would be pulled into audio" in said(explorer)
@@ -212,7 +212,7 @@ def test_a_page_has_1_to_200_rows(df: pd.DataFrame, size: Any) -> None:
 
 def test_an_empty_history_is_shown_too(df: pd.DataFrame) -> None:
     explorer = df.head(0).speech.explore()
-    assert "0 of 0 rows, 0 credits" in explorer._summary.value
+    assert "0 of 0 rows, 0 credits" in explorer.view.summary.value
     assert explorer.selected.empty
     with pytest.raises(hk.SchemaError, match="text"):
         df.drop(columns="text").speech.explore()
@@ -223,7 +223,7 @@ def test_an_empty_history_is_shown_too(df: pd.DataFrame) -> None:
 def test_any_index_is_kept(df: pd.DataFrame) -> None:
     for index in (df.set_index(["voice_id", "date"], drop=False), df.set_index(df.index * 0)):
         explorer = index.speech.explore()
-        explorer._table.selected_rows = [0]
+        explorer.view.table.selected_rows = [0]
         pd.testing.assert_frame_equal(explorer.selected, index.head(1))
 
 
@@ -243,7 +243,7 @@ def test_rows_are_ticked_by_their_numbers(df: pd.DataFrame) -> None:
     c["Tick rows"].value = "2-3, 7"
     order = df["credits"].sort_values(ascending=False, kind="stable", na_position="last").index
     assert set(explorer.selected.index) == {order[1], order[2], order[6]}
-    assert explorer._table.selected_rows == [1, 2]
+    assert explorer.view.table.selected_rows == [1, 2]
     for wrong in ("0-2", "5-4", "1501", "a", "1,,2", "-3"):
         c["Tick rows"].value = wrong
         assert "Tick rows:" in said(explorer)
