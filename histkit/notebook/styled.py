@@ -73,8 +73,9 @@ def show_usage(table: pd.DataFrame, *, bar: str | None = None) -> Styler:
     largest = 0 if bar is None else rows[bar].abs().max()
     if bar is None or pd.isna(largest) or not largest:
         return style
-    align = "zero" if rows[bar].min() < 0 else "left"
-    return style.bar(subset=[bar], color=_BAR_COLOR, align=align, vmin=0, vmax=float(largest), height=70)
+    least = -float(largest) if rows[bar].min() < 0 else 0.0
+    align = "zero" if least else "left"
+    return style.bar(subset=[bar], color=_BAR_COLOR, align=align, vmin=least, vmax=float(largest), height=70)
 
 
 def _kind(name: str, column: pd.Series) -> ValueKind:
