@@ -7,8 +7,8 @@ row groups, filters, and casts of older schemas are Arrow's.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import and_
@@ -27,6 +27,7 @@ from histkit.frame.parquet_metadata import read_footer
 from histkit.frame.schema import to_frame
 from histkit.util.storage import ReadStore
 from histkit.util.text import error_line
+from histkit.util.threads import map_threads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,11 +96,8 @@ def load(
     opened = open_history(
         path, columns, after, before, account, storage_options, voice=voice, model=model, source=source
     )
-    if len(opened.files) > 1:
-        with ThreadPoolExecutor(min(_READERS, len(opened.files))) as pool:
-            tables = list(pool.map(opened.read, opened.files))
-    else:
-        tables = [opened.read(file) for file in opened.files]
+    reading = map_threads(opened.read, opened.files, _READERS, threading.Event(), in_order=True)
+    tables = [table for _, table in reading]
     frame = to_frame(pa.concat_tables([*tables, opened.empty()]))
     del tables
     frame.attrs["histkit"] = opened.facts

@@ -18,7 +18,7 @@ from histkit.api.pagination import PageWindow, Query
 from histkit.errors import ApiError
 from histkit.fetch.density import RowDensity, choose_split, rows_remaining
 from histkit.frame.decode import Page, PageDecoder
-from histkit.util.threads import join_threads
+from histkit.util.threads import DaemonThreads
 
 
 class WindowRows:
@@ -85,7 +85,7 @@ class WindowedFetch:
         self._most_parts = max(2 * workers, len(windows))
         self._cancel = threading.Event()
         self._decoding = threading.Lock()
-        self._in_flight: set[threading.Thread] = set()
+        self._threads = DaemonThreads()
         self.parts = [WindowRows(window) for window in windows]
         self.requests = 0
 
@@ -98,7 +98,7 @@ class WindowedFetch:
             self._read_alone() if self._workers == 1 else self._read_side_by_side()
         finally:
             self._cancel.set()
-            join_threads(self._in_flight)
+            self._threads.join()
 
     def _read_alone(self) -> None:
         for part in self.parts:
@@ -133,29 +133,12 @@ class WindowedFetch:
 
     def _request_oldest(self, window: PageWindow) -> Future[Page]:
         self.requests += 1
-        return self._submit(Query(window.after, window.before, sort_direction="asc"))
-
-    def _submit(self, query: Query) -> Future[Page]:
-        """Fetch a page in a daemon thread: neither Ctrl-C nor the end of the process waits for it."""
-        future: Future[Page] = Future()
-
-        def fetch() -> None:
-            try:
-                future.set_result(self._fetch(query))
-            except BaseException as error:
-                future.set_exception(error)
-            finally:
-                self._in_flight.discard(thread)
-
-        thread = threading.Thread(target=fetch, name="histkit", daemon=True)
-        thread.start()
-        self._in_flight.add(thread)
-        return future
+        return self._threads.submit(self._fetch, Query(window.after, window.before, sort_direction="asc"))
 
     def _launch(self, pending: dict[Future[Page], WindowRows], part: WindowRows) -> None:
         part.busy = True
         self.requests += 1
-        pending[self._submit(part.window.query())] = part
+        pending[self._threads.submit(self._fetch, part.window.query())] = part
 
     def _assign_work(self, pending: dict[Future[Page], WindowRows]) -> None:
         for part in self.parts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from histkit.usage.table import parse_query
 from histkit.util.arguments import whole_number
 from histkit.util.files import atomic_write
 from histkit.util.storage import local_path
+from histkit.util.threads import DaemonThreads
 
 NEEDED = (
     "history_item_id",
@@ -184,13 +184,12 @@ def _default_freq(span: tuple[pd.Timestamp, pd.Timestamp] | None) -> str:
 
 def _assemble(spec: ReportSpec, frame: pd.DataFrame, title: str, subtitle: str) -> Report:
     """Compute the sections of a report and put them in order."""
-    with ThreadPoolExecutor(1) as thread:  # the takes are half of the work
-        future = thread.submit(takes, frame)
-        counters = counter_table(spec)
-        sections: list[Section] = [*usage_sections(spec)]
-        if spec.subscription is not None:
-            sections.append(quota_section(spec))
-        retakes = future.result()
+    future = DaemonThreads().submit(takes, frame)  # the takes are half of the work
+    counters = counter_table(spec)
+    sections: list[Section] = [*usage_sections(spec)]
+    if spec.subscription is not None:
+        sections.append(quota_section(spec))
+    retakes = future.result()
     sections += [text_section(spec, retakes), takes_section(spec, retakes)]
     if counters is not None:
         sections.append(ledger_section(counters, spec.ledger_freq))

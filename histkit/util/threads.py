@@ -1,30 +1,84 @@
-"""A pool of worker threads that can be interrupted."""
+"""Worker threads that never hold up Ctrl-C or the end of the process."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
+from typing import Any, ParamSpec, TypeVar
 
 J = TypeVar("J")
-
-
+P = ParamSpec("P")
 R = TypeVar("R")
 
+_JOIN_SECONDS = 2.0  # how long an interrupted run waits for the requests in flight
 
-_LEAVE_SECONDS = 2.0  # how long an interrupted pull waits for the requests in flight
+
+class DaemonThreads:
+    """Daemon threads, one for each call; one that hangs in a read is left behind.
+
+    Examples
+    --------
+    >>> threads = DaemonThreads()
+    >>> threads.submit(pow, 2, 10).result()
+    1024
+    """
+
+    def __init__(self) -> None:
+        self._running: set[threading.Thread] = set()
+
+    def submit(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Start a call in a new thread; its result or exception is the future's."""
+        future: Future[R] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(call(*args, **kwargs))
+            except BaseException as error:  # raised where the future is read
+                future.set_exception(error)
+            finally:
+                self._running.discard(thread)
+
+        thread = threading.Thread(target=run, name="histkit", daemon=True)
+        self._running.add(thread)
+        thread.start()
+        return future
+
+    def join(self, seconds: float = _JOIN_SECONDS) -> None:
+        """Wait for the threads to end, all together for at most so many seconds."""
+        deadline = time.monotonic() + seconds
+        for thread in tuple(self._running):
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def map_threads(
     work: Callable[[J], R], jobs: Sequence[J], workers: int, cancel: threading.Event, *, in_order: bool = False
 ) -> Generator[tuple[int, R], None, None]:
-    """Do jobs in threads and give number and result of each as it ends, or in their order.
+    """Call a function for each job in worker threads; yield the number of each job and its result.
 
-    At most twice as many jobs as threads are begun and not yet consumed. The first exception of a job ends all and is
-    raised. However the iteration ends, `cancel` is set, and no thread is waited for longer than two seconds: they are
-    daemons, and one that hangs in a read must not hold up Ctrl-C.
+    At most twice as many jobs as threads are started and not yet consumed. The first exception of a job ends the
+    iteration and is raised. However the iteration ends, `cancel` is set, and it waits for the threads for two seconds
+    at most.
+
+    Parameters
+    ----------
+    work : callable
+        Takes a job.
+    jobs : sequence
+        The jobs.
+    workers : int
+        Threads, 1 or more.
+    cancel : threading.Event
+        Set it to start no further job.
+    in_order : bool
+        Yield results in the order of the jobs; by default as they are ready.
+
+    Examples
+    --------
+    >>> list(map_threads(abs, [-3, 4], 2, threading.Event(), in_order=True))
+    [(0, 3), (1, 4)]
     """
     results: queue.SimpleQueue[tuple[int, Any, BaseException | None]] = queue.SimpleQueue()
     ahead = threading.Semaphore(2 * workers)
@@ -44,33 +98,26 @@ def map_threads(
                 results.put((number, None, error))
                 return
 
-    threads = [threading.Thread(target=run, name="histkit", daemon=True) for _ in range(min(workers, len(jobs)))]
+    threads, count = DaemonThreads(), min(workers, len(jobs))
     try:
-        for thread in threads:
-            thread.start()
-        held: dict[int, R] = {}
+        for _ in range(count):
+            threads.submit(run)
+        ready: dict[int, R] = {}
         due = 0
         for _ in jobs:
             number, result, error = _next(results)
             if error is not None:
                 raise error
-            held[number] = result
-            while (due if in_order else number) in held:
-                given = due if in_order else number
-                yield given, held.pop(given)
+            ready[number] = result
+            while (due if in_order else number) in ready:
+                current = due if in_order else number
+                yield current, ready.pop(current)
                 due += 1
                 ahead.release()
     finally:
         cancel.set()
-        ahead.release(len(threads) or 1)
-        join_threads(threads)
-
-
-def join_threads(threads: Iterable[threading.Thread], seconds: float = _LEAVE_SECONDS) -> None:
-    """Wait for threads to end, for so many seconds together at most."""
-    deadline = time.monotonic() + seconds
-    for thread in tuple(threads):
-        thread.join(max(0.0, deadline - time.monotonic()))
+        ahead.release(count or 1)
+        threads.join()
 
 
 def _next(results: queue.SimpleQueue[Any]) -> tuple[int, Any, BaseException | None]:
