@@ -25,6 +25,7 @@ from histkit.frame.dates import date_range
 from histkit.frame.filters import RowFilter, name_test
 from histkit.frame.parquet_metadata import read_footer
 from histkit.frame.schema import to_frame
+from histkit.util.arguments import column_names
 from histkit.util.storage import ReadStore
 from histkit.util.text import error_line
 from histkit.util.threads import map_threads
@@ -129,9 +130,8 @@ class LoadQuery:
     @classmethod
     def of(cls, columns: Sequence[str] | None, after: Any, before: Any, account: Any, **conditions: Any) -> LoadQuery:
         """Check a user's arguments; raises `InputError`."""
-        names = LOADED if columns is None else columns
-        if isinstance(names, str):
-            raise InputError(f"columns= takes a list of names: columns=[{columns!r}].")
+        names = column_names(columns)
+        names = [*LOADED] if names is None else names
         unknown = [name for name in names if name not in LOADED]
         if unknown:
             raise InputError(f"columns={unknown[0]!r} is no column of a local history; it has {', '.join(LOADED)}.")
@@ -151,9 +151,9 @@ class LoadQuery:
         """Return the condition on the dates; None keeps all."""
         date, parts = ds.field("date_unix"), []
         if self.after is not None:
-            parts.append(date >= max(self.after, -_LATEST))
+            parts.append(date >= max(-_LATEST, min(self.after, _LATEST)))
         if self.before is not None:
-            parts.append(date < min(self.before, _LATEST))
+            parts.append(date < max(-_LATEST, min(self.before, _LATEST)))
         return reduce(and_, parts) if parts else None
 
     def prune(self, fragment: ds.ParquetFileFragment) -> ds.ParquetFileFragment:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from histkit.errors import ArchiveError, InputError, SchemaError
 from histkit.frame.parquet_metadata import make_footer, read_footer, upgrade_schema
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, TEXT, check_frame, to_arrow, to_frame
-from histkit.util.arguments import true_or_false
+from histkit.util.arguments import column_names, true_or_false
 from histkit.util.files import atomic_write
 from histkit.util.storage import local_path, normalize_path
 from histkit.util.text import error_line
@@ -86,10 +86,9 @@ def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None 
     ArchiveError
         The file is not there, is damaged, or was written by a newer histkit.
     """
-    if isinstance(columns, str):
-        raise InputError(f"columns= takes a list of names: columns=[{columns!r}].")
+    names = column_names(columns)
     try:
-        table = pq.read_table(normalize_path(path), columns=list(columns) if columns is not None else None)
+        table = pq.read_table(normalize_path(path), columns=names)
     except (OSError, pa.ArrowException) as error:
         raise ArchiveError(f"{path} can't be read: {error_line(error)}. Write it again or restore a copy.") from None
     facts = read_footer(table.schema.metadata, str(path))

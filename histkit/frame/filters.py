@@ -21,6 +21,7 @@ from histkit.frame.dates import date_range, instants_of, to_micros
 from histkit.frame.schema import check_frame, require, to_frame
 from histkit.frame.text_search import search_mask
 from histkit.util.arrays import Ints, Mask
+from histkit.util.text import is_valid_unicode, quoted
 
 Names = tuple[str, ...] | None
 _Rows = TypeVar("_Rows", pa.Table, pa.RecordBatch)
@@ -184,8 +185,8 @@ def as_name_list(value: Any, name: str) -> Names:
         return None
     values = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
     for item in values:
-        if not isinstance(item, str):
-            raise InputError(f"{name}= takes a text or a list of texts, not {item!r}.")
+        if not isinstance(item, str) or not is_valid_unicode(item):
+            raise InputError(f"{name}= takes a text or a list of texts, not {quoted(item)}.")
     return values
 
 

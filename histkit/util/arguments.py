@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from histkit.errors import InputError
-from histkit.util.text import quoted
+from histkit.util.text import is_valid_unicode, quoted
 
 
 def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
@@ -76,6 +77,25 @@ def one_of(name: str, value: Any, words: Iterable[str | None], problem: str = "i
     if not (value is None or isinstance(value, str)) or value not in words:
         raise InputError(f"{name}={quoted(value)} {problem}; use one of {', '.join(map(repr, words))}.")
     return value
+
+
+def column_names(value: Any) -> list[str] | None:
+    """Return the argument ``columns=`` as a list of names; None stays None.
+
+    Raises
+    ------
+    InputError
+        It is no list, tuple or Index of texts.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        raise InputError(f"columns= takes a list of names: columns=[{value!r}].")
+    names = list(value) if isinstance(value, (Sequence, pd.Index)) else [value]
+    for name in names:
+        if not isinstance(name, str) or not is_valid_unicode(name):
+            raise InputError(f"columns= takes a list of names, not {quoted(value)}.")
+    return names
 
 
 def true_or_false(name: str, value: Any) -> bool:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from histkit.errors import ArchiveError, InputError
-from histkit.util.text import error_line
+from histkit.util.text import error_line, quoted
+
+_NAME_BYTES = 255  # of one file or folder name, on all common file systems
 
 
 def normalize_path(path: Any) -> str:
@@ -19,7 +21,7 @@ def normalize_path(path: Any) -> str:
     Raises
     ------
     InputError
-        The argument is no path, is empty, or names a home folder that does not exist.
+        The argument is no path, is empty, is no name that a file can have, or names a home folder that does not exist.
 
     Examples
     --------
@@ -36,9 +38,15 @@ def normalize_path(path: Any) -> str:
     if mark:
         return f"{scheme}://{rest.rstrip('/')}"
     try:
-        return str(Path(name).expanduser())
+        expanded = Path(name).expanduser()
+        longest = max(map(len, map(os.fsencode, expanded.parts)), default=0)
     except RuntimeError:
         raise InputError(f"The path {name!r:.80} names a home folder that is not known.") from None
+    except UnicodeEncodeError:
+        raise InputError(f"The path {name!r:.80} has half of a surrogate pair, which no file name has.") from None
+    if longest > _NAME_BYTES:
+        raise InputError(f"The path {name!r:.80} has a name of {longest} bytes; a file name has at most {_NAME_BYTES}.")
+    return str(expanded)
 
 
 def local_path(path: Any) -> Path:
@@ -80,6 +88,8 @@ def open_filesystem(name: str, options: Mapping[str, Any] | None = None) -> tupl
 
 
 def _check(name: str, options: Mapping[str, Any] | None) -> None:
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(f"storage_options= takes a dict of options for fsspec, not {quoted(options)}.")
     if options and "://" not in name:
         raise InputError(f"storage_options= is for URLs such as 's3://bucket/history', not for {name!r}.")
 
@@ -97,10 +107,10 @@ class ReadStore:
 
     def __init__(self, path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> None:
         self.name = normalize_path(path)
+        _check(self.name, options)
         self._options = dict(options or {})
         self.remote = "://" in self.name
         self.absolute = self.name if self.remote else str(Path(self.name).absolute())
-        _check(self.name, self._options)
         self._files: Any = None
 
     def __repr__(self) -> str:

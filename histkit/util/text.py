@@ -23,10 +23,15 @@ def quoted(value: object) -> str:
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Return whether a value is a text with a visible character that UTF-8 can hold (no half of a surrogate pair)."""
+    """Return whether a value is a text with a visible character that UTF-8 can hold."""
     if not isinstance(value, str) or not value.strip():
         return False
-    return not any("\ud800" <= char <= "\udfff" for char in value)
+    return is_valid_unicode(value)
+
+
+def is_valid_unicode(text: str) -> bool:
+    """Return whether UTF-8 can hold a text: it has no half of a surrogate pair."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 _JOINERS = "\u200c\u200d"  # format characters that scripts and emoji need
