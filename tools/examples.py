@@ -11,8 +11,8 @@ as ``histkit sandbox --items 3000`` prints them:
   code than 0. Lines that start with a word of `SHOWN_ONLY` are not run.
 - any block with ``title="name"`` is written to the file of that name.
 
-The text block, table or picture directly below a python block is its output. Rewriting replaces it; a request id, which
-no two runs share, is shown as ``...``. The table of columns in docs/columns.md is written from `histkit.COLUMNS`.
+The text block, table or picture directly below a python block is its output. Rewriting replaces it. What no two
+runs share has a stand-in: a request id is ``...``, and the folder is ``/home/you``. The table of columns in docs/columns.md is written from `histkit.COLUMNS`.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 COLUMNS = DOCS / "columns.md"
 ITEMS = 3000
+HOME = "/home/you"
 SHOWN_ONLY = ("export", "git", "make", "npm", "pip")
 CELL_CHARACTERS = 60
 TABLE_ROWS = 12
@@ -103,7 +104,8 @@ class Page:
                 if isinstance(value, (hk.HistoryClient, Sandbox)):
                     value.close()
             plt.close("all")
-        return "\n".join([*result, *lines[copied:]])
+        fresh = "\n".join([*result, *lines[copied:]])
+        return fresh.replace(str(folder.resolve()), HOME).replace(str(folder), HOME)
 
     def python(self, block: Block, names: dict[str, Any]) -> list[str]:
         """Run a python block and return what it shows, each part as Markdown."""
