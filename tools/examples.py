@@ -11,8 +11,9 @@ as ``histkit sandbox --items 3000`` prints them:
   code than 0. Lines that start with a word of `SHOWN_ONLY` are not run.
 - any block with ``title="name"`` is written to the file of that name.
 
-The text block, table or picture directly below a python block is its output. Rewriting replaces it. What no two
-runs share has a stand-in: a request id is ``...``, and the folder is ``/home/you``. The table of columns in docs/columns.md is written from `histkit.COLUMNS`.
+The text block, table or picture directly below a python block is its output. Rewriting replaces it. What no two runs
+share has a stand-in: a request id is ``...``, and the folder is ``/home/you``. The table of columns in docs/columns.md
+is written from `histkit.COLUMNS`.
 """
 
 from __future__ import annotations
