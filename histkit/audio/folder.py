@@ -119,7 +119,7 @@ def download_audio(
     >>> again.status.tolist()
     ['skipped', 'skipped', 'skipped', 'done']
     """
-    wav = validate_options(format, workers)
+    wav = validate_options(format, workers, progress, overwrite=overwrite, dry_run=dry_run)
     check_client(client)
     template = Template.parse(name)
     ids = ids_of(items, "downloading audio")
@@ -195,13 +195,14 @@ def retry_failed(
     >>> set(first.status) == {"failed", "done"}, set(again.status)
     (True, {'done'})
     """
-    validate_options(None, workers)
+    validate_options(None, workers, progress)
     check_client(client)
     require(manifest, ["history_item_id", "status"], "trying again")
     failed = (manifest["status"] == "failed").fillna(False).to_numpy(bool)
     failed_ids = ids_of(manifest[failed], "trying again")
     ids = list(first_rows(failed_ids))
-    with closing(open_destination(folder or _recorded_folder(manifest), storage_options)) as destination:
+    folder = _recorded_folder(manifest) if folder is None else folder
+    with closing(open_destination(folder, storage_options)) as destination:
         entries: dict[str, Entry] = {}
         if ids:
             _retry_jobs(destination, FolderManifest(destination), ids)  # refuses a wrong folder before it is locked

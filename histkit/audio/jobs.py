@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,10 +14,10 @@ from histkit.audio.fetch import Source
 from histkit.audio.formats import bytes_per_second
 from histkit.audio.manifest import Entry, manifest_frame
 from histkit.errors import AuthenticationError, HistkitError, InputError, NotFoundError, PermissionDeniedError
-from histkit.frame.columns import texts_of, values_of
+from histkit.frame.columns import strings_of, texts_of, values_of
 from histkit.frame.dates import timestamps_of
 from histkit.frame.schema import require
-from histkit.util.arguments import whole_number
+from histkit.util.arguments import one_of, true_or_false, whole_number
 from histkit.util.filenames import unique_names
 from histkit.util.text import error_line
 
@@ -37,12 +38,17 @@ class Job:
         return self.source.history_item_id
 
 
-def validate_options(format: Literal["wav"] | None, workers: int | None) -> bool:
-    """Return whether WAV is requested; raise `InputError` for an unknown format or number of threads."""
-    if format is not None and format != "wav":
-        raise InputError(f'format={format!r:.60}: give None (as generated) or "wav".')
+def validate_options(
+    format: Literal["wav"] | None = None, workers: int | None = None, progress: bool | None = None, **flags: bool
+) -> bool:
+    """Return whether WAV is requested; raise `InputError` for an option of another type or value."""
+    one_of("format", format, (None, "wav"))
     if workers is not None:
         whole_number("workers", workers, 1)
+    if progress is not None:
+        true_or_false("progress", progress)
+    for name, value in flags.items():
+        true_or_false(name, value)
     return format == "wav"
 
 
@@ -99,7 +105,7 @@ def jobs_of(
     """
     firsts = first_rows(ids)
     names = unique_names([stems[row] for row in firsts.values()], list(firsts), paths_in_use)
-    formats, types = values_of(items, "output_format"), values_of(items, "content_type")
+    formats, types = strings_of(items, "output_format"), strings_of(items, "content_type")
     sources = (Source(item, formats[row], types[row]) for item, row in firsts.items())
     return [Job(source, stem) for source, stem in zip(sources, names, strict=True)]
 
@@ -122,9 +128,12 @@ def known_missing(items: pd.DataFrame | pd.Series, ids: Sequence[str]) -> dict[s
 
 def size_estimates(items: pd.DataFrame | pd.Series, rows: Sequence[int], *, wav: bool) -> list[float]:
     """Estimate the bytes of the clips of some rows: 15 characters per second of speech, times the format's bit rate."""
-    counts, formats = values_of(items, "characters"), values_of(items, "output_format")
+    counts, formats = values_of(items, "characters"), strings_of(items, "output_format")
     texts = texts_of(items) if isinstance(items, pd.DataFrame) else [None] * len(items)
-    characters = [counts[row] if isinstance(counts[row], (int, float)) else len(str(texts[row] or "")) for row in rows]
+    characters = [
+        count if isinstance(count, (int, float)) and math.isfinite(count) else len(text or "")
+        for count, text in ((counts[row], texts[row]) for row in rows)
+    ]
     return [
         count / _CHARACTERS_PER_SECOND * bytes_per_second(formats[row], wav=wav)
         for count, row in zip(characters, rows, strict=True)

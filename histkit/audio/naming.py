@@ -15,10 +15,10 @@ from typing import Any
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.columns import texts_of, values_of
+from histkit.frame.columns import has_lines, strings_of, texts_of, values_of
 from histkit.frame.dates import timestamps_of
 from histkit.util.filenames import _ROOM, EXTENSIONS, _folder, safe_name
-from histkit.util.text import one_line_text
+from histkit.util.text import one_line_text, quoted
 
 DEFAULT_NAME = "{date:%Y-%m}/{voice}/{text:.40}-{id}"
 
@@ -63,7 +63,7 @@ class Template:
             `text` is no template, leads out of the folder, or ends in an extension (histkit adds the right one).
         """
         if not isinstance(text, str) or not text:
-            raise InputError(f"name= takes a template such as {DEFAULT_NAME!r}, not {text!r:.60}.")
+            raise InputError(f"name= takes a template such as {DEFAULT_NAME!r}, not {quoted(text)}.")
         try:
             parts = [_parse_part(*part) for part in string.Formatter().parse(text)]
         except ValueError as error:
@@ -201,8 +201,8 @@ def _filled(values: list[Any], missing: _Missing) -> list[Any]:
 
 def speakers_of(items: pd.DataFrame | pd.Series, dialogue: str) -> list[str | None]:
     """Return who speaks in each row: the voice's name, else its id, or the word `dialogue` for several voices."""
-    names, voices, lines = (values_of(items, name) for name in ("voice_name", "voice_id", "dialogue"))
+    names, voices = strings_of(items, "voice_name"), strings_of(items, "voice_id")
     return [
-        dialogue if parts is not None and len(parts) else name or voice
-        for name, voice, parts in zip(names, voices, lines, strict=True)
+        dialogue if has_lines(lines) else name or voice
+        for name, voice, lines in zip(names, voices, values_of(items, "dialogue"), strict=True)
     ]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from histkit.audio.destination import Destination, open_destination
+from histkit.audio.jobs import validate_options
 from histkit.audio.manifest import MANIFEST, Entry, FolderManifest
 from histkit.errors import DownloadError
 from histkit.util.files import sha256_of
@@ -99,6 +100,7 @@ def verify(
     ...     sorted(hk.verify(folder).status)
     ['changed', 'ok', 'ok']
     """
+    validate_options(progress=progress, forget=forget)
     with closing(open_destination(folder, storage_options)) as destination:
         _existing_manifest(destination)  # before the lock, which would create the folder
         with destination.lock() if forget else nullcontext():

@@ -149,7 +149,7 @@ def download_zip(
     >>> pulled.status.tolist(), pulled.attrs["histkit"]["requests"]
     (['done', 'done'], 2)
     """
-    wav = validate_options(format, None)
+    wav = validate_options(format, None, progress, bulk=bulk, dry_run=dry_run)
     check_client(client)
     plan = _plan(items, Template.parse(DEFAULT_NAME if name is None else name), wav=wav, bulk=bulk)
     target = _zip_path(path)

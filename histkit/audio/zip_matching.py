@@ -21,7 +21,7 @@ import pandas as pd
 from histkit.audio.fetch import Source
 from histkit.audio.jobs import Job
 from histkit.errors import ApiError, HistkitError, TransportError
-from histkit.frame.columns import values_of
+from histkit.frame.columns import strings_of, values_of
 
 MIN_ROWS, BATCH_ROWS = 4, 50  # of one request; other clients were seen to send up to 100
 BATCH_BYTES = 64e6  # estimated; lost when a zip breaks off
@@ -145,7 +145,7 @@ def requested_clips(
         Whether WAV is requested.
     """
     seconds = _seconds_of(items, dates)
-    voices, lines = values_of(items, "voice_name"), values_of(items, "dialogue")
+    voices, lines = strings_of(items, "voice_name"), values_of(items, "dialogue")
     clips: list[RequestedClip | None] = []
     for row, job in zip(rows, jobs, strict=True):
         second = seconds[row]
@@ -161,8 +161,12 @@ def _seconds_of(items: pd.DataFrame | pd.Series, dates: Sequence[datetime | None
     seconds = [None if date is None else int(date.timestamp() // 1) for date in dates]
     if not isinstance(items, pd.DataFrame) or "date_unix" not in items.columns:
         return seconds
-    numbers = pd.to_numeric(items["date_unix"], errors="coerce").astype("Float64").to_numpy(float, na_value=math.nan)
-    unix = [int(number) if abs(number) < 1 << 40 else None for number in numbers.tolist()]  # False for NaN
+    try:
+        column = pd.to_numeric(items["date_unix"], errors="coerce").astype("Float64")
+    except TypeError:  # complex numbers, lists
+        return [None] * len(items)
+    numbers = column.to_numpy(float, na_value=math.nan).tolist()
+    unix = [int(number) if abs(number) < 1 << 40 else None for number in numbers]  # False for NaN
     if "date" not in items.columns:
         return unix
     return [second if second == other else None for second, other in zip(unix, seconds, strict=True)]

@@ -22,7 +22,7 @@ from histkit.deletion.request import delete_item
 from histkit.errors import ApiError, ArchiveError, InputError
 from histkit.util.progress import in_notebook, progress_bar
 from histkit.util.storage import ReadStore, local_path, normalize_path
-from histkit.util.text import count_noun, error_line
+from histkit.util.text import count_noun, error_line, quoted
 
 _STATUSES = ("deleted", "gone", "kept", "failed", "pending")
 _MAX_UNANSWERED = 5  # rows in a row without an answer, after which the service counts as unreachable
@@ -108,7 +108,7 @@ def delete(
     (['would delete', 'would delete', 'would delete'], ['deleted', 'deleted', 'deleted'], 17)
     """
     if confirm is not True and confirm is not False:
-        raise InputError(f"confirm={confirm!r:.60}: give True, and nothing else, to delete for good.")
+        raise InputError(f"confirm={quoted(confirm)}: give True, and nothing else, to delete for good.")
     check_client(client)
     path = _journal_path(journal)
     plan = plan_deletion(items, only_verified, progress)
@@ -142,7 +142,7 @@ def _journal_path(journal: Any) -> Path:
     name = os.fspath(journal) if isinstance(journal, (str, os.PathLike)) else None
     if not isinstance(name, str) or not name or "://" in name:
         raise InputError(
-            f"journal={journal!r:.60}: give a file of this machine; nothing is deleted without a record of it."
+            f"journal={quoted(journal)}: give a file of this machine; nothing is deleted without a record of it."
         )
     return local_path(name)
 
@@ -154,7 +154,7 @@ def _history_to_mark(items: pd.DataFrame | pd.Series, history: Any) -> tuple[Pat
     if history is None:
         return _loaded_from(items)
     if not isinstance(history, (str, os.PathLike)):
-        raise InputError(f"history={history!r:.60}: give the folder of a sync, or False for none.")
+        raise InputError(f"history={quoted(history)}: give the folder of a sync, or False for none.")
     name = normalize_path(history)
     if not _is_local_history(name):
         raise InputError(f"history={name!r} is no local history on this machine; give the folder of a sync, or False.")

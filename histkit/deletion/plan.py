@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -204,5 +203,5 @@ def _dates_of(items: pd.DataFrame | pd.Series, rows: list[int]) -> list[Any]:
 
 
 def _whole_credits(value: Any) -> int | None:
-    is_number = isinstance(value, (int, float, np.integer)) and math.isfinite(value)
+    is_number = isinstance(value, (int, float, np.integer)) and -(1 << 63) <= value < 1 << 63  # False for NaN
     return int(value) if is_number else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +34,17 @@ def values_of(frame: pd.DataFrame | pd.Series, name: str) -> list[Any]:
 
 def texts_of(frame: pd.DataFrame) -> list[str | None]:
     """Return the spoken text of each row: its text, or the first line of a dialogue."""
-    pairs = zip(values_of(frame, "text"), values_of(frame, "dialogue"), strict=True)
-    return [text or (lines[0].get("text") if has_lines(lines) else None) for text, lines in pairs]
+    texts = []
+    for text, lines in zip(values_of(frame, "text"), values_of(frame, "dialogue"), strict=True):
+        if not text and has_lines(lines) and isinstance(lines[0], Mapping):
+            text = lines[0].get("text")
+        texts.append(None if text is None else str(text))
+    return texts
+
+
+def strings_of(frame: pd.DataFrame | pd.Series, name: str) -> list[str | None]:
+    """Return a column as texts; None where a value is missing, and for each row if there is no such column."""
+    return [None if value is None else str(value) for value in values_of(frame, name)]
 
 
 def text_array(column: pd.Series) -> pa.Array:

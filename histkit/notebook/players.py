@@ -7,6 +7,7 @@ import html
 import os
 import tempfile
 import threading
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,7 +24,7 @@ from histkit.audio.jobs import ids_of
 from histkit.audio.manifest import FolderManifest
 from histkit.audio.naming import speakers_of
 from histkit.errors import AuthenticationError, HistkitError, InputError, PermissionDeniedError
-from histkit.frame.columns import values_of
+from histkit.frame.columns import has_lines, strings_of, values_of
 from histkit.frame.dates import timestamps_of
 from histkit.util.arguments import whole_number
 from histkit.util.storage import normalize_path
@@ -146,7 +147,7 @@ def play(
     ids = ids_of(items, "playing")[:limit]
     shown = items.head(limit)
     labels = list(zip(_voices(shown, ids), _dates(shown), _texts(shown), strict=True))
-    columns = (values_of(shown, name) for name in ("output_format", "content_type"))
+    columns = (strings_of(shown, name) for name in ("output_format", "content_type"))
     sources = [Source(*row) for row in zip(ids, *columns, strict=True)]
     sounds = {} if folder is None else _local_sounds(folder, sources)
     remaining = [source for source in sources if source.history_item_id not in sounds]
@@ -256,10 +257,14 @@ def _dates(items: pd.DataFrame | pd.Series) -> list[str]:
 
 def _texts(items: pd.DataFrame | pd.Series) -> list[str]:
     texts = []
-    for text, lines in zip(values_of(items, "text"), values_of(items, "dialogue"), strict=True):
+    for text, lines in zip(strings_of(items, "text"), values_of(items, "dialogue"), strict=True):
         spoken = [text or ""]
-        if lines is not None and len(lines):
-            spoken = [f"{line.get('voice_name') or 'unknown'}: {line.get('text') or ''}" for line in lines]
+        if has_lines(lines):
+            spoken = [
+                f"{line.get('voice_name') or 'unknown'}: {line.get('text') or ''}"
+                for line in lines
+                if isinstance(line, Mapping)
+            ]
         texts.append(shorten("\n".join(map(one_line_text, spoken)), _MAX_CHARACTERS))
     return texts
 
