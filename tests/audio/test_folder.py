@@ -424,3 +424,64 @@ def test_the_bar_counts_files_and_megabytes(
     assert "MB" in shown
     download_audio(df.head(5), tmp_path, client=client)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("key", ["bad", "scope"])
+def test_a_refused_key_leaves_no_empty_folder(box: Sandbox, df: pd.DataFrame, tmp_path: Path, key: str) -> None:
+    (tmp_path / "there").mkdir()
+    api_key = "sk_wrong" if key == "bad" else box.key("user_read")
+    with client_of(box, api_key=api_key) as client:
+        for parent in ("there", "new/er"):
+            with pytest.raises((hk.AuthenticationError, hk.PermissionDeniedError)):
+                download_audio(df.head(20), tmp_path / parent / "audio", client=client)
+            with pytest.raises((hk.AuthenticationError, hk.PermissionDeniedError)):
+                hk.download_zip(df.head(20), tmp_path / parent / "zips" / "all.zip", client=client)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["there"]
+
+
+def test_a_client_of_another_kind_leaves_no_folder(df: pd.DataFrame, tmp_path: Path) -> None:
+    wrong: Any = "sk_key"
+    with pytest.raises(hk.InputError, match="client="):
+        download_audio(df.head(1), tmp_path / "new" / "audio", client=wrong)
+    with pytest.raises(hk.InputError, match="client="):
+        hk.download_zip(df.head(1), tmp_path / "new" / "all.zip", client=wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_clips_are_found_again_from_another_directory(
+    box: Sandbox, df: pd.DataFrame, client: HistoryClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    box.set(html=2, only="audio")
+    try:
+        with client_of(box, max_retries=0, max_concurrency=1) as impatient:
+            first = download_audio(df.head(3), "audio", client=impatient)
+    finally:
+        box.set(html=None, only=None)
+    assert first["status"].tolist() == ["failed", "failed", "done"]
+    assert first.attrs["histkit"]["folder"] == str(tmp_path / "audio")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = hk.retry_failed(first, client=client)
+    assert set(again["status"]) == {"done"}
+    checked = hk.verify("../audio")
+    assert Path(checked.attrs["histkit"]["folder"]).samefile(tmp_path / "audio")
+    assert checked.attrs["histkit"]["counts"] == {"ok": 3}
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_any_more_is_said_and_not_made(
+    df: pd.DataFrame, client: HistoryClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    failed = download_audio(df.head(2), "audio", dry_run=True).assign(status="failed")
+    for folder in ("audio", str(tmp_path / "audio"), 5, None):
+        failed.attrs["histkit"] = {"folder": folder}
+        with pytest.raises(hk.InputError, match="give folder="):
+            hk.retry_failed(failed, client=client)
+    with pytest.raises(hk.InputError, match="knows nothing of"):
+        hk.retry_failed(failed, "audio", client=client)
+    for forget in (False, True):
+        with pytest.raises(hk.DownloadError, match=r"holds no manifest\.parquet"):
+            hk.verify("audio", forget=forget)
+    assert list(tmp_path.iterdir()) == []

@@ -272,3 +272,38 @@ def test_a_folder_that_is_no_history_is_not_made_one(tmp_path: Path) -> None:
     with pytest.raises(hk.ArchiveError, match="holds no local history"):
         mark_deleted(tmp_path / "nowhere", ["id1"], MOMENT)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_history_is_marked_from_any_directory(
+    box_of: Callable[..., Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = box_of(50)
+    sync(Path("hist"), box)
+    df = hk.load("hist")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    done = delete(df.head(3), confirm=True, client=client_of(box), progress=False)
+    assert done.attrs["histkit"]["history"] == str(tmp_path / "hist")
+    assert done.attrs["histkit"]["marked"] == 3
+    assert marked(tmp_path / "hist") == set(df["history_item_id"].head(3))
+
+
+@pytest.mark.parametrize("told", ["hist", "/nowhere/hist", "s3://bucket/hist"])
+def test_a_history_that_is_not_found_is_said_in_one_line(
+    box_of: Callable[..., Sandbox], capsys: pytest.CaptureFixture[str], told: str
+) -> None:
+    box = box_of(50)
+    df = sync(Path("hist"), box)  # a relative path in attrs is not trusted, although it leads there by chance
+    df.attrs["histkit"]["path"] = told
+    plan = delete(df.head(3))
+    assert plan.attrs["histkit"]["history"] is None
+    line = capsys.readouterr().err
+    assert line.startswith("Would delete 3 rows")
+    assert line.count("\n") == 1
+    assert told in line
+    assert "not marked" in line
+    with pytest.warns(UserWarning, match=rf"{told}.* not marked") as said:
+        done = delete(df.head(3), confirm=True, client=client_of(box), progress=False)
+    assert "\n" not in str(said[0].message)
+    assert (done.attrs["histkit"]["history"], done.attrs["histkit"]["marked"]) == (None, 0)
+    assert marked(Path("hist")) == set()

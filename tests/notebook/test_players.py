@@ -154,3 +154,26 @@ def test_the_clips_of_a_notebook_are_a_few_megabytes_in_all(box_of: Callable[...
     assert page.count("<audio") == 4
     assert page.count("Too much to store in the notebook") == 2
     assert len(page) < 8_100_000
+
+
+def test_a_folder_in_the_home_folder_is_found(
+    box_of: Callable[..., Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    box = box_of(5, 2, clip_bytes=3000)
+    with client_of(box) as client:
+        df = hk.read_history(client=client)
+        download_audio(df, "~/audio", name="{id}", client=client)
+        assert (tmp_path / "audio" / "manifest.parquet").exists()
+        box.reset()
+        page = play(df, folder="~/audio", client=client)._repr_html_()
+    assert page.count("<audio ") == 5
+    assert box.requests() == []
+
+
+def test_clips_of_a_folder_need_no_key(box_of: Callable[..., Sandbox], tmp_path: Path) -> None:
+    box = box_of(3, 2, clip_bytes=3000)
+    with client_of(box) as client:
+        df = hk.read_history(client=client)
+        download_audio(df, tmp_path, name="{id}", client=client)
+    assert play(df, folder=tmp_path)._repr_html_().count("<audio ") == 3
