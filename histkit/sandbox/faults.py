@@ -1,6 +1,8 @@
-"""What the sandbox can do wrong when it is asked to, and the dice that decide when."""
+"""The faults that a sandbox can be told to make, and the seeded chance that decides when."""
 
+import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -10,20 +12,21 @@ from histkit.sandbox.prng import chance
 
 
 class Kind(Enum):
-    """What kind of value a fault takes."""
+    """The values that a fault takes."""
 
-    RATE = "a float below 1: a chance; True: always; a whole number: the next so many requests"
+    RATE = "a float up to 1 (a chance), True (always) or a whole number (the next so many requests)"
     FLAG = "True or False"
-    NUMBER = "a number from 0 on"
+    NUMBER = "a number of at least 0"
     WORD = "one of some words"
     NAMES = "a list of names"
     ADDRESS = "a rate, or a URL"
     PAUSE = 'seconds, or "date"'
+    STATUS = "an HTTP status from 400 to 599"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: what kind of value it takes, its value when nobody asked, the words it knows, what it does."""
+    """One fault: the kind of its value, the default, what it does, and its words if it takes one of a few."""
 
     kind: Kind
     default: Any
@@ -84,7 +87,7 @@ FAULTS: dict[str, Fault] = {
     "zip_broken": Fault(Kind.RATE, 0, "a zip has a wrong byte in its middle"),
     "zip_bare": Fault(Kind.RATE, 0, "several ids get the audio of the first instead of a zip"),
     "poisoned": Fault(Kind.NAMES, [], "ids that make a bulk download of several fail"),
-    "poison_status": Fault(Kind.NUMBER, 500, "HTTP status of that failure"),
+    "poison_status": Fault(Kind.STATUS, 500, "HTTP status of that failure"),
     "only": Fault(
         Kind.WORD,
         None,
@@ -94,47 +97,58 @@ FAULTS: dict[str, Fault] = {
 }
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_number(value) and 0 <= value < math.inf
+
+
+def _is_rate(value: Any) -> bool:
+    return isinstance(value, bool) or (_is_amount(value) and (isinstance(value, int) or value <= 1))
+
+
+def _is_name_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
+
+
+_FITS: dict[Kind, Callable[[Any], bool]] = {
+    Kind.RATE: _is_rate,
+    Kind.FLAG: lambda value: isinstance(value, bool),
+    Kind.NUMBER: _is_amount,
+    Kind.STATUS: lambda value: isinstance(value, int) and 400 <= value <= 599,
+    Kind.NAMES: _is_name_list,
+    Kind.ADDRESS: lambda value: isinstance(value, str) or _is_rate(value),
+    Kind.PAUSE: lambda value: value == "date" or _is_amount(value),
+}
+
+
 def _fits(fault: Fault, value: Any) -> bool:
-    if value is None:
-        return True
-    number = isinstance(value, int | float)
-    match fault.kind:
-        case Kind.RATE:
-            return number and (0 <= value <= 1 or (isinstance(value, int) and value >= 0))
-        case Kind.FLAG:
-            return isinstance(value, bool)
-        case Kind.NUMBER:
-            return number and not isinstance(value, bool) and value >= 0
-        case Kind.WORD:
-            return value in fault.words
-        case Kind.NAMES:
-            return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
-        case Kind.ADDRESS:
-            return isinstance(value, str) or (number and value >= 0)
-        case Kind.PAUSE:
-            return value == "date" or (number and not isinstance(value, bool) and value >= 0)
+    """Return whether a fault can have a value; None is its default."""
+    return value is None or (value in fault.words if fault.kind is Kind.WORD else _FITS[fault.kind](value))
 
 
 def check(faults: dict[str, Any]) -> dict[str, Any]:
-    """Return the faults as they are sent to the server.
+    """Return checked faults, with defaults for None.
 
     Raises
     ------
     InputError
-        For a name that is no fault, naming it and those there are, and for a value that a fault can't have.
+        A name is no fault, or a fault can't have the value.
     """
     for name, value in faults.items():
         if name not in FAULTS:
             raise InputError(f"unknown fault {name!r}; the sandbox knows {', '.join(sorted(FAULTS))}")
-        if isinstance(value, str) and FAULTS[name].kind is Kind.NAMES:
-            raise InputError(f"{name} is a list of names")
-        if not _fits(FAULTS[name], value):
-            raise InputError(f"{name}={value!r} is not possible: {FAULTS[name].meaning}")
+        fault = FAULTS[name]
+        if not _fits(fault, value):
+            values = f"one of {', '.join(map(repr, fault.words))}" if fault.words else fault.kind.value
+            raise InputError(f"{name}={value!r:.60} is not possible ({fault.meaning}); give {values}.")
     return {name: FAULTS[name].default if value is None else value for name, value in faults.items()}
 
 
 class Faults:
-    """The faults that are set now; a rate below 1 is a chance, True is always, a whole number the next so many."""
+    """The faults that are set now."""
 
     def __init__(self, seed: int, faults: dict[str, Any]) -> None:
         self.seed = seed
@@ -156,7 +170,7 @@ class Faults:
         return self._set[name]
 
     def strikes(self, name: str, request: int) -> bool:
-        """Tell whether a fault happens to the request of that number; a counted one is used up by it."""
+        """Return whether a fault happens to the request of a number; counts down one that is set for so many."""
         with self._lock:
             value = self._set[name]
             if isinstance(value, str | bool):

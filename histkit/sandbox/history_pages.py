@@ -1,10 +1,10 @@
-"""``GET /v1/history``: its parameters, its pages, and what may go wrong between pages."""
+"""``GET /v1/history``: its parameters, its pages, and the faults of paging."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from histkit.sandbox.faults import Faults
-from histkit.sandbox.prng import number
+from histkit.sandbox.prng import I64, number
 from histkit.sandbox.responses import Invalid, Refusal, Reply
 from histkit.sandbox.store import Filters, Key, Store
 
@@ -33,8 +33,8 @@ def _word(query: dict[str, str], name: str, words: tuple[str, ...]) -> str | Non
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A list request, checked."""
+class ListQuery:
+    """The checked parameters of a list request."""
 
     size: int
     cursor: str | None
@@ -42,7 +42,7 @@ class Asked:
     filters: Filters
 
 
-def asked(query: dict[str, str], faults: Faults) -> Asked:
+def parse_query(query: dict[str, str], faults: Faults) -> ListQuery:
     """Check the query of a list request.
 
     Raises
@@ -67,11 +67,13 @@ def asked(query: dict[str, str], faults: Faults) -> Asked:
         before = after = None
     ascending = direction == "asc" and not faults["ignore_sort"]
     filters = Filters(query.get("voice_id"), query.get("model_id"), source, query.get("search") or None, before, after)
-    return Asked(100 if size is None else size, query.get("start_after_history_item_id") or None, ascending, filters)
+    return ListQuery(
+        100 if size is None else size, query.get("start_after_history_item_id") or None, ascending, filters
+    )
 
 
-class Listing:
-    """The pages of the history; keeps nothing of its own between two requests."""
+class HistoryPages:
+    """Pages of the history; no state is kept between requests."""
 
     def __init__(self, store: Store, faults: Faults) -> None:
         self.store = store
@@ -79,35 +81,35 @@ class Listing:
 
     def reply(self, query: dict[str, str], request: int) -> Reply:
         """Answer a list request."""
-        wanted, struck = asked(query, self.faults), list[str]()
+        wanted, happened = parse_query(query, self.faults), list[str]()
 
         def strikes(name: str) -> bool:
-            happened = self.faults.strikes(name, request)
-            if happened:
-                struck.append(name)
-            return happened
+            strikes = self.faults.strikes(name, request)
+            if strikes:
+                happened.append(name)
+            return strikes
 
         with self.store.lock:
             if strikes("arriving"):
                 self.store.add()
-            if strikes("vanishing") and (unlucky := self.store.some(request)):
-                self.store.remove([unlucky])
+            if strikes("vanishing") and (victim := self.store.some(request)):
+                self.store.remove([victim])
             body = self._page(wanted, strikes, request)
-        return Reply(200, body, fault=struck[0] if struck else None)
+        return Reply(200, body, fault=happened[0] if happened else None)
 
-    def _cursor(self, wanted: Asked) -> Key | None:
+    def _cursor(self, wanted: ListQuery) -> Key | None:
         """Return the place after which the page begins; None where the answer is an empty page."""
         start = _BEFORE_ALL if wanted.ascending else _AFTER_ALL
         if wanted.cursor is None:
             return start
         place = self.store.key(wanted.cursor)
         alive = self.store.number(wanted.cursor) is not None or self.store.is_alias(wanted.cursor)
-        manner = self.faults["deleted_cursor"]
-        if place is not None and (alive or manner == "continue"):
+        treatment = self.faults["deleted_cursor"]
+        if place is not None and (alive or treatment == "continue"):
             return place
-        if manner == "restart":
+        if treatment == "restart":
             return start
-        if manner == "empty":
+        if treatment == "empty":
             return None
         raise Refusal(
             400,
@@ -118,35 +120,37 @@ class Listing:
             fault="deleted_cursor" if place else None,
         )
 
-    def _page(self, wanted: Asked, strikes: Callable[[str], bool], request: int) -> bytes:
+    def _page(self, wanted: ListQuery, strikes: Callable[[str], bool], request: int) -> bytes:
         drop = tuple(self.faults["drop_fields"])
         place = self._cursor(wanted)
         if place is None:
             return self.store.page([], None, False, drop)
-        numbers, positions = self.store.select(wanted.filters)
-        # Everything below counts positions in reading order, whichever direction that is.
-        if wanted.ascending:
-            first = int(positions.searchsorted(self.store.older((place[0], place[1] + 1))))
-        else:
-            numbers = numbers[::-1]
-            first = len(positions) - int(positions.searchsorted(self.store.older(place)))
+        numbers, first = self._in_reading_order(wanted, place)
         if wanted.cursor is not None and first > 0 and strikes("repeat_cursor"):
             first = max(0, first - wanted.size)
         elif first < len(numbers) and strikes("empty_pages"):
             return self.store.page([], self.store.alias(place, request), True, drop)
-        size = wanted.size
-        if size > 1 and first + 1 < len(numbers) and strikes("short_pages"):
-            size = 1 + number(self.store.seed, "short", request) % (min(size, len(numbers) - first) - 1)
-        found = numbers[first : first + size].tolist()
+        size = self._page_size(wanted.size, len(numbers) - first, strikes, request)
+        rows = numbers[first : first + size].tolist()
         more = first + size < len(numbers)
-        last = self.store.id_of(found[-1]) if found else None
-        shown = last
-        if more and strikes("missing_cursor"):
-            shown = None
-        order = found
-        if len(found) > 1 and strikes("shuffle"):
-            order = sorted(found, key=lambda k: number(self.store.seed, f"shuffle {request}", k))
-        body = self.store.page(order, shown, more, drop)
+        last = self.store.id_of(rows[-1]) if rows else None
+        shown = None if more and strikes("missing_cursor") else last
+        if len(rows) > 1 and strikes("shuffle"):
+            rows.sort(key=lambda k: number(self.store.seed, f"shuffle {request}", k))
+        body = self.store.page(rows, shown, more, drop)
         if last is not None and strikes("vanish_cursor"):
             self.store.remove([last])
         return body
+
+    def _in_reading_order(self, wanted: ListQuery, place: Key) -> tuple[I64, int]:
+        """Return the numbers of the selected rows in the order of the listing, and the position after a place."""
+        numbers, positions = self.store.select(wanted.filters)
+        if wanted.ascending:
+            return numbers, int(positions.searchsorted(self.store.older((place[0], place[1] + 1))))
+        return numbers[::-1], len(positions) - int(positions.searchsorted(self.store.older(place)))
+
+    def _page_size(self, size: int, remaining: int, strikes: Callable[[str], bool], request: int) -> int:
+        """Return the rows of a page: as requested, or fewer where the fault of short pages happens."""
+        if size > 1 and remaining > 1 and strikes("short_pages"):
+            return 1 + number(self.store.seed, "short", request) % (min(size, remaining) - 1)
+        return size

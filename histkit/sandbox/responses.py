@@ -1,4 +1,4 @@
-"""Answers of the sandbox and its refusals, in the shapes that the API uses."""
+"""Replies and refusals in the shapes that the API uses."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +29,7 @@ def json_reply(value: Any, status: int = 200) -> Reply:
 
 
 class Refusal(Exception):
-    """A request that is not answered: becomes an error body of the current or the older shape.
+    """A refused request: becomes an error body of the current or the older shape.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def wrong_key(message: str, code: str) -> Refusal:
     return Refusal(401, "authentication_error", code, message)
 
 
-def lacking(scope: str) -> Refusal:
+def missing_scope(scope: str) -> Refusal:
     """Return the refusal of a good key that may not do this."""
     message = f"The API key you used is missing the permission {scope} to execute this operation."
     return Refusal(401, "authentication_error", "unauthorized", message, status="missing_permissions")
@@ -109,7 +109,7 @@ def unknown_item(history_item_id: str) -> Refusal:
     return Refusal(404, "not_found", "history_item_not_found", message, param="history_item_id")
 
 
-STRUCK: dict[str, Refusal] = {
+FAULT_REFUSALS: dict[str, Refusal] = {
     "error_408": Refusal(408, "request_timeout", "request_timeout", "The request took too long."),
     "error_500": Refusal(500, "internal_error", "internal_error", "Something went wrong on our side."),
     "error_503": Refusal(503, "service_unavailable", "service_unavailable", "The service is overloaded."),
@@ -138,4 +138,4 @@ STRUCK: dict[str, Refusal] = {
         401, "authentication_error", "detected_unusual_activity", "Unusual activity detected. Free Tier usage disabled."
     ),
 }
-"""What each fault of a request says."""
+"""The refusal of each fault."""

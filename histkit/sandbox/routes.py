@@ -1,4 +1,4 @@
-"""The API's routes: who may call them and what they answer."""
+"""The API's routes: authorization and replies."""
 
 import secrets
 import time
@@ -11,17 +11,17 @@ import msgspec
 from histkit.api.credentials import SANDBOX_KEY
 from histkit.sandbox import account, audio, catalog, usage_stats, zips
 from histkit.sandbox.faults import Faults
-from histkit.sandbox.history_pages import Listing
+from histkit.sandbox.history_pages import HistoryPages
 from histkit.sandbox.prng import identity
 from histkit.sandbox.responses import (
+    FAULT_REFUSALS,
     HELP_PAGE,
-    STRUCK,
     WEB_PAGE,
     Invalid,
     Refusal,
     Reply,
     json_reply,
-    lacking,
+    missing_scope,
     unknown_item,
     wrong_key,
 )
@@ -61,7 +61,7 @@ class Request:
 
     @classmethod
     def read(cls, method: str, target: str, key: str | None, body: bytes, number: int) -> "Request":
-        """Take a request apart; `kind` is None for a path that is no route."""
+        """Parse a request; `kind` is None for a path that is no route."""
         split = urlsplit(target)
         query = dict(parse_qsl(split.query, keep_blank_values=True))
         parts = split.path.strip("/").split("/")
@@ -88,7 +88,7 @@ class Api:
     def __init__(self, store: Store, faults: Faults, key: str) -> None:
         self.store = store
         self.faults = faults
-        self.listing = Listing(store, faults)
+        self.pages = HistoryPages(store, faults)
         self.keys: dict[str, frozenset[str] | None] = {key: None}
 
     def key(self, scopes: list[str]) -> str:
@@ -100,7 +100,7 @@ class Api:
     def answer(self, request: Request, in_flight: int) -> Reply:
         """Answer a request."""
         try:
-            return self._spoiled(request, in_flight) or self._answer(request)
+            return self._faulty_reply(request, in_flight) or self._dispatch(request)
         except Refusal as refusal:
             reply = refusal.reply(self.faults["error_shape"], request.trace)
             if refusal.http in (429, 503) and (wait := self.faults["retry_after"]) is not None:
@@ -110,21 +110,21 @@ class Api:
         except Invalid as invalid:
             return invalid.reply()
 
-    def aimed(self, request: Request) -> bool:
-        """Tell whether faults of requests are meant for this one."""
+    def applies_to(self, request: Request) -> bool:
+        """Return whether the faults are set for this kind of request."""
         return self.faults["only"] in (None, request.kind)
 
-    def crowded(self, request: Request, in_flight: int) -> bool:
-        """Tell whether a request is one too many; it is refused at once, without the latency of an answer."""
+    def is_over_limit(self, request: Request, in_flight: int) -> bool:
+        """Return whether a request exceeds the limit on concurrency; it is refused without the latency."""
         limit = self.faults["concurrency"]
-        return limit is not None and in_flight > limit and self.aimed(request)
+        return limit is not None and in_flight > limit and self.applies_to(request)
 
     def strikes(self, name: str, request: Request) -> bool:
-        """Tell whether a fault happens to a request."""
-        return self.aimed(request) and self.faults.strikes(name, request.number)
+        """Return whether a fault happens to a request."""
+        return self.applies_to(request) and self.faults.strikes(name, request.number)
 
-    def _spoiled(self, request: Request, in_flight: int) -> Reply | None:
-        """Return or raise what a fault makes of a request before anybody looks at it."""
+    def _faulty_reply(self, request: Request, in_flight: int) -> Reply | None:
+        """Return the reply of a fault that comes before the request is read, or raise its refusal."""
         if request.path == HELP_PATH:
             return Reply(200, HELP_PAGE, "text/html; charset=utf-8")
         if self.strikes("html", request):
@@ -135,14 +135,14 @@ class Api:
             given = self.faults["redirect"]
             to = given if isinstance(given, str) else HELP_PATH
             return Reply(302, b"", "text/html; charset=utf-8", {"Location": to}, fault="redirect")
-        if self.crowded(request, in_flight):
-            raise _struck("concurrency")
+        if self.is_over_limit(request, in_flight):
+            raise _refusal_of("concurrency")
         for name in ("error_500", "error_503", "error_408", "rate_limit", "too_many", "quota_401", "unusual_activity"):
             if self.strikes(name, request):
-                raise _struck(name)
+                raise _refusal_of(name)
         return None
 
-    def _answer(self, request: Request) -> Reply:
+    def _dispatch(self, request: Request) -> Reply:
         if request.kind is None:
             return json_reply({"detail": "Not Found"}, 404)
         if request.path == usage_stats.SUCCESSOR:
@@ -150,10 +150,10 @@ class Api:
         allowed = {"download": ("POST",), "item": ("GET",), "delete": ("DELETE",)}.get(request.kind, ("GET",))
         if request.method not in allowed:
             return json_reply({"detail": "Method Not Allowed"}, 405)
-        self._admit(request)
+        self._authorize(request)
         match request.kind:
             case "list":
-                return self.listing.reply(request.query, request.number)
+                return self.pages.reply(request.query, request.number)
             case "item":
                 drop = tuple(self.faults["drop_fields"])
                 return Reply(200, self.store.encoded(self._number(request), drop))
@@ -173,7 +173,7 @@ class Api:
             return json_reply(account.models())
         return json_reply(account.voices() if request.path == "/v1/voices" else self._subscription())
 
-    def _admit(self, request: Request) -> None:
+    def _authorize(self, request: Request) -> None:
         if not request.key:
             raise wrong_key("No API key was given. Send it in the xi-api-key header.", "missing_api_key")
         if request.key not in self.keys:
@@ -181,7 +181,7 @@ class Api:
         scopes = self.keys[request.key]
         needed = _SCOPES.get(request.kind or "") or _ACCOUNT[request.path]
         if needed is not None and scopes is not None and needed not in scopes:
-            raise lacking(needed)
+            raise missing_scope(needed)
 
     def _number(self, request: Request) -> int:
         number = self.store.number(request.item or "")
@@ -201,30 +201,34 @@ class Api:
         return Reply(200, body, content_type)
 
     def _download(self, request: Request) -> Reply:
-        ids, wav = _bulk(request.body)
+        ids, wav = _parse_bulk_body(request.body)
+        self._fail_if_poisoned(ids)
+        clips = []
+        for number in self._numbers(ids):
+            row = self.store.fields(number)
+            clips.append((row, *self._clip(row, "wav_44100" if wav else audio.stored_format(row))))
+        if len(ids) == 1:
+            return Reply(200, clips[0][1], clips[0][2])
+        if self.strikes("zip_bare", request):
+            return Reply(200, clips[0][1], clips[0][2], fault="zip_bare")
+        packed = zips.pack([(row, sound) for row, sound, _ in clips], ".wav" if wav else ".mp3", self._style())
+        if self.strikes("zip_broken", request):
+            return Reply(200, _with_wrong_byte(packed), "application/zip", fault="zip_broken")
+        return Reply(200, packed, "application/zip")
+
+    def _fail_if_poisoned(self, ids: list[str]) -> None:
         if len(ids) > 1 and not set(ids).isdisjoint(self.faults["poisoned"]):
             status = int(self.faults["poison_status"])
             kind, code = ("internal_error",) * 2 if status >= 500 else ("invalid_request", "bad_request")
             raise Refusal(status, kind, code, "The audio could not be collected.", fault="poisoned")
-        found = [(one, self.store.number(one)) for one in ids]
-        if self.faults["unknown_ids"] == "omit":
-            found = [(one, number) for one, number in found if number is not None]
-        entries = []
-        for one, number in found:
-            if number is None:
-                raise unknown_item(one)
-            row = self.store.fields(number)
-            entries.append((row, *self._clip(row, "wav_44100" if wav else audio.stored_format(row))))
-        if not entries:
-            raise unknown_item(ids[0])
-        if len(ids) == 1 or self.strikes("zip_bare", request):
-            return Reply(200, entries[0][1], entries[0][2], fault=None if len(ids) == 1 else "zip_bare")
-        packed = zips.pack([(row, audio) for row, audio, _ in entries], ".wav" if wav else ".mp3", self._style())
-        if self.strikes("zip_broken", request):
-            middle = len(packed) // 2
-            packed = packed[:middle] + bytes([packed[middle] ^ 1]) + packed[middle + 1 :]
-            return Reply(200, packed, "application/zip", fault="zip_broken")
-        return Reply(200, packed, "application/zip")
+
+    def _numbers(self, ids: list[str]) -> list[int]:
+        """Return the numbers of rows by id; an unknown id is refused, or left out if the fault says so."""
+        numbers = [self.store.number(item) for item in ids]
+        known = [number for number in numbers if number is not None]
+        if len(known) == len(ids) or (known and self.faults["unknown_ids"] == "omit"):
+            return known
+        raise unknown_item(ids[numbers.index(None)])
 
     def _style(self) -> zips.Style:
         faults = self.faults
@@ -242,7 +246,7 @@ class Api:
     def _successor(self, request: Request) -> Reply:
         if request.method != "POST":
             return json_reply({"detail": "Method Not Allowed"}, 405)
-        self._admit(request)
+        self._authorize(request)
         try:
             body = msgspec.json.decode(request.body, type=dict)
         except (msgspec.DecodeError, msgspec.ValidationError):
@@ -257,14 +261,19 @@ class Api:
         return account.subscription(used, peak, int(newest.get("date_unix", self.store.rows.data.end)))
 
 
-def _struck(name: str) -> Refusal:
-    """Return a fresh refusal for a fault (an exception object is not for sharing between threads)."""
-    known = STRUCK[name]
+def _refusal_of(name: str) -> Refusal:
+    """Return a new refusal for a fault: threads must not share an exception."""
+    known = FAULT_REFUSALS[name]
     return Refusal(known.http, known.kind, known.code, known.message, status=known.status, fault=name)
 
 
-def _bulk(body: bytes) -> tuple[list[str], bool]:
-    """Check the body of a bulk download; return the ids and whether WAV is asked for."""
+def _with_wrong_byte(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def _parse_bulk_body(body: bytes) -> tuple[list[str], bool]:
+    """Check the body of a bulk download; return the ids and whether WAV is requested."""
     try:
         given = msgspec.json.decode(body)
     except msgspec.DecodeError:
@@ -278,9 +287,9 @@ def _bulk(body: bytes) -> tuple[list[str], bool]:
         raise Invalid(["body", "history_item_ids"], "Input should be a valid list", "list_type", ids)
     if not ids:
         raise Invalid(["body", "history_item_ids"], "List should have at least 1 item", "too_short", ids)
-    for place, one in enumerate(ids):
-        if not isinstance(one, str):
-            raise Invalid(["body", "history_item_ids", place], "Input should be a valid string", "string_type", one)
+    for place, item in enumerate(ids):
+        if not isinstance(item, str):
+            raise Invalid(["body", "history_item_ids", place], "Input should be a valid string", "string_type", item)
     output_format = given.get("output_format")
     if output_format not in (None, "default", "wav"):
         raise BadFormat

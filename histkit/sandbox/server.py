@@ -187,7 +187,7 @@ class Handler(BaseHTTPRequestHandler):
         pause = faults["latency"] + faults["jitter"] * chance(self.server.seed, "jitter", request.number)
         if request.kind in ("audio", "download"):
             pause += faults["audio_delay"]
-        if pause and not api.crowded(request, in_flight):
+        if pause and not api.is_over_limit(request, in_flight):
             time.sleep(pause)
         if api.strikes("reset", request):
             entry["fault"] = "reset"

@@ -13,16 +13,6 @@ import histkit as hk
 from histkit.sandbox import Sandbox
 
 
-def most_in_flight(box: Sandbox) -> int:
-    """Count the requests that the server had at one time, from its own log."""
-    events = [(entry["started"], 1) for entry in box.requests()] + [(entry["ended"], -1) for entry in box.requests()]
-    most = now = 0
-    for _, step in sorted(events):
-        now += step
-        most = max(most, now)
-    return most
-
-
 def test_as_many_calls_are_in_flight_as_the_client_says(box_of: Callable[..., Sandbox]) -> None:
     box = box_of(items=20, latency=1.5)
 
@@ -31,7 +21,7 @@ def test_as_many_calls_are_in_flight_as_the_client_says(box_of: Callable[..., Sa
             await asyncio.gather(*(client.list(page_size=1) for _ in range(24)))
 
     asyncio.run(run())
-    assert most_in_flight(box) == 24
+    assert box.peak_in_flight() == 24
 
 
 def test_no_more_calls_are_in_flight_than_the_client_says(box_of: Callable[..., Sandbox]) -> None:
@@ -42,7 +32,7 @@ def test_no_more_calls_are_in_flight_than_the_client_says(box_of: Callable[..., 
             await asyncio.gather(*(client.list(page_size=1) for _ in range(30)))
 
     asyncio.run(run())
-    assert most_in_flight(box) == 3
+    assert box.peak_in_flight() == 3
 
 
 def test_the_event_loops_own_threads_stay_free(box_of: Callable[..., Sandbox]) -> None:

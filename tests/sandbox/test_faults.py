@@ -15,6 +15,8 @@ import psutil
 import pytest
 import requests
 
+import histkit as hk
+from histkit.errors import InputError
 from histkit.sandbox import FAULTS, Sandbox, run, serve
 
 pytestmark = pytest.mark.any_pandas
@@ -358,3 +360,37 @@ def test_run_hands_over_the_sandbox_and_returns_when_it_is_closed():
 
     run(items=5, started=started)
     assert seen == [200]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"latency": float("nan")},
+        {"latency": float("inf")},
+        {"jitter": -1},
+        {"rate_limit": 1.5},
+        {"rate_limit": "often"},
+        {"ignore_sort": 1},
+        {"deleted_cursor": []},
+        {"drop_fields": "text"},
+        {"drop_fields": [5]},
+        {"poison_status": 7},
+        {"poison_status": 200},
+        {"retry_after": "soon"},
+    ],
+    ids=str,
+)
+def test_a_value_that_a_fault_can_not_have_is_named_with_those_it_can(fault: dict[str, Any]) -> None:
+    name, value = next(iter(fault.items()))
+    with pytest.raises(InputError, match=rf"{name}=.* is not possible \(.*\); give ") as caught:
+        serve(items=1, **fault)
+    assert repr(value) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1_000_001, 1.0, "5", None, True])
+def test_a_size_that_no_history_has_is_refused_in_one_line(size: Any) -> None:
+    for make in (lambda: serve(items=size), lambda: hk.sample_history(size)):
+        with pytest.raises(InputError, match="must be a whole number from 1 to 1000000") as caught:
+            make()
+        assert "\n" not in str(caught.value)
