@@ -7,7 +7,8 @@ pickle shows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import numbers
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
@@ -27,6 +28,7 @@ from histkit.api.options import HttpResponse, RequestOptions, history_item_path
 from histkit.api.pagination import PageFacts, PageWindow
 from histkit.api.transport import Transport
 from histkit.errors import ApiError, InputError, SchemaError
+from histkit.util.text import quoted
 
 if TYPE_CHECKING:
     import requests
@@ -107,10 +109,15 @@ class RawHistoryClient:
         request_options: RequestOptions | None = None,
     ) -> Iterator[HttpResponse[Iterator[bytes]]]:
         """See `HistoryClient.download`."""
-        body: dict[str, Any] = {"history_item_ids": history_item_ids}
-        if not isinstance(history_item_ids, str):
-            body["history_item_ids"] = [*history_item_ids]
+        ids = history_item_ids
+        if not isinstance(ids, str):
+            ids = list(ids) if isinstance(ids, Iterable) else [ids]
+            if not all(isinstance(item, str) for item in ids):
+                raise InputError(f"history_item_ids= takes a list of ids, not {quoted(history_item_ids)}.")
+        body: dict[str, Any] = {"history_item_ids": ids}
         if output_format is not OMIT:
+            if output_format is not None and not isinstance(output_format, str):
+                raise InputError(f"output_format={quoted(output_format)} is not possible; give a text such as 'wav'.")
             body["output_format"] = output_format
         stream = self._transport.stream("POST", "/v1/history/download", json=body, options=request_options)
         try:
@@ -334,6 +341,9 @@ class HistoryClient:
         PaginationError
             The service gives no way to go on; it never loops and never ends early.
         """
+        for name, value in (("date_after_unix", date_after_unix), ("date_before_unix", date_before_unix)):
+            if value is not None and not isinstance(value, numbers.Real):
+                raise InputError(f"{name}={quoted(value)} must be a number of seconds since 1970.")
         window = PageWindow(date_after_unix, date_before_unix, page_size)
         while not window.done:
             query = window.query()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypedDict, TypeVar
 from urllib.parse import quote
 
 from histkit.errors import InputError
+from histkit.util.text import is_text, quoted
 
 T = TypeVar("T")
 
@@ -45,8 +47,29 @@ class HttpResponse(Generic[T]):
     status_code: int
 
 
+def options_of(options: RequestOptions | None) -> RequestOptions:
+    """Return the options of a request; none are an empty dict.
+
+    Raises
+    ------
+    InputError
+        The argument is no dict, or one of its ``additional_...`` values is none.
+    """
+    if options is None:
+        return {}
+    if not isinstance(options, Mapping):
+        raise InputError(f"request_options= takes a dict such as {{'timeout_in_seconds': 10}}, not {quoted(options)}.")
+    for name in ("additional_headers", "additional_query_parameters", "additional_body_parameters"):
+        value = options.get(name)
+        if value is not None and not isinstance(value, Mapping):
+            raise InputError(f"request_options: {name} takes a dict, not {quoted(value)}.")
+    return options
+
+
 def history_item_path(history_item_id: str, suffix: str = "") -> str:
     """Route of one history item; the id is escaped, so that none can change the route."""
-    if not isinstance(history_item_id, str) or not history_item_id or history_item_id in (".", ".."):
-        raise InputError(f"history_item_id must be an id such as 'VW7YKqPnjY4h39yTbx2L', not {history_item_id!r}.")
+    if not is_text(history_item_id) or history_item_id in (".", ".."):
+        raise InputError(
+            f"history_item_id must be an id such as 'VW7YKqPnjY4h39yTbx2L', not {quoted(history_item_id)}."
+        )
     return f"/v1/history/{quote(history_item_id, safe='')}{suffix}"

@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import numbers
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from datetime import date
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -36,11 +38,11 @@ from histkit.api.credentials import (
     validate_key,
 )
 from histkit.api.error_mapping import CONCURRENCY_CODES, error_from_response, parse_error_body
-from histkit.api.options import HttpResponse, RequestOptions
+from histkit.api.options import HttpResponse, RequestOptions, options_of
 from histkit.api.retry import is_passing, is_refused_for_rate, retry_after, retrying
 from histkit.errors import ApiError, AuthenticationError, HistkitError, InputError, TransportError
 from histkit.util.arguments import whole_number
-from histkit.util.text import error_line
+from histkit.util.text import error_line, quoted
 
 T = TypeVar("T")
 
@@ -190,7 +192,7 @@ class Transport:
             Count the stream as in flight until it is closed: for a caller who reads it to its end at once. One who may
             pause, or open others in between, would wait for himself.
         """
-        requested = (options or {}).get("chunk_size")
+        requested = options_of(options).get("chunk_size")
         chunk_size = 1024 if requested is None else whole_number("chunk_size", requested, 1)
         policy = retrying(self._retries(options), cancel, worth=is_passing)  # the bulk POST only reads: safe as a GET
 
@@ -221,7 +223,7 @@ class Transport:
         options: RequestOptions | None,
     ) -> tuple[requests.Response, Redactor]:
         """Send a request once; return the open response, and the redactor of the secrets that were sent."""
-        options = options or {}
+        options = options_of(options)
         url = self.base_url + path
         arguments = self._arguments(url, params, json, options)
         with self._counting:
@@ -251,7 +253,7 @@ class Transport:
         given = options.get("timeout_in_seconds")
         timeout = self.timeout if given is None else _seconds("timeout_in_seconds", given)
         return {
-            "params": {name: query_value(value) for name, value in query.items() if value is not None},
+            "params": {name: query_value(name, value) for name, value in query.items() if value is not None},
             "json": {**(json or {}), **(extra or {})} if json is not None or extra else None,
             "headers": headers,
             "auth": _KeyAuth(self._key_for(headers)),
@@ -271,7 +273,7 @@ class Transport:
         return error_from_response(status, headers, content, path=path)
 
     def _retries(self, options: RequestOptions | None) -> int:
-        retries = (options or {}).get("max_retries")
+        retries = options_of(options).get("max_retries")
         return self.max_retries if retries is None else whole_number("max_retries", retries, 0)
 
     def _open_session(self) -> requests.Session:
@@ -426,6 +428,15 @@ def headers_of(additional: Mapping[str, Any]) -> dict[str, str]:
     return headers
 
 
-def query_value(value: Any) -> Any:
-    """Return a query parameter as the service reads it: booleans in lower case."""
+def query_value(name: str, value: Any) -> Any:
+    """Return a query parameter as the service reads it: booleans in lower case.
+
+    Raises
+    ------
+    InputError
+        The value is no text, number or date, and no list of them.
+    """
+    values = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
+    if not all(isinstance(item, (str, numbers.Number, date)) for item in values):
+        raise InputError(f"{name}={quoted(value)} can't be sent; give a text, a number or a list of them.")
     return str(value).lower() if isinstance(value, bool) else value

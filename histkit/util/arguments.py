@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from histkit.errors import InputError
 from histkit.util.text import is_valid_unicode, quoted
@@ -85,13 +84,13 @@ def column_names(value: Any) -> list[str] | None:
     Raises
     ------
     InputError
-        It is no list, tuple or Index of texts.
+        It is no list of texts.
     """
     if value is None:
         return None
     if isinstance(value, str):
         raise InputError(f"columns= takes a list of names: columns=[{value!r}].")
-    names = list(value) if isinstance(value, (Sequence, pd.Index)) else [value]
+    names = list(value) if isinstance(value, Iterable) and not isinstance(value, Mapping) else [value]
     for name in names:
         if not isinstance(name, str) or not is_valid_unicode(name):
             raise InputError(f"columns= takes a list of names, not {quoted(value)}.")
