@@ -663,7 +663,12 @@ class SpeechAccessor:
         return statements(self._frame, period, folder=folder, format=format, column=column, tz=tz, prices=prices, by=by)
 
     def explore(
-        self, *, client: HistoryClient | None = None, folder: str = "audio", tz: str = "UTC", page_size: int = 25
+        self,
+        *,
+        client: HistoryClient | None = None,
+        folder: str | os.PathLike[str] = "audio",
+        tz: str = "UTC",
+        page_size: int = 25,
     ) -> Explorer:
         """Explore a history in a notebook: filter, sort, listen, tick rows and pull their audio.
 
@@ -673,7 +678,7 @@ class SpeechAccessor:
         ----------
         client : HistoryClient, optional
             For listening, pulling and zips; default: one made of the environment when such a button is pressed.
-        folder : str, default "audio"
+        folder : path-like, default "audio"
             The folder that audio is pulled into; clips that are in it are played from there.
         tz : str, default "UTC"
             IANA name of the zone of the dates.
@@ -685,7 +690,11 @@ class SpeechAccessor:
         return explore(self._frame, client=client, folder=folder, tz=tz, page_size=page_size)
 
     def pick_takes(
-        self, *, near: float | None = None, folder: str | None = None, client: HistoryClient | None = None
+        self,
+        *,
+        near: float | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        client: HistoryClient | None = None,
     ) -> Picker:
         """Choose by listening which take of each line is kept.
 
@@ -695,7 +704,7 @@ class SpeechAccessor:
         ----------
         near : float, optional
             Also count texts as the same that are nearly so (extra ``near``): the least likeness, 0.5 to 1, such as 0.9.
-        folder : str, optional
+        folder : path-like, optional
             A folder of `download_audio` to play clips from.
         client : HistoryClient, optional
             For listening; default: one made of the environment when the button is pressed.

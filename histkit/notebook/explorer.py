@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from histkit.api.client import check_client
 from histkit.audio.folder import download_audio
 from histkit.audio.manifest import describe_plan, status_counts
 from histkit.audio.zip_download import download_zip
@@ -34,7 +36,7 @@ def explore(
     frame: pd.DataFrame,
     *,
     client: HistoryClient | None = None,
-    folder: str = "audio",
+    folder: str | os.PathLike[str] = "audio",
     tz: str = "UTC",
     page_size: int = 25,
 ) -> Explorer:
@@ -46,7 +48,7 @@ def explore(
         A history, or any part of one.
     client : HistoryClient, optional
         For listening, pulling and zips; default: one made of the environment when such a button is pressed.
-    folder : str, default "audio"
+    folder : path-like, default "audio"
         The folder that audio is pulled into; clips that are in it are played from there.
     tz : str, default "UTC"
         IANA name of the zone of the dates.
@@ -75,7 +77,9 @@ def explore(
     """
     page_size = whole_number("page_size", page_size, 1, 200)
     zone_of(tz)
-    return Explorer(Selection(frame, tz, size=page_size), client, folder)
+    check_client(client)
+    normalize_path(folder)  # raises now what a button would raise later
+    return Explorer(Selection(frame, tz, size=page_size), client, os.fspath(folder))
 
 
 class Explorer:

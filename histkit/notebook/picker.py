@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import html
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from histkit.api.client import check_client
 from histkit.errors import HistkitError
 from histkit.notebook.controls import display_in, import_widgets, status_line
 from histkit.notebook.players import Players, play
 from histkit.retakes.keepers import keepers
 from histkit.retakes.lines import line_table
 from histkit.retakes.takes import takes
+from histkit.util.storage import normalize_path
 from histkit.util.text import one_line_text
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ def pick_takes(
     frame: pd.DataFrame,
     *,
     near: float | None = None,
-    folder: str | None = None,
+    folder: str | os.PathLike[str] | None = None,
     client: HistoryClient | None = None,
 ) -> Picker:
     """Choose by listening which take of each line is kept.
@@ -37,7 +40,7 @@ def pick_takes(
         A history, or any part of one.
     near : float, optional
         As in `histkit.takes`.
-    folder : str, optional
+    folder : path-like, optional
         A folder of `download_audio` to play clips from.
     client : HistoryClient, optional
         For listening; default: one made of the environment when the button is pressed.
@@ -51,7 +54,7 @@ def pick_takes(
     Raises
     ------
     InputError
-        ipywidgets or itables is not installed.
+        ipywidgets or itables is not installed, or an argument can't be used.
     SchemaError
         The frame lacks a column.
 
@@ -62,7 +65,8 @@ def pick_takes(
     >>> len(picker.keepers) == int(picker.takes["keeper"].sum())
     True
     """
-    return Picker(frame, near, folder, client)
+    check_client(client)
+    return Picker(frame, near, None if folder is None else normalize_path(folder), client)
 
 
 class Picker:

@@ -156,8 +156,8 @@ def build_report(
     """Build a report, independent of its format; parameters as in `report`."""
     require(frame, NEEDED, "a report")
     span = _date_span(frame["date"])
-    freq = freq or _default_freq(span)
-    billing = subscription if billing is None and freq == "billing" else billing
+    freq = _default_freq(span) if freq is None else freq
+    billing = subscription if billing is None and isinstance(freq, str) and freq == "billing" else billing
     zone = parse_query(None, freq, tz=tz, top=None, billing=billing).zone
     if now is not None:
         as_unix(now, "now")

@@ -245,7 +245,7 @@ def _parse_request(frame: pd.DataFrame, period: Any, column: Any, tz: Any, price
     names = list(parse_query(by, None, tz=zone, top=None).names)
     book = None if prices is None else read_prices(prices, tz=zone)
     for name in names if book is not None else ():
-        if name in _MONEY:
+        if isinstance(name, str) and name in _MONEY:
             raise InputError(f"by={name!r} is not possible: the statement has a column of that name already.")
     require(frame, ["date"], "a statement")
     if not isinstance(column, str) or column not in frame.columns:
