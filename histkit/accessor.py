@@ -77,19 +77,19 @@ class SpeechAccessor:
         )
 
     def label(self, rules: Rules, *, column: str | None = None, unassigned: str = "unassigned") -> pd.DataFrame:
-        """Add a column that names each row by the first rule that matches it.
+        """Add a column with the label of the first rule that matches each row.
 
         The whole documentation is that of `histkit.label`.
 
         Parameters
         ----------
         rules : path-like, dict, or list of dict
-            A TOML file, or the same as a dict, or only its list of rules: see Notes.
+            A TOML file, its content as a dict, or its list of rules: see Notes.
         column : str, optional
-            Name of the new column; default is what the rules say, or ``client``. One of that name is replaced, but not
-            a column of the history itself.
+            Name of the new column; default is the one in the rules, else ``client``. An existing column is replaced,
+            but columns of the history and words of ``usage_table(by=)`` (voice, model, ...) are refused.
         unassigned : str, default "unassigned"
-            What rows are called that no rule matches.
+            Label of the rows that no rule matches.
         """
         from histkit.usage.labels import label
 
@@ -258,17 +258,17 @@ class SpeechAccessor:
         return plot_hours(self._frame, tz=tz, measure=measure, ax=ax)
 
     def takes(self, *, keep: str | Iterable[str] = "last", near: float | None = None) -> pd.DataFrame:
-        """Find the takes of each line: rows in which the same voice says the same text.
+        """Find the takes of each line: the rows in which the same voice says the same text.
 
         The whole documentation is that of `histkit.takes`.
 
         Parameters
         ----------
         keep : "last", "first", or history_item_ids, default "last"
-            Which take of each line is kept: the newest, the oldest, or the one whose id is given here; a line of which
-            no id is given keeps its last.
+            The take to keep of each line: the newest, the oldest, or the one whose id is in this list; lines without an
+            id in it keep the newest.
         near : float, optional
-            Also count texts as the same that are nearly so (extra ``near``): the least likeness, 0.5 to 1, such as 0.9.
+            Also treat similar texts as the same (extra ``near``): the least similarity, 0.5 to 1, such as 0.9.
         """
         from histkit.retakes.takes import takes
 
@@ -284,12 +284,12 @@ class SpeechAccessor:
         Parameters
         ----------
         script : path-like, list of str, or DataFrame, optional
-            What is to be said, line by line: a text file (UTF-8, one line of the script per line, blank ones don't
-            count), the texts, or a frame with the column ``text`` and, if lines are for one voice alone, ``voice``
-            (name or id). Default: none; lines are in the order in which each was first generated.
+            The lines to be spoken: a text file (UTF-8, one line of the script per line, blank lines are ignored), a
+            list of texts, or a frame with the column ``text`` and optionally ``voice`` (name or id), for lines of one
+            voice only. Default: none; lines are in the order in which each was first generated.
         keep, near
-            As in `histkit.takes`; with `near`, a line of the script that nobody said as it stands is looked for among
-            texts that are nearly the same, the likest first.
+            As in `histkit.takes`; with `near`, a line of the script without an exact match is matched with the most
+            similar texts.
         """
         from histkit.retakes.keepers import keepers
 
@@ -319,10 +319,10 @@ class SpeechAccessor:
             A pandas alias: ``h`` (also ``2h``, ``6h``, ...), ``D``, ``W`` (weeks from Monday; see `week_start`),
             ``MS``, ``QS``, ``YS``, or an older spelling of these. Or ``"billing"``: from reset to reset of `billing`.
         keep : "last", "first", or history_item_ids, default "last"
-            Which take of each line is kept: the newest, the oldest, or the one whose id is given here; a line of which
-            no id is given keeps its last.
+            The take to keep of each line: the newest, the oldest, or the one whose id is in this list; lines without an
+            id in it keep the newest.
         near : float, optional
-            Also count texts as the same that are nearly so (extra ``near``): the least likeness, 0.5 to 1, such as 0.9.
+            Also treat similar texts as the same (extra ``near``): the least similarity, 0.5 to 1, such as 0.9.
         tz : str or tzinfo, default "UTC"
             Zone of the periods, an IANA name.
         week_start : str, optional
@@ -394,7 +394,7 @@ class SpeechAccessor:
         return cost_table(self._frame, by, freq, prices=prices, tz=tz, top=top, billing=billing, week_start=week_start)
 
     def add_cost(self, prices: Any, *, tz: str | tzinfo = "UTC") -> pd.DataFrame:
-        """Add what each row cost.
+        """Add the cost of each row.
 
         The whole documentation is that of `histkit.add_cost`.
 
@@ -403,14 +403,14 @@ class SpeechAccessor:
         prices : path-like, mapping, DataFrame or PriceBook
             See `read_prices`.
         tz : str or tzinfo, default "UTC"
-            The zone in whose midnight a price without a time of day begins; ``tz`` in the file goes before it.
+            Zone of ``valid_from`` values without one; a day starts at its first instant there. ``tz`` in the file wins.
         """
         from histkit.money.prices import add_cost
 
         return add_cost(self._frame, prices, tz=tz)
 
     def ledger(self, freq: str = "D", *, tz: str | tzinfo = "UTC") -> pd.DataFrame:
-        """Chain the credit counters of the rows: what was seen, what was spent unseen, and billing resets, by period.
+        """Chain the credit counters of the rows: seen and unseen credits and billing resets by period.
 
         The whole documentation is that of `histkit.ledger`.
 
@@ -419,7 +419,7 @@ class SpeechAccessor:
         freq : str, default "D"
             Length of the periods, as `histkit.usage_table` takes it.
         tz : str or tzinfo, default "UTC"
-            IANA name of the zone whose clock tells the periods apart.
+            Zone of the periods, an IANA name.
         """
         from histkit.money.ledger import ledger
 
@@ -434,26 +434,26 @@ class SpeechAccessor:
         days: int | None = None,
         client: HistoryClient | None = None,
     ) -> pd.DataFrame:
-        """Forecast when the credits run out: the account's counter day by day until the billing reset.
+        """Forecast the credit counter of the account day by day until the billing reset.
 
         The whole documentation is that of `histkit.forecast`.
 
         Parameters
         ----------
         subscription : Subscription or dict, optional
-            What `HistoryClient.subscription` gives, or a dict with its ``character_count`` and what is known of
-            ``character_limit``, ``next_character_count_reset_unix``, ``character_refresh_period`` and
-            ``max_credit_limit_extension``. Default: the service is asked (the key needs the scope ``user_read``).
+            The result of `HistoryClient.subscription`, or a dict with its ``character_count`` and as much as is known
+            of ``character_limit``, ``next_character_count_reset_unix``, ``character_refresh_period`` and
+            ``max_credit_limit_extension``. Default: it is requested (the key needs the scope ``user_read``).
         now : str, date or datetime, optional
-            The instant of the forecast, at which the counter stands at ``character_count``; a naive one is UTC. Default
-            is the present. Rows dated later are left out.
+            The instant of the forecast, at which the counter is ``character_count``; a naive one is UTC. Default: the
+            present. Later rows are ignored.
         tz : str or tzinfo, default "UTC"
-            IANA name of the zone whose clock tells days apart.
+            Zone of the days, an IANA name.
         days : int, optional
-            How many days after today to look ahead, at most 400, if the reset is not sooner. Default: until the reset,
-            or 30 where it is not known.
+            Number of days after today to forecast, at most 400 and not beyond the reset. Default: until the reset, or
+            30 if that is unknown.
         client : HistoryClient, optional
-            Default: one made of the environment.
+            Default: one from the environment.
         """
         from histkit.money.forecast import forecast
 
@@ -476,19 +476,19 @@ class SpeechAccessor:
         Parameters
         ----------
         subscription : Subscription or dict, optional
-            What `HistoryClient.subscription` gives, or a dict with its ``character_count`` and what is known of
-            ``character_limit``, ``next_character_count_reset_unix``, ``character_refresh_period`` and
-            ``max_credit_limit_extension``. Default: the service is asked (the key needs the scope ``user_read``).
+            The result of `HistoryClient.subscription`, or a dict with its ``character_count`` and as much as is known
+            of ``character_limit``, ``next_character_count_reset_unix``, ``character_refresh_period`` and
+            ``max_credit_limit_extension``. Default: it is requested (the key needs the scope ``user_read``).
         now : str, date or datetime, optional
-            The instant of the forecast, at which the counter stands at ``character_count``; a naive one is UTC. Default
-            is the present. Rows dated later are left out.
+            The instant of the forecast, at which the counter is ``character_count``; a naive one is UTC. Default: the
+            present. Later rows are ignored.
         tz : str or tzinfo, default "UTC"
-            IANA name of the zone whose clock tells days apart.
+            Zone of the days, an IANA name.
         days : int, optional
-            How many days after today to look ahead, at most 400, if the reset is not sooner. Default: until the reset,
-            or 30 where it is not known.
+            Number of days after today to forecast, at most 400 and not beyond the reset. Default: until the reset, or
+            30 if that is unknown.
         client : HistoryClient, optional
-            Default: one made of the environment.
+            Default: one from the environment.
         ax : matplotlib.axes.Axes, optional
             The axes to draw into; default: those of a new pyplot figure.
         """
@@ -508,20 +508,20 @@ class SpeechAccessor:
         official: pd.DataFrame | None = None,
         client: HistoryClient | None = None,
     ) -> pd.DataFrame:
-        """Put the history's credits, the ledger's gaps and the account's own figures side by side.
+        """Compare the credits of the history and the gaps of the ledger with the official figures of the account.
 
         The whole documentation is that of `histkit.reconcile`.
 
         Parameters
         ----------
         freq : {"MS", "D", "W", "QS", "YS"}
-            Length of the periods. They are those of UTC, as the official figures are.
+            Length of the periods, in UTC like the official figures.
         after, before : str, datetime, Timestamp or int, optional
-            From and to, in whole days; default: the days of the frame.
+            Start and end, extended to whole days; default: the days of the frame.
         official : DataFrame, optional
-            What `official_usage` gave; default: it is fetched.
+            The result of `official_usage`; default: it is fetched.
         client : HistoryClient, optional
-            Default: one made of the environment.
+            Default: one from the environment.
         """
         from histkit.money.official import reconcile
 
@@ -703,7 +703,7 @@ class SpeechAccessor:
         Parameters
         ----------
         near : float, optional
-            Also count texts as the same that are nearly so (extra ``near``): the least likeness, 0.5 to 1, such as 0.9.
+            Also treat similar texts as the same (extra ``near``): the least similarity, 0.5 to 1, such as 0.9.
         folder : path-like, optional
             A folder of `download_audio` to play clips from.
         client : HistoryClient, optional

@@ -51,7 +51,7 @@ def text_array(column: pd.Series) -> pa.Array:
     """Return a column of texts as an Arrow array; other values as their `str`, halves of surrogate pairs replaced."""
     try:
         array = pa.array(column, from_pandas=True).cast(TEXT)
-    except (pa.ArrowException, TypeError, ValueError):
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
         texts = (None if value is None else str(value) for value in plain_values(column))
         valid = [
             None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8", "replace")

@@ -74,6 +74,11 @@ def to_micros(seconds: int) -> int:
     return max(-(2**62), min(2**62, seconds * 1_000_000))
 
 
+def _holds_numbers(column: pd.Series) -> bool:
+    kinds = ("integer", "floating", "mixed-integer", "mixed-integer-float", "decimal", "complex", "boolean")
+    return column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) in kinds
+
+
 def instants_of(column: pd.Series) -> tuple[Ints, Mask]:
     """Return a column of dates in microseconds since 1970, UTC, and a mask of the known ones; a naive date is UTC.
 
@@ -84,7 +89,7 @@ def instants_of(column: pd.Series) -> tuple[Ints, Mask]:
     """
     text = not (pd.api.types.is_datetime64_any_dtype(column.dtype) or isinstance(column.dtype, pd.ArrowDtype))
     try:
-        if pd.api.types.is_numeric_dtype(column.dtype):
+        if pd.api.types.is_numeric_dtype(column.dtype) or _holds_numbers(column):
             raise TypeError
         dates = pd.to_datetime(column, utc=True, format="ISO8601" if text else None).astype("datetime64[us, UTC]")
     except (TypeError, ValueError):

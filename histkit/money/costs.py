@@ -109,7 +109,7 @@ def cost_table(
 def with_price_index(frame: pd.DataFrame, book: PriceBook) -> pd.DataFrame:
     """Return the frame with the index of each row's price, as `cost_table_of` takes it."""
     credits, _ = whole_numbers(frame["credits"])
-    return frame.assign(**{_PRICE: np.where(credits < 0, NO_PRICE, book.numbers(frame))})
+    return frame.assign(**{_PRICE: np.where(credits < 0, NO_PRICE, book.price_index(frame))})
 
 
 def cost_table_of(

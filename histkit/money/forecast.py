@@ -1,6 +1,7 @@
-"""The quota forecast: from the subscription's counter and the days behind it to the days until the billing reset.
+"""The quota forecast: extrapolate the counter of the subscription to the next billing reset.
 
-Days to come are drawn from the days of the last eight weeks, each from those of its weekday, two thousand times over.
+Future days are sampled from the same weekdays of the last eight weeks, two thousand times (a bootstrap: resampling the
+observed data with replacement).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ HISTORY_DAYS, SHOWN_DAYS, AHEAD_DAYS, MOST_DAYS = 56, 30, 30, 400
 PATHS, SEED = 2000, 0
 BAND = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 _FEW_DAYS = 14
-_MOST = 2**52  # so large is no number of credits
+_MOST = 2**52  # no number of credits is this large
 _LAST = 221_845_392_000  # seconds; the year 9000
 
 
@@ -45,43 +46,43 @@ def forecast(
     days: int | None = None,
     client: HistoryClient | None = None,
 ) -> pd.DataFrame:
-    """Forecast when the credits run out: the account's counter day by day until the billing reset.
+    """Forecast the credit counter of the account day by day until the billing reset.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         A whole history of one account; needs ``date`` and ``credits``. With ``character_count_change_from`` and ``_to``
-        the credits that `histkit.ledger` finds spent unseen count, too.
+        unseen credits (see `histkit.ledger`) are included.
     subscription : Subscription or dict, optional
-        What `HistoryClient.subscription` gives, or a dict with its ``character_count`` and what is known of
+        The result of `HistoryClient.subscription`, or a dict with its ``character_count`` and as much as is known of
         ``character_limit``, ``next_character_count_reset_unix``, ``character_refresh_period`` and
-        ``max_credit_limit_extension``. Default: the service is asked (the key needs the scope ``user_read``).
+        ``max_credit_limit_extension``. Default: it is requested (the key needs the scope ``user_read``).
     now : str, date or datetime, optional
-        The instant of the forecast, at which the counter stands at ``character_count``; a naive one is UTC. Default is
-        the present. Rows dated later are left out.
+        The instant of the forecast, at which the counter is ``character_count``; a naive one is UTC. Default: the
+        present. Later rows are ignored.
     tz : str or tzinfo, default "UTC"
-        IANA name of the zone whose clock tells days apart.
+        Zone of the days, an IANA name.
     days : int, optional
-        How many days after today to look ahead, at most 400, if the reset is not sooner. Default: until the reset, or
-        30 where it is not known.
+        Number of days after today to forecast, at most 400 and not beyond the reset. Default: until the reset, or 30 if
+        that is unknown.
     client : HistoryClient, optional
-        Default: one made of the environment.
+        Default: one from the environment.
 
     Returns
     -------
     pandas.DataFrame
-        On a RangeIndex, one row for each day from the start of the billing cycle (where that can't be told, from 30
-        days ago) to the last day ahead: ``date`` (``datetime64[us, tz]``, first instant), ``credits`` (Int64, spent on
-        that day; of today so far; missing for days to come), ``cumulative`` (Int64, the counter at the end of the day,
-        now on today's; missing for days to come), ``p10``, ``p50``, ``p90`` (Float64, the counter at the end of the
-        day, as forecast from today on; missing before, or where there is no history).
+        With a RangeIndex, one row for each day from the start of the billing cycle (30 days ago if that is unknown) to
+        the last day of the forecast: ``date`` (``datetime64[us, tz]``, first instant), ``credits`` (Int64, spent on
+        that day; today's up to now; missing for future days), ``cumulative`` (Int64, the counter at the end of the day,
+        or now; missing for future days), ``p10``, ``p50``, ``p90`` (Float64, quantiles of the counter at the end of the
+        day from today on; missing before, and without history).
 
-        ``attrs["histkit"]``, where what is unknown is None: ``used``, ``limit``, ``left``, ``used_share`` (0.9 is 90
-        %), ``reset`` and ``until`` (instants: the billing reset, the end of the forecast), ``run_out``,
-        ``run_out_early``, ``run_out_late`` (days by which the limit is reached with a chance of 50, 10 and 90 %; None
-        if not by ``until``), ``projected`` and ``overage`` (dicts of p10, p50, p90: the counter at ``until``, and how
-        far it is above the limit, as if nothing stopped it), ``extension`` (``max_credit_limit_extension``),
-        ``daily_mean``, ``days_of_history``, ``confidence`` ("normal", "low" or None), ``estimate``, ``notes`` (texts).
+        ``attrs["histkit"]``, with None for unknown values: ``used``, ``limit``, ``left``, ``used_share`` (0.9 is 90 %),
+        ``reset`` and ``until`` (instants: billing reset and end of the forecast), ``run_out``, ``run_out_early``,
+        ``run_out_late`` (days by which the limit is reached with a probability of 50, 10 and 90 %; None if not by
+        ``until``), ``projected`` and ``overage`` (dicts of p10, p50, p90: the counter at ``until``, and its excess over
+        the limit if usage is not stopped), ``extension`` (``max_credit_limit_extension``), ``daily_mean``,
+        ``days_of_history``, ``confidence`` ("normal", "low" or None), ``estimate``, ``notes`` (texts).
 
     Raises
     ------
@@ -90,16 +91,16 @@ def forecast(
     SchemaError
         The frame lacks a column.
     ApiError, TransportError
-        The subscription can't be had.
+        The subscription can't be read.
 
     Notes
     -----
-    Past days are whole days of the last eight weeks, since the first row, those without a row too. Each day ahead takes
-    the credits of a past day of the same weekday; of today and of the day of the reset the same hours. The weeks they
-    are drawn from are drawn themselves, since eight are but a sample. With less than two weeks, weekdays are not told
-    apart. The same input gives the same forecast.
+    Past days are the whole days of the last eight weeks since the first row, including days without rows. Each future
+    day gets the credits of a random past day of the same weekday; today and the day of the reset get those of the same
+    hours. The weeks are resampled first, because eight weeks are themselves a small sample. With less than two weeks of
+    history, weekdays are not distinguished. The same input produces the same forecast.
 
-    Credits that the counter shows, but no row, were spent between the last row and now, evenly.
+    Credits that only the counter shows are assumed to be spent evenly between the last row and now.
 
     Examples
     --------
@@ -134,7 +135,7 @@ def forecast(
 
 
 def used_share(subscription: Any) -> Fraction | None:
-    """Give the share of the credits that is used, exactly; None where there is no limit or no counter.
+    """Return the exact share of the credits that is used; None without a limit or a counter.
 
     Parameters
     ----------
@@ -144,7 +145,7 @@ def used_share(subscription: Any) -> Fraction | None:
     Returns
     -------
     fractions.Fraction or None
-        1 is all of them; it can be more.
+        1 if all are used; it can be more.
 
     Examples
     --------
@@ -158,7 +159,7 @@ def used_share(subscription: Any) -> Fraction | None:
 
 @dataclass(frozen=True)
 class _Quota:
-    """What the subscription says; the next reset and the one before it in microseconds."""
+    """Figures of the subscription; the next reset and the one before it in microseconds."""
 
     used: int
     limit: int | None
@@ -169,7 +170,7 @@ class _Quota:
 
 @dataclass(frozen=True)
 class _Spending:
-    """Credits, when they were spent (microseconds, UTC), and when the cycle began, if that is known."""
+    """Credits, the instants at which they were spent (microseconds, UTC), and the start of the cycle, if known."""
 
     times: Ints
     credits: Ints
@@ -178,7 +179,7 @@ class _Spending:
 
 @dataclass(frozen=True)
 class _Calendar:
-    """Days: where each starts and the last ends (microseconds), the first that is shown, the oldest to draw from."""
+    """Days: their starts and the end of the last (microseconds); the first to show and the oldest to sample from."""
 
     starts: Ints
     shown: pd.DatetimeIndex
@@ -190,7 +191,7 @@ class _Calendar:
 
 
 def _get_subscription(subscription: Any, client: HistoryClient | None) -> Any:
-    """Give the subscription as it came, or ask the service for it."""
+    """Return the subscription that was passed, or request it."""
     check_client(client)
     if subscription is not None:
         return subscription
@@ -212,7 +213,7 @@ def _plan(subscription: Any, now: int, notes: list[str]) -> _Quota:
         notes.append(f"The reset date {'has passed; ask for the subscription again' if passed else 'is not known'}.")
         reset = 0
     periods = [str(_field(subscription, name)) for name in ("character_refresh_period", "billing_period")]
-    months = next((REFRESH_MONTHS[each] for each in periods if each in REFRESH_MONTHS), 0)
+    months = next((REFRESH_MONTHS[period] for period in periods if period in REFRESH_MONTHS), 0)
     if reset and months:
         last = (pd.Timestamp(reset, unit="us") - pd.DateOffset(months=months)).timestamp()
         start = int(last) * SECOND if last * SECOND <= now else None
@@ -230,44 +231,44 @@ def _whole(value: Any) -> int | None:
 
 
 def _spending(frame: pd.DataFrame, plan: _Quota, now: int, notes: list[str]) -> _Spending:
-    """Give the credits of the rows, those the ledger finds unseen, and those that only the counter shows by now."""
+    """Return the credits of the rows, unseen credits of the ledger, and credits that only the counter shows."""
     times, dated = instants_of(frame["date"])
     early = dated & (times <= now)
     if (later := int((dated & ~early).sum())) > 0:
         notes.append(f"{later} rows are dated later than the forecast and left out.")
     frame, times = frame[[name for name in ("date", "credits", FROM, TO) if name in frame.columns]][early], times[early]
-    start, found = plan.start, chain_counters(frame) if {FROM, TO} <= set(frame.columns) else None
-    if found is None or not len(found.times):
+    start, entries = plan.start, chain_counters(frame) if {FROM, TO} <= set(frame.columns) else None
+    if entries is None or not len(entries.times):
         credits, known = whole_numbers(frame["credits"])
         notes.append("Without the counters of the rows, credits spent outside them are not known.")
         return _Spending(times[known], np.maximum(credits[known], 0), start)
-    credits = found.spent + found.unseen - found.overlap
-    if start is None and len(found.reset_rows):
-        start = int(found.times[found.reset_rows[-1]])
-    since, gap, start = _since_last(found, plan, start, notes)
+    credits = entries.spent + entries.unseen - entries.overlap
+    if start is None and len(entries.reset_rows):
+        start = int(entries.times[entries.reset_rows[-1]])
+    since, gap, start = _since_last(entries, plan, start, notes)
     if gap:
         notes.append(f"{gap:,} credits were spent since the last row by the counter, taken to be spread evenly.")
         middles, parts = _spread(gap, max(since, now - MOST_DAYS * DAY), now)
-        return _Spending(np.r_[found.times, middles], np.r_[credits, parts], start)
-    return _Spending(found.times, credits, start)
+        return _Spending(np.r_[entries.times, middles], np.r_[credits, parts], start)
+    return _Spending(entries.times, credits, start)
 
 
-def _since_last(found: Entries, plan: _Quota, start: int | None, notes: list[str]) -> tuple[int, int, int | None]:
-    """Give since when the counter moved without a row, by how much, and where the cycle starts."""
-    newest = int(found.times.max())
-    counter = int(found.counters[found.cycles == found.cycles.max()].max())
+def _since_last(entries: Entries, plan: _Quota, start: int | None, notes: list[str]) -> tuple[int, int, int | None]:
+    """Return since when and by how much the counter grew without a row, and the start of the cycle."""
+    newest = int(entries.times.max())
+    counter = int(entries.counters[entries.cycles == entries.cycles.max()].max())
     if start is not None and start > newest:
         return start, plan.used, start
     if plan.used >= counter:
         return newest, plan.used - counter, start
-    if plan.start is None:  # so nothing speaks against a reset since the last row
+    if plan.start is None:  # there may have been a reset since the last row
         return newest, plan.used, newest
     notes.append("The counter is lower than at the last row: is the subscription older, or of another account?")
     return newest, 0, start
 
 
 def _spread(credits: int, since: int, now: int) -> tuple[Ints, Ints]:
-    """Share out credits evenly over time, hour by hour; also give the middle of each hour."""
+    """Spread credits evenly over time; return the middle of each hour and its credits."""
     hours = max(1, (now - since) // HOUR)
     middles = since + (now - since) * (2 * np.arange(hours) + 1) // (2 * hours)
     sums: Ints = np.round(np.linspace(0, credits, hours + 1)).astype(np.int64)
@@ -293,7 +294,7 @@ def _calendar(plan: _Quota, spending: _Spending, now: int, zone: tzinfo, ahead: 
 
 
 def _by_day(calendar: _Calendar, spending: _Spending, after: int = -1, before: int | None = None) -> Ints:
-    """Sum the credits of each day, or of those of its hours that are later than `after` and earlier than `before`."""
+    """Sum the credits of each day, within the time of day between `after` and `before` (both exclusive)."""
     day = np.searchsorted(calendar.starts, spending.times, "right") - 1
     kept = day >= 0
     passed = spending.times[kept] - calendar.starts[day[kept]]
@@ -302,7 +303,7 @@ def _by_day(calendar: _Calendar, spending: _Spending, after: int = -1, before: i
 
 
 def _paths(plan: _Quota, calendar: _Calendar, spending: _Spending, notes: list[str]) -> Ints | None:
-    """Draw the counter at the end of each day from today on: shape (paths, days); None without a day to draw from."""
+    """Sample the counter at the end of each day from today on: shape (paths, days); None without a past day."""
     past = calendar.today - calendar.oldest
     if past < 1:
         notes.append("There is no whole day of history yet, so nothing to forecast from.")
@@ -316,8 +317,8 @@ def _paths(plan: _Quota, calendar: _Calendar, spending: _Spending, notes: list[s
     ahead = np.arange(calendar.today, len(calendar.starts) - 1)
     columns = (weekdays[ahead] - weekdays[pool[0, 0]]) % width
     random = np.random.default_rng(SEED)
-    lucky = random.integers(0, weeks, (PATHS, weeks))  # the weeks are a sample, too
-    drawn = np.take_along_axis(lucky, random.integers(0, weeks, (PATHS, len(ahead))), axis=1)
+    resampled = random.integers(0, weeks, (PATHS, weeks))
+    drawn = np.take_along_axis(resampled, random.integers(0, weeks, (PATHS, len(ahead))), axis=1)
     drawn = pool[drawn, columns]
     spent = _by_day(calendar, spending)[drawn]
     since, last = calendar.now - int(calendar.starts[calendar.today]), int(calendar.starts[-2])
@@ -335,7 +336,7 @@ def _table(plan: _Quota, calendar: _Calendar, spending: _Spending, paths: Ints |
     known = place >= np.searchsorted(calendar.starts, spending.times.min(initial=calendar.now + 1), "right") - 1
     known &= len(spending.times) > 0
     later = np.cumsum(np.where(ahead, 0, credits)[::-1])[::-1] - credits
-    counters = np.maximum(plan.used - later, 0)  # what rows of an older cycle cost goes below 0
+    counters = np.maximum(plan.used - later, 0)  # rows of an older cycle would go below 0
     data: dict[str, Any] = {"date": calendar.shown}
     data["credits"] = pd.arrays.IntegerArray(credits, ahead | ~known)
     data["cumulative"] = pd.arrays.IntegerArray(counters, ahead | ~(known | today))
@@ -381,7 +382,7 @@ def _facts(
 
 
 def _run_out(plan: _Quota, calendar: _Calendar, table: pd.DataFrame, paths: Ints | None) -> dict[str, str | None]:
-    """Give the days by which the limit is reached with a chance of 50, 10 and 90 %."""
+    """Return the days by which the limit is reached with a probability of 50, 10 and 90 %."""
     reached = np.zeros(len(table))
     if plan.limit:
         reached[(table["cumulative"] >= plan.limit).fillna(False).to_numpy(bool)] = 1

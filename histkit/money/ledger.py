@@ -1,8 +1,8 @@
-"""The credit ledger: the counters of the rows chained into what was seen, what was spent unseen, and billing resets.
+"""The credit ledger: chain the counters of the rows to find seen and unseen credits and billing resets.
 
-Each row saw the account's counter go ``from`` one value ``to`` another. Rows are parted into cycles at the resets; in
-each cycle they are swept in the order of the counter, not of the clock, because generations that ran side by side are
-dated in any order.
+Each row recorded how the account's counter went ``from`` one value ``to`` another. The rows are divided into billing
+cycles at the resets. Each cycle is replayed in counter order, not in order of time, because the dates of generations
+that ran concurrently are in no particular order.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from histkit.util.arrays import Ints, Mask, add_by_code
 FROM, TO = "character_count_change_from", "character_count_change_to"
 SUMS = ("rows", "chained", "seen", "unseen", "overlap", "resets")
 NOTE = "An estimate: a gap is everything that is not in this frame, also rows that were filtered out."
-_MOST = 10**11  # no counter of credits is larger: forty million of them still add up within 64 bits
+_MOST = 10**11  # larger counters are taken for errors; forty million of these add up within 64 bits
 _CALL = 120 * SECOND
-_TIERS = ((3600 * SECOND, 1), (_CALL, 2))  # so long after, a row is low below the counter, below half of the counter
+_TIERS = ((3600 * SECOND, 1), (_CALL, 2))  # this long after a counter, a row below it, or half of it, implies a reset
 
 
 @dataclass(frozen=True)
 class Entries:
-    """What the rows of one account tell of its counter, row by row; arrays of shape (rows that have counters,).
+    """The rows of one account that have counters, chained; arrays of shape (rows with counters,).
 
     Attributes
     ----------
@@ -41,11 +41,11 @@ class Entries:
     times : int64 array
         Microseconds since 1970, UTC.
     spent, unseen, overlap : int64 arrays
-        Credits, none negative. In each cycle the counter grew by ``spent + unseen - overlap``.
+        Credits, not negative. In each cycle the counter grew by ``spent + unseen - overlap``.
     chained, concurrent : bool arrays
-        Whether ``from`` is the counter before, or lies below it.
+        Whether ``from`` equals the counter before the row, or is below it.
     cycles, counters : int64 arrays
-        Which cycle the row ended in, 0 is the oldest, and at which counter.
+        The cycle in which the row ended (0 is the oldest), and the counter at its end.
     reset_rows : int64 array, shape (resets,)
         Positions in these arrays: the first row after each reset.
     """
@@ -63,34 +63,34 @@ class Entries:
 
 
 def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") -> pd.DataFrame:
-    """Chain the credit counters of the rows: what was seen, what was spent unseen, and billing resets, by period.
+    """Chain the credit counters of the rows: seen and unseen credits and billing resets by period.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         A whole history; needs ``date``, ``credits``, ``character_count_change_from`` and ``_to``. With several values
-        in a column ``account`` (a missing one is a value too), each account has its own ledger.
+        in a column ``account`` (missing counts as a value), each account has its own ledger.
     freq : str, default "D"
         Length of the periods, as `histkit.usage_table` takes it.
     tz : str or tzinfo, default "UTC"
-        IANA name of the zone whose clock tells the periods apart.
+        Zone of the periods, an IANA name.
 
     Returns
     -------
     pandas.DataFrame
-        On a RangeIndex, oldest first, one row for each period in which there are rows with counters: ``account`` (as it
-        is, only where there are several), ``period`` (``datetime64[us, tz]``, first instant), and as Int64
+        With a RangeIndex, oldest first, one row for each period that has rows with counters: ``account`` (in its dtype,
+        only if there are several), ``period`` (``datetime64[us, tz]``, first instant), and as Int64
 
         - ``rows``: rows with counters
-        - ``chained``: those that start where the counter stood
-        - ``seen``: the sum of their ``credits``; missing where none is known
+        - ``chained``: rows that start at the counter before them
+        - ``seen``: the sum of their ``credits``; missing if none is known
         - ``unseen``: an estimate of the credits spent outside these rows (music, effects, deleted rows, other seats)
-        - ``overlap``: credits of rows that ran side by side and that the counter never showed; mostly 0
+        - ``overlap``: credits of concurrent rows that the counter never showed; usually 0
         - ``resets``: billing resets
-        - ``counter``: the highest value of the counter that is known at the end of the period, in its last cycle
+        - ``counter``: the highest known counter of the last cycle at the end of the period
 
-        ``attrs["histkit"]``: ``estimate`` (True), ``seen``, ``unseen``, ``overlap``, ``resets`` (instants, ISO 8601:
-        the first row after each), ``chained`` (share of the rows that have one before them, None without any),
+        ``attrs["histkit"]``: ``estimate`` (True), ``seen``, ``unseen``, ``overlap``, ``resets`` (instants of the first
+        row after each, ISO 8601), ``chained`` (share of the rows that have a row before them; None if none has),
         ``concurrent`` (rows that start below the counter), ``rows``, ``rows_without_counters``, ``rows_without_date``,
         ``note``.
 
@@ -99,22 +99,23 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
     InputError
         `freq` or `tz` can't be used.
     SchemaError
-        The frame lacks a column, or one holds something else than it should.
+        The frame lacks a column, or a column has values of another type.
 
     Notes
     -----
-    From the first value of the counter (0 after a reset) to its last, each cycle grew by ``seen + unseen - overlap``.
-    A gap counts in the period of the row that shows it, the next one. What was spent between the last row before a
-    reset and the reset itself can't be known and is in no number; what was spent between the reset and the first row
-    after it is unseen, taking it that the counter starts again at 0.
+    From its first counter (0 after a reset) to its last, each cycle grew by ``seen + unseen - overlap``. A gap counts
+    in the period of the row after it. Credits spent between the last row before a reset and the reset itself are
+    unknown and not counted; credits spent between the reset and the first row after it are unseen, assuming that the
+    counter restarts at 0.
 
-    A reset is where a row starts below half of what the counter was two minutes earlier, or anywhere below what it was
-    an hour earlier: calls that take up to two minutes never look like one. A row that itself ends below half of where
-    it began is one too. Where all rows before a fall are less than two minutes older, it is taken for rows that ran
-    side by side. A row that runs over a reset has no known price; what the counter shows of it is unseen.
+    A counter below the running maximum implies a reset in between, if it is below half of the counter two minutes
+    earlier, or below the counter one hour earlier; so calls of up to two minutes are never mistaken for a reset. A row
+    that ends below half of its own start contains a reset. If all rows before a drop are less than two minutes older,
+    they are taken for concurrent rows. A row that spans a reset has no known price; what the counter shows of it is
+    unseen.
 
-    Rows that read the counter at the same moment count double; a gap that follows is taken for their credits first. So
-    rows side by side never make unseen credits, and these are rather too low.
+    Rows that read the counter at the same moment count twice; a gap after them is attributed to their credits first. So
+    concurrent rows never produce unseen credits, and ``unseen`` is rather too low.
 
     Examples
     --------
@@ -131,21 +132,21 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
     require(frame, ("date", "credits", FROM, TO), "the ledger")
     groups = _accounts(frame)
     counters = frame[["date", FROM, TO]]
-    whole = [chain_counters(counters.iloc[rows], rows) for rows in groups]
+    entries = [chain_counters(counters.iloc[rows], rows) for rows in groups]
     credits, known = whole_numbers(frame["credits"])
-    times = np.concatenate([each.times for each in whole])
+    times = np.concatenate([chained.times for chained in entries])
     codes, starts = bucket(times, length, zone)
     order = np.argsort(starts)
     places = np.empty(len(starts), np.int64)
     places[order] = np.arange(len(starts))
-    parts = np.split(places[codes], np.cumsum([len(each.times) for each in whole])[:-1])
-    tables = [_table(*each, credits, known) for each in zip(whole, parts, strict=True)]
+    parts = np.split(places[codes], np.cumsum([len(chained.times) for chained in entries])[:-1])
+    tables = [_table(chained, periods, credits, known) for chained, periods in zip(entries, parts, strict=True)]
     table = pd.concat(tables, ignore_index=True)
     table["period"] = timestamps(starts[order], zone)[table["period"].to_numpy()]
     if len(groups) > 1:
-        owners = np.repeat([rows[0] for rows in groups], [len(each) for each in tables])
+        owners = np.repeat([rows[0] for rows in groups], [len(part) for part in tables])
         table.insert(0, "account", frame["account"].iloc[owners].array)
-    table.attrs["histkit"] = _facts(frame, whole, table)
+    table.attrs["histkit"] = _facts(frame, entries, table)
     return table
 
 
@@ -156,7 +157,7 @@ def chain_counters(frame: pd.DataFrame, rows: Ints | None = None) -> Entries:
     usable = dated & has_from & has_to & (np.minimum(before, after) >= 0) & (np.maximum(before, after) <= _MOST)
     kept = np.flatnonzero(usable)
     times, before, after = times[kept], before[kept], after[kept]
-    fallen = np.flatnonzero(after < before)  # such a row saw two values and no price: two points
+    fallen = np.flatnonzero(after < before)  # such a row has two readings and no price
     points = _Points(
         np.r_[times, times[fallen]],
         np.r_[before, after[fallen]],
@@ -165,8 +166,8 @@ def chain_counters(frame: pd.DataFrame, rows: Ints | None = None) -> Entries:
     )
     owners = np.r_[np.arange(len(kept)), fallen]
     cycles, opening = _cycles(points)
-    unseen, overlap, chained, concurrent = _sweep_cycles(points, cycles)
-    unseen, overlap = (add_by_code(each, owners, len(kept)) for each in (unseen, overlap))
+    unseen, overlap, chained, concurrent = _replay_cycles(points, cycles)
+    unseen, overlap = (add_by_code(credits, owners, len(kept)) for credits in (unseen, overlap))
     chained, concurrent = chained[: len(kept)], concurrent[: len(kept)]
     cycles[fallen] = cycles[len(kept) :]
     spent, kept = np.maximum(after - before, 0), kept if rows is None else rows[kept]
@@ -175,13 +176,13 @@ def chain_counters(frame: pd.DataFrame, rows: Ints | None = None) -> Entries:
 
 
 def several_accounts(frame: pd.DataFrame) -> bool:
-    """Tell whether the rows are of more than one account; rows without a name are one, too."""
+    """Return whether the rows belong to more than one account; a missing name counts as an account."""
     return "account" in frame.columns and frame["account"].nunique(dropna=False) > 1
 
 
 @dataclass(frozen=True)
 class _Points:
-    """Views of the counter: when, before and after what, and for the second view of a row that fell: from where."""
+    """Readings of the counter: time, value before and after; for the second reading of a falling row also its start."""
 
     times: Ints
     before: Ints
@@ -190,7 +191,7 @@ class _Points:
 
 
 def _accounts(frame: pd.DataFrame) -> list[Ints]:
-    """Give the rows of each account, by name; rows without a name come last."""
+    """Return the rows of each account, sorted by name; rows without a name come last."""
     if not several_accounts(frame):
         return [np.arange(len(frame))]
     codes, names = pd.factorize(frame["account"])
@@ -199,9 +200,9 @@ def _accounts(frame: pd.DataFrame) -> list[Ints]:
 
 
 def _cycles(points: _Points) -> tuple[Ints, Ints]:
-    """Give the cycle of each point, and the points that open the second, the third, ..."""
+    """Return the cycle of each point, and the first points of all cycles but the oldest."""
     order = np.lexsort((points.heights, points.after, points.before, points.times))
-    opening, late = _resets(_Points(*(each[order] for each in vars(points).values())))
+    opening, late = _resets(_Points(*(values[order] for values in vars(points).values())))
     marks = np.zeros(len(order), np.int64)
     marks[opening] = 1
     cycles = np.empty(len(order), np.int64)
@@ -210,10 +211,10 @@ def _cycles(points: _Points) -> tuple[Ints, Ints]:
 
 
 def _resets(points: _Points) -> tuple[Ints, Mask]:
-    """Find the place of the first point after each reset, and the points dated after it that belong before it.
+    """Find the first point after each reset, and the points dated after a reset that belong before it.
 
-    Where a point lies too low there is a reset between the points it is compared with and itself. One that was found
-    already explains all that reach back behind it. Points are sorted by time.
+    A counter below the running maximum implies a reset in between. Points whose window starts before a reset that is
+    already known are explained by that reset. Points are sorted by time.
     """
     times, before, after = points.times, points.before, points.after
     since = np.where(points.heights > 0, _windows(times, _CALL)[0], -2)
@@ -238,7 +239,7 @@ def _resets(points: _Points) -> tuple[Ints, Mask]:
 
 
 def _find_reset(points: _Points, late: Mask, place: int, newest: int) -> tuple[int, int]:
-    """Give the place of the first point after the reset that a low point shows, and the counter before it; else 0."""
+    """Return the first point after the reset that a low point implies, and the counter before it (0: no reset)."""
     for wait, share in _TIERS[::-1]:
         end = int(np.searchsorted(points.times, points.times[place] - wait, "right"))
         start = int(np.searchsorted(points.times, points.times[end - 1] - wait, "right")) if end else 0
@@ -253,14 +254,14 @@ def _find_reset(points: _Points, late: Mask, place: int, newest: int) -> tuple[i
 
 
 def _windows(times: Ints, wait: int) -> tuple[Ints, Ints]:
-    """Give the first place, and the one after the last, of the points each is compared with: -1 and 0 for none."""
+    """Return start and end of the window of points that each point is compared with; -1 and 0 if it is empty."""
     end = np.searchsorted(times, times - wait, "right")
     begin = np.searchsorted(times, times[end - 1] - wait, "right")
     return np.where(end > 0, begin, -1), end
 
 
 def _highest(times: Ints, after: Ints, wait: int) -> Any:
-    """Give the highest counter of the points up to each and less than `wait` older."""
+    """Return the running maximum of the counter over the last `wait`."""
     window = pd.Series(after.astype(np.float64), index=pd.DatetimeIndex(times.view("datetime64[us]")))
     return window.rolling(pd.Timedelta(wait, "us")).max().to_numpy()
 
@@ -268,7 +269,7 @@ def _highest(times: Ints, after: Ints, wait: int) -> Any:
 def _mark_late(points: _Points, late: Mask, first: int, height: int) -> None:
     """Mark points dated up to a call after a reset that belong before it.
 
-    Such a point lies high, and nearer to the counter before the reset than to the one after it.
+    The counter of such a point is high, and closer to the counter before the reset than to the one after it.
     """
     times, before, after = points.times, points.before, points.after
     end = int(np.searchsorted(times, times[first] + _CALL, "right"))
@@ -278,92 +279,93 @@ def _mark_late(points: _Points, late: Mask, first: int, height: int) -> None:
     begin = int(np.searchsorted(times, times[first] - _CALL, "left"))
     old = max(height, int(after[begin:first].max(initial=0)))
     new = int(after[first])
-    for each in range(first + 1, end):
-        start, stop = int(before[each]), int(after[each])
-        late[each] = start > middle and abs(start - old) < start - new
-        old, new = (max(old, stop), new) if late[each] else (old, max(new, stop))
+    for place in range(first + 1, end):
+        start, stop = int(before[place]), int(after[place])
+        late[place] = start > middle and abs(start - old) < start - new
+        old, new = (max(old, stop), new) if late[place] else (old, max(new, stop))
 
 
-def _sweep_cycles(points: _Points, cycles: Ints) -> tuple[Ints, Ints, Mask, Mask]:
-    """Sweep each cycle in the order of the counter, and add up what it must have come to, were each row to add its own.
+def _replay_cycles(points: _Points, cycles: Ints) -> tuple[Ints, Ints, Mask, Mask]:
+    """Replay each billing cycle in counter order and compute the counter the listed rows alone would reach.
 
-    By point: how far it starts above that sum (unseen), its part of what the sum stays above the counter in the end
-    (overlap), and whether it starts at the counter before it, or below (chained, concurrent).
+    Returns, for each point, how far it starts above that counter (unseen), its part of the excess of that counter over
+    the recorded one at the end (overlap), whether it starts at the counter before it (chained) or below it
+    (concurrent).
     """
     order = np.lexsort((points.after, points.before, cycles))
-    before, after, own = points.before[order], points.after[order], cycles[order]
-    starts = np.flatnonzero(np.diff(own, prepend=-1))
-    sizes = np.diff(starts, append=len(own))
+    before, after, cycle = points.before[order], points.after[order], cycles[order]
+    starts = np.flatnonzero(np.diff(cycle, prepend=-1))
+    sizes = np.diff(starts, append=len(cycle))
     spent = after - before
     added = np.cumsum(spent)
     added -= np.repeat(added[starts] - spent[starts], sizes)
-    opening = np.where(own == 0, np.repeat(before[starts], sizes), 0)  # after a reset the counter starts again at 0
+    opening = np.where(cycle == 0, np.repeat(before[starts], sizes), 0)  # the counter restarts at 0
     hidden = np.maximum(_running(before - added + spent, starts, sizes), opening)
     shown, counted = _running(after, starts, sizes), hidden + added
-    left = -_running((shown - counted)[::-1], len(own) - (starts + sizes)[::-1], sizes[::-1])[::-1]
+    left = -_running((shown - counted)[::-1], len(cycle) - (starts + sizes)[::-1], sizes[::-1])[::-1]
     unseen, overlap = np.diff(hidden, prepend=0), np.diff(left, prepend=0)
     shown, counted = np.roll(shown, 1), np.roll(counted, 1)
     unseen[starts], overlap[starts] = (hidden - opening)[starts], left[starts]
     shown[starts] = counted[starts] = opening[starts]
     chained, concurrent = (before == shown) | (before == counted), before < shown
-    chained[:1] &= own[:1] > 0  # there is nothing before the first
+    chained[:1] &= cycle[:1] > 0  # nothing is before the first
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     return unseen[back], overlap[back], chained[back], concurrent[back]
 
 
 def _running(values: Ints, starts: Ints, sizes: Ints) -> Ints:
-    """Give the highest value so far in each block, none of which is empty."""
+    """Return the running maximum within each block; no block is empty."""
     if len(starts) < 2:
         return np.maximum.accumulate(values)
     steps = np.maximum.reduceat(values, starts)[:-1] - np.minimum.reduceat(values, starts)[1:]
-    lift = np.repeat(np.r_[0, np.cumsum(steps)], sizes)  # so that no block lies below the one before
+    lift = np.repeat(np.r_[0, np.cumsum(steps)], sizes)  # so that no block is below the one before
     highest: Ints = np.maximum.accumulate(values + lift) - lift
     return highest
 
 
-def _table(whole: Entries, periods: Ints, credits: Ints, known: Mask) -> pd.DataFrame:
-    """Sum one account's entries by period; ``period`` holds the number of each."""
+def _table(entries: Entries, periods: Ints, credits: Ints, known: Mask) -> pd.DataFrame:
+    """Sum the entries of one account by period; ``period`` is the number of the period."""
     size = int(periods.max(initial=-1)) + 1
     counts = np.bincount(periods, minlength=size)
-    unpriced = np.bincount(periods[known[whole.rows]], minlength=size) == 0
+    unpriced = np.bincount(periods[known[entries.rows]], minlength=size) == 0
     held = np.flatnonzero(counts)
     sums = {
         "rows": counts,
-        "chained": np.bincount(periods[whole.chained], minlength=size),
-        "seen": add_by_code(credits[whole.rows], periods, size),
-        "unseen": add_by_code(whole.unseen, periods, size),
-        "overlap": add_by_code(whole.overlap, periods, size),
-        "resets": np.bincount(periods[whole.reset_rows], minlength=size),
+        "chained": np.bincount(periods[entries.chained], minlength=size),
+        "seen": add_by_code(credits[entries.rows], periods, size),
+        "unseen": add_by_code(entries.unseen, periods, size),
+        "overlap": add_by_code(entries.overlap, periods, size),
+        "resets": np.bincount(periods[entries.reset_rows], minlength=size),
     }
     data: dict[str, Any] = {"period": held}
     for name in SUMS:
         missing = unpriced[held] if name == "seen" else np.zeros(len(held), bool)
         data[name] = pd.arrays.IntegerArray(sums[name][held].astype(np.int64), missing)
-    data["counter"] = pd.array(_last_counters(whole, periods), dtype="Int64")
+    data["counter"] = pd.array(_last_counters(entries, periods), dtype="Int64")
     return pd.DataFrame(data)
 
 
-def _last_counters(whole: Entries, periods: Ints) -> Ints:
-    """Give the highest counter of the last cycle of each period, up to its end."""
-    by = pd.DataFrame({"period": periods, "cycle": whole.cycles, "counter": whole.counters})
+def _last_counters(entries: Entries, periods: Ints) -> Ints:
+    """Return the highest counter of the last cycle of each period, up to the end of the period."""
+    by = pd.DataFrame({"period": periods, "cycle": entries.cycles, "counter": entries.counters})
     highest = by.groupby(["period", "cycle"], sort=True)["counter"].max()
     highest = highest.groupby(level="cycle").cummax()
     last: Ints = highest.groupby(level="period").last().to_numpy(np.int64)
     return last
 
 
-def _facts(frame: pd.DataFrame, whole: list[Entries], table: pd.DataFrame) -> dict[str, Any]:
-    rows = sum(len(each.times) for each in whole)
-    followers = rows - sum(len(each.times) > 0 for each in whole)
-    resets = np.sort(np.concatenate([each.times[each.reset_rows] for each in whole])).view("datetime64[us]")
+def _facts(frame: pd.DataFrame, entries: list[Entries], table: pd.DataFrame) -> dict[str, Any]:
+    rows = sum(len(chained.times) for chained in entries)
+    followers = rows - sum(len(chained.times) > 0 for chained in entries)
+    resets = np.sort(np.concatenate([chained.times[chained.reset_rows] for chained in entries])).view("datetime64[us]")
     dateless = int(frame["date"].isna().sum())
     return {
         "estimate": True,
         **{name: int(table[name].sum()) for name in ("seen", "unseen", "overlap")},
-        "resets": [f"{each}+00:00" for each in np.datetime_as_string(resets, unit="s").tolist()],
+        "resets": [f"{instant}+00:00" for instant in np.datetime_as_string(resets, unit="s").tolist()],
         "chained": int(table["chained"].sum()) / followers if followers else None,
-        "concurrent": sum(int(each.concurrent.sum()) for each in whole),
+        "concurrent": sum(int(chained.concurrent.sum()) for chained in entries),
         "rows": rows,
         "rows_without_counters": len(frame) - rows - dateless,
         "rows_without_date": dateless,

@@ -1,8 +1,8 @@
-"""The account's own usage figures beside those of the history: what agrees, what the history can't know.
+"""Official usage figures of the account, and their reconciliation with the history.
 
-``GET /v1/usage/character-stats`` takes and gives milliseconds, whatever its parameters are called, and is deprecated;
-where it is refused, its successor is asked (``POST /v1/workspace/analytics/query/usage-by-product-over-time``), whose
-column of credits is told by its unit.
+``GET /v1/usage/character-stats`` takes and returns milliseconds, whatever its parameters are called, and is deprecated.
+If it is refused, its successor is used (``POST /v1/workspace/analytics/query/usage-by-product-over-time``), whose
+column of credits is identified by its unit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from histkit.api.models import decode_object
 from histkit.errors import ApiError, AuthenticationError, InputError, RateLimitError, SchemaError, ServerError
 from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.schema import require
-from histkit.money.ledger import ledger
+from histkit.money.ledger import ledger, several_accounts
+from histkit.usage.buckets import bucket
+from histkit.usage.clock import timestamps
+from histkit.usage.periods import parse_freq
 from histkit.usage.table import usage_table
 from histkit.util.arguments import one_of
 
@@ -44,24 +47,24 @@ def official_usage(
     Parameters
     ----------
     after, before : str, datetime, Timestamp or int
-        From and to; whole days are asked for. Default of `before`: now.
+        Start and end, extended to whole days of UTC. Default of `before`: now.
     by : {None, "voice", "model", "product"}
-        A breakdown. Whether a voice is told by name or id is up to the service. The successor knows products only.
+        Breakdown. The service decides whether a voice is a name or an id. Its successor route knows products only.
     client : HistoryClient, optional
-        Default: one made of the environment.
+        Default: one from the environment.
 
     Returns
     -------
     pandas.DataFrame
         ``period`` (``datetime64[us, UTC]``, first instant of the day), `by` (string) if given, ``credits`` (Float64).
-        Days without usage are there as the service gives them. ``attrs["histkit"]`` has the ``route`` that answered.
+        Days without usage are included if the service returns them. ``attrs["histkit"]`` has the ``route`` used.
 
     Raises
     ------
     InputError
-        An argument that can't be used.
+        An argument can't be used.
     ApiError
-        The service refused both routes; e.g. `PermissionDeniedError` names the scope.
+        The service refused both routes; a `PermissionDeniedError` names the missing scope.
 
     Examples
     --------
@@ -104,34 +107,34 @@ def reconcile(
     official: pd.DataFrame | None = None,
     client: HistoryClient | None = None,
 ) -> pd.DataFrame:
-    """Put the history's credits, the ledger's gaps and the account's own figures side by side.
+    """Compare the credits of the history and the gaps of the ledger with the official figures of the account.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         A whole history of one account, with the columns that `ledger` needs.
     freq : {"MS", "D", "W", "QS", "YS"}
-        Length of the periods. They are those of UTC, as the official figures are.
+        Length of the periods, in UTC like the official figures.
     after, before : str, datetime, Timestamp or int, optional
-        From and to, in whole days; default: the days of the frame.
+        Start and end, extended to whole days; default: the days of the frame.
     official : DataFrame, optional
-        What `official_usage` gave; default: it is fetched.
+        The result of `official_usage`; default: it is fetched.
     client : HistoryClient, optional
-        Default: one made of the environment.
+        Default: one from the environment.
 
     Returns
     -------
     pandas.DataFrame
         ``period`` (``datetime64[us, UTC]``), ``history`` (Int64, measured), ``gap`` (Int64, the ledger's estimate of
-        what was spent outside the history), ``official`` (Float64), ``unexplained`` (Float64, official less the two).
-        ``attrs["histkit"]`` has their sums, and ``rows_without_date``.
+        the credits spent outside the history), ``official`` (Float64), ``unexplained`` (Float64, official minus history
+        minus gap). ``attrs["histkit"]`` has their sums, and ``rows_without_date``.
 
     Raises
     ------
     InputError, SchemaError
-        An argument that can't be used; rows of several accounts; a frame that lacks a column.
+        An argument can't be used; the rows belong to several accounts; the frame lacks a column.
     ApiError
-        The official figures can't be had with this key.
+        The official figures can't be read with this key.
 
     Examples
     --------
@@ -145,7 +148,7 @@ def reconcile(
     """
     require(frame, ["date", "credits"], "comparing with the official figures")
     one_of("freq", freq, _FREQS, "is not possible: the official figures are daily")
-    if "account" in frame.columns and frame["account"].nunique(dropna=False) > 1:
+    if several_accounts(frame):
         raise InputError("These rows belong to several accounts: compare each with its own client.")
     micros, known = instants_of(frame["date"])
     if not known.any() and (after is None or before is None):
@@ -157,15 +160,13 @@ def reconcile(
     )
     official = official_usage(first, end, client=client) if official is None else _daily(official)
     start, stop = (pd.Timestamp(moment, unit="s", tz="UTC") for moment in (first, end))
-    counted = ledger(frame, "D")  # before rows are cut off: the first day's gap is told by the day before
+    counted = ledger(frame, "D")  # of all rows: the gap of the first day follows from the day before
     counted = counted[(counted["period"] >= start) & (counted["period"] < stop)]
     seen = frame[known & (micros >= first * 1_000_000) & (micros < end * 1_000_000)]
     columns = {
-        "history": _sum_by_bucket(usage_table(seen, None, "D"), "credits", freq, "Int64"),
-        "gap": _sum_by_bucket(counted, "unseen", freq, "Int64"),
-        "official": _sum_by_bucket(
-            official[official["period"].between(start, stop, "left")], "credits", freq, "Float64"
-        ),
+        "history": _sum_by_bucket(usage_table(seen, None, "D"), "credits", freq),
+        "gap": _sum_by_bucket(counted, "unseen", freq),
+        "official": _sum_by_bucket(official[official["period"].between(start, stop, "left")], "credits", freq),
     }
     table = pd.DataFrame(columns).fillna(0).astype({name: column.dtype for name, column in columns.items()})
     table["unexplained"] = table["official"] - table["history"] - table["gap"]
@@ -206,16 +207,12 @@ def _daily(official: pd.DataFrame) -> pd.DataFrame:
     )[known]
 
 
-def _sum_by_bucket(table: pd.DataFrame, column: str, freq: str, dtype: str) -> pd.Series:
-    days = table.dropna(subset=["period"]).groupby("period")[column].sum().astype(dtype)
-    days.index = pd.DatetimeIndex(days.index).tz_localize(None)
-    if freq.startswith("W"):
-        groups = days.index.to_period("W").start_time
-    else:
-        groups = days.index.to_period({"D": "D", "MS": "M", "QS": "Q", "YS": "Y"}[freq]).start_time
-    found = days.groupby(groups).sum().astype(dtype)
-    found.index = pd.DatetimeIndex(found.index).tz_localize("UTC")
-    return found
+def _sum_by_bucket(table: pd.DataFrame, column: str, freq: str) -> pd.Series:
+    """Return the sums of a column over the buckets of UTC, in its dtype, on an index of their first instants."""
+    micros, known = instants_of(table["period"])
+    codes, starts = bucket(micros[known], parse_freq(freq), UTC)
+    sums = table.loc[known, column].groupby(codes).sum()
+    return sums.set_axis(timestamps(starts, UTC)).sort_index()
 
 
 def _spans(first: int, end: int) -> list[tuple[int, int]]:
@@ -238,7 +235,7 @@ def _stats(client: HistoryClient, first: int, end: int, by: str | None) -> pd.Da
     parts = []
     for label, values in usage.items():
         if not isinstance(values, list) or len(values) != len(times):
-            raise SchemaError(f"{STATS}: {label!r} has not one value for each of {len(times)} times.")
+            raise SchemaError(f"{STATS}: {label!r} must have one value for each of {len(times)} times.")
         parts.append(_part(times, [label] * len(times), values, by))
     return pd.concat(parts, ignore_index=True) if parts else _part([], [], [], by)
 
@@ -264,7 +261,7 @@ def _by_product(client: HistoryClient, first: int, end: int, by: str | None) -> 
 
 
 def _moment(value: Any) -> float:
-    """Give milliseconds: the service may tell a time as a number or in ISO 8601."""
+    """Return milliseconds; the service may send a time as a number or in ISO 8601."""
     if not isinstance(value, str):
         return float(value)
     moment = pd.Timestamp(value)

@@ -1,7 +1,7 @@
-"""What credits cost: a price book turns measured credits into money, in decimal arithmetic, at report time.
+"""Prices: a price book converts measured credits to money in decimal arithmetic.
 
-A row costs its credits times the price of the moment and the account it was generated at, exactly. A row whose credits,
-date or price is unknown has no cost: missing, never 0.
+The cost of a row is exactly its credits times the price at its date for its account. If credits, date or price are
+unknown the cost is missing, never 0.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError
-from histkit.frame.columns import factorize_text
+from histkit.frame.columns import factorize_text, whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import TEXT, require
 from histkit.usage.clock import clock_time, zone_of
+from histkit.util.arrays import Ints
 from histkit.util.files import read_toml
 from histkit.util.text import quoted
 
 _DIGITS = {
     **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
     **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
-}  # ISO 4217; all others have 2
-_PLACES = 12  # of an exact cost
-_MOST_PLACES = 9  # of a price per 1,000 credits
+    **dict.fromkeys(("CLF", "UYW"), 4),
+}
+_PLACES = 12  # decimal places of an exact cost
+_MOST_PLACES = 9  # decimal places of a price per 1,000 credits
 _FIELDS = {"currency", "per_1000_credits", "valid_from", "account"}
 NO_PRICE = -1
 
@@ -48,9 +50,9 @@ class Price:
     per_1000_credits : Decimal
         Not negative.
     valid_from : Timestamp or None
-        The first instant it holds; None: ever since. It holds until the next one of its account.
+        First instant at which it applies; None: from the beginning. It applies until the next price of its account.
     account : str or None
-        None: of every account that has no price of its own.
+        None: all accounts that have no price of their own.
     """
 
     currency: str
@@ -61,38 +63,45 @@ class Price:
 
 @dataclass(frozen=True)
 class PriceBook:
-    """Prices, those of each account by the moment from which they hold; see `read_prices`."""
+    """The prices of all accounts and times; see `read_prices`."""
 
     prices: tuple[Price, ...]
 
-    def numbers(self, frame: pd.DataFrame) -> Any:
-        """Give the number of each row's price, -1 for none (also for rows without a date); an int64 array."""
+    def price_index(self, frame: pd.DataFrame) -> Ints:
+        """Return the index of each row's price in `prices`; -1 for none, also for rows without a date."""
         require(frame, ["date"], "finding prices")
         instants, dated = instants_of(frame["date"])
-        found = np.full(len(frame), NO_PRICE, np.int64)
+        index = np.full(len(frame), NO_PRICE, np.int64)
         accounts = frame["account"] if "account" in frame.columns else pd.Series(None, frame.index, dtype=object)
         codes, names = factorize_text(accounts)
-        for code, name in [(-1, None), *enumerate(names)]:
+        for code, account in [(-1, None), *enumerate(names)]:
             rows = np.flatnonzero((codes == code) & dated)
-            own = self._of(name)
-            if len(rows) and own:
-                starts = np.array([_micro(self.prices[number].valid_from) for number in own], np.int64)
+            prices = self._of_account(account)
+            if len(rows) and prices:
+                starts = np.array([_micros(self.prices[price].valid_from) for price in prices], np.int64)
                 places = np.searchsorted(starts, instants[rows], side="right") - 1
-                found[rows] = np.where(places >= 0, np.array(own)[np.maximum(places, 0)], NO_PRICE)
-        return found
+                index[rows] = np.where(places >= 0, np.array(prices)[np.maximum(places, 0)], NO_PRICE)
+        return index
 
-    def _of(self, account: str | None) -> list[int]:
-        own = [number for number, price in enumerate(self.prices) if account is not None and price.account == account]
-        own = own or [number for number, price in enumerate(self.prices) if price.account is None]
-        return sorted(own, key=lambda number: _micro(self.prices[number].valid_from))
+    def _of_account(self, account: str | None) -> list[int]:
+        """Return the indices of the prices of an account, or else of those for all accounts, by time."""
+        by_account: dict[str | None, list[int]] = {}
+        for number, price in enumerate(self.prices):
+            by_account.setdefault(price.account, []).append(number)
+        prices = by_account.get(account) or by_account.get(None, [])
+        return sorted(prices, key=lambda number: _micros(self.prices[number].valid_from))
 
 
-def _micro(moment: pd.Timestamp | None) -> int:
+def _micros(moment: pd.Timestamp | None) -> int:
     return np.iinfo(np.int64).min if moment is None else int(moment.as_unit("us").asm8.view(np.int64))
 
 
 def digits_of(currency: str) -> int:
-    """Give the decimal places of a currency's smallest unit (ISO 4217)."""
+    """Return the decimal places of a currency's smallest unit (ISO 4217); 2 unless the table above has others.
+
+    The table is our own: the exceptions are few and change about once in ten years, while a package that knows them
+    (babel) brings 10 MB of locale data.
+    """
     return _DIGITS.get(currency, 2)
 
 
@@ -102,19 +111,19 @@ def read_prices(source: Any, *, tz: str | tzinfo = "UTC") -> PriceBook:
     Parameters
     ----------
     source : path-like, mapping, DataFrame or PriceBook
-        A TOML file, or the same as a mapping: see Notes. Or a frame with the columns ``currency``,
+        A TOML file or its content as a mapping, see Notes; or a frame with the columns ``currency``,
         ``per_1000_credits``, and optionally ``valid_from`` and ``account``.
     tz : str or tzinfo, default "UTC"
-        The zone in whose midnight a price without a time of day begins; ``tz`` in the file goes before it.
+        Zone of ``valid_from`` values without one; a day starts at its first instant there. ``tz`` in the file wins.
 
     Raises
     ------
     InputError
-        It can't be used; the line says which price and what to do.
+        The prices can't be used; the message names the price and what to do.
 
     Notes
     -----
-    A file, whose ``currency`` holds where a price names none::
+    An example; ``currency`` is the default of the prices below::
 
         currency = "EUR"
         tz = "Europe/Berlin"               # optional
@@ -127,7 +136,7 @@ def read_prices(source: Any, *, tz: str | tzinfo = "UTC") -> PriceBook:
         account = "studio"
         per_1000_credits = "0.20"
 
-    An account that has prices of its own uses only these.
+    An account that has prices of its own uses only those.
 
     Examples
     --------
@@ -154,11 +163,11 @@ def read_prices(source: Any, *, tz: str | tzinfo = "UTC") -> PriceBook:
         raise InputError(f"{where}: there is no price; give at least one '[[price]]' with per_1000_credits.")
     zone = zone_of(table.get("tz", tz))
     prices = [
-        _price(each, f"{where}, price {number}", table.get("currency"), zone) for number, each in enumerate(given, 1)
+        _price(entry, f"{where}, price {number}", table.get("currency"), zone) for number, entry in enumerate(given, 1)
     ]
     seen: dict[tuple[str | None, int], int] = {}
     for number, price in enumerate(prices, 1):
-        key = price.account, _micro(price.valid_from)
+        key = price.account, _micros(price.valid_from)
         if key in seen:
             raise InputError(f"{where}: prices {seen[key]} and {number} begin at one moment; remove one.")
         seen[key] = number
@@ -205,7 +214,7 @@ def _moment(value: Any, where: str, zone: tzinfo) -> pd.Timestamp | None:
 
 
 def add_cost(frame: pd.DataFrame, prices: Any, *, tz: str | tzinfo = "UTC") -> pd.DataFrame:
-    """Add what each row cost.
+    """Add the cost of each row.
 
     Parameters
     ----------
@@ -219,13 +228,13 @@ def add_cost(frame: pd.DataFrame, prices: Any, *, tz: str | tzinfo = "UTC") -> p
     Returns
     -------
     pandas.DataFrame
-        A new frame with ``cost`` (decimal, 12 places, exact; missing where credits, date or price is unknown, and for
+        A new frame with ``cost`` (decimal, 12 places, exact; missing if credits, date or price is unknown, and for
         negative credits) and ``currency`` (string, missing where the cost is).
 
     Raises
     ------
     InputError, SchemaError
-        Prices that can't be used; a frame that lacks a column.
+        The prices can't be used; the frame lacks a column.
 
     Examples
     --------
@@ -236,13 +245,13 @@ def add_cost(frame: pd.DataFrame, prices: Any, *, tz: str | tzinfo = "UTC") -> p
     """
     require(frame, ["date", "credits"], "adding costs")
     book = read_prices(prices, tz=tz)
-    numbers = book.numbers(frame)
-    each = pa.array([price.per_1000_credits.scaleb(-3) for price in book.prices], pa.decimal128(18, _PLACES))
-    credits = pa.array(frame["credits"].astype("Int64"), pa.int64(), from_pandas=True)
-    priced = pc.and_(pa.array(numbers != NO_PRICE), pc.fill_null(pc.greater_equal(credits, 0), False))
-    rate = pc.if_else(priced, each.take(pa.array(np.maximum(numbers, 0))), None)
-    cost = pc.multiply(credits.cast(pa.decimal128(19, 0)), rate)
-    names = pa.array([price.currency for price in book.prices], TEXT).take(pa.array(np.maximum(numbers, 0)))
+    index = book.price_index(frame)
+    credits, known = whole_numbers(frame["credits"])
+    priced = pa.array((index != NO_PRICE) & known & (credits >= 0))
+    places = pa.array(np.maximum(index, 0))
+    rates = pa.array([price.per_1000_credits.scaleb(-3) for price in book.prices], pa.decimal128(18, _PLACES))
+    cost = pc.multiply(pa.array(credits).cast(pa.decimal128(19, 0)), pc.if_else(priced, rates.take(places), None))
+    names = pa.array([price.currency for price in book.prices], TEXT).take(places)
     return frame.assign(
         cost=pd.Series(pd.arrays.ArrowExtensionArray(cost), frame.index),
         currency=pd.array(pc.if_else(priced, names, None).to_pylist(), "string[pyarrow]"),

@@ -1,4 +1,4 @@
-"""Lines of a table of takes: which texts cost most, all their takes together."""
+"""Lines of a table of takes: the texts whose takes cost most together."""
 
 from __future__ import annotations
 
@@ -16,74 +16,75 @@ _NEEDED = ("line", "takes", "text", "credits", "thrown_away")
 
 
 def line_table(
-    found: pd.DataFrame,
+    takes_table: pd.DataFrame,
     top: int | None = None,
     *,
     by: Sequence[str] = ("thrown_away", "credits"),
     several: bool = True,
 ) -> pd.DataFrame:
-    """Sum takes by line, those that cost most first.
+    """Sum takes by line, most expensive lines first.
 
     Parameters
     ----------
-    found : pandas.DataFrame
-        What `histkit.takes` gives; only the texts of the lines that are shown are looked at.
+    takes_table : pandas.DataFrame
+        The result of `histkit.takes`; only the texts of the returned lines are read.
     top : int, optional
-        So many lines; default: all.
+        Number of lines to return; default: all.
     by : sequence of str
-        Sums that the lines are in order of, the largest first; lines that tie are in order of their keys.
+        Sums to sort by, largest first; ties are sorted by key.
     several : bool, default True
-        Only lines with more than one take.
+        Whether to return only lines with more than one take.
 
     Returns
     -------
     pandas.DataFrame
         ``text`` and ``voice`` (of the newest take; missing for a dialogue), ``takes``, ``credits`` and ``thrown_away``
-        (Int64; missing where nothing is known), on an index of lines. ``attrs["histkit"]["lines"]`` counts them all.
+        (Int64; missing if nothing is known), indexed by line. ``attrs["histkit"]["lines"]`` is the number of lines
+        before `top`.
 
     Examples
     --------
     >>> import histkit as hk
-    >>> found = hk.takes(hk.sample_history(2000))
-    >>> bool(line_table(found)["thrown_away"].sum() == found["thrown_away"].sum())
+    >>> takes_table = hk.takes(hk.sample_history(2000))
+    >>> bool(line_table(takes_table)["thrown_away"].sum() == takes_table["thrown_away"].sum())
     True
     """
-    require(found, _NEEDED, "the table of lines")
-    codes, lines = pd.factorize(found["line"])
-    wanted = codes >= 0
+    require(takes_table, _NEEDED, "the table of lines")
+    codes, lines = pd.factorize(takes_table["line"])
+    included = codes >= 0
     if several:
-        wanted &= found["takes"].gt(1).fillna(False).to_numpy(bool)
-    rows = np.flatnonzero(wanted)
+        included &= takes_table["takes"].gt(1).fillna(False).to_numpy(bool)
+    rows = np.flatnonzero(included)
     codes = codes[rows]
     takes = np.bincount(codes, minlength=len(lines))
-    sums = {name: sums_by_code(found[name].iloc[rows], codes, len(lines)) for name in ("credits", "thrown_away")}
+    sums = {name: sums_by_code(takes_table[name].iloc[rows], codes, len(lines)) for name in ("credits", "thrown_away")}
     ranks = [np.where(sums[name].isna(), -np.inf, sums[name].to_numpy(float, na_value=0)) for name in by]
     present = np.flatnonzero(takes)
     count = len(present)
-    if top is not None and top < count:  # only what can be among them is sorted: keys are slow to compare
+    if top is not None and top < count:  # sort only the candidates, since keys are slow to compare
         least = np.partition(ranks[0][present], count - top)[count - top]
         present = present[ranks[0][present] >= least]
     keys = np.array(lines[present].tolist(), dtype=str)
     order = np.lexsort([keys, *(-rank[present] for rank in reversed(ranks))])
     chosen = present[order[:top]]
-    newest = found.iloc[_newest(found, rows, codes, chosen)]
+    newest = takes_table.iloc[_newest(takes_table, rows, codes, chosen)]
     table = pd.DataFrame(
         {
             "text": newest["text"].array,
-            "voice": newest["voice_name"].array if "voice_name" in found.columns else None,
+            "voice": newest["voice_name"].array if "voice_name" in takes_table.columns else None,
             "takes": pd.array(takes[chosen], "Int64"),
             **{name: values[chosen] for name, values in sums.items()},
         },
-        index=pd.Index(lines[chosen], name="line", dtype=found["line"].dtype),
+        index=pd.Index(lines[chosen], name="line", dtype=takes_table["line"].dtype),
     )
     table.attrs["histkit"] = {"lines": count}
     return table
 
 
-def _newest(found: pd.DataFrame, rows: Ints, codes: Ints, chosen: Ints) -> Ints:
-    """Give the position of the newest take of each chosen line."""
+def _newest(takes_table: pd.DataFrame, rows: Ints, codes: Ints, chosen: Ints) -> Ints:
+    """Return the position of the newest take of each chosen line."""
     places = np.flatnonzero(np.isin(codes, chosen))
-    take = whole_numbers(found["take"].iloc[rows[places]])[0] if "take" in found.columns else places
+    take = whole_numbers(takes_table["take"].iloc[rows[places]])[0] if "take" in takes_table.columns else places
     by_age = places[np.argsort(take, kind="stable")]
     newest = dict(zip(codes[by_age].tolist(), rows[by_age].tolist(), strict=True))
     return np.array([newest[code] for code in chosen.tolist()], np.int64)

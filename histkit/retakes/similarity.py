@@ -1,4 +1,4 @@
-"""Texts that are nearly the same: which lines are takes of one another but for a few characters (rapidfuzz)."""
+"""Similarity of texts: link lines that differ in a few characters (rapidfuzz)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from histkit.errors import InputError
 from histkit.util.arrays import Hashes
 from histkit.util.progress import progress_bar
+from histkit.util.text import quoted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,39 +23,39 @@ _LONG = 50_000_000  # pairs from which on a bar is shown
 
 
 def checked_near(near: Any) -> float | None:
-    """Take a likeness from 0.5 to 1, or None.
+    """Return a similarity threshold from 0.5 to 1, or None.
 
     Raises
     ------
     InputError
-        It is none, or rapidfuzz is not installed.
+        `near` is no such number, or rapidfuzz is not installed.
     """
     if near is None:
         return None
     if isinstance(near, bool) or not isinstance(near, (int, float)) or not 0.5 <= near <= 1:
-        raise InputError(f"near={near!r:.40} is no likeness; give a number from 0.5 to 1, such as 0.9.")
+        raise InputError(f"near={quoted(near):.40} is no likeness; give a number from 0.5 to 1, such as 0.9.")
     _scorer()
     return float(near)
 
 
 def link_similar(keys: Hashes, voices: Hashes, texts: Sequence[str], near: float) -> Hashes:
-    """Give each line the key of the line that it belongs to: the smallest key of those it is tied to.
+    """Return the cluster key of each line: the smallest key among the lines linked to it.
 
     Parameters
     ----------
     keys : uint64 array
-        Of the lines, each once.
+        Keys of the lines, distinct.
     voices : uint64 array
-        Their voices; only lines of one voice are tied.
+        Voices of the lines; only lines of the same voice are linked.
     texts : sequence of str
-        Their texts as they are compared.
+        Normalised texts of the lines.
     near : float
-        Two texts are tied when their likeness (`likeness`) is at least this and they have the same numbers in them.
+        Two texts are linked if their `likeness` is at least this and they contain the same numbers.
 
     Returns
     -------
     uint64 array
-        The same whatever the order of the lines: ties go on from text to text.
+        Independent of the order of the lines; links are transitive.
     """
     groups: dict[tuple[Any, ...], list[int]] = {}
     for place, (voice, text) in enumerate(zip(voices.tolist(), texts, strict=True)):
@@ -77,12 +78,12 @@ def link_similar(keys: Hashes, voices: Hashes, texts: Sequence[str], near: float
     return result
 
 
-def nearest(asked: Sequence[str], texts: Sequence[str], near: float) -> Iterator[tuple[int, list[int]]]:
-    """Give for each asked text the places of the likest texts, if they are like enough and have the same numbers."""
+def nearest(queries: Sequence[str], texts: Sequence[str], near: float) -> Iterator[tuple[int, list[int]]]:
+    """Return for each query the positions of the most similar texts that are similar enough and have its numbers."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for place, text in enumerate(texts):
         groups.setdefault(tuple(_DIGITS.findall(text)), []).append(place)
-    for number, text in enumerate(asked):
+    for number, text in enumerate(queries):
         members = groups.get(tuple(_DIGITS.findall(text)), [])
         scores = _scores([text], [texts[place] for place in members], near)[0] if members else np.zeros(0, np.float32)
         best = scores.max(initial=0)
@@ -90,7 +91,7 @@ def nearest(asked: Sequence[str], texts: Sequence[str], near: float) -> Iterator
 
 
 def likeness(one: str, other: str) -> float:
-    """Give how like two texts are: twice the characters they share in order, over the characters of both.
+    """Return the similarity of two texts: twice the characters they share in order, over the characters of both.
 
     Examples
     --------
@@ -101,7 +102,7 @@ def likeness(one: str, other: str) -> float:
 
 
 def _similar_pairs(texts: Sequence[str], near: float) -> Iterator[tuple[int, int]]:
-    """Give the pairs that are like enough, of texts in order of length: one far longer than another can't be."""
+    """Return the pairs of similar texts, given texts in order of length; lengths that differ much are skipped."""
     lengths = np.array([len(text) for text in texts], np.int64)
     ends = np.searchsorted(lengths, np.floor(lengths * (2 - near) / near + 1e-9), side="right")
     start = 0
@@ -115,11 +116,13 @@ def _similar_pairs(texts: Sequence[str], near: float) -> Iterator[tuple[int, int
         start = stop
 
 
-def _scores(asked: Sequence[str], texts: Sequence[str], near: float) -> NDArray[np.float32]:
-    """Give the likeness of all pairs, 0 where it is below `near`."""
+def _scores(queries: Sequence[str], texts: Sequence[str], near: float) -> NDArray[np.float32]:
+    """Return the similarity of all pairs, 0 where it is below `near`."""
     from rapidfuzz.process import cdist
 
-    scores: NDArray[np.float32] = cdist(asked, texts, scorer=_scorer(), score_cutoff=near, dtype=np.float32, workers=-1)
+    scores: NDArray[np.float32] = cdist(
+        queries, texts, scorer=_scorer(), score_cutoff=near, dtype=np.float32, workers=-1
+    )
     return scores
 
 

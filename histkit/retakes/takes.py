@@ -1,4 +1,4 @@
-"""Takes: the same text spoken again by the same voice, which of them is kept, and what the others cost."""
+"""Takes: the same text spoken repeatedly by the same voice, which take is kept, and what the others cost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from histkit.frame.dates import instants_of
 from histkit.frame.schema import TEXT, require
 from histkit.retakes.similarity import checked_near, link_similar
 from histkit.util.arrays import Hashes, Ints, Mask
-from histkit.util.text import is_text
+from histkit.util.text import is_text, quoted
 
 _SAID = ("history_item_id", "voice_id", "voice_name", "text", "dialogue")
 _NEEDED = ("history_item_id", "date", "voice_id", "voice_name", "text", "dialogue", "credits")
@@ -39,7 +39,7 @@ _UNEVEN = r"[^ -~]|  |^ | $"  # RE2: not ASCII, or with other white space than s
 
 
 def takes(frame: pd.DataFrame, *, keep: str | Iterable[str] = "last", near: float | None = None) -> pd.DataFrame:
-    """Find the takes of each line: rows in which the same voice says the same text.
+    """Find the takes of each line: the rows in which the same voice says the same text.
 
     Parameters
     ----------
@@ -47,48 +47,48 @@ def takes(frame: pd.DataFrame, *, keep: str | Iterable[str] = "last", near: floa
         A history, or any part of one; needs ``history_item_id``, ``date``, ``voice_id``, ``voice_name``, ``text``,
         ``dialogue`` and ``credits``.
     keep : "last", "first", or history_item_ids, default "last"
-        Which take of each line is kept: the newest, the oldest, or the one whose id is given here; a line of which no
-        id is given keeps its last.
+        The take to keep of each line: the newest, the oldest, or the one whose id is in this list; lines without an id
+        in it keep the newest.
     near : float, optional
-        Also count texts as the same that are nearly so (extra ``near``): the least likeness, 0.5 to 1, such as 0.9.
+        Also treat similar texts as the same (extra ``near``): the least similarity, 0.5 to 1, such as 0.9.
 
     Returns
     -------
     pandas.DataFrame
-        All rows, in the frame's order and on its index: those of ``history_item_id``, ``date``, ``voice_id``,
-        ``voice_name``, ``model_id``, ``text``, ``characters``, ``credits`` that the frame has, as they are, and
+        All rows in the order and with the index of the frame. Its columns ``history_item_id``, ``date``, ``voice_id``,
+        ``voice_name``, ``model_id``, ``text``, ``characters`` and ``credits``, as far as it has them, and
 
-        - ``line`` (string): 16 hex digits, the same for the same line in every frame; missing where nothing is said
-        - ``take`` (Int64): 1 is the oldest
-        - ``takes`` (Int64): how many the line has
-        - ``keeper`` (boolean): whether this take is the one that is kept
-        - ``thrown_away`` (Int64): credits of a take that is not kept, missing where they are unknown; 0 for a keeper
-        - ``free`` (boolean): whether it cost 0 credits; missing where unknown
+        - ``line`` (string): 16 hex digits, the same for the same line in every frame; missing for a row without text
+        - ``take`` (Int64): number of the take, 1 is the oldest
+        - ``takes`` (Int64): number of takes of the line
+        - ``keeper`` (boolean): whether this take is kept
+        - ``thrown_away`` (Int64): credits of a take that is not kept, missing if unknown; 0 for a keeper
+        - ``free`` (boolean): whether the take cost 0 credits; missing if unknown
 
-        ``attrs["histkit"]`` counts ``rows``, ``lines``, ``lines_with_takes`` (more than one), ``thrown_away`` (credits)
-        and ``rows_without_credits``.
+        ``attrs["histkit"]`` has the number of ``rows``, ``lines``, ``lines_with_takes`` (more than one),
+        ``rows_without_credits``, and the credits ``thrown_away``.
 
     Raises
     ------
     InputError
-        An id of `keep` is not in the frame, or two of them are takes of one line; `near` can't be used.
+        An id in `keep` is not in the frame, or two ids are takes of one line; `near` can't be used.
     SchemaError
-        The frame lacks a column, or one holds something else than it should.
+        The frame lacks a column, or a column has values of another type.
 
     Notes
     -----
-    Texts are the same when they differ only in letter case, white space, typographic quotes, dashes and ellipses, or
-    Unicode compatibility forms (NFKC). A voice is its id, or its name where the id is missing. A dialogue is the
-    sequence of its voices and texts. A row that says nothing belongs to no line and is take 1 of 1, kept.
+    Texts are the same if they differ only in letter case, white space, typographic quotes, dashes and ellipses, or
+    Unicode compatibility forms (NFKC). Voices are compared by id, or by name if the id is missing. A dialogue is
+    compared as the sequence of its voices and texts. A row without text belongs to no line; it is take 1 of 1 and kept.
 
-    With `near`, texts of one voice belong together whose likeness is at least `near`, also by way of a third: twice the
-    characters that both have in the same order, over the characters of both (the normalised Indel similarity of
-    rapidfuzz). Texts with other numbers in them ("Chapter 1", "Chapter 2") and dialogues never do. A line has the
-    smallest ``line`` of its texts. Time grows with the square of the number of texts that a voice has of about one
-    length.
+    With `near`, texts of one voice are linked if their similarity is at least `near`; links are transitive. Similarity
+    is twice the number of characters that both share in the same order, over the characters of both (the normalised
+    Indel similarity of rapidfuzz). Dialogues, and texts with different numbers ("Chapter 1", "Chapter 2"), are never
+    linked. A line of linked texts has the smallest ``line`` among them. Time grows with the square of the number of
+    texts of similar length that a voice has.
 
-    Takes of one second are told apart by the credit counter before them (``character_count_change_from``, if the frame
-    has it), then by their ids; a row without a date counts as older than all others.
+    Takes of the same second are ordered by the credit counter before them (``character_count_change_from``, if the
+    frame has it), then by id. Rows without a date count as the oldest.
 
     Examples
     --------
@@ -108,10 +108,10 @@ def takes(frame: pd.DataFrame, *, keep: str | Iterable[str] = "last", near: floa
         keys = _near_keys(frame, keys, said & ~talks, likeness)
     credits, known = whole_numbers(frame["credits"])
     lines = _lines_of(frame, keys, said)
-    rows, own = lines.rows, lines.numbers
+    rows, line = lines.rows, lines.numbers
     take, total, keeper = np.ones(len(frame), np.int64), np.ones(len(frame), np.int64), ~said
-    take[rows] = np.arange(len(rows)) - lines.starts[own] + 1
-    total[rows] = lines.sizes[own]
+    take[rows] = np.arange(len(rows)) - lines.starts[line] + 1
+    total[rows] = lines.sizes[line]
     keeper[rows[_kept(frame, lines, keep, chosen)]] = True
     lost = np.where(keeper, 0, credits)
     table = frame[[name for name in _SHOWN if name in frame.columns]].assign(
@@ -133,7 +133,7 @@ def takes(frame: pd.DataFrame, *, keep: str | Iterable[str] = "last", near: floa
 
 
 def line_keys(frame: pd.DataFrame) -> pd.Series:
-    """Give the number of each row's line, by which rows can be parted so that the takes of a line stay together.
+    """Return the key of each row's line, for partitioning rows so that the takes of a line stay together.
 
     Parameters
     ----------
@@ -144,8 +144,8 @@ def line_keys(frame: pd.DataFrame) -> pd.Series:
     Returns
     -------
     pandas.Series
-        uint64 on the frame's index, evenly spread: ``line`` of `takes` is this number in hex. A row of no line has a
-        number made of its id. A number depends on nothing but the row (BLAKE2b of its words), so it is the same in
+        uint64 with the frame's index, uniformly distributed: ``line`` of `takes` is this key in hex. A row without
+        text has a key from its id. The key is a hash (BLAKE2b) of the row's text and voice alone, so it is the same in
         every frame, process and machine.
 
     Raises
@@ -168,7 +168,7 @@ def line_keys(frame: pd.DataFrame) -> pd.Series:
 
 @dataclass(frozen=True)
 class _Lines:
-    """Rows that say something, line by line and oldest first: positions, line of each, first place and size of each."""
+    """Rows with text, line by line and oldest first: position and line of each row, start and size of each line."""
 
     rows: Ints
     numbers: Ints
@@ -197,10 +197,10 @@ def oldest_first(frame: pd.DataFrame, keys: Hashes) -> Ints:
     order = np.lexsort((counters, instants, keys))
     same = np.zeros(len(order), bool)
     same[1:] = True
-    for each in (keys, instants, counters):
-        same[1:] &= each[order[1:]] == each[order[:-1]]
+    for values in (keys, instants, counters):
+        same[1:] &= values[order[1:]] == values[order[:-1]]
     tied = np.flatnonzero(same | np.r_[same[1:], False])
-    if len(tied):  # ids are sorted only here: sorting all texts would take longer than everything else
+    if len(tied):  # only here, since sorting all ids would take longer than everything else
         rows, blocks = order[tied], np.cumsum(~same)[tied]
         ids, credits = _ranks(frame["history_item_id"].iloc[rows]), whole_numbers(frame["credits"].iloc[rows])[0]
         order[tied] = rows[np.lexsort((credits, ids, blocks))]
@@ -215,25 +215,25 @@ def _chosen(keep: Any) -> list[str]:
     if isinstance(keep, str):
         keep = [] if keep in ("last", "first") else [keep]
     ids = list(keep) if isinstance(keep, Iterable) else [keep]
-    for each in ids:
-        if not is_text(each):
-            raise InputError(f"keep= takes 'last', 'first' or a list of history_item_ids, not {each!r:.60}.")
+    for id_ in ids:
+        if not is_text(id_):
+            raise InputError(f"keep= takes 'last', 'first' or a list of history_item_ids, not {quoted(id_):.60}.")
     return list(dict.fromkeys(ids))
 
 
 def _kept(frame: pd.DataFrame, lines: _Lines, keep: Any, chosen: list[str]) -> Ints:
-    """Give the place, among the rows of all lines, of each line's keeper."""
+    """Return the position of each line's keeper among the rows of all lines."""
     if not chosen:
         return lines.starts if keep == "first" else lines.starts + lines.sizes - 1
     ids = frame["history_item_id"]
     hits = np.flatnonzero(ids.isin(chosen).to_numpy(bool))
-    found = set(ids.iloc[hits])
-    unknown = [each for each in chosen if each not in found]
+    existing = set(ids.iloc[hits])
+    unknown = [id_ for id_ in chosen if id_ not in existing]
     if unknown:
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         names = ", ".join(map(repr, unknown[:3]))
         raise InputError(
-            f"keep= names what no row of the frame is: {names}{more}; give 'last', 'first' or ids of rows."
+            f"keep= has ids that are not in the frame: {names}{more}; give 'last', 'first' or ids of rows."
         )
     places = np.flatnonzero(np.isin(lines.rows, hits))
     picked: dict[int, tuple[int, str]] = {}
@@ -249,7 +249,7 @@ def _kept(frame: pd.DataFrame, lines: _Lines, keep: Any, chosen: list[str]) -> I
 
 
 def _line_hashes(frame: pd.DataFrame) -> tuple[Hashes, Mask, Mask]:
-    """Give the number of each row, whether the row says something, and whether it is a dialogue."""
+    """Return the line hash of each row, whether the row has text, and whether it is a dialogue."""
     keys, said = _text_hashes(text_array(frame["text"]))
     keys = keys ^ _voices(factorize_text(frame["voice_id"]), factorize_text(frame["voice_name"]))
     rows, numbers = _dialogues(frame["dialogue"])
@@ -263,18 +263,18 @@ def _line_hashes(frame: pd.DataFrame) -> tuple[Hashes, Mask, Mask]:
 
 
 def _near_keys(frame: pd.DataFrame, keys: Hashes, texted: Mask, near: float) -> Hashes:
-    """Give texts that are nearly the same one number."""
+    """Return the hashes with those of similar texts made equal."""
     rows = np.flatnonzero(texted)
-    own, first, codes = np.unique(keys[rows], return_index=True, return_inverse=True)
+    distinct, first, codes = np.unique(keys[rows], return_index=True, return_inverse=True)
     lines = frame[["voice_id", "voice_name", "text"]].iloc[rows[first]]
     voices = _voices(factorize_text(lines["voice_id"]), factorize_text(lines["voice_name"]))
     keys = keys.copy()
-    keys[rows] = link_similar(own, voices, plain_texts(lines["text"]), near)[codes]
+    keys[rows] = link_similar(distinct, voices, plain_texts(lines["text"]), near)[codes]
     return keys
 
 
 def _text_hashes(texts: pa.Array) -> tuple[Hashes, Mask]:
-    """Give the number of each text as it is compared, and whether there is anything in it."""
+    """Return the hash of each normalised text, and whether the text is not empty."""
     encoded = texts.dictionary_encode()
     plain = [*_normalised(encoded.dictionary), b""]
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
@@ -282,17 +282,17 @@ def _text_hashes(texts: pa.Array) -> tuple[Hashes, Mask]:
 
 
 def text_numbers(column: pd.Series) -> tuple[Hashes, Mask]:
-    """Give a number for each text, the same for texts that are the same as `takes` sees it, and whether it says any."""
+    """Return the hash of each text, equal for texts that `takes` treats as the same, and whether it is not empty."""
     return _text_hashes(text_array(column))
 
 
 def plain_texts(column: pd.Series) -> list[str]:
-    """Give texts as they are compared; a missing one is empty."""
+    """Return normalised texts; a missing one is empty."""
     return [text.decode() for text in _normalised(text_array(column).fill_null(""))]
 
 
 def _normalised(texts: pa.Array) -> list[bytes]:
-    """Give texts as they are compared; the many that are plain ASCII only need to be in lower case."""
+    """Return normalised texts; the plain ASCII ones only need lower case."""
     plain: list[bytes] = pc.ascii_lower(texts).cast(pa.large_binary()).to_pylist()
     uneven = np.flatnonzero(pc.match_substring_regex(texts, _UNEVEN).to_numpy(zero_copy_only=False))
     for place, text in zip(uneven.tolist(), texts.take(pa.array(uneven)).to_pylist(), strict=True):
@@ -302,9 +302,9 @@ def _normalised(texts: pa.Array) -> list[bytes]:
 
 def _folded(text: str) -> str:
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", _TYPOGRAPHIC.sub(lambda found: _PLAIN[found[0]], text))
+        text = unicodedata.normalize("NFKC", _TYPOGRAPHIC.sub(lambda match: _PLAIN[match[0]], text))
     text = text.casefold()
-    even = text.isprintable() and "  " not in text  # the only printable white space is the blank
+    even = text.isprintable() and "  " not in text  # the only printable white space is the space
     return text.strip() if even else " ".join(text.split())
 
 
@@ -324,7 +324,7 @@ def _voices(ids: tuple[Ints, list[str]], names: tuple[Ints, list[str]]) -> Hashe
 
 
 def _dialogues(column: pd.Series) -> tuple[Ints, Hashes]:
-    """Give the rows that are dialogues in which something is said, and the number of each."""
+    """Return the rows that are dialogues with text, and the hash of each."""
     lines = dialogue_lines(column)
     talks = np.unique(lines.rows)
     parents = np.searchsorted(talks, lines.rows)

@@ -34,6 +34,7 @@ LATEST = "latest"
 TEXT = pd.StringDtype("pyarrow")
 _VOICES = ("voice", "speaker")
 _WORDS = {"model": "model_id", "source": "source"}
+RESERVED = frozenset((*_VOICES, *_WORDS, *MEASURES, "period"))  # words with a meaning in ``usage_table(by=)``
 _DENSE = 100_000  # up to so many combinations, no hash table is needed
 
 

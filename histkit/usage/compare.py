@@ -1,7 +1,7 @@
-"""The grid of groups and periods: empty buckets, and each bucket beside the one before.
+"""The grid of groups and periods: empty cells, and the comparison of each period with the one before.
 
-A bucket without rows is measured: nothing was made. So its numbers are 0, while what lies before the first bucket, or
-has no date, is unknown and missing.
+A period without rows is known to have no usage, so its numbers are 0. What is before the first period, or has no date,
+is unknown and missing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from histkit.usage.buckets import bucket, edges
 from histkit.usage.clock import clock_time
 from histkit.usage.periods import Freq
 from histkit.util.arrays import Ints, Mask, add_by_code
+from histkit.util.text import quoted
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -31,57 +32,57 @@ _NEVER = np.iinfo(np.int64).min
 
 
 def span_of(fill: Any, zone: tzinfo) -> tuple[int | None, int | None] | None:
-    """Read `fill`: None for no empty buckets, else the first instant and the end, in microseconds; None: as the data.
+    """Parse `fill`: None for no empty cells, else start and end in microseconds, either of them None for the data's.
 
     Raises
     ------
     InputError
-        It is neither true nor false nor a pair of dates.
+        `fill` is neither a flag nor a pair of dates.
     """
     if fill is None or fill is False:
         return None
     if fill is True:
         return None, None
     if isinstance(fill, str) or not isinstance(fill, Sequence) or len(fill) != 2:
-        raise InputError(f"fill={fill!r} is not possible; give True, or a pair of dates (start, end).")
-    start, end = (None if each is None else clock_time(each, zone, "fill") * 1_000_000 for each in fill)
+        raise InputError(f"fill={quoted(fill)} is not possible; give True, or a pair of dates (start, end).")
+    start, end = (None if date is None else clock_time(date, zone, "fill") * 1_000_000 for date in fill)
     if start is not None and end is not None and start >= end:
-        raise InputError(f"fill={fill!r}: the end is not later than the start.")
+        raise InputError(f"fill={quoted(fill)}: the end is not later than the start.")
     return start, end
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The rows of a table, as places in a grid.
+    """The rows of a table as cells of a grid of groups and periods.
 
     Attributes
     ----------
     starts : int64 array, shape (buckets,)
         First instant of each bucket, empty ones too; microseconds since 1970, UTC.
     cells : int64 array, shape (rows of the table,)
-        Ascending, in the order of `tally`: group * (buckets + 1) + bucket; the last bucket is "without a date".
+        Ascending, in the order of `aggregate`: group * (buckets + 1) + bucket; the last bucket is "without a date".
     """
 
     starts: Ints
     cells: Ints
 
     def buckets(self) -> Ints:
-        """Give the bucket of each row."""
-        found: Ints = self.cells % (len(self.starts) + 1)
-        return found
+        """Return the bucket of each row."""
+        buckets: Ints = self.cells % (len(self.starts) + 1)
+        return buckets
 
     def previous(self) -> tuple[Ints, Mask]:
-        """Give the row of the same group one bucket before, -1 where it has none; also which have a bucket before."""
+        """Return the row of the same group in the previous bucket (-1: none), and which rows have a previous bucket."""
         place = np.searchsorted(self.cells, self.cells - 1)
-        found = self.cells[np.minimum(place, len(self.cells) - 1)] == self.cells - 1 if len(place) else place > 0
+        exists = self.cells[np.minimum(place, len(self.cells) - 1)] == self.cells - 1 if len(place) else place > 0
         known = (self.buckets() > 0) & (self.buckets() < len(self.starts))
-        return np.where(found & known, place, -1), known
+        return np.where(exists & known, place, -1), known
 
 
 def fill_cells(
-    groups: Sequence[Group], sums: Sequence[Measure], instants: Ints, wanted: UsageQuery
+    groups: Sequence[Group], sums: Sequence[Measure], instants: Ints, query: UsageQuery
 ) -> tuple[list[Group], list[Measure], Grid]:
-    """Add the cells that have no rows but are wanted.
+    """Add the required cells that have no rows.
 
     Parameters
     ----------
@@ -90,33 +91,35 @@ def fill_cells(
     sums : sequence of Measure
         Of the same rows.
     instants : int64 array
-        Start of each row's period; the least number: no date.
-    wanted : Wanted
-        With `fill`, all cells of its span; with `compare` those after a cell that has rows.
+        Start of each row's period; the least int64 for rows without a date.
+    query : UsageQuery
+        With `fill`, all cells of its span are required; with `compare`, those after a cell that has rows.
 
     Returns
     -------
     groups : list of Group
-        The last is ``period``: its values are `Grid.starts` and one that is missing.
+        The last is ``period``; its values are `Grid.starts` and a missing one.
     sums : list of Measure
-        With zeros for the cells that were added.
+        With zeros for the added cells.
     grid : Grid
-        As `tally` will order the rows.
+        The cells, in the order in which `aggregate` will return them.
 
     Raises
     ------
     InputError
-        That would be too many rows.
+        There would be too many rows.
     """
-    assert wanted.length is not None
+    assert query.length is not None
     dated = instants != _NEVER
-    numbers, first, own = np.unique(combined(groups, [len(instants)])[0], return_index=True, return_inverse=True)
+    numbers, first, group_of_row = np.unique(
+        combined(groups, [len(instants)])[0], return_index=True, return_inverse=True
+    )
     count = len(numbers) if groups else 1
-    starts, low, high = _starts(instants[dated], wanted, count)
+    starts, low, high = _starts(instants[dated], query, count)
     width = len(starts) + 1
     buckets = np.where(dated, np.searchsorted(starts, instants), len(starts))
-    cells = np.unique(own * width + buckets)
-    if wanted.fill is not None:
+    cells = np.unique(group_of_row * width + buckets)
+    if query.fill is not None:
         needed = (np.arange(count)[:, None] * width + np.arange(low, high)).ravel()
     else:
         needed = cells[cells % width < len(starts) - 1] + 1
@@ -126,23 +129,23 @@ def fill_cells(
     period = pd.array([*starts.tolist(), None], dtype="Int64")
     wider.append(Group("period", period, [np.r_[buckets, added % width]]))
     zeros, sure = np.zeros(len(added), np.int64), np.ones(len(added), bool)
-    filled = [Measure(each.name, [np.r_[each.values[0], zeros]], [np.r_[each.known[0], sure]]) for each in sums]
+    filled = [Measure(sum_.name, [np.r_[sum_.values[0], zeros]], [np.r_[sum_.known[0], sure]]) for sum_ in sums]
     return wider, filled, Grid(starts, np.union1d(cells, added))
 
 
-def _starts(instants: Ints, wanted: UsageQuery, groups: int) -> tuple[Ints, int, int]:
-    """Give the starts of all buckets, and the first and the end of those that are to be filled."""
-    length, zone = wanted.length, wanted.zone
+def _starts(instants: Ints, query: UsageQuery, groups: int) -> tuple[Ints, int, int]:
+    """Return the starts of all buckets, and the first and the end of those to fill."""
+    length, zone = query.length, query.zone
     assert length is not None
-    start, end = wanted.fill or (None, None)
-    span = [each for each in (start, None if end is None else end - 1) if each is not None]
+    start, end = query.fill or (None, None)
+    span = [instant for instant in (start, None if end is None else end - 1) if instant is not None]
     held = bucket(np.array(span, np.int64), length, zone)[1]
     every = np.r_[instants, held]
     if not len(every):
         return every, 0, 0
-    rows = _too_many(every, length, groups if wanted.fill is not None else 1)
+    rows = _too_many(every, length, groups if query.fill is not None else 1)
     if rows:
-        what = "fill= would make" if wanted.fill is not None else "compare= would look at"
+        what = "fill= would make" if query.fill is not None else "compare= would look at"
         raise InputError(
             f"{what} about {rows:,} periods of all groups, and at most {MOST_ROWS:,} are possible; "
             "give a longer freq, fewer groups (top=), or fewer dates."
@@ -161,16 +164,16 @@ def _too_many(instants: Ints, length: Freq, groups: int) -> int:
 
 
 def add_comparison(table: pd.DataFrame, grid: Grid, order: Ints) -> pd.DataFrame:
-    """Set each bucket beside the one before.
+    """Add the comparison of each bucket with the one before.
 
     Parameters
     ----------
     table : pandas.DataFrame
         In the order of `grid`.
     grid : Grid
-        Where its rows stand.
+        The cells of its rows.
     order : int64 array
-        The rows as they will be shown: what is left over in rounding goes to the first of equals.
+        Order of the rows in the final table, for ties in rounding.
 
     Returns
     -------
@@ -186,16 +189,15 @@ def add_comparison(table: pd.DataFrame, grid: Grid, order: Ints) -> pd.DataFrame
 
 def _taken(column: pd.Series, rows: Ints, known: Mask) -> Any:
     values, priced = whole_numbers(column)
-    values, missing = np.r_[values, 0], np.r_[~priced, False]  # a place for -1: no rows, so 0
+    values, missing = np.r_[values, 0], np.r_[~priced, False]  # an entry for -1: no rows, so 0
     return integer_array(values[rows], missing[rows] | ~known)
 
 
 def _volumes(characters: pd.Series, change: Any, previous: dict[str, Any], buckets: Ints, order: Ints) -> Any:
-    """Price the characters that each row has grown by at the previous rate of all rows of its bucket together.
+    """Return the change in characters of each row, priced at the average rate of the previous bucket.
 
-    In whole numbers: those of a bucket add up to that of its total, rounded; what is left over is shared out by largest
-    remainder. Where no characters are known (speech to speech has none) it is as if there were none. Missing where the
-    change is, and where the bucket before has no characters.
+    Whole numbers by largest remainder: those of a bucket add up to its rounded total. Unknown characters (of speech to
+    speech) count as 0. Missing where the change is missing, and where the previous bucket has no characters.
     """
     count = int(buckets.max()) + 1 if len(buckets) else 0
     old = whole_numbers(pd.Series(previous["characters"]))[0]
@@ -206,17 +208,21 @@ def _volumes(characters: pd.Series, change: Any, previous: dict[str, Any], bucke
     missing = change.isna() | (then == 0)[buckets]
     rows = order[~missing[order]]
     if float(np.abs(grown).max(initial=0)) * float(spent.max(initial=0)) + float(then.sum()) * len(rows) > 2**62:
-        grown, then, spent = grown.astype(object), then.astype(object), spent.astype(object)  # Python's have no limit
-    own = buckets[rows]
-    price = grown[rows] * spent[own]
-    floors, rests = price // then[own], price % then[own]
-    left = (2 * add_by_code(rests, own, count) + then) // np.maximum(2 * then, 1)
-    place = np.lexsort((-rests.astype(np.int64), own))
-    sizes = np.bincount(own, minlength=count)
+        grown, then, spent = (
+            grown.astype(object),
+            then.astype(object),
+            spent.astype(object),
+        )  # Python integers don't overflow
+    places = buckets[rows]
+    price = grown[rows] * spent[places]
+    floors, rests = price // then[places], price % then[places]
+    left = (2 * add_by_code(rests, places, count) + then) // np.maximum(2 * then, 1)
+    by_rest = np.lexsort((-rests.astype(np.int64), places))
+    sizes = np.bincount(places, minlength=count)
     first = np.empty(len(rows), np.int64)
-    first[place] = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    fits = add_by_code((np.abs(floors) >= 2**62).astype(np.int64), own, count)[own] == 0
+    first[by_rest] = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    fits = add_by_code((np.abs(floors) >= 2**62).astype(np.int64), places, count)[places] == 0
     values = np.zeros(len(buckets), np.int64)
-    values[rows[fits]] = (floors[fits] + (first < left[own])[fits]).astype(np.int64)
+    values[rows[fits]] = (floors[fits] + (first < left[places])[fits]).astype(np.int64)
     missing[rows[~fits]] = True
     return pd.arrays.IntegerArray(values, missing)

@@ -1,4 +1,4 @@
-"""Who speaks in each row: a row of one voice is one part, a dialogue one part for each voice that speaks in it."""
+"""Speakers of each row: a row of one voice is one part, a dialogue has one part for each voice that speaks in it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class DialogueShares:
     Attributes
     ----------
     rows : int64 array, shape (parts,)
-        The row that each part is of; ascending.
+        Row of each part; ascending.
     voices, names : int64 arrays, shape (parts,)
-        As those of `SpeakerShares`.
+        As in `SpeakerShares`.
     weights : int64 array, shape (parts,)
-        Characters, by which a dialogue is shared out among its parts.
+        Characters of each part, in proportion to which a dialogue is shared out.
     """
 
     rows: Ints
@@ -35,16 +35,16 @@ class DialogueShares:
 
 @dataclass(frozen=True)
 class SpeakerShares:
-    """Rows cut up by speaking voice.
+    """Rows divided by speaking voice.
 
     Attributes
     ----------
     voices, names : int64 arrays, shape (rows,)
-        The own voice of each row: positions in `keys` and `texts`; -1 where there is none. Not for dialogues.
-    spoken : Spoken
-        Who speaks in the rows that are dialogues.
+        Voice of each row, as positions in `keys` and `texts`; -1 for none. Not used for dialogues.
+    spoken : DialogueShares
+        Voices of the rows that are dialogues.
     keys : list of (id or None, name or None)
-        Voices: the id, or the name where the id is missing.
+        Voices: the id, or the name if the id is missing.
     texts : list of str
         Names.
     """
@@ -57,28 +57,28 @@ class SpeakerShares:
 
 
 def apportion(totals: Ints, weights: Ints, groups: Ints) -> Ints:
-    """Share out whole numbers in proportion to weights, by largest remainder; ties go to the earlier part.
+    """Divide whole numbers in proportion to weights by the largest remainder method; ties go to the earlier part.
 
     Parameters
     ----------
     totals : int64 array, shape (parts,)
-        What the group of each part has to share.
+        Total of the group of each part.
     weights : int64 array, shape (parts,)
-        Not negative, and not all 0 in a group; their sum stays below 2**31.
+        Not negative, not all 0 in a group, with a sum below 2**31.
     groups : int64 array, shape (parts,)
-        Ascending numbers: parts of one group stand together.
+        Group of each part, ascending.
 
     Returns
     -------
     int64 array, shape (parts,)
-        Not negative where the total is not; the parts of a group add up to its total.
+        Shares that add up to the total of each group; not negative if the total is not.
     """
     if not totals.any():
         return totals.copy()
     starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
     sizes = np.diff(np.r_[starts, len(groups)])
     whole = np.repeat(np.add.reduceat(weights, starts), sizes)
-    rounds, rest = totals // whole, totals % whole  # two steps: total * weight might not fit into 64 bits
+    rounds, rest = totals // whole, totals % whole  # two steps, since total * weight may exceed 64 bits
     shares = rounds * weights + rest * weights // whole
     left = np.repeat(totals[starts] - np.add.reduceat(shares, starts), sizes)
     order = np.lexsort((-(rest * weights % whole), groups))
@@ -89,13 +89,13 @@ def apportion(totals: Ints, weights: Ints, groups: Ints) -> Ints:
 
 
 def parts_of(frame: pd.DataFrame) -> SpeakerShares:
-    """Cut the rows up by speaking voice; needs the columns voice_id, voice_name and dialogue."""
+    """Divide the rows by speaking voice; needs the columns voice_id, voice_name and dialogue."""
     ids, id_values = factorize_text(frame["voice_id"])
     names, name_values = factorize_text(frame["voice_name"])
     lines = _lines(frame["dialogue"])
     line_ids, id_values = _joined(lines.ids, id_values)
     line_names, name_values = _joined(lines.names, name_values)
-    keys = [*((each, None) for each in id_values), *((None, each) for each in name_values)]
+    keys = [*((voice_id, None) for voice_id in id_values), *((None, name) for name in name_values)]
     voices = voices_of(ids, names, len(id_values))
     if len(lines.rows):
         spoken = _speaking(lines.rows, voices_of(line_ids, line_names, len(id_values)), line_names, lines.lengths)
@@ -123,12 +123,12 @@ def _lines(column: pd.Series) -> _Lines:
 def _arrow_words(array: pa.Array) -> tuple[Ints, list[str]]:
     encoded = array.dictionary_encode()
     codes = pc.fill_null(encoded.indices, NO_CODE).to_numpy(zero_copy_only=False)
-    found, texts = factorize_text(pd.Series(encoded.dictionary.to_pylist(), dtype=object))
-    return np.r_[found, NO_CODE][codes], texts
+    recoded, texts = factorize_text(pd.Series(encoded.dictionary.to_pylist(), dtype=object))
+    return np.r_[recoded, NO_CODE][codes], texts
 
 
 def _joined(words: tuple[Ints, list[str]], values: list[str]) -> tuple[Ints, list[str]]:
-    """Give the words of dialogue lines the numbers of those of the column, new words after them."""
+    """Recode the texts of dialogue lines to the positions in `values`, with new texts appended."""
     codes, texts = words
     places = {text: place for place, text in enumerate(values)}
     for text in texts:
@@ -138,13 +138,13 @@ def _joined(words: tuple[Ints, list[str]], values: list[str]) -> tuple[Ints, lis
 
 
 def voices_of(ids: Ints, names: Ints, known: int) -> Ints:
-    """Give the key of each voice: its id, or its name (numbered after the ids) where the id is missing."""
+    """Return the key of each voice: its id, or its name (numbered after the ids) if the id is missing."""
     lacking = (ids < 0) & (names >= 0)
     return np.where(lacking, names + known, ids) if lacking.any() else ids
 
 
 def _speaking(rows: Ints, voices: Ints, names: Ints, lengths: Ints) -> DialogueShares:
-    """Put the lines of each voice in a dialogue together; leave out voices without a character, unless all are."""
+    """Merge the lines of each voice in a dialogue; omit voices without characters, unless all are."""
     codes, pairs = pd.factorize(rows * (int(voices.max()) + 2) + voices + 1)
     weights = add_by_code(lengths, codes, len(pairs))
     first = np.zeros(len(pairs), np.int64)

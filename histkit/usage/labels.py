@@ -1,4 +1,4 @@
-"""Labels: whose rows are whose, told by rules in a file; the first rule that matches a row names it."""
+"""Labels: assign rows to clients or projects by rules in a file; the first rule that matches a row applies."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ import pandas as pd
 from histkit.errors import InputError
 from histkit.frame.filters import CONDITION_COLUMNS, filter_items
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, check_frame, require, to_frame
+from histkit.usage.aggregate import RESERVED
 from histkit.util.files import read_toml
-from histkit.util.text import error_line, is_text
+from histkit.util.text import error_line, is_text, quoted
 
 Rules = str | os.PathLike[str] | Mapping[str, Any] | Iterable[Mapping[str, Any]]
 Words = tuple[str, ...] | None
 
 COLUMN = "client"
-_OWN = frozenset(column.name for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN))
+_HISTORY_COLUMNS = frozenset(column.name for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN))
 _LISTS = ("voice", "model", "source", "speaker", "account")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: a label, and the conditions that a row must all meet; None means any.
+    """A label and its conditions, all of which a row must meet; None matches any row.
 
     Attributes
     ----------
     label : str
-        What the rows are called.
+        Label of the rows that match.
     voice, model, source, speaker : tuple of str or None
         As `histkit.filter_items` takes them.
     account : tuple of str or None
@@ -55,16 +56,16 @@ class Rule:
     before: Any = None
 
     def conditions(self) -> dict[str, Any]:
-        """Give the conditions that are set, by name."""
+        """Return the conditions that are set, by name."""
         return {name: getattr(self, name) for name in CONDITION_COLUMNS if getattr(self, name) is not None}
 
     def read(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Keep the columns that the conditions look at: what is not copied costs no time."""
+        """Return the columns that the conditions use; copying others would cost time."""
         read = {column for name in self.conditions() for column in CONDITION_COLUMNS[name]}
         return frame[[name for name in frame.columns if name in read]]
 
     def matching(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Keep the rows that meet every condition."""
+        """Return the rows that meet every condition."""
         conditions = self.conditions()
         if conditions.pop("account", None) is not None:
             require(frame, ["account"], f"the rule for {self.label!r}")
@@ -75,19 +76,19 @@ class Rule:
 def label(
     frame: pd.DataFrame, rules: Rules, *, column: str | None = None, unassigned: str = "unassigned"
 ) -> pd.DataFrame:
-    """Add a column that names each row by the first rule that matches it.
+    """Add a column with the label of the first rule that matches each row.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        A history, or any part of one; needs the columns of the conditions that the rules have.
+        A history, or any part of one; needs the columns that the conditions of the rules use.
     rules : path-like, dict, or list of dict
-        A TOML file, or the same as a dict, or only its list of rules: see Notes.
+        A TOML file, its content as a dict, or its list of rules: see Notes.
     column : str, optional
-        Name of the new column; default is what the rules say, or ``client``. One of that name is replaced, but not a
-        column of the history itself.
+        Name of the new column; default is the one in the rules, else ``client``. An existing column is replaced, but
+        columns of the history and words of ``usage_table(by=)`` (voice, model, ...) are refused.
     unassigned : str, default "unassigned"
-        What rows are called that no rule matches.
+        Label of the rows that no rule matches.
 
     Returns
     -------
@@ -132,19 +133,19 @@ def label(
     500
     """
     check_frame(frame, "label")
-    named, found = read_rules(rules)
-    column = named if column is None else _column(column, "column=")
+    default, parsed = read_rules(rules)
+    column = default if column is None else _column(column, "column=")
     if not is_text(unassigned):
-        raise InputError(f"unassigned={unassigned!r:.60} is no name for rows; give a text.")
-    labels = list(dict.fromkeys(rule.label for rule in found))
+        raise InputError(f"unassigned={quoted(unassigned):.60} is no name for rows; give a text.")
+    labels = list(dict.fromkeys(rule.label for rule in parsed))
     if unassigned in labels:
         raise InputError(f"unassigned={unassigned!r} is also the label of a rule; give one of them another name.")
     codes = np.full(len(frame), len(labels), np.int64)
-    left = np.arange(len(frame))
-    for rule in found:
-        rows = rule.matching(rule.read(frame).iloc[left].set_axis(left, axis=0)).index.to_numpy()
+    unlabelled = np.arange(len(frame))
+    for rule in parsed:
+        rows = rule.matching(rule.read(frame).iloc[unlabelled].set_axis(unlabelled, axis=0)).index.to_numpy()
         codes[rows] = labels.index(rule.label)
-        left = left[codes[left] == len(labels)]
+        unlabelled = unlabelled[codes[unlabelled] == len(labels)]
     labels.append(unassigned)
     labelled = frame.assign(**{column: pd.Categorical.from_codes(codes, categories=labels)})
     counts = dict(zip(labels, np.bincount(codes, minlength=len(labels)).tolist(), strict=True))
@@ -154,7 +155,7 @@ def label(
 
 
 def read_rules(rules: Rules) -> tuple[str, list[Rule]]:
-    """Read and check rules: the one place that tells whether they can be used.
+    """Read and check rules.
 
     Parameters
     ----------
@@ -164,7 +165,7 @@ def read_rules(rules: Rules) -> tuple[str, list[Rule]]:
     Returns
     -------
     column : str
-        Name of the column; ``client`` where the rules don't say.
+        Name of the column; ``client`` if the rules name none.
     rules : list of Rule
         At least one, in their order.
 
@@ -187,11 +188,13 @@ def read_rules(rules: Rules) -> tuple[str, list[Rule]]:
         raw = read_toml(rules, "rules")
     if not isinstance(raw, Mapping):
         if not isinstance(raw, Iterable) or isinstance(raw, (bytes, pd.DataFrame, pd.Series)):
-            raise InputError(f"rules= takes the path of a TOML file, a dict or a list of dicts, not {raw!r:.60}.")
+            raise InputError(f"rules= takes the path of a TOML file, a dict or a list of dicts, not {quoted(raw):.60}.")
         raw = {"rule": list(raw)}
     for key in raw:
         if key not in ("column", "rule"):
-            raise InputError(f"{where}: {key!r:.60} is unknown; there are 'column' and, for each rule, '[[rule]]'.")
+            raise InputError(
+                f"{where}: {quoted(key):.60} is unknown; there are 'column' and, for each rule, '[[rule]]'."
+            )
     column = _column(raw.get("column", COLUMN), f"{where}: column =")
     tables = raw.get("rule", [])
     if not isinstance(tables, (list, tuple)):
@@ -204,42 +207,46 @@ def read_rules(rules: Rules) -> tuple[str, list[Rule]]:
 
 def _column(name: Any, where: str) -> str:
     if not is_text(name):
-        raise InputError(f"{where} takes the name of the new column, not {name!r:.60}.")
-    if name in _OWN:
+        raise InputError(f"{where} takes the name of the new column, not {quoted(name):.60}.")
+    if name in _HISTORY_COLUMNS:
         raise InputError(f"{where} {name!r} would replace a column of the history; choose another name.")
+    if name in RESERVED:
+        raise InputError(
+            f"{where} {name!r} is a word that usage tables give a meaning of their own; choose another name."
+        )
     return name
 
 
 def _rule(table: Any, where: str, none: pd.DataFrame) -> Rule:
     if not isinstance(table, Mapping):
-        raise InputError(f"{where} must be a table with a label and conditions, not {table!r:.60}.")
+        raise InputError(f"{where} must be a table with a label and conditions, not {quoted(table):.60}.")
     name = table.get("label")
     if not is_text(name):
-        found = "" if name is None else f", not {name!r:.60}"
-        raise InputError(f"{where} needs a label that is a text, such as label = 'Acme'{found}.")
-    where = f"{where} ({name!r:.60})"
+        given = "" if name is None else f", not {quoted(name):.60}"
+        raise InputError(f"{where} needs a label that is a text, such as label = 'Acme'{given}.")
+    where = f"{where} ({quoted(name):.60})"
     for key in table:
         if key != "label" and key not in CONDITION_COLUMNS:
-            raise InputError(f"{where}: {key!r:.60} is no condition; there are {', '.join(CONDITION_COLUMNS)}.")
+            raise InputError(f"{where}: {quoted(key):.60} is no condition; there are {', '.join(CONDITION_COLUMNS)}.")
     if len(table) == 1:
         raise InputError(f"{where} has no condition; give at least one of {', '.join(CONDITION_COLUMNS)}.")
     rule = Rule(**{key: _checked(key, value, where) for key, value in table.items()})
     try:
-        rule.matching(none)  # on no rows: what a condition takes is told by filter_items alone
+        rule.matching(none)  # on no rows: filter_items decides which conditions are valid
     except (InputError, RecursionError, OverflowError) as error:
         raise InputError(f"{where}: {error_line(error, 300)}") from None
     return rule
 
 
 def _checked(key: str, value: Any, where: str) -> Any:
-    """Give the value as a rule holds it, or refuse one that `filter_items` would take for something else."""
+    """Return a condition as a rule holds it; refuse values that `filter_items` would interpret differently."""
     if key in _LISTS:
         values = (value,) if isinstance(value, str) else value
-        if not isinstance(values, (list, tuple)) or not values or not all(isinstance(each, str) for each in values):
-            raise InputError(f"{where}: {key} = takes a text or a list of texts, not {value!r:.60}.")
+        if not isinstance(values, (list, tuple)) or not values or not all(isinstance(name, str) for name in values):
+            raise InputError(f"{where}: {key} = takes a text or a list of texts, not {quoted(value):.60}.")
         return tuple(values)
     if value is None or (key == "text" and isinstance(getattr(value, "pattern", None), bytes)):
-        raise InputError(f"{where}: {key} = {value!r:.60} is no condition; give a text or leave it out.")
+        raise InputError(f"{where}: {key} = {quoted(value):.60} is no condition; give a text or leave it out.")
     if key in ("after", "before") and isinstance(value, numbers.Number):
-        raise InputError(f"{where}: {key} = {value!r:.60} is no date; give one such as 2026-10-01.")
+        raise InputError(f"{where}: {key} = {quoted(value):.60} is no date; give one such as 2026-10-01.")
     return value

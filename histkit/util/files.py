@@ -166,13 +166,13 @@ def read_toml(path: str | os.PathLike[str], content: str, parse_float: Callable[
     InputError
         The file is not there, can't be read, or is not TOML.
     """
-    name = " ".join(str(path).split())
+    name = " ".join(str(path).split()).encode("utf-8", "replace").decode()
     try:
         return tomllib.loads(local_path(path).read_bytes().decode("utf-8-sig"), parse_float=parse_float)
     except FileNotFoundError:
         raise InputError(f"{name}: there is no such file; give the path of a TOML file with {content}.") from None
-    except OSError as error:
-        reason = error.strerror or error_line(error)
+    except (OSError, UnicodeEncodeError) as error:  # the latter: a name that no file system can hold
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error_line(error)
         raise InputError(f"{name} can't be read: {reason}; give a TOML file with {content}.") from None
     except UnicodeDecodeError:
         raise InputError(f"{name} is not UTF-8; save it again in that encoding.") from None

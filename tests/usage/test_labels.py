@@ -304,3 +304,25 @@ def test_an_argument_that_cannot_be_used_is_named(options: dict[str, Any], words
     with pytest.raises(hk.InputError) as caught:
         label(DF, [GOOD], **options)
     assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize(
+    "word", ["voice", "speaker", "model", "source", "items", "characters", "credits", "period", "date", "account"]
+)
+def test_a_word_that_usage_tables_understand_is_no_name_of_a_column(word: str) -> None:
+    rules = [{"label": "Acme", "voice": "Rachel"}]
+    for call in (
+        lambda: label(DF, rules, column=word),
+        lambda: label(DF, {"column": word, "rule": rules}),
+        lambda: read_rules({"column": word, "rule": rules}),
+    ):
+        with pytest.raises(hk.InputError, match=f"'{word}'.*choose another name") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["client", "project", "Voice", "voices", "other", "team"])
+def test_usage_sees_a_column_of_labels(word: str) -> None:
+    labelled = label(DF, [{"label": "Acme", "voice": "Rachel"}], column=word)
+    table = hk.usage_table(labelled, word)
+    assert set(table[word]) == set(labelled[word].unique())
