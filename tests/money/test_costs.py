@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import histkit as hk
@@ -44,7 +44,6 @@ def test_a_client_called_other_is_not_billed_with_the_rest() -> None:
     assert hk.cost_table(frame, "client", prices=PRICES, top=1)["cost"].tolist() == [Decimal("9.00")] * 2
 
 
-@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 400)), min_size=1, max_size=25),
     st.integers(1, 6),
@@ -84,7 +83,6 @@ def test_the_sums_of_a_group_are_its_own_and_the_rest_is_last(
     pd.testing.assert_frame_equal(table[usage.columns.tolist()], usage)
 
 
-@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.sampled_from(NAMES), st.integers(0, 400), st.sampled_from(["studio", "agency"])),

@@ -20,7 +20,7 @@ from histkit.usage.buckets import bucket
 from histkit.usage.clock import zone_of
 from histkit.usage.periods import parse_freq
 from histkit.usage.table import usage_table
-from tests.usage.test_table import MEASURES, ZONES, bys, frame_of, frames
+from tests.usage.test_table import MEASURES, ZONES, bys, frame_of, frames, frames_and_freqs
 
 PERIODS = {"monthly_period": 1, "3_month_period": 3, "6_month_period": 6, "annual_period": 12}
 instants = st.integers(1_200_000_000, 2_000_000_000)
@@ -220,13 +220,11 @@ def test_what_does_not_go_together_is_told_on_one_line(arguments: dict[str, Any]
     assert "\n" not in str(caught.value)
 
 
-FREQS = ["h", "2h", "D", "W", "MS", "QS-FEB", "YS"]
-
-
-@given(frames, bys, st.sampled_from(FREQS[2:]), st.sampled_from(ZONES), st.none() | st.integers(1, 3))
+@given(frames_and_freqs, bys, st.sampled_from(ZONES), st.none() | st.integers(1, 3))
 def test_filling_adds_zeros_and_nothing_else(
-    frame: pd.DataFrame, by: Any, freq: str, zone: str, top: int | None
+    frame_and_freq: tuple[pd.DataFrame, str], by: Any, zone: str, top: int | None
 ) -> None:
+    frame, freq = frame_and_freq
     plain = usage_table(frame, by, freq, tz=zone, top=top)
     table = usage_table(frame, by, freq, tz=zone, top=top, fill=True)
     check_sums(table, frame)

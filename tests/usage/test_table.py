@@ -71,6 +71,14 @@ rows = st.fixed_dictionaries(
     }
 )
 frames = st.lists(rows, max_size=12).map(frame_of)
+season = st.none() | st.integers(1_772_000_000, 1_780_000_000)
+frames_of_a_season = st.lists(
+    st.builds(lambda row, second: {**row, "date_unix": second}, rows, season), max_size=12
+).map(frame_of)
+# years of days or weeks are thousands of rows that tell no more than those of a season
+frames_and_freqs = st.tuples(frames, st.sampled_from(["MS", "QS-FEB", "YS"])) | st.tuples(
+    frames_of_a_season, st.sampled_from(["D", "W"])
+)
 bys = st.sampled_from(
     [
         "voice",
