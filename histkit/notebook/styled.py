@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -56,13 +56,9 @@ def show_usage(table: pd.DataFrame, *, bar: str | None = None) -> Styler:
     check_frame(rows, "the styled table")
     kinds = {name: _kind(name, rows[name]) for name in rows.columns}
     numbers = [name for name, kind in kinds.items() if kind in ("count", "share", "money")]
-    if bar is None:
-        bar = next((name for name in _BARS if name in numbers), None)
-    elif str(bar) not in numbers:
-        raise InputError(f"bar={quoted(bar)} is no column of numbers of this table.")
+    bar = _bar_column(bar, numbers)
     formatters = {name: _formatter(rows[name], kind) for name, kind in kinds.items()}
     if bar is not None:
-        bar = str(bar)
         rows[bar] = rows[bar].astype("Float64")  # Styler.bar can't compute with decimals
     style = rows.style.format(formatters, escape="html").hide(axis="index")
     style = style.set_properties(subset=numbers, **{"text-align": "right", "font-variant-numeric": "tabular-nums"})
@@ -70,18 +66,31 @@ def show_usage(table: pd.DataFrame, *, bar: str | None = None) -> Styler:
     style = style.set_properties(subset=texts, **{"text-align": "left"})
     headings: Any = {name: [{"selector": "th", "props": "text-align: left"}] for name in texts}
     style = style.set_table_styles(headings, overwrite=False)
-    largest = 0 if bar is None else rows[bar].abs().max()
-    if bar is None or pd.isna(largest) or not largest:
+    return style if bar is None else _add_bars(style, rows[bar], bar)
+
+
+def _bar_column(bar: Any, numbers: Sequence[str]) -> str | None:
+    """Return the column with bars; None if the table has none of the default ones."""
+    if bar is None:
+        return next((name for name in _BARS if name in numbers), None)
+    if str(bar) not in numbers:
+        raise InputError(f"bar={quoted(bar)} is no column of numbers of this table.")
+    return str(bar)
+
+
+def _add_bars(style: Styler, values: pd.Series, name: str) -> Styler:
+    largest = values.abs().max()
+    if pd.isna(largest) or not largest:
         return style
-    least = -float(largest) if rows[bar].min() < 0 else 0.0
+    least = -float(largest) if values.min() < 0 else 0.0
     align = "zero" if least else "left"
-    return style.bar(subset=[bar], color=_BAR_COLOR, align=align, vmin=least, vmax=float(largest), height=70)
+    return style.bar(subset=[name], color=_BAR_COLOR, align=align, vmin=least, vmax=float(largest), height=70)
 
 
 def _kind(name: str, column: pd.Series) -> ValueKind:
     if isinstance(column.dtype, pd.DatetimeTZDtype):
-        known = column.dropna()
-        return "day" if known.dt.normalize().eq(known).all() else "moment"
+        clock = column.dropna().dt.tz_localize(None)  # normalizing fails at a midnight that the clocks skip or repeat
+        return "day" if clock.dt.normalize().eq(clock).all() else "moment"
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return "text"
     if name in _SHARES:

@@ -16,7 +16,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 import histkit as hk
+from histkit.reports.model import period_column, rows_of
 from histkit.reports.report import build_report
+from histkit.reports.sections import usage_report_table
 from histkit.reports.terminal import print_report
 from tests.browser import Page, chromium_page
 
@@ -227,6 +229,74 @@ def test_hours_are_told_by_the_hour(df: pd.DataFrame, tmp_path: Path) -> None:
     assert re.search(rf"\| {hour:%Y-%m-%d} \d\d:\d\d \|", path.read_text("utf-8"))
 
 
+FREQS = ("h", "2h", "6h", "12h", "24h", "D", "W", "W-SAT", "MS", "QS", "QS-FEB", "YS", "billing")
+CHANGES = (  # days around changes of the clocks: ordinary ones, by half an hour, at midnight, of a day that never was
+    ("UTC", "2026-10-25"),
+    ("Europe/Berlin", "2026-10-25"),
+    ("Europe/Berlin", "2026-03-29"),
+    ("America/St_Johns", "2026-11-01"),
+    ("Australia/Lord_Howe", "2026-04-05"),
+    ("America/Havana", "2026-11-01"),
+    ("Africa/Cairo", "2026-04-24"),
+    ("America/Sao_Paulo", "2018-02-18"),
+    ("Pacific/Apia", "2011-12-30"),
+    ("Europe/Amsterdam", "1937-07-01"),
+)
+
+
+@pytest.mark.parametrize("freq", FREQS)
+@pytest.mark.parametrize(("tz", "day"), CHANGES)
+def test_no_two_periods_have_one_label(freq: str, tz: str, day: str) -> None:
+    count = 300
+    dates = pd.date_range(pd.Timestamp(day, tz="UTC") - pd.Timedelta(days=2), periods=count, freq="29min")
+    frame = pd.DataFrame({"date": dates, "characters": pd.array([1] * count), "credits": pd.array([1] * count)})
+    periods = hk.usage_table(frame, None, freq, tz=tz, billing=25 if freq == "billing" else None)
+    labels = [cells[0] for cells in rows_of(usage_report_table(periods, [period_column(freq)]))]
+    assert len(set(labels)) == len(labels) == len(periods)
+    shown = re.findall(r">([12]\d{3}-[^<]*)</td>", hk.show_usage(periods).to_html())
+    assert len(set(shown)) == len(periods)
+
+
+@pytest.mark.parametrize("ending", ["html", "xlsx", "md"])
+def test_hours_that_the_clock_repeats_are_told_apart_in_every_format(
+    df: pd.DataFrame, tmp_path: Path, ending: str
+) -> None:
+    start = pd.Timestamp("2026-10-24T23:40Z")
+    frame = df.head(8).assign(date=pd.date_range(start, periods=8, freq="20min"))
+    path = written(frame, tmp_path / f"report.{ending}", freq="h", tz="Europe/Berlin")
+    if ending == "xlsx":
+        cells = [cell for row in openpyxl.load_workbook(path)["Usage by period"].iter_rows() for cell in row]
+        text = " ".join(str(cell.value) for cell in cells)
+    else:
+        text = path.read_text("utf-8")
+    assert "2026-10-25 02:00+02:00" in text
+    assert "2026-10-25 02:00+01:00" in text
+    assert "2026-10-25 01:00" in text
+    assert "2026-10-25 01:00+" not in text
+
+
+def test_hours_of_any_multiple_are_shown_with_their_time(df: pd.DataFrame, tmp_path: Path) -> None:
+    text = written(df, tmp_path / "report.md", freq="6h").read_text("utf-8")
+    periods = hk.usage_table(df, None, "6h")["period"]
+    labels = re.findall(r"^\| (\d{4}-\d\d-\d\d \d\d:00) \|", text.split("## Usage by voice")[0], re.MULTILINE)
+    assert labels == [f"{period:%Y-%m-%d %H:%M}" for period in periods]
+
+
+@pytest.mark.parametrize("prices", [None, PRICES])
+def test_a_client_named_other_is_not_billed_with_the_rest(df: pd.DataFrame, tmp_path: Path, prices: Any) -> None:
+    clients = [*["other"] * 4, *(f"client {number}" for number in range(6))]
+    frame = df.assign(client=[clients[row % 10] for row in range(len(df))])
+    text = written(frame, tmp_path / "report.md", prices=prices, top=3).read_text("utf-8")
+    table = text.split("## Usage by client")[1].split("\n## ")[0]
+    lines = [line.strip("|").split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
+    credits = {line[0].strip(): int(line[3].strip("* ").replace(",", "")) for line in lines}
+    assert credits.pop("**Total**") == frame["credits"].sum()
+    sums = frame.groupby("client")["credits"].sum().sort_values(ascending=False)
+    top, rest = sums.head(3), sums.iloc[3:].sum()
+    assert "other" in top  # the client, of 40 % of the rows, and the group of the rest stand apart
+    assert credits == top.to_dict() | {"(rest)": rest}
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -235,6 +305,8 @@ def test_hours_are_told_by_the_hour(df: pd.DataFrame, tmp_path: Path) -> None:
         ({"path": "r.md", "tz": "Mars"}, "tz='Mars' is not a time zone"),
         ({"path": "r.md", "freq": "fortnight"}, "freq='fortnight'"),
         ({"path": "r.md", "prices": "none.toml"}, "none.toml: there is no such file"),
+        ({"path": "r.md", "now": "garbage"}, "now='garbage' is not a date"),
+        ({"path": "r.md", "now": "garbage", "subscription": {"character_count": 1}}, "now='garbage' is not a date"),
     ],
 )
 def test_bad_arguments_are_named_and_leave_no_file(
