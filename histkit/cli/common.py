@@ -225,4 +225,4 @@ def print_rich(renderable: Any) -> None:
     """Print for a reader: as wide as the terminal, 160 columns into a pipe or a file."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 160).print(renderable)
+    Console(width=None if sys.stdout.isatty() else 160).print(renderable, crop=False)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from histkit.reports.model import Report, ReportTable, bar_shares, rows_of, totals_of
+from histkit.reports.model import Report, ReportColumn, ReportTable, bar_shares, rows_of, totals_of
 from histkit.util.text import format_value
 
 _BAR = "█"
 _BAR_CELLS = 12
+_GAP = 3  # characters between two columns
+_LEAST_TEXT = 12  # longer texts can be folded
 
 
 def print_report(report: Report, console: Any = None) -> None:
@@ -36,11 +40,69 @@ def print_report(report: Report, console: Any = None) -> None:
         for note in section.notes:
             console.print(Text(note, style="dim"))
         for table in section.tables:
-            console.print(rich_table(table))
+            console.print(rich_table(table), crop=False)
 
 
 def rich_table(table: ReportTable) -> Any:
-    """Build a table for a terminal, with a bar beside the numbers of each column that has one."""
+    """Return a table for `rich`, laid out for the width it is printed at.
+
+    Numbers and dates are never cut: where it is narrow, headings and texts wrap and bars are left out. A table that is
+    still too wide is printed wider than the terminal.
+    """
+    return _TerminalTable(table)
+
+
+@dataclass(frozen=True)
+class _TerminalTable:
+    """A table that `rich` lays out when it prints it."""
+
+    table: ReportTable
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        columns, rows = self.table.columns, list(rows_of(self.table))
+        footers = totals_of(self.table) if self.table.totals else [""] * len(columns)
+        cells = [[footer, *(row[position] for row in rows)] for position, footer in enumerate(footers)]
+        least = [_least_width(column, texts) for column, texts in zip(columns, cells, strict=True)]
+        natural = [_longest([column.label, *texts]) for column, texts in zip(columns, cells, strict=True)]
+        bars = (_BAR_CELLS + _GAP) * sum(column.bar for column in columns)
+        room = options.max_width - _GAP * len(columns) - 1
+        if sum(least) + bars > room:
+            bars = 0
+        widths = _share_room(least, natural, room - bars)
+        rendered = _build_table(self.table, rows, footers, widths, with_bars=bars > 0)
+        needed = sum(widths) + bars + _GAP * len(columns) + 1
+        yield from console.render(rendered, options.update(max_width=max(options.max_width, needed)))
+
+
+def _longest(texts: Iterable[str]) -> int:
+    from rich.cells import cell_len
+
+    return max(map(cell_len, texts), default=0)
+
+
+def _least_width(column: ReportColumn, cells: Sequence[str]) -> int:
+    """Return the width that a column needs at least: its longest word, but any text can be folded."""
+    words = _longest(column.label.split())
+    return max(words, min(_longest(cells), _LEAST_TEXT) if column.kind == "text" else _longest(cells))
+
+
+def _share_room(least: Sequence[int], natural: Sequence[int], room: int) -> list[int]:
+    """Return the widths of columns: the narrowest ones grow first, up to their natural widths."""
+    widths = list(least)
+    growing = [position for position, width in enumerate(widths) if width < natural[position]]
+    for _ in range(room - sum(widths)):
+        if not growing:
+            break
+        narrowest = min(growing, key=widths.__getitem__)
+        widths[narrowest] += 1
+        if widths[narrowest] == natural[narrowest]:
+            growing.remove(narrowest)
+    return widths
+
+
+def _build_table(
+    table: ReportTable, rows: Sequence[Sequence[str]], footers: Sequence[str], widths: Sequence[int], *, with_bars: bool
+) -> Any:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -53,32 +115,18 @@ def rich_table(table: ReportTable) -> Any:
         caption_justify="left",
         show_footer=bool(table.totals),
     )
-    _add_columns(rendered, table)
-    bars = {column.name: _bars(table, column.name) for column in table.columns if column.bar}
-    for row, cells in enumerate(rows_of(table)):
-        line = []
-        for column, cell in zip(table.columns, cells, strict=True):
-            line.append(Text(cell))
-            if column.bar:
-                line.append(Text(bars[column.name][row], style="blue"))
+    cells: list[list[Text]] = []
+    for position, column in enumerate(table.columns):
+        justify: Any = "right" if column.numeric else "left"
+        label, footer = Text(column.label), Text(footers[position])
+        rendered.add_column(label, footer, justify=justify, width=widths[position], overflow="fold")
+        cells.append([Text(row[position]) for row in rows])
+        if column.bar and with_bars:
+            rendered.add_column("", no_wrap=True, width=_BAR_CELLS)
+            cells.append([Text(bar, style="blue") for bar in _bars(table, column.name)])
+    for line in zip(*cells, strict=True):
         rendered.add_row(*line)
     return rendered
-
-
-def _add_columns(rendered: Any, table: ReportTable) -> None:
-    from rich.text import Text
-
-    footers = totals_of(table) if table.totals else [""] * len(table.columns)
-    for column, footer in zip(table.columns, footers, strict=True):
-        rendered.add_column(
-            Text(column.label),
-            Text(footer),
-            justify="right" if column.numeric else "left",
-            no_wrap=column.numeric,
-            overflow="fold",
-        )
-        if column.bar:
-            rendered.add_column("", no_wrap=True)
 
 
 def _bars(table: ReportTable, name: str) -> list[str]:
