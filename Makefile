@@ -54,8 +54,8 @@ browser: $(VENV)/.dev
 # Its own pandas, and everything else from $(VENV).
 .venv-pandas22/.dev: $(VENV)/.dev
 	$(VENV)/bin/python -m venv --clear .venv-pandas22
-	@$(VENV)/bin/python -c 'import sysconfig; print(f"import site; site.addsitedir({sysconfig.get_path(\"purelib\")!r})")' \
-		> "$$(.venv-pandas22/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/dev.pth"
+	@$(VENV)/bin/python -c 'import sysconfig as s; print("import site; site.addsitedir(%r)" % s.get_path("purelib"))' \
+		> "$$(.venv-pandas22/bin/python -c 'import sysconfig as s; print(s.get_path("purelib"))')/dev.pth"
 	.venv-pandas22/bin/python -m pip install $(PIP) "pandas==2.2.*"
 	@touch $@
 
