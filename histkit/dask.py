@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -125,7 +125,7 @@ class DaskSpeechAccessor:
         tz: str | tzinfo = "UTC",
         top: int | None = None,
         fill: bool | tuple[Any, Any] = False,
-        compare: str | None = None,
+        compare: Literal["previous"] | None = None,
         billing: Any = None,
         week_start: str | None = None,
     ) -> dd.DataFrame:
