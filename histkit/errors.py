@@ -1,21 +1,21 @@
-"""Everything histkit raises on purpose.
+"""The exceptions of histkit.
 
 ::
 
     HistkitError
     ├── InputError                  an argument histkit can't use (also a ValueError)
-    ├── ApiError                    the service answered, but not with what was asked for
+    ├── ApiError                    the service answered with an error
     │   ├── BadRequestError         400
-    │   ├── AuthenticationError     401: no key, or a key the service doesn't know
-    │   ├── PermissionDeniedError   401 or 403: a good key that lacks a scope (`.scope`)
+    │   ├── AuthenticationError     401: no key, or an unknown one
+    │   ├── PermissionDeniedError   401 or 403: the key lacks a scope (`.scope`)
     │   ├── NotFoundError           404, or 400 with the code `invalid_id`
     │   ├── UnprocessableEntityError  422: a parameter the service can't read
     │   ├── RateLimitError          429
     │   └── ServerError             5xx
-    ├── TransportError              no (whole) answer came: unreachable, cut off, timed out
+    ├── TransportError              no complete response: unreachable, cut off, timed out
     ├── PaginationError             the history could not be read to its end (`.partial`)
-    ├── SchemaError                 a frame lacks a column, a row or a file breaks its form
-    ├── DownloadError               audio that could not be pulled
+    ├── SchemaError                 a frame lacks a column, or a row or file doesn't follow its schema
+    ├── DownloadError               audio that could not be downloaded or verified
     └── ArchiveError                a local history that can't be read or written
 
 ``str(error)`` is one line: what happened, where, and what to do.
@@ -40,28 +40,28 @@ class HistkitError(Exception):
 
 
 class InputError(HistkitError, ValueError):
-    """An argument that histkit can't use; the message names it and says what it takes."""
+    """An invalid argument; the message names it and says what is accepted."""
 
 
 class ApiError(HistkitError):
-    """The service answered with something else than the result.
+    """The service answered with an error.
 
-    Takes the keywords of the official SDK's ``ApiError`` (`status_code`, `headers`, `body`) and three more.
+    Accepts the keywords of the official SDK's ``ApiError`` (`status_code`, `headers`, `body`) and three more.
 
     Attributes
     ----------
     status_code : int or None
         HTTP status; None when no request was made (no key).
     code : str or None
-        The service's own word for the failure (``detail.code``, else ``detail.status``).
+        The service's code of the failure (``detail.code``, else ``detail.status``).
     message : str
-        One line for a person: what happened and what to do.
+        One line for the user: what happened and what to do.
     body : Any
-        The answer: decoded JSON, else its text.
+        The response: decoded JSON, else its text.
     headers : dict of str to str
         Response headers.
     request_id : str or None
-        What the service's support asks for.
+        Id of the request, for the service's support.
     """
 
     def __init__(
@@ -93,48 +93,48 @@ class ApiError(HistkitError):
 
 
 class BadRequestError(ApiError):
-    """400: the service refuses the request as it stands."""
+    """400: the service refuses the request."""
 
 
 class AuthenticationError(ApiError):
-    """401: there is no key, or the service doesn't know it."""
+    """401: there is no API key, or the service doesn't know it."""
 
 
 class PermissionDeniedError(ApiError):
-    """401 or 403 for a key that is good but lacks a scope.
+    """401 or 403: the key is valid but lacks a scope.
 
     Attributes
     ----------
     scope : str or None
-        The missing scope, e.g. ``"speech_history_read"``, where the service names it.
+        The missing scope, such as ``"speech_history_read"``, if the service names it.
     """
 
     scope: str | None = None
 
 
 class NotFoundError(ApiError):
-    """404: there is no such history item (any more)."""
+    """404: there is no such history item, or it was deleted."""
 
 
 class UnprocessableEntityError(ApiError):
-    """422: a parameter that the service can't read; the message names it."""
+    """422: the service can't read a parameter; the message names it."""
 
 
 class RateLimitError(ApiError):
-    """429: too many requests, or too many at a time, also after all retries."""
+    """429: too many requests, or too many at a time; raised after all retries."""
 
 
 class ServerError(ApiError):
-    """5xx: the service failed, also after all retries."""
+    """5xx: the service failed; raised after all retries."""
 
 
 class TransportError(HistkitError):
-    """No whole answer came: the server can't be reached, or the connection broke, also after all retries.
+    """No complete response: the server is unreachable, or the connection broke; raised after all retries.
 
     Attributes
     ----------
     passing : bool
-        Whether the fault may be gone at the next try (a refused TLS certificate is not).
+        Whether the fault may be gone at the next attempt; False for a refused TLS certificate.
     """
 
     passing: bool = True
@@ -146,8 +146,8 @@ class PaginationError(HistkitError):
     Attributes
     ----------
     partial : Any
-        The DataFrame of what `read_history` read before the stop, newest first; None from `HistoryClient.iter_pages`,
-        which has handed its pages out.
+        The DataFrame of the rows that `read_history` had read, newest first; None from `HistoryClient.iter_pages`,
+        which has yielded its pages already.
     """
 
     def __init__(self, message: str, partial: Any = None) -> None:
@@ -156,12 +156,12 @@ class PaginationError(HistkitError):
 
 
 class SchemaError(HistkitError):
-    """A frame lacks a column that is needed, or a row or a file doesn't have the agreed form."""
+    """A frame lacks a required column, or a row or a file doesn't follow its schema."""
 
 
 class DownloadError(HistkitError):
-    """Audio that could not be pulled, or is not what it should be."""
+    """Audio that could not be downloaded, or is not what it should be."""
 
 
 class ArchiveError(HistkitError):
-    """A local history that can't be read or written."""
+    """A file or a local history that can't be read or written."""

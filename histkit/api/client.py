@@ -1,8 +1,8 @@
 """`HistoryClient`: the five history calls of the official SDK, with its parameters, defaults and errors.
 
 Code written for ``client.history.list(...)`` runs on it unchanged (`HistoryClient.history` is the client itself).
-Added: `iter_pages`, `models`, `subscription`; retries for audio; no redirect; a key that no repr, log, traceback or
-pickle shows.
+Additions: `iter_pages`, `models`, `subscription`, and retries for audio. Redirects are not followed, and no repr, log,
+traceback or pickle shows the key.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import requests
 
 A = TypeVar("A", bound=ApiObject)
-OMIT: Any = ...  # the SDK's mark for "not given", so that None can be sent as null
+OMIT: Any = ...  # the SDK's default where None is sent as null
 
 
 class ListParameters(TypedDict, total=False):
@@ -52,7 +52,7 @@ class ListParameters(TypedDict, total=False):
 
 
 class RawHistoryClient:
-    """The same five calls, answering with `HttpResponse` (``.data``, ``.headers``, ``.status_code``).
+    """The same five calls, returning `HttpResponse` (``.data``, ``.headers``, ``.status_code``).
 
     ``get_audio`` and ``download`` are context managers here, as in the official SDK.
     """
@@ -129,23 +129,25 @@ class RawHistoryClient:
 class HistoryClient:
     """The speech history of one ElevenLabs account.
 
-    Safe to share between threads. Reading only: the one call that changes anything is `delete`.
+    Thread-safe. All calls only read, except `delete`.
 
     Parameters
     ----------
     api_key : str, optional
-        Default: ``ELEVENLABS_API_KEY``, read at each call, so a notebook can set it after the import.
+        API key; by default ``ELEVENLABS_API_KEY``, read at each call, so that a notebook can set it after the import.
+        It takes precedence over a key among the session's headers.
     base_url : str, optional
-        Default: ``ELEVENLABS_BASE_URL``, else the production host. Plain http is refused but to this machine.
+        URL of the service; by default ``ELEVENLABS_BASE_URL``, else production. Plain http is accepted for this machine
+        only, a URL with a user name or password never.
     timeout : float
-        Seconds without a byte before a request counts as failed (connecting: at most 10).
+        Seconds without a byte after which a request fails; connecting takes at most 10.
     max_retries : int
-        Further tries after a connection fault, a broken body, 408, 429 or 5xx; with full jitter, ``Retry-After``
-        honoured, at most 300 s in all.
+        Further attempts after a connection fault, a broken body, 408, 429 or 5xx. Waits grow exponentially with full
+        jitter, follow ``Retry-After``, and end 300 s after the first attempt.
     max_concurrency : int
-        The most requests in flight; shrinks on a 429 for concurrency and grows back.
+        Maximum of requests in flight; halved on a 429 for concurrency, and grown back after successes.
     session : requests.Session, optional
-        For a proxy or an adapter of your own; the key is never stored in it.
+        Session to use, for instance with a proxy or an adapter; the key is never stored in it.
 
     Examples
     --------
@@ -192,7 +194,7 @@ class HistoryClient:
 
     @property
     def with_raw_response(self) -> RawHistoryClient:
-        """The same calls, answering with status and headers too."""
+        """The same calls, with the status and headers of their responses."""
         return RawHistoryClient(self.transport)
 
     def list(
@@ -218,15 +220,15 @@ class HistoryClient:
         start_after_history_item_id : str, optional
             Cursor, exclusive: the previous page's ``last_history_item_id``.
         voice_id, model_id : str, optional
-            One voice, one model.
+            Only rows of this voice, of this model.
         date_before_unix, date_after_unix : int, optional
             Seconds, UTC; before is exclusive, after inclusive.
         sort_direction : {"desc", "asc"}, optional
             Newest (default) or oldest first.
         search : str, optional
-            The service's own text search; its rules are not documented.
+            Text search of the service; its rules are not documented.
         source : {"TTS", "STS", "Flows"}, optional
-            The only sources the service can filter.
+            Only rows of this source; the service filters no others.
         request_options : RequestOptions, optional
             Timeout, retries, extra headers and query parameters of this call.
 
@@ -242,7 +244,7 @@ class HistoryClient:
         ApiError
             Any other refusal (see `histkit.errors`).
         TransportError
-            No whole answer, also after the retries.
+            No complete response, also after the retries.
         """
         return self.with_raw_response.list(
             page_size=page_size,
@@ -263,24 +265,24 @@ class HistoryClient:
         Raises
         ------
         NotFoundError
-            There is no such item (any more).
+            There is no such item, or it was deleted.
         """
         return self.with_raw_response.get(history_item_id, request_options=request_options).data
 
     def delete(
         self, history_item_id: str, *, request_options: RequestOptions | None = None
     ) -> DeleteHistoryItemResponse:
-        """Delete one history item, text and audio, for good (``DELETE /v1/history/{history_item_id}``).
+        """Delete the text and audio of one history item permanently (``DELETE /v1/history/{history_item_id}``).
 
-        Tried again after a 429 only, which was not carried out.
+        Retried after a 429 only: any other failure may come after the deletion.
         """
         return self.with_raw_response.delete(history_item_id, request_options=request_options).data
 
     def get_audio(self, history_item_id: str, *, request_options: RequestOptions | None = None) -> Iterator[bytes]:
         """Stream the audio of one item as it was generated; costs no credits.
 
-        The request is sent when the first chunk is asked for. ``request_options={"chunk_size": ...}`` sets the bytes in
-        a chunk (1024). The format is the row's ``output_format``: not always MP3, and PCM comes without a header.
+        The request is sent when the first chunk is read. ``request_options={"chunk_size": ...}`` sets the bytes of a
+        chunk (1024). The format is the row's ``output_format``: not always MP3, and PCM has no header.
         """
         with self.with_raw_response.get_audio(history_item_id, request_options=request_options) as response:
             yield from response.data
@@ -292,14 +294,14 @@ class HistoryClient:
         output_format: str | None = OMIT,
         request_options: RequestOptions | None = None,
     ) -> Iterator[bytes]:
-        """Stream one audio file (one id) or a zip (more ids) (``POST /v1/history/download``); costs no credits.
+        """Stream one audio file (one id) or a zip (several ids) (``POST /v1/history/download``); costs no credits.
 
         Parameters
         ----------
         history_item_ids : sequence of str
-            Which items.
+            The items.
         output_format : {"wav", "default"}, optional
-            ``"wav"`` converts; not given means as generated.
+            ``"wav"`` converts; by default as generated.
         request_options : RequestOptions, optional
             As in `get_audio`.
         """
@@ -320,12 +322,12 @@ class HistoryClient:
         source: Literal["TTS", "STS", "Flows"] | str | None = None,
         request_options: RequestOptions | None = None,
     ) -> Iterator[GetSpeechHistoryResponse]:
-        """Go through the history page by page, newest first, each row once.
+        """Iterate over the history page by page, newest first, each row once.
 
         Parameters
         ----------
         page_size : int
-            Rows asked for in a page, 1 to 1000.
+            Rows of a page, 1 to 1000.
         voice_id, model_id, date_before_unix, date_after_unix, search, source
             As in `list`.
         request_options : RequestOptions, optional
@@ -334,12 +336,12 @@ class HistoryClient:
         Yields
         ------
         GetSpeechHistoryResponse
-            A page without the rows that an earlier page had; pages left empty by that are not given.
+            A page without the rows of earlier pages; pages without a new row are skipped.
 
         Raises
         ------
         PaginationError
-            The service gives no way to go on; it never loops and never ends early.
+            The service's cursor fails and dates can't replace it; the iteration never ends early without this error.
         """
         for name, value in (("date_after_unix", date_after_unix), ("date_before_unix", date_before_unix)):
             if value is not None and not isinstance(value, numbers.Real):
@@ -373,7 +375,7 @@ class HistoryClient:
         return self.transport.request("GET", "/v1/models", decode, options=request_options).data
 
     def subscription(self, *, request_options: RequestOptions | None = None) -> Subscription:
-        """Fetch plan and credit counter (``GET /v1/user/subscription``; needs the scope ``user_read``)."""
+        """Fetch the plan and the credit counter (``GET /v1/user/subscription``; needs the scope ``user_read``)."""
         decode = _object(Subscription)
         return self.transport.request("GET", "/v1/user/subscription", decode, options=request_options).data
 
@@ -389,10 +391,10 @@ def _objects(kind: type[A]) -> Callable[[bytes], Sequence[A]]:
 def _facts(page: GetSpeechHistoryResponse) -> PageFacts:
     rows = page.history
     if not isinstance(page.has_more, bool) or not isinstance(rows, list):
-        raise SchemaError("A page of the history has no list of rows or doesn't say whether there are more.")
+        raise SchemaError("A page of the history has no list of rows, or no has_more.")
     for item in rows:
         if not isinstance(item, SpeechHistoryItemResponse) or not isinstance(item.date_unix, int | None):
-            raise SchemaError(f"A row of the history has not the agreed form: {str(item)[:120]!r}.")
+            raise SchemaError(f"A row of the history does not follow the API's schema: {str(item)[:120]!r}.")
     return PageFacts(
         [item.history_item_id for item in page.history],
         [item.date_unix for item in page.history],

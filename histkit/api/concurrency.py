@@ -1,4 +1,4 @@
-"""One limit on requests in flight that shrinks when the service refuses and grows back by itself."""
+"""A limit on requests in flight that shrinks when the service refuses and grows back after successes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from histkit.errors import TransportError
 
 
 class AdaptiveLimit:
-    """How many requests may be in flight.
+    """The number of requests that may be in flight.
 
-    A refusal for concurrency halves it (after a step up: takes that step back), never below one; a run of successes
-    adds one, up to the ceiling. Refusals of requests that began before the last cut don't cut again: they tell
-    nothing new.
+    A refusal for concurrency halves the limit (or undoes the last step up), never below one; a run of successes adds
+    one, up to the ceiling. Refusals of requests that began before the last cut are ignored.
 
     Parameters
     ----------
     ceiling : int
-        The most requests in flight.
+        Maximum of requests in flight.
 
     Examples
     --------
@@ -43,7 +42,7 @@ class AdaptiveLimit:
         self._changed = threading.Condition()
 
     def slot(self, cancel: threading.Event | None = None) -> Slot:
-        """Wait for a free place and take it.
+        """Wait for a free slot and occupy it.
 
         Raises
         ------
@@ -61,7 +60,7 @@ class AdaptiveLimit:
                 self._changed.wait(min(wait if wait > 0 else 60.0, 60.0 if cancel is None else 0.2))
 
     def pause(self, seconds: float) -> None:
-        """Start no request for so long: the service asked everybody to wait."""
+        """Start no request for so many seconds (60 at most), as the service requested."""
         with self._changed:
             self._not_before = max(self._not_before, time.monotonic() + min(seconds, 60.0))
 
@@ -89,7 +88,7 @@ class AdaptiveLimit:
 
 
 class Slot:
-    """A place among the requests in flight; give it back with `release` or by leaving the ``with`` block."""
+    """A place among the requests in flight; `release` or the end of the ``with`` block frees it."""
 
     def __init__(self, limit: AdaptiveLimit, epoch: int) -> None:
         self._limit = limit
@@ -97,22 +96,22 @@ class Slot:
         self._held = True
 
     def succeeded(self) -> None:
-        """Count a success, which lets the limit grow."""
+        """Record a success, after a run of which the limit grows."""
         self._limit._grow()
 
     def refused(self) -> None:
-        """Count a refusal for concurrency, which makes the limit shrink."""
+        """Record a refusal for concurrency, after which the limit shrinks."""
         self._limit._shrink(self._epoch)
 
     def release(self) -> None:
-        """Give the place back; a second call does nothing."""
+        """Free the slot; a second call does nothing."""
         if self._held:
             self._held = False
             self._limit._release()
 
     @contextmanager
     def on_error(self) -> Iterator[None]:
-        """Release the place when the block raises, keep it otherwise."""
+        """Release the slot if the block raises, keep it otherwise."""
         try:
             yield
         except BaseException:

@@ -1,7 +1,7 @@
-"""The API's own objects, with its own field names.
+"""The API's objects, with its field names (from the service's OpenAPI document).
 
-They are as tolerant as the official SDK's: an optional field that is absent is None, an enum value nobody knows passes,
-and a field nobody knows is kept (``model_extra``, and as an attribute). Field lists: the service's OpenAPI document.
+They are as tolerant as those of the official SDK: an absent optional field is None, an unknown enum value is accepted,
+and an unknown field is kept (in ``model_extra``, and as an attribute).
 """
 
 from __future__ import annotations
@@ -16,20 +16,17 @@ import msgspec
 
 @dataclass(frozen=True, kw_only=True)
 class ApiObject:
-    """What all API objects share: made from decoded JSON, unknown fields kept.
+    """Base of all API objects: built from decoded JSON, with unknown fields as attributes."""
 
-    The one base class of the package besides the errors: attribute access to unknown fields needs a class.
-    """
-
-    _parts: ClassVar[dict[str, type[ApiObject]]] = {}
+    _nested: ClassVar[dict[str, type[ApiObject]]] = {}
     model_extra: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_api(cls, raw: Mapping[str, Any]) -> Self:
-        """Make the object from decoded JSON; a missing field becomes None."""
+        """Build the object from decoded JSON; a missing field becomes None."""
         known = _field_names(cls)
         values = {name: raw.get(name) for name in known}
-        for name, part in cls._parts.items():
+        for name, part in cls._nested.items():
             value = values.get(name)
             if isinstance(value, Mapping):
                 values[name] = part.from_api(value)
@@ -45,14 +42,14 @@ class ApiObject:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def model_dump(self) -> dict[str, Any]:
-        """Give back plain dicts and lists, unknown fields included (named as in pydantic)."""
+        """Return the object as dicts and lists, with unknown fields (named as in pydantic)."""
         return {
             **{name: _plain(getattr(self, name)) for name in _field_names(type(self))},
             **self.model_extra,
         }
 
     def model_dump_json(self) -> str:
-        """Give JSON text of `model_dump`."""
+        """Return `model_dump` as JSON text."""
         return msgspec.json.encode(self.model_dump()).decode()
 
     dict = model_dump
@@ -77,7 +74,7 @@ _NAMES: dict[type[ApiObject], tuple[str, ...]] = {}  # a cache of facts about cl
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryAlignment(ApiObject):
-    """When each character is heard: three lists of one length, times in seconds."""
+    """Times of each character in the audio: three lists of equal length, in seconds."""
 
     characters: list[str]
     character_start_times_seconds: list[float]
@@ -86,9 +83,9 @@ class HistoryAlignment(ApiObject):
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryAlignments(ApiObject):
-    """Alignment of the text as sent, and of the text as spoken (numbers written out and so on)."""
+    """Alignment of the text as sent, and of the text as spoken (for instance with numbers written out)."""
 
-    _parts: ClassVar[dict[str, type[ApiObject]]] = {
+    _nested: ClassVar[dict[str, type[ApiObject]]] = {
         "alignment": HistoryAlignment,
         "normalized_alignment": HistoryAlignment,
     }
@@ -112,7 +109,7 @@ class SpeechHistoryItemResponse(ApiObject):
     ``date_unix`` is in seconds, UTC. When ``dialogue`` is set, the top-level ``text`` and ``voice_id`` are empty.
     """
 
-    _parts: ClassVar[dict[str, type[ApiObject]]] = {
+    _nested: ClassVar[dict[str, type[ApiObject]]] = {
         "alignments": HistoryAlignments,
         "dialogue": DialogueInput,
     }
@@ -140,7 +137,7 @@ class SpeechHistoryItemResponse(ApiObject):
 class GetSpeechHistoryResponse(ApiObject):
     """One page of the history. ``last_history_item_id`` is the last item of this page: the cursor for the next."""
 
-    _parts: ClassVar[dict[str, type[ApiObject]]] = {"history": SpeechHistoryItemResponse}
+    _nested: ClassVar[dict[str, type[ApiObject]]] = {"history": SpeechHistoryItemResponse}
     history: list[SpeechHistoryItemResponse]
     last_history_item_id: str | None = None
     has_more: bool
@@ -166,7 +163,7 @@ class ModelRates(ApiObject):
 class Model(ApiObject):
     """A model of the service. Only ``model_id`` is sure to be there; other fields stay available as attributes."""
 
-    _parts: ClassVar[dict[str, type[ApiObject]]] = {"model_rates": ModelRates}
+    _nested: ClassVar[dict[str, type[ApiObject]]] = {"model_rates": ModelRates}
     model_id: str
     name: str | None = None
     description: str | None = None

@@ -1,4 +1,4 @@
-"""What a call is made of: its options, its route, its headers, its answer. Imports no HTTP library."""
+"""Types of a call: its options, its path, its response. Imports no HTTP library."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RequestOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class HttpResponse(Generic[T]):
-    """An answer with its HTTP facts: what ``with_raw_response`` returns.
+    """A result with status and headers, as returned by ``with_raw_response``.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ def options_of(options: RequestOptions | None) -> RequestOptions:
 
 
 def history_item_path(history_item_id: str, suffix: str = "") -> str:
-    """Route of one history item; the id is escaped, so that none can change the route."""
+    """Return the path of a history item; the id is escaped, so that it can't change the path."""
     if not is_text(history_item_id) or history_item_id in (".", ".."):
         raise InputError(
             f"history_item_id must be an id such as 'VW7YKqPnjY4h39yTbx2L', not {quoted(history_item_id)}."

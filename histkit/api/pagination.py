@@ -1,12 +1,13 @@
-"""Walking a part of the history page by page: pure bookkeeping, no I/O.
+"""Pagination of a time window of the history: state and decisions only, no I/O.
 
-A `PageWindow` is a half-open span of seconds ``[after, before)`` that is read from its newest row down. It follows the
-service's cursor, checks each page, and where the cursor fails (repeated, missing, its row deleted) starts again at the
-last date seen, inclusive, and drops what it has already. It never loops: every recovery has to bring a new row.
+A `PageWindow` is a half-open interval of seconds ``[after, before)`` that is read from its newest row backwards. It
+follows the service's cursor and checks each page. Where the cursor fails (repeated, missing, or its row deleted), it
+restarts at the last date seen, inclusive, and drops rows it already has. It never loops: every restart has to return a
+new row.
 
-What is known of the service: ``date_after_unix`` is inclusive and ``date_before_unix`` exclusive, dates are whole
-seconds so rows tie, an empty page has no cursor. Not known: what happens when the cursor's row is deleted, and whether
-a short or empty page can say ``has_more``. All answers are handled.
+Facts of the service: ``date_after_unix`` is inclusive, ``date_before_unix`` exclusive; dates are whole seconds, so rows
+tie; an empty page has no cursor. Undocumented: what happens when the cursor's row is deleted, and whether a short or
+empty page can have ``has_more``. All cases are handled.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _STALE_PAGES = 4  # pages in a row without a new row
 
 @dataclass(frozen=True)
 class PageFacts:
-    """What paging needs to know of a page: ids and dates of its rows in the service's order, and where it goes on."""
+    """Ids and dates of a page's rows in the service's order, and its cursor."""
 
     ids: Sequence[str]
     dates: Sequence[int | None]
@@ -48,22 +49,22 @@ class Query:
 
 
 class PageWindow:
-    """A span of the history on its way from unread to read.
+    """A time window of the history and the state of reading it.
 
     Parameters
     ----------
     after, before : int, optional
         Seconds, inclusive and exclusive; None leaves the side open.
     page_size : int
-        Rows that are asked for in a page.
+        Rows requested in a page.
     remember : int, optional
-        Remember about so many ids of the rows taken last, not all: memory stays flat, and a service that begins again
-        from the top has its rows taken twice.
+        Keep about so many of the last ids, not all. Memory stays flat, but rows are accepted twice if the service
+        restarts from the top.
 
     Attributes
     ----------
     position : int or None
-        The oldest date read so far: everything newer in the window is there.
+        The oldest date read so far; everything newer in the window is read.
     done : bool
         Whether the window is read to its end.
     newest : int or None
@@ -87,8 +88,8 @@ class PageWindow:
         self._ids: set[str] = set()
         self._recent: deque[list[str]] = deque()
         self._at_position: set[str] = set()
-        self._said_end = 0  # times in a row that an empty page after a short one said that this is all
-        self._unseen: set[str] = set()  # rows of the second of the last restart that have not come again
+        self._end_confirmations = 0  # empty pages in a row that confirm the end
+        self._unseen: set[str] = set()  # rows of the second of the last restart that were not returned again
         self._cursor: str | None = None
         self._cursors: set[str] = set()
         self._restarted_at: int | None = None
@@ -129,7 +130,7 @@ class PageWindow:
         Raises
         ------
         PaginationError
-            When the service gives no way to go on without a gap.
+            The window can't be read on without a gap.
         """
         fresh = self._fresh_rows(page)
         self._unseen.difference_update(page.ids)
@@ -144,11 +145,11 @@ class PageWindow:
             self.done = True  # a split moved the lower end up while this page was under way
         elif crossed:
             top = before_page if before_page is not None else self.newest
-            self._restart(top if top is not None else max(dates))  # out of order: only dates tell what belongs here
+            self._restart(top if top is not None else max(dates))  # out of order: only dates say what belongs here
         elif not page.ids:
-            self._take_empty(page)
+            self._accept_empty_page(page)
         else:
-            self._go_on(page, fresh)
+            self._continue_after(page, fresh)
         return fresh
 
     def handle_refusal(self, error: ApiError) -> None:
@@ -192,11 +193,11 @@ class PageWindow:
             self._empty = 0
             self._length = len(page.ids)
 
-    def _take_empty(self, page: PageFacts) -> None:
+    def _accept_empty_page(self, page: PageFacts) -> None:
         if not page.has_more:
             # Nothing after a cursor that promised more may mean that the cursor's row is gone: make sure by date.
-            if self._cursor is not None and self.position is not None and not self._sure_of_end():
-                self._restart(self.position, again=self._said_end > 0)
+            if self._cursor is not None and self.position is not None and not self._is_end_confirmed():
+                self._restart(self.position, again=self._end_confirmations > 0)
             else:
                 self.done = True
             return
@@ -210,13 +211,13 @@ class PageWindow:
         else:
             self._follow(page.last_id)
 
-    def _sure_of_end(self) -> bool:
-        """Tell whether the end was asked for by date twice, and the page had room and brought all that is known."""
+    def _is_end_confirmed(self) -> bool:
+        """Return whether two restarts by date confirmed the end: the page had room and returned all known rows."""
         end = self._restarted_at == self.position and self._length < self.page_size and not self._unseen
-        self._said_end = self._said_end + 1 if end else 0
-        return self._said_end == 2
+        self._end_confirmations = self._end_confirmations + 1 if end else 0
+        return self._end_confirmations == 2
 
-    def _go_on(self, page: PageFacts, fresh: list[int]) -> None:
+    def _continue_after(self, page: PageFacts, fresh: list[int]) -> None:
         stale = not fresh and self._ids.issuperset(page.ids)
         self._stale = self._stale + 1 if stale else 0
         if self._stale > _STALE_PAGES:

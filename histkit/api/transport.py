@@ -1,8 +1,8 @@
 """HTTP with a key: the only module that imports requests.
 
-What stands here and nowhere else: the key and its redaction, the base URL and what is refused, timeouts, retries
-(tenacity), and the one limit on requests in flight. Redirects are never followed. Facts on retries and error
-bodies: the service sends 429 without ``Retry-After`` and HTML from in front of it, so both are expected.
+Here alone are: setting the key and redacting it, checking the base URL, timeouts, retries (tenacity), and the limit on
+requests in flight. Redirects are never followed. The service sends 429 without ``Retry-After``, and proxies in front of
+it send HTML; both are handled.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _KeyAuth(requests.auth.AuthBase):
 
 
 class Transport:
-    """Sends requests for one account: holds the key, retries, and limits what is in flight.
+    """Sends requests for one account: holds the key, retries, and limits the requests in flight.
 
     Parameters are those of `histkit.HistoryClient`.
     """
@@ -121,7 +121,7 @@ class Transport:
         return urlsplit(self.base_url).hostname or ""
 
     def close(self) -> None:
-        """Close the connections that this object opened."""
+        """Close the connections that were opened here."""
         if self._local_session is not None:
             self._local_session.close()
             self._local_session = None
@@ -137,15 +137,15 @@ class Transport:
         options: RequestOptions | None = None,
         cancel: threading.Event | None = None,
     ) -> HttpResponse[T]:
-        """Send a request, read the whole answer and decode it; try again where that is safe.
+        """Send a request, read the whole response and decode it; retry where that is safe.
 
         Parameters
         ----------
         method, path : str
-            ``GET`` (and a ``POST`` that only reads: no other is sent) is tried again on connection faults, broken
-            bodies, 408, 429 and 5xx; ``DELETE`` on 429 only.
+            ``GET`` (and ``POST``, which is used for reading only) is retried after connection faults, broken bodies,
+            408, 429 and 5xx; ``DELETE`` after 429 only.
         decode : callable
-            Bytes to result; `msgspec.DecodeError` means a broken body.
+            Converts the body to the result; `msgspec.DecodeError` means a broken body.
         params : mapping, optional
             Query parameters; None values are dropped.
         json : mapping, optional
@@ -153,7 +153,7 @@ class Transport:
         options : RequestOptions, optional
             Options of this call.
         cancel : threading.Event, optional
-            Set it to end the waiting between tries.
+            Set it to end the waiting between attempts.
         """
 
         def attempt() -> HttpResponse[T]:
@@ -184,13 +184,13 @@ class Transport:
         cancel: threading.Event | None = None,
         hold: bool = False,
     ) -> ByteStream:
-        """Open an answer of bytes (audio, zip).
+        """Open a response of bytes (audio, zip).
 
         Parameters
         ----------
         hold : bool
-            Count the stream as in flight until it is closed: for a caller who reads it to its end at once. One who may
-            pause, or open others in between, would wait for himself.
+            Count the stream as in flight until it is closed: for a caller that reads it to its end at once. A caller
+            that pauses, or opens others in between, would block itself.
         """
         requested = options_of(options).get("chunk_size")
         chunk_size = 1024 if requested is None else whole_number("chunk_size", requested, 1)
@@ -322,10 +322,10 @@ _OpenBody = tuple[requests.Response, dict[str, str], Slot]
 
 
 class ByteStream:
-    """The body of one answer, chunk by chunk, once.
+    """The body of one response, to iterate over once.
 
-    When the connection breaks in mid-body the request is sent again and the bytes already handed out are read a
-    second time and compared, so that what comes out is one whole body or an error, never a seam of two.
+    If the connection breaks within the body, the request is sent again, and the bytes already returned are read again
+    and compared. So the result is one whole body or an error, never the parts of two.
     """
 
     def __init__(
@@ -345,7 +345,7 @@ class ByteStream:
         self.status_code = self.response.status_code
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the response and free its slot."""
         self.response.close()
         self._slot.release()
 
@@ -367,20 +367,21 @@ class ByteStream:
             failure = _transport_error(error, self._path)
         raise failure
 
-    def _rest(self, given: int, expected: bytes) -> Iterator[bytes]:
-        again, digest = 0, hashlib.sha256()
+    def _rest(self, returned: int, expected: bytes) -> Iterator[bytes]:
+        """Yield the chunks after the bytes that were returned already, if those are the same (by their digest)."""
+        skipped, digest = 0, hashlib.sha256()
         for chunk in self.response.iter_content(self._chunk_size):
-            if again >= given:
+            if skipped >= returned:
                 yield chunk
                 continue
-            head, tail = chunk[: given - again], chunk[given - again :]
-            again += len(head)
+            head, tail = chunk[: returned - skipped], chunk[returned - skipped :]
+            skipped += len(head)
             digest.update(head)
-            if again == given and digest.digest() != expected:
+            if skipped == returned and digest.digest() != expected:
                 raise TransportError(f"{self._path} changed while it was being read: start again.")
             if tail:
                 yield tail
-        if again < given:
+        if skipped < returned:
             raise TransportError(f"{self._path} became shorter while it was being read: start again.")
 
 

@@ -1,4 +1,4 @@
-"""An API server for loopback with a believable, seeded speech history and real, playable audio.
+"""An API server on this machine with a realistic, seeded speech history and playable audio.
 
 >>> from histkit import sandbox
 >>> with sandbox.serve(items=100, rate_limit=2) as box:

@@ -1,7 +1,7 @@
 """The child process of a sandbox: ``python -m histkit.sandbox``, started by `histkit.sandbox.serve`.
 
-It reads its configuration as one line of JSON from its standard input, answers with one line that tells its port, and
-ends when that input is closed: when the process that started it closes the sandbox, exits or dies.
+It reads its configuration as one line of JSON from standard input, writes one line with its port, and ends when the
+input is closed: when the parent process closes the sandbox, exits or is killed.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What the account has beside its history: subscription, models, living voices."""
+"""Subscription, models and voices of the sandbox's account."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -173,7 +173,7 @@ class Sandbox:
         return found
 
     def add(self, n: int = 1, **fields: Any) -> list[str]:
-        """Let `n` rows arrive at the top now and return their ids, oldest first.
+        """Add `n` rows at the top and return their ids, oldest first.
 
         Fields override what the rows would have; with `date_unix` a row takes the place of its date.
         """
@@ -181,7 +181,7 @@ class Sandbox:
         return found
 
     def remove(self, ids: str | Iterable[str]) -> int:
-        """Let rows vanish; return how many there were."""
+        """Remove rows; return how many existed."""
         return int(self._call("remove", {"ids": [ids] if isinstance(ids, str) else list(ids)}))
 
     def update(self, history_item_id: str, **fields: Any) -> None:

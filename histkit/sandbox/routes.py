@@ -92,7 +92,7 @@ class Api:
         self.keys: dict[str, frozenset[str] | None] = {key: None}
 
     def key(self, scopes: list[str]) -> str:
-        """Make another key that has only these scopes."""
+        """Create another key that has only these scopes."""
         made = SANDBOX_KEY + identity(self.store.seed, "key", len(self.keys))
         self.keys[made] = frozenset(scopes)
         return made

@@ -156,7 +156,7 @@ class Rows:
         return item
 
     def _age(self, item: Item, bits: int) -> None:
-        """Take away what the API did not have yet at the row's date and add what only newer rows have."""
+        """Remove fields that the API did not have at the row's date, and add those that only newer rows have."""
         date = item.date_unix
         if date < _OUTPUT_FORMAT_SINCE:
             item.output_format = UNSET

@@ -1,4 +1,4 @@
-"""`sample_history`: the sandbox's history as a frame, without a server."""
+"""`sample_history`: the history of a sandbox as a frame, without a server."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def sample_history(n: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """Make a believable history: the same rows as ``sandbox.serve(items=n, seed=seed)`` serves, with no network.
+    """Generate a realistic history: the rows that ``sandbox.serve(items=n, seed=seed)`` serves, without a network.
 
     Parameters
     ----------
     n : int
-        Rows, 1 to 1,000,000.
+        Number of rows, 1 to 1,000,000.
     seed : int
-        Another seed gives another account; the same one always the same rows.
+        Seed of the generator; the same seed always gives the same rows.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def sample_history(n: int = 1000, seed: int = 0) -> pd.DataFrame:
     Raises
     ------
     InputError
-        `n` or `seed` can't be used.
+        `n` or `seed` is no whole number within its bounds.
 
     Examples
     --------

@@ -23,8 +23,8 @@ CONTROL = "/_sandbox/"
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
-class Journal:
-    """What was asked and answered, in the order in which it came."""
+class RequestLog:
+    """The requests and their responses, in the order of arrival."""
 
     def __init__(self) -> None:
         self._lock = threading.Condition()
@@ -42,7 +42,7 @@ class Journal:
             return self._number, self.in_flight
 
     def note(self, request: Request, started: float) -> dict[str, Any]:
-        """Write a request down."""
+        """Record a request."""
         entry = {
             "method": request.method,
             "path": request.path,
@@ -90,7 +90,7 @@ class Server(ThreadingHTTPServer):
         self.seed: int = config["seed"]
         made = rows(config["items"], self.seed, aligned=config["alignments"])
         self.api = Api(Store(made, self.seed), Faults(self.seed, config["faults"]), config["api_key"])
-        self.journal = Journal()
+        self.journal = RequestLog()
         super().__init__(("127.0.0.1", config["port"]), Handler)
 
     def server_bind(self) -> None:
@@ -99,7 +99,7 @@ class Server(ThreadingHTTPServer):
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that went away."""
+        """Ignore clients that closed their connection."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
@@ -134,7 +134,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Reads requests of one connection and sends the answers, spoiling them where a fault says so."""
+    """Reads the requests of one connection and sends the responses, with the faults that are set."""
 
     protocol_version = "HTTP/1.1"
     server_version = "histkit-sandbox"
@@ -142,7 +142,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Write no log to the terminal."""
+        """Log nothing to the terminal."""
 
     def _read(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -1,4 +1,4 @@
-"""The sandbox's account at work: the rows in their order, changes to them, and pages of them as JSON."""
+"""The rows of a sandbox in order, changes to them, and pages of them as JSON."""
 
 import threading
 import time
@@ -26,7 +26,7 @@ _CACHED_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class Filters:
-    """What a list request asks for, beside its size and cursor."""
+    """The filters of a list request."""
 
     voice_id: str | None = None
     model_id: str | None = None
@@ -36,12 +36,12 @@ class Filters:
     after: int | None = None
 
     def selective(self) -> bool:
-        """Tell whether anything but dates is asked for."""
+        """Return whether there is a filter besides the dates."""
         return not (self.voice_id is None and self.model_id is None and self.source is None and not self.search)
 
 
 class Store:
-    """The rows of a history, which may come, change and go; every method may be called from any thread."""
+    """The rows of a history, which can be added, changed and removed; thread-safe."""
 
     def __init__(self, rows: Rows, seed: int) -> None:
         self.rows = rows
@@ -65,23 +65,23 @@ class Store:
     # Rows -------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        """Return the number of living rows."""
+        """Return the number of rows that are not removed."""
         return len(self._order)
 
     def number(self, history_item_id: str) -> int | None:
-        """Return the number of a living row."""
+        """Return the number of a row that is not removed, else None."""
         found = self._numbers.get(history_item_id)
         return None if found in self._gone else found
 
     def key(self, history_item_id: str) -> Key | None:
-        """Return the place of a row, also of one that is gone; None for an id that never was."""
+        """Return the place of a row, also of a removed one; None for an unknown id."""
         if history_item_id in self._aliases:
             return self._aliases[history_item_id]
         number = self._numbers.get(history_item_id)
         return None if number is None else (self._moment(number), number)
 
     def is_alias(self, history_item_id: str) -> bool:
-        """Tell whether an id is one of those made up for a place between rows."""
+        """Return whether an id is an alias: it stands for a position between rows."""
         return history_item_id in self._aliases
 
     def newest(self) -> Fields:
@@ -90,7 +90,7 @@ class Store:
             return self.fields(self._order[-1]) if len(self._order) else {}
 
     def alias(self, place: Key, salt: int) -> str:
-        """Make up an id that stands for a place between rows."""
+        """Create an id that stands for a position between rows."""
         made = identity(self.seed, "alias", salt)
         self._aliases[made] = place
         return made
@@ -125,7 +125,7 @@ class Store:
     # Changes ----------------------------------------------------------------------------------------------
 
     def add(self, n: int = 1, **fields: Any) -> list[str]:
-        """Let `n` rows arrive; they are newer than every row unless `date_unix` says otherwise."""
+        """Add `n` rows, newer than every other unless `date_unix` is given."""
         with self.lock:
             return [self._arrive(dict(fields)) for _ in range(n)]
 
@@ -174,7 +174,7 @@ class Store:
         self._version += 1
 
     def remove(self, ids: list[str]) -> int:
-        """Let rows vanish; return how many there were."""
+        """Remove rows; return how many existed."""
         with self.lock:
             found = [number for one in ids if (number := self.number(one)) is not None]
             for number in set(found):
@@ -227,7 +227,7 @@ class Store:
         return self._masks[wanted]
 
     def _answers(self, number: int, filters: Filters) -> bool:
-        """Tell whether a row that came or changed later answers the filters."""
+        """Return whether a row that was added or changed later matches the filters."""
         row = self._changed[number]
         lines = row.get("dialogue") or []
         said = "\n".join([row.get("text") or "", *(line["text"] for line in lines)])

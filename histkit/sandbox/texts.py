@@ -1,4 +1,4 @@
-"""What is spoken in the sandbox: sentence parts of our own in several languages, prefixes, hostile texts."""
+"""Texts of the sandbox: sentence parts in several languages, prefixes, hostile texts."""
 
 from itertools import product
 
@@ -199,7 +199,7 @@ POOLS: tuple[tuple[str, ...], ...] = (
     _sentences(_ADVERT),
 )
 GAPS = (" ", " ", " ", " ", " ", "", " ", " ", " ")
-"""What stands between two sentences of a pool."""
+"""The separator of two sentences of a pool."""
 DESK, ADVERT = 7, 8
 
 CHAPTERS = 60

@@ -77,7 +77,7 @@ def _sums(places: I64, credits: I64, count: int) -> list[float]:
 
 
 def _spent(rows: Rows, breakdown: str) -> tuple[list[str], I64, list[I64]]:
-    """Give labels, the date of each row, and for each label the credits at that row: its own, and those before it."""
+    """Return labels, the date of each row, and for each label the credits at that row: its own and those before it."""
     data = rows.data
     own = data.stop - data.start
     before = np.r_[np.int64(0), data.stop[:-1]]

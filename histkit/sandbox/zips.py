@@ -21,20 +21,20 @@ _TIMES = {"underscores": "%H_%M_%S", "spaces": "%H %M %S", "colons": "%H:%M:%S"}
 
 @dataclass(frozen=True)
 class Style:
-    """How a zip is made.
+    """Options of a zip.
 
     Attributes
     ----------
     raw
-        Whether a voice's name is taken as it is, with slashes and all.
+        Whether the name of a voice is used unchanged, slashes included.
     suffix
-        Whether a name that is taken gets `` (1)``; else two entries have one name.
+        Whether `` (1)`` is appended to a name in use; otherwise two entries have the same name.
     shuffled
-        Whether the entries come in another order than they were asked for.
+        Whether the entries are in another order than the request.
     ahead
         Seconds by which the clock of the names is ahead of UTC.
     times
-        What stands between hours, minutes and seconds.
+        Separator of hours, minutes and seconds: a key of `_TIMES`.
     ids
         Whether names end with the id.
     packed
@@ -86,7 +86,7 @@ def pack(entries: list[tuple[dict[str, Any], bytes]], extension: str, style: Sty
     extension
         ``.mp3`` or ``.wav``: the real zips say ``.mp3`` for PCM too.
     style
-        How it is made.
+        Options of the zip.
     """
     buffer, taken = BytesIO(), dict[str, int]()
     if style.shuffled:

@@ -50,6 +50,7 @@ def parse_period(period: Any, zone: tzinfo) -> Period:
 
     Examples
     --------
+    >>> from datetime import UTC
     >>> parse_period("2026-10", UTC)
     Period(label='2026-10', start=1790812800, end=1793491200)
     >>> parse_period(("2026-10-01", "2026-10-15"), UTC).label

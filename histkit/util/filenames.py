@@ -1,4 +1,4 @@
-"""File names that are legal on Linux, macOS and Windows, never leave their folder, and differ."""
+"""File names that are legal on Linux, macOS and Windows, stay in their folder, and are unique."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _EDGES, _TAIL = "-~. \u200c\u200d", ". \u200c\u200d"
 
 
 def safe_name(text: str, room: int = _NAME_BYTES) -> str:
-    """Make one part of a path of any text: legal everywhere, no folder, at most `room` bytes, never empty.
+    """Return a text as one part of a path: legal on every system, no folder, at most `room` bytes, never empty.
 
     Parameters
     ----------
     text : str
-        Anything.
+        Any text.
     room : int
-        Bytes of UTF-8 that it may take; 16 or more.
+        Maximum of bytes in UTF-8; 16 or more.
 
     Examples
     --------
@@ -86,47 +86,47 @@ def _is_reserved_word(root: str) -> bool:
 
 
 def casefold_path(path: str) -> str:
-    """Give what two paths share that a file system may take for one: letter case and Unicode form."""
+    """Return a key that is equal for paths that a file system may not distinguish (letter case, Unicode form)."""
     if path.isascii():
         return path.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
 
 
 def unique_names(stems: Sequence[str], ids: Sequence[str], owners: Mapping[str, str]) -> list[str]:
-    """Give rows that would share a path one each, by their id; the same rows always get the same paths.
+    """Return a unique path for each row, with the id appended where paths collide; deterministic.
 
     Parameters
     ----------
     stems : sequence of str
         Paths without extension.
     ids : sequence of str
-        Their history items, each once.
+        Ids of the history items, each once.
     owners : mapping of str to str
-        Folded path without extension to history item, of files that are there already: who has a path keeps it.
+        Casefolded path without extension to history item, of existing files; an item keeps its path.
 
     Returns
     -------
     list of str
-        No two alike, in any letter case.
+        Paths of which no two are equal, in any letter case.
     """
     folded = [casefold_path(stem) for stem in stems]
     claims = Counter(folded)
-    found: list[str | None] = [None] * len(stems)
+    unique: list[str | None] = [None] * len(stems)
     taken = set(owners)
     for row, (stem, key, item) in enumerate(zip(stems, folded, ids, strict=True)):
-        own = owners.get(key)
-        if own is None and owners and owners.get(casefold_path(_suffixed(stem, item))) == item:
+        owner = owners.get(key)
+        if owner is None and owners and owners.get(casefold_path(_suffixed(stem, item))) == item:
             continue
-        if own == item or (own is None and claims[key] == 1):
-            found[row] = stem
+        if owner == item or (owner is None and claims[key] == 1):
+            unique[row] = stem
             taken.add(key)
     for row, stem in enumerate(stems):
-        if found[row] is None:
-            found[row] = _apart(stem, ids[row], owners, taken)
-    return [stem for stem in found if stem is not None]
+        if unique[row] is None:
+            unique[row] = _with_id(stem, ids[row], owners, taken)
+    return [stem for stem in unique if stem is not None]
 
 
-def _apart(stem: str, item: str, owners: Mapping[str, str], taken: set[str]) -> str:
+def _with_id(stem: str, item: str, owners: Mapping[str, str], taken: set[str]) -> str:
     digest = hashlib.sha256(item.encode("utf-8", "replace")).hexdigest()
     for suffix in chain((item, f"{item[:40]}-{digest[:8]}"), (f"{digest}-{turn}" for turn in count(1))):
         candidate = _suffixed(stem, suffix)

@@ -1,4 +1,4 @@
-"""Progress bars: tqdm, in a notebook its widget, nothing where nobody looks."""
+"""Progress bars of tqdm: a widget in a notebook, none where output goes to a file."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from histkit.util.arguments import true_or_false
 
 
 def in_notebook() -> bool:
-    """Tell whether this runs in a notebook."""
+    """Return whether this runs in a notebook."""
     ipython = sys.modules.get("IPython")
     return hasattr(ipython.get_ipython(), "kernel") if ipython is not None else False
 
 
 def progress_bar(progress: bool | None, **options: Any) -> Any:
-    """Make a tqdm bar.
+    """Return a tqdm bar.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where a local history lies: a folder of this machine, or one behind fsspec (``s3://...``)."""
+"""Paths and URLs that a user passes, and reading from folders of this machine or of fsspec (``s3://...``)."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def local_path(path: Any) -> Path:
 
 
 def open_filesystem(name: str, options: Mapping[str, Any] | None = None) -> tuple[Any, str] | None:
-    """Open the file system of a URL; gives it and the path in it, None for a folder of this machine.
+    """Open the file system of a URL; return it and the path in it, or None for a path of this machine.
 
     Raises
     ------
     InputError
-        Options without a URL, or fsspec is not installed.
+        There are options without a URL, or fsspec is not installed.
     ArchiveError
-        fsspec doesn't know it or can't open it.
+        fsspec can't open it.
     """
     _check(name, options)
     if "://" not in name:
@@ -81,10 +81,10 @@ def open_filesystem(name: str, options: Mapping[str, Any] | None = None) -> tupl
     except ImportError:
         raise InputError(f"{name} needs fsspec: pip install 'histkit[remote]'.") from None
     try:
-        found: tuple[Any, str] = url_to_fs(name, **(options or {}))
+        opened: tuple[Any, str] = url_to_fs(name, **(options or {}))
     except Exception as error:  # of any kind: no driver, no rights, no network, nothing of that kind there
         raise ArchiveError(f"{name} can't be opened: {error_line(error)}.") from None
-    return found
+    return opened
 
 
 def _check(name: str, options: Mapping[str, Any] | None) -> None:
@@ -95,7 +95,7 @@ def _check(name: str, options: Mapping[str, Any] | None) -> None:
 
 
 class ReadStore:
-    """A folder that is read from; can be pickled, so that it reaches the workers of a cluster.
+    """A folder to read from; can be pickled, so that it reaches the workers of a cluster.
 
     Parameters
     ----------
@@ -114,13 +114,13 @@ class ReadStore:
         self._files: Any = None
 
     def __repr__(self) -> str:
-        return f"Store({self.name!r})"
+        return f"ReadStore({self.name!r})"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_files": None}
 
     def place(self, file: str) -> str:
-        """Give a file's whole name, to read and to show."""
+        """Return the full path or URL of a file."""
         return f"{self.name}/{file}"
 
     def open(self, file: str) -> Any:
@@ -128,7 +128,7 @@ class ReadStore:
         if not self.remote:
             return open(self.place(file), "rb")  # noqa: PTH123 - the caller closes it
         system, root = self._system()
-        return self._asked(file, lambda: system.open(f"{root}/{file}", "rb"))
+        return self._call(file, lambda: system.open(f"{root}/{file}", "rb"))
 
     def arrow_filesystem(self) -> tuple[Any, str]:
         """Return the folder's file system for pyarrow, and the folder's path in it."""
@@ -140,13 +140,13 @@ class ReadStore:
         return fs.PyFileSystem(fs.FSSpecHandler(system)), root
 
     def read(self, file: str) -> bytes:
-        """Give a file's bytes."""
+        """Return the bytes of a file."""
         with self.open(file) as opened:
-            data: bytes = self._asked(file, opened.read)
+            data: bytes = self._call(file, opened.read)
         return data
 
-    def _asked(self, file: str, act: Callable[[], Any]) -> Any:
-        """Ask a file system, whose errors may be of any kind where it is remote (no rights, no network)."""
+    def _call(self, file: str, act: Callable[[], Any]) -> Any:
+        """Call a file system; errors of remote ones (no rights, no network) can be of any class."""
         try:
             return act()
         except OSError:
@@ -157,5 +157,5 @@ class ReadStore:
     def _system(self) -> tuple[Any, str]:
         if self._files is None:
             self._files = open_filesystem(self.name, self._options)
-        found: tuple[Any, str] = self._files
-        return found
+        opened: tuple[Any, str] = self._files
+        return opened

@@ -38,7 +38,7 @@ _JOINERS = "\u200c\u200d"  # format characters that scripts and emoji need
 
 
 def one_line_text(text: str) -> str:
-    """Give a text in one line: NFC, white space collapsed, no control and no bidi-override characters."""
+    """Return a text as one line: NFC, white space collapsed, without control and bidi-override characters."""
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()
         text = unicodedata.normalize("NFC", text)
