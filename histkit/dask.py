@@ -1,7 +1,7 @@
 """Histories that don't fit into memory: `scan`, and ``ddf.speech`` on every Dask frame once this module is imported.
 
-Every method runs the pandas function on each partition, and first on the frame's empty example, so that an argument
-that can't be used is an error at once. Each asks only for the columns it needs, so that only those are read.
+Each method runs the pandas function on every partition, and first on the empty meta frame, so that a wrong argument is
+an error at once. It selects the columns it needs, so that no others are read.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from histkit.archive.load import open_history
 from histkit.errors import InputError
-from histkit.frame.filters import CONDITION_COLUMNS, filter_items
+from histkit.frame.columns import as_list, plain_values
+from histkit.frame.filters import CONDITION_COLUMNS, RowFilter
 from histkit.frame.schema import LINE, to_frame
 from histkit.retakes.takes import line_keys, takes
 from histkit.usage.aggregate import TEXT, UsageQuery, column_of, combine, is_voice, partial_sums
@@ -45,7 +45,7 @@ _CATEGORIES = "str" if pd.__version__ >= "3" else object
 def from_months(
     read: Callable[[Any, list[Any] | None], pd.DataFrame], keys: Sequence[Any], meta: pd.DataFrame
 ) -> dd.DataFrame:
-    """Make a Dask frame with one partition for each key.
+    """Return a Dask DataFrame with one partition for each key.
 
     Parameters
     ----------
@@ -96,26 +96,31 @@ class DaskSpeechAccessor:
         before: Any = None,
         speaker: str | Iterable[str] | None = None,
     ) -> dd.DataFrame:
-        """Keep the rows that meet every condition, in each partition: see `histkit.filter_items`."""
-        given = {
-            "voice": voice,
-            "model": model,
-            "source": source,
-            "text": text,
-            "after": after,
-            "before": before,
-            "speaker": speaker,
-        }
-        conditions: dict[str, Any] = {
-            name: value if value is None or isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
-            for name, value in given.items()
-            if value is not None
-        }
-        filter_items(self._frame._meta, **conditions)
-        if not conditions:
+        """Keep the rows that meet every condition, in each partition.
+
+        Parameters
+        ----------
+        voice, model, source, text, after, before, speaker
+            As in `histkit.filter_items`.
+
+        Returns
+        -------
+        dask.dataframe.DataFrame
+            Lazy. Only the columns of the conditions are read to choose the rows.
+
+        Raises
+        ------
+        InputError, SchemaError
+            An argument that can't be used, or a column that is missing; at once, not when it is computed.
+        """
+        rows = RowFilter.of(
+            voice=voice, model=model, source=source, text=text, after=after, before=before, speaker=speaker
+        )
+        if not rows.conditions():
             return self._frame
-        part = self._part(column for name in conditions for column in CONDITION_COLUMNS[name])
-        return self._frame[part.map_partitions(_mask, conditions, meta=(None, bool))]
+        rows.mask(self._frame._meta)
+        part = self._part(rows.columns())
+        return self._frame[part.map_partitions(_mask, rows, meta=(None, bool))]
 
     def usage(
         self,
@@ -129,28 +134,33 @@ class DaskSpeechAccessor:
         billing: Any = None,
         week_start: str | None = None,
     ) -> dd.DataFrame:
-        """Sum items, characters and credits by group and period: see `histkit.usage_table`.
+        """Sum items, characters and credits by group and period.
+
+        Parameters
+        ----------
+        by, freq, tz, top, fill, compare, billing, week_start
+            As in `histkit.usage_table`.
 
         Returns
         -------
         dask.dataframe.DataFrame
-            One partition: the table. Partitions are summed where they are, and only their sums travel; empty periods
-            and comparisons are made of all of them in the end.
+            One partition: the table. Each partition is reduced to partial sums on its worker; empty periods and
+            comparisons are added when all are combined.
         """
-        wanted = parse_query(
+        query = parse_query(
             by, freq, tz=tz, top=top, fill=fill, compare=compare, billing=billing, week_start=week_start
         )
-        example = _example(self._frame._meta, wanted)
-        brief = wanted if wanted.fill is None else replace(wanted, fill=(None, None))
-        meta = build_table(partial_sums(example, wanted), brief).iloc[:0]
+        example = _example(self._frame._meta, query)
+        unfilled = query if query.fill is None else replace(query, fill=(None, None))
+        meta = build_table(partial_sums(example, query), unfilled).iloc[:0]
         meta.attrs.clear()
-        return self._part(wanted.columns()).reduction(
+        return self._part(query.columns()).reduction(
             partial_sums,
             combine=_combined,
             aggregate=build_table,
             meta=meta,
-            chunk_kwargs={"query": wanted},
-            aggregate_kwargs={"query": wanted},
+            chunk_kwargs={"query": query},
+            aggregate_kwargs={"query": query},
             token="usage",
         )
 
@@ -161,32 +171,46 @@ class DaskSpeechAccessor:
         column: str | None = None,
         unassigned: str = "unassigned",
     ) -> dd.DataFrame:
-        """Add a column that names each row by the first rule that matches it: see `histkit.label`.
+        """Add a column that labels each row by the first rule that matches it.
 
-        The rules are read here and now; no worker needs their file.
-        """
-        named, found = read_rules(rules)
-        parsed = {"column": named, "rule": [{"label": rule.label, **rule.conditions()} for rule in found]}
-        name = named if column is None else column
-        meta = label(self._frame._meta, parsed, column=column, unassigned=unassigned)[name]
-        part = self._part(
-            each for rule in found for condition in rule.conditions() for each in CONDITION_COLUMNS[condition]
-        )
-        return self._frame.assign(**{name: part.map_partitions(_labels, parsed, name, unassigned, meta=meta)})
-
-    def takes(self, *, keep: str | Iterable[str] = "last", near: float | None = None) -> dd.DataFrame:
-        """Find the takes of each line: see `histkit.takes`.
+        Parameters
+        ----------
+        rules, column, unassigned
+            As in `histkit.label`. The rules are read at once; no worker needs their file.
 
         Returns
         -------
         dask.dataframe.DataFrame
-            The same rows in another order: those of a line are brought into one partition. Their index is that of
-            their old partitions. An id of `keep` that is in no partition is not noticed.
+            Lazy, with the column: a category with the same categories in each partition.
+        """
+        default, parsed_rules = read_rules(rules)
+        parsed = {"column": default, "rule": [{"label": rule.label, **rule.conditions()} for rule in parsed_rules]}
+        name = default if column is None else column
+        meta = label(self._frame._meta, parsed, column=column, unassigned=unassigned)[name]
+        conditions = (name for rule in parsed_rules for name in rule.conditions())
+        part = self._part(column for name in conditions for column in CONDITION_COLUMNS[name])
+        return self._frame.assign(**{name: part.map_partitions(_labels, parsed, name, unassigned, meta=meta)})
+
+    def takes(self, *, keep: str | Iterable[str] = "last", near: float | None = None) -> dd.DataFrame:
+        """Find the takes of each line.
+
+        Parameters
+        ----------
+        keep : "last", "first", or ids
+            As in `histkit.takes`; an id that is in no partition is ignored.
+        near : None
+            Not available here.
+
+        Returns
+        -------
+        dask.dataframe.DataFrame
+            The rows in another order: those of a line are shuffled into one partition. They keep the index of their
+            old partitions.
 
         Raises
         ------
         InputError
-            `near` is given: texts that are nearly the same can be in any two partitions.
+            `near` is given: similar texts can be in any two partitions.
         """
         if near is not None:
             raise InputError(
@@ -208,13 +232,13 @@ class DaskSpeechAccessor:
         return packed.shuffle("line_key").map_partitions(_takes, ids or keep, named, meta=meta)
 
     def _part(self, columns: Iterable[Any]) -> dd.DataFrame:
-        wanted = set(columns)
-        return self._frame[[column for column in self._frame.columns if column in wanted]]
+        needed = set(columns)
+        return self._frame[[column for column in self._frame.columns if column in needed]]
 
 
 @dataclass(frozen=True, eq=False)
 class _Reader:
-    """Reads some columns of one partition; Dask hands them over because there is a parameter of that name."""
+    """Reads some columns of one partition; Dask passes them because the parameter is called ``columns``."""
 
     read: Callable[[Any, list[Any] | None], pd.DataFrame]
 
@@ -232,10 +256,8 @@ class _Nothing:
         return self.empty
 
 
-def _mask(frame: pd.DataFrame, conditions: dict[str, Any]) -> pd.Series:
-    mask = np.zeros(len(frame), bool)
-    mask[filter_items(frame.set_axis(range(len(frame))), **conditions).index] = True
-    return pd.Series(mask, index=frame.index)
+def _mask(frame: pd.DataFrame, rows: RowFilter) -> pd.Series:
+    return pd.Series(rows.mask(frame), index=frame.index)
 
 
 def _labels(frame: pd.DataFrame, rules: dict[str, Any], column: str, unassigned: str) -> pd.Series:
@@ -247,24 +269,24 @@ def _combined(partials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _packed(frame: pd.DataFrame) -> pd.Series:
-    """Write dialogues as JSON: Dask's p2p shuffle can't name the dtype of lists."""
-    lines = frame["dialogue"].array
-    texts = [None if missing else json.dumps(list(each)) for each, missing in zip(lines, lines.isna(), strict=True)]
+    """Return dialogues as JSON: Dask's p2p shuffle can't name the dtype of lists."""
+    dialogues = (as_list(cell) for cell in frame["dialogue"].array)
+    texts = [None if lines is None else json.dumps(lines) for lines in dialogues]
     return pd.Series(pd.array(texts, dtype=TEXT), index=frame.index)
 
 
 def _takes(frame: pd.DataFrame, keep: str | list[str], named: list[str]) -> pd.DataFrame:
-    """Undo what was done for the shuffle, which can't join differing categories either, and find the takes."""
+    """Restore dialogues and categories, which the shuffle can't carry, and find the takes."""
     if not isinstance(keep, str):
-        here = set(frame["history_item_id"])
-        keep = [each for each in keep if each in here]
-    lines = [None if each is pd.NA else json.loads(each) for each in frame["dialogue"].astype(object).array]
+        existing = set(frame["history_item_id"])
+        keep = [item for item in keep if item in existing]
+    lines = [None if text is None else json.loads(text) for text in plain_values(frame["dialogue"])]
     columns = {name: pd.Categorical(frame[name].astype(_CATEGORIES)) for name in named}
     return takes(frame.assign(dialogue=pd.array(lines, dtype=pd.ArrowDtype(_LINES)), **columns), keep=keep)
 
 
 def _example(meta: pd.DataFrame, wanted: UsageQuery) -> pd.DataFrame:
-    """Make two rows with values in the groups: by these it is told whether they can be grouped and folded."""
+    """Return two rows with values in the columns of the groups, to check that these can be grouped and folded."""
     example = meta.reindex(range(2))
     for name in wanted.names:
         column = column_of(name)
@@ -285,7 +307,7 @@ def scan(
     account: str | Iterable[str] | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> dd.DataFrame:
-    """Give a local history to Dask, one partition a month; needs the extra ``dask``.
+    """Open a local history as a Dask DataFrame, one partition a month; needs the extra ``dask``.
 
     ``filter``, ``usage``, ``label`` and ``takes`` run on it through the same ``ddf.speech``, with the same numbers.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -354,3 +356,38 @@ def test_a_cluster_of_processes_gives_the_same(months: Months, history: pd.DataF
         pd.testing.assert_frame_equal(
             by_id(ddf.speech.takes().compute()), by_id(takes(history)), check_categorical=False
         )
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_the_import_alone_gives_every_dask_frame_its_methods() -> None:
+    code = (
+        "import dask.dataframe as dd, pandas as pd; import histkit.dask; "
+        "ddf = dd.from_pandas(pd.DataFrame({'source': ['TTS', 'STS']}), npartitions=1); "
+        "print(len(ddf.speech.filter(source='tts').compute()))"
+    )
+    assert run(code) == "1"
+
+
+def test_without_dask_scan_names_the_extra_and_the_rest_works() -> None:
+    code = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("dask", "distributed"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+import histkit, histkit.dask
+try:
+    histkit.scan("history")
+except histkit.InputError as error:
+    print(error)
+assert len(histkit.sample_history(5)) == 5
+assert not [name for name in sys.modules if name.partition(".")[0] == "dask"]
+"""
+    assert "pip install 'histkit[dask]'" in run(code)
+    assert len(run(code).splitlines()) == 1
