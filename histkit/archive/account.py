@@ -1,4 +1,4 @@
-"""One account's part of a sync: finish what was begun, fetch what is new, merge it into the months."""
+"""One account's part of a sync: resume an interrupted one, fetch new rows, merge them into the months."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from histkit.util.progress import progress_bar
 from histkit.util.storage import ReadStore
 
 PAGE_SIZE = 1000
-_REMEMBERED = 10_000  # ids that each window tells repeated pages by; whatever comes twice is told apart when merged
-_OVERLAP_SECONDS, _OVERLAP_ROWS = 3600, 500  # read again each time: rows appear late; less where a page is full of them
-_PATIENCE = 30 * 86_400  # a row that is still processing after this is asked for by full syncs alone
-_MOST_ASKED = 20  # rows still processing that are asked for one by one
-_FRESH = 3600  # a full sync that began this long ago counts as one of now
-_SAMPLE = 20  # rows that a full sync didn't find are asked for one by one before any is called missing
+_REMEMBERED = 10_000  # ids by which a window recognises repeated pages; the merge removes any other repetition
+_OVERLAP_SECONDS, _OVERLAP_ROWS = 3600, 500  # read again by each sync, since rows appear late; the smaller of the two
+_PATIENCE = 30 * 86_400  # seconds; older rows that are still processing are refreshed by full syncs alone
+_MOST_REQUESTED = 20  # rows still processing that are requested one by one
+_FRESH = 3600  # seconds; a resumed full sync that began this recently is not repeated
+_SAMPLE = 20  # rows to request by id before a full sync marks any row missing
 
 
 @dataclass
 class AccountSyncResult:
-    """What a sync of one account came to."""
+    """The result of syncing one account: changes, requests, and rows that break the API's form."""
 
     diff: Diff
     requests: int = 0
@@ -45,18 +45,18 @@ class AccountSyncResult:
 
 
 class AccountSync:
-    """Brings one account's rows in a folder up to date; the caller holds the folder's lock.
+    """Updates one account's rows in a folder; the caller holds the folder's lock.
 
     Parameters
     ----------
     folder : Path
         The local history.
-    manifest : Manifest
-        Of the folder; it is brought up to date and written.
+    manifest : HistoryManifest
+        The folder's manifest; it is updated and written.
     name : str
-        The account, "" where accounts have no names.
+        The account; "" where accounts have no names.
     client : HistoryClient
-        Its client.
+        The account's client.
     """
 
     def __init__(
@@ -78,81 +78,81 @@ class AccountSync:
         self._workers = workers
         self._progress = progress
         self._decoder = PageDecoder()
-        self._spool = SyncCheckpoint(folder / WORK / (sha256(name.encode()).hexdigest()[:12] if name else "spool"))
+        self._checkpoint = SyncCheckpoint(folder / WORK / (sha256(name.encode()).hexdigest()[:12] if name else "spool"))
         self._account = manifest.accounts.get(name, Account())
-        self._outcome = AccountSyncResult(Diff(diff))
+        self._result = AccountSyncResult(Diff(diff))
 
     def run(self, *, full: bool) -> AccountSyncResult:
-        """Do it; what was fetched before an error stays on disk for the next time."""
+        """Sync the account; pages fetched before an error stay on disk for the next sync."""
         self._check_service()
-        unfinished = self._spool.purpose
+        unfinished = self._checkpoint.job
         if unfinished is not None and unfinished.after is not None and (full or self._account.watermark is None):
-            self._spool.discard()  # what it was to bring is fetched again in any case
+            self._checkpoint.discard()  # its rows are fetched again in any case
             unfinished = None
         if unfinished is not None:
-            self._check_same_account(self._spool.pages())
-            self._go_on(unfinished)
+            self._check_same_account(self._checkpoint.pages())
+            self._resume(unfinished)
             full = full and not (unfinished.full and unfinished.started > time.time() - _FRESH)
         self._begin(full=full)
-        return self._outcome
+        return self._result
 
     def _begin(self, *, full: bool) -> None:
         after = None if full or self._account.watermark is None else self._overlap()[0]
         waiting = [date for date in self._processing().values() if date is not None]
-        if after is not None and len(waiting) > _MOST_ASKED:
-            after = min(after, *waiting)  # one by one they would take more requests
-        purpose = SyncJob(self._name, after, full, int(time.time()))
-        self._spool.begin(purpose)
-        self._go_on(purpose)
+        if after is not None and len(waiting) > _MOST_REQUESTED:
+            after = min(after, *waiting)  # single requests would be more
+        job = SyncJob(self._name, after, full, int(time.time()))
+        self._checkpoint.begin(job)
+        self._resume(job)
 
-    def _go_on(self, purpose: SyncJob) -> None:
-        windows = self._spool.windows() or [PageWindow(purpose.after, None, PAGE_SIZE, _REMEMBERED)]
-        self._fetch(purpose, windows)
-        pages = self._spool.pages()
-        known = self._overlap()[1] if purpose.after is not None else []
-        if purpose.after is not None and self._manifest.months:
+    def _resume(self, job: SyncJob) -> None:
+        windows = self._checkpoint.windows() or [PageWindow(job.after, None, PAGE_SIZE, _REMEMBERED)]
+        self._fetch(job, windows)
+        pages = self._checkpoint.pages()
+        known = self._overlap()[1] if job.after is not None else []
+        if job.after is not None and self._manifest.months:
             self._check_not_another_account(pages, known)
-        gone = self._ask_processing(purpose, pages)
-        self._commit(purpose, gone)
+        gone = self._refresh_processing(job, pages)
+        self._commit(job, gone)
 
-    def _fetch(self, purpose: SyncJob, windows: list[PageWindow]) -> None:
-        what = f"sync {self._name}".rstrip()
-        with progress_bar(self._progress, desc=what, unit=" rows", unit_scale=True) as bar:
-            spooled = bar.n = sum(page.rows for page in self._spool.pages())
-            before = spooled
+    def _fetch(self, job: SyncJob, windows: list[PageWindow]) -> None:
+        label = f"sync {self._name}".rstrip()
+        with progress_bar(self._progress, desc=label, unit=" rows", unit_scale=True) as bar:
+            staged = bar.n = sum(page.rows for page in self._checkpoint.pages())
+            before = staged
             bar.refresh()
 
             def keep(part: WindowRows, page: Page, rows: list[int]) -> None:
-                nonlocal spooled
+                nonlocal staged
                 if rows:
-                    self._spool.add(rows_of(page, rows), page.problems)
-                self._spool.save(part.window for part in walk.parts)
-                spooled += len(rows)
+                    self._checkpoint.add(rows_of(page, rows), page.problems)
+                self._checkpoint.save(part.window for part in fetch.parts)
+                staged += len(rows)
                 bar.update(len(rows))
-                bar.set_postfix_str(f"{walk.requests} requests", refresh=False)
+                bar.set_postfix_str(f"{fetch.requests} requests", refresh=False)
 
-            walk = WindowedFetch(
+            fetch = WindowedFetch(
                 self._client,
                 self._decoder,
                 keep,
                 windows,
                 workers=self._workers,
-                eager=purpose.after is None and len(windows) == 1,
+                eager=job.after is None and len(windows) == 1,
             )
             try:
-                walk.run()
+                fetch.run()
             except HistkitError as error:
-                if spooled == before or isinstance(error, ArchiveError):
+                if staged == before or isinstance(error, ArchiveError):
                     raise
-                kept = f"The {spooled:,} rows read so far are kept; sync again and it goes on there."
-                raise PaginationError(f"The sync into {self._where()} stopped: {error} {kept}") from error
+                saved = f"The {staged:,} rows read so far are kept; sync again and it goes on there."
+                raise PaginationError(f"The sync into {self._where()} stopped: {error} {saved}") from error
             finally:
-                self._outcome.requests += walk.requests
+                self._result.requests += fetch.requests
 
     def _overlap(self) -> tuple[int, list[str]]:
-        """Give the date from which to read again, and the ids on disk of that time: of the newest hour or 500 rows."""
+        """Return the date to read from again, the newest hour or 500 rows back, and the ids on disk since then."""
         assert self._account.watermark is not None
-        mark = min(self._account.watermark, int(time.time()))  # a date of the future must not hide what comes now
+        mark = min(self._account.watermark, int(time.time()))  # a date in the future must not hide newer rows
         dates, ids = np.zeros(0, np.int64), np.zeros(0, object)
         for file in newest_first(self._manifest.months):
             span = partition_span(file)
@@ -168,53 +168,53 @@ class AccountSync:
         after = int(min(mark, recent[_OVERLAP_ROWS - 1])) if len(recent) >= _OVERLAP_ROWS else mark - _OVERLAP_SECONDS
         return after, [item for item in ids[dates >= after].tolist() if item is not None]
 
-    def _ask_processing(self, purpose: SyncJob, pages: Sequence[StagedPage]) -> list[str]:
-        """Ask again for rows that were still processing and were not in the pages; give the ids that are gone."""
-        waiting = {} if purpose.full else self._processing()
+    def _refresh_processing(self, job: SyncJob, pages: Sequence[StagedPage]) -> list[str]:
+        """Request the rows that were still processing and are not in the pages; return the ids that are gone."""
+        waiting = {} if job.full else self._processing()
         if waiting:
             for page in pages:
                 for item in page.read(["history_item_id"]).column(0).to_pylist():
                     waiting.pop(item, None)
         gone: list[str] = []
         for item in waiting:
-            found = self._item(item)
-            if found is None:
+            row = self._fetch_item(item)
+            if row is None:
                 gone.append(item)
             else:
-                self._spool.add(found.rows, found.problems)
+                self._checkpoint.add(row.rows, row.problems)
         return gone
 
     def _processing(self) -> dict[str, int | None]:
-        """Give ids and dates of rows that were processing and may still become something."""
+        """Return ids and dates of the rows that are still processing and not too old."""
         early = time.time() - _PATIENCE
         return {item: date for item, date in self._account.processing.items() if date is None or date > early}
 
-    def _item(self, item: str) -> Page | None:
+    def _fetch_item(self, item: str) -> Page | None:
         """Fetch one row as a page; None when it is gone."""
 
         def decode(body: bytes) -> Page:
             return self._decoder(b'{"has_more":false,"history":[' + body + b"]}")
 
-        self._outcome.requests += 1
+        self._result.requests += 1
         try:
             return self._client.transport.request("GET", history_item_path(item), decode).data
         except NotFoundError:
             return None
 
-    def _commit(self, purpose: SyncJob, gone: Sequence[str]) -> None:
-        pages = self._spool.pages()
+    def _commit(self, job: SyncJob, gone: Sequence[str]) -> None:
+        pages = self._checkpoint.pages()
         now = int(time.time())
         merge = PartitionMerge(
             self._folder,
             self._manifest,
             self._name,
             pages,
-            full=purpose.full,
+            full=job.full,
             gone=gone,
             now=now,
-            diff=self._outcome.diff.keep_rows,
+            diff=self._result.diff.keep_rows,
         )
-        if purpose.full and self._manifest.months:
+        if job.full and self._manifest.months:
             self._check_missing(*merge.known(), fetched=sum(page.rows for page in pages))
         dates = [self._account.processing[item] for item in gone]
         dates += self._account.processing.values() if self._account.processing else []
@@ -223,20 +223,20 @@ class AccountSync:
         for file in progress_bar(quiet, iterable=files, desc="months", unit=" months"):
             merge.month(file)
         merge.finish()
-        self._update(purpose, pages, gone, now)
-        self._outcome.diff.add(merge.diff)
-        self._outcome.problems += [problem for page in pages for problem in page.problems]
+        self._update(job, pages, gone, now)
+        self._result.diff.add(merge.diff)
+        self._result.problems += [problem for page in pages for problem in page.problems]
         write_manifest(self._folder, self._manifest)
-        self._spool.discard()
+        self._checkpoint.discard()
 
-    def _update(self, purpose: SyncJob, pages: Sequence[StagedPage], gone: Sequence[str], now: int) -> None:
+    def _update(self, job: SyncJob, pages: Sequence[StagedPage], gone: Sequence[str], now: int) -> None:
         account = self._account
         newest = [page.newest for page in pages if page.newest is not None]
         if newest:
             account.watermark = max(*newest, account.watermark or 0)
         for item in gone:
             account.processing.pop(item, None)
-        if purpose.full:
+        if job.full:
             account.processing = {}
         for page in pages:
             table = page.read(["history_item_id", "date_unix", "state"])
@@ -248,7 +248,7 @@ class AccountSync:
         stamp = datetime.fromtimestamp(now, UTC).isoformat()
         account.service = self._client.transport.service
         account.synced_at = self._manifest.synced_at = stamp
-        if purpose.full or purpose.after is None:
+        if job.full or job.after is None:
             account.full_at = stamp
         self._manifest.accounts[self._name] = account
 
@@ -262,24 +262,24 @@ class AccountSync:
             )
 
     def _check_same_account(self, pages: Sequence[StagedPage]) -> None:
-        """Make sure that the pages of an unfinished sync are of the account that is asked now."""
+        """Raise unless the pages of the unfinished sync belong to the client's account."""
         rows = []
         for page in pages[:: -(-len(pages) // (_SAMPLE // 2)) or 1]:
             rows += page.read(["history_item_id"]).column(0).drop_null().slice(0, 2).to_pylist()
-        if rows and not self._any_there(rows):
+        if rows and not self._any_exists(rows):
             raise ArchiveError(
-                f"The unfinished sync in {self._spool.folder} is of another account: none of its rows is in this one's "
-                "history. Sync with the key it was begun with, or delete that folder."
+                f"The unfinished sync in {self._checkpoint.folder} is of another account: none of its rows is in this "
+                "one's history. Sync with the key it was begun with, or delete that folder."
             )
 
     def _check_not_another_account(self, pages: Sequence[StagedPage], known: Sequence[str]) -> None:
-        """Refuse to mix two accounts: some row known of the overlap is there, or some known row at all."""
+        """Raise if the folder belongs to another account: no known row is in the pages, nor found by its id."""
         fetched = {item for page in pages for item in page.read(["history_item_id"]).column(0).to_pylist()}
         if fetched.intersection(known):
             return
         some = [*known[:3], *self._some_ids()]
-        if some and not self._any_there(some):
-            self._spool.discard()
+        if some and not self._any_exists(some):
+            self._checkpoint.discard()
             raise ArchiveError(
                 f"{self._describe_folder()}. This key is of {self._describe_service()}, whose history has none of the "
                 "rows looked up. If it is another account, give it a folder or a name of its own (accounts=). If the "
@@ -288,33 +288,33 @@ class AccountSync:
 
     def _check_missing(self, known: int, found: int, absent: Sequence[str], *, fetched: int) -> None:
         if known > _SAMPLE and fetched and not found:
-            self._spool.discard()
+            self._checkpoint.discard()
             raise ArchiveError(
                 f"{self._describe_folder()}. This key is of another account, {self._describe_service()}, whose history "
                 f"has {fetched:,} rows and none of the folder's {known:,}. Give it a folder or a name of its own "
                 "(accounts=)."
             )
         step = -(-len(absent) // _SAMPLE) or 1
-        if self._any_there(absent[::step]):
-            self._spool.discard()
+        if self._any_exists(absent[::step]):
+            self._checkpoint.discard()
             raise PaginationError(
                 f"The service left out rows of its listing that it still has (of {len(absent):,} not listed). Nothing "
                 "was marked missing; sync again later."
             )
 
     def _some_ids(self) -> list[str]:
-        """Give ids of this account from all over the folder."""
-        found = []
+        """Return some ids of this account from months spread over the folder."""
+        ids: list[str] = []
         files = newest_first(self._manifest.months)
         for file in files[:: -(-len(files) // _SAMPLE) or 1]:
             with PartitionReader(self._store, file) as month:
                 table = month.read(month.groups()[:1], ["account", "history_item_id", "missing_since"])
             table = table.filter(pc.and_(own_rows(table, self._name), pc.is_null(table.column("missing_since"))))
-            found += table.column("history_item_id").drop_null().slice(0, 2).to_pylist()
-        return found
+            ids += table.column("history_item_id").drop_null().slice(0, 2).to_pylist()
+        return ids
 
-    def _any_there(self, items: Sequence[str]) -> bool:
-        return any(self._item(item) is not None for item in items)
+    def _any_exists(self, items: Sequence[str]) -> bool:
+        return any(self._fetch_item(item) is not None for item in items)
 
     def _describe_folder(self) -> str:
         """Return whose rows the folder has, and up to when."""

@@ -85,7 +85,7 @@ class SyncCheckpoint:
             self.discard()
 
     @property
-    def purpose(self) -> SyncJob | None:
+    def job(self) -> SyncJob | None:
         """The job of the sync on disk; None when there is none."""
         return self._state.purpose if self._state is not None else None
 
@@ -93,10 +93,10 @@ class SyncCheckpoint:
         """Return the windows as they were saved."""
         return [PageWindow.restored(state) for state in self._state.windows] if self._state is not None else []
 
-    def begin(self, purpose: SyncJob) -> None:
+    def begin(self, job: SyncJob) -> None:
         """Start a new sync; what is on disk is discarded."""
         self.discard()
-        self._state = _State(purpose, [])
+        self._state = _State(job, [])
 
     def add(self, rows: pa.RecordBatch, problems: Iterable[str]) -> None:
         """Write a page to disk."""

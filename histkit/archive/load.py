@@ -53,8 +53,8 @@ def load(
 ) -> pd.DataFrame:
     """Read a local history, or a part of it; no network but for a remote `path`.
 
-    Months outside the dates, columns that are not asked for, and groups of rows without a voice that is asked for are
-    not read from disk.
+    Only what is needed is read from disk: months and row groups within the dates, row groups that can hold a requested
+    voice, and the requested columns.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def load(
     Raises
     ------
     ArchiveError
-        There is no local history; a file is missing or damaged, or a newer histkit wrote it. The message names it.
+        There is no local history, or a file is missing, damaged or of a newer histkit; the message names the file.
     InputError
         An argument that can't be used.
 

@@ -1,4 +1,4 @@
-"""What a local history's folder holds: where a month's rows lie, and the manifest, which is written last.
+"""The layout of a local history: the path of each month's file, and the manifest, which is written last.
 
 ``year=2026/month=10/history.parquet`` (UTC); rows without a date lie in the partition of Hive's default name.
 """
@@ -46,7 +46,7 @@ class Account(msgspec.Struct):
 
 
 class HistoryManifest(msgspec.Struct):
-    """What the folder holds: files, accounts (the one without a name is ``""``), and voices (id, name) ever seen."""
+    """The content of a folder: files, accounts (the one without a name is ``""``), voices (id, name) ever seen."""
 
     schema_version: int = SCHEMA_VERSION
     synced_at: str = ""
@@ -55,12 +55,12 @@ class HistoryManifest(msgspec.Struct):
     voices: list[tuple[str | None, str | None]] = msgspec.field(default_factory=list)
 
     def rows(self) -> int:
-        """Give the rows of all months."""
+        """Return the number of rows of all months."""
         return sum(month.rows for month in self.months.values())
 
 
 def partition_path(date_unix: int | None) -> str:
-    """Give the file that a date's row lies in, relative to the folder.
+    """Return the file of a date's rows, relative to the folder.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def partition_path(date_unix: int | None) -> str:
 
 
 def partition_span(file: str) -> tuple[int, int] | None:
-    """Give the seconds ``[start, end)`` of a month's file; None for that of the rows without a date."""
+    """Return the seconds ``[start, end)`` of a month's file; None for the file of rows without a date."""
     year, month, _ = (part.partition("=")[2] for part in file.split("/"))
     if year == _NOWHERE:
         return None
@@ -84,14 +84,14 @@ def partition_span(file: str) -> tuple[int, int] | None:
 
 
 def months_of(oldest: int, newest: int) -> list[str]:
-    """Give the files of all months from one date to another."""
+    """Return the files of all months from one date to another."""
     first, last = (np.datetime64(date, "s").astype("datetime64[M]") for date in (oldest, newest))
     starts = np.arange(first, last + 1).astype("datetime64[s]").astype(np.int64)
     return [partition_path(start) for start in starts.tolist()]
 
 
 def newest_first(files: Iterable[str]) -> list[str]:
-    """Sort months' files as histories are; rows without a date come last."""
+    """Sort months' files newest first; rows without a date come last."""
     return sorted(files, key=lambda file: partition_span(file) or (-(2**62), 0), reverse=True)
 
 
@@ -125,7 +125,7 @@ def read_manifest(store: ReadStore) -> HistoryManifest | None:
 
 
 def write_manifest(folder: str | os.PathLike[str], manifest: HistoryManifest) -> None:
-    """Put the manifest in its place."""
+    """Write the manifest."""
     manifest.schema_version = SCHEMA_VERSION
     with atomic_write(Path(folder) / MANIFEST) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))

@@ -1,4 +1,4 @@
-"""Rows of a local history that were deleted from the service: kept, and marked as deleted."""
+"""Tombstones: rows that were deleted from the service stay in the local history, marked as deleted."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _LOOKED_AT = ["history_item_id", "account", "state", "missing_since"]
 
 @dataclass(frozen=True)
 class DeletionTarget:
-    """Which rows are to be marked: ids, and the account (None: any)."""
+    """The rows to mark: their ids, and their account (None: any)."""
 
     ids: pa.Array
     account: str | None
 
     def unmarked(self, table: pa.Table) -> pa.ChunkedArray:
-        """Tell which rows of a table are still to be marked; none missing."""
+        """Return which rows of a table have to be marked, as booleans of which none is missing."""
         state = pc.fill_null(pc.equal(table.column("state").cast(TEXT), STATE), False)
         marked = pc.and_(state, pc.is_valid(table.column("missing_since")))
         rows = pc.and_(pc.is_in(table.column("history_item_id"), self.ids), pc.invert(marked))
@@ -42,9 +42,9 @@ class DeletionTarget:
 def mark_deleted(
     path: str | os.PathLike[str], ids: Iterable[str], moment: datetime, *, account: str | None = None
 ) -> int:
-    """Mark rows of a local history as deleted; they stay, with all that they say.
+    """Mark rows of a local history as deleted; they keep all their values.
 
-    A marked row has the ``state`` ``deleted`` and a ``missing_since``, which is left as it is where it is set already.
+    A marked row has the ``state`` ``deleted`` and a ``missing_since``, which keeps its value where it is set already.
     Months without such a row are not written. A month is read in slices of time, so that memory does not grow with it.
 
     Parameters
@@ -52,27 +52,27 @@ def mark_deleted(
     path : path-like or str
         The folder of `histkit.sync`.
     ids : iterable of str
-        Which rows; ids that the folder doesn't know are passed over.
+        The rows; ids that the folder doesn't have are ignored.
     moment : datetime
-        When they were deleted, with a time zone.
+        When the rows were deleted, with a time zone.
     account : str, optional
-        Only rows of this account; default: whosoever they are.
+        Only rows of this account; default: rows of any account.
 
     Returns
     -------
     int
-        Rows that were marked now; those that were marked before don't count.
+        Newly marked rows; rows that were marked before don't count.
 
     Raises
     ------
     ArchiveError
-        There is no local history, a sync is writing into it, or a file is damaged or can't be written. What was marked
-        until then stays marked.
+        There is no local history, a sync is writing into it, or a file is damaged or can't be written. Rows marked
+        until then stay marked.
 
     Notes
     -----
-    An unfinished sync that has one of the rows among its pages is dropped, since it would bring the row back; the next
-    one fetches these pages again.
+    An unfinished sync with one of the rows in its pages is discarded, since it would restore the row; the next sync
+    fetches these pages again.
 
     Examples
     --------
@@ -88,16 +88,16 @@ def mark_deleted(
     """
     folder = Path(normalize_path(path))
     _manifest_of(folder)  # before the lock, which would make a folder
-    chosen = DeletionTarget(pa.array(list(ids), TEXT), account)
+    target = DeletionTarget(pa.array(list(ids), TEXT), account)
     with exclusive_lock(folder / WORK / "lock", f"a sync is writing into {folder}"):
         manifest = _manifest_of(folder)
-        _drop_unfinished(folder, chosen)
+        _drop_unfinished(folder, target)
         marked = 0
         try:
-            for found in sorted(folder.glob("year=*/month=*/history.parquet")):
-                marked += _mark_month(folder, found.relative_to(folder).as_posix(), manifest, chosen, moment)
+            for path in sorted(folder.glob("year=*/month=*/history.parquet")):
+                marked += _mark_month(folder, path.relative_to(folder).as_posix(), manifest, target, moment)
         finally:
-            waited = _forget_processing(manifest, chosen)
+            waited = _forget_processing(manifest, target)
             if marked or waited:
                 write_manifest(folder, manifest)
     return marked
@@ -110,28 +110,28 @@ def _manifest_of(folder: Path) -> HistoryManifest:
     return manifest
 
 
-def _drop_unfinished(folder: Path, chosen: DeletionTarget) -> None:
-    for place in sorted(each for each in (folder / WORK).iterdir() if each.is_dir()):
-        spool = SyncCheckpoint(place)
-        ids = (page.read(["history_item_id"]).column(0) for page in spool.pages())
-        if any(pc.any(pc.is_in(some, chosen.ids)).as_py() for some in ids):
-            spool.discard()
+def _drop_unfinished(folder: Path, target: DeletionTarget) -> None:
+    for path in sorted(path for path in (folder / WORK).iterdir() if path.is_dir()):
+        checkpoint = SyncCheckpoint(path)
+        ids = (page.read(["history_item_id"]).column(0) for page in checkpoint.pages())
+        if any(pc.any(pc.is_in(page_ids, target.ids)).as_py() for page_ids in ids):
+            checkpoint.discard()
 
 
-def _forget_processing(manifest: HistoryManifest, chosen: DeletionTarget) -> bool:
-    """Take rows off the lists of what is still processing: they need not be asked for again."""
-    gone = set(chosen.ids.to_pylist())
+def _forget_processing(manifest: HistoryManifest, target: DeletionTarget) -> bool:
+    """Remove rows from the lists of those still processing, which would be requested again."""
+    gone = set(target.ids.to_pylist())
     waited = False
     for name, account in manifest.accounts.items():
-        for item in account.processing.keys() & gone if chosen.account in (None, name) else ():
+        for item in account.processing.keys() & gone if target.account in (None, name) else ():
             del account.processing[item]
             waited = True
     return waited
 
 
-def _mark_month(folder: Path, file: str, manifest: HistoryManifest, chosen: DeletionTarget, moment: datetime) -> int:
+def _mark_month(folder: Path, file: str, manifest: HistoryManifest, target: DeletionTarget, moment: datetime) -> int:
     with PartitionReader(ReadStore(folder), file) as month:
-        marked = sum(pc.sum(chosen.unmarked(month.read([group], _LOOKED_AT))).as_py() or 0 for group in month.groups())
+        marked = sum(pc.sum(target.unmarked(month.read([group], _LOOKED_AT))).as_py() or 0 for group in month.groups())
         if not marked:
             return 0
         voices = set(manifest.voices)
@@ -139,14 +139,14 @@ def _mark_month(folder: Path, file: str, manifest: HistoryManifest, chosen: Dele
             for groups in _slices(month):
                 table = sort_rows(month.read(groups, FILE_SCHEMA.names))
                 voices |= voices_of(table)  # of a month that a killed sync left, the manifest knows none
-                writer.add(_marked(table, chosen.unmarked(table), moment))
+                writer.add(_marked(table, target.unmarked(table), moment))
         manifest.months[file] = Month(len(month), (folder / file).stat().st_size)
         manifest.voices = sorted(voices, key=lambda pair: (pair[0] or "", pair[1] or ""))
     return int(marked)
 
 
 def _slices(month: PartitionReader) -> list[list[int]]:
-    """Put row groups together whose dates overlap; each slice is newer than the next."""
+    """Group row groups whose dates overlap; each slice is newer than the next."""
     known = {}
     for group in month.groups():
         bounds = month.bounds(group, "date_unix")
@@ -155,7 +155,7 @@ def _slices(month: PartitionReader) -> list[list[int]]:
         known[group] = bounds
     slices: list[list[int]] = []
     oldest = None
-    for group in sorted(known, key=lambda each: known[each][1], reverse=True):
+    for group in sorted(known, key=lambda number: known[number][1], reverse=True):
         if oldest is None or known[group][1] < oldest:
             slices.append([])
             oldest = known[group][0]

@@ -1,4 +1,4 @@
-"""Where to cut a window so that an idle worker gets half of what is left, judged by the density seen so far."""
+"""Where to split a window so that an idle worker gets half of its remaining rows, by the density seen so far."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _STEPS = 32
 
 
 class RowDensity:
-    """Rows per second over the history's time, from the pages seen: linear between them, flat beyond."""
+    """Rows per second over time, estimated from the pages seen: linear between them, constant beyond."""
 
     def __init__(self) -> None:
         self._times: list[float] = []
         self._rates: list[float] = []
 
     def add(self, dates: Sequence[int | None]) -> None:
-        """Learn from the dates of one page."""
+        """Add the dates of one page."""
         known = [date for date in dates if date is not None]
         if not known:
             return
@@ -47,7 +47,7 @@ class RowDensity:
 
 
 def rows_remaining(window: PageWindow, density: RowDensity) -> float:
-    """Estimate how many rows of a window are still to come."""
+    """Estimate how many rows of a window have not been read."""
     span = _open_span(window)
     return sum(density.rows(*span)) if span else 0.0
 
@@ -57,30 +57,30 @@ def choose_split(window: PageWindow, density: RowDensity, coming: int) -> int | 
 
     Parameters
     ----------
-    window : Window
+    window : PageWindow
         A window with both ends known.
-    density : Density
-        What is known of the rows per second.
+    density : RowDensity
+        Estimate of the rows per second.
     coming : int
-        Rows of a page that is already on its way for this window.
+        Rows of the page that is already requested for this window.
 
     Returns
     -------
     int or None
-        The newer part keeps the page on its way and half of the rest; None when a cut would give an empty part.
+        The newer part keeps the requested page and half of the rest. None if one part would be empty.
     """
     span = _open_span(window)
     if span is None:
         return None
     start, end = span
     steps = density.rows(start, end)
-    given = (sum(steps) - coming) / 2  # rows that the older part gets
+    older = (sum(steps) - coming) / 2  # rows of the older part
     width = (end - start) / _STEPS
     for number, rows in enumerate(steps):
-        if rows >= given:
-            at = start + round((number + (given / rows if rows else 0.0)) * width)
+        if rows >= older:
+            at = start + round((number + (older / rows if rows else 0.0)) * width)
             return at if start < at < end else None
-        given -= rows
+        older -= rows
     return None
 
 

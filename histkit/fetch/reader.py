@@ -1,7 +1,7 @@
 """`read_history`: the whole history, or a part of it, as one DataFrame.
 
-Plan: what the service can filter is sent to it, everything else is filtered here, page by page; the result is the same
-as filtering the whole history.
+The query plan sends the filters that the service supports, and applies the others here, page by page. The result is the
+same as filtering the whole history.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def read_history(
 
 @dataclass(frozen=True)
 class QueryPlan:
-    """Which rows are asked for: what the service filters, what is filtered here."""
+    """The filters of a query: those that the service applies, and those that are applied here."""
 
     server: dict[str, str] = field(default_factory=dict)
     local: RowFilter = field(default_factory=RowFilter)
@@ -129,14 +129,13 @@ class QueryPlan:
 
     @property
     def page_size(self) -> int:
-        """Rows to ask for in a page."""
+        """Rows to request per page."""
         return PAGE_SIZE if self.limit is None or self.local.conditions() else max(1, min(PAGE_SIZE, self.limit))
 
     def without_refused_filter(self, error: ApiError) -> QueryPlan | None:
-        """Give the plan that does here what the service refused to do, None when the refusal has another cause.
+        """Return the plan that applies a refused filter here; None if the refusal has another cause.
 
-        The documentation contradicts itself on whether ``model_id`` or ``search`` needs ``source``; if the service
-        insists, the filter moves here.
+        The API's documentation contradicts itself on whether ``model_id`` or ``search`` needs ``source``.
         """
         if error.status_code not in (400, 422) or "source" in self.server:
             return None
@@ -146,7 +145,7 @@ class QueryPlan:
         return self.without("model_id") if "model_id" in self.server else None
 
     def without(self, name: str) -> QueryPlan:
-        """Give the plan that doesn't send one filter."""
+        """Return the plan without one of the service's filters."""
         return replace(self, server={key: value for key, value in self.server.items() if key != name})
 
 
@@ -159,7 +158,7 @@ def make_plan(
     before: Any,
     limit: int | None,
 ) -> QueryPlan:
-    """Decide what the service filters: one voice id, one model, one of three sources, dates, search."""
+    """Choose the filters for the service: one voice id, one model, one of three sources, dates, search."""
     if limit is not None:
         limit = whole_number("limit", limit, 0)
     local = RowFilter.of(voice=voice, model=model, source=source)
@@ -177,19 +176,19 @@ def make_plan(
 
 
 def _looks_like_id(voice: str) -> bool:
-    """Tell ids (20 letters and digits, both kinds) from names; a name is only ever filtered here."""
+    """Return whether a voice is an id: 20 letters and digits, with at least one digit. Names are filtered here."""
     return len(voice) == 20 and voice.isascii() and voice.isalnum() and any(map(str.isdigit, voice))
 
 
 class HistoryRead:
-    """One run of `read_history`: what the walk brings is filtered, kept and made into a frame."""
+    """One run of `read_history`: the fetched pages are filtered, kept and turned into a frame."""
 
     def __init__(
         self, client: HistoryClient, plan: QueryPlan, workers: int, alignments: bool, progress: bool | None
     ) -> None:
         self._plan = plan
         self._alignments = alignments
-        self._walk = WindowedFetch(
+        self._fetch = WindowedFetch(
             client,
             PageDecoder(alignments=alignments),
             self._keep,
@@ -203,11 +202,11 @@ class HistoryRead:
         self._problems: list[str] = []
 
     def frame(self) -> pd.DataFrame:
-        """Read everything and make the frame."""
+        """Read everything and return the frame."""
         plan = self._plan
         try:
             if plan.limit != 0 and (plan.after is None or plan.after != plan.before):
-                self._walk.run()
+                self._fetch.run()
         except HistkitError as error:
             if not self._rows and not isinstance(error, PaginationError):
                 raise
@@ -218,7 +217,7 @@ class HistoryRead:
         return self._collect(complete=True)
 
     def _collect(self, *, complete: bool) -> pd.DataFrame:
-        batches = [batch for part in self._walk.parts for batch in part.batches]
+        batches = [batch for part in self._fetch.parts for batch in part.batches]
         frame = to_frame(batches, alignments=self._alignments)
         if not frame["date"].is_monotonic_decreasing:
             frame = frame.sort_values("date", ascending=False, kind="stable", ignore_index=True)
@@ -227,7 +226,7 @@ class HistoryRead:
         frame.attrs["histkit"] = {
             "complete": complete,
             "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "requests": self._walk.requests,
+            "requests": self._fetch.requests,
             "problems": self._problems,
         }
         warn_of_problems(self._problems, stacklevel=5)
@@ -240,14 +239,14 @@ class HistoryRead:
             part.batches.append(batch)
         self._rows += len(batch)
         self._bar.update(len(batch))
-        self._bar.set_postfix_str(f"{self._walk.requests} requests", refresh=False)
+        self._bar.set_postfix_str(f"{self._fetch.requests} requests", refresh=False)
 
     def _enough(self) -> bool:
         return self._plan.limit is not None and self._rows >= self._plan.limit
 
 
 def warn_of_problems(problems: list[str], stacklevel: int) -> None:
-    """Warn of rows that break the API's own form."""
+    """Warn of rows that break the API's own schema."""
     if problems:
         warnings.warn(
             f"{len(problems)} rows break the API's own form and are kept with missing values: "

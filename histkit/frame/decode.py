@@ -1,6 +1,6 @@
-"""Page bytes to Arrow: typed rows by msgspec, one Arrow batch a page.
+"""Decode pages: bytes to typed rows by msgspec, and to one Arrow batch per page.
 
-Alignments are skipped, not decoded, unless asked for. `feedback` and `avatar_context` are still sent but no longer
+Alignments are skipped, not decoded, unless requested. `feedback` and `avatar_context` are still sent but no longer
 documented, so they go to `extra` with whatever else this version doesn't know.
 """
 
@@ -11,6 +11,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -39,7 +40,7 @@ _OPTIONAL_TEXTS = (
 )
 _NUMBERS = ("date_unix", "character_count_change_from", "character_count_change_to")
 _UNDOCUMENTED = ("feedback", "avatar_context")
-_KEPT = "\0kept"  # column of the tolerant way: values that go to `extra` as they came
+_KEPT = "\0kept"  # column of lenient decoding: values that go to `extra` unchanged
 _RANGE = (-(2**53), 2**53)
 _RANGES = {"date_unix": (-62_135_596_800, 253_402_300_799)}  # the years 1 to 9999
 _SETTING_TYPES: dict[str, set[type]] = {
@@ -66,7 +67,7 @@ class _Alignments(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Page:
-    """A decoded page: rows as Arrow, what paging needs, and what was wrong with single rows."""
+    """A decoded page: rows as Arrow, the facts that paging needs, and the problems of single rows."""
 
     rows: pa.RecordBatch
     facts: PageFacts
@@ -74,11 +75,11 @@ class Page:
 
 
 class PageDecoder:
-    """Page bytes to Arrow.
+    """Decodes pages to Arrow.
 
-    Rows are decoded into typed structs that refuse unknown fields; when a page brings one, its name is learned and the
-    fast way goes on with it. A row that breaks even the required types takes the tolerant way: what can't be read is
-    missing, and the row is named in ``Page.problems``, not dropped.
+    Rows are decoded into typed structs that refuse unknown fields. The name of a new field is remembered, so that later
+    pages with it are decoded as fast. A page with a row that breaks the required types is decoded leniently: a value
+    that can't be read is missing, and the row is named in ``Page.problems``, not dropped.
 
     Parameters
     ----------
@@ -92,30 +93,27 @@ class PageDecoder:
         self._learning = threading.Lock()
 
     def __call__(self, body: bytes) -> Page:
-        """Decode one page; raises `msgspec.DecodeError` when it is none."""
-        try:
-            return self._typed(body)
-        except msgspec.DecodeError:
-            raw = decode_object(body)
+        """Decode a page; raise `msgspec.DecodeError` if it is none."""
+        with suppress(msgspec.DecodeError):
+            return self._decode_typed(body)
+        raw = decode_object(body)
         if not isinstance(raw.get("history"), list) or not isinstance(raw.get("has_more"), bool):
             raise msgspec.DecodeError("the answer is not a page of the history")
-        found = {str(name) for row in raw["history"] if isinstance(row, dict) for name in row}
-        unknown = found - _known_fields()
-        if self._learn(unknown):
-            try:
-                return self._typed(body)
-            except msgspec.DecodeError:
-                pass  # more than an unknown field: a row with a value of the wrong type, read tolerantly below
-        return self._tolerant(raw, tuple(sorted(unknown)))
+        names = {str(name) for row in raw["history"] if isinstance(row, dict) for name in row}
+        unknown = names - _known_fields()
+        if self._add_fields(unknown):
+            with suppress(msgspec.DecodeError):  # a value of the wrong type as well
+                return self._decode_typed(body)
+        return self._decode_page_leniently(raw, tuple(sorted(unknown)))
 
-    def _learn(self, names: set[str]) -> bool:
-        """Take in new field names, but for those that no struct can have; tell whether there were any."""
+    def _add_fields(self, names: set[str]) -> bool:
+        """Remember new field names, except those that a struct can't have; return whether there were any."""
         with self._learning:
             new = sorted(name for name in names.difference(self._unknown) if re.fullmatch(r"[\w.-]+", name))
             self._unknown = (*self._unknown, *new)
         return bool(new)
 
-    def _typed(self, body: bytes) -> Page:
+    def _decode_typed(self, body: bytes) -> Page:
         unknown = self._unknown
         decoder, names = _page_decoder(unknown, self._alignments)
         page = decoder.decode(body)
@@ -128,7 +126,7 @@ class PageDecoder:
         )
         return Page(self._batch(columns, unknown), facts)
 
-    def _tolerant(self, raw: dict[str, Any], unknown: tuple[str, ...]) -> Page:
+    def _decode_page_leniently(self, raw: dict[str, Any], unknown: tuple[str, ...]) -> Page:
         problems: list[str] = []
         rows = [
             _decode_leniently(row, unknown, self._alignments, problems)
@@ -136,9 +134,9 @@ class PageDecoder:
             if isinstance(row, dict)
         ]
         columns = {name: [row[name] for row in rows] for name in (*_row_fields(unknown), _KEPT)}
-        strange = len(raw["history"]) - len(rows)
-        if strange:
-            raise SchemaError(f"{strange} rows of a page are not JSON objects; ids before: {_ids_of(rows)}.")
+        invalid = len(raw["history"]) - len(rows)
+        if invalid:
+            raise SchemaError(f"{invalid} rows of a page are not JSON objects; ids before: {_ids_of(rows)}.")
         ids = [item or _stand_in(*row) for item, row in zip(columns["history_item_id"], _counted(raw), strict=True)]
         last = raw.get("last_history_item_id")
         facts = PageFacts(ids, columns["date_unix"], raw["has_more"], last if isinstance(last, str) and last else None)
@@ -173,7 +171,7 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _settings_array(settings: Sequence[dict[str, Any] | None], name: str, kind: pa.DataType) -> pa.Array:
-    values = [each.get(name) if each else None for each in settings]
+    values = [setting.get(name) if setting else None for setting in settings]
     if not {*map(type, values)} <= _SETTING_TYPES[name]:
         values = [value if type(value) in _SETTING_TYPES[name] else None for value in values]
     return pa.array(values, kind) if pa.types.is_boolean(kind) else pa.array(_floats(values), kind)
@@ -184,7 +182,7 @@ def _floats(values: list[Any]) -> list[float | None]:
 
 
 def _odd_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Give the settings that have no column, or no value that fits it."""
+    """Return the settings that have no column, or whose value doesn't fit it."""
     return {
         name: value
         for name, value in settings.items()
@@ -202,9 +200,9 @@ def _extra_array(columns: Mapping[str, Sequence[Any]], unknown: tuple[str, ...])
             if value is not None:
                 parts.setdefault(row, []).append(f"{_json(name)}: {_json(value)}")
     kept = columns.get(_KEPT) or [None] * len(columns["settings"])
-    for row, (settings, whole) in enumerate(zip(columns["settings"], kept, strict=True)):
+    for row, (settings, unchanged) in enumerate(zip(columns["settings"], kept, strict=True)):
         odd = _odd_settings(settings) if settings else {}
-        for name, value in {"settings": odd, **(whole or {})}.items():
+        for name, value in {"settings": odd, **(unchanged or {})}.items():
             if value:
                 parts.setdefault(row, []).append(f"{_json(name)}: {_json(value)}")
     if not parts:
@@ -221,10 +219,10 @@ def _add_dialogue(arrays: dict[str, pa.Array], dialogue: Sequence[list[_Line] | 
         arrays["dialogue"] = pa.nulls(len(dialogue), pa.list_(LINE))
         arrays["characters"] = pc.cast(pc.utf8_length(text), pa.int64())
         return
-    lines = [[msgspec.structs.asdict(line) for line in each] if each else None for each in dialogue]
+    lines = [[msgspec.structs.asdict(line) for line in talk] if talk else None for talk in dialogue]
     arrays["dialogue"] = pa.array(lines, pa.list_(LINE))
     texts = text.to_pylist()
-    lengths = [len(each) if each is not None else None for each in texts]
+    lengths = [None if value is None else len(value) for value in texts]
     for row in spoken:
         lengths[row] = sum(len(line.text or "") for line in dialogue[row] or ())
         texts[row] = texts[row] or None
@@ -298,27 +296,27 @@ def _decode_leniently(
     row: dict[str, Any], unknown: tuple[str, ...], alignments: bool, problems: list[str]
 ) -> dict[str, Any]:
     out: dict[str, Any] = {name: _cleaned(row.get(name)) for name in unknown}
-    odd: list[str] = []
+    faults: list[str] = []
     kept: dict[str, Any] = {}
     for name in ("history_item_id", "content_type", "state", *_OPTIONAL_TEXTS):
-        out[name] = _text(row.get(name), name, odd)
+        out[name] = _text(row.get(name), name, faults)
     for name in _NUMBERS:
-        out[name] = _whole(row.get(name), name, odd)
+        out[name] = _whole(row.get(name), name, faults)
     for name in ("history_item_id", "content_type"):
         if not row.get(name):
-            odd.append(f"{name} is missing")
+            faults.append(f"{name} is missing")
     settings, dialogue = _cleaned(row.get("settings")), _cleaned(row.get("dialogue"))
     out["settings"] = settings if isinstance(settings, dict) else None
     if settings is not None and not isinstance(settings, dict):
         kept["settings"] = settings
-        odd.append("settings is not an object")
-    out["dialogue"], strange = _lines(dialogue, odd)
-    if strange:
+        faults.append("settings is not an object")
+    out["dialogue"], has_more = _lines(dialogue, faults)
+    if has_more:
         kept["dialogue"] = dialogue
     out[_KEPT] = kept
-    out["alignments"] = _converted(row.get("alignments"), _Alignments, "alignments", odd) if alignments else None
-    if odd:
-        problems.append(f"{row.get('history_item_id') or 'a row without id'}: {', '.join(odd)}")
+    out["alignments"] = _converted(row.get("alignments"), _Alignments, "alignments", faults) if alignments else None
+    if faults:
+        problems.append(f"{row.get('history_item_id') or 'a row without id'}: {', '.join(faults)}")
     return out
 
 
@@ -334,41 +332,41 @@ def _cleaned(value: Any) -> Any:
     return [_cleaned(each) for each in value] if isinstance(value, list) else value
 
 
-def _text(value: Any, name: str, odd: list[str]) -> str | None:
+def _text(value: Any, name: str, faults: list[str]) -> str | None:
     if value is None or isinstance(value, str):
         return None if value is None else value.encode("utf-8", "replace").decode()
-    odd.append(f"{name} is {value!r:.40}, not a text")
+    faults.append(f"{name} is {value!r:.40}, not a text")
     return _json(_cleaned(value))
 
 
-def _whole(value: Any, name: str, odd: list[str]) -> int | None:
+def _whole(value: Any, name: str, faults: list[str]) -> int | None:
     lowest, highest = _RANGES.get(name, _RANGE)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and lowest <= value <= highest and value == int(value):
         return int(value)
-    odd.append(f"{name} is {value!r:.40}, not a whole number")
+    faults.append(f"{name} is {value!r:.40}, not a whole number")
     return None
 
 
-def _converted(value: Any, kind: Any, name: str, odd: list[str]) -> Any:
+def _converted(value: Any, kind: Any, name: str, faults: list[str]) -> Any:
     try:
         return None if value is None else msgspec.convert(_cleaned(value), kind)
     except msgspec.ValidationError as error:
-        odd.append(f"{name}: {error}")
+        faults.append(f"{name}: {error}")
         return None
 
 
-def _lines(dialogue: Any, odd: list[str]) -> tuple[list[_Line] | None, bool]:
-    """Read dialogue lines; also tell whether they hold more than is known."""
+def _lines(dialogue: Any, faults: list[str]) -> tuple[list[_Line] | None, bool]:
+    """Convert dialogue lines; also return whether they hold more than the known fields."""
     names = set(_Line.__struct_fields__)
     if not isinstance(dialogue, list) or not all(isinstance(line, dict) for line in dialogue):
-        return _converted(dialogue, list[_Line], "dialogue", odd), dialogue is not None
+        return _converted(dialogue, list[_Line], "dialogue", faults), dialogue is not None
     known = [{name: line[name] for name in line if name in names} for line in dialogue]
-    return _converted(known, list[_Line], "dialogue", odd), known != dialogue
+    return _converted(known, list[_Line], "dialogue", faults), known != dialogue
 
 
 def _counted(raw: dict[str, Any]) -> Iterator[tuple[bytes, int]]:
-    """Give each row's bytes, and how often they stood in the page before."""
+    """Yield the bytes of each row, and how often the same bytes occurred in the page before."""
     seen: Counter[bytes] = Counter()
     for row in raw["history"]:
         body = msgspec.json.encode(_cleaned(row))

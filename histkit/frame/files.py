@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _SHEET_ROWS, _CELL_CHARACTERS = 1_048_575, 32_767  # of Excel, without the header
 _BOOK = {"constant_memory": True, "default_date_format": "yyyy-mm-dd hh:mm:ss"}
 _WIDTHS = {"history_item_id": 23, "date": 19, "text": 60, "voice_name": 24, "voice_id": 23, "model_id": 24}
-_FORMULA = r"^('*[=+\-@\t\r])"  # what a spreadsheet would run, and the same after our own mark
+_FORMULA = r"^('*[=+\-@\t\r])"  # what a spreadsheet would run, also behind the apostrophe of `to_csv`
 
 
 def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
@@ -127,7 +127,7 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """Give what `to_csv` writes."""
+    """Return the text that `to_csv` writes."""
     file = io.BytesIO()
     pacsv.write_csv(_csv_table(frame), file)
     return file.getvalue().decode()
@@ -262,11 +262,15 @@ def _values(column: pa.Array) -> list[Any]:
         shown = pc.local_timestamp(column) if column.type.tz is not None else column
         column = shown.cast(pa.timestamp("ms"), safe=False)
     elif pa.types.is_nested(column.type):
-        return [None if value is None else json.dumps(value, ensure_ascii=False) for value in column.to_pylist()]
+        return _json_cells(column)
     elif pa.types.is_dictionary(column.type):
         column = column.cast(TEXT)
     values: list[Any] = column.to_pylist()
     return values
+
+
+def _json_cells(column: pa.Array | pa.ChunkedArray) -> list[str | None]:
+    return [None if value is None else json.dumps(value, ensure_ascii=False) for value in column.to_pylist()]
 
 
 def _plain_facts(facts: Any) -> dict[str, Any]:
@@ -274,12 +278,11 @@ def _plain_facts(facts: Any) -> dict[str, Any]:
 
 
 def _csv_cells(array: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
-    """Make what stands in the CSV: numbers as they are, everything else as a guarded text."""
+    """Return a column as it is written to CSV: numbers as they are, everything else as guarded text."""
     if pa.types.is_timestamp(array.type):
         return pa.array([None if stamp is None else stamp.isoformat() for stamp in array.to_pylist()], TEXT)
     if pa.types.is_nested(array.type):
-        values = (None if value is None else json.dumps(value, ensure_ascii=False) for value in array.to_pylist())
-        return pa.array(values, TEXT)
+        return pa.array(_json_cells(array), TEXT)
     if pa.types.is_boolean(array.type):
         return pc.if_else(array, "True", "False")
     if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):

@@ -11,7 +11,7 @@ import pandas as pd
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Give a frame's rows as JSON can hold them."""
+    """Return the rows of a frame as JSON values."""
     columns = {str(name): [plain_value(value) for value in frame[name].astype(object)] for name in frame.columns}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 

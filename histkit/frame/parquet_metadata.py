@@ -1,4 +1,4 @@
-"""Versions of the files' schema: what a footer says, and files of older versions made like today's."""
+"""The version of a Parquet file's schema in its footer, and the upgrade of older schemas."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ KINDS = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, AL
 
 
 def make_footer(facts: Mapping[str, Any]) -> dict[bytes, bytes]:
-    """Make the metadata that a file of this version carries."""
+    """Return the metadata of a file of this version."""
     return {_KEY: json.dumps({"schema_version": SCHEMA_VERSION, **facts}).encode()}
 
 
 def read_footer(metadata: Mapping[bytes, bytes] | None, where: str) -> dict[str, Any]:
-    """Give the facts of a file's metadata; a file of another tool has none.
+    """Return the facts in a file's metadata; a file of another tool has none.
 
     Raises
     ------
@@ -42,21 +42,21 @@ def read_footer(metadata: Mapping[bytes, bytes] | None, where: str) -> dict[str,
 
 
 def upgrade_schema(table: pa.Table, where: str) -> pa.Table:
-    """Give the columns that histkit knows their types of today, whatever version or tool wrote them.
+    """Cast the known columns to their current types, whatever version or tool wrote them.
 
     Raises
     ------
     ArchiveError
         A column holds something else; the message names it.
     """
-    for place, field in enumerate(table.schema):
+    for position, field in enumerate(table.schema):
         kind = KINDS.get(field.name)
-        # Types of lists are equal, to Arrow, whatever their items are called; here they are to be the same.
+        # Arrow ignores the names of list items when it compares types; here they have to be equal.
         if kind is None or (field.type == kind and str(field.type) == str(kind)):
             continue
-        column = table.column(place)
+        column = table.column(position)
         try:
-            table = table.set_column(place, pa.field(field.name, kind), _cast(column, kind))
+            table = table.set_column(position, pa.field(field.name, kind), _cast(column, kind))
         except (pa.ArrowException, ValueError) as error:
             what = f"{where}: column {field.name!r} is {field.type}, not {kind}"
             raise ArchiveError(f"{what} ({error_line(error)}). Write it again or restore a copy.") from None

@@ -1,4 +1,4 @@
-"""The columns of a history: one table, `COLUMNS`, from which the frame, the files and the README's table are made.
+"""The columns of a history: one table, `COLUMNS`, that defines the frame, the files and the documentation's table.
 
 Field names, types and what may be missing: the service's OpenAPI document.
 """
@@ -101,12 +101,12 @@ SETTINGS = ("stability", "similarity_boost", "style", "speed", "use_speaker_boos
 
 
 def schema(*, alignments: bool = False) -> pa.Schema:
-    """Give the Arrow schema of a history."""
+    """Return the Arrow schema of a history."""
     return SCHEMA.append(pa.field("alignments", ALIGNMENTS)) if alignments else SCHEMA
 
 
 def to_frame(batches: Iterable[pa.RecordBatch] | pa.Table, *, alignments: bool = False) -> pd.DataFrame:
-    """Make the DataFrame of Arrow rows: the dtypes of `COLUMNS`, whatever the rows.
+    """Convert Arrow rows to a DataFrame with the dtypes of `COLUMNS`.
 
     Parameters
     ----------
@@ -138,12 +138,12 @@ _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # of the years 1
 
 
 def to_arrow(frame: pd.DataFrame) -> pa.Table:
-    """Make an Arrow table of a frame: known columns in their types of `COLUMNS`, others as they come, no index.
+    """Convert a frame to an Arrow table: known columns in their types of `COLUMNS`, others as inferred, no index.
 
     Raises
     ------
     SchemaError
-        A column can't be turned into its type; the message names it.
+        A column can't be converted to its type; the message names it.
     """
     check_frame(frame, "a file")
     known = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}
