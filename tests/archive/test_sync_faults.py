@@ -21,6 +21,7 @@ import histkit as hk
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 from tests.fetch.test_strange_service import BASE, paged, row, service  # noqa: F401 - a fixture
+from tests.local_history import leftovers
 
 pytestmark = pytest.mark.any_pandas
 
@@ -46,14 +47,6 @@ def child(path: Path, box: Sandbox, **options: Any) -> Any:
     process = WARM.Process(target=sync_in_child, args=(path, box.url, box.api_key), kwargs={"full": False, **options})
     process.start()
     return process
-
-
-def leftovers(path: Path) -> list[str]:
-    return [
-        file.name
-        for file in path.rglob("*")
-        if file.is_file() and file.name not in ("history.parquet", "_manifest.json", "lock")
-    ]
 
 
 def read(box: Sandbox) -> pd.DataFrame:
