@@ -114,12 +114,6 @@ def whole_numbers(column: pd.Series) -> tuple[Ints, Mask]:
     return numbers.to_numpy(np.int64, na_value=0).view(np.int64), numbers.notna().to_numpy(bool)
 
 
-def whole_numbers_arrow(column: pd.Series) -> pa.Array:
-    """Return a column of whole numbers as an Arrow array of int64; raises as `whole_numbers`."""
-    values, known = whole_numbers(column)
-    return pa.array(values, mask=~known)
-
-
 def integer_array(values: Ints, missing: Mask | None = None) -> pd.arrays.IntegerArray:
     """Return whole numbers as an array of dtype Int64."""
     return pd.arrays.IntegerArray(values, np.zeros(len(values), bool) if missing is None else missing)

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError
-from histkit.frame.columns import factorize, whole_numbers_arrow
+from histkit.frame.columns import factorize, whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import TEXT, require
 from histkit.money.costs import cost_table
@@ -347,7 +347,8 @@ def _sort_key(value: Any) -> tuple[str, str]:
 
 def _fingerprint(rows: pd.DataFrame) -> str:
     ids = pa.array(rows["history_item_id"].astype("string"), TEXT, from_pandas=True)
-    credits = whole_numbers_arrow(rows["credits"]).cast(TEXT)
+    values, known = whole_numbers(rows["credits"])
+    credits = pa.array(values, mask=~known).cast(TEXT)
     parts = [ids, pa.scalar("\t", TEXT), credits, pa.scalar("\n", TEXT), pa.scalar("", TEXT)]
     lines = pc.binary_join_element_wise(*parts, null_handling="replace", null_replacement="")
     text = "".join(lines.take(pc.array_sort_indices(lines)).to_pylist())
