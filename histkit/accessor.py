@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -97,7 +97,7 @@ class SpeechAccessor:
 
     def usage(
         self,
-        by: Any = "voice",
+        by: Literal["voice", "speaker", "model", "source"] | Hashable | Iterable[Hashable] = "voice",
         freq: str | None = None,
         *,
         tz: str | tzinfo = "UTC",
@@ -257,7 +257,9 @@ class SpeechAccessor:
 
         return plot_hours(self._frame, tz=tz, measure=measure, ax=ax)
 
-    def takes(self, *, keep: str | Iterable[str] = "last", near: float | None = None) -> pd.DataFrame:
+    def takes(
+        self, *, keep: Literal["last", "first"] | Iterable[str] = "last", near: float | None = None
+    ) -> pd.DataFrame:
         """Find the takes of each line: the rows in which the same voice says the same text.
 
         The whole documentation is that of `histkit.takes`.
@@ -275,7 +277,7 @@ class SpeechAccessor:
         return takes(self._frame, keep=keep, near=near)
 
     def keepers(
-        self, *, script: Any = None, keep: str | Iterable[str] = "last", near: float | None = None
+        self, *, script: Any = None, keep: Literal["last", "first"] | Iterable[str] = "last", near: float | None = None
     ) -> pd.DataFrame:
         """Return the take that is kept of each line, in the order of the script.
 
@@ -297,10 +299,10 @@ class SpeechAccessor:
 
     def waste(
         self,
-        by: Any = "voice",
+        by: Literal["voice", "speaker", "model", "source"] | Hashable | Iterable[Hashable] = "voice",
         freq: str | None = None,
         *,
-        keep: str | Iterable[str] = "last",
+        keep: Literal["last", "first"] | Iterable[str] = "last",
         near: float | None = None,
         tz: str | tzinfo = "UTC",
         week_start: str | None = None,
@@ -354,7 +356,7 @@ class SpeechAccessor:
 
     def cost_table(
         self,
-        by: Any = "voice",
+        by: Literal["voice", "speaker", "model", "source"] | Hashable | Iterable[Hashable] = "voice",
         freq: str | None = None,
         *,
         prices: Any,

@@ -6,11 +6,11 @@ in different currencies are never added.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from datetime import tzinfo
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, localcontext
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -58,7 +58,7 @@ def round_shares(amounts: Sequence[Decimal], digits: int) -> list[Decimal]:
 
 def cost_table(
     frame: pd.DataFrame,
-    by: Any = "voice",
+    by: Literal["voice", "speaker", "model", "source"] | Hashable | Iterable[Hashable] = "voice",
     freq: str | None = None,
     *,
     prices: Any,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from datetime import tzinfo
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,10 @@ _MADE = ("items", "thrown_away_items", "paid", "free", "credits", "thrown_away",
 
 def waste(
     frame: pd.DataFrame,
-    by: Any = "voice",
+    by: Literal["voice", "speaker", "model", "source"] | Hashable | Iterable[Hashable] = "voice",
     freq: str | None = None,
     *,
-    keep: str | Iterable[str] = "last",
+    keep: Literal["last", "first"] | Iterable[str] = "last",
     near: float | None = None,
     tz: str | tzinfo = "UTC",
     week_start: str | None = None,

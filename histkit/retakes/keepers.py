@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ def keepers(
     frame: pd.DataFrame,
     *,
     script: Any = None,
-    keep: str | Iterable[str] = "last",
+    keep: Literal["last", "first"] | Iterable[str] = "last",
     near: float | None = None,
 ) -> pd.DataFrame:
     """Return the take that is kept of each line, in the order of the script.

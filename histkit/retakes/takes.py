@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -38,7 +38,9 @@ _TYPOGRAPHIC = re.compile(f"[{''.join(_PLAIN)}]")
 _UNEVEN = r"[^ -~]|  |^ | $"  # RE2: not ASCII, or with other white space than single blanks between words
 
 
-def takes(frame: pd.DataFrame, *, keep: str | Iterable[str] = "last", near: float | None = None) -> pd.DataFrame:
+def takes(
+    frame: pd.DataFrame, *, keep: Literal["last", "first"] | Iterable[str] = "last", near: float | None = None
+) -> pd.DataFrame:
     """Find the takes of each line: the rows in which the same voice says the same text.
 
     Parameters

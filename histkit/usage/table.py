@@ -6,7 +6,7 @@ belongs to one time bucket, and missing values are a group of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Literal
@@ -46,7 +46,7 @@ UNKNOWN, OTHER, REST = "(unknown)", "other", "(rest)"
 
 def usage_table(
     frame: pd.DataFrame,
-    by: Any = "voice",
+    by: Literal["voice", "speaker", "model", "source"] | Hashable | Iterable[Hashable] = "voice",
     freq: str | None = None,
     *,
     tz: str | tzinfo = "UTC",
