@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 import histkit as hk
 from histkit import HistoryClient
+from histkit.api import retry
 from histkit.sandbox import Sandbox
 from tests.effort import QUICK, THOROUGH
 from tests.raw_service import Service
@@ -96,6 +97,12 @@ def sdk_of() -> Iterator[Callable[[Sandbox], ElevenLabs]]:
     yield make
     for each in connections:
         each.close()
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait a 25th as long before each further attempt, where many requests fail and nobody asks how long it takes."""
+    monkeypatch.setattr(retry, "BACKOFF_SECONDS", 0.02)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import tenacity
 
 from histkit.errors import ApiError, TransportError
 
+BACKOFF_SECONDS = 0.5  # upper limit of the first wait; it doubles with each attempt
 RETRY_SECONDS = 300.0  # no call waits longer than this for a server that asks it to come back
 _RETRIED_STATUS = frozenset({200, 408, 429})  # 200: the body was broken or a web page
 _log = logging.getLogger("histkit")
@@ -54,7 +55,7 @@ def retrying(
     >>> answer
     'the answer'
     """
-    jitter = tenacity.wait_random_exponential(multiplier=0.5, max=30)
+    jitter = tenacity.wait_random_exponential(multiplier=BACKOFF_SECONDS, max=30)
 
     def wait(state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

@@ -1,10 +1,11 @@
-"""One deletion at the service, and how it ended."""
+"""Delete one history item at the service, and find out whether it is gone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from histkit.api.client import HistoryClient
 from histkit.api.options import RequestOptions
@@ -21,25 +22,21 @@ from histkit.errors import (
 from histkit.util.text import error_line
 
 SCOPE = "speech_history_write"
-
-
-_RETRIES = 2  # of a deletion whose row is still there
-
-
-_LOOK: RequestOptions = {"max_retries": 2}
+_RETRIES = 2  # of a deletion whose row still exists
+_LOOKUP: RequestOptions = {"max_retries": 2}
 
 
 @dataclass(frozen=True)
 class DeletionOutcome:
-    """The result for one row: ``deleted``, ``gone`` or ``failed``, why, and whether the service answered at all."""
+    """The result for one row: its status, the error, and whether the service answered at all."""
 
-    status: str
+    status: Literal["deleted", "gone", "failed"]
     error: str | None = None
     answered: bool = True
 
 
 class _UndecidedError(Exception):
-    """The service did not confirm the deletion, and the row is there, or may be; holds the outcome if that lasts."""
+    """The deletion was not confirmed and the row may still exist; holds the outcome for the last attempt."""
 
     def __init__(self, outcome: DeletionOutcome) -> None:
         super().__init__(outcome.error)
@@ -47,10 +44,9 @@ class _UndecidedError(Exception):
 
 
 def delete_item(client: HistoryClient, item: str) -> DeletionOutcome:
-    """Delete one row; the result is ``gone`` when it was not there.
+    """Delete one row; the result is ``gone`` if it did not exist.
 
-    After an answer that leaves open whether the row is gone, the row is looked up. While it is there, the deletion is
-    tried again.
+    After an ambiguous response the row is looked up, and the deletion is repeated while the row exists.
 
     Raises
     ------
@@ -102,15 +98,15 @@ def _is_undecided(error: BaseException) -> bool:
 
 
 def _is_uncertain(error: ApiError) -> bool:
-    """Tell whether a row may be gone after an answer; a refusal (3xx, 4xx) was not carried out."""
+    """Return whether a row may be gone after an error; a refusal (3xx, 4xx) was not carried out."""
     status = error.status_code or 0
     return status < 300 or status == 408 or status >= 500
 
 
 def _still_exists(client: HistoryClient, item: str) -> bool | None:
-    """Look whether a row is there; None where that can't be told, as with a key that may delete but not read."""
+    """Return whether a row exists; None if unknown, as with a key that may delete but not read."""
     try:
-        return bool(client.get(item, request_options=_LOOK).state != STATE)
+        return bool(client.get(item, request_options=_LOOKUP).state != STATE)
     except NotFoundError:
         return False
     except (AuthenticationError, TransportError):
@@ -120,7 +116,7 @@ def _still_exists(client: HistoryClient, item: str) -> bool | None:
 
 
 def _permission_denied(error: ApiError) -> ApiError:
-    """Name the scope that deleting needs where the service doesn't."""
+    """Add the scope that deleting needs to an error that names none."""
     if isinstance(error, PermissionDeniedError) and error.scope is None and isinstance(error.body, Mapping):
         error.scope = SCOPE
         error.message = f"{error.message} Deleting needs the scope {SCOPE}."

@@ -12,7 +12,7 @@ import time
 import tracemalloc
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ import pytest
 
 import histkit as hk
 from histkit import download_zip
-from histkit.sandbox import Sandbox
+from histkit.sandbox import Sandbox, serve
 from tests.conftest import client_of
 
-pytestmark = pytest.mark.any_pandas
+pytestmark = [pytest.mark.any_pandas, pytest.mark.usefixtures("short_waits")]
 
 KINDS = ("reset", "cut_off", "html", "error_500", "too_many", "rate_limit", "zip_broken", "zip_bare")
 START = 1_790_000_000  # rows of that time say their output format
@@ -68,6 +68,22 @@ def clips_in(zipped: bytes) -> dict[str, tuple[Any, bytes]]:
 def single(box: Sandbox, df: pd.DataFrame, path: Path, **options: Any) -> bytes:
     """Make the zip of the single route, as it has to be."""
     return zipped(box, df, path, bulk=False, **options)[1]
+
+
+@pytest.fixture(scope="module")
+def two_hundred(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, pd.DataFrame, bytes]]:
+    """A sandbox, 200 rows of different seconds, and the zip that they have to make."""
+    with serve(items=10, seed=8, clip_bytes=4000) as box:
+        df = spread(box, 200)
+        yield box, df, single(box, df, tmp_path_factory.mktemp("good") / "good.zip")
+
+
+@pytest.fixture
+def faulty(two_hundred: tuple[Sandbox, pd.DataFrame, bytes]) -> Iterator[tuple[Sandbox, pd.DataFrame, bytes]]:
+    """The same; faults that a test sets end with it."""
+    yield two_hundred
+    box = two_hundred[0]
+    box.set(**dict.fromkeys(box.faults().keys() - {"clip_bytes"}))
 
 
 def test_three_hundred_rows_are_six_requests_and_the_same_bytes(box_of: Callable[..., Sandbox], tmp_path: Path) -> None:
@@ -184,13 +200,13 @@ def test_a_voice_that_holds_a_moment_ties_nothing(box_of: Callable[..., Sandbox]
     ids=str,
 )
 def test_zips_of_every_known_kind_are_read(
-    box_of: Callable[..., Sandbox], tmp_path: Path, style: dict[str, Any]
+    faulty: tuple[Sandbox, pd.DataFrame, bytes], tmp_path: Path, style: dict[str, Any]
 ) -> None:
-    box = box_of(10, 6, clip_bytes=12_000, **style)
-    df = spread(box, 120)
+    box, df, good = faulty
+    box.set(**style)
     manifest, found, asked = zipped(box, df, tmp_path / "a.zip")
-    assert asked == {"bulk": 3, "single": 1}
-    assert found == single(box, df, tmp_path / "b.zip")
+    assert asked == {"bulk": 4, "single": 1}
+    assert found == good
     assert manifest["status"].eq("done").all()
 
 
@@ -224,16 +240,15 @@ def test_ids_that_the_service_leaves_out_are_asked_for_alone_and_the_others_not(
 
 @pytest.mark.parametrize("status", [400, 404, 422, 500])
 def test_an_id_that_spoils_its_zip_is_isolated_by_halving(
-    box_of: Callable[..., Sandbox], tmp_path: Path, status: int
+    faulty: tuple[Sandbox, pd.DataFrame, bytes], tmp_path: Path, status: int
 ) -> None:
-    box = box_of(10, 6, clip_bytes=12_000, poison_status=status)
-    df = spread(box, 300)
-    box.set(poisoned=[df["history_item_id"][117]])
+    box, df, good = faulty
+    box.set(poisoned=[df["history_item_id"][117]], poison_status=status)
     manifest, found, asked = zipped(box, df, tmp_path / "a.zip", max_retries=0)
     assert asked["single"] <= 1 + 4  # the last halves are single rows
-    assert asked["bulk"] <= 6 + 2 * 6
+    assert asked["bulk"] <= 4 + 2 * 6
     assert manifest["status"].eq("done").all()
-    assert found == single(box, df, tmp_path / "b.zip")
+    assert found == good
 
 
 def test_dates_that_do_not_fit_their_rows_cost_requests_and_nothing_else(
@@ -263,10 +278,10 @@ def test_with_faults_the_zip_is_that_of_a_clean_run(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_fault_alone_at_thirty_percent(box_of: Callable[..., Sandbox], tmp_path: Path, kind: str) -> None:
-    box = box_of(10, 8, clip_bytes=4000)
-    df = spread(box, 200)
-    good = single(box, df, tmp_path / "clean.zip")
+def test_each_fault_alone_at_thirty_percent(
+    faulty: tuple[Sandbox, pd.DataFrame, bytes], tmp_path: Path, kind: str
+) -> None:
+    box, df, good = faulty
     box.set(**{kind: 0.3})
     struck = False
     for _ in range(4):
@@ -276,13 +291,15 @@ def test_each_fault_alone_at_thirty_percent(box_of: Callable[..., Sandbox], tmp_
 
 
 @pytest.mark.parametrize("fault", ["error_500", "zip_broken", "zip_bare", "html", "cut_off"])
-def test_a_bulk_route_that_never_works_is_given_up(box_of: Callable[..., Sandbox], tmp_path: Path, fault: str) -> None:
-    box = box_of(10, 8, clip_bytes=12_000)
-    df = spread(box, 400)
+def test_a_bulk_route_that_never_works_is_given_up(
+    faulty: tuple[Sandbox, pd.DataFrame, bytes], tmp_path: Path, fault: str
+) -> None:
+    box, df, good = faulty
     box.set(only="download", **{fault: True})
-    manifest, _, asked = zipped(box, df, tmp_path / "a.zip", max_retries=0)
+    manifest, found, asked = zipped(box, df, tmp_path / "a.zip", max_retries=0)
+    assert found == good
     assert manifest["status"].eq("done").all()
-    assert asked["single"] == 400
+    assert asked["single"] == 200
     assert asked["bulk"] <= 20
 
 

@@ -17,7 +17,7 @@ from histkit.cli import main
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 
-pytestmark = pytest.mark.any_pandas
+pytestmark = [pytest.mark.any_pandas, pytest.mark.usefixtures("short_waits")]
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_pull_takes_the_rows_of_the_local_history_where_there_is_one(box: Sandbo
     assert len(list(Path("audio").glob("*.wav"))) == 3
     item = history(box)["history_item_id"][40]
     assert data("pull", "--id", item)["counts"] == {"done": 1}
-    assert "there is no such row" in run("pull", "--id", "nobody", code=2).stderr
+    assert "selected rows have no such id" in run("pull", "--id", "nobody", code=2).stderr
 
 
 def test_some_failed_is_exit_code_5_and_names_them(box: Sandbox) -> None:

@@ -86,7 +86,7 @@ def test_no_bad_value_of_any_option_shows_python(
         (["statement", "TTS", "soon", "--column", "source"], "PERIOD 'soon' is no period"),
         (["statement", "TTS", "2026", "--column", "mood"], "--column mood: the history has no such column."),
         (["pull", "--name", "{nobody}"], "--name '{nobody}'"),
-        (["pull", "--near", "0.9"], "--near goes with --keepers or --script."),
+        (["pull", "--near", "0.9"], "--near needs --keepers or --script."),
     ],
 )
 def test_a_mistake_is_told_by_the_option_it_was_made_with(offline: Path, arguments: list[str], line: str) -> None:

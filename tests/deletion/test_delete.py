@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
@@ -21,6 +21,7 @@ from histkit.deletion.plan import COLUMNS
 from histkit.frame.json_values import plain_value
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
+from tests.effort import examples
 
 
 @pytest.fixture(autouse=True)
@@ -281,6 +282,7 @@ values = st.recursive(
 
 
 @given(st.lists(st.dictionaries(st.text(), values, max_size=4), min_size=1, max_size=4))
+@settings(max_examples=examples(25))  # each flushes up to eight lines to the disk
 def test_whatever_a_row_says_is_one_line_that_gives_it_back(rows: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "deleted.jsonl"

@@ -219,4 +219,4 @@ def test_keepers_are_pulled_in_script_order(
     assert [name[:5] for name in names] == ["0001-", "0002-", "0003-"]
     assert texts[2][:10] in names[0]
     refused = CliRunner().invoke(main, ["pull", "--near", "0.9", "--live", "--limit", "1"])
-    assert (refused.exit_code, "goes with --keepers" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "needs --keepers" in refused.stderr) == (2, True)
