@@ -17,7 +17,7 @@ import pandas as pd
 from histkit.errors import InputError
 from histkit.frame.columns import has_lines, strings_of, texts_of, values_of
 from histkit.frame.dates import timestamps_of
-from histkit.util.filenames import _ROOM, EXTENSIONS, _folder, safe_name
+from histkit.util.filenames import EXTENSIONS, STEM_BYTES, safe_folder, safe_name
 from histkit.util.text import one_line_text, quoted
 
 DEFAULT_NAME = "{date:%Y-%m}/{voice}/{text:.40}-{id}"
@@ -99,7 +99,7 @@ class Template:
                 head, *folders = self._formatted(field, spec, values[field])
                 path[-1] += head
                 path += folders
-        return "/".join([*map(_folder, path[:-1]), safe_name(path[-1], _ROOM)])
+        return "/".join([*map(safe_folder, path[:-1]), safe_name(path[-1], STEM_BYTES)])
 
     def _formatted(self, field: str, spec: str, value: Any) -> list[str]:
         try:

@@ -20,7 +20,7 @@ EXTENSIONS = ("mp3", "wav", "opus", "ogg", "m4a", "flac", "pcm", "ulaw", "alaw")
 _NAME_BYTES = 255  # of one name, on every file system in wide use
 
 
-_ROOM = _NAME_BYTES - 1 - max(map(len, EXTENSIONS))
+STEM_BYTES = _NAME_BYTES - 1 - max(map(len, EXTENSIONS))  # of a name without its extension
 
 
 _SANITIZER = FileNameSanitizer(max_len=_NAME_BYTES, platform="universal", fs_encoding="utf-8")
@@ -66,7 +66,8 @@ def _cut(name: str, room: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _folder(text: str) -> str:
+def safe_folder(text: str) -> str:
+    """Return one folder of a path, as `safe_name` does; few folders have many files, so the results are kept."""
     return safe_name(text)
 
 
@@ -140,4 +141,4 @@ def _with_id(stem: str, item: str, owners: Mapping[str, str], taken: set[str]) -
 def _suffixed(stem: str, suffix: str) -> str:
     folder, slash, name = stem.rpartition("/")
     suffix = "-" + _UNSAFE.sub("_", suffix)[:80]
-    return f"{folder}{slash}{_cut(name, _ROOM - len(suffix))}{suffix}"
+    return f"{folder}{slash}{_cut(name, STEM_BYTES - len(suffix))}{suffix}"
