@@ -18,7 +18,7 @@ from typing import IO, Any, BinaryIO, Protocol, TypeVar
 from histkit.errors import ArchiveError, DownloadError
 from histkit.util.files import exclusive_lock, is_temporary, temporary_name
 from histkit.util.storage import normalize_path, open_filesystem
-from histkit.util.text import error_line
+from histkit.util.text import error_line, error_reason
 
 T = TypeVar("T")
 JOURNAL = "manifest.jsonl"
@@ -152,7 +152,7 @@ class LocalFolder:
         try:
             self._create(self.folder)
         except OSError as error:
-            raise DownloadError(f"{self.folder} can't be used as a folder: {error.strerror}.") from None
+            raise DownloadError(f"{self.folder} can't be used as a folder: {error_reason(error)}.") from None
 
     def _create(self, folder: Path) -> None:
         absent = [path for path in (folder, *folder.parents) if not path.exists()]

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from histkit.errors import ArchiveError
-from histkit.util.text import error_line
+from histkit.util.text import error_reason
 
 
 class Journal:
@@ -66,5 +66,5 @@ class Journal:
             raise OSError("the disk is full")
 
     def _not_writable(self, error: Exception) -> ArchiveError:
-        reason = getattr(error, "strerror", None) or error_line(error)
+        reason = error_reason(error)
         return ArchiveError(f"The journal {self._path} can't be written: {reason}. Nothing is deleted without it.")

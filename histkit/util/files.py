@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.util.storage import local_path
-from histkit.util.text import error_line
+from histkit.util.text import error_line, error_reason
 
 TEMPORARY, SUFFIX = ".histkit-", ".part"
 _WRITE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # a write raises them without naming its file
@@ -92,7 +92,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         if temporary is not None and not _is_about(error, temporary):
             raise
-        raise ArchiveError(f"{shown} can't be written: {error.strerror or error_line(error)}.") from None
+        raise ArchiveError(f"{shown} can't be written: {error_reason(error)}.") from None
 
 
 @contextmanager
@@ -142,7 +142,7 @@ def exclusive_lock(path: Path, busy: str, kind: type[HistkitError] = ArchiveErro
     except Timeout:
         raise kind(busy) from None
     except OSError as error:
-        raise kind(f"{path.parent} can't be written: {error.strerror or error_line(error)}.") from None
+        raise kind(f"{path.parent} can't be written: {error_reason(error)}.") from None
     try:
         yield
     finally:
@@ -167,15 +167,16 @@ def read_toml(path: str | os.PathLike[str], content: str, parse_float: Callable[
         The file is not there, can't be read, or is not TOML.
     """
     name = " ".join(str(path).split()).encode("utf-8", "replace").decode()
+    file = local_path(path)
     try:
-        return tomllib.loads(local_path(path).read_bytes().decode("utf-8-sig"), parse_float=parse_float)
+        return tomllib.loads(file.read_bytes().decode("utf-8-sig"), parse_float=parse_float)
     except FileNotFoundError:
         raise InputError(f"{name}: there is no such file; give the path of a TOML file with {content}.") from None
     except (OSError, UnicodeEncodeError) as error:  # the latter: a name that no file system can hold
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error_line(error)
+        reason = error_reason(error)
         raise InputError(f"{name} can't be read: {reason}; give a TOML file with {content}.") from None
     except UnicodeDecodeError:
         raise InputError(f"{name} is not UTF-8; save it again in that encoding.") from None
-    except (tomllib.TOMLDecodeError, RecursionError, ArithmeticError) as error:
+    except (ValueError, RecursionError, ArithmeticError) as error:
         advice = "put texts between quotes, expressions in single ones"
         raise InputError(f"{name} is not TOML: {error_line(error)}; {advice}.") from None

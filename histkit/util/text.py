@@ -17,6 +17,11 @@ def error_line(error: BaseException, length: int = 200) -> str:
     return " ".join(str(error).split())[:length]
 
 
+def error_reason(error: BaseException) -> str:
+    """Return the operating system's words of an error ("No such file or directory"), else the error as one line."""
+    return getattr(error, "strerror", None) or error_line(error)
+
+
 def quoted(value: object) -> str:
     """Return the repr of a value for a message: one line of at most 80 characters."""
     return " ".join(repr(value).split())[:80]

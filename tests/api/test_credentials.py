@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import pickle
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -14,9 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import histkit as hk
-from histkit.api.credentials import Redactor, masked_url
+from histkit.api.credentials import Redactor, check_base_url, is_loopback, masked_url
 from histkit.sandbox import Sandbox
+from tests.conftest import client_of
 
+pytestmark = pytest.mark.any_pandas
 KEY, OTHER = "sk_secret/key-0123456789", "sk_other_key_9876543210"
 
 
@@ -218,3 +224,143 @@ def test_options_that_can_not_be_used_are_named(options: dict[str, Any]) -> None
     for kind in (hk.HistoryClient, hk.AsyncHistoryClient):
         with pytest.raises(hk.InputError, match=next(iter(options))):
             kind("sk_x", **options)
+
+
+@pytest.fixture
+def secret(box_of: Callable[..., Sandbox]) -> tuple[Sandbox, str]:
+    box = box_of(items=20)
+    return box, box.api_key
+
+
+def test_the_key_is_in_no_repr(secret: tuple[Sandbox, str]) -> None:
+    box, key = secret
+    client = client_of(box)
+    client.list()
+    texts = [repr(client), repr(client.transport), repr(vars(client.transport)), repr(client.with_raw_response)]
+    texts += [repr(vars(client)), repr(hk.AsyncHistoryClient(key, base_url=box.url)), str(client.transport.__dict__)]
+    assert not [text for text in texts if key in text]
+
+
+def test_the_key_is_in_no_log(secret: tuple[Sandbox, str], caplog: pytest.LogCaptureFixture) -> None:
+    box, key = secret
+    box.set(error_500=1)
+    with caplog.at_level(logging.DEBUG):
+        client_of(box).list()
+    assert "/v1/history" in caplog.text
+    assert key not in caplog.text
+
+
+@pytest.mark.parametrize("fault", ["reset", "error_500", "cut_off", "html", "redirect"])
+def test_the_key_is_in_no_traceback_even_with_local_variables(secret: tuple[Sandbox, str], fault: str) -> None:
+    box, key = secret
+    box.set(**{fault: "/elsewhere" if fault == "redirect" else True})
+    for call in (
+        lambda: client_of(box, max_retries=1).list(),
+        lambda: [*client_of(box, max_retries=1).get_audio("x")],
+        lambda: hk.read_history(client=client_of(box, max_retries=1), progress=False),
+    ):
+        with pytest.raises(hk.HistkitError) as caught:
+            call()
+        assert key not in locals_of_the_package(caught.value)
+    with pytest.raises(hk.InputError) as refused:
+        hk.HistoryClient(key, base_url="http://api.elevenlabs.io")
+    assert key not in locals_of_the_package(refused.value)
+
+
+def locals_of_the_package(error: BaseException | None) -> str:
+    """Show the local variables of all frames below this file, as a debugger or a pretty traceback would."""
+    shown = ""
+    while error is not None:
+        shown += f"{error!r} {error}"
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if frame.f_code.co_filename != __file__:
+                for name, value in frame.f_locals.items():
+                    with contextlib.suppress(AttributeError):  # the repr of an object that isn't made yet
+                        shown += f"{name}: {value!r}"
+        error = error.__cause__ or error.__context__
+    return shown
+
+
+def test_a_client_with_a_key_is_not_pickled_and_one_without_has_none(
+    secret: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, key = secret
+    with pytest.raises(TypeError, match="pickled"):
+        pickle.dumps(client_of(box))
+    monkeypatch.setenv("ELEVENLABS_API_KEY", key)
+    data = pickle.dumps(hk.HistoryClient(base_url=box.url))
+    assert key.encode() not in data
+    assert len(pickle.loads(data).list().history) == 20
+
+
+def test_the_key_is_in_no_frame_and_no_file(secret: tuple[Sandbox, str], tmp_path: object) -> None:
+    box, key = secret
+    df = hk.read_history(client=client_of(box), progress=False)
+    assert key not in str(df.attrs) + df.to_csv()
+    assert key.encode() not in hk.to_parquet(df, f"{tmp_path}/a.parquet").read_bytes()
+    assert key.encode() not in hk.to_csv(df, f"{tmp_path}/a.csv").read_bytes()
+    assert key.encode() not in pickle.dumps(df)
+
+
+def test_an_answer_that_repeats_the_key_is_redacted(box_of: Callable[..., Sandbox]) -> None:
+    box = box_of(items=3)
+    client = client_of(box)
+    with pytest.raises(hk.UnprocessableEntityError) as caught:
+        client.list(source=box.api_key)
+    assert box.api_key not in str(caught.value.body)
+
+
+def test_no_redirect_is_followed(box_of: Callable[..., Sandbox]) -> None:
+    elsewhere, box = box_of(items=1), box_of(items=3)
+    box.set(redirect=elsewhere.url + "/v1/history")
+    with pytest.raises(hk.ApiError, match="never redirected"):
+        client_of(box).list()
+    with pytest.raises(hk.ApiError, match="never redirected"):
+        [*client_of(box).get_audio("x")]
+    assert elsewhere.requests() == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    "http://api.elevenlabs.io http://localhost.evil.example http://10.0.0.1 ftp://x api.elevenlabs.io http://0.0.0.0 "
+    "http://user:pw@127.0.0.1 https://x/?a=b http://[::2] https://".split(),
+)
+def test_a_base_url_that_would_show_the_key_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(hk.InputError):
+        hk.HistoryClient("sk_x", base_url=url)
+    monkeypatch.setenv("ELEVENLABS_BASE_URL", url)
+    with pytest.raises(hk.InputError):
+        hk.HistoryClient("sk_x").list()
+
+
+@pytest.mark.parametrize("url", ["https://api.eu.residency.elevenlabs.io/", "http://localhost:80", "http://[::1]:8"])
+def test_https_and_this_machine_are_taken(url: str) -> None:
+    assert check_base_url(url) == url.rstrip("/")
+    assert is_loopback("http://127.8.9.1:99")
+
+
+def test_a_loopback_server_is_not_asked_through_a_proxy(
+    secret: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert client_of(secret[0], max_retries=0).list().history
+
+
+def test_key_and_host_are_read_when_they_are_needed(
+    secret: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, key = secret
+    client = hk.HistoryClient()
+    with pytest.raises(hk.AuthenticationError, match="ELEVENLABS_API_KEY"):
+        client.list()
+    monkeypatch.setenv("ELEVENLABS_BASE_URL", box.url)
+    monkeypatch.setenv("ELEVENLABS_API_KEY", key)
+    assert client.list().history
+    assert len(hk.read_history(progress=False)) == 20
+
+
+@pytest.mark.parametrize("key", ["", "  ", "sk_a\nb", "sk ä", "sk a"])
+def test_a_key_that_can_be_none_is_refused_without_showing_it(key: str) -> None:
+    with pytest.raises(hk.AuthenticationError) as caught:
+        hk.HistoryClient(key)
+    assert not key.strip() or key not in str(caught.value)

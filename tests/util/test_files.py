@@ -180,7 +180,13 @@ def test_toml_is_read_with_a_mark_and_from_the_home_folder(tmp_path: Path, monke
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"a =", "is not TOML"), (b"a = " + b"[" * 100_000, "is not TOML"), (b"\xff", "is not UTF-8"), (None, "no such")],
+    [
+        (b"a =", "is not TOML"),
+        (b"a = " + b"[" * 100_000, "is not TOML"),
+        (b"\xff", "is not UTF-8"),
+        (b"a = " + b"9" * 5000, "is not TOML"),
+        (None, "no such"),
+    ],
 )
 def test_a_toml_file_that_can_not_be_read_is_one_line(tmp_path: Path, content: bytes | None, words: str) -> None:
     path = tmp_path / "r.toml"

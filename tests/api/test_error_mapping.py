@@ -1,0 +1,100 @@
+"""Errors that say what to do, whatever the service sends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import histkit as hk
+from histkit.api.error_mapping import error_from_response
+from histkit.sandbox import Sandbox
+from tests.conftest import client_of
+
+pytestmark = pytest.mark.any_pandas
+
+
+def test_a_wrong_key_says_so(shared_box: Sandbox) -> None:
+    with pytest.raises(hk.AuthenticationError, match="doesn't accept this API key") as caught:
+        client_of(shared_box, api_key="sk_wrong").list()
+    assert caught.value.code == "invalid_api_key"
+    assert caught.value.request_id
+    assert caught.value.request_id in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", ["current", "legacy"])
+def test_a_missing_scope_is_named_and_is_no_wrong_key(box_of: Callable[..., Sandbox], shape: str) -> None:
+    box = box_of(items=3, error_shape=shape)
+    with pytest.raises(hk.PermissionDeniedError, match="speech_history_read") as caught:
+        client_of(box, api_key=box.key("voices_read")).list()
+    assert (caught.value.status_code, caught.value.scope) == (401, "speech_history_read")
+    with pytest.raises(hk.PermissionDeniedError, match="speech_history_write"):
+        client_of(box, api_key=box.key("speech_history_read")).delete(box.history()[0]["history_item_id"])
+
+
+def test_quota_words_in_a_401_are_no_wrong_key(box_of: Callable[..., Sandbox]) -> None:
+    with pytest.raises(hk.ApiError, match="credits are used up") as caught:
+        client_of(box_of(items=3, quota_401=True)).list()
+    assert not isinstance(caught.value, hk.AuthenticationError)
+
+
+def test_a_422_names_the_parameter(client: hk.HistoryClient) -> None:
+    with pytest.raises(hk.UnprocessableEntityError, match="page_size"):
+        client.list(page_size="many")  # type: ignore[arg-type]
+
+
+def test_an_unreachable_server_is_one_line() -> None:
+    with pytest.raises(hk.TransportError, match=r"127\.0\.0\.1:9.*Check the network") as caught:
+        hk.HistoryClient("sk_x", base_url="http://127.0.0.1:9", max_retries=1).list()
+    assert "\n" not in str(caught.value)
+
+
+def test_the_command_line_prints_one_line(tmp_path: object) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "histkit.cli", "export", "--live", f"{tmp_path}/a.csv"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.count("\n") == 1
+    assert "ELEVENLABS_API_KEY" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"detail": "a\nb\x1b[31m"},
+        {"detail": [{"loc": 5, "msg": "x\ny"}]},
+        {"detail": [{"loc": ["query", "page_size"], "msg": "m" * 5000}]},
+        {"detail": {"message": "a\r\nb", "status": "c\nd", "request_id": "e\nf"}},
+    ],
+    ids=range(4),
+)
+def test_no_error_body_breaks_the_line(body: object) -> None:
+    line = str(error_from_response(422, {}, body))
+    assert line.isprintable()
+    assert len(line) < 700
+
+
+BODIES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["detail", "code", "status", "message", "error", "loc", "msg"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.integers(300, 599), BODIES)
+def test_any_error_body_becomes_one_line(status: int, body: object) -> None:
+    error = error_from_response(status, {}, body, path="/v1/history")
+    assert error.status_code == status
+    assert str(error)
+    assert "\n" not in str(error)
