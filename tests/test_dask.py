@@ -389,5 +389,6 @@ except histkit.InputError as error:
 assert len(histkit.sample_history(5)) == 5
 assert not [name for name in sys.modules if name.partition(".")[0] == "dask"]
 """
-    assert "pip install 'histkit[dask]'" in run(code)
-    assert len(run(code).splitlines()) == 1
+    said = run(code)
+    assert "pip install 'histkit[dask]'" in said
+    assert len(said.splitlines()) == 1

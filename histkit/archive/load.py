@@ -215,13 +215,18 @@ class LocalHistory:
             )
         except HistkitError:
             raise
-        except Exception as error:
-            if not self.store.remote and not isinstance(error, (pa.ArrowException, OSError)):
-                raise
+        except (pa.ArrowException, OSError) as error:
             with PartitionReader(self.store, file) as month:  # raises an error that says what is wrong with the file
                 month.read(month.groups(), needed)
-            raise ArchiveError(f"{self.store.place(file)} can't be read: {error_line(error)}.") from None
+            raise self._read_error(file, error) from None
+        except Exception as error:
+            if not self.store.remote:
+                raise
+            raise self._read_error(file, error) from None  # a remote file system raises errors of its own
         return sort_rows(self.query.rows.select(table)).select(names)
+
+    def _read_error(self, file: str, error: Exception) -> ArchiveError:
+        return ArchiveError(f"{self.store.place(file)} can't be read: {error_line(error)}.")
 
     def frame(self, file: str | None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Read one month as a frame; no file, no rows."""

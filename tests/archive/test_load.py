@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -253,6 +254,38 @@ def test_a_folder_behind_fsspec_is_read_the_same(local: Path, whole: pd.DataFram
             hk.load("memory://archive")
     finally:
         memory.rm("/archive", recursive=True)
+
+
+@pytest.mark.parametrize("failing", ["open", "read"])
+def test_a_remote_store_that_fails_in_its_own_way_is_one_line_that_names_the_file(
+    local: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    memory = fsspec.filesystem("memory")
+    read, open_file = MemoryFile.read, MemoryFileSystem.open
+
+    def failing_read(file: MemoryFile, *size: int) -> bytes:
+        if str(file.path).endswith(".parquet"):
+            raise RuntimeError("the token has\nexpired")
+        return bytes(read(file, *size))
+
+    def failing_open(system: MemoryFileSystem, path: str, *arguments: Any, **options: Any) -> Any:
+        if path.endswith(".parquet"):
+            raise RuntimeError("the token has\nexpired")
+        return open_file(system, path, *arguments, **options)
+
+    try:
+        for path in local.rglob("*"):
+            if path.is_file() and path.name != "lock":
+                memory.pipe(f"/failing/{path.relative_to(local)}", path.read_bytes())
+        if failing == "read":
+            monkeypatch.setattr(MemoryFile, "read", failing_read)
+        else:
+            monkeypatch.setattr(MemoryFileSystem, "open", failing_open)
+        with pytest.raises(hk.ArchiveError, match=r"/history\.parquet .*the token has expired") as caught:
+            hk.load("memory://failing")
+        assert "\n" not in str(caught.value)
+    finally:
+        memory.rm("/failing", recursive=True)
 
 
 def test_scan_gives_the_rows_of_load_month_by_month(local: Path, whole: pd.DataFrame) -> None:
