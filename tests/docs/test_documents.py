@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,12 @@ def test_the_readme_can_be_read_to_its_end() -> None:
     assert README.count("![") == 1
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def parameter(path: Path) -> Any:
+    """The first notebook runs in ``make test``, the others in ``make browser``: each takes a kernel."""
+    return pytest.param(path, marks=[] if path.stem == "quickstart" else pytest.mark.browser, id=path.name)
+
+
+@pytest.mark.parametrize("path", map(parameter, NOTEBOOKS))
 def test_a_notebook_runs_and_is_committed_without_outputs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import nbformat  # slow, and most tests run without it
     from nbclient import NotebookClient
