@@ -45,7 +45,7 @@ def photograph_usage(path: Path) -> None:
     """Take a picture of a usage table as a notebook shows it."""
     usage = hk.sample_history(3000).speech.usage("voice", top=4)
     with sheet_of(800, 300) as sheet:
-        look = "table { border-collapse: collapse; font: 13px sans-serif } td { padding: 6px; min-width: 90px }"
+        look = "table { border-collapse: collapse; font: 13px sans-serif } td, th { padding: 6px; white-space: nowrap }"
         sheet.set_content(f"<style>{look}</style>{hk.show_usage(usage).to_html()}")
         sheet.locator("table").screenshot(path=path)
 
