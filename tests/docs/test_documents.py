@@ -27,7 +27,7 @@ def parameter(path: Path) -> Any:
     return pytest.param(path, marks=[] if path.stem == "quickstart" else pytest.mark.browser, id=path.name)
 
 
-@pytest.mark.parametrize("path", map(parameter, NOTEBOOKS))
+@pytest.mark.parametrize("path", [parameter(path) for path in NOTEBOOKS])
 def test_a_notebook_runs_and_is_committed_without_outputs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import nbformat  # slow, and most tests run without it
     from nbclient import NotebookClient
