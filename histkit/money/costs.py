@@ -19,7 +19,7 @@ import pyarrow as pa
 from histkit.frame.columns import plain_values, whole_numbers
 from histkit.frame.schema import require
 from histkit.money.prices import NO_PRICE, PriceBook, digits_of, read_prices
-from histkit.usage.aggregate import distinct_rows, partial_sums, sums_by_code
+from histkit.usage.aggregate import distinct_rows, partial_sums, ratio, sums_by_code
 from histkit.usage.table import MEASURES, parse_query, sort_order, table_and_rest
 from histkit.util.arrays import Mask, add_by_code
 
@@ -126,7 +126,7 @@ def cost_table_of(
     places = max((digits_of(currency) for currency in totals), default=2)
     table = lines.assign(
         cost=pd.Series(pd.arrays.ArrowExtensionArray(pa.array(costs, pa.decimal128(38, places)))),
-        priced=_share(lines["priced"], lines["credits"]),
+        priced=ratio(lines["priced"], lines["credits"]),
     )
     known = int(usage["credits"].sum())
     priced = sum(int(total["credits"]) for total in totals.values())
@@ -187,9 +187,3 @@ def _round_costs(lines: pd.DataFrame) -> tuple[list[Decimal | None], dict[str, d
             "credits": str(int(lines["priced"].iloc[rows].sum())),
         }
     return costs, totals
-
-
-def _share(part: pd.Series, whole: pd.Series) -> pd.Series:
-    """Return the share of each part as Float64; missing where the whole is 0 or missing."""
-    whole = whole.astype("Float64")
-    return (part.astype("Float64") / whole.where(whole != 0)).astype("Float64")

@@ -28,6 +28,7 @@ from histkit.usage.clock import DAY, HOUR, SECOND, timestamps, zone_of
 from histkit.usage.periods import REFRESH_MONTHS, Freq
 from histkit.util.arguments import whole_number
 from histkit.util.arrays import Ints, add_by_code
+from histkit.util.text import quoted
 
 HISTORY_DAYS, SHOWN_DAYS, AHEAD_DAYS, MOST_DAYS = 56, 30, 30, 400
 PATHS, SEED = 2000, 0
@@ -117,7 +118,7 @@ def forecast(
     zone = zone_of(tz)
     present = (math.floor(datetime.now(UTC).timestamp()) if now is None else as_unix(now, "now")) * SECOND
     if not 0 <= present <= _LAST * SECOND:
-        raise InputError(f"now={now!r} is no instant that can be forecast from; give a date of these years.")
+        raise InputError(f"now={quoted(now)} is no instant that can be forecast from; give a date of these years.")
     if days is not None:
         days = whole_number("days", days, 1, MOST_DAYS)
     require(frame, ("date", "credits"), "the forecast")
@@ -205,7 +206,7 @@ def _plan(subscription: Any, now: int, notes: list[str]) -> _Quota:
     if used is None:
         raise InputError(
             "subscription= takes what HistoryClient.subscription() gives, or a dict with its character_count, "
-            f"not {subscription!r:.60}."
+            f"not {quoted(subscription):.60}."
         )
     reset, start = (reset or 0) * SECOND, None
     if not now < reset <= _LAST * SECOND:

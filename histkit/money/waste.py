@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.retakes.takes import takes
-from histkit.usage.aggregate import distinct_rows, partial_sums, sums_by_code
+from histkit.usage.aggregate import distinct_rows, partial_sums, ratio, sums_by_code
 from histkit.usage.table import build_table, parse_query
 from histkit.util.arrays import Mask
 
@@ -96,8 +96,7 @@ def waste_table_of(
     table["credits"] = sums("credits", everything)
     table["thrown_away"] = sums("credits", lost)
     table.loc[np.bincount(codes[lost], minlength=len(first)) == 0, "thrown_away"] = 0
-    share = table["thrown_away"].astype("Float64") / table["credits"].astype("Float64").replace(0, pd.NA)
-    table["share"] = share.astype("Float64")
+    table["share"] = ratio(table["thrown_away"], table["credits"])
     if freq is None:
         table = table.sort_values("thrown_away", ascending=False, kind="stable", ignore_index=True)
     return table

@@ -248,6 +248,12 @@ def sums_by_code(column: pd.Series, codes: Ints, size: int) -> pd.arrays.Integer
     return integer_array(add_by_code(values, codes, size), np.bincount(codes[known], minlength=size) == 0)
 
 
+def ratio(parts: pd.Series, wholes: pd.Series) -> pd.Series:
+    """Return the share of each part in its whole as Float64; missing where the whole is 0 or a value is missing."""
+    wholes = wholes.astype("Float64")
+    return (parts.astype("Float64") / wholes.where(wholes != 0)).astype("Float64")
+
+
 def _blocks(codes: Ints, sizes: Sequence[int]) -> list[Ints]:
     """Return views of the codes of each block."""
     return np.split(codes, np.cumsum(sizes)[:-1])

@@ -18,6 +18,7 @@ from histkit.frame.columns import integer_array, whole_numbers
 from histkit.usage.aggregate import Group, Measure, UsageQuery, combined
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.clock import clock_time
+from histkit.usage.dialogue import gets_unit
 from histkit.usage.periods import Freq
 from histkit.util.arrays import Ints, Mask, add_by_code
 from histkit.util.text import quoted
@@ -208,21 +209,14 @@ def _volumes(characters: pd.Series, change: Any, previous: dict[str, Any], bucke
     missing = change.isna() | (then == 0)[buckets]
     rows = order[~missing[order]]
     if float(np.abs(grown).max(initial=0)) * float(spent.max(initial=0)) + float(then.sum()) * len(rows) > 2**62:
-        grown, then, spent = (
-            grown.astype(object),
-            then.astype(object),
-            spent.astype(object),
-        )  # Python integers don't overflow
+        grown, then, spent = (numbers.astype(object) for numbers in (grown, then, spent))  # which don't overflow
     places = buckets[rows]
     price = grown[rows] * spent[places]
     floors, rests = price // then[places], price % then[places]
     left = (2 * add_by_code(rests, places, count) + then) // np.maximum(2 * then, 1)
-    by_rest = np.lexsort((-rests.astype(np.int64), places))
-    sizes = np.bincount(places, minlength=count)
-    first = np.empty(len(rows), np.int64)
-    first[by_rest] = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    extra = gets_unit(rests.astype(np.int64), places, left[places])
     fits = add_by_code((np.abs(floors) >= 2**62).astype(np.int64), places, count)[places] == 0
     values = np.zeros(len(buckets), np.int64)
-    values[rows[fits]] = (floors[fits] + (first < left[places])[fits]).astype(np.int64)
+    values[rows[fits]] = (floors[fits] + extra[fits]).astype(np.int64)
     missing[rows[~fits]] = True
     return pd.arrays.IntegerArray(values, missing)

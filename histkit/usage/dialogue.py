@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.frame.columns import NO_CODE, dialogue_lines, factorize_text
-from histkit.util.arrays import Ints, add_by_code
+from histkit.util.arrays import Ints, Mask, add_by_code
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class SpeakerShares:
 
 
 def apportion(totals: Ints, weights: Ints, groups: Ints) -> Ints:
-    """Divide whole numbers in proportion to weights by the largest remainder method; ties go to the earlier part.
+    """Divide whole numbers in proportion to weights by largest remainder (see `gets_unit`).
 
     Parameters
     ----------
@@ -81,11 +82,29 @@ def apportion(totals: Ints, weights: Ints, groups: Ints) -> Ints:
     rounds, rest = totals // whole, totals % whole  # two steps, since total * weight may exceed 64 bits
     shares = rounds * weights + rest * weights // whole
     left = np.repeat(totals[starts] - np.add.reduceat(shares, starts), sizes)
-    order = np.lexsort((-(rest * weights % whole), groups))
-    place = np.empty(len(groups), np.int64)
-    place[order] = np.arange(len(groups)) - np.repeat(starts, sizes)
-    result: Ints = shares + (place < left)
+    result: Ints = shares + gets_unit(rest * weights % whole, groups, left)
     return result
+
+
+def gets_unit(remainders: Ints, groups: Ints, left: Any) -> Mask:
+    """Return which parts are rounded up by the largest remainder method.
+
+    The parts of a group are rounded down first. The units that are left go to the parts with the largest remainders,
+    one each; ties go to the earlier part.
+
+    Parameters
+    ----------
+    remainders : int64 array, shape (parts,)
+        Remainder of each part, on a scale that is the same within a group.
+    groups : int64 array, shape (parts,)
+        Group of each part: small numbers, in any order.
+    left : array of integers, shape (parts,)
+        Number of units left in the group of each part.
+    """
+    sizes = np.bincount(groups)
+    rank = np.empty(len(groups), np.int64)
+    rank[np.lexsort((-remainders, groups))] = np.arange(len(groups)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.asarray(rank < left, bool)
 
 
 def parts_of(frame: pd.DataFrame) -> SpeakerShares:

@@ -59,12 +59,11 @@ class Rule:
         """Return the conditions that are set, by name."""
         return {name: getattr(self, name) for name in CONDITION_COLUMNS if getattr(self, name) is not None}
 
-    def read(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the columns that the conditions use; copying others would cost time."""
-        read = {column for name in self.conditions() for column in CONDITION_COLUMNS[name]}
-        return frame[[name for name in frame.columns if name in read]]
+    def columns(self) -> set[str]:
+        """Return the columns that the conditions use."""
+        return {column for name in self.conditions() for column in CONDITION_COLUMNS[name]}
 
-    def matching(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the rows that meet every condition."""
         conditions = self.conditions()
         if conditions.pop("account", None) is not None:
@@ -93,20 +92,20 @@ def label(
     Returns
     -------
     pandas.DataFrame
-        A new frame, on the same index and in the same order, with the column: a category whose categories are the
-        labels in the order of the rules, and then `unassigned`, whatever the rows. ``attrs["histkit"]["labels"]``
-        counts the rows of each.
+        A new frame with the same index and the column, of dtype category: the categories are the labels in the order of
+        the rules, then `unassigned`, also those without rows. ``attrs["histkit"]["labels"]`` has the number of rows of
+        each label.
 
     Raises
     ------
     InputError
-        The rules can't be used; the line says which one and what to do.
+        The rules can't be used; the message names the rule and what to do.
     SchemaError
         The frame lacks a column that a rule needs.
 
     Notes
     -----
-    A file of rules; all conditions of a rule must hold, and each has the meaning it has in `histkit.filter_items`::
+    An example file. All conditions of a rule must hold; they mean the same as in `histkit.filter_items`::
 
         column = "client"                  # optional
         [[rule]]
@@ -143,7 +142,8 @@ def label(
     codes = np.full(len(frame), len(labels), np.int64)
     unlabelled = np.arange(len(frame))
     for rule in parsed:
-        rows = rule.matching(rule.read(frame).iloc[unlabelled].set_axis(unlabelled, axis=0)).index.to_numpy()
+        used = frame[[name for name in frame.columns if name in rule.columns()]]  # copying others would cost time
+        rows = rule.apply(used.iloc[unlabelled].set_axis(unlabelled, axis=0)).index.to_numpy()
         codes[rows] = labels.index(rule.label)
         unlabelled = unlabelled[codes[unlabelled] == len(labels)]
     labels.append(unassigned)
@@ -232,7 +232,7 @@ def _rule(table: Any, where: str, none: pd.DataFrame) -> Rule:
         raise InputError(f"{where} has no condition; give at least one of {', '.join(CONDITION_COLUMNS)}.")
     rule = Rule(**{key: _checked(key, value, where) for key, value in table.items()})
     try:
-        rule.matching(none)  # on no rows: filter_items decides which conditions are valid
+        rule.apply(none)  # on no rows: filter_items decides which conditions are valid
     except (InputError, RecursionError, OverflowError) as error:
         raise InputError(f"{where}: {error_line(error, 300)}") from None
     return rule
