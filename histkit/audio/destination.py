@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, TypeVar
 
 from histkit.errors import ArchiveError, DownloadError
-from histkit.util.files import exclusive_lock, is_temporary, temporary_name
+from histkit.util.files import AppendOnlyFile, exclusive_lock, is_temporary, temporary_name
 from histkit.util.storage import normalize_path, open_filesystem
 from histkit.util.text import error_line, error_reason
 
@@ -213,7 +213,7 @@ class LocalFolder:
 
     def journal(self) -> PullJournal:
         """Start a journal that is appended to."""
-        return _AppendedJournal((self.folder / JOURNAL).open("wb", buffering=0))
+        return AppendOnlyFile(self.folder / JOURNAL)
 
     def remove(self, file: str) -> None:
         """Remove."""
@@ -325,17 +325,6 @@ class RemoteFolder:
             raise
         except Exception as error:
             raise DownloadError(f"{self.name}/{file}: {type(error).__name__}: {error_line(error)}.") from error
-
-
-class _AppendedJournal:
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def write(self, line: bytes) -> None:
-        self._file.write(line)
-
-    def close(self) -> None:
-        self._file.close()
 
 
 class _RewrittenJournal:

@@ -65,30 +65,32 @@ class CircuitBreaker:
 
     Parameters
     ----------
-    threads : int
-        Threads that make requests. The service counts as unreachable after two failures of each, at least 8.
+    limit : int
+        Consecutive failures after which the service counts as unreachable.
     """
 
-    def __init__(self, threads: int) -> None:
-        self._limit = max(_MIN_FAILURES, 2 * threads)
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
         self._failures = 0
+
+    @classmethod
+    def of_threads(cls, threads: int) -> CircuitBreaker:
+        """Return a breaker for requests of several threads: two failures of each, at least 8."""
+        return cls(max(_MIN_FAILURES, 2 * threads))
 
     @property
     def tripped(self) -> bool:
         """Whether the limit is reached."""
-        return self._failures >= self._limit
+        return self._failures >= self.limit
 
     def check(self) -> None:
         """Raise `TransportError` if the limit is reached."""
         if self.tripped:
-            raise TransportError(f"Not tried: the {self._limit} clips before it got no answer from the service.")
+            raise TransportError(f"Not tried: the {self.limit} clips before it got no answer from the service.")
 
-    def record(self, error: BaseException | None = None) -> None:
-        """Count a request that ended with `error`; any answer, also a refusal, resets the count."""
-        if isinstance(error, TransportError):
-            self._failures = min(self._failures + 1, self._limit)
-        else:
-            self._failures = 0
+    def record(self, *, answered: bool) -> None:
+        """Count a request; any answer, also a refusal, resets the count."""
+        self._failures = 0 if answered else min(self._failures + 1, self.limit)
 
 
 def fetch_clip(client: HistoryClient, source: Source, wav: bool, file: BinaryIO, cancel: threading.Event) -> Clip:

@@ -28,7 +28,7 @@ from histkit.audio.jobs import (
 )
 from histkit.audio.manifest import Entry, FolderManifest, manifest_frame
 from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
-from histkit.errors import HistkitError, InputError
+from histkit.errors import HistkitError, InputError, TransportError
 from histkit.frame.schema import require
 from histkit.util.files import flush_to_disk
 from histkit.util.progress import file_progress
@@ -309,7 +309,7 @@ class FolderDownload:
         entries: dict[str, Entry] = {}
         with borrowed_client(self._given, workers) as self._client:
             threads = workers or threads_for(self._client)
-            self._breaker = CircuitBreaker(threads)
+            self._breaker = CircuitBreaker.of_threads(threads)
             with (
                 file_progress(progress, len(jobs), "Audio") as count,
                 closing(map_threads(self._fetch, jobs, threads, self._cancel)) as done,
@@ -334,7 +334,7 @@ class FolderDownload:
             entry = self._download(job)
         except (HistkitError, OSError) as error:
             entry, failure = self._record_failure(job, error), error
-        self._breaker.record(failure)
+        self._breaker.record(answered=not isinstance(failure, TransportError))
         return entry
 
     def _download(self, job: Job) -> Entry:

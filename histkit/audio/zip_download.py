@@ -257,7 +257,7 @@ class ZipDownload:
         self._cancel, self._lock = threading.Event(), threading.Lock()
         self._files: set[BinaryIO] = set()
         self._route = BulkRoute()
-        self._breaker = CircuitBreaker(self._threads)
+        self._breaker = CircuitBreaker.of_threads(self._threads)
 
     def clips(self, requests: Sequence[tuple[int, ...]], progress: bool | None) -> Generator[Fetched, None, None]:
         """Yield each clip in the order of the jobs; its bytes can be read until the next one is yielded."""
@@ -335,7 +335,7 @@ class ZipDownload:
             fetched = entry, FileSlice(file, 0, clip.bytes)
         except (HistkitError, OSError) as error:
             fetched, failure = (failure_entry(job.id, error), None), error
-        self._breaker.record(failure)
+        self._breaker.record(answered=not isinstance(failure, TransportError))
         return fetched
 
     def _fetch_singly(self, rows: Sequence[int], file: BinaryIO) -> dict[int, Fetched]:
@@ -404,7 +404,7 @@ class ZipDownload:
             return {}
         entries = read_entries(zipped)
         self._route.succeeded()
-        self._breaker.record()
+        self._breaker.record(answered=True)
         matched = set(match.rows.values())
         singles = self._fetch_singly([row for place, row in enumerate(rows) if place not in matched], zipped.file)
         if not self._explains_all(match, entries, [entry for entry, _ in singles.values()]):

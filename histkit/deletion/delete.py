@@ -16,6 +16,7 @@ import pandas as pd
 from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.archive.manifest import read_manifest
 from histkit.archive.tombstones import mark_deleted
+from histkit.audio.fetch import CircuitBreaker
 from histkit.deletion.journal import Journal
 from histkit.deletion.plan import DeletionPlan, Json, Result, plan_deletion, price_text
 from histkit.deletion.request import delete_item
@@ -229,10 +230,10 @@ class DeletionRun:
             self._end(journal)
 
     def _delete_rows(self, client: HistoryClient, journal: Journal, bar: Any) -> None:
-        unanswered = 0
+        breaker = CircuitBreaker(_MAX_UNANSWERED)
         for item, row in self._plan.records():
-            if unanswered == _MAX_UNANSWERED:
-                self._stopped = f"{unanswered} rows one after the other got no answer from the service."
+            if breaker.tripped:
+                self._stopped = f"{breaker.limit} rows one after the other got no answer from the service."
                 return
             journal.add("asked", history_item_id=item, row=row)
             self._in_doubt = item
@@ -242,7 +243,7 @@ class DeletionRun:
                 self._in_doubt = None
                 journal.add("failed", history_item_id=item, error=error_line(error))
                 raise
-            unanswered = 0 if outcome.answered else unanswered + 1
+            breaker.record(answered=outcome.answered)
             self._results[item] = outcome.status, outcome.error
             self._in_doubt = None
             journal.add(outcome.status, history_item_id=item, error=outcome.error)

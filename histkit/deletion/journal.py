@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from histkit.errors import ArchiveError
+from histkit.util.files import AppendOnlyFile
 from histkit.util.text import error_reason
 
 
@@ -31,16 +31,8 @@ class Journal:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("ab+", buffering=0)
+            self._file = AppendOnlyFile(path)
         except (OSError, ValueError) as error:
-            raise self._not_writable(error) from None
-        try:
-            if self._file.seek(0, os.SEEK_END):
-                self._file.seek(-1, os.SEEK_END)
-                if self._file.read(1) != b"\n":  # an incomplete last line of a killed run must not swallow the next
-                    self._write(b"\n")
-        except OSError as error:
-            self._file.close()
             raise self._not_writable(error) from None
 
     def __enter__(self) -> Self:
@@ -56,14 +48,10 @@ class Journal:
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"event": event, "time": stamp, **facts}, ensure_ascii=False, allow_nan=False) + "\n"
         try:
-            self._write(line.encode("utf-8", "backslashreplace"))  # a lone surrogate is legal JSON as \\udxxx
-            os.fsync(self._file.fileno())
+            self._file.write(line.encode("utf-8", "backslashreplace"))  # a lone surrogate is legal JSON as \\udxxx
+            self._file.flush_to_disk()
         except OSError as error:
             raise self._not_writable(error) from None
-
-    def _write(self, data: bytes) -> None:
-        if self._file.write(data) != len(data):
-            raise OSError("the disk is full")
 
     def _not_writable(self, error: Exception) -> ArchiveError:
         reason = error_reason(error)

@@ -180,3 +180,42 @@ def read_toml(path: str | os.PathLike[str], content: str, parse_float: Callable[
     except (ValueError, RecursionError, ArithmeticError) as error:
         advice = "put texts between quotes, expressions in single ones"
         raise InputError(f"{name} is not TOML: {error_line(error)}; {advice}.") from None
+
+
+class AppendOnlyFile:
+    """A file of lines that survive a kill: each is handed to the system completely when it is written.
+
+    Parameters
+    ----------
+    path : Path
+        Created if it does not exist. An incomplete last line, as a killed process leaves it, is ended first.
+
+    Raises
+    ------
+    OSError
+        The file can't be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab+", buffering=0)
+        try:
+            if self._file.seek(0, os.SEEK_END):
+                self._file.seek(-1, os.SEEK_END)
+                if self._file.read(1) != b"\n":
+                    self.write(b"\n")
+        except OSError:
+            self._file.close()
+            raise
+
+    def write(self, line: bytes) -> None:
+        """Append a line that ends with a line feed; raises OSError if the disk is full before its end."""
+        if self._file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def flush_to_disk(self) -> None:
+        """Wait until the disk has what was written."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
