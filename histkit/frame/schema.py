@@ -170,6 +170,20 @@ def _check_years(dates: pa.Array | pa.ChunkedArray) -> None:
         raise ValueError("a date lies before the year 1 or after the year 9999")
 
 
+DESCRIPTIVE_COLUMNS = (  # needed by reports and by the explorer
+    "history_item_id",
+    "date",
+    "voice_id",
+    "voice_name",
+    "model_id",
+    "source",
+    "text",
+    "dialogue",
+    "characters",
+    "credits",
+)
+
+
 def check_frame(frame: object, purpose: str) -> None:
     """Check that an argument is a DataFrame whose columns have different names.
 

@@ -15,23 +15,11 @@ import pandas as pd
 from histkit.errors import InputError, SchemaError
 from histkit.frame.columns import has_lines
 from histkit.frame.filters import filter_items
-from histkit.frame.schema import require
+from histkit.frame.schema import DESCRIPTIVE_COLUMNS, require
 from histkit.usage.clock import clock_time, iso, zone_of
 from histkit.util.arrays import Ints
 from histkit.util.text import NOTHING, format_value, one_line_text, shorten
 
-NEEDED = (
-    "history_item_id",
-    "date",
-    "voice_id",
-    "voice_name",
-    "model_id",
-    "source",
-    "text",
-    "dialogue",
-    "characters",
-    "credits",
-)
 ORDERS = {
     "newest first": ("date", False),
     "oldest first": ("date", True),
@@ -152,7 +140,7 @@ class Selection:
     size: int = 25
 
     def __post_init__(self) -> None:
-        require(self.frame, NEEDED, "the explorer")
+        require(self.frame, DESCRIPTIVE_COLUMNS, "the explorer")
         if not isinstance(self.frame["date"].dtype, pd.DatetimeTZDtype):
             kind = self.frame["date"].dtype
             raise SchemaError(f"Column 'date' ({kind}) holds no dates with a zone; histkit.read_csv makes them.")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from histkit.errors import InputError
 from histkit.frame.dates import as_unix, instants_of
-from histkit.frame.schema import require
+from histkit.frame.schema import DESCRIPTIVE_COLUMNS, require
 from histkit.money.costs import with_price_index
 from histkit.money.prices import read_prices
 from histkit.reports.html import html
@@ -36,18 +36,6 @@ from histkit.util.files import atomic_write
 from histkit.util.storage import local_path
 from histkit.util.threads import DaemonThreads
 
-NEEDED = (
-    "history_item_id",
-    "date",
-    "voice_id",
-    "voice_name",
-    "model_id",
-    "source",
-    "text",
-    "dialogue",
-    "characters",
-    "credits",
-)
 ENDINGS = (".html", ".htm", ".xlsx", ".md")
 _MOST_DAYS_BY_DAY, _MOST_DAYS_BY_MONTH = 62, 800  # default periods: days, months; quarters for a longer history
 
@@ -154,7 +142,7 @@ def build_report(
     now: Any = None,
 ) -> Report:
     """Build a report, independent of its format; parameters as in `report`."""
-    require(frame, NEEDED, "a report")
+    require(frame, DESCRIPTIVE_COLUMNS, "a report")
     span = _date_span(frame["date"])
     freq = _default_freq(span) if freq is None else freq
     billing = subscription if billing is None and isinstance(freq, str) and freq == "billing" else billing
