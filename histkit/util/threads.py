@@ -43,7 +43,11 @@ class DaemonThreads:
 
         thread = threading.Thread(target=run, name="histkit", daemon=True)
         self._running.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no further thread
+            self._running.discard(thread)
+            raise
         return future
 
     def join(self, seconds: float = _JOIN_SECONDS) -> None:
