@@ -24,10 +24,8 @@ T = TypeVar("T")
 JOURNAL = "manifest.jsonl"
 _LOCK = ".histkit.lock"
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "r2", "b2", "swift"}
-_JOURNAL_SECONDS, _JOURNAL_SHARE = (
-    2.0,
-    20.0,
-)  # a remote journal is rewritten: at most this often, for 1/20 of the time
+_JOURNAL_SECONDS = 2.0  # least time between two uploads of a remote journal
+_JOURNAL_SHARE = 20.0  # least time between them, as a multiple of what the last one took
 
 
 class PullJournal(Protocol):
