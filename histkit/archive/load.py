@@ -203,16 +203,19 @@ class LocalHistory:
         """
         names = self.query.columns if columns is None else tuple(columns)
         needed = list(dict.fromkeys((*names, *_ORDER, *self.query.rows.columns())))
-        fragment = _fragment(self.store, file)
+        system, root = self.store.arrow_filesystem()
         try:
-            read_footer(fragment.metadata.metadata, self.store.place(file))
-            table = self.query.prune(fragment).to_table(
-                schema=FILE_SCHEMA,
-                columns=needed,
-                filter=self.query.date_filter(),
-                use_threads=len(self.files) == 1,  # several months are read side by side
-                fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=self.store.remote),
-            )
+            # Opened once: by its path the footer could be that of one file and the pages those of a sync's next one.
+            with system.open_input_file(f"{root}/{file}") as source:
+                fragment = _FORMAT.make_fragment(source, partition_expression=_dates_of(file))
+                read_footer(fragment.metadata.metadata, self.store.place(file))
+                table = self.query.prune(fragment).to_table(
+                    schema=FILE_SCHEMA,
+                    columns=needed,
+                    filter=self.query.date_filter(),
+                    use_threads=len(self.files) == 1,  # several months are read side by side
+                    fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=self.store.remote),
+                )
         except HistkitError:
             raise
         except (pa.ArrowException, OSError) as error:
@@ -239,12 +242,10 @@ class LocalHistory:
         return pa.schema([FILE_SCHEMA.field(name) for name in self.query.columns]).empty_table()
 
 
-def _fragment(store: ReadStore, file: str) -> ds.ParquetFileFragment:
-    """Return a month as a fragment of a dataset, with its dates as partition expression; nothing is read."""
-    system, root = store.arrow_filesystem()
+def _dates_of(file: str) -> ds.Expression:
+    """Return what the dates of a month's rows fulfil."""
     date, span = ds.field("date_unix"), partition_span(file)
-    inside = date.is_null() if span is None else (date >= span[0]) & (date < span[1])
-    return _FORMAT.make_fragment(f"{root}/{file}", system, partition_expression=inside)
+    return date.is_null() if span is None else (date >= span[0]) & (date < span[1])
 
 
 def open_history(
@@ -275,8 +276,11 @@ def _matching_files(store: ReadStore, manifest: HistoryManifest, query: LoadQuer
     """Return the months that can hold a matching row, newest first."""
     if query.voices == ():
         return []
-    system, _ = store.arrow_filesystem()
-    fragments = {file: _fragment(store, file) for file in newest_first(manifest.months)}
+    system, root = store.arrow_filesystem()
+    fragments = {
+        file: _FORMAT.make_fragment(f"{root}/{file}", system, partition_expression=_dates_of(file))
+        for file in newest_first(manifest.months)
+    }
     dataset = ds.FileSystemDataset(list(fragments.values()), FILE_SCHEMA, _FORMAT, system)
     kept = {fragment.path for fragment in dataset.get_fragments(query.date_filter())}
     return [file for file, fragment in fragments.items() if fragment.path in kept]
