@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from histkit.errors import SchemaError
 from histkit.frame.schema import LINE, TEXT
-from histkit.util.arrays import Ints, Mask
+from histkit.util.arrays import Floats, Ints, Mask
 from histkit.util.text import error_line, quoted
 
 NO_CODE = -1  # the code of a missing value
@@ -107,11 +107,28 @@ def whole_numbers(column: pd.Series) -> tuple[Ints, Mask]:
         The column holds other values; the message names it.
     """
     try:
+        if isinstance(column.dtype, pd.CategoricalDtype):  # which a cast would truncate
+            raise TypeError
         numbers = column if column.dtype == "Int64" else column.astype("Int64")
     except (TypeError, ValueError, OverflowError):
         raise SchemaError(f"Column {column.name!r} ({column.dtype}) holds something else than whole numbers.") from None
     # The view replaces an unpickled dtype, with which `np.add.at` takes 20 times as long.
     return numbers.to_numpy(np.int64, na_value=0).view(np.int64), numbers.notna().to_numpy(bool)
+
+
+def float_numbers(column: pd.Series) -> Floats:
+    """Return a column of numbers as floats, NaN where a value is missing.
+
+    Raises
+    ------
+    SchemaError
+        The column holds other values; the message names it.
+    """
+    try:
+        numbers: Floats = column.astype("Float64").to_numpy(float, na_value=np.nan)
+    except (TypeError, ValueError):
+        raise SchemaError(f"Column {column.name!r} ({column.dtype}) holds something else than numbers.") from None
+    return numbers
 
 
 def integer_array(values: Ints, missing: Mask | None = None) -> pd.arrays.IntegerArray:

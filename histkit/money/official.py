@@ -17,6 +17,7 @@ import pandas as pd
 from histkit.api.client import HistoryClient, borrowed_client
 from histkit.api.models import decode_object
 from histkit.errors import ApiError, AuthenticationError, InputError, RateLimitError, SchemaError, ServerError
+from histkit.frame.columns import float_numbers
 from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.schema import require
 from histkit.money.ledger import ledger, several_accounts
@@ -196,15 +197,10 @@ def _daily(official: pd.DataFrame) -> pd.DataFrame:
     """Return the columns ``period`` and ``credits`` of a frame of `official_usage`, checked."""
     require(official, ["period", "credits"], "reconcile(official=)")
     micros, known = instants_of(official["period"])
-    try:
-        credits = official["credits"].astype("Float64")
-    except (TypeError, ValueError):
-        raise SchemaError(
-            f"Column 'credits' of official= ({official['credits'].dtype}) holds something else than numbers."
-        ) from None
-    return pd.DataFrame(
-        {"period": pd.DatetimeIndex(micros.astype("datetime64[us]"), tz="UTC"), "credits": credits.array}
-    )[known]
+    credits = pd.array(float_numbers(official["credits"]), "Float64")
+    return pd.DataFrame({"period": pd.DatetimeIndex(micros.astype("datetime64[us]"), tz="UTC"), "credits": credits})[
+        known
+    ]
 
 
 def _sum_by_bucket(table: pd.DataFrame, column: str, freq: str) -> pd.Series:

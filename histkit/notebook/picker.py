@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from histkit.api.client import check_client
-from histkit.errors import HistkitError
+from histkit.errors import HistkitError, SchemaError
+from histkit.frame.dates import timestamps_of
 from histkit.notebook.controls import display_in, import_widgets, status_line
 from histkit.notebook.players import Players, play
 from histkit.retakes.keepers import keepers
@@ -89,6 +90,8 @@ class Picker:
     ) -> None:
         self._frame, self._near, self._folder, self._client = frame, near, folder, client
         self.takes = takes(frame, near=near)
+        if self.takes["history_item_id"].isna().any():
+            raise SchemaError("A row has no history_item_id, by which takes are chosen; drop such rows first.")
         table = line_table(self.takes)
         self.lines: list[str] = table.index.tolist()
         self._rows_of: dict[str, Any] = self.takes.groupby("line").indices if self.lines else {}
@@ -153,7 +156,8 @@ class Picker:
         )
         chosen = self._chosen.get(self.lines[self._line], rows["history_item_id"].iloc[-1])
         self._updating = True
-        self._radio.options = [(_label(row), row["history_item_id"]) for _, row in rows.iterrows()]
+        dated = zip(rows.iterrows(), timestamps_of(rows), strict=True)
+        self._radio.options = [(_label(row, date), row["history_item_id"]) for (_, row), date in dated]
         self._radio.value = chosen
         self._updating = False
 
@@ -182,7 +186,7 @@ class Picker:
         display_in(self._players, Players(cards, len(cards), abreast=True))
 
 
-def _label(row: pd.Series) -> str:
-    date = "no date" if pd.isna(row["date"]) else f"{row['date']:%Y-%m-%d %H:%M:%S}"
+def _label(row: pd.Series, moment: pd.Timestamp | None) -> str:
+    date = "no date" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
     credits = "credits not known" if pd.isna(row["credits"]) else f"{int(row['credits']):,} credits"
     return f"Take {row['take']} · {date} · {credits} · {row['history_item_id']}"

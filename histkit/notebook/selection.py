@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError, SchemaError
-from histkit.frame.columns import has_lines
+from histkit.frame.columns import has_lines, whole_numbers
 from histkit.frame.filters import filter_items
 from histkit.frame.schema import DESCRIPTIVE_COLUMNS, require
 from histkit.usage.clock import clock_time, iso, zone_of
@@ -144,6 +144,8 @@ class Selection:
         if not isinstance(self.frame["date"].dtype, pd.DatetimeTZDtype):
             kind = self.frame["date"].dtype
             raise SchemaError(f"Column 'date' ({kind}) holds no dates with a zone; histkit.read_csv makes them.")
+        for name in ("characters", "credits"):
+            whole_numbers(self.frame[name])  # raises SchemaError
         self._numbered = self.frame.reset_index(drop=True)
         self._numbered.attrs.clear()
         self._ticked = np.zeros(len(self.frame), bool)

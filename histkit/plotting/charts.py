@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from histkit.frame.columns import whole_numbers
+from histkit.errors import SchemaError
+from histkit.frame.columns import float_numbers, whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import check_frame, require
 from histkit.plotting.style import (
@@ -136,6 +137,9 @@ def plot_quota(forecast: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     'credits'
     """
     require(forecast, ["date", "cumulative", *_PERCENTILES], "the chart of the quota")
+    if not isinstance(forecast["date"].dtype, pd.DatetimeTZDtype):
+        kind = forecast["date"].dtype
+        raise SchemaError(f"Column 'date' ({kind}) holds something else than dates with a zone, as of forecast().")
     ax = axes_or_new(ax, 4)
     attached = forecast.attrs.get("histkit")
     facts: Mapping[str, Any] = attached if isinstance(attached, Mapping) else {}
@@ -165,10 +169,7 @@ def _draw_quota(ax: Axes, forecast: pd.DataFrame, facts: Mapping[str, Any]) -> N
 def _draw_forecast(ax: Axes, forecast: pd.DataFrame) -> float:
     """Draw the measured line, the median and the band between the percentiles; return the highest value."""
     ends = (forecast["date"] + pd.Timedelta(days=1)).dt.tz_localize(None).to_numpy("datetime64[us]")
-    values = {
-        name: forecast[name].astype("Float64").to_numpy(float, na_value=np.nan)
-        for name in ("cumulative", *_PERCENTILES)
-    }
+    values = {name: float_numbers(forecast[name]) for name in ("cumulative", *_PERCENTILES)}
     ahead = ~np.isnan(values["p50"])
     measured = ~np.isnan(values["cumulative"])
     if measured.any() and ahead.any():  # the forecast starts where the measured line ends

@@ -161,7 +161,7 @@ def _money_totals(table: pd.DataFrame) -> dict[str, Any]:
 def line_report_table(lines: pd.DataFrame, measures: Sequence[ReportColumn], note: str = "") -> ReportTable:
     """Arrange the result of `line_table` for readers: texts are cut to one line."""
     texts = [
-        "(dialogue)" if pd.isna(text) else shorten(one_line_text(text), _TEXT_CHARACTERS) for text in lines["text"]
+        "(dialogue)" if pd.isna(text) else shorten(one_line_text(str(text)), _TEXT_CHARACTERS) for text in lines["text"]
     ]
     rows = lines.reset_index(drop=True).assign(text=texts)
     columns = (ReportColumn("text", "Text"), ReportColumn("voice", "Voice"), ReportColumn("takes", "Takes", "count"))
