@@ -143,13 +143,9 @@ def build_report(
     now: Any = None,
 ) -> Report:
     """Build a report, independent of its format; parameters as in `report`."""
-<<<<<<< HEAD
     require(frame, DESCRIPTIVE_COLUMNS, "a report")
-=======
-    require(frame, NEEDED, "a report")
     for name in ("characters", "credits"):
         whole_numbers(frame[name])  # raises SchemaError
->>>>>>> 063de01 (Fuzz of every public call: wrong arguments and frames give a value or a HistkitError in one line)
     span = _date_span(frame["date"])
     freq = _default_freq(span) if freq is None else freq
     billing = subscription if billing is None and isinstance(freq, str) and freq == "billing" else billing
