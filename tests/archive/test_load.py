@@ -288,6 +288,29 @@ def test_a_remote_store_that_fails_in_its_own_way_is_one_line_that_names_the_fil
         memory.rm("/failing", recursive=True)
 
 
+def test_a_month_is_opened_once_so_that_a_sync_can_replace_it_meanwhile(
+    local: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, opened, open_file = fsspec.filesystem("memory"), list[str](), MemoryFileSystem.open
+
+    def counted(system: MemoryFileSystem, path: str, *arguments: Any, **options: Any) -> Any:
+        opened.append(path)
+        return open_file(system, path, *arguments, **options)
+
+    try:
+        for path in local.rglob("*"):
+            if path.is_file() and path.name != "lock":
+                memory.pipe(f"/once/{path.relative_to(local)}", path.read_bytes())
+        monkeypatch.setattr(MemoryFileSystem, "open", counted)
+        for conditions in ({}, {"voice": "Rachel", "after": "2026-01-01"}):
+            opened.clear()
+            assert len(hk.load("memory://once", **conditions)) > 0
+            months = [path for path in opened if path.endswith(".parquet")]
+            assert len(months) == len(set(months)) > 0
+    finally:
+        memory.rm("/once", recursive=True)
+
+
 def test_scan_gives_the_rows_of_load_month_by_month(local: Path, whole: pd.DataFrame) -> None:
     ddf = hk.scan(local)
     assert ddf.npartitions == len(files_of(local))
