@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any, Literal
@@ -124,7 +124,7 @@ class DaskSpeechAccessor:
 
     def usage(
         self,
-        by: Any = "voice",
+        by: Literal["voice", "speaker", "model", "source"] | Hashable | Iterable[Hashable] = "voice",
         freq: str | None = None,
         *,
         tz: str | tzinfo = "UTC",
@@ -191,7 +191,9 @@ class DaskSpeechAccessor:
         part = self._part(column for name in conditions for column in CONDITION_COLUMNS[name])
         return self._frame.assign(**{name: part.map_partitions(_labels, parsed, name, unassigned, meta=meta)})
 
-    def takes(self, *, keep: str | Iterable[str] = "last", near: float | None = None) -> dd.DataFrame:
+    def takes(
+        self, *, keep: Literal["last", "first"] | Iterable[str] = "last", near: float | None = None
+    ) -> dd.DataFrame:
         """Find the takes of each line.
 
         Parameters
