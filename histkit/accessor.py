@@ -154,7 +154,7 @@ class SpeechAccessor:
 
     def plot_usage(
         self,
-        by: Any = "voice",
+        by: Literal["voice", "speaker", "model", "source"] | Hashable | Iterable[Hashable] = "voice",
         freq: str | None = "D",
         *,
         tz: str | tzinfo = "UTC",
@@ -207,7 +207,7 @@ class SpeechAccessor:
 
     def plot_share(
         self,
-        by: Any = "voice",
+        by: Literal["voice", "speaker", "model", "source"] | Hashable | Iterable[Hashable] = "voice",
         *,
         measure: Literal["items", "characters", "credits"] = "credits",
         top: int = 10,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Literal
@@ -46,7 +47,7 @@ _MONTHS = {1: "month", 3: "quarter", 12: "year"}
 
 def plot_usage(
     frame: pd.DataFrame,
-    by: Any = "voice",
+    by: Literal["voice", "speaker", "model", "source"] | Hashable | Iterable[Hashable] = "voice",
     freq: str | None = "D",
     *,
     tz: str | tzinfo = "UTC",
@@ -350,7 +351,7 @@ def _date_span(dates: pd.Series, zone: tzinfo) -> str:
 
 def plot_share(
     frame: pd.DataFrame,
-    by: Any = "voice",
+    by: Literal["voice", "speaker", "model", "source"] | Hashable | Iterable[Hashable] = "voice",
     *,
     measure: Literal["items", "characters", "credits"] = "credits",
     top: int = 10,
