@@ -61,20 +61,20 @@ def main() -> None:
 
 
 def warm(box: Sandbox) -> None:
-    """Have every page encoded once, as cursors and as windows ask for it."""
+    """Let the sandbox encode every page once, for cursors and for windows."""
     for name in ("histkit", "histkit", "requests by hand"):
         measure(name, box, 1, False)
 
 
 def compare(box: Sandbox, rounds: int, workers: int, alignments: bool = False) -> dict[str, dict[str, float]]:
-    """Run all contenders in turn; give the medians."""
+    """Run all contenders in turn and return the medians."""
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
     for _ in range(rounds):
-        for name, found in runs.items():
-            found.append(measure(name, box, workers, alignments))
+        for name, results in runs.items():
+            results.append(measure(name, box, workers, alignments))
     return {
-        name: {key: statistics.median(run[key] for run in found) for key in ("seconds", "peak_mb")}
-        for name, found in runs.items()
+        name: {key: statistics.median(run[key] for run in results) for key in ("seconds", "peak_mb")}
+        for name, results in runs.items()
     }
 
 
@@ -98,11 +98,13 @@ def measure(name: str, box: Sandbox, workers: int, alignments: bool) -> dict[str
     return result
 
 
-def row(what: str, found: dict[str, dict[str, float]], key: str, unit: str, digits: int) -> str:
-    """Make a line of the table: histkit's figure, the others' with the ratio to it."""
-    own = found["histkit"][key]
-    others = (f"{found[name][key]:.{digits}f} {unit} ({found[name][key] / own:.1f}x)" for name in list(CONTENDERS)[1:])
-    return f"| {what} | **{own:.{digits}f} {unit}** | {' | '.join(others)} |"
+def row(what: str, medians: dict[str, dict[str, float]], key: str, unit: str, digits: int) -> str:
+    """Return a line of the table: the figure of histkit, those of the others with their ratio to it."""
+    ours = medians["histkit"][key]
+    others = (
+        f"{medians[name][key]:.{digits}f} {unit} ({medians[name][key] / ours:.1f}x)" for name in list(CONTENDERS)[1:]
+    )
+    return f"| {what} | **{ours:.{digits}f} {unit}** | {' | '.join(others)} |"
 
 
 def imports(rounds: int) -> str:
@@ -113,17 +115,17 @@ def imports(rounds: int) -> str:
     )
     runs = [
         [
-            float(each)
-            for each in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
+            float(seconds)
+            for seconds in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
         ]
         for _ in range(rounds)
     ]
-    base, ours = (statistics.median(each) for each in zip(*runs, strict=True))
+    base, ours = (statistics.median(seconds) for seconds in zip(*runs, strict=True))
     return f"| `import histkit` after `import pandas` ({1e3 * base:.0f} ms) | **{1e3 * ours:+.0f} ms** | | |"
 
 
 def machine() -> str:
-    """Say on what this was measured."""
+    """Describe the machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"Measured on {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, "

@@ -107,8 +107,8 @@ def usage_duckdb_shared(folder: str) -> int:
 
 
 JOBS: dict[str, Callable[..., int]] = {
-    each.__name__: each
-    for each in (
+    job.__name__: job
+    for job in (
         *(sync, load_all, load_month, load_voice),
         *(usage_pandas, usage_dask, usage_duckdb, usage_duckdb_shared),
     )
@@ -116,21 +116,21 @@ JOBS: dict[str, Callable[..., int]] = {
 
 
 def once(job: str, *arguments: str) -> dict[str, Any]:
-    """Do a job in a process of its own; give seconds, peak memory and what it counted."""
+    """Do a job in a process of its own; return seconds, peak memory and what it counted."""
     command = [sys.executable, "-m", "benchmarks.archive", job, *arguments]
-    found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    print(f"  {job}: {found}", file=sys.stderr)
-    return found
+    result: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    print(f"  {job}: {result}", file=sys.stderr)
+    return result
 
 
 def median(job: str, rounds: int, *arguments: str) -> dict[str, Any]:
-    """Do a job several times; give the medians."""
+    """Do a job several times and return the medians."""
     runs = [once(job, *arguments) for _ in range(rounds)]
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
 def table(rounds: int) -> str:
-    """Measure everything; give the README's table."""
+    """Measure everything and return the table."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = f"{scratch}/history"
         with serve(items=ROWS) as box:
@@ -140,11 +140,11 @@ def table(rounds: int) -> str:
         jobs = [job for job in JOBS if job != "sync"]
         runs = {job: [] for job in jobs}  # type: dict[str, list[dict[str, Any]]]
         for _ in range(rounds):  # in turn, so that what else the machine does meets all
-            for job, found in runs.items():
-                found.append(once(job, folder))
+            for job, results in runs.items():
+                results.append(once(job, folder))
         in_memory = usage.table(folder, rounds)
-    seconds = {job: statistics.median(run["seconds"] for run in found) for job, found in runs.items()}
-    credits = {found[0]["counted"] for job, found in runs.items() if job.startswith("usage")}
+    seconds = {job: statistics.median(run["seconds"] for run in results) for job, results in runs.items()}
+    credits = {results[0]["counted"] for job, results in runs.items() if job.startswith("usage")}
     if first["counted"] != ROWS or len(credits) != 1:
         raise SystemExit(f"rows or credits differ: {first}, {credits}")
     shared, plain = seconds["usage_duckdb_shared"], seconds["usage_duckdb"]

@@ -21,7 +21,7 @@ FINISHED = 10_000
 
 
 def table(rounds: int) -> str:
-    """Measure, and make the table."""
+    """Measure everything and return the table."""
     lines = ["| audio | histkit | beside it |", "|---|---|---|"]
     with serve(items=CLIPS, clip_bytes=CLIP_BYTES) as box:
         _run("pull", box, 4)  # the sandbox makes its clips
@@ -57,11 +57,11 @@ def _run(what: str, box: Sandbox, flight: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "benchmarks.audio", what, box.url, box.api_key, str(flight), folder]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    if found["clips"] not in (CLIPS, ZIP_CLIPS):
-        raise SystemExit(f"{what} lost clips: {found}")
-    print(f"  {what}, {flight} in flight: {found}", file=sys.stderr)
-    return found
+    result: dict[str, Any] = json.loads(done.stdout)
+    if result["clips"] not in (CLIPS, ZIP_CLIPS):
+        raise SystemExit(f"{what} lost clips: {result}")
+    print(f"  {what}, {flight} in flight: {result}", file=sys.stderr)
+    return result
 
 
 def _skip() -> float:
@@ -157,9 +157,9 @@ def main() -> None:
             options = {} if what == "zip" else {"bulk": False}
             done = hk.download_zip(df, folder / "all.zip", client=client, **options)
             clips, size = int(done["path"].notna().sum()), (folder / "all.zip").stat().st_size
-        found = {"seconds": time.perf_counter() - started, "clips": clips, "bytes": size}
+        result = {"seconds": time.perf_counter() - started, "clips": clips, "bytes": size}
         grown = peak_megabytes() - before
-    print(json.dumps(found | {"grown_mb": grown, "requests": client.transport.requests - asked}))
+    print(json.dumps(result | {"grown_mb": grown, "requests": client.transport.requests - asked}))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def peak_megabytes() -> float:
-    """Give this process' peak memory (``ru_maxrss`` would count that of the process it was forked from)."""
+    """Return the peak memory of this process (``ru_maxrss`` would count the process that it was forked from)."""
     status = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 

@@ -88,7 +88,7 @@ def usage_voice(df: pd.DataFrame) -> dict[str, float]:
 
 
 def in_turn(df: pd.DataFrame, jobs: dict[str, Callable[[], pd.DataFrame]]) -> dict[str, float]:
-    """Do jobs in turn, several times; give the median seconds of each."""
+    """Do jobs in turn, several times; return the median seconds of each."""
     runs: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(TURNS):
         for name, job in jobs.items():
@@ -135,37 +135,38 @@ def report(df: pd.DataFrame) -> None:
         hk.report(df, f"{folder}/report.html", prices=PRICES, subscription=plan, now=newest)
 
 
-ONE_BY_ONE: dict[str, Callable[[pd.DataFrame], None]] = {each.__name__: each for each in (takes, ledger, costs, report)}
+ONE_BY_ONE: dict[str, Callable[[pd.DataFrame], None]] = {job.__name__: job for job in (takes, ledger, costs, report)}
 COMPARED: dict[str, Callable[[pd.DataFrame], dict[str, float]]] = {
-    each.__name__: each for each in (usage_model, usage_voice)
+    job.__name__: job for job in (usage_model, usage_voice)
 }
 
 
 def once(job: str, folder: str) -> dict[str, Any]:
     """Do a job in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.usage", job, folder]
-    found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    print(f"  {job}: {found}", file=sys.stderr)
-    return found
+    result: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    print(f"  {job}: {result}", file=sys.stderr)
+    return result
 
 
 def table(folder: str, rounds: int) -> str:
-    """Measure everything on the local history of a folder; give the README's table."""
+    """Measure everything on the local history of a folder; return the table."""
     runs: dict[str, list[dict[str, Any]]] = {job: [] for job in (*COMPARED, *ONE_BY_ONE)}
     for _ in range(rounds):
-        for job, found in runs.items():
-            found.append(once(job, folder))
+        for job, results in runs.items():
+            results.append(once(job, folder))
     medians = {
-        job: {name: statistics.median(run[name] for run in found) for name in found[0]} for job, found in runs.items()
+        job: {name: statistics.median(run[name] for run in results) for name in results[0]}
+        for job, results in runs.items()
     }
     lines = ["| a frame of 1,000,000 rows | |", "|---|---|"]
     for job, words in (("usage_model", "model"), ("usage_voice", "voice")):
         seconds = medians[job]
-        own, plain = seconds["histkit"], seconds["by hand"]
-        line = f"| usage by {words} and month | **{own:.2f} s**; a groupby by hand {plain:.2f} s ({plain / own:.1f}x)"
+        ours, plain = seconds["histkit"], seconds["by hand"]
+        line = f"| usage by {words} and month | **{ours:.2f} s**; a groupby by hand {plain:.2f} s ({plain / ours:.1f}x)"
         if "by hand, shared" in seconds:
             shared = seconds["by hand, shared"]
-            line += f", with dialogues shared out {shared:.2f} s ({shared / own:.1f}x)"
+            line += f", with dialogues shared out {shared:.2f} s ({shared / ours:.1f}x)"
         lines.append(f"{line} |")
     for job, words in (
         ("takes", "takes of all texts"),
@@ -173,9 +174,9 @@ def table(folder: str, rounds: int) -> str:
         ("costs", "costs by voice and month"),
         ("report", "report as HTML, with prices and quota"),
     ):
-        found = medians[job]
-        more = found["peak_mb"] - found["loaded_mb"]
-        lines.append(f"| {words} | **{found['seconds']:.1f} s**, {max(more, 0):.0f} MB beyond the peak of loading |")
+        median = medians[job]
+        more = median["peak_mb"] - median["loaded_mb"]
+        lines.append(f"| {words} | **{median['seconds']:.1f} s**, {max(more, 0):.0f} MB beyond the peak of loading |")
     lines.append(f"| ... the frame alone, loaded | peak {medians['takes']['loaded_mb']:.0f} MB |")
     return "\n".join(lines)
 

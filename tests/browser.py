@@ -14,15 +14,15 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def chromium() -> str:
-    """Give the browser's path, or skip the test."""
-    found = next((path for path in map(shutil.which, NAMES) if path), None)
-    if found is None:
+    """Return the path of the browser, or skip the test."""
+    path = next((path for path in map(shutil.which, NAMES) if path), None)
+    if path is None:
         pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
-    return found
+    return path
 
 
 class Page:
-    """A page in the browser, what it complained about, and what it asked the network for."""
+    """A page in the browser, with the messages of its console and its network requests."""
 
     def __init__(self, browser: Any) -> None:
         self._browser = browser
@@ -51,20 +51,20 @@ class Page:
 
     def pdf(self) -> bytes:
         """Print the page."""
-        made: bytes = self._page.pdf(prefer_css_page_size=True)
-        return made
+        document: bytes = self._page.pdf(prefer_css_page_size=True)
+        return document
 
     def texts(self, selector: str) -> list[str]:
-        """Give the texts of elements."""
-        found: list[str] = self._page.locator(selector).all_inner_texts()
-        return found
+        """Return the texts of elements."""
+        texts: list[str] = self._page.locator(selector).all_inner_texts()
+        return texts
 
     def count(self, selector: str) -> int:
         """Count elements."""
         return int(self._page.locator(selector).count())
 
     def value(self, script: str) -> Any:
-        """Ask the page."""
+        """Evaluate a script in the page."""
         return self._page.evaluate(script)
 
 

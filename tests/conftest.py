@@ -95,8 +95,8 @@ def sdk_of() -> Iterator[Callable[[Sandbox], ElevenLabs]]:
         return ElevenLabs(api_key=box.api_key, base_url=box.url, httpx_client=connections[-1])
 
     yield make
-    for each in connections:
-        each.close()
+    for connection in connections:
+        connection.close()
 
 
 @pytest.fixture
@@ -121,8 +121,8 @@ def service() -> Iterator[Callable[..., Service]]:
         return services[-1]
 
     yield make
-    for each in services:
-        each.__exit__(None, None, None)
+    for running in services:
+        running.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A JupyterLab of its own on loopback, and a notebook in a real Chromium."""
+"""A JupyterLab server on loopback, and a notebook in a real Chromium."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Any
 from tests.browser import chromium
 
 _READY = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
-_START = 90  # seconds until the server tells its address, on a busy machine
+_START = 90  # seconds until the server has an address, on a busy machine
 
 
 @contextmanager
 def lab(folder: Path, scratch: Path) -> Iterator[str]:
-    """Run JupyterLab on a folder; gives the address of its page, with the token."""
+    """Run JupyterLab on a folder; yields the address of its page, with the token."""
     places = {
         name: str(scratch / name)
         for name in (
@@ -72,15 +72,15 @@ def write_notebook(path: Path, *cells: str) -> None:
     """Write a notebook of code cells."""
     import nbformat  # slow, and most tests run without it
 
-    made: Any = nbformat.v4
-    notebook = made.new_notebook(cells=[made.new_code_cell(cell) for cell in cells])
+    v4: Any = nbformat.v4
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, path)
 
 
 @contextmanager
 def notebook_page(address: str, name: str, *, height: int = 1400) -> Iterator[tuple[Any, list[str]]]:
-    """Open a notebook in Chromium; gives the page, and the list of what its console complains about."""
+    """Open a notebook in Chromium; yields the page, and the errors of its console as they come."""
     path = chromium()
     from playwright.sync_api import sync_playwright
 
@@ -90,7 +90,7 @@ def notebook_page(address: str, name: str, *, height: int = 1400) -> Iterator[tu
         try:
             page = browser.new_page(viewport={"width": 1500, "height": height})
             page.set_default_timeout(45_000)
-            page.on("console", lambda told: problems.append(told.text) if told.type == "error" else None)
+            page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
             page.on("pageerror", lambda error: problems.append(str(error)))
             page.goto(address.format(name))
             page.wait_for_selector(".jp-Notebook .jp-CodeCell")
@@ -101,5 +101,5 @@ def notebook_page(address: str, name: str, *, height: int = 1400) -> Iterator[tu
 
 
 def run_all(page: Any) -> None:
-    """Have all cells run; doesn't wait for their end."""
+    """Run all cells without waiting for their end."""
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
