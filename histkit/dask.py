@@ -287,10 +287,10 @@ def _takes(frame: pd.DataFrame, keep: str | list[str], named: list[str]) -> pd.D
     return takes(frame.assign(dialogue=pd.array(lines, dtype=pd.ArrowDtype(_LINES)), **columns), keep=keep)
 
 
-def _example(meta: pd.DataFrame, wanted: UsageQuery) -> pd.DataFrame:
+def _example(meta: pd.DataFrame, query: UsageQuery) -> pd.DataFrame:
     """Return two rows with values in the columns of the groups, to check that these can be grouped and folded."""
     example = meta.reindex(range(2))
-    for name in wanted.names:
+    for name in query.names:
         column = column_of(name)
         if not is_voice(name) and column in meta.columns and meta[column].dtype != object:  # which could hold anything
             example[column] = meta_nonempty(meta[[column]])[column].array

@@ -286,8 +286,8 @@ class AccountSync:
                 "rows were deleted there, sync(full=True) marks them missing and goes on."
             )
 
-    def _check_missing(self, known: int, found: int, absent: Sequence[str], *, fetched: int) -> None:
-        if known > _SAMPLE and fetched and not found:
+    def _check_missing(self, known: int, refetched: int, absent: Sequence[str], *, fetched: int) -> None:
+        if known > _SAMPLE and fetched and not refetched:
             self._checkpoint.discard()
             raise ArchiveError(
                 f"{self._describe_folder()}. This key is of another account, {self._describe_service()}, whose history "

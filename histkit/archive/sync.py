@@ -204,10 +204,9 @@ def sync(
 
     Notes
     -----
-    New rows appear in the service's listing seconds late, and rows of one second tie. So the newest hour (at most 500
-    rows) is read again each time, and rows that were still ``processing`` are asked for again for 30 days; ids tell
-    what is known. A row that a full sync does not find is asked for by its id (up to 20 of them) before any is called
-    missing.
+    New rows appear in the service's listing seconds late, and rows of one second tie. So each sync reads the newest hour
+    again (at most 500 rows), and requests rows that were still ``processing`` for 30 days; known ids are recognised.
+    Before a full sync marks rows missing, it requests up to 20 of them by their ids.
 
     Examples
     --------
