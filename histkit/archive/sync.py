@@ -204,7 +204,7 @@ def sync(
 
     Notes
     -----
-    New rows appear in the service's listing seconds late, and rows of one second tie. So each sync reads the newest hour
+    New rows appear in the listing seconds late, and rows of one second tie. So each sync reads the newest hour
     again (at most 500 rows), and requests rows that were still ``processing`` for 30 days; known ids are recognised.
     Before a full sync marks rows missing, it requests up to 20 of them by their ids.
 

@@ -51,7 +51,7 @@ def read_history(
     ----------
     voice : str or list of str, optional
         Ids or names. A name matches in any letter case, and a modern name by the part before " - ". A dialogue has no
-        voice of its own and matches none. A single id is sent to the service; if that gives no rows, everything is read,
+        voice of its own and matches none. A single id is sent to the service; if it has no rows, everything is read,
         since the id may be a name.
     model, source : str or list of str, optional
         Model ids; sources (``TTS``, ``STS``, ``Projects``, ...).
