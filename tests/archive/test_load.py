@@ -64,7 +64,7 @@ def test_columns_come_in_the_order_they_are_asked_for(local: Path, whole: pd.Dat
     same(got[["credits"]], whole[["credits"]])
     with pytest.raises(hk.InputError, match=r"columns=\['text'\]"):
         hk.load(local, columns="text")
-    with pytest.raises(hk.InputError, match="'tie' is no column"):
+    with pytest.raises(hk.InputError, match="'tie' is not a column"):
         hk.load(local, columns=["text", "tie"])
     with pytest.raises(hk.InputError, match="later than"):
         hk.load(local, after="2026-02-01", before="2026-01-01")

@@ -83,7 +83,7 @@ def test_no_bad_value_of_any_option_shows_python(
         (["usage", "--by", "credits"], "--by 'credits' is not possible"),
         (["report", "x.pdf"], "PATH 'x.pdf': a report is .html, .xlsx or .md."),
         (["statement", "Nobody", "2026", "--column", "source"], "CLIENT 'Nobody' is not in the column 'source'"),
-        (["statement", "TTS", "soon", "--column", "source"], "PERIOD 'soon' is no period"),
+        (["statement", "TTS", "soon", "--column", "source"], "PERIOD 'soon' is not a period"),
         (["statement", "TTS", "2026", "--column", "mood"], "--column mood: the history has no such column."),
         (["pull", "--name", "{nobody}"], "--name '{nobody}'"),
         (["pull", "--near", "0.9"], "--near needs --keepers or --script."),

@@ -180,8 +180,8 @@ def test_takes_are_listed_by_what_they_cost(offline: Path, whole: pd.DataFrame) 
         (["usage", "--by", "mood"], 1, "The frame has no column 'mood'"),
         (["usage", "--json", "--csv"], 2, "--json and --csv exclude each other."),
         (["usage", "--reset-day", "3"], 2, "--reset-day is for billing periods."),
-        (["usage", "--rules", "none.toml"], 1, "none.toml: there is no such file"),
-        (["usage", "--prices", "none.toml"], 1, "none.toml: there is no such file"),
+        (["usage", "--rules", "none.toml"], 1, "none.toml: the file does not exist"),
+        (["usage", "--prices", "none.toml"], 1, "none.toml: the file does not exist"),
         (["usage", "--compare", "--prices", "x.toml"], 2, "--compare and --prices exclude each other."),
         (["usage", "fortnightly"], 2, "'fortnightly' is not one of"),
         (["quota", "--fail-over", "much"], 2, "much is no share such as 90% or 0.9."),
@@ -249,7 +249,7 @@ def test_statements_need_to_know_whose_rows_are_whose(offline: Path) -> None:
     Path("rules.toml").write_text(RULES, "utf-8")
     assert "Give --rules" in run("statement", "Acme", "2026", code=2).stderr
     assert "did you mean 'Acme Büro'?" in run("statement", "Acme Buro", "2026", "--rules", "rules.toml", code=1).stderr
-    assert "is no period" in run("statements", "soon", "--rules", "rules.toml", code=1).stderr
+    assert "is not a period" in run("statements", "soon", "--rules", "rules.toml", code=1).stderr
     assert (
         "exclude each other" in run("statement", "Acme", "2026", "--column", "source", "--csv", "--json", code=2).stderr
     )

@@ -102,7 +102,7 @@ def test_a_clip_that_can_not_be_had_says_why(box_of: Callable[..., Sandbox]) -> 
         box.remove(df["history_item_id"].iloc[[0]].tolist())
         page = play(df, client=client)._repr_html_()
     assert page.count("<audio") == 4
-    assert "Not there (any more)" in page
+    assert "Not found, or deleted" in page
     with client_of(box, api_key="sk_wrong") as client, pytest.raises(hk.AuthenticationError):
         play(df, client=client)
 

@@ -306,7 +306,7 @@ def test_a_client_named_other_is_not_billed_with_the_rest(df: pd.DataFrame, tmp_
         ({"path": "r.md", "top": 0}, "top=0 must be a whole number of at least 1."),
         ({"path": "r.md", "tz": "Mars"}, "tz='Mars' is not a time zone"),
         ({"path": "r.md", "freq": "fortnight"}, "freq='fortnight'"),
-        ({"path": "r.md", "prices": "none.toml"}, "none.toml: there is no such file"),
+        ({"path": "r.md", "prices": "none.toml"}, "none.toml: the file does not exist"),
         ({"path": "r.md", "now": "garbage"}, "now='garbage' is not a date"),
         ({"path": "r.md", "now": "garbage", "subscription": {"character_count": 1}}, "now='garbage' is not a date"),
     ],

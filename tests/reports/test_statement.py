@@ -238,7 +238,7 @@ def test_several_currencies_are_several_rows(df: pd.DataFrame) -> None:
         ({"column": "project"}, "no column 'project'"),
         ({"tz": "Mars/Base"}, "is not a time zone"),
         ({"by": "cost", "prices": PRICES}, "by='cost' is not possible"),
-        ({"title": 7}, "title= takes a text"),
+        ({"title": 7}, "title= must be a string"),
     ],
 )
 def test_careless_input_gets_one_line(df: pd.DataFrame, change: dict[str, Any], line: str) -> None:
