@@ -113,7 +113,7 @@ def some_of(name: str, cases: Iterable[tuple[str, Any]], number: int) -> list[tu
 
 
 def bad_columns(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Frames of which one column is missing, there twice, or holds something else than it should."""
+    """Frames of which one column is missing, there twice, or holds something other than it should."""
     mixed = [5, "x", None, b"x", [1], {"a": 1}, 3.5, pd.NaT, ("y",), -1, "2026-10-01", 10**30]
     contents: dict[str, Any] = {
         "mixed values": pd.Series((mixed * len(frame))[: len(frame)], index=frame.index, dtype=object),

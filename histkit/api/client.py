@@ -117,7 +117,7 @@ class RawHistoryClient:
         body: dict[str, Any] = {"history_item_ids": ids}
         if output_format is not OMIT:
             if output_format is not None and not isinstance(output_format, str):
-                raise InputError(f"output_format={quoted(output_format)} is not possible; give a text such as 'wav'.")
+                raise InputError(f"output_format={quoted(output_format)} is not possible; use a string such as 'wav'.")
             body["output_format"] = output_format
         stream = self._transport.stream("POST", "/v1/history/download", json=body, options=request_options)
         try:

@@ -38,7 +38,7 @@ def validate_key(given: str) -> Secret:
         It is no text, is empty, or has characters that no key has. The message never shows it.
     """
     if not isinstance(given, str):
-        raise AuthenticationError(f"The API key must be a text, not {type(given).__name__}.")
+        raise AuthenticationError(f"The API key must be a string, not {type(given).__name__}.")
     key = given = Secret(given.strip())
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise AuthenticationError("The API key is empty or has characters that no key has; copy it again.")

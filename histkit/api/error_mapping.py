@@ -112,7 +112,7 @@ def error_from_response(status: int, headers: Mapping[str, str], body: Any, *, p
         error.scope = match.group() if match else None
         if error.scope:
             error.message = (
-                f"The API key is good but lacks the scope {error.scope}: allow it for this key in the ElevenLabs "
+                f"The API key is valid but lacks the scope {error.scope}: allow it for this key in the ElevenLabs "
                 "dashboard (Developers, API keys), or use another key."
             )
     return error
@@ -170,13 +170,13 @@ _WRONG_KEY = (
     "The service doesn't accept this API key. Check ELEVENLABS_API_KEY or api_key=, and that the base URL is the "
     "region the key was made in."
 )
-_GONE = "Not there (any more): {reason}"
+_GONE = "Not found, or deleted: {reason}"
 _TOO_MANY = (
     "Too many requests{at_a_time}, also after waiting: use a smaller max_concurrency or try again later. The service "
     "says: {{reason}}"
 )
 _REDIRECTED = "The service wants to send the request elsewhere; a request with a key is never redirected."
-_UNREADABLE = "The service's answer is not the JSON or audio that was asked for."
+_UNREADABLE = "The service's answer is not the JSON or audio that was requested."
 _NONE_GIVEN = "it gives no reason"
 
 _RULES = (  # the first that applies

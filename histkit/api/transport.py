@@ -409,7 +409,7 @@ def _transport_error(error: requests.RequestException, where: str) -> TransportE
         requests.exceptions.ConnectionError: "the connection failed or was refused",
     }
     reason = next((text for kind, text in what.items() if isinstance(error, kind)), type(error).__name__)
-    failure = TransportError(f"No whole answer from {where}: {reason}. Check the network and the base URL.")
+    failure = TransportError(f"No complete response from {where}: {reason}. Check the network and the base URL.")
     failure.passing = not isinstance(error, (requests.exceptions.SSLError, requests.exceptions.InvalidURL))
     return failure
 
@@ -439,5 +439,5 @@ def query_value(name: str, value: Any) -> Any:
     """
     values = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
     if not all(isinstance(item, (str, numbers.Number, date)) for item in values):
-        raise InputError(f"{name}={quoted(value)} can't be sent; give a text, a number or a list of them.")
+        raise InputError(f"{name}={quoted(value)} can't be sent; use a string, a number or a list of them.")
     return str(value).lower() if isinstance(value, bool) else value

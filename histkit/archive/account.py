@@ -144,7 +144,7 @@ class AccountSync:
             except HistkitError as error:
                 if staged == before or isinstance(error, ArchiveError):
                     raise
-                saved = f"The {staged:,} rows read so far are kept; sync again and it goes on there."
+                saved = f"The {staged:,} rows read so far are kept; run sync again to resume."
                 raise PaginationError(f"The sync into {self._where()} stopped: {error} {saved}") from error
             finally:
                 self._result.requests += fetch.requests
@@ -283,7 +283,7 @@ class AccountSync:
             raise ArchiveError(
                 f"{self._describe_folder()}. This key is of {self._describe_service()}, whose history has none of the "
                 "rows looked up. If it is another account, give it a folder or a name of its own (accounts=). If the "
-                "rows were deleted there, sync(full=True) marks them missing and goes on."
+                "rows were deleted there, sync(full=True) marks them missing and continues."
             )
 
     def _check_missing(self, known: int, refetched: int, absent: Sequence[str], *, fetched: int) -> None:

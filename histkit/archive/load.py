@@ -134,7 +134,9 @@ class LoadQuery:
         names = [*LOADED] if names is None else names
         unknown = [name for name in names if name not in LOADED]
         if unknown:
-            raise InputError(f"columns={unknown[0]!r} is no column of a local history; it has {', '.join(LOADED)}.")
+            raise InputError(
+                f"columns={unknown[0]!r} is not a column of a local history; the columns are {', '.join(LOADED)}."
+            )
         rows = RowFilter.of(account=account, **conditions)
         return cls(tuple(dict.fromkeys(names)), *date_range(after, before), rows)
 
@@ -265,7 +267,7 @@ def open_history(
         if store.remote:
             raise ArchiveError(f"{store.name} holds no local history: copy the folder of a sync there.")
         begun = (Path(store.name) / WORK).is_dir()
-        what = "a first sync that has not ended: sync again and it goes on" if begun else "no local history: sync first"
+        what = "a first sync that has not ended: run sync again to resume" if begun else "no local history: sync first"
         raise ArchiveError(f"{store.name} holds {what} (histkit.sync({store.name!r}), or histkit sync).")
     query = query.resolve_voices(manifest)
     facts = {"complete": True, "synced_at": manifest.synced_at, "path": store.absolute}

@@ -130,7 +130,7 @@ def validate_clients(
     if workers is not None:
         whole_number("workers", workers, 1)
     if accounts is not None and client is not None:
-        raise InputError("Give either accounts= or client=, not both.")
+        raise InputError("Use either accounts= or client=, not both.")
     if accounts is not None:
         return _account_clients(accounts)
     if client is None:
@@ -145,7 +145,7 @@ def _account_clients(accounts: Mapping[str, HistoryClient]) -> dict[str, History
     for name, client in accounts.items():
         check_client(client, f"accounts[{name!r}]", required=True)
         if not isinstance(name, str) or not name.strip():
-            raise InputError(f"accounts= has the name {name!r}; give each account a text.")
+            raise InputError(f"accounts= has the name {name!r}; names must be non-empty strings.")
     return {**accounts}
 
 

@@ -221,9 +221,9 @@ def _recorded_folder(manifest: pd.DataFrame) -> str:
     facts = manifest.attrs.get("histkit")
     folder = facts.get("folder") if isinstance(facts, Mapping) else None
     if not isinstance(folder, str):
-        raise InputError("This manifest doesn't say its folder (of a zip there is none): give folder=.")
+        raise InputError("This manifest names no folder (that of a zip has none): pass folder=.")
     if "://" not in folder and not (Path(folder).is_absolute() and Path(folder).is_dir()):
-        raise InputError(f"The folder that this manifest names, {folder}, does not exist: give folder=.")
+        raise InputError(f"The folder that this manifest names, {folder}, does not exist: pass folder=.")
     return folder
 
 

@@ -66,7 +66,7 @@ def ids_of(items: pd.DataFrame | pd.Series, purpose: str) -> list[str]:
         require(items, ["history_item_id"], purpose)
         items = items["history_item_id"]
     elif not isinstance(items, pd.Series):
-        raise InputError(f"Give a DataFrame of history rows or a Series of ids, not {type(items).__name__}.")
+        raise InputError(f"items must be a DataFrame of history rows or a Series of ids, not {type(items).__name__}.")
     missing = items.isna().tolist()
     return ["" if absent else str(value) for value, absent in zip(items.tolist(), missing, strict=True)]
 
@@ -116,7 +116,7 @@ def known_missing(items: pd.DataFrame | pd.Series, ids: Sequence[str]) -> dict[s
     Raises
     ------
     SchemaError
-        The column ``missing_since`` holds something else than dates.
+        The column ``missing_since`` holds something other than dates.
     """
     since = timestamps_of(items, "missing_since")
     return {
@@ -190,6 +190,6 @@ def failure_entry(item: str, error: HistkitError | OSError) -> Entry:
         raise error
     if isinstance(error, NotFoundError):  # without the id of the request, so that the same rows give the same line
         return Entry(
-            item, None, "gone", error=f"The service has no audio of it (any more): {error.code or 'HTTP 404'}."
+            item, None, "gone", error=f"The service has no audio of it, or no longer: {error.code or 'HTTP 404'}."
         )
     return Entry(item, None, "failed", error=error_line(error, 500))

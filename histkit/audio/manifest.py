@@ -262,7 +262,7 @@ def _read_manifest(destination: Destination) -> list[Entry]:
         return [Entry(*row) for row in zip(*columns, strict=True)]
     except (pa.ArrowException, KeyError, OSError) as error:
         raise DownloadError(
-            f"{destination.name}/{MANIFEST} is no manifest that histkit can read ({error_line(error)}). "
+            f"{destination.name}/{MANIFEST} is not a manifest that histkit can read ({error_line(error)}). "
             "Move it away to download everything in this folder again."
         ) from None
 

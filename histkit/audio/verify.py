@@ -154,7 +154,7 @@ def verified_copies(
 def _existing_manifest(destination: Destination) -> FolderManifest:
     record = FolderManifest(destination)
     if record.is_empty():
-        raise DownloadError(f"{destination.name} holds no {MANIFEST}: it is no folder of download_audio.")
+        raise DownloadError(f"{destination.name} holds no {MANIFEST}: it is not a folder of download_audio.")
     return record
 
 

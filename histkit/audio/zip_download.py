@@ -175,7 +175,7 @@ def download_zip(
 def _zip_path(path: str | os.PathLike[str]) -> str:
     target = normalize_path(path)
     if target.endswith("://") or str(path).endswith("/") or ("://" not in target and Path(target).is_dir()):
-        raise InputError(f"path={str(path)!r} is a folder; give the name of the zip.")
+        raise InputError(f"path={str(path)!r} is a folder; add the name of the zip.")
     return target
 
 

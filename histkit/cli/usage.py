@@ -71,14 +71,14 @@ def _midnight(text: str, option: str, tz: str, days: int) -> str:
     try:
         zone = zone_of(tz)
     except hk.InputError:
-        raise click.BadParameter(f"{tz} is no time zone.", param_hint="--tz") from None
+        raise click.BadParameter(f"{tz} is not a time zone.", param_hint="--tz") from None
     match = _DAY.fullmatch(text)
     try:
         if match is None:
             raise ValueError
         day = date(*map(int, match.groups())) + timedelta(days=days)
     except (ValueError, OverflowError):
-        raise click.BadParameter(f"{text} is no day such as 2026-10-31.", param_hint=option) from None
+        raise click.BadParameter(f"{text} is not a day such as 2026-10-31.", param_hint=option) from None
     return iso(clock_time(day, zone, option), zone)
 
 
@@ -201,7 +201,7 @@ def _share(text: str | None) -> Fraction | None:
     try:
         share = Fraction(number) / (100 if text.strip().endswith("%") else 1)
     except (ValueError, ZeroDivisionError):
-        raise click.BadParameter(f"{text} is no share such as 90% or 0.9.", param_hint="--fail-over") from None
+        raise click.BadParameter(f"{text} is not a share such as 90% or 0.9.", param_hint="--fail-over") from None
     if not 0 <= share <= 10:
         raise click.BadParameter(f"{text} is not from 0% to 1000%.", param_hint="--fail-over")
     return share

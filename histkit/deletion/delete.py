@@ -109,7 +109,7 @@ def delete(
     (['would delete', 'would delete', 'would delete'], ['deleted', 'deleted', 'deleted'], 17)
     """
     if confirm is not True and confirm is not False:
-        raise InputError(f"confirm={quoted(confirm)}: give True, and nothing else, to delete for good.")
+        raise InputError(f"confirm={quoted(confirm)}: use True, and nothing else, to delete permanently.")
     check_client(client)
     path = _journal_path(journal)
     plan = plan_deletion(items, only_verified, progress)
@@ -143,7 +143,7 @@ def _journal_path(journal: Any) -> Path:
     name = os.fspath(journal) if isinstance(journal, (str, os.PathLike)) else None
     if not isinstance(name, str) or not name or "://" in name:
         raise InputError(
-            f"journal={quoted(journal)}: give a file of this machine; nothing is deleted without a record of it."
+            f"journal={quoted(journal)}: use a file on this machine; nothing is deleted without a record of it."
         )
     return local_path(name)
 
@@ -155,10 +155,12 @@ def _history_to_mark(items: pd.DataFrame | pd.Series, history: Any) -> tuple[Pat
     if history is None:
         return _loaded_from(items)
     if not isinstance(history, (str, os.PathLike)):
-        raise InputError(f"history={quoted(history)}: give the folder of a sync, or False for none.")
+        raise InputError(f"history={quoted(history)}: use the folder of a sync, or False for none.")
     name = normalize_path(history)
     if not _is_local_history(name):
-        raise InputError(f"history={name!r} is no local history on this machine; give the folder of a sync, or False.")
+        raise InputError(
+            f"history={name!r} is not a local history on this machine; use the folder of a sync, or False."
+        )
     return Path(name), None
 
 

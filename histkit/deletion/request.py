@@ -89,7 +89,7 @@ def _delete_once(client: HistoryClient, item: str, *, first: bool) -> DeletionOu
 
 
 def _failed(failure: HistkitError, *, unsure: bool = False) -> DeletionOutcome:
-    doubt = " It may be gone: the service could not be asked." if unsure else ""
+    doubt = " It may be gone: the service could not be reached." if unsure else ""
     return DeletionOutcome("failed", error_line(failure) + doubt, not isinstance(failure, TransportError))
 
 

@@ -163,7 +163,7 @@ def make_plan(
         limit = whole_number("limit", limit, 0)
     local = RowFilter.of(voice=voice, model=model, source=source)
     if not isinstance(search, (str, type(None))):
-        raise InputError(f"search= takes a text, not {search!r}.")
+        raise InputError(f"search= must be a string, not {search!r}.")
     voices, models, sources = local.voice or (), local.model or (), local.source or ()
     filters = {
         "voice_id": voices[0] if len(voices) == 1 and _looks_like_id(voices[0]) else None,

@@ -75,7 +75,7 @@ def factorize(column: pd.Series) -> tuple[Ints, pd.Index]:
         try:
             codes, values = pd.factorize(column)
         except (TypeError, NotImplementedError) as error:  # lists: a Python object, or an Arrow type
-            what = f"Column {quoted(column.name)} ({column.dtype}) holds something else than texts or numbers"
+            what = f"Column {quoted(column.name)} ({column.dtype}) holds something other than texts or numbers"
             raise SchemaError(f"{what}: {error_line(error)}.") from None
     return codes.astype(np.int64), values
 
@@ -111,7 +111,9 @@ def whole_numbers(column: pd.Series) -> tuple[Ints, Mask]:
             raise TypeError
         numbers = column if column.dtype == "Int64" else column.astype("Int64")
     except (TypeError, ValueError, OverflowError):
-        raise SchemaError(f"Column {column.name!r} ({column.dtype}) holds something else than whole numbers.") from None
+        raise SchemaError(
+            f"Column {column.name!r} ({column.dtype}) holds something other than whole numbers."
+        ) from None
     # The view replaces an unpickled dtype, with which `np.add.at` takes 20 times as long.
     return numbers.to_numpy(np.int64, na_value=0).view(np.int64), numbers.notna().to_numpy(bool)
 
@@ -127,7 +129,7 @@ def float_numbers(column: pd.Series) -> Floats:
     try:
         numbers: Floats = column.astype("Float64").to_numpy(float, na_value=np.nan)
     except (TypeError, ValueError):
-        raise SchemaError(f"Column {column.name!r} ({column.dtype}) holds something else than numbers.") from None
+        raise SchemaError(f"Column {column.name!r} ({column.dtype}) holds something other than numbers.") from None
     return numbers
 
 
@@ -172,7 +174,7 @@ def dialogue_lines(column: pd.Series) -> DialogueLines:
     Raises
     ------
     SchemaError
-        The column holds something else than lists of lines.
+        The column holds something other than lists of lines.
     """
     if column.isna().all():
         return DialogueLines(np.zeros(0, np.int64), *(pa.array([], TEXT) for _ in LINE))

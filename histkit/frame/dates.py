@@ -49,9 +49,7 @@ def as_unix(value: Any, name: str) -> int:
                 return int(-((_EPOCH - stamp.ceil("us").to_pydatetime(warn=False)) // timedelta(seconds=1)))
         except (ValueError, TypeError, OverflowError):
             value = str(value)
-    raise InputError(
-        f"{name}={quoted(value)} is not a date; give one such as '2026-10-01' or '2026-10-01 14:30+02:00'."
-    )
+    raise InputError(f"{name}={quoted(value)} is not a date; use one such as '2026-10-01' or '2026-10-01 14:30+02:00'.")
 
 
 def date_range(after: Any, before: Any) -> tuple[int | None, int | None]:
@@ -85,7 +83,7 @@ def instants_of(column: pd.Series) -> tuple[Ints, Mask]:
     Raises
     ------
     SchemaError
-        The column holds something else than dates.
+        The column holds something other than dates.
     """
     text = not (pd.api.types.is_datetime64_any_dtype(column.dtype) or isinstance(column.dtype, pd.ArrowDtype))
     try:
@@ -93,7 +91,7 @@ def instants_of(column: pd.Series) -> tuple[Ints, Mask]:
             raise TypeError
         dates = pd.to_datetime(column, utc=True, format="ISO8601" if text else None).astype("datetime64[us, UTC]")
     except (TypeError, ValueError):
-        raise SchemaError(f"Column {column.name!r} ({column.dtype}) holds something else than dates.") from None
+        raise SchemaError(f"Column {column.name!r} ({column.dtype}) holds something other than dates.") from None
     return dates.dt.tz_convert(None).to_numpy("datetime64[us]").view(np.int64), dates.notna().to_numpy()
 
 
@@ -103,7 +101,7 @@ def timestamps_of(frame: pd.DataFrame | pd.Series, name: str = "date") -> list[p
     Raises
     ------
     SchemaError
-        The column holds something else than dates.
+        The column holds something other than dates.
     """
     if not isinstance(frame, pd.DataFrame) or name not in frame.columns:
         return [None] * len(frame)

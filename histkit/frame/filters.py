@@ -186,7 +186,7 @@ def as_name_list(value: Any, name: str) -> Names:
     values = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
     for item in values:
         if not isinstance(item, str) or not is_valid_unicode(item):
-            raise InputError(f"{name}= takes a text or a list of texts, not {quoted(item)}.")
+            raise InputError(f"{name}= must be a string or a list of strings, not {quoted(item)}.")
     return values
 
 

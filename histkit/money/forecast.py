@@ -118,7 +118,7 @@ def forecast(
     zone = zone_of(tz)
     present = (math.floor(datetime.now(UTC).timestamp()) if now is None else as_unix(now, "now")) * SECOND
     if not 0 <= present <= _LAST * SECOND:
-        raise InputError(f"now={quoted(now)} is no instant that can be forecast from; give a date of these years.")
+        raise InputError(f"now={quoted(now)} is too far away to forecast from; use a date of this century.")
     if days is not None:
         days = whole_number("days", days, 1, MOST_DAYS)
     require(frame, ("date", "credits"), "the forecast")

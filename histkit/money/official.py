@@ -153,7 +153,7 @@ def reconcile(
         raise InputError("These rows belong to several accounts: compare each with its own client.")
     micros, known = instants_of(frame["date"])
     if not known.any() and (after is None or before is None):
-        raise InputError("The frame has no dates: give after= and before=.")
+        raise InputError("The frame has no dates: pass after= and before=.")
     seconds = micros[known] // 1_000_000
     first, end = _whole_days(
         int(seconds.min()) if after is None else as_unix(after, "after"),
@@ -189,7 +189,7 @@ def _whole_days(first: int, end: int) -> tuple[int, int]:
     if first >= end:
         raise InputError("after= must be earlier than before=.")
     if end - first > _MOST_YEARS * 366 * _DAY:
-        raise InputError(f"after= lies more than {_MOST_YEARS} years before before=; give a later date.")
+        raise InputError(f"after= lies more than {_MOST_YEARS} years before before=; use a later date.")
     return first, end
 
 
@@ -269,7 +269,7 @@ def _part(times: list[Any], labels: list[Any], values: list[Any], by: str | None
         moments = (np.array(times, np.float64) // (1000 * _DAY) * _DAY * 1_000_000).astype("datetime64[us]")
         credits = pd.array(np.array(values, np.float64), "Float64")
     except (TypeError, ValueError) as error:
-        raise SchemaError(f"The official figures are no numbers ({error}).") from None
+        raise SchemaError(f"The official figures are not numbers ({error}).") from None
     table = pd.DataFrame({"period": pd.DatetimeIndex(moments).tz_localize("UTC")})
     if by is not None:
         table[by] = pd.array(labels, "string[pyarrow]")

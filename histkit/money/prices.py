@@ -160,7 +160,7 @@ def read_prices(source: Any, *, tz: str | tzinfo = "UTC") -> PriceBook:
         raise InputError(f"{where}: {sorted(map(str, unknown))[0]!r} is unknown; there are currency, tz, [[price]].")
     given = table.get("price")
     if not isinstance(given, list) or not given:
-        raise InputError(f"{where}: there is no price; give at least one '[[price]]' with per_1000_credits.")
+        raise InputError(f"{where}: there is no price; add at least one '[[price]]' with per_1000_credits.")
     zone = zone_of(table.get("tz", tz))
     prices = [
         _price(entry, f"{where}, price {number}", table.get("currency"), zone) for number, entry in enumerate(given, 1)
@@ -194,7 +194,7 @@ def _amount(value: Any, where: str) -> Decimal:
     try:
         amount = Decimal(repr(value) if isinstance(value, float) else value)
     except (InvalidOperation, TypeError, ValueError):
-        raise InputError(f'{where}: per_1000_credits = {quoted(value):.40} is no amount such as "0.30".') from None
+        raise InputError(f'{where}: per_1000_credits = {quoted(value):.40} is not an amount such as "0.30".') from None
     if isinstance(value, bool) or not amount.is_finite() or amount < 0 or amount >= 10**6:
         raise InputError(f"{where}: per_1000_credits = {quoted(value):.40} must be an amount from 0 to a million.")
     if -int(amount.as_tuple().exponent) > _MOST_PLACES:
@@ -212,7 +212,7 @@ def _moment(value: Any, where: str, zone: tzinfo) -> pd.Timestamp | None:
             raise ValueError
         return pd.Timestamp(clock_time(value, zone, "valid_from"), unit="s", tz="UTC")
     except ValueError:
-        raise InputError(f"{where}: valid_from = {quoted(value):.40} is no date such as 2026-07-01.") from None
+        raise InputError(f"{where}: valid_from = {quoted(value):.40} is not a date such as 2026-07-01.") from None
 
 
 def add_cost(frame: pd.DataFrame, prices: Any, *, tz: str | tzinfo = "UTC") -> pd.DataFrame:

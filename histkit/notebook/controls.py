@@ -81,7 +81,7 @@ def parse_int(text: str, name: str) -> int | None:
     try:
         return int(digits)
     except ValueError:
-        raise InputError(f"{name}: {text!r} is no whole number.") from None
+        raise InputError(f"{name}: {text!r} is not a whole number.") from None
 
 
 def describe_rows(credits: pd.Series, noun: str) -> str:

@@ -237,7 +237,7 @@ def _limit_total(sounds: list[Sound]) -> list[Sound]:
         if sound.link is not None and sound.link.startswith("data:"):
             total += len(sound.link)
             if total * 3 / 4 > _MAX_TOTAL:  # base64
-                problem = "Too much to store in the notebook: pull it with download_audio and give folder=."
+                problem = "Too much to store in the notebook: pull it with download_audio and pass folder=."
                 sound = Sound(sound.seconds, problem=problem)
         limited.append(sound)
     return limited

@@ -239,7 +239,7 @@ class Selection:
         for part in text.replace(";", ",").split(","):
             match = _NUMBERS.fullmatch(part)
             if match is None:
-                raise InputError(f"Tick rows: {part.strip()!r:.40} is no row number; write 1-20, 35.")
+                raise InputError(f"Tick rows: {part.strip()!r:.40} is not a row number; write 1-20, 35.")
             first, last = int(match[1]), int(match[2] or match[1])
             if not 1 <= first <= last <= len(self._sorted):
                 raise InputError(f"Tick rows: {part.strip()!r} is not within 1 to {len(self._sorted):,}.")

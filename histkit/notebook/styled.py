@@ -74,7 +74,7 @@ def _bar_column(bar: Any, numbers: Sequence[str]) -> str | None:
     if bar is None:
         return next((name for name in _BARS if name in numbers), None)
     if str(bar) not in numbers:
-        raise InputError(f"bar={quoted(bar)} is no column of numbers of this table.")
+        raise InputError(f"bar={quoted(bar)} is not a numeric column of this table.")
     return str(bar)
 
 

@@ -139,7 +139,7 @@ def plot_quota(forecast: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     require(forecast, ["date", "cumulative", *_PERCENTILES], "the chart of the quota")
     if not isinstance(forecast["date"].dtype, pd.DatetimeTZDtype):
         kind = forecast["date"].dtype
-        raise SchemaError(f"Column 'date' ({kind}) holds something else than dates with a zone, as of forecast().")
+        raise SchemaError(f"Column 'date' ({kind}) holds something other than dates with a zone, as of forecast().")
     ax = axes_or_new(ax, 4)
     attached = forecast.attrs.get("histkit")
     facts: Mapping[str, Any] = attached if isinstance(attached, Mapping) else {}

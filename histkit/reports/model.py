@@ -101,7 +101,7 @@ MEASURE_COLUMNS = (
 def check_title(title: Any) -> None:
     """Raise `InputError` unless a title is None or a text."""
     if title is not None and not isinstance(title, str):
-        raise InputError(f"title= takes a text, not {quoted(title)}.")
+        raise InputError(f"title= must be a string, not {quoted(title)}.")
 
 
 def period_column(freq: str | None) -> ReportColumn:

@@ -35,7 +35,7 @@ from histkit.util.text import format_value, one_line_text, shorten
 
 _TEXT_CHARACTERS = 120
 _COUNTERS = ("character_count_change_from", "character_count_change_to")
-DIALOGUE_NOTE = "The credits of a dialogue are shared out among its voices by their characters."
+DIALOGUE_NOTE = "The credits of a dialogue are divided among its voices in proportion to their characters."
 
 
 @dataclass(frozen=True)

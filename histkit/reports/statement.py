@@ -250,7 +250,7 @@ def _parse_request(frame: pd.DataFrame, period: Any, column: Any, tz: Any, price
     require(frame, ["date"], "a statement")
     if not isinstance(column, str) or column not in frame.columns:
         raise InputError(
-            f"The frame has no column {quoted(column)}; run df.speech.label(rules) first, or give column=."
+            f"The frame has no column {quoted(column)}; run df.speech.label(rules) first, or pass column=."
         )
     codes, clients = _clients(frame[column], column)
     instants, dated = instants_of(frame["date"])
@@ -275,7 +275,7 @@ def _clients(column: pd.Series, name: str) -> tuple[Ints, list[str]]:
     try:
         codes, values = factorize(column)
     except (TypeError, NotImplementedError):
-        raise InputError(f"Column {name!r} ({column.dtype}) holds something else than names of clients.") from None
+        raise InputError(f"Column {name!r} ({column.dtype}) holds something other than names of clients.") from None
     texts = [*map(str, values), UNASSIGNED]  # a missing value has the code -1, the last
     clients = sorted(set(texts if (codes < 0).any() else texts[:-1]))
     places = {text: place for place, text in enumerate(clients)}

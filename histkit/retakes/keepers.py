@@ -175,7 +175,7 @@ def _parse_script(script: Any) -> list[ScriptLine]:
     else:
         lines = [(text, None) for text in script] if isinstance(script, Iterable) else []
     if not lines:
-        raise InputError("script= has no line; give a text file, a list of texts, or a frame with the column 'text'.")
+        raise InputError("script= has no line; use a text file, a list of strings, or a frame with the column 'text'.")
     return [_checked_line(number, text, voice) for number, (text, voice) in enumerate(lines, 1)]
 
 
@@ -192,12 +192,12 @@ def _read_text(path: str | os.PathLike[str]) -> str:
         return local_path(path).read_text("utf-8-sig")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InputError(f"script={quoted(str(path))} can't be read: {reason}; or give a list of texts.") from None
+        raise InputError(f"script={quoted(str(path))} can't be read: {reason}; or pass a list of strings.") from None
 
 
 def _checked_line(number: int, text: Any, voice: Any) -> ScriptLine:
     if not isinstance(text, str) or not text.strip():
-        raise InputError(f"script=: line {number} is {quoted(text):.40}, not a text that says something.")
+        raise InputError(f"script=: line {number} is {quoted(text):.40}, not a non-empty text.")
     if voice is not None and not isinstance(voice, str):
-        raise InputError(f"script=: the voice of line {number} is {quoted(voice):.40}; give a name or an id.")
+        raise InputError(f"script=: the voice of line {number} is {quoted(voice):.40}; use a name or an id.")
     return text, voice

@@ -33,7 +33,7 @@ def checked_near(near: Any) -> float | None:
     if near is None:
         return None
     if isinstance(near, bool) or not isinstance(near, (int, float)) or not 0.5 <= near <= 1:
-        raise InputError(f"near={quoted(near):.40} is no likeness; give a number from 0.5 to 1, such as 0.9.")
+        raise InputError(f"near={quoted(near):.40} is not a similarity; use a number from 0.5 to 1, such as 0.9.")
     _scorer()
     return float(near)
 

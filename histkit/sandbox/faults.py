@@ -143,7 +143,7 @@ def check(faults: dict[str, Any]) -> dict[str, Any]:
         fault = FAULTS[name]
         if not _fits(fault, value):
             values = f"one of {', '.join(map(repr, fault.words))}" if fault.words else fault.kind.value
-            raise InputError(f"{name}={value!r:.60} is not possible ({fault.meaning}); give {values}.")
+            raise InputError(f"{name}={value!r:.60} is not possible ({fault.meaning}); use {values}.")
     return {name: FAULTS[name].default if value is None else value for name, value in faults.items()}
 
 

@@ -39,7 +39,7 @@ def zone_of(tz: object) -> tzinfo:
         except (KeyError, ValueError, OSError):
             pass
     raise InputError(
-        f"tz={quoted(tz)} is not a time zone; give an IANA name such as 'Europe/Berlin', 'Asia/Tokyo' or 'UTC'."
+        f"tz={quoted(tz)} is not a time zone; use an IANA name such as 'Europe/Berlin', 'Asia/Tokyo' or 'UTC'."
     )
 
 

@@ -45,7 +45,7 @@ def span_of(fill: Any, zone: tzinfo) -> tuple[int | None, int | None] | None:
     if fill is True:
         return None, None
     if isinstance(fill, str) or not isinstance(fill, Sequence) or len(fill) != 2:
-        raise InputError(f"fill={quoted(fill)} is not possible; give True, or a pair of dates (start, end).")
+        raise InputError(f"fill={quoted(fill)} is not possible; use True, or a pair of dates (start, end).")
     start, end = (None if date is None else clock_time(date, zone, "fill") * 1_000_000 for date in fill)
     if start is not None and end is not None and start >= end:
         raise InputError(f"fill={quoted(fill)}: the end is not later than the start.")

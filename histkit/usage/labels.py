@@ -135,10 +135,10 @@ def label(
     default, parsed = read_rules(rules)
     column = default if column is None else _column(column, "column=")
     if not is_text(unassigned):
-        raise InputError(f"unassigned={quoted(unassigned):.60} is no name for rows; give a text.")
+        raise InputError(f"unassigned={quoted(unassigned):.60} is not a label; use a non-empty string.")
     labels = list(dict.fromkeys(rule.label for rule in parsed))
     if unassigned in labels:
-        raise InputError(f"unassigned={unassigned!r} is also the label of a rule; give one of them another name.")
+        raise InputError(f"unassigned={unassigned!r} is also the label of a rule; rename one of them.")
     codes = np.full(len(frame), len(labels), np.int64)
     unlabelled = np.arange(len(frame))
     for rule in parsed:
@@ -200,7 +200,7 @@ def read_rules(rules: Rules) -> tuple[str, list[Rule]]:
     if not isinstance(tables, (list, tuple)):
         raise InputError(f"{where}: rules are a list; write '[[rule]]' above each, with two brackets.")
     if not tables:
-        raise InputError(f"{where}: there is no rule; give at least one '[[rule]]' with a label and a condition.")
+        raise InputError(f"{where}: there is no rule; add at least one '[[rule]]' with a label and a condition.")
     none = to_frame([]).assign(account=pd.Categorical([]))
     return column, [_rule(table, f"{where}, rule {place}", none) for place, table in enumerate(tables, 1)]
 
@@ -223,13 +223,15 @@ def _rule(table: Any, where: str, none: pd.DataFrame) -> Rule:
     name = table.get("label")
     if not is_text(name):
         given = "" if name is None else f", not {quoted(name):.60}"
-        raise InputError(f"{where} needs a label that is a text, such as label = 'Acme'{given}.")
+        raise InputError(f"{where} needs a label that is a string, such as label = 'Acme'{given}.")
     where = f"{where} ({quoted(name):.60})"
     for key in table:
         if key != "label" and key not in CONDITION_COLUMNS:
-            raise InputError(f"{where}: {quoted(key):.60} is no condition; there are {', '.join(CONDITION_COLUMNS)}.")
+            raise InputError(
+                f"{where}: {quoted(key):.60} is not a condition; the conditions are {', '.join(CONDITION_COLUMNS)}."
+            )
     if len(table) == 1:
-        raise InputError(f"{where} has no condition; give at least one of {', '.join(CONDITION_COLUMNS)}.")
+        raise InputError(f"{where} has no condition; add at least one of {', '.join(CONDITION_COLUMNS)}.")
     rule = Rule(**{key: _checked(key, value, where) for key, value in table.items()})
     try:
         rule.apply(none)  # on no rows: filter_items decides which conditions are valid
@@ -243,10 +245,12 @@ def _checked(key: str, value: Any, where: str) -> Any:
     if key in _LISTS:
         values = (value,) if isinstance(value, str) else value
         if not isinstance(values, (list, tuple)) or not values or not all(isinstance(name, str) for name in values):
-            raise InputError(f"{where}: {key} = takes a text or a list of texts, not {quoted(value):.60}.")
+            raise InputError(f"{where}: {key} must be a string or a list of strings, not {quoted(value):.60}.")
         return tuple(values)
     if value is None or (key == "text" and isinstance(getattr(value, "pattern", None), bytes)):
-        raise InputError(f"{where}: {key} = {quoted(value):.60} is no condition; give a text or leave it out.")
+        raise InputError(
+            f"{where}: {key} = {quoted(value):.60} is not a condition; use a non-empty string or leave it out."
+        )
     if key in ("after", "before") and isinstance(value, numbers.Number):
-        raise InputError(f"{where}: {key} = {quoted(value):.60} is no date; give one such as 2026-10-01.")
+        raise InputError(f"{where}: {key} = {quoted(value):.60} is not a date; use one such as 2026-10-01.")
     return value

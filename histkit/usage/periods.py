@@ -24,7 +24,7 @@ _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
 )
 _FORMS = (
-    "give a year '2026', a quarter '2026-Q3', a month '2026-10', an ISO week '2026-W41', a day '2026-10-05', "
+    "use a year '2026', a quarter '2026-Q3', a month '2026-10', an ISO week '2026-W41', a day '2026-10-05', "
     "or (start, end), two days or instants, the end exclusive"
 )
 
@@ -70,7 +70,7 @@ def parse_period(period: Any, zone: tzinfo) -> Period:
             raise ValueError
         iso(start, zone), iso(end, zone)  # not every instant can be shown in every zone
     except (ValueError, TypeError, OverflowError):
-        raise InputError(f"period={quoted(period)} is no period; {_FORMS}.") from None
+        raise InputError(f"period={quoted(period)} is not a period; {_FORMS}.") from None
     if start >= end:
         raise InputError(f"period={quoted(period)} ends before it has begun; {_FORMS}.")
     return Period(label, start, end)
@@ -160,7 +160,7 @@ def parse_freq(freq: object, week_start: object = None) -> Freq:
     length = parse(int(match[1] or 1), (match[3] or "").upper()) if match and parse else None
     if length is None:
         raise InputError(
-            f"freq={quoted(freq)} is not a length of time that is known here; give one of 'h', 'D', 'W', 'MS', 'QS', "
+            f"freq={quoted(freq)} is not a known frequency; use one of 'h', 'D', 'W', 'MS', 'QS', "
             "'YS', or e.g. '6h', 'W-SAT' (weeks that end on Saturday), 'QS-FEB'."
         )
     return length
@@ -201,7 +201,7 @@ def _weekday(name: object) -> int:
     start = name.lower() if isinstance(name, str) else ""
     days = [day for day, full in enumerate(_WEEKDAY_NAMES) if len(start) > 1 and full.startswith(start)]
     if not days:
-        raise InputError(f"week_start={quoted(name)} is no day of the week; give one such as 'Monday' or 'Sunday'.")
+        raise InputError(f"week_start={quoted(name)} is not a day of the week; use one such as 'Monday' or 'Sunday'.")
     return days[0]
 
 
@@ -236,7 +236,9 @@ def billing_freq(billing: Any, zone: tzinfo) -> Freq:
     if isinstance(billing, numbers.Real):
         days = [day for day in range(1, 32) if day == billing and not isinstance(billing, bool)]
         if not days:
-            raise InputError(f"billing={quoted(billing)} is no day of the month; give 1 to 31, or the date of a reset.")
+            raise InputError(
+                f"billing={quoted(billing)} is not a day of the month; use 1 to 31, or the date of a reset."
+            )
         return Freq("B", day=days[0])
     count = 1
     if isinstance(billing, Mapping) or hasattr(billing, RESET):
@@ -250,7 +252,7 @@ def billing_freq(billing: Any, zone: tzinfo) -> Freq:
         shown = wall_time(seconds, zone)
     except OverflowError:
         raise InputError(
-            f"billing={quoted(billing)} lies too far from today in {name_of(zone)}; give another reset."
+            f"billing={quoted(billing)} lies too far from today in {name_of(zone)}; use another reset."
         ) from None
     month = (shown.year - 1970) * 12 + shown.month - 1
     return Freq("B", count, month % count, shown.day, shown.hour * 3600 + shown.minute * 60 + shown.second, seconds)
@@ -265,11 +267,11 @@ def _reset_of(subscription: Any) -> tuple[int, int]:
     reset, periods = fields[RESET], [fields[name] for name in PERIODS if fields[name] is not None]
     if not isinstance(reset, numbers.Real) or isinstance(reset, bool):
         raise InputError(
-            f"The subscription states no reset ({RESET}={quoted(reset)}); give billing= a day of the month."
+            f"The subscription states no reset ({RESET}={quoted(reset)}); pass a day of the month as billing=."
         )
     period = str(periods[0]) if periods else "monthly_period"
     if period not in REFRESH_MONTHS:
         raise InputError(
-            f"The subscription's {period!r} is none of {', '.join(REFRESH_MONTHS)}; give billing= a day of the month."
+            f"The subscription's {period!r} is none of {', '.join(REFRESH_MONTHS)}; pass a day of the month as billing=."
         )
     return int(float(reset)), REFRESH_MONTHS[period]

@@ -165,10 +165,10 @@ def parse_query(
     zone = zone_of(tz)
     span = span_of(fill, zone)
     if compare is not None and not (isinstance(compare, str) and compare == "previous"):
-        raise InputError(f"compare={quoted(compare)} is not possible; give 'previous' or None.")
+        raise InputError(f"compare={quoted(compare)} is not possible; use 'previous' or None.")
     for given, text in ((span is not None, f"fill={quoted(fill)}"), (compare is not None, f"compare={compare!r}")):
         if given and freq is None:
-            raise InputError(f"{text} needs periods; give freq= too, such as freq='MS'.")
+            raise InputError(f"{text} needs periods; pass freq= too, such as freq='MS'.")
     top = None if top is None else whole_number("top", top, 1)
     taken = (*MEASURES, *made, *(["period"] if freq is not None else []), *(COMPARED if compare is not None else []))
     names = _group_names(by, taken)
@@ -291,7 +291,7 @@ def _group_names(by: Any, taken: Iterable[str]) -> list[Any]:
         names = [] if by is None else list(dict.fromkeys(by)) if several else [by]
         columns = {name: 0 for name in names}
     except TypeError:
-        raise InputError(f"by={quoted(by)} is not possible; give the name of a column, or a list of names.") from None
+        raise InputError(f"by={quoted(by)} is not possible; use the name of a column, or a list of names.") from None
     for name in taken:
         if name in columns:
             raise InputError(f"by={name!r} is not possible: the table has a column of that name already.")

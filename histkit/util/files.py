@@ -171,10 +171,10 @@ def read_toml(path: str | os.PathLike[str], content: str, parse_float: Callable[
     try:
         return tomllib.loads(file.read_bytes().decode("utf-8-sig"), parse_float=parse_float)
     except FileNotFoundError:
-        raise InputError(f"{name}: there is no such file; give the path of a TOML file with {content}.") from None
+        raise InputError(f"{name}: the file does not exist; use the path of a TOML file with {content}.") from None
     except (OSError, UnicodeEncodeError) as error:  # the latter: a name that no file system can hold
         reason = error_reason(error)
-        raise InputError(f"{name} can't be read: {reason}; give a TOML file with {content}.") from None
+        raise InputError(f"{name} can't be read: {reason}; use a TOML file with {content}.") from None
     except UnicodeDecodeError:
         raise InputError(f"{name} is not UTF-8; save it again in that encoding.") from None
     except (ValueError, RecursionError, ArithmeticError) as error:

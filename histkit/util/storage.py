@@ -30,8 +30,8 @@ def normalize_path(path: Any) -> str:
     """
     name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
     if not isinstance(name, str) or not name:
-        kind = "an empty text" if name == "" else type(path).__name__
-        raise InputError(f"Give a folder or file such as 'data/history', or a URL, not {kind}.")
+        kind = "an empty string" if name == "" else type(path).__name__
+        raise InputError(f"A path must be a string such as 'data/history', a URL or a Path, not {kind}.")
     if "\0" in name:
         raise InputError(f"The path {name!r:.80} has a zero byte, which no file name has.")
     scheme, mark, rest = name.partition("://")
@@ -59,7 +59,7 @@ def local_path(path: Any) -> Path:
     """
     name = normalize_path(path)
     if "://" in name:
-        raise InputError(f"{name} is a URL; give a path of this machine.")
+        raise InputError(f"{name} is a URL; use a path on this machine.")
     return Path(name)
 
 

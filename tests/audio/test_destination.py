@@ -142,7 +142,7 @@ def test_trying_again_needs_to_know_the_folder_and_the_clips(box_of: Callable[..
     box = box_of(5, 8, clip_bytes=5000)
     with client_of(box) as client:
         manifest = pd.DataFrame({"history_item_id": ["a"], "status": ["failed"]})
-        with pytest.raises(hk.InputError, match="give folder="):
+        with pytest.raises(hk.InputError, match="pass folder="):
             retry_failed(manifest, client=client)
         with pytest.raises(hk.InputError, match="knows nothing of a"):
             retry_failed(manifest, tmp_path, client=client)

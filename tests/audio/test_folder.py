@@ -478,7 +478,7 @@ def test_a_folder_that_is_not_there_any_more_is_said_and_not_made(
     failed = download_audio(df.head(2), "audio", dry_run=True).assign(status="failed")
     for folder in ("audio", str(tmp_path / "audio"), 5, None):
         failed.attrs["histkit"] = {"folder": folder}
-        with pytest.raises(hk.InputError, match="give folder="):
+        with pytest.raises(hk.InputError, match="pass folder="):
             hk.retry_failed(failed, client=client)
     with pytest.raises(hk.InputError, match="knows nothing of"):
         hk.retry_failed(failed, "audio", client=client)

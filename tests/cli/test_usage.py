@@ -172,10 +172,10 @@ def test_takes_are_listed_by_what_they_cost(offline: Path, whole: pd.DataFrame) 
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["usage", "--since", "31.10.2026"], 2, "31.10.2026 is no day such as 2026-10-31."),
-        (["usage", "--since", "2026-02-30"], 2, "2026-02-30 is no day such as 2026-10-31."),
+        (["usage", "--since", "31.10.2026"], 2, "31.10.2026 is not a day such as 2026-10-31."),
+        (["usage", "--since", "2026-02-30"], 2, "2026-02-30 is not a day such as 2026-10-31."),
         (["usage", "--since", "2026-10-01", "--after", "2026-10-01"], 2, "--since and --after exclude each other."),
-        (["usage", "--since", "2026-10-01", "--tz", "Mars"], 2, "Mars is no time zone."),
+        (["usage", "--since", "2026-10-01", "--tz", "Mars"], 2, "Mars is not a time zone."),
         (["usage", "--tz", "Mars"], 1, "--tz 'Mars' is not a time zone"),
         (["usage", "--by", "mood"], 1, "The frame has no column 'mood'"),
         (["usage", "--json", "--csv"], 2, "--json and --csv exclude each other."),
@@ -184,7 +184,7 @@ def test_takes_are_listed_by_what_they_cost(offline: Path, whole: pd.DataFrame) 
         (["usage", "--prices", "none.toml"], 1, "none.toml: the file does not exist"),
         (["usage", "--compare", "--prices", "x.toml"], 2, "--compare and --prices exclude each other."),
         (["usage", "fortnightly"], 2, "'fortnightly' is not one of"),
-        (["quota", "--fail-over", "much"], 2, "much is no share such as 90% or 0.9."),
+        (["quota", "--fail-over", "much"], 2, "much is not a share such as 90% or 0.9."),
         (["quota", "--fail-over", "9000%"], 2, "9000% is not from 0% to 1000%."),
         (
             ["ledger", "daily", "--official", "--tz", "Europe/Berlin"],

@@ -134,7 +134,7 @@ def test_what_is_not_there_counts_as_done(box: Sandbox) -> None:
 
 @pytest.mark.parametrize("confirm", [1, "yes", None, np.True_, [True], 0, ""])
 def test_only_true_confirms(box: Sandbox, confirm: Any, tmp_path: Path) -> None:
-    with pytest.raises(hk.InputError, match="give True, and nothing else"):
+    with pytest.raises(hk.InputError, match="use True, and nothing else"):
         delete(frame_of(box), confirm=confirm, client=client_of(box))
     assert box.requests() == []
     assert list(tmp_path.iterdir()) == []
@@ -227,9 +227,9 @@ def test_what_can_not_be_used_is_named_before_anything_happens(box: Sandbox, tmp
     cases: list[tuple[Any, dict[str, Any], str]] = [
         (df, {"journal": None}, "nothing is deleted without a record"),
         (df, {"journal": ""}, "nothing is deleted without a record"),
-        (df, {"journal": "s3://bucket/deleted.jsonl"}, "give a file of this machine"),
+        (df, {"journal": "s3://bucket/deleted.jsonl"}, "use a file on this machine"),
         (df, {"journal": "zero\0byte"}, "has a zero byte"),
-        (df, {"history": True}, "give the folder of a sync, or False"),
+        (df, {"history": True}, "use the folder of a sync, or False"),
         (df, {"history": "nowhere"}, "'nowhere' is not a local history"),
         (df, {"history": "s3://bucket/history"}, "is not a local history on this machine"),
         (df, {"only_verified": True}, "Give a folder"),
@@ -382,7 +382,7 @@ def test_without_any_verified_copy_nothing_is_asked_or_written(
     assert set(done["status"]) == {"kept"}
     assert f"none of 3 has a verified copy in {tmp_path / 'audio'}" in capsys.readouterr().err
     for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(hk.DownloadError, match="is no folder of download_audio"):
+        with pytest.raises(hk.DownloadError, match="is not a folder of download_audio"):
             delete(df, confirm=True, only_verified=folder, client=client_of(box))
     assert box.requests() == []
     assert not (tmp_path / "data").exists()

@@ -107,7 +107,7 @@ def test_five_rows_without_an_answer_end_the_run(
     box.set(reset=True)
     done = delete(df, confirm=True, client=client)
     assert done["status"].tolist() == ["failed"] * 5 + ["pending"] * 4
-    assert done["error"].iloc[:5].str.endswith("It may be gone: the service could not be asked.").all()
+    assert done["error"].iloc[:5].str.endswith("It may be gone: the service could not be reached.").all()
     assert done["error"].iloc[5:].str.startswith("5 rows one after the other got no answer").all()
     facts = done.attrs["histkit"]
     assert facts["interrupted"] is True
@@ -158,7 +158,7 @@ def test_a_key_that_may_delete_but_not_read_is_enough(box_of: Callable[..., Sand
     assert len(left(box)) == 18
     box.set(error_500=3)
     failed = delete(pd.Series(left(box)[:1]), confirm=True, client=client, progress=False)
-    assert failed["error"].iloc[0].endswith("It may be gone: the service could not be asked.")
+    assert failed["error"].iloc[0].endswith("It may be gone: the service could not be reached.")
 
 
 @pytest.mark.parametrize("fault", ["html_403", "quota_401", "unusual_activity"])

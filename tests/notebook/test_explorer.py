@@ -163,7 +163,7 @@ def test_what_goes_wrong_is_said_in_the_widget(
     c["regular expression"].value = False
     c["Text has"].value = ""
     c["Credits ≥"].value = "many"
-    assert "&#x27;many&#x27; is no whole number" in said(explorer)
+    assert "&#x27;many&#x27; is not a whole number" in said(explorer)
     c["Credits ≥"].value = ""
     assert said(explorer) == ""
     explorer.view.table.selected_rows = [0]

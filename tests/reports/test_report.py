@@ -205,7 +205,7 @@ def test_any_history_makes_a_report(df: pd.DataFrame, tmp_path: Path, ending: st
 def test_dates_without_a_zone_are_utc_and_words_are_none(df: pd.DataFrame, tmp_path: Path) -> None:
     naive = df.assign(date=df["date"].dt.tz_localize(None)).head(60)
     assert written(naive, tmp_path / "a.md").read_bytes() == written(df.head(60), tmp_path / "b.md").read_bytes()
-    with pytest.raises(hk.SchemaError, match=r"Column 'date' .* holds something else than dates"):
+    with pytest.raises(hk.SchemaError, match=r"Column 'date' .* holds something other than dates"):
         hk.report(df.assign(date="soon"), tmp_path / "c.md")
     assert not (tmp_path / "c.md").exists()
 

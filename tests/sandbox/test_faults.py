@@ -382,7 +382,7 @@ def test_run_hands_over_the_sandbox_and_returns_when_it_is_closed():
 )
 def test_a_value_that_a_fault_can_not_have_is_named_with_those_it_can(fault: dict[str, Any]) -> None:
     name, value = next(iter(fault.items()))
-    with pytest.raises(InputError, match=rf"{name}=.* is not possible \(.*\); give ") as caught:
+    with pytest.raises(InputError, match=rf"{name}=.* is not possible \(.*\); use ") as caught:
         serve(items=1, **fault)
     assert repr(value) in str(caught.value)
     assert "\n" not in str(caught.value)

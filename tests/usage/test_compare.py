@@ -177,7 +177,7 @@ def test_rows_without_a_date_are_compared_with_nothing() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"compare": "previous"}, "give freq="),
+        ({"compare": "previous"}, "pass freq="),
         ({"compare": "year", "freq": "D"}, "compare='year'"),
         ({"compare": True, "freq": "D"}, "compare=True"),
         ({"compare": "previous", "freq": "D", "by": "mix"}, "by='mix'"),
