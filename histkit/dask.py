@@ -111,7 +111,7 @@ class DaskSpeechAccessor:
         Raises
         ------
         InputError, SchemaError
-            An argument that can't be used, or a column that is missing; at once, not when it is computed.
+            An argument is invalid, or a column is missing. Raised immediately, not at ``compute()``.
         """
         rows = RowFilter.of(
             voice=voice, model=model, source=source, text=text, after=after, before=before, speaker=speaker

@@ -423,7 +423,7 @@ def borrowed_client(client: HistoryClient | None, workers: int | None = None) ->
     Raises
     ------
     InputError
-        The argument is no client.
+        The argument is not a `HistoryClient`.
     """
     check_client(client)
     if client is not None:

@@ -60,7 +60,7 @@ class AdaptiveLimit:
                 self._changed.wait(min(wait if wait > 0 else 60.0, 60.0 if cancel is None else 0.2))
 
     def pause(self, seconds: float) -> None:
-        """Start no request for so many seconds (60 at most), as the service requested."""
+        """Delay new requests by the number of seconds that the service requested, at most 60."""
         with self._changed:
             self._not_before = max(self._not_before, time.monotonic() + min(seconds, 60.0))
 

@@ -35,7 +35,7 @@ def validate_key(given: str) -> Secret:
     Raises
     ------
     AuthenticationError
-        It is no text, is empty, or has characters that no key has. The message never shows it.
+        The key is not a string, is empty, or has invalid characters. The message never shows it.
     """
     if not isinstance(given, str):
         raise AuthenticationError(f"The API key must be a string, not {type(given).__name__}.")
@@ -115,8 +115,8 @@ def check_base_url(url: Any) -> str:
     Raises
     ------
     InputError
-        It is no URL, has a user name, a query or a fragment, or is plain http to another machine, where a key would
-        travel unencrypted. The message never shows a password.
+        The value is not a URL, has a user name, a query or a fragment, or is plain http to another machine, where a key
+        would travel unencrypted. The message never shows a password.
     """
     if not _is_plain_url(url):
         raise InputError(f"base_url {masked_url(url)!r} is not a plain https URL such as {PRODUCTION}.")
@@ -134,7 +134,7 @@ def _is_plain_url(url: Any) -> bool:
     try:
         parts = urlsplit(url)
         return bool(parts.hostname) and not (parts.query or parts.fragment) and parts.port != 0
-    except ValueError:  # the port is no number, or a bracket is missing
+    except ValueError:  # the port is not a number, or a bracket is missing
         return False
 
 

@@ -1,4 +1,4 @@
-"""Maps an HTTP response that is no success to one error that a user can act on. Pure: no I/O, no key.
+"""Map an unsuccessful HTTP response to one error that a user can act on. Pure: no I/O, no key.
 
 The service describes failures in five shapes of JSON (two of them documented); a proxy in front of it answers in HTML.
 All are parsed here, and only here.
@@ -49,7 +49,7 @@ def parse_error_body(body: Any) -> ErrorDetail:
     Parameters
     ----------
     body : Any
-        Decoded JSON, or the text if the body is no JSON.
+        Decoded JSON, or the text if the body is not JSON.
     """
     if isinstance(body, str):
         html = body.lstrip()[:200].lower().startswith(("<!doctype", "<html", "<head", "<body"))

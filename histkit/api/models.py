@@ -205,7 +205,7 @@ def decode_json(body: bytes) -> Any:
     Raises
     ------
     msgspec.DecodeError
-        When it is no JSON. (A lone surrogate in a text is legal to Python's decoder only, hence the second try.)
+        The body is not JSON.
     """
     try:
         return msgspec.json.decode(body)

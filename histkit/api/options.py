@@ -53,7 +53,7 @@ def options_of(options: RequestOptions | None) -> RequestOptions:
     Raises
     ------
     InputError
-        The argument is no dict, or one of its ``additional_...`` values is none.
+        The argument is not a mapping, or one of its ``additional_...`` values is not.
     """
     if options is None:
         return {}

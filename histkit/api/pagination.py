@@ -58,8 +58,8 @@ class PageWindow:
     page_size : int
         Rows requested in a page.
     remember : int, optional
-        Keep about so many of the last ids, not all. Memory stays flat, but rows are accepted twice if the service
-        restarts from the top.
+        Approximate number of recent ids to keep; default: all. With a limit, memory use is constant, but rows are
+        accepted twice if the service restarts from the top.
 
     Attributes
     ----------

@@ -435,7 +435,7 @@ def query_value(name: str, value: Any) -> Any:
     Raises
     ------
     InputError
-        The value is no text, number or date, and no list of them.
+        The value is not a string, number or date, nor a list of them.
     """
     values = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
     if not all(isinstance(item, (str, numbers.Number, date)) for item in values):

@@ -83,7 +83,7 @@ def load(
     ArchiveError
         There is no local history, or a file is missing, damaged or of a newer histkit; the message names the file.
     InputError
-        An argument that can't be used.
+        An argument is invalid.
 
     Examples
     --------

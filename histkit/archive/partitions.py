@@ -74,7 +74,7 @@ class PartitionReader(AbstractContextManager["PartitionReader"]):
     Raises
     ------
     ArchiveError
-        The file is not there, is damaged, or a newer histkit wrote it.
+        The file does not exist, is damaged, or was written by a newer histkit.
     """
 
     def __init__(self, store: ReadStore, file: str) -> None:

@@ -177,7 +177,7 @@ def sync(
         Return the rows that are new, changed or missing instead of the history, which is then not read: memory stays
         flat, and a sync without new rows takes a fraction of a second.
     client : HistoryClient, optional
-        Default: one made of ``ELEVENLABS_API_KEY``.
+        Default: a client with the key and base URL of the environment.
     workers : int, optional
         Windows paged side by side; default: the client's ``max_concurrency`` (4).
     progress : bool, optional
@@ -198,7 +198,7 @@ def sync(
     PaginationError
         The history could not be read to its end. What was read is kept.
     InputError
-        An argument that can't be used.
+        An argument is invalid.
     ApiError, TransportError
         The first request failed (see `histkit.errors`).
 

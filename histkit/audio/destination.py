@@ -1,8 +1,8 @@
 """Destinations of audio: a local folder, or one behind fsspec (``s3://...``). Files are complete or absent.
 
-A local file is written beside its target and renamed. On a remote file system it is uploaded under a temporary name
-and renamed there. An object store shows an upload only when it is complete, and its rename is a copy, so the file is
-uploaded directly.
+A local file is written to the folder of its target and renamed. On a remote file system it is uploaded under a
+temporary name and renamed there. An object store shows an upload only when it is complete, and its rename is a copy, so
+the file is uploaded directly.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class LocalFolder:
                     lock.unlink()
 
     def part(self, file: str) -> Path:
-        """Return a temporary path beside `file`, and create its folder."""
+        """Return a temporary path in the folder of `file`, which is created."""
         parent = (self.folder / file).parent
         if parent not in self._usable:
             if not resolves_inside(self.folder, parent):

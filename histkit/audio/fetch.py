@@ -1,4 +1,4 @@
-"""Download single clips: request, verify, convert to WAV where asked."""
+"""Download single clips: request, verify, convert to WAV on request."""
 
 from __future__ import annotations
 

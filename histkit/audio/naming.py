@@ -60,7 +60,7 @@ class Template:
         Raises
         ------
         InputError
-            `text` is no template, leads out of the folder, or ends in an extension (histkit adds the right one).
+            `text` is not a template, leads out of the folder, or ends in an extension (histkit adds the right one).
         """
         if not isinstance(text, str) or not text:
             raise InputError(f"name= takes a template such as {DEFAULT_NAME!r}, not {quoted(text)}.")
@@ -120,7 +120,7 @@ def _parse_part(literal: str, field: str | None, spec: str | None, conversion: s
 
 
 def _check_folders(text: str, parts: Sequence[Part]) -> None:
-    """Raise `InputError` for a template that is no relative path; the value of a field never adds a folder."""
+    """Raise `InputError` for a template that is not a relative path; the value of a field never adds a folder."""
     literals = "".join(literal for literal, _, _ in parts)
     has_drive = ":" in parts[0][0].partition("/")[0][:2]
     if text.startswith("/") or text.endswith("/") or "//" in text or "\\" in literals or has_drive:

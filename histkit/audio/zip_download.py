@@ -1,4 +1,4 @@
-"""Download audio into one zip. Entries stand in row order; the same rows give the same bytes with and without bulk."""
+"""Download audio into one zip. Entries are in row order; `bulk` does not change the result."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ from histkit.util.storage import normalize_path
 from histkit.util.threads import map_threads
 
 Fetched = tuple[Entry, FileSlice | None]
-_COMPARED = 3  # clips of a zip that are requested singly, until one comes
+_COMPARED = 3  # clips of a zip that are requested individually, until one arrives
 _BULK_RETRIES = 2  # after that, halves or single requests are more promising
 
 
@@ -93,12 +93,12 @@ def download_zip(
 
     The same rows give the same bytes: entries are in row order and have the dates of their rows. The entry
     ``manifest.csv`` maps entries to rows. Memory use does not depend on the number of rows. During the download,
-    unnamed temporary files of some hundred clips lie beside the zip.
+    unnamed temporary files of a few hundred clips are kept in the zip's folder.
 
     Parameters
     ----------
     items : DataFrame or Series
-        As in `download_audio`. A history item that stands in several rows is one entry.
+        As in `download_audio`. A history item that occurs in several rows is one entry.
     path : path-like or str
         The zip. An existing file is replaced when the new one is complete. Also a URL that fsspec knows
         (``s3://bucket/all.zip``; extra ``remote``): the zip is written on this machine and uploaded.
@@ -109,8 +109,8 @@ def download_zip(
     bulk : bool
         Request up to 50 clips at once, as zips of the service, where the names in these zips identify every clip. This
         needs rows of known format that were generated in different seconds (a Series of ids has neither). All others,
-        and clips of a failed bulk request, are requested singly; with False, all are. One clip is requested both ways,
-        and the service's zips are used only if both are equal, so that `bulk` does not change the result.
+        and clips of a failed bulk request, are requested individually; with False, all are. One clip is requested both
+        ways, and the service's zips are used only if both are equal, so that `bulk` does not change the result.
     dry_run : bool
         Make no request and write nothing: ``status`` is ``pending``, ``path`` the entry that would be written.
     progress : bool, optional
@@ -300,7 +300,7 @@ class ZipDownload:
             file.close()
 
     def _fetch_rows(self, rows: Sequence[int]) -> tuple[BinaryIO, dict[int, Fetched]]:
-        """Download rows into one file: by a bulk request as far as that succeeds, the rest singly."""
+        """Download rows into one file: by a bulk request as far as that succeeds, the rest individually."""
         file = self._temporary_file()
         if len(rows) == 1:
             return file, {rows[0]: self._fetch_single(rows[0], file)}
@@ -359,7 +359,7 @@ class ZipDownload:
         return fetched
 
     def _fetch_together(self, rows: Sequence[int], file: BinaryIO) -> dict[int, Fetched]:
-        """Download clips by one bulk request; return the identified ones, and those requested singly to tell."""
+        """Download clips by one bulk request; return the clips that could be identified."""
         start = size_of(file)
         for _ in range(2):  # a zip that can't be read is requested once more
             zipped = self._request_zip(rows, file, start)
@@ -393,8 +393,8 @@ class ZipDownload:
     def _identify_entries(self, rows: Sequence[int], zipped: FileSlice) -> dict[int, Fetched]:
         """Return the clips of a zip if names and bytes identify them.
 
-        A row without an entry is requested singly. Only if it is gone, or equals an entry without a matching name, is
-        every other row one of the entries, and no entry can have the name of another row.
+        A row without an entry is requested individually. Only if it is gone, or equals an entry without a matching
+        name, is every other row one of the entries, and no entry can have the name of another row.
         """
         clips = [clip for clip in (self._clips[row] for row in rows) if clip is not None]
         names = entry_names(zipped)

@@ -28,7 +28,7 @@ _UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeEr
 
 
 class BrokenZipError(Exception):
-    """The response is no readable zip, or expands to an implausible size."""
+    """The response is not a readable zip, or expands to an implausible size."""
 
 
 class _Window(io.RawIOBase):

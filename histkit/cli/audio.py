@@ -131,7 +131,7 @@ def _print_result(pulled: pd.DataFrame, where: str, json_: bool) -> None:
 @_NAME
 @_WAV
 @_IDS
-@click.option("--one-by-one", is_flag=True, help="Request each clip singly, not in zips of the service.")
+@click.option("--one-by-one", is_flag=True, help="Request each clip individually, not in zips of the service.")
 @_DRY
 @JSON
 @filters

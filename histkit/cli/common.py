@@ -161,7 +161,7 @@ def rows_of(
     workers : int, optional
         Parallel requests.
     client : HistoryClient, optional
-        Default: one made of the environment.
+        Default: a client with the key and base URL of the environment.
     """
     given: dict[str, Any] = {name: value or None for name, value in chosen.items()}
     if not live and not search and (was_typed("history") or (history / "_manifest.json").exists()):

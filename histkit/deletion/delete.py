@@ -86,7 +86,7 @@ def delete(
     ArchiveError
         The journal can't be written (nothing more is deleted then), or `history` is damaged.
     DownloadError
-        `only_verified` is no folder of `download_audio`, or its manifest can't be read.
+        `only_verified` is not a folder of `download_audio`, or its manifest can't be read.
 
     Warns
     -----

@@ -147,7 +147,7 @@ def plan_deletion(
     SchemaError
         There is no column ``history_item_id``, or two columns have one name.
     DownloadError
-        `only_verified` is no folder of `download_audio`, or its manifest can't be read.
+        `only_verified` is not a folder of `download_audio`, or its manifest can't be read.
     """
     ids = _deletable_ids(items)
     firsts = first_rows(ids)

@@ -61,7 +61,7 @@ def read_history(
     after, before : str, datetime, Timestamp or int, optional
         Dates: after is inclusive, before exclusive; a naive one is UTC, a number is seconds since 1970.
     limit : int, optional
-        Only the newest so many rows.
+        Maximum number of rows; the newest are returned.
     workers : int, optional
         Windows paged side by side; default: the client's ``max_concurrency`` (4). 1 follows the cursor alone.
     alignments : bool
@@ -69,7 +69,7 @@ def read_history(
     progress : bool, optional
         Show a bar; default: in notebooks and on terminals.
     client : HistoryClient, optional
-        Default: one made of ``ELEVENLABS_API_KEY``.
+        Default: a client with the key and base URL of the environment.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def read_history(
     PaginationError
         The history could not be read to its end; ``.partial`` is the frame of what was read.
     InputError
-        An argument that can't be used.
+        An argument is invalid.
     ApiError, TransportError
         The first request failed (see `histkit.errors`).
 

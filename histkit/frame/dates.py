@@ -32,7 +32,7 @@ def as_unix(value: Any, name: str) -> int:
     Raises
     ------
     InputError
-        When it is no date.
+        The value is not a date.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def date_range(after: Any, before: Any) -> tuple[int | None, int | None]:
     Raises
     ------
     InputError
-        One is no date, or `after` is later than `before`.
+        One of them is not a date, or `after` is later than `before`.
     """
     first = None if after is None else as_unix(after, "after")
     end = None if before is None else as_unix(before, "before")

@@ -84,7 +84,7 @@ def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None 
     Raises
     ------
     ArchiveError
-        The file is not there, is damaged, or was written by a newer histkit.
+        The file does not exist, is damaged, or was written by a newer histkit.
     """
     names = column_names(columns)
     try:
@@ -157,7 +157,7 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     ArchiveError
-        The file is not there or is no CSV.
+        The file does not exist or is not CSV.
     SchemaError
         A value doesn't fit its column; the message names the column.
     """

@@ -197,7 +197,7 @@ def check_frame(frame: object, purpose: str) -> None:
     Raises
     ------
     InputError
-        It is no DataFrame.
+        The argument is not a DataFrame.
     SchemaError
         Two columns have one name.
     """

@@ -3,8 +3,8 @@ r"""Search texts for a regular expression: what Python's `re` finds, by RE2 wher
 RE2 needs a fraction of the time, but the two differ on Unicode: what is a letter, a digit or a space, and which letters
 are equal in another case. So RE2 gets only patterns of a small language, and for each single character of it the very
 set of characters that `re` itself matches. Nothing repeats but single characters and classes, so that neither engine's
-choice among several matches, nor its care for endless loops of empty ones, can decide whether there is a match. What
-``\b`` is beside letters beyond ASCII is left to `re`.
+choice among several matches, nor its care for endless loops of empty ones, can decide whether there is a match. Word
+boundaries (``\b``) next to non-ASCII letters are left to `re`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SURROGATES = (0xD800, 0xE000)
 
 
 def search_mask(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW) -> Mask:
-    """Return in which texts `pattern.search` finds a match; a value that is no text has none.
+    """Return in which texts `pattern.search` finds a match; other values have none.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def search_mask(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW) -
     pattern : re.Pattern
         Compiled, with any flags.
     few : int
-        From so many texts on RE2 searches them, if it finds the same.
+        Minimum number of texts for which RE2 is used, if it finds the same.
 
     Examples
     --------

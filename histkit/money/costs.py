@@ -89,7 +89,7 @@ def cost_table(
     Raises
     ------
     InputError, SchemaError
-        An argument can't be used; the frame lacks a column.
+        An argument is invalid; the frame lacks a column.
 
     Examples
     --------

@@ -67,7 +67,7 @@ def forecast(
         Number of days after today to forecast, at most 400 and not beyond the reset. Default: until the reset, or 30 if
         that is unknown.
     client : HistoryClient, optional
-        Default: one from the environment.
+        Default: a client with the key and base URL of the environment.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def forecast(
     Raises
     ------
     InputError
-        An argument can't be used, the frame has several accounts, or ``character_count`` is missing.
+        An argument is invalid, the frame has several accounts, or ``character_count`` is missing.
     SchemaError
         The frame lacks a column.
     ApiError, TransportError

@@ -97,7 +97,7 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
     Raises
     ------
     InputError
-        `freq` or `tz` can't be used.
+        `freq` or `tz` is invalid.
     SchemaError
         The frame lacks a column, or a column has values of another type.
 

@@ -52,7 +52,7 @@ def official_usage(
     by : {None, "voice", "model", "product"}
         Breakdown. The service decides whether a voice is a name or an id. Its successor route knows products only.
     client : HistoryClient, optional
-        Default: one from the environment.
+        Default: a client with the key and base URL of the environment.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def official_usage(
     Raises
     ------
     InputError
-        An argument can't be used.
+        An argument is invalid.
     ApiError
         The service refused both routes; a `PermissionDeniedError` names the missing scope.
 
@@ -121,7 +121,7 @@ def reconcile(
     official : DataFrame, optional
         The result of `official_usage`; default: it is fetched.
     client : HistoryClient, optional
-        Default: one from the environment.
+        Default: a client with the key and base URL of the environment.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def reconcile(
     Raises
     ------
     InputError, SchemaError
-        An argument can't be used; the rows belong to several accounts; the frame lacks a column.
+        An argument is invalid; the rows belong to several accounts; the frame lacks a column.
     ApiError
         The official figures can't be read with this key.
 

@@ -119,7 +119,7 @@ def read_prices(source: Any, *, tz: str | tzinfo = "UTC") -> PriceBook:
     Raises
     ------
     InputError
-        The prices can't be used; the message names the price and what to do.
+        The prices are invalid; the message names the price and the remedy.
 
     Notes
     -----
@@ -236,7 +236,7 @@ def add_cost(frame: pd.DataFrame, prices: Any, *, tz: str | tzinfo = "UTC") -> p
     Raises
     ------
     InputError, SchemaError
-        The prices can't be used; the frame lacks a column.
+        The prices are invalid; the frame lacks a column.
 
     Examples
     --------

@@ -58,7 +58,7 @@ def waste(
 
     Notes
     -----
-    A dialogue is one take; its items and credits are shared out among its voices as in a usage table.
+    A dialogue is one take; its items and credits are divided among its voices as in a usage table.
 
     Examples
     --------

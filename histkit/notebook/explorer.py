@@ -47,7 +47,8 @@ def explore(
     frame : pandas.DataFrame
         A history, or any part of one.
     client : HistoryClient, optional
-        For listening, pulling and zips; default: one made of the environment when such a button is pressed.
+        Client for playback and downloads. Default: a client with the key and base URL of the environment, created
+        when it is first needed.
     folder : path-like, default "audio"
         The folder that audio is pulled into; clips that are in it are played from there.
     tz : str, default "UTC"
@@ -64,7 +65,7 @@ def explore(
     Raises
     ------
     InputError
-        ipywidgets or itables is not installed, or an argument can't be used.
+        ipywidgets or itables is not installed, or an argument is invalid.
     SchemaError
         The frame lacks a column.
 

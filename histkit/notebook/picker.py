@@ -44,7 +44,8 @@ def pick_takes(
     folder : path-like, optional
         A folder of `download_audio` to play clips from.
     client : HistoryClient, optional
-        For listening; default: one made of the environment when the button is pressed.
+        Client for playback. Default: a client with the key and base URL of the environment, created when it is first
+        needed.
 
     Returns
     -------
@@ -55,7 +56,7 @@ def pick_takes(
     Raises
     ------
     InputError
-        ipywidgets or itables is not installed, or an argument can't be used.
+        ipywidgets or itables is not installed, or an argument is invalid.
     SchemaError
         The frame lacks a column.
 

@@ -158,7 +158,7 @@ class Selection:
         Raises
         ------
         InputError
-            The filters can't be used; nothing has changed.
+            The filters are invalid; the selection is unchanged.
         """
         kept = filters.apply(self._numbered, self.tz).index.to_numpy(np.int64)
         self.filters, self._kept, self.page = filters, kept, 0
@@ -173,7 +173,7 @@ class Selection:
         self._sort()
 
     def turn(self, pages: int) -> None:
-        """Go forward by so many pages, or back; at most to the last or the first."""
+        """Move by a number of pages, negative for back; stop at the first or last."""
         self.page = min(max(self.page + pages, 0), self.pages - 1)
 
     @property
@@ -233,7 +233,7 @@ class Selection:
         Raises
         ------
         InputError
-            The text is no list of row numbers; nothing is ticked.
+            The text is not a list of row numbers; no row is ticked.
         """
         positions: list[int] = []
         for part in text.replace(";", ",").split(","):

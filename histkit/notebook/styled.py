@@ -40,7 +40,7 @@ def show_usage(table: pd.DataFrame, *, bar: str | None = None) -> Styler:
     Raises
     ------
     InputError
-        `table` is no DataFrame, or `bar` is none of its columns of numbers.
+        `table` is not a DataFrame, or `bar` is not one of its numeric columns.
     SchemaError
         Two columns have the same name.
 

@@ -63,7 +63,7 @@ def plot_hours(
     Raises
     ------
     InputError, SchemaError
-        An argument can't be used; the frame lacks a column.
+        An argument is invalid; the frame lacks a column.
 
     Examples
     --------
@@ -235,7 +235,7 @@ def _label_quota_axes(ax: Axes) -> None:
 
 
 def plot_takes(frame: pd.DataFrame, *, top: int = 12, ax: Axes | None = None) -> Axes:
-    """Draw the texts with most credits thrown away, beside the credits of the takes that were kept.
+    """Draw the texts with the most credits thrown away, next to the credits of the kept takes.
 
     Parameters
     ----------
@@ -249,7 +249,7 @@ def plot_takes(frame: pd.DataFrame, *, top: int = 12, ax: Axes | None = None) ->
     Raises
     ------
     InputError, SchemaError
-        An argument can't be used; the frame lacks a column.
+        An argument is invalid; the frame lacks a column.
 
     Examples
     --------

@@ -37,7 +37,7 @@ def axes_or_new(ax: Axes | None, height: float) -> Axes:
 
 
 def bars_height(bars: int) -> float:
-    """Return the height in inches of a figure with so many horizontal bars."""
+    """Return the height in inches of a figure with a number of horizontal bars."""
     return 1.5 + 0.34 * max(bars, 2)
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 ALL = "all"
 _MOST_BARS = 100  # more periods are drawn as one stepped area, without gaps
 _LEAST_SLOTS = 5  # the time axis of fewer periods is as long as that of five
-_MOST_TICKS = 14  # up to so many periods each have a tick
+_MOST_TICKS = 14  # up to this many periods each have a tick
 _UNITS = {"h": "hour", "D": "day", "W": "week", "M": "month", "B": "billing period"}
 _MONTHS = {1: "month", 3: "quarter", 12: "year"}
 
@@ -92,7 +92,7 @@ def plot_usage(
     Raises
     ------
     InputError
-        An argument can't be used.
+        An argument is invalid.
     SchemaError
         The frame lacks a column.
 

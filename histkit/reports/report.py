@@ -94,7 +94,7 @@ def report(
     SchemaError
         The frame lacks a column.
     InputError
-        An argument can't be used, or the file has another ending.
+        An argument is invalid, or the file has another ending.
     ArchiveError
         The file can't be written.
 

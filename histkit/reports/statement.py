@@ -120,7 +120,7 @@ def statement(
     Raises
     ------
     InputError
-        The client or the column doesn't exist, the period is none, or another argument can't be used.
+        The client or the column doesn't exist, the period is invalid, or another argument is.
     SchemaError
         The frame lacks a column of a history.
     ArchiveError

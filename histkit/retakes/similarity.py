@@ -28,7 +28,7 @@ def checked_near(near: Any) -> float | None:
     Raises
     ------
     InputError
-        `near` is no such number, or rapidfuzz is not installed.
+        `near` is not a number from 0.5 to 1, or rapidfuzz is not installed.
     """
     if near is None:
         return None

@@ -73,7 +73,7 @@ def takes(
     Raises
     ------
     InputError
-        An id in `keep` is not in the frame, or two ids are takes of one line; `near` can't be used.
+        An id in `keep` is not in the frame, or two ids are takes of one line; `near` is invalid.
     SchemaError
         The frame lacks a column, or a column has values of another type.
 

@@ -27,7 +27,7 @@ def next_reset(moment: int) -> int:
 
 
 def subscription(used: int, peak: int, newest: int) -> dict[str, Any]:
-    """Return the subscription of an account that used so many credits this month and at most `peak` in one."""
+    """Return the subscription of an account with `used` credits this month and at most `peak` in any month."""
     tier, limit, cents = next((tier for tier in _TIERS if tier[1] >= peak * 1.05), ("enterprise", peak * 2, 500_000))
     reset = next_reset(newest)
     own = [voice for voice in catalog.VOICES if voice.alive and voice.category != "premade"]

@@ -14,7 +14,7 @@ from histkit.sandbox.prng import chance
 class Kind(Enum):
     """The values that a fault takes."""
 
-    RATE = "a float up to 1 (a chance), True (always) or a whole number (the next so many requests)"
+    RATE = "a float up to 1 (a chance), True (always) or a whole number (the number of requests that fail next)"
     FLAG = "True or False"
     NUMBER = "a number of at least 0"
     WORD = "one of some words"
@@ -51,7 +51,7 @@ FAULTS: dict[str, Fault] = {
     "quota_401": Fault(Kind.RATE, 0, "401 quota_exceeded"),
     "unusual_activity": Fault(Kind.RATE, 0, "401 detected_unusual_activity"),
     "latency": Fault(Kind.NUMBER, 0.0, "seconds before each answer"),
-    "jitter": Fault(Kind.NUMBER, 0.0, "up to so many seconds more"),
+    "jitter": Fault(Kind.NUMBER, 0.0, "maximum random extra delay in seconds"),
     "audio_delay": Fault(Kind.NUMBER, 0.0, "seconds before each audio or zip"),
     "bandwidth": Fault(Kind.NUMBER, None, "bytes a second for each connection"),
     "repeat_cursor": Fault(Kind.RATE, 0, "a request with a cursor gets the page before once more"),
@@ -135,7 +135,7 @@ def check(faults: dict[str, Any]) -> dict[str, Any]:
     Raises
     ------
     InputError
-        A name is no fault, or a fault can't have the value.
+        A fault is unknown, or its value is invalid.
     """
     for name, value in faults.items():
         if name not in FAULTS:
@@ -170,7 +170,7 @@ class Faults:
         return self._set[name]
 
     def strikes(self, name: str, request: int) -> bool:
-        """Return whether a fault happens to the request of a number; counts down one that is set for so many."""
+        """Return whether a fault happens to the request of a number; decrements a counted fault."""
         with self._lock:
             value = self._set[name]
             if isinstance(value, str | bool):

@@ -214,7 +214,7 @@ def serve(items: int = 1000, seed: int = 0, *, port: int = 0, alignments: bool =
         Whether rows carry the times of their characters (pages about ten times as large).
     **faults
         What it does wrong: see `FAULTS` for the names. A rate is a float below 1 (a chance), True (always) or a
-        whole number (the next so many requests).
+        whole number (the number of requests that fail next).
 
     Returns
     -------
@@ -224,7 +224,7 @@ def serve(items: int = 1000, seed: int = 0, *, port: int = 0, alignments: bool =
     Raises
     ------
     InputError
-        For an unknown fault or a value it can't have, and for another argument that can't be used.
+        A fault is unknown or has an invalid value, or another argument is invalid.
     OSError
         If the server does not start, as when the port is taken.
 

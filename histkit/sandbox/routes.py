@@ -61,7 +61,7 @@ class Request:
 
     @classmethod
     def read(cls, method: str, target: str, key: str | None, body: bytes, number: int) -> "Request":
-        """Parse a request; `kind` is None for a path that is no route."""
+        """Parse a request; `kind` is None for an unknown path."""
         split = urlsplit(target)
         query = dict(parse_qsl(split.query, keep_blank_values=True))
         parts = split.path.strip("/").split("/")

@@ -178,7 +178,7 @@ def check_size(items: Any, seed: Any, name: str = "items") -> tuple[int, int]:
     Raises
     ------
     InputError
-        The size is not from 1 to 1,000,000; the seed is no whole number of at most 64 bits.
+        The size is not from 1 to 1,000,000; the seed is not an integer of at most 64 bits.
     """
     from histkit.util.arguments import whole_number  # it loads pandas, which the server does without
 
@@ -212,7 +212,7 @@ def history(items: int = 1000, seed: int = 0, *, alignments: bool = False, now: 
     Raises
     ------
     InputError
-        An argument that can't be used.
+        An argument is invalid.
 
     Examples
     --------

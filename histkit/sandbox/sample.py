@@ -30,7 +30,7 @@ def sample_history(n: int = 1000, seed: int = 0) -> pd.DataFrame:
     Raises
     ------
     InputError
-        `n` or `seed` is no whole number within its bounds.
+        `n` or `seed` is not an integer, or is out of bounds.
 
     Examples
     --------

@@ -35,7 +35,7 @@ TEXT = pd.StringDtype("pyarrow")
 _VOICES = ("voice", "speaker")
 _WORDS = {"model": "model_id", "source": "source"}
 RESERVED = frozenset((*_VOICES, *_WORDS, *MEASURES, "period"))  # words with a meaning in ``usage_table(by=)``
-_DENSE = 100_000  # up to so many combinations, no hash table is needed
+_DENSE = 100_000  # up to this many combinations, no hash table is needed
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class UsageQuery:
         return (*self.names, *self.splits)
 
     def voiced(self) -> bool:
-        """Return whether the table is by voice, so that dialogues are shared out."""
+        """Return whether the table is by voice, so that dialogues are divided among their voices."""
         return any(is_voice(name) for name in self.names)
 
     def columns(self) -> list[Any]:

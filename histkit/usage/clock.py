@@ -29,7 +29,7 @@ def zone_of(tz: object) -> tzinfo:
     Raises
     ------
     InputError
-        There is no such zone.
+        The zone is unknown.
     """
     if tz is UTC or isinstance(tz, ZoneInfo) or type(tz) is type(UTC):
         return tz

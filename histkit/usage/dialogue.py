@@ -25,7 +25,7 @@ class DialogueShares:
     voices, names : int64 arrays, shape (parts,)
         As in `SpeakerShares`.
     weights : int64 array, shape (parts,)
-        Characters of each part, in proportion to which a dialogue is shared out.
+        Characters of each part, in proportion to which a dialogue is divided.
     """
 
     rows: Ints

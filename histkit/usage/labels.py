@@ -99,7 +99,7 @@ def label(
     Raises
     ------
     InputError
-        The rules can't be used; the message names the rule and what to do.
+        The rules are invalid; the message names the rule and the remedy.
     SchemaError
         The frame lacks a column that a rule needs.
 

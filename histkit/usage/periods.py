@@ -236,9 +236,7 @@ def billing_freq(billing: Any, zone: tzinfo) -> Freq:
     if isinstance(billing, numbers.Real):
         days = [day for day in range(1, 32) if day == billing and not isinstance(billing, bool)]
         if not days:
-            raise InputError(
-                f"billing={quoted(billing)} is not a day of the month; use 1 to 31, or the date of a reset."
-            )
+            raise InputError(f"billing={quoted(billing)} is not a day of the month; use 1 to 31, or a reset's date.")
         return Freq("B", day=days[0])
     count = 1
     if isinstance(billing, Mapping) or hasattr(billing, RESET):
@@ -272,6 +270,6 @@ def _reset_of(subscription: Any) -> tuple[int, int]:
     period = str(periods[0]) if periods else "monthly_period"
     if period not in REFRESH_MONTHS:
         raise InputError(
-            f"The subscription's {period!r} is none of {', '.join(REFRESH_MONTHS)}; pass a day of the month as billing=."
+            f"The subscription's {period!r} is none of {', '.join(REFRESH_MONTHS)}; pass billing=, the day of a reset."
         )
     return int(float(reset)), REFRESH_MONTHS[period]

@@ -1,7 +1,7 @@
 """Usage tables: items, characters and credits summed by voice, model, source, any column, and by period.
 
-The groups of a table add up to the rows exactly: a dialogue is shared out among its voices in whole numbers, an instant
-belongs to one time bucket, and missing values are a group of their own.
+The groups of a table add up to the rows exactly: a dialogue is divided among its voices in whole numbers, an
+instant belongs to one time bucket, and missing values form one group.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def usage_table(
     Raises
     ------
     InputError
-        An argument can't be used, or `fill` would make more than a million rows.
+        An argument is invalid, or `fill` would make more than a million rows.
     SchemaError
         The frame lacks a column.
 
@@ -110,7 +110,7 @@ def usage_table(
     ids, and rows without a voice are ``(no voice)``.
 
     A dialogue counts for the voices that speak in it, in proportion to their characters. Items, characters and credits
-    are each shared out in whole numbers by largest remainder: the shares are rounded down, and the units that are left
+    are each divided in whole numbers by largest remainder: the shares are rounded down, and the units that are left
     go to the largest remainders, ties to the first speaker. So a voice with a small part may have 0 items. A dialogue
     of empty lines counts for its first speaker.
 
@@ -160,7 +160,7 @@ def parse_query(
     Raises
     ------
     InputError
-        One of them can't be used.
+        An argument is invalid.
     """
     zone = zone_of(tz)
     span = span_of(fill, zone)
@@ -239,7 +239,7 @@ def _facts(partial: pd.DataFrame, table: pd.DataFrame, query: UsageQuery, voices
 
 
 def speakers(frame: pd.DataFrame) -> pd.DataFrame:
-    """Share out each row among the voices that speak in it, by the rules of `usage_table`.
+    """Divide each row among the voices that speak in it, as `usage_table` does.
 
     Parameters
     ----------

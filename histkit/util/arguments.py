@@ -27,7 +27,7 @@ def whole_number(name: str, value: Any, least: int, most: int | None = None) -> 
     Raises
     ------
     InputError
-        The value is no whole number, or lies outside the bounds.
+        The value is not an integer, or is out of bounds.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def column_names(value: Any) -> list[str] | None:
     Raises
     ------
     InputError
-        It is no list of texts.
+        The value is not a list of strings.
     """
     if value is None:
         return None

@@ -164,7 +164,7 @@ def read_toml(path: str | os.PathLike[str], content: str, parse_float: Callable[
     Raises
     ------
     InputError
-        The file is not there, can't be read, or is not TOML.
+        The file does not exist, can't be read, or is not TOML.
     """
     name = " ".join(str(path).split()).encode("utf-8", "replace").decode()
     file = local_path(path)

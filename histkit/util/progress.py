@@ -45,7 +45,7 @@ def progress_bar(progress: bool | None, **options: Any) -> Any:
 
 @contextmanager
 def file_progress(progress: bool | None, total: int, title: str) -> Iterator[Callable[[int | None], None]]:
-    """Yield a function that counts a file of so many bytes in a bar of files and megabytes."""
+    """Yield a function that advances a progress bar by one file and its size in bytes."""
     size = 0
 
     def count(file_bytes: int | None) -> None:

@@ -21,7 +21,7 @@ def normalize_path(path: Any) -> str:
     Raises
     ------
     InputError
-        The argument is no path, is empty, is no name that a file can have, or names a home folder that does not exist.
+        The argument is not a path, is empty, is not a legal file name, or names a home folder that does not exist.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def local_path(path: Any) -> Path:
     Raises
     ------
     InputError
-        The argument is no path, or a URL.
+        The argument is not a path, or is a URL.
     """
     name = normalize_path(path)
     if "://" in name:
@@ -69,7 +69,7 @@ def open_filesystem(name: str, options: Mapping[str, Any] | None = None) -> tupl
     Raises
     ------
     InputError
-        There are options without a URL, or fsspec is not installed.
+        Options are given without a URL, or fsspec is not installed.
     ArchiveError
         fsspec can't open it.
     """

@@ -51,7 +51,7 @@ class DaemonThreads:
         return future
 
     def join(self, seconds: float = _JOIN_SECONDS) -> None:
-        """Wait for the threads to end, all together for at most so many seconds."""
+        """Wait for the threads to end, for at most `seconds` in total."""
         deadline = time.monotonic() + seconds
         for thread in tuple(self._running):
             thread.join(max(0.0, deadline - time.monotonic()))
