@@ -3,7 +3,7 @@
 ::
 
     HistkitError
-    ├── InputError                  an argument histkit can't use (also a ValueError)
+    ├── InputError                  an invalid argument (also a ValueError)
     ├── ApiError                    the service answered with an error
     │   ├── BadRequestError         400
     │   ├── AuthenticationError     401: no key, or an unknown one
@@ -28,7 +28,7 @@ from typing import Any
 
 
 def _one_line(message: str) -> str:
-    """Join the lines of a message; what it quotes (an array, an answer of the service) can have several."""
+    """Join the lines of a message; a quoted value can span several."""
     return " ".join(line.strip() for line in message.splitlines())
 
 
@@ -53,7 +53,7 @@ class ApiError(HistkitError):
     status_code : int or None
         HTTP status; None when no request was made (no key).
     code : str or None
-        The service's code of the failure (``detail.code``, else ``detail.status``).
+        The service's error code (``detail.code``, else ``detail.status``).
     message : str
         One line for the user: what happened and what to do.
     body : Any
@@ -97,7 +97,7 @@ class BadRequestError(ApiError):
 
 
 class AuthenticationError(ApiError):
-    """401: there is no API key, or the service doesn't know it."""
+    """401: the API key is missing or unknown."""
 
 
 class PermissionDeniedError(ApiError):
@@ -113,7 +113,7 @@ class PermissionDeniedError(ApiError):
 
 
 class NotFoundError(ApiError):
-    """404: there is no such history item, or it was deleted."""
+    """404: the history item does not exist or was deleted."""
 
 
 class UnprocessableEntityError(ApiError):
@@ -121,7 +121,7 @@ class UnprocessableEntityError(ApiError):
 
 
 class RateLimitError(ApiError):
-    """429: too many requests, or too many at a time; raised after all retries."""
+    """429: too many requests, or too many concurrent ones; raised after all retries."""
 
 
 class ServerError(ApiError):
@@ -134,7 +134,7 @@ class TransportError(HistkitError):
     Attributes
     ----------
     passing : bool
-        Whether the fault may be gone at the next attempt; False for a refused TLS certificate.
+        Whether a retry may succeed; False for a refused TLS certificate.
     """
 
     passing: bool = True
@@ -160,8 +160,8 @@ class SchemaError(HistkitError):
 
 
 class DownloadError(HistkitError):
-    """Audio that could not be downloaded, or is not what it should be."""
+    """Audio could not be downloaded or verified."""
 
 
 class ArchiveError(HistkitError):
-    """A file or a local history that can't be read or written."""
+    """A file or a local history can't be read or written."""

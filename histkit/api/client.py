@@ -240,11 +240,11 @@ class HistoryClient:
         Raises
         ------
         UnprocessableEntityError
-            A parameter that the service can't read.
+            A parameter is invalid.
         ApiError
             Any other refusal (see `histkit.errors`).
         TransportError
-            No complete response, also after the retries.
+            There was no complete response after all retries.
         """
         return self.with_raw_response.list(
             page_size=page_size,
@@ -411,14 +411,14 @@ def check_client(client: Any, name: str = "client=", *, required: bool = False) 
 
 @contextmanager
 def borrowed_client(client: HistoryClient | None, workers: int | None = None) -> Iterator[HistoryClient]:
-    """Yield the caller's client, which stays open, or one of the environment's, which is closed at the end.
+    """Yield the caller's client, or a new client of the environment that is closed at the end.
 
     Parameters
     ----------
     client : HistoryClient, optional
         What the caller passed as ``client=``.
     workers : int, optional
-        Requests in flight of a client that is made here (4 by default).
+        Maximum of requests in flight of a new client (default 4).
 
     Raises
     ------

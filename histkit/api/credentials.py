@@ -1,4 +1,4 @@
-"""What keeps API keys out of sight: a text that no repr shows, redaction of answers, and the URLs a key may go to."""
+"""Protection of API keys: strings with a hidden repr, redaction of responses, checks of base URLs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from histkit.errors import AuthenticationError, InputError
 
 PRODUCTION = "https://api.elevenlabs.io"
-SANDBOX = "sandbox"  # stands for its host in a history's facts: its port is another one each time
+SANDBOX = "sandbox"  # replaces the host in a history's metadata, because the port changes
 SANDBOX_KEY = "sk_sandbox_"  # the keys of histkit.sandbox begin with it
 REDACTED = "(redacted)"
 _SECRET_NAME = re.compile(r"key|token|secret|auth|password|cookie|signature", re.IGNORECASE)
@@ -21,7 +21,7 @@ _SHORTEST_PART = 4  # of a compound value ("Bearer ...", a cookie): shorter part
 
 
 class Secret(str):
-    """A text whose value no repr, and so no traceback with local variables, shows."""
+    """A string whose repr hides its value, also in tracebacks that show local variables."""
 
     __slots__ = ()
 
@@ -46,12 +46,12 @@ def validate_key(given: str) -> Secret:
 
 
 def is_secret_name(name: str) -> bool:
-    """Return whether the value of a header or query parameter of this name is kept out of sight."""
+    """Return whether a header or query parameter of this name holds a secret."""
     return _SECRET_NAME.search(name) is not None
 
 
 class Redactor:
-    r"""Removes the secrets that were sent with a request from what the service answers.
+    r"""Removes the secrets of a request from its response.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Redactor:
         self._secrets = sorted({Secret(value) for value in (*values, *parts) if value}, key=len, reverse=True)
 
     def text(self, text: str) -> str:
-        """Return a text without the secrets, also where it has them escaped (JSON, URL, HTML)."""
+        """Return a text without the secrets, including escaped ones (JSON, URL, HTML)."""
         escaped = any(mark in text for mark in "\\%&")
         for secret in self._secrets:
             text = _pattern(secret).sub(REDACTED, text) if escaped else text.replace(secret, REDACTED)
@@ -98,7 +98,7 @@ def _as_text(value: Any) -> str:
 
 
 def _pattern(secret: str) -> re.Pattern[str]:
-    """Return an expression for a text, each of whose characters may be escaped."""
+    """Return a regular expression for a secret whose characters may be escaped."""
     return re.compile("".join(map(_any_form, secret)), re.IGNORECASE)
 
 
@@ -139,7 +139,7 @@ def _is_plain_url(url: Any) -> bool:
 
 
 def masked_url(url: Any) -> Any:
-    """Return a URL, or what was passed as one, without its user name, password, query and fragment, for a message.
+    """Return a URL for a message, without its user name, password, query and fragment.
 
     Examples
     --------
@@ -162,6 +162,6 @@ def is_loopback(url: str) -> bool:
 
 
 def find_key(headers: Mapping[str, Any]) -> str | None:
-    """Return the API key among some headers, in whatever case its name is written; None without one."""
+    """Return the API key in headers, whose names are compared in any letter case; None if there is none."""
     keys = [value for name, value in headers.items() if name.lower() == "xi-api-key"]
     return Secret(_as_text(keys[-1])) if keys else None

@@ -131,13 +131,13 @@ class _Rule:
     message : str
         Text with ``{reason}`` for the service's own message.
     no_reason : str
-        Stands for the reason if the service gives none.
+        Replaces the reason if the service states none.
     codes : frozenset of str, optional
         Only bodies with one of these codes.
     html : bool
         Only web pages.
     other_route : str
-        Not for paths that end so.
+        Suffix of the paths that are excluded.
     """
 
     statuses: range | tuple[int, ...]
@@ -160,8 +160,8 @@ class _Rule:
 
 _ANY, _REDIRECTS, _SERVER = range(1000), range(300, 400), range(500, 1000)
 _WEB_PAGE = (
-    "A web page came back instead of the API's answer: something between here and the service (a proxy, a login page, "
-    "bot protection) took the request. Check the network and the base URL."
+    "A web page came back instead of the API's answer: something on the way to the service (a proxy, a login page, "
+    "bot protection) intercepted the request. Check the network and the base URL."
 )
 _CREDITS_USED = "The account's credits are used up; the API key is fine. The service says: {reason}"
 _UNUSUAL = "The service refuses this network for the account's plan; the key is known. It says: {reason}"
@@ -175,7 +175,7 @@ _TOO_MANY = (
     "Too many requests{at_a_time}, also after waiting: use a smaller max_concurrency or try again later. The service "
     "says: {{reason}}"
 )
-_REDIRECTED = "The service wants to send the request elsewhere; a request with a key is never redirected."
+_REDIRECTED = "The service redirects the request; a request with a key is never redirected."
 _UNREADABLE = "The service's answer is not the JSON or audio that was requested."
 _NONE_GIVEN = "it gives no reason"
 

@@ -146,7 +146,7 @@ class GetSpeechHistoryResponse(ApiObject):
 
 @dataclass(frozen=True, kw_only=True)
 class DeleteHistoryItemResponse(ApiObject):
-    """Answer to a deletion: ``status`` is ``"ok"``."""
+    """Response to a deletion: ``status`` is ``"ok"``."""
 
     status: str
 
@@ -161,7 +161,7 @@ class ModelRates(ApiObject):
 
 @dataclass(frozen=True, kw_only=True)
 class Model(ApiObject):
-    """A model of the service. Only ``model_id`` is sure to be there; other fields stay available as attributes."""
+    """A model of the service. Only ``model_id`` is guaranteed; other fields are available as attributes."""
 
     _nested: ClassVar[dict[str, type[ApiObject]]] = {"model_rates": ModelRates}
     model_id: str
@@ -200,7 +200,7 @@ class Subscription(ApiObject):
 
 
 def decode_json(body: bytes) -> Any:
-    """Decode an answer.
+    """Decode a response body.
 
     Raises
     ------
@@ -210,14 +210,14 @@ def decode_json(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except msgspec.DecodeError as error:
-        try:
+        try:  # lone surrogates, which only Python's decoder accepts
             return json.loads(body.decode("utf-8", "replace").encode("utf-8", "replace"))
         except ValueError:
             raise error from None
 
 
 def decode_object(body: bytes) -> dict[str, Any]:
-    """Decode an answer that has to be a JSON object; otherwise raise `msgspec.DecodeError`."""
+    """Decode a response body that has to be a JSON object; otherwise raise `msgspec.DecodeError`."""
     raw = decode_json(body)
     if not isinstance(raw, dict):
         raise msgspec.DecodeError("the answer is not a JSON object")

@@ -48,7 +48,7 @@ class HttpResponse(Generic[T]):
 
 
 def options_of(options: RequestOptions | None) -> RequestOptions:
-    """Return the options of a request; none are an empty dict.
+    """Return the options of a request as a mapping, empty for None.
 
     Raises
     ------

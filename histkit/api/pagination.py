@@ -130,7 +130,7 @@ class PageWindow:
         Raises
         ------
         PaginationError
-            The window can't be read on without a gap.
+            The rest of the window can't be read without a gap.
         """
         fresh = self._fresh_rows(page)
         self._unseen.difference_update(page.ids)
@@ -244,7 +244,7 @@ class PageWindow:
     def _abandon_cursor(self) -> None:
         self._cursor_faults += 1
         if self.position is None:
-            raise PaginationError("The service breaks off before the first row and gives no cursor: try again later.")
+            raise PaginationError("The service stopped before the first row and returned no cursor: try again later.")
         self._restart(self.position)
 
     def _restart(self, date: int, *, again: bool = False) -> None:

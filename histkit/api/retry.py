@@ -1,4 +1,4 @@
-"""The one retry policy: exponential backoff with full jitter, ``Retry-After``, a limit on the total time (tenacity).
+"""The retry policy: exponential backoff with full jitter, ``Retry-After``, a limit on the total time (tenacity).
 
 The service sends some 429 without ``Retry-After``, so both forms are expected. Requests, bodies that break off, bulk
 zips and deletions use the same policy; they differ in which failures are worth another attempt.
@@ -36,7 +36,7 @@ def retrying(
     retries : int
         Further attempts after the first.
     cancel : threading.Event, optional
-        Set it to end the waiting; there is no attempt after that.
+        Set it to stop waiting; no further attempt is made.
     worth : callable
         Whether an exception is worth another attempt: `is_passing`, `is_refused_for_rate`, or a predicate of the
         caller.
@@ -76,7 +76,7 @@ def retrying(
 
 
 def is_passing(error: BaseException) -> bool:
-    """Return whether a failure may be gone at the next attempt of a request that only reads."""
+    """Return whether a request that only reads is worth another attempt after an error."""
     if isinstance(error, TransportError):
         return error.passing
     status = (error.status_code or 0) if isinstance(error, ApiError) else 0

@@ -1,7 +1,7 @@
-"""HTTP with a key: the only module that imports requests.
+"""HTTP transport: the only module that imports requests.
 
-Here alone are: setting the key and redacting it, checking the base URL, timeouts, retries (tenacity), and the limit on
-requests in flight. Redirects are never followed. The service sends 429 without ``Retry-After``, and proxies in front of
+It sets and redacts the API key, checks the base URL, and applies timeouts, retries (tenacity) and the limit on requests
+in flight. Redirects are never followed. The service sends 429 without ``Retry-After``, and proxies in front of
 it send HTML; both are handled.
 """
 
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 _CONNECT_SECONDS = 10.0
 _NO_PROXY: Any = {"http": None, "https": None, "all": None}
-_READ_BYTES = 1 << 23  # whole pages, also those with alignments, without joining pieces
+_READ_BYTES = 1 << 23  # complete pages, also with alignments, in one piece
 _log = logging.getLogger("histkit")
 
 
@@ -97,7 +97,7 @@ class Transport:
     def __reduce__(self) -> tuple[Any, ...]:
         if self._key is not None:
             raise TypeError(
-                "a client that was given its key can't be pickled; make it where it is used, or let it read "
+                "a client with an explicit key can't be pickled; create it where it is used, or set "
                 "ELEVENLABS_API_KEY there"
             )
         return Transport, (None, self._base_url, self.timeout, self.max_retries, self.limit.ceiling, None)
@@ -153,7 +153,7 @@ class Transport:
         options : RequestOptions, optional
             Options of this call.
         cancel : threading.Event, optional
-            Set it to end the waiting between attempts.
+            Set it to stop waiting between attempts.
         """
 
         def attempt() -> HttpResponse[T]:
@@ -325,7 +325,7 @@ class ByteStream:
     """The body of one response, to iterate over once.
 
     If the connection breaks within the body, the request is sent again, and the bytes already returned are read again
-    and compared. So the result is one whole body or an error, never the parts of two.
+    and compared. The result is one complete body or an error, never a mix of two.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Columns of a frame as arrays, whatever their dtype: whole numbers, texts, categories as codes, dialogue lines."""
+"""Columns of a frame as arrays, whatever their dtype: integers, texts, categories as codes, dialogue lines."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def strings_of(frame: pd.DataFrame | pd.Series, name: str) -> list[str | None]:
 
 
 def text_array(column: pd.Series) -> pa.Array:
-    """Return a column of texts as an Arrow array; other values as their `str`, halves of surrogate pairs replaced."""
+    """Return a column of texts as an Arrow array; other values as their `str`, lone surrogates replaced."""
     try:
         array = pa.array(column, from_pandas=True).cast(TEXT)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
@@ -99,7 +99,7 @@ def text_ranks(codes: Ints, texts: Sequence[str]) -> Ints:
 
 
 def whole_numbers(column: pd.Series) -> tuple[Ints, Mask]:
-    """Return a column of whole numbers as int64, 0 where a value is missing, and a mask of the known values.
+    """Return an integer column as int64, 0 where a value is missing, and a mask of the known values.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def float_numbers(column: pd.Series) -> Floats:
 
 
 def integer_array(values: Ints, missing: Mask | None = None) -> pd.arrays.IntegerArray:
-    """Return whole numbers as an array of dtype Int64."""
+    """Return integers as an array of dtype Int64."""
     return pd.arrays.IntegerArray(values, np.zeros(len(values), bool) if missing is None else missing)
 
 

@@ -1,4 +1,4 @@
-"""What a date argument means: instants in seconds since 1970, UTC."""
+"""Date arguments and date columns as instants since 1970, UTC."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class PageDecoder:
         self._learning = threading.Lock()
 
     def __call__(self, body: bytes) -> Page:
-        """Decode a page; raise `msgspec.DecodeError` if it is none."""
+        """Decode a page; raise `msgspec.DecodeError` if the body is not a page."""
         with suppress(msgspec.DecodeError):
             return self._decode_typed(body)
         raw = decode_object(body)
@@ -328,8 +328,8 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
-        return {_cleaned(name): _cleaned(each) for name, each in value.items()}
-    return [_cleaned(each) for each in value] if isinstance(value, list) else value
+        return {_cleaned(name): _cleaned(element) for name, element in value.items()}
+    return [_cleaned(element) for element in value] if isinstance(value, list) else value
 
 
 def _text(value: Any, name: str, faults: list[str]) -> str | None:

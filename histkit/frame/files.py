@@ -1,4 +1,4 @@
-"""Histories as files: Parquet, CSV and XLSX, written whole or not at all; the first two are read back."""
+"""Histories as files: Parquet, CSV and XLSX, written atomically; Parquet and CSV are also read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     frame : pandas.DataFrame
         A history, or any part of one; further columns are kept, the index is not.
     path : path-like
-        The file; its folder is made. It is replaced only when the new file is whole.
+        The file; its folder is created. An existing file is replaced only when the new one is complete.
 
     Returns
     -------
@@ -79,10 +79,18 @@ def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None 
     path : path-like
         The file.
     columns : sequence of str, optional
-        Only these columns.
+        Columns to read; default: all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With a RangeIndex and the dtypes of `histkit.COLUMNS`. ``attrs["histkit"]`` holds the metadata that `to_parquet`
+        stored.
 
     Raises
     ------
+    InputError
+        `columns` is not a list of names.
     ArchiveError
         The file does not exist, is damaged, or was written by a newer histkit.
     """
@@ -102,21 +110,28 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
     r"""Write a frame as CSV: UTF-8, dates in ISO 8601, lists as JSON.
 
     A text that a spreadsheet would run as a formula (it begins with ``= + - @``, a tab or a return) gets an
-    apostrophe in front; `read_csv` takes it off again.
+    apostrophe in front, which `read_csv` removes.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         A history, or any part of one, or a usage table; the index is not written.
     path : path-like
-        The file; its folder is made. It is replaced only when the new file is whole.
+        The file; its folder is created. An existing file is replaced only when the new one is complete.
     excel : bool
-        Begin with a byte order mark, without which Excel takes the text for another encoding.
+        Begin with a byte order mark, without which Excel assumes another encoding.
 
     Returns
     -------
     pathlib.Path
         The file.
+
+    Raises
+    ------
+    SchemaError
+        A column can't be stored.
+    ArchiveError
+        The file can't be written.
     """
     table = _csv_table(frame)
     excel = true_or_false("excel", excel)
@@ -141,8 +156,7 @@ def _csv_table(frame: pd.DataFrame) -> pa.Table:
 def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read a file of `to_csv` with the dtypes of `COLUMNS`.
 
-    Columns that are not of a history get the type that their cells have in common; a missing text and an empty one stay
-    two things, since only the empty one is quoted.
+    The types of other columns are inferred. Missing and empty texts are distinguished: only empty texts are quoted.
 
     Parameters
     ----------
@@ -152,7 +166,7 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        The columns of the file, on a RangeIndex.
+        The columns of the file, with a RangeIndex.
 
     Raises
     ------
@@ -196,9 +210,9 @@ def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     frame : pandas.DataFrame
         A history, or any part of one, or a usage table; the index is not written. Lists become JSON. Dates are
         written as a clock in their zone shows them (UTC, in a history), since Excel has no zones. A text of more than
-        32,767 characters, which no cell holds, is cut there and ends in "…"; a warning says how many.
+        32,767 characters, the limit of a cell, is cut and ends in "…"; a warning states how many.
     path : path-like
-        The file; its folder is made. It is replaced only when the new file is whole.
+        The file; its folder is created. An existing file is replaced only when the new one is complete.
 
     Returns
     -------
@@ -259,8 +273,8 @@ def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
 
 def _values(column: pa.Array) -> list[Any]:
     if pa.types.is_timestamp(column.type):
-        shown = pc.local_timestamp(column) if column.type.tz is not None else column
-        column = shown.cast(pa.timestamp("ms"), safe=False)
+        local = pc.local_timestamp(column) if column.type.tz is not None else column
+        column = local.cast(pa.timestamp("ms"), safe=False)
     elif pa.types.is_nested(column.type):
         return _json_cells(column)
     elif pa.types.is_dictionary(column.type):

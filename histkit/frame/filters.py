@@ -1,7 +1,7 @@
-"""Conditions on rows, with one meaning for frames and for Arrow rows as they are read.
+"""Row filters, the same for frames and for Arrow rows as they are read.
 
-A voice is matched by its exact id, or by its name in any letter case: the whole name, or what stands before " - " in
-the service's modern names ("Roger" finds "Roger - Laid-Back, Casual, Resonant").
+A voice is matched by its exact id, or by its name in any letter case: the full name, or the part before " - " of
+modern names ("Roger" finds "Roger - Laid-Back, Casual, Resonant").
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class RowFilter:
         after: Any = None,
         before: Any = None,
     ) -> RowFilter:
-        """Check a user's arguments, of which each may be one value or several; raises `InputError`."""
+        """Return the filter for a user's arguments; raises `InputError`."""
         return cls(
             as_name_list(voice, "voice"),
             as_name_list(model, "model"),
@@ -90,11 +90,11 @@ class RowFilter:
         return tuple(name for name in CONDITION_COLUMNS if getattr(self, name) is not None)
 
     def columns(self) -> tuple[str, ...]:
-        """Return the columns that the conditions look at, each once."""
+        """Return the distinct columns that the conditions use."""
         return tuple(dict.fromkeys(column for name in self.conditions() for column in CONDITION_COLUMNS[name]))
 
     def mask(self, frame: pd.DataFrame) -> Mask:
-        """Return which rows of a frame meet the conditions.
+        """Return a mask of the rows that meet the conditions.
 
         Raises
         ------
@@ -139,9 +139,9 @@ def filter_items(
     Parameters
     ----------
     frame : pandas.DataFrame
-        A history; needs only the columns of the conditions that are given.
+        A history; needs only the columns that the conditions use.
     voice : str or list of str, optional
-        Ids or names of the row's own voice: exact id, or name in any letter case, whole or the part before " - ". A
+        Ids or names of the row's own voice: exact id, or name in any letter case, full or the part before " - ". A
         dialogue has no voice of its own; see `speaker`.
     model, source : str or list of str, optional
         Model ids; sources in any letter case.
@@ -160,7 +160,7 @@ def filter_items(
     Raises
     ------
     InputError
-        A broken expression or date.
+        A regular expression or a date is invalid.
     SchemaError
         The frame lacks a column that a condition needs.
 
@@ -180,7 +180,7 @@ def filter_items(
 
 
 def as_name_list(value: Any, name: str) -> Names:
-    """Check a user's argument: a text or several; None means any."""
+    """Return an argument that is one string or several as a tuple; None means any."""
     if value is None:
         return None
     values = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
@@ -191,7 +191,7 @@ def as_name_list(value: Any, name: str) -> Names:
 
 
 def name_test(names: Iterable[str]) -> Callable[[str], bool]:
-    """Return the test whether a voice has one of some names: in any letter case, whole or the part before " - "."""
+    """Return a predicate for voices that have one of some names: in any letter case, full or the part before " - "."""
     folded = {name.casefold() for name in names}
     return lambda name: name.casefold() in folded or name.casefold().split(" - ")[0].strip() in folded
 

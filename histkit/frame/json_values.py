@@ -17,7 +17,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def plain_value(value: Any) -> Any:
-    """Return a value as JSON can hold it: decimals as text, dates in ISO 8601, missing values as null.
+    """Return a value as a JSON value: decimals as text, dates in ISO 8601, missing values as null.
 
     Numbers that are not finite, and types that JSON lacks, become text.
     """

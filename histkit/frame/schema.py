@@ -113,12 +113,12 @@ def to_frame(batches: Iterable[pa.RecordBatch] | pa.Table, *, alignments: bool =
     batches : iterable of pyarrow.RecordBatch, or pyarrow.Table
         Rows in the order of the frame.
     alignments : bool
-        Whether the column ``alignments`` is there.
+        Whether the rows have the column ``alignments``.
 
     Returns
     -------
     pandas.DataFrame
-        On a RangeIndex.
+        With a RangeIndex.
     """
     import pandas as pd
 
@@ -148,7 +148,7 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
     check_frame(frame, "a file")
     known = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}
     if not frame.columns.is_unique or not all(isinstance(name, str) for name in frame.columns):
-        raise SchemaError("Column names must be different texts to be stored; rename them first (df.columns = [...]).")
+        raise SchemaError("Column names must be distinct strings to be stored; rename them first (df.columns = [...]).")
     arrays = []
     for name in frame.columns:
         kind = known.get(name)
@@ -213,7 +213,7 @@ def check_frame(frame: object, purpose: str) -> None:
 
 
 def require(frame: pd.DataFrame, columns: Iterable[str], purpose: str) -> None:
-    """Check a frame, see `check_frame`, and raise `SchemaError` naming the first of `columns` that it lacks."""
+    """Check a frame as `check_frame` does, and raise `SchemaError` naming the first of `columns` that it lacks."""
     check_frame(frame, purpose)
     for name in columns:
         if name not in frame.columns:

@@ -1,10 +1,10 @@
-r"""Search texts for a regular expression: what Python's `re` finds, by RE2 where both are sure to find the same.
+r"""Search texts for a regular expression with the results of Python's `re`, by RE2 where both are certain to agree.
 
-RE2 needs a fraction of the time, but the two differ on Unicode: what is a letter, a digit or a space, and which letters
-are equal in another case. So RE2 gets only patterns of a small language, and for each single character of it the very
-set of characters that `re` itself matches. Nothing repeats but single characters and classes, so that neither engine's
-choice among several matches, nor its care for endless loops of empty ones, can decide whether there is a match. Word
-boundaries (``\b``) next to non-ASCII letters are left to `re`.
+RE2 is several times as fast, but the two differ on Unicode: on character classes and on letter case. So only patterns
+of a small language are translated, and each character or class becomes the exact set of characters that `re` matches.
+Only single characters and classes may be repeated. Then the engines' rules for choosing among several matches, and for
+loops over empty ones, can't affect whether there is a match. Word boundaries (``\b``) next to letters beyond ASCII are
+left to `re`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SURROGATES = (0xD800, 0xE000)
 
 
 def search_mask(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW) -> Mask:
-    """Return in which texts `pattern.search` finds a match; other values have none.
+    """Return a mask of the texts in which `pattern.search` finds a match; other values have none.
 
     Parameters
     ----------
@@ -144,5 +144,5 @@ def _characters(atom: str, flags: int) -> str:
 
 @lru_cache(maxsize=1)
 def _alphabet() -> str:
-    """Return a text of all characters, each at the position of its code point."""
+    """Return a string of all characters, each at the position of its code point."""
     return "".join(map(chr, range(sys.maxunicode + 1)))

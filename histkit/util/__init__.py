@@ -1,1 +1,1 @@
-"""Helpers that know nothing of the service: files, storage, threads, text, file names, arrays, progress."""
+"""Helpers independent of the service: files, storage, threads, text, file names, arrays, progress."""

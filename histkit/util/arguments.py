@@ -1,4 +1,4 @@
-"""Checks of arguments: whole numbers within bounds, words of few values, flags."""
+"""Argument checks: integers within bounds, strings of few legal values, flags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from histkit.util.text import is_valid_unicode, quoted
 
 
 def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
-    """Return a whole number within its bounds as an int; NumPy integers are accepted, booleans and floats are not.
+    """Return an integer argument within its bounds as an int; booleans and floats are refused.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def whole_number(name: str, value: Any, least: int, most: int | None = None) -> 
 
 
 def one_of(name: str, value: Any, words: Iterable[str | None], problem: str = "is not possible") -> Any:
-    """Return an argument that is one of a few words.
+    """Return an argument after checking that it is one of a few legal values.
 
     Parameters
     ----------
@@ -59,12 +59,12 @@ def one_of(name: str, value: Any, words: Iterable[str | None], problem: str = "i
     words : iterable of str, or None among them
         The legal values.
     problem : str
-        What is wrong with another value, for the message.
+        Description of an illegal value, for the message.
 
     Raises
     ------
     InputError
-        The value is none of them.
+        The value is not legal.
 
     Examples
     --------

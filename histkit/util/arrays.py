@@ -1,4 +1,4 @@
-"""NumPy arrays: their types, for annotations, and sums by code."""
+"""Type aliases of NumPy arrays, and sums by code."""
 
 from typing import Any
 

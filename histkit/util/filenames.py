@@ -36,7 +36,7 @@ _EDGES, _TAIL = "-~. \u200c\u200d", ". \u200c\u200d"
 
 
 def safe_name(text: str, room: int = _NAME_BYTES) -> str:
-    """Return a text as one part of a path: legal on every system, no folder, at most `room` bytes, never empty.
+    """Return a text as one path component that is legal on every system: no separator, at most `room` bytes, not empty.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def _cut(name: str, room: int) -> str:
 
 @lru_cache(maxsize=1024)
 def safe_folder(text: str) -> str:
-    """Return one folder of a path, as `safe_name` does; few folders have many files, so the results are kept."""
+    """Return a folder name as `safe_name` does; cached, because many files share few folders."""
     return safe_name(text)
 
 

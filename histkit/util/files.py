@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, locked folders, and TOML files.
+"""Atomic file writes, locked folders, and TOML files.
 
 A file is written under a temporary name in the folder of its target, flushed to the disk and renamed. A process that
 is killed leaves at most a temporary file, which `remove_temporary_files` finds by its name.
@@ -28,12 +28,12 @@ _WRITE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # a write 
 
 
 def temporary_name() -> str:
-    """Return a new name for a file that is not finished."""
+    """Return a new name for an incomplete file."""
     return f"{TEMPORARY}{secrets.token_hex(8)}{SUFFIX}"
 
 
 def is_temporary(name: str) -> bool:
-    """Return whether a file's name is that of a file that was not finished."""
+    """Return whether a file name is that of an incomplete file."""
     return name.startswith(TEMPORARY) and name.endswith(SUFFIX)
 
 
@@ -124,7 +124,7 @@ def sha256_of(file: BinaryIO) -> str:
 
 @contextmanager
 def exclusive_lock(path: Path, busy: str, kind: type[HistkitError] = ArchiveError) -> Iterator[None]:
-    """Hold a lock file, which only one process can do at a time; the folder is created.
+    """Hold a lock file exclusively; its folder is created.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def read_toml(path: str | os.PathLike[str], content: str, parse_float: Callable[
 
 
 class AppendOnlyFile:
-    """A file of lines that survive a kill: each is handed to the system completely when it is written.
+    """Append-only file of lines; a written line survives a killed process.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ class AppendOnlyFile:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def flush_to_disk(self) -> None:
-        """Wait until the disk has what was written."""
+        """Flush the written lines to disk."""
         os.fsync(self._file.fileno())
 
     def close(self) -> None:

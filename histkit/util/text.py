@@ -1,4 +1,4 @@
-"""Text: errors as one line, values as people read them, characters that are safe to show."""
+"""Text: errors as one line, values formatted for readers, characters that are safe to display."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def error_line(error: BaseException, length: int = 200) -> str:
 
 
 def error_reason(error: BaseException) -> str:
-    """Return the operating system's words of an error ("No such file or directory"), else the error as one line."""
+    """Return the operating system's message of an error ("No such file or directory"), else the error as one line."""
     return getattr(error, "strerror", None) or error_line(error)
 
 
@@ -28,14 +28,14 @@ def quoted(value: object) -> str:
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Return whether a value is a text with a visible character that UTF-8 can hold."""
+    """Return whether a value is a string that UTF-8 can encode and that is not blank."""
     if not isinstance(value, str) or not value.strip():
         return False
     return is_valid_unicode(value)
 
 
 def is_valid_unicode(text: str) -> bool:
-    """Return whether UTF-8 can hold a text: it has no half of a surrogate pair."""
+    """Return whether UTF-8 can encode a string: it has no lone surrogate."""
     return not any("\ud800" <= char <= "\udfff" for char in text)
 
 

@@ -1,4 +1,4 @@
-"""Worker threads that never hold up Ctrl-C or the end of the process."""
+"""Worker threads that never delay Ctrl-C or the end of the process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _JOIN_SECONDS = 2.0  # how long an interrupted run waits for the requests in fli
 
 
 class DaemonThreads:
-    """Daemon threads, one for each call; one that hangs in a read is left behind.
+    """Daemon threads, one per call; a thread that is blocked in a read is abandoned.
 
     Examples
     --------
@@ -36,7 +36,7 @@ class DaemonThreads:
         def run() -> None:
             try:
                 future.set_result(call(*args, **kwargs))
-            except BaseException as error:  # raised where the future is read
+            except BaseException as error:  # raised by the future's `result`
                 future.set_exception(error)
             finally:
                 self._running.discard(thread)
@@ -98,7 +98,7 @@ def map_threads(
                 return
             try:
                 results.put((number, work(jobs[number]), None))
-            except BaseException as error:  # handed to the thread that waits
+            except BaseException as error:  # raised in the waiting thread
                 results.put((number, None, error))
                 return
 
