@@ -28,7 +28,7 @@ _NAME = "speech"
 class SpeechAccessor:
     """The speech history methods of a DataFrame.
 
-    Every frame works that has the columns a method needs. `histkit.SchemaError` names a column that is missing.
+    A method works on any frame with the columns it needs, and raises `histkit.SchemaError` for a missing one.
 
     Examples
     --------
@@ -54,12 +54,12 @@ class SpeechAccessor:
     ) -> pd.DataFrame:
         """Keep the rows that meet every condition, in their order and on their index.
 
-        The whole documentation is that of `histkit.filter_items`.
+        See `histkit.filter_items` for details.
 
         Parameters
         ----------
         voice : str or list of str, optional
-            Ids or names of the row's own voice: exact id, or name in any letter case, whole or the part before " - ". A
+            Ids or names of the row's own voice: exact id, or name in any letter case, full or the part before " - ". A
             dialogue has no voice of its own; see `speaker`.
         model, source : str or list of str, optional
             Model ids; sources in any letter case.
@@ -79,7 +79,7 @@ class SpeechAccessor:
     def label(self, rules: Rules, *, column: str | None = None, unassigned: str = "unassigned") -> pd.DataFrame:
         """Add a column with the label of the first rule that matches each row.
 
-        The whole documentation is that of `histkit.label`.
+        See `histkit.label` for details.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class SpeechAccessor:
     ) -> pd.DataFrame:
         """Sum items, characters and credits by group and period.
 
-        The whole documentation is that of `histkit.usage_table`.
+        See `histkit.usage_table` for details.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class SpeechAccessor:
             between two dates (naive ones are in `tz`; the end is exclusive; None: that of the history). Rows outside
             stay.
         compare : {"previous"}, optional
-            Compare each period with the one before: four more columns, see below.
+            Compare each period with the one before; adds the four columns described under Returns.
         billing : Subscription, mapping, int or date, optional
             For ``freq="billing"``: ``client.subscription()`` or anything with its fields (next reset; a period of 1, 3,
             6 or 12 months), a day of the month (from midnight), or the date of one monthly reset.
@@ -144,9 +144,9 @@ class SpeechAccessor:
         )
 
     def speakers(self) -> pd.DataFrame:
-        """Share out each row among the voices that speak in it, by the rules of `usage_table`.
+        """Divide each row among the voices that speak in it, as `usage_table` does.
 
-        The whole documentation is that of `histkit.speakers`.
+        See `histkit.speakers` for details.
         """
         from histkit.usage.table import speakers
 
@@ -167,7 +167,7 @@ class SpeechAccessor:
     ) -> Axes:
         """Draw usage over time, stacked by group, or as one bar per group.
 
-        The whole documentation is that of `histkit.plot_usage`.
+        See `histkit.plot_usage` for details.
 
         Parameters
         ----------
@@ -215,7 +215,7 @@ class SpeechAccessor:
     ) -> Axes:
         """Draw each group's share of the total: `plot_usage` without a time axis.
 
-        The whole documentation is that of `histkit.plot_share`.
+        See `histkit.plot_share` for details.
 
         Parameters
         ----------
@@ -242,7 +242,7 @@ class SpeechAccessor:
     ) -> Axes:
         """Draw a heat map of the hours of the week at which speech is generated.
 
-        The whole documentation is that of `histkit.plot_hours`.
+        See `histkit.plot_hours` for details.
 
         Parameters
         ----------
@@ -262,7 +262,7 @@ class SpeechAccessor:
     ) -> pd.DataFrame:
         """Find the takes of each line: the rows in which the same voice says the same text.
 
-        The whole documentation is that of `histkit.takes`.
+        See `histkit.takes` for details.
 
         Parameters
         ----------
@@ -281,7 +281,7 @@ class SpeechAccessor:
     ) -> pd.DataFrame:
         """Return the take that is kept of each line, in the order of the script.
 
-        The whole documentation is that of `histkit.keepers`.
+        See `histkit.keepers` for details.
 
         Parameters
         ----------
@@ -310,7 +310,7 @@ class SpeechAccessor:
     ) -> pd.DataFrame:
         """Sum the takes that were not kept by group and period: their number, paid and free, and their credits.
 
-        The whole documentation is that of `histkit.waste`.
+        See `histkit.waste` for details.
 
         Parameters
         ----------
@@ -339,9 +339,9 @@ class SpeechAccessor:
         return waste(self._frame, by, freq, keep=keep, near=near, tz=tz, week_start=week_start, billing=billing)
 
     def plot_takes(self, *, top: int = 12, ax: Axes | None = None) -> Axes:
-        """Draw the texts with most credits thrown away, beside the credits of the takes that were kept.
+        """Draw the texts with the most credits thrown away, next to the credits of the kept takes.
 
-        The whole documentation is that of `histkit.plot_takes`.
+        See `histkit.plot_takes` for details.
 
         Parameters
         ----------
@@ -367,7 +367,7 @@ class SpeechAccessor:
     ) -> pd.DataFrame:
         """Sum items, characters, credits and what they cost by group and period.
 
-        The whole documentation is that of `histkit.cost_table`.
+        See `histkit.cost_table` for details.
 
         Parameters
         ----------
@@ -398,14 +398,15 @@ class SpeechAccessor:
     def add_cost(self, prices: Any, *, tz: str | tzinfo = "UTC") -> pd.DataFrame:
         """Add the cost of each row.
 
-        The whole documentation is that of `histkit.add_cost`.
+        See `histkit.add_cost` for details.
 
         Parameters
         ----------
         prices : path-like, mapping, DataFrame or PriceBook
             See `read_prices`.
         tz : str or tzinfo, default "UTC"
-            Zone of ``valid_from`` values without one; a day starts at its first instant there. ``tz`` in the file wins.
+            Zone of ``valid_from`` values without one; a day starts at its first instant there. ``tz`` in the file takes
+            precedence.
         """
         from histkit.money.prices import add_cost
 
@@ -414,7 +415,7 @@ class SpeechAccessor:
     def ledger(self, freq: str = "D", *, tz: str | tzinfo = "UTC") -> pd.DataFrame:
         """Chain the credit counters of the rows: seen and unseen credits and billing resets by period.
 
-        The whole documentation is that of `histkit.ledger`.
+        See `histkit.ledger` for details.
 
         Parameters
         ----------
@@ -438,13 +439,13 @@ class SpeechAccessor:
     ) -> pd.DataFrame:
         """Forecast the credit counter of the account day by day until the billing reset.
 
-        The whole documentation is that of `histkit.forecast`.
+        See `histkit.forecast` for details.
 
         Parameters
         ----------
         subscription : Subscription or dict, optional
-            The result of `HistoryClient.subscription`, or a dict with its ``character_count`` and as much as is known
-            of ``character_limit``, ``next_character_count_reset_unix``, ``character_refresh_period`` and
+            The result of `HistoryClient.subscription`, or a dict with its ``character_count`` and, if known,
+            ``character_limit``, ``next_character_count_reset_unix``, ``character_refresh_period`` and
             ``max_credit_limit_extension``. Default: it is requested (the key needs the scope ``user_read``).
         now : str, date or datetime, optional
             The instant of the forecast, at which the counter is ``character_count``; a naive one is UTC. Default: the
@@ -455,7 +456,7 @@ class SpeechAccessor:
             Number of days after today to forecast, at most 400 and not beyond the reset. Default: until the reset, or
             30 if that is unknown.
         client : HistoryClient, optional
-            Default: one from the environment.
+            Default: a client with the key and base URL of the environment.
         """
         from histkit.money.forecast import forecast
 
@@ -473,13 +474,13 @@ class SpeechAccessor:
     ) -> Axes:
         """Draw the credits used, their forecast and the plan's limit.
 
-        The whole documentation is that of `histkit.plot_quota`.
+        See `histkit.plot_quota` for details.
 
         Parameters
         ----------
         subscription : Subscription or dict, optional
-            The result of `HistoryClient.subscription`, or a dict with its ``character_count`` and as much as is known
-            of ``character_limit``, ``next_character_count_reset_unix``, ``character_refresh_period`` and
+            The result of `HistoryClient.subscription`, or a dict with its ``character_count`` and, if known,
+            ``character_limit``, ``next_character_count_reset_unix``, ``character_refresh_period`` and
             ``max_credit_limit_extension``. Default: it is requested (the key needs the scope ``user_read``).
         now : str, date or datetime, optional
             The instant of the forecast, at which the counter is ``character_count``; a naive one is UTC. Default: the
@@ -490,7 +491,7 @@ class SpeechAccessor:
             Number of days after today to forecast, at most 400 and not beyond the reset. Default: until the reset, or
             30 if that is unknown.
         client : HistoryClient, optional
-            Default: one from the environment.
+            Default: a client with the key and base URL of the environment.
         ax : matplotlib.axes.Axes, optional
             The axes to draw into; default: those of a new pyplot figure.
         """
@@ -512,7 +513,7 @@ class SpeechAccessor:
     ) -> pd.DataFrame:
         """Compare the credits of the history and the gaps of the ledger with the official figures of the account.
 
-        The whole documentation is that of `histkit.reconcile`.
+        See `histkit.reconcile` for details.
 
         Parameters
         ----------
@@ -523,7 +524,7 @@ class SpeechAccessor:
         official : DataFrame, optional
             The result of `official_usage`; default: it is fetched.
         client : HistoryClient, optional
-            Default: one from the environment.
+            Default: a client with the key and base URL of the environment.
         """
         from histkit.money.official import reconcile
 
@@ -544,7 +545,7 @@ class SpeechAccessor:
     ) -> Path | None:
         """Write a usage report, or print it on the terminal.
 
-        The whole documentation is that of `histkit.report`.
+        See `histkit.report` for details.
 
         Parameters
         ----------
@@ -598,7 +599,7 @@ class SpeechAccessor:
     ) -> pd.DataFrame:
         """Compute the statement of one client for one period: line items, totals, and a fingerprint of the billed rows.
 
-        The whole documentation is that of `histkit.statement`.
+        See `histkit.statement` for details.
 
         Parameters
         ----------
@@ -640,7 +641,7 @@ class SpeechAccessor:
     ) -> pd.DataFrame:
         """Compute the statements of all clients for one period; together they bill every row of the period.
 
-        The whole documentation is that of `histkit.statements`.
+        See `histkit.statements` for details.
 
         Parameters
         ----------
@@ -674,12 +675,13 @@ class SpeechAccessor:
     ) -> Explorer:
         """Explore a history in a notebook: filter, sort, listen, tick rows and pull their audio.
 
-        The whole documentation is that of `histkit.explore`.
+        See `histkit.explore` for details.
 
         Parameters
         ----------
         client : HistoryClient, optional
-            For listening, pulling and zips; default: one made of the environment when such a button is pressed.
+            Client for playback and downloads. Default: a client with the key and base URL of the environment, created
+            when it is first needed.
         folder : path-like, default "audio"
             The folder that audio is pulled into; clips that are in it are played from there.
         tz : str, default "UTC"
@@ -700,7 +702,7 @@ class SpeechAccessor:
     ) -> Picker:
         """Choose by listening which take of each line is kept.
 
-        The whole documentation is that of `histkit.pick_takes`.
+        See `histkit.pick_takes` for details.
 
         Parameters
         ----------
@@ -709,7 +711,8 @@ class SpeechAccessor:
         folder : path-like, optional
             A folder of `download_audio` to play clips from.
         client : HistoryClient, optional
-            For listening; default: one made of the environment when the button is pressed.
+            Client for playback. Default: a client with the key and base URL of the environment, created when it is
+            first needed.
         """
         from histkit.notebook.picker import pick_takes
 
@@ -720,7 +723,7 @@ class SpeechAccessor:
     ) -> Players:
         """Show an audio player for each row in a notebook, with voice, date and text. Costs no credits.
 
-        The whole documentation is that of `histkit.play`.
+        See `histkit.play` for details.
 
         Parameters
         ----------
@@ -752,7 +755,7 @@ class SpeechAccessor:
     ) -> pd.DataFrame:
         """Download each row's audio into a folder. Interrupted runs resume; finished files are not requested again.
 
-        The whole documentation is that of `histkit.download_audio`.
+        See `histkit.download_audio` for details.
 
         Parameters
         ----------
@@ -812,7 +815,7 @@ class SpeechAccessor:
     ) -> pd.DataFrame:
         """Download the audio of any number of rows into one zip, one entry per history item. Costs no credits.
 
-        The whole documentation is that of `histkit.download_zip`.
+        See `histkit.download_zip` for details.
 
         Parameters
         ----------
@@ -830,9 +833,9 @@ class SpeechAccessor:
         bulk : bool
             Request up to 50 clips at once, as zips of the service, where the names in these zips identify every clip.
             This needs rows of known format that were generated in different seconds (a Series of ids has neither). All
-            others, and clips of a failed bulk request, are requested singly; with False, all are. One clip is requested
-            both ways, and the service's zips are used only if both are equal, so that `bulk` does not change the
-            result.
+            others, and clips of a failed bulk request, are requested individually; with False, all are. One clip is
+            requested both ways, and the service's zips are used only if both are equal, so that `bulk` does not change
+            the result.
         dry_run : bool
             Make no request and write nothing: ``status`` is ``pending``, ``path`` the entry that would be written.
         progress : bool, optional
@@ -868,7 +871,7 @@ class SpeechAccessor:
     ) -> pd.DataFrame:
         """Delete history items permanently, text and audio. Without ``confirm=True`` nothing is deleted.
 
-        The whole documentation is that of `histkit.delete`.
+        See `histkit.delete` for details.
 
         Parameters
         ----------
@@ -903,12 +906,12 @@ class SpeechAccessor:
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write a frame as one Parquet file (zstd) that any tool reads.
 
-        The whole documentation is that of `histkit.to_parquet`.
+        See `histkit.to_parquet` for details.
 
         Parameters
         ----------
         path : path-like
-            The file; its folder is made. It is replaced only when the new file is whole.
+            The file; its folder is created. An existing file is replaced only when the new one is complete.
         """
         from histkit.frame.files import to_parquet
 
@@ -917,14 +920,14 @@ class SpeechAccessor:
     def to_csv(self, path: str | os.PathLike[str], *, excel: bool = False) -> Path:
         """Write a frame as CSV: UTF-8, dates in ISO 8601, lists as JSON.
 
-        The whole documentation is that of `histkit.to_csv`.
+        See `histkit.to_csv` for details.
 
         Parameters
         ----------
         path : path-like
-            The file; its folder is made. It is replaced only when the new file is whole.
+            The file; its folder is created. An existing file is replaced only when the new one is complete.
         excel : bool
-            Begin with a byte order mark, without which Excel takes the text for another encoding.
+            Begin with a byte order mark, without which Excel assumes another encoding.
         """
         from histkit.frame.files import to_csv
 
@@ -933,12 +936,12 @@ class SpeechAccessor:
     def to_xlsx(self, path: str | os.PathLike[str]) -> Path:
         """Write a frame as an Excel sheet: real numbers and dates, ids and texts as text, no formulas.
 
-        The whole documentation is that of `histkit.to_xlsx`.
+        See `histkit.to_xlsx` for details.
 
         Parameters
         ----------
         path : path-like
-            The file; its folder is made. It is replaced only when the new file is whole.
+            The file; its folder is created. An existing file is replaced only when the new one is complete.
         """
         from histkit.frame.files import to_xlsx
 

@@ -1,7 +1,7 @@
 """Histories that don't fit into memory: `scan`, and ``ddf.speech`` on every Dask frame once this module is imported.
 
-Each method runs the pandas function on every partition, and first on the empty meta frame, so that a wrong argument is
-an error at once. It selects the columns it needs, so that no others are read.
+Each method runs the pandas function on every partition, and first on the empty meta frame, so that an invalid
+argument is refused immediately. It selects the columns it needs, so that no others are read.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def from_months(
     Parameters
     ----------
     read : callable
-        ``read(key, columns)`` gives a frame with these columns; it must be picklable. It is called on the workers, with
-        the columns that a computation needs.
+        ``read(key, columns)`` returns a frame with these columns; it must be picklable. It is called on the workers
+        with the columns that a computation needs.
     keys : sequence
-        One for each partition, in this order; none: one empty partition.
+        One key per partition, in order; without keys there is one empty partition.
     meta : pandas.DataFrame
         A frame of the same columns and dtypes; its rows and categories are left out.
 
@@ -176,12 +176,12 @@ class DaskSpeechAccessor:
         Parameters
         ----------
         rules, column, unassigned
-            As in `histkit.label`. The rules are read at once; no worker needs their file.
+            As in `histkit.label`. The rules are read immediately; workers don't need the file.
 
         Returns
         -------
         dask.dataframe.DataFrame
-            Lazy, with the column: a category with the same categories in each partition.
+            Lazy, with the column, whose categories are the same in each partition.
         """
         default, parsed_rules = read_rules(rules)
         parsed = {"column": default, "rule": [{"label": rule.label, **rule.conditions()} for rule in parsed_rules]}
@@ -206,8 +206,7 @@ class DaskSpeechAccessor:
         Returns
         -------
         dask.dataframe.DataFrame
-            The rows in another order: those of a line are shuffled into one partition. They keep the index of their
-            old partitions.
+            The rows in a different order: the rows of a line are shuffled into one partition. The index is kept.
 
         Raises
         ------
@@ -309,7 +308,7 @@ def scan(
     account: str | Iterable[str] | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> dd.DataFrame:
-    """Open a local history as a Dask DataFrame, one partition a month; needs the extra ``dask``.
+    """Open a local history as a Dask DataFrame, one partition per month. Needs the extra ``dask``.
 
     ``filter``, ``usage``, ``label`` and ``takes`` run on it through the same ``ddf.speech``, with the same numbers.
 
@@ -321,12 +320,12 @@ def scan(
     Returns
     -------
     dask.dataframe.DataFrame
-        Lazy; the columns and dtypes of `load`, months from the newest down. Nothing is read but the manifest.
+        Lazy; the columns and dtypes of `load`, newest month first. Only the manifest is read.
 
     Raises
     ------
     ArchiveError, InputError
-        As `load`, as far as the manifest tells; a damaged month is named when it is computed.
+        As `load`, as far as the manifest shows; errors of a month's file are raised by ``compute()``.
 
     Examples
     --------

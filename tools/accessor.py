@@ -47,7 +47,7 @@ _NAME = "speech"
 class SpeechAccessor:
     """The speech history methods of a DataFrame.
 
-    Every frame works that has the columns a method needs. `histkit.SchemaError` names a column that is missing.
+    A method works on any frame with the columns it needs, and raises `histkit.SchemaError` for a missing one.
 
     Examples
     --------
@@ -117,9 +117,9 @@ def fill(text: str) -> str:
 
 
 def docstring(function: Callable[..., Any], *functions: Callable[..., Any]) -> str:
-    """Return a method's docstring: the function's first paragraph, where to read on, and the parameters."""
+    """Return a method's docstring: the function's first paragraph, a reference to it, and the parameters."""
     summary = sections(inspect.getdoc(function) or "")["Summary"].split("\n\n")[0].strip()
-    text = f"{summary}\n\nThe whole documentation is that of `histkit.{function.__name__}`.\n"
+    text = f"{summary}\n\nSee `histkit.{function.__name__}` for details.\n"
     described = parameters_text(*(functions or (function,)))
     return text + (f"\nParameters\n----------\n{described}\n" if described else "")
 
@@ -211,7 +211,7 @@ def accessor_source() -> str:
     methods.insert(ORDER.index("forecast") + 1, quota_method())
     at_run_time, typing_only = imports_for([*functions, hk.plot_quota])
     text = HEADER.format(imports="\n".join(at_run_time), typing_imports=textwrap.indent("\n".join(typing_only), "    "))
-    text += "".join(f"\n{textwrap.indent(each, '    ')}\n" for each in methods) + FOOTER
+    text += "".join(f"\n{textwrap.indent(source, '    ')}\n" for source in methods) + FOOTER
     for command in (["check", "--quiet", "--select", "I", "--fix", "-"], ["format", "--quiet", "-"]):
         words = [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(FILE)]
         text = subprocess.run(words, input=text, capture_output=True, text=True, check=True).stdout

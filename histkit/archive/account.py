@@ -18,7 +18,7 @@ from histkit.api.options import history_item_path
 from histkit.api.pagination import PageWindow
 from histkit.archive.checkpoint import StagedPage, SyncCheckpoint, SyncJob
 from histkit.archive.manifest import WORK, Account, HistoryManifest, newest_first, partition_span, write_manifest
-from histkit.archive.merge import Diff, PartitionMerge, own_rows
+from histkit.archive.merge import Diff, PartitionMerge, account_rows
 from histkit.archive.partitions import PartitionReader
 from histkit.errors import ArchiveError, HistkitError, NotFoundError, PaginationError
 from histkit.fetch.windows import WindowedFetch, WindowRows, rows_of
@@ -27,7 +27,7 @@ from histkit.util.progress import progress_bar
 from histkit.util.storage import ReadStore
 
 PAGE_SIZE = 1000
-_REMEMBERED = 10_000  # ids by which a window recognises repeated pages; the merge removes any other repetition
+_REMEMBERED = 10_000  # ids by which a window recognises repeated pages; the merge removes other duplicates
 _OVERLAP_SECONDS, _OVERLAP_ROWS = 3600, 500  # read again by each sync, since rows appear late; the smaller of the two
 _PATIENCE = 30 * 86_400  # seconds; older rows that are still processing are refreshed by full syncs alone
 _MOST_REQUESTED = 20  # rows still processing that are requested one by one
@@ -37,7 +37,7 @@ _SAMPLE = 20  # rows to request by id before a full sync marks any row missing
 
 @dataclass
 class AccountSyncResult:
-    """The result of syncing one account: changes, requests, and rows that break the API's form."""
+    """The result of syncing one account: changes, requests, and rows that violate the API's schema."""
 
     diff: Diff
     requests: int = 0
@@ -161,7 +161,7 @@ class AccountSync:
             with PartitionReader(self._store, file) as month:
                 groups = [group for group in month.groups() if _reaches(month, group, mark - _OVERLAP_SECONDS)]
                 table = month.read(groups, ["date_unix", "account", "history_item_id", "missing_since"])
-            table = table.filter(pc.and_(own_rows(table, self._name), pc.is_null(table.column("missing_since"))))
+            table = table.filter(pc.and_(account_rows(table, self._name), pc.is_null(table.column("missing_since"))))
             dates = np.r_[dates, table.column("date_unix").to_numpy()]
             ids = np.r_[ids, np.array(table.column("history_item_id").to_pylist(), object)]
         recent = np.sort(dates[dates >= mark - _OVERLAP_SECONDS])[::-1]
@@ -190,7 +190,7 @@ class AccountSync:
         return {item: date for item, date in self._account.processing.items() if date is None or date > early}
 
     def _fetch_item(self, item: str) -> Page | None:
-        """Fetch one row as a page; None when it is gone."""
+        """Fetch one row as a page; None if it is gone."""
 
         def decode(body: bytes) -> Page:
             return self._decoder(b'{"has_more":false,"history":[' + body + b"]}")
@@ -253,7 +253,7 @@ class AccountSync:
         self._manifest.accounts[self._name] = account
 
     def _check_service(self) -> None:
-        """Refuse to mix a made-up history and a real one, before any request."""
+        """Refuse to mix a sandbox history and a real one, before any request."""
         before, now = self._account.service, self._client.transport.service
         if before and (before == SANDBOX) != (now == SANDBOX):
             raise ArchiveError(
@@ -268,8 +268,8 @@ class AccountSync:
             rows += page.read(["history_item_id"]).column(0).drop_null().slice(0, 2).to_pylist()
         if rows and not self._any_exists(rows):
             raise ArchiveError(
-                f"The unfinished sync in {self._checkpoint.folder} is of another account: none of its rows is in this "
-                "one's history. Sync with the key it was begun with, or delete that folder."
+                f"The unfinished sync in {self._checkpoint.folder} belongs to another account: none of its rows is in "
+                "this account's history. Use the key of that account, or delete that folder."
             )
 
     def _check_not_another_account(self, pages: Sequence[StagedPage], known: Sequence[str]) -> None:
@@ -309,7 +309,7 @@ class AccountSync:
         for file in files[:: -(-len(files) // _SAMPLE) or 1]:
             with PartitionReader(self._store, file) as month:
                 table = month.read(month.groups()[:1], ["account", "history_item_id", "missing_since"])
-            table = table.filter(pc.and_(own_rows(table, self._name), pc.is_null(table.column("missing_since"))))
+            table = table.filter(pc.and_(account_rows(table, self._name), pc.is_null(table.column("missing_since"))))
             ids += table.column("history_item_id").drop_null().slice(0, 2).to_pylist()
         return ids
 
@@ -317,7 +317,7 @@ class AccountSync:
         return any(self._fetch_item(item) is not None for item in items)
 
     def _describe_folder(self) -> str:
-        """Return whose rows the folder has, and up to when."""
+        """Describe the account whose rows the folder has, and its newest date."""
         mark = self._account.watermark
         until = f", up to {datetime.fromtimestamp(mark, UTC):%Y-%m-%d %H:%M} UTC" if mark is not None else ""
         return f"{self._where()} has the history of {_describe(self._account.service)}{until}"
@@ -330,7 +330,7 @@ class AccountSync:
 
 
 def _describe(service: str) -> str:
-    """Return an account's service as words of a sentence."""
+    """Describe an account by its service."""
     if service == SANDBOX:
         return "the sandbox's made-up account"
     return f"an account at {service}" if service else "an account"

@@ -86,7 +86,7 @@ class SyncCheckpoint:
 
     @property
     def job(self) -> SyncJob | None:
-        """The job of the sync on disk; None when there is none."""
+        """The job of the sync on disk; None if there is none."""
         return self._state.purpose if self._state is not None else None
 
     def windows(self) -> list[PageWindow]:
@@ -94,7 +94,7 @@ class SyncCheckpoint:
         return [PageWindow.restored(state) for state in self._state.windows] if self._state is not None else []
 
     def begin(self, job: SyncJob) -> None:
-        """Start a new sync; what is on disk is discarded."""
+        """Start a new sync; an earlier one on disk is discarded."""
         self.discard()
         self._state = _State(job, [])
 
@@ -126,13 +126,13 @@ class SyncCheckpoint:
     def discard(self) -> None:
         """Remove everything."""
         if self.folder.exists():
-            (self.folder / _STATE).unlink(missing_ok=True)  # first: pages without a state are nothing
+            (self.folder / _STATE).unlink(missing_ok=True)  # first: pages without a state are ignored
             shutil.rmtree(self.folder)
         self._state, self._next = None, 0
 
 
 def _read_state(path: Path) -> _State | None:
-    """Read the state; None when there is none yet, or a version of histkit with another schema wrote it."""
+    """Read the state; None if there is none, or a version of histkit with another schema wrote it."""
     try:
         state = msgspec.json.decode(path.read_bytes(), type=_State)
     except (FileNotFoundError, msgspec.ValidationError):

@@ -1,6 +1,6 @@
 """Read a local history: `load` and what `histkit.scan` needs.
 
-The months are a `pyarrow.dataset` whose fragments bear the month's dates as partition expression: pruning of months and
+The months are a `pyarrow.dataset` whose fragments have the month's dates as partition expression: pruning of months and
 row groups, filters, and casts of older schemas are Arrow's.
 """
 
@@ -51,7 +51,7 @@ def load(
     account: str | Iterable[str] | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """Read a local history, or a part of it; no network but for a remote `path`.
+    """Read a local history, or a part of it. Only a remote `path` needs the network.
 
     Only what is needed is read from disk: months and row groups within the dates, row groups that can hold a requested
     voice, and the requested columns.
@@ -75,13 +75,13 @@ def load(
     -------
     pandas.DataFrame
         The columns of `histkit.COLUMNS`, and ``account`` (category) and ``missing_since`` (datetime64[us, UTC]), newest
-        first, those of one second as the service gave them, on a RangeIndex. ``attrs["histkit"]`` has ``complete``,
+        first, rows of the same second in the service's order, with a RangeIndex. ``attrs["histkit"]`` has ``complete``,
         ``synced_at`` and ``path``.
 
     Raises
     ------
     ArchiveError
-        There is no local history, or a file is missing, damaged or of a newer histkit; the message names the file.
+        There is no local history, or a file is missing, damaged or from a newer histkit; the message names the file.
     InputError
         An argument is invalid.
 
@@ -141,7 +141,7 @@ class LoadQuery:
         return cls(tuple(dict.fromkeys(names)), *date_range(after, before), rows)
 
     def resolve_voices(self, manifest: HistoryManifest) -> LoadQuery:
-        """Return the query with the voices of a manifest that are meant."""
+        """Return the query with the matching voices of a manifest."""
         names = self.rows.voice
         if names is None:
             return self
@@ -207,7 +207,7 @@ class LocalHistory:
         needed = list(dict.fromkeys((*names, *_ORDER, *self.query.rows.columns())))
         system, root = self.store.arrow_filesystem()
         try:
-            # Opened once: by its path the footer could be that of one file and the pages those of a sync's next one.
+            # Opened once: a sync may replace the file, so a second open could find other pages than the footer's.
             with system.open_input_file(f"{root}/{file}") as source:
                 fragment = _FORMAT.make_fragment(source, partition_expression=_dates_of(file))
                 read_footer(fragment.metadata.metadata, self.store.place(file))
@@ -245,7 +245,7 @@ class LocalHistory:
 
 
 def _dates_of(file: str) -> ds.Expression:
-    """Return what the dates of a month's rows fulfil."""
+    """Return the condition that the dates of a month's rows meet."""
     date, span = ds.field("date_unix"), partition_span(file)
     return date.is_null() if span is None else (date >= span[0]) & (date < span[1])
 
@@ -267,7 +267,7 @@ def open_history(
         if store.remote:
             raise ArchiveError(f"{store.name} holds no local history: copy the folder of a sync there.")
         begun = (Path(store.name) / WORK).is_dir()
-        what = "a first sync that has not ended: run sync again to resume" if begun else "no local history: sync first"
+        what = "an unfinished first sync: run sync again to resume" if begun else "no local history: sync first"
         raise ArchiveError(f"{store.name} holds {what} (histkit.sync({store.name!r}), or histkit sync).")
     query = query.resolve_voices(manifest)
     facts = {"complete": True, "synced_at": manifest.synced_at, "path": store.absolute}

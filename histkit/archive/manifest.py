@@ -96,7 +96,7 @@ def newest_first(files: Iterable[str]) -> list[str]:
 
 
 def read_manifest(store: ReadStore) -> HistoryManifest | None:
-    """Read the manifest; None when there is none yet.
+    """Read the manifest; None if there is none yet.
 
     Raises
     ------

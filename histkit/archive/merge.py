@@ -71,11 +71,11 @@ class PartitionMerge:
     account : str
         Name of the account, "" for none.
     pages : sequence of StagedPage
-        The fetched pages in their order; of a row that was fetched twice the later one counts.
+        The fetched pages in order; if a row was fetched twice, the later one is used.
     full : bool
         Whether the pages are the whole history, so that a row that was not fetched is missing.
     gone : sequence of str
-        Ids that the service no longer knows.
+        Ids that the service no longer has.
     now : int
         Seconds since 1970, for ``missing_since``.
     """
@@ -114,7 +114,7 @@ class PartitionMerge:
             if self._exists(file):
                 with PartitionReader(self._store, file) as month:
                     table = month.read(month.groups(), _IDENTITY)
-                tables.append(table.filter(own_rows(table, self._account)))
+                tables.append(table.filter(account_rows(table, self._account)))
         table = pa.concat_tables(tables)
         again = pc.is_in(table.column("history_item_id"), self._fetched)
         lost = table.filter(pc.and_(pc.invert(again), pc.is_null(table.column("missing_since"))))
@@ -209,7 +209,7 @@ class PartitionMerge:
     def _slice(self, month: PartitionReader | None, start: int | None, end: int | None, diff: Diff) -> pa.Table:
         """Return the rows of a span of seconds, stored and fetched ones merged, in their order."""
         stored = sort_rows(self._stored(month, start, end))
-        of_account = own_rows(stored, self._account)
+        of_account = account_rows(stored, self._account)
         existing, others = stored.filter(of_account), stored.filter(pc.invert(of_account))
         fetched = self._newly_fetched(start, end)
         existing_keys, keys = _keys(existing), _keys(fetched)
@@ -292,8 +292,8 @@ def voices_of(table: pa.Table) -> set[tuple[str | None, str | None]]:
     return set(zip(*(distinct.column(name).to_pylist() for name in pairs.column_names), strict=True))
 
 
-def own_rows(table: pa.Table, account: str) -> pa.ChunkedArray:
-    """Return which rows are of an account ("" is the one without a name), as booleans of which none is missing."""
+def account_rows(table: pa.Table, account: str) -> pa.ChunkedArray:
+    """Return a mask without missing values of the rows of an account ("": the one without a name)."""
     names = table.column("account").cast(TEXT)
     return pc.fill_null(pc.equal(names, account), False) if account else pc.is_null(names)
 

@@ -1,6 +1,6 @@
 """The files of a local history, one Parquet file a month.
 
-Rows stand in slices of time, newest first, and within a slice by voice, so that the statistics of a row group are
+Rows are stored in time slices, newest first, and within a slice by voice, so that the statistics of a row group are
 narrow in date and in voice. The column `TIE` keeps the service's order among rows of one second: ``ORDER BY date DESC,
 tie`` gives a history as the service does.
 """
@@ -35,7 +35,7 @@ LOADED = tuple(name for name in FILE_SCHEMA.names if name != TIE)
 _SLICE_ROWS, _GROUP_ROWS = 32_768, 8_192
 _WITH_STATISTICS = [name for name in FILE_SCHEMA.names if name not in ("text", "dialogue", "extra")]
 _CATEGORIES = [field.name for field in FILE_SCHEMA if pa.types.is_dictionary(field.type)]
-_REFETCH = "run sync(full=True), which fetches that month again (but for what the service has no more)"
+_REFETCH = "run sync(full=True), which fetches that month again (except rows that the service no longer has)"
 
 
 class GroupStatistics:
@@ -149,7 +149,7 @@ def _missing(rows: int, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 def sort_rows(table: pa.Table) -> pa.Table:
-    """Sort rows newest first, those of one second by account and then as the service gave them."""
+    """Sort rows newest first, rows of the same second by account and then in the service's order."""
     places = order_of(table)
     if np.array_equal(places, np.arange(len(table))):
         return table
@@ -195,7 +195,7 @@ def writing_month(folder: str | os.PathLike[str], file: str) -> Iterator[Partiti
 
 
 class PartitionWriter:
-    """Writes tables that come in their order; the file depends on the rows alone, not on how the tables were cut."""
+    """Writes sorted tables; the file depends on the rows alone, not on how they are divided into tables."""
 
     def __init__(self, writer: pq.ParquetWriter) -> None:
         self._writer = writer
@@ -203,14 +203,14 @@ class PartitionWriter:
         self._rows = 0
 
     def add(self, table: pa.Table) -> None:
-        """Add rows, which come in their order."""
+        """Add rows, which follow those added before."""
         self._waiting.append(table.select(FILE_SCHEMA.names))
         self._rows += len(table)
         while self._rows >= 2 * _SLICE_ROWS:
             self._flush()
 
     def finish(self) -> None:
-        """Write the rows that are left."""
+        """Write the remaining rows."""
         while self._rows:
             self._flush()
 

@@ -1,4 +1,4 @@
-"""`histkit.sync`: the accounts one after the other, in a folder that is locked for it."""
+"""`histkit.sync`: update the accounts one after the other in a locked folder."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class SyncRun:
             names = ", ".join(sorted(strange - {""})) or _NO_NAME
             raise InputError(
                 f"{self._folder} was synced with {'accounts=' if '' in clients else 'one client'} ({names}): do it "
-                "in the same way again, or take another folder."
+                "the same way again, or use another folder."
             )
         for name, client in clients.items():
             one = AccountSync(
@@ -159,7 +159,7 @@ def sync(
     workers: int | None = None,
     progress: bool | None = None,
 ) -> pd.DataFrame:
-    """Update a local history and return it: the first sync fetches everything, later ones only what is new.
+    """Update a local history and return it: the first sync fetches all rows, later ones only new rows.
 
     Pages are saved as they arrive, so that an interrupted sync is resumed by the next one.
 
@@ -171,15 +171,15 @@ def sync(
         Read the whole history again: changed rows are updated, rows that the service no longer has are kept and marked
         ``missing_since``.
     accounts : mapping of str to HistoryClient, optional
-        Several accounts in one folder, distinguished by the column ``account``. One that fails does not stop the
-        others; a warning names it in the end.
+        Several accounts in one folder, distinguished by the column ``account``. An account that fails does not stop the
+        others; a warning names it.
     diff : bool
         Return the rows that are new, changed or missing instead of the history, which is then not read: memory stays
         flat, and a sync without new rows takes a fraction of a second.
     client : HistoryClient, optional
         Default: a client with the key and base URL of the environment.
     workers : int, optional
-        Windows paged side by side; default: the client's ``max_concurrency`` (4).
+        Number of windows read concurrently; default: the client's ``max_concurrency`` (4).
     progress : bool, optional
         Show bars and a summary line; default: bars in notebooks and on terminals, the line always.
 
@@ -194,9 +194,10 @@ def sync(
     Raises
     ------
     ArchiveError
-        Another sync is writing into the folder; a file is damaged or can't be written; the key is of another account.
+        Another sync is writing into the folder; a file is damaged or can't be written; the key belongs to another
+        account.
     PaginationError
-        The history could not be read to its end. What was read is kept.
+        The history could not be read to its end. Fetched rows are kept.
     InputError
         An argument is invalid.
     ApiError, TransportError

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from histkit.archive.checkpoint import SyncCheckpoint
 from histkit.archive.manifest import WORK, HistoryManifest, Month, read_manifest, write_manifest
-from histkit.archive.merge import own_rows, voices_of
+from histkit.archive.merge import account_rows, voices_of
 from histkit.archive.partitions import FILE_SCHEMA, PartitionReader, sort_rows, writing_month
 from histkit.errors import ArchiveError
 from histkit.frame.schema import CATEGORY, DATE, TEXT
@@ -32,11 +32,11 @@ class DeletionTarget:
     account: str | None
 
     def unmarked(self, table: pa.Table) -> pa.ChunkedArray:
-        """Return which rows of a table have to be marked, as booleans of which none is missing."""
+        """Return a mask without missing values of the rows that have to be marked."""
         state = pc.fill_null(pc.equal(table.column("state").cast(TEXT), STATE), False)
         marked = pc.and_(state, pc.is_valid(table.column("missing_since")))
         rows = pc.and_(pc.is_in(table.column("history_item_id"), self.ids), pc.invert(marked))
-        return rows if self.account is None else pc.and_(rows, own_rows(table, self.account))
+        return rows if self.account is None else pc.and_(rows, account_rows(table, self.account))
 
 
 def mark_deleted(
@@ -87,7 +87,7 @@ def mark_deleted(
     3
     """
     folder = Path(normalize_path(path))
-    _manifest_of(folder)  # before the lock, which would make a folder
+    _manifest_of(folder)  # before the lock, which would create the folder
     target = DeletionTarget(pa.array(list(ids), TEXT), account)
     with exclusive_lock(folder / WORK / "lock", f"a sync is writing into {folder}"):
         manifest = _manifest_of(folder)

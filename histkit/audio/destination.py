@@ -24,8 +24,8 @@ T = TypeVar("T")
 JOURNAL = "manifest.jsonl"
 _LOCK = ".histkit.lock"
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "r2", "b2", "swift"}
-_JOURNAL_SECONDS = 2.0  # least time between two uploads of a remote journal
-_JOURNAL_SHARE = 20.0  # least time between them, as a multiple of what the last one took
+_JOURNAL_SECONDS = 2.0  # minimum time between two uploads of a remote journal
+_JOURNAL_SHARE = 20.0  # minimum time between them, as a multiple of the duration of the last one
 
 
 class PullJournal(Protocol):
@@ -44,7 +44,7 @@ class Destination(Protocol):
     Attributes
     ----------
     name : str
-        The path as given, for messages.
+        The path as passed, for messages.
     address : str
         Absolute path or URL.
     remote : bool
@@ -160,7 +160,7 @@ class LocalFolder:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the folder exclusively."""
-        busy = f"Another pull is writing into {self.folder}: wait for it."
+        busy = f"Another download is writing into {self.folder}: wait for it to end."
         lock = self.folder / _LOCK
         with exclusive_lock(lock, busy, DownloadError):
             try:

@@ -86,7 +86,7 @@ class CircuitBreaker:
     def check(self) -> None:
         """Raise `TransportError` if the limit is reached."""
         if self.tripped:
-            raise TransportError(f"Not tried: the {self.limit} clips before it got no answer from the service.")
+            raise TransportError(f"Not tried: the {self.limit} clips before it got no response from the service.")
 
     def record(self, *, answered: bool) -> None:
         """Count a request; any answer, also a refusal, resets the count."""
@@ -103,7 +103,7 @@ def fetch_clip(client: HistoryClient, source: Source, wav: bool, file: BinaryIO,
     source : Source
         The clip.
     wav : bool
-        Convert to WAV: raw samples get a header here, other formats are converted by the service.
+        Convert to WAV: raw samples get a header locally, other formats are converted by the service.
     file : binary file
         Empty, open for reading and writing.
     cancel : threading.Event

@@ -242,7 +242,7 @@ def _retry_jobs(
         elif failure is not None or item in files:
             entries[item] = failure or files[item].skipped()
         else:
-            raise InputError(f"{destination.name} knows nothing of {item}: call download_audio with its row.")
+            raise InputError(f"{destination.name} has no record of {item}: call download_audio with its row.")
     return entries, jobs
 
 
@@ -327,7 +327,7 @@ class FolderDownload:
                     part.unlink(missing_ok=True)
 
     def _fetch(self, job: Job) -> Entry:
-        """Download one clip; return its line, also if it fails."""
+        """Download one clip; return its line, also after a failure."""
         failure = None
         try:
             self._breaker.check()

@@ -273,7 +273,8 @@ class BulkRoute:
     """Whether shared requests are still worthwhile; the state is shared by all threads.
 
     They end after six failures in a row (a single bad id, whose zips are halved, fails less often), after two zips with
-    ambiguous names or one whose names say nothing, and if a clip differs from the response to a request of its own.
+    ambiguous names or one whose names contain no second, and if a clip differs from the response to a request of its
+    own.
     """
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ from histkit.util.storage import ReadStore, local_path, normalize_path
 from histkit.util.text import count_noun, error_line, quoted
 
 _STATUSES = ("deleted", "gone", "kept", "failed", "pending")
-_MAX_UNANSWERED = 5  # rows in a row without an answer, after which the service counts as unreachable
+_MAX_UNANSWERED = 5  # consecutive rows without a response, after which the service counts as unreachable
 
 
 def delete(
@@ -69,8 +69,8 @@ def delete(
     DataFrame
         On the index of `items`: ``history_item_id``, ``status``, ``path`` (of the verified file, relative to
         `only_verified`), ``credits`` (Int64, what the row cost; missing if unknown), ``error`` (one line). The status
-        is ``would delete`` or ``kept`` (no verified file) without `confirm`. With it, it is ``deleted``, ``gone`` (did
-        not exist any more), ``kept``, ``failed``, or ``pending`` (not tried: the service became unreachable).
+        is ``would delete`` or ``kept`` (no verified file) without `confirm`. With it, it is ``deleted``, ``gone`` (no
+        longer existed), ``kept``, ``failed``, or ``pending`` (not tried: the service became unreachable).
         ``attrs["histkit"]`` has ``dry_run``, ``counts`` (ids by status), ``credits`` (of the deleted rows, as far as
         known) and ``credits_unknown`` (rows), ``journal``, ``history``, ``marked`` (rows), ``interrupted``.
 
@@ -235,7 +235,7 @@ class DeletionRun:
         breaker = CircuitBreaker(_MAX_UNANSWERED)
         for item, row in self._plan.records():
             if breaker.tripped:
-                self._stopped = f"{breaker.limit} rows one after the other got no answer from the service."
+                self._stopped = f"{breaker.limit} consecutive rows got no response from the service."
                 return
             journal.add("asked", history_item_id=item, row=row)
             self._in_doubt = item
@@ -302,7 +302,7 @@ class DeletionRun:
         if self._marked:
             line += f"; {self._marked:,} marked in {self._folder}"
         if counts["gone"] and not counts["deleted"]:
-            line += "; if that is strange, is the key of the account that they are from?"
+            line += "; if this is unexpected, check that the key belongs to their account"
         if self._stopped:
             line += f"; stopped: {self._stopped.rstrip('.')}"
         return f"{line}; record: {self._journal}"

@@ -28,7 +28,7 @@ _LOOKUP: RequestOptions = {"max_retries": 2}
 
 @dataclass(frozen=True)
 class DeletionOutcome:
-    """The result for one row: its status, the error, and whether the service answered at all."""
+    """The result for one row: its status, the error, and whether the service responded."""
 
     status: Literal["deleted", "gone", "failed"]
     error: str | None = None

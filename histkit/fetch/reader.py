@@ -1,7 +1,7 @@
-"""`read_history`: the whole history, or a part of it, as one DataFrame.
+"""`read_history`: the history, or a part of it, as one DataFrame.
 
 The query plan sends the filters that the service supports, and applies the others here, page by page. The result is the
-same as filtering the whole history.
+same as filtering the complete history.
 """
 
 from __future__ import annotations
@@ -56,18 +56,18 @@ def read_history(
     model, source : str or list of str, optional
         Model ids; sources (``TTS``, ``STS``, ``Projects``, ...).
     search : str, optional
-        The service's own text search (its rules are not documented). For regular expressions read first and then use
+        Text search of the service (its rules are not documented). For regular expressions, read first and then use
         ``df.speech.filter(text=...)``.
     after, before : str, datetime, Timestamp or int, optional
         Dates: after is inclusive, before exclusive; a naive one is UTC, a number is seconds since 1970.
     limit : int, optional
         Maximum number of rows; the newest are returned.
     workers : int, optional
-        Windows paged side by side; default: the client's ``max_concurrency`` (4). 1 follows the cursor alone.
+        Number of windows read concurrently; default: the client's ``max_concurrency`` (4). 1 only follows the cursor.
     alignments : bool
-        Also the column ``alignments`` (can be fifty times the rest).
+        Include the column ``alignments`` (up to fifty times as large as the rest).
     progress : bool, optional
-        Show a bar; default: in notebooks and on terminals.
+        Show a progress bar; default: in a notebook and on a terminal.
     client : HistoryClient, optional
         Default: a client with the key and base URL of the environment.
 
@@ -75,8 +75,8 @@ def read_history(
     -------
     pandas.DataFrame
         The columns of `histkit.COLUMNS` on a RangeIndex; an empty result has the same columns and dtypes.
-        ``attrs["histkit"]``: ``complete``, ``fetched_at`` (ISO, UTC), ``requests``, ``problems`` (rows that break the
-        API's own form, by id; they are kept).
+        ``attrs["histkit"]``: ``complete``, ``fetched_at`` (ISO, UTC), ``requests``, ``problems`` (rows that violate the
+        API's schema, by id; they are kept).
 
     Raises
     ------
@@ -246,10 +246,10 @@ class HistoryRead:
 
 
 def warn_of_problems(problems: list[str], stacklevel: int) -> None:
-    """Warn of rows that break the API's own schema."""
+    """Warn of rows that violate the API's schema."""
     if problems:
         warnings.warn(
-            f"{len(problems)} rows break the API's own form and are kept with missing values: "
+            f"{len(problems)} rows violate the API's schema and are kept with missing values: "
             f"{'; '.join(problems[:3])}{'; ...' if len(problems) > 3 else ''}",
             stacklevel=stacklevel,
         )

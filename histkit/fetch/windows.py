@@ -1,4 +1,4 @@
-"""Read the history in windows of time, paged side by side, until each is read to its end.
+"""Read the history in time windows, concurrently, until each is read to its end.
 
 The newest and the oldest page are fetched, the span between them is split into windows, and an idle worker takes half
 of the largest remainder. Rows of one second stay together. The caller decides what to do with the rows.
@@ -47,7 +47,7 @@ class WindowedFetch:
     filters : mapping, optional
         Further query parameters.
     workers : int
-        Windows read side by side; 1 follows the cursor alone.
+        Number of windows read concurrently; 1 only follows the cursor.
     eager : bool
         Request the oldest page along with the newest, before it is known whether there is more than one page.
     enough : callable, optional
@@ -90,9 +90,9 @@ class WindowedFetch:
         self.requests = 0
 
     def run(self) -> None:
-        """Read everything; raises what the pagination and the transport raise.
+        """Read all windows; errors of the pagination and of the transport are raised.
 
-        However it ends, no request is started afterwards, and those in flight are waited for, for two seconds at most.
+        Afterwards no request is started. Requests in flight are awaited for at most two seconds.
         """
         try:
             self._read_alone() if self._workers == 1 else self._read_side_by_side()
@@ -166,9 +166,9 @@ class WindowedFetch:
         return older
 
     def _process_oldest(self, oldest: Future[Page]) -> None:
-        """Process the oldest page: everything before its newest second is read; that second may go on.
+        """Process the oldest page: everything before its newest second is read; more rows of that second may follow.
 
-        Where the page can't be used, the newest window reads on alone.
+        If the page is unusable, the newest window is read to the end instead.
         """
         try:
             page = oldest.result()
@@ -209,7 +209,7 @@ class WindowedFetch:
 
 
 def _ascending_dates(page: Page) -> list[int]:
-    """Return the dates of a page sorted oldest first; none where a date is missing or the order is another."""
+    """Return the dates of a page sorted oldest first; empty if a date is missing or the order differs."""
     dates = [date for date in page.facts.dates if date is not None]
     ascending = all(earlier <= later for earlier, later in pairwise(dates))
     return dates if ascending and len(dates) == len(page.facts.dates) else []

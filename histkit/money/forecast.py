@@ -52,10 +52,10 @@ def forecast(
     Parameters
     ----------
     frame : pandas.DataFrame
-        A whole history of one account; needs ``date`` and ``credits``. With ``character_count_change_from`` and ``_to``
-        unseen credits (see `histkit.ledger`) are included.
+        The complete history of one account; needs ``date`` and ``credits``. With ``character_count_change_from`` and
+        ``_to`` unseen credits (see `histkit.ledger`) are included.
     subscription : Subscription or dict, optional
-        The result of `HistoryClient.subscription`, or a dict with its ``character_count`` and as much as is known of
+        The result of `HistoryClient.subscription`, or a dict with its ``character_count`` and, if known,
         ``character_limit``, ``next_character_count_reset_unix``, ``character_refresh_period`` and
         ``max_credit_limit_extension``. Default: it is requested (the key needs the scope ``user_read``).
     now : str, date or datetime, optional
@@ -94,12 +94,10 @@ def forecast(
     ApiError, TransportError
         The subscription can't be read.
 
-    Notes
-    -----
-    Past days are the whole days of the last eight weeks since the first row, including days without rows. Each future
-    day gets the credits of a random past day of the same weekday; today and the day of the reset get those of the same
-    hours. The weeks are resampled first, because eight weeks are themselves a small sample. With less than two weeks of
-    history, weekdays are not distinguished. The same input produces the same forecast.
+    Notes ----- Past days are the complete days of the last eight weeks since the first row, including days without
+    rows. Each future day gets the credits of a random past day of the same weekday; today and the day of the reset get
+    those of the same hours. The weeks are resampled first, because eight weeks are themselves a small sample. With less
+    than two weeks of history, weekdays are not distinguished. The same input produces the same forecast.
 
     Credits that only the counter shows are assumed to be spent evenly between the last row and now.
 
@@ -205,13 +203,13 @@ def _plan(subscription: Any, now: int, notes: list[str]) -> _Quota:
     used, limit, reset, extension = (_whole(_field(subscription, name)) for name in names)
     if used is None:
         raise InputError(
-            "subscription= takes what HistoryClient.subscription() gives, or a dict with its character_count, "
+            "subscription= takes the result of HistoryClient.subscription(), or a dict with its character_count, "
             f"not {quoted(subscription):.60}."
         )
     reset, start = (reset or 0) * SECOND, None
     if not now < reset <= _LAST * SECOND:
         passed = 0 < reset <= now
-        notes.append(f"The reset date {'has passed; ask for the subscription again' if passed else 'is not known'}.")
+        notes.append(f"The reset date {'has passed; request the subscription again' if passed else 'is not known'}.")
         reset = 0
     periods = [str(_field(subscription, name)) for name in ("character_refresh_period", "billing_period")]
     months = next((REFRESH_MONTHS[period] for period in periods if period in REFRESH_MONTHS), 0)
@@ -248,7 +246,9 @@ def _spending(frame: pd.DataFrame, plan: _Quota, now: int, notes: list[str]) -> 
         start = int(entries.times[entries.reset_rows[-1]])
     since, gap, start = _since_last(entries, plan, start, notes)
     if gap:
-        notes.append(f"{gap:,} credits were spent since the last row by the counter, taken to be spread evenly.")
+        notes.append(
+            f"{gap:,} credits were spent since the last row according to the counter, assumed to be spread evenly."
+        )
         middles, parts = _spread(gap, max(since, now - MOST_DAYS * DAY), now)
         return _Spending(np.r_[entries.times, middles], np.r_[credits, parts], start)
     return _Spending(entries.times, credits, start)
@@ -307,10 +307,10 @@ def _paths(plan: _Quota, calendar: _Calendar, spending: _Spending, notes: list[s
     """Sample the counter at the end of each day from today on: shape (paths, days); None without a past day."""
     past = calendar.today - calendar.oldest
     if past < 1:
-        notes.append("There is no whole day of history yet, so nothing to forecast from.")
+        notes.append("There is no complete day of history yet, so there is no forecast.")
         return None
     if past < _FEW_DAYS:
-        notes.append(f"Only {past} days of history: all weekdays are taken alike.")
+        notes.append(f"Only {past} days of history: weekdays are not distinguished.")
     width = 7 if past >= _FEW_DAYS else 1
     weeks = past // width
     pool = np.arange(calendar.today - weeks * width, calendar.today).reshape(weeks, width)

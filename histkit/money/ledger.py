@@ -25,7 +25,7 @@ from histkit.util.arrays import Ints, Mask, add_by_code
 FROM, TO = "character_count_change_from", "character_count_change_to"
 SUMS = ("rows", "chained", "seen", "unseen", "overlap", "resets")
 NOTE = "An estimate: a gap is everything that is not in this frame, also rows that were filtered out."
-_MOST = 10**11  # larger counters are taken for errors; forty million of these add up within 64 bits
+_MOST = 10**11  # larger counters are treated as errors; forty million of these add up within 64 bits
 _CALL = 120 * SECOND
 _TIERS = ((3600 * SECOND, 1), (_CALL, 2))  # this long after a counter, a row below it, or half of it, implies a reset
 
@@ -68,8 +68,8 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
     Parameters
     ----------
     frame : pandas.DataFrame
-        A whole history; needs ``date``, ``credits``, ``character_count_change_from`` and ``_to``. With several values
-        in a column ``account`` (missing counts as a value), each account has its own ledger.
+        The complete history; needs ``date``, ``credits``, ``character_count_change_from`` and ``_to``. With several
+        values in a column ``account`` (missing counts as a value), each account has its own ledger.
     freq : str, default "D"
         Length of the periods, as `histkit.usage_table` takes it.
     tz : str or tzinfo, default "UTC"
@@ -111,7 +111,7 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
     A counter below the running maximum implies a reset in between, if it is below half of the counter two minutes
     earlier, or below the counter one hour earlier; so calls of up to two minutes are never mistaken for a reset. A row
     that ends below half of its own start contains a reset. If all rows before a drop are less than two minutes older,
-    they are taken for concurrent rows. A row that spans a reset has no known price; what the counter shows of it is
+    they are treated as concurrent rows. A row that spans a reset has no known price; what the counter shows of it is
     unseen.
 
     Rows that read the counter at the same moment count twice; a gap after them is attributed to their credits first. So

@@ -113,7 +113,7 @@ def reconcile(
     Parameters
     ----------
     frame : pandas.DataFrame
-        A whole history of one account, with the columns that `ledger` needs.
+        The complete history of one account, with the columns that `ledger` needs.
     freq : {"MS", "D", "W", "QS", "YS"}
         Length of the periods, in UTC like the official figures.
     after, before : str, datetime, Timestamp or int, optional
@@ -183,7 +183,7 @@ def _whole_days(first: int, end: int) -> tuple[int, int]:
     Raises
     ------
     InputError
-        No day lies between them, or more than the service could be asked for.
+        There is no day between them, or more days than the service can be queried for.
     """
     first, end = first // _DAY * _DAY, -(-end // _DAY) * _DAY
     if first >= end:

@@ -99,8 +99,8 @@ def _micros(moment: pd.Timestamp | None) -> int:
 def digits_of(currency: str) -> int:
     """Return the decimal places of a currency's smallest unit (ISO 4217); 2 unless the table above has others.
 
-    The table is our own: the exceptions are few and change about once in ten years, while a package that knows them
-    (babel) brings 10 MB of locale data.
+    The exceptions are listed here because they are few and rarely change; the package babel, which has them, needs 10
+    MB.
     """
     return _DIGITS.get(currency, 2)
 
@@ -114,7 +114,8 @@ def read_prices(source: Any, *, tz: str | tzinfo = "UTC") -> PriceBook:
         A TOML file or its content as a mapping, see Notes; or a frame with the columns ``currency``,
         ``per_1000_credits``, and optionally ``valid_from`` and ``account``.
     tz : str or tzinfo, default "UTC"
-        Zone of ``valid_from`` values without one; a day starts at its first instant there. ``tz`` in the file wins.
+        Zone of ``valid_from`` values without one; a day starts at its first instant there. ``tz`` in the file takes
+        precedence.
 
     Raises
     ------
@@ -169,7 +170,7 @@ def read_prices(source: Any, *, tz: str | tzinfo = "UTC") -> PriceBook:
     for number, price in enumerate(prices, 1):
         key = price.account, _micros(price.valid_from)
         if key in seen:
-            raise InputError(f"{where}: prices {seen[key]} and {number} begin at one moment; remove one.")
+            raise InputError(f"{where}: prices {seen[key]} and {number} start at the same time; remove one.")
         seen[key] = number
     return PriceBook(tuple(prices))
 

@@ -84,8 +84,8 @@ def statement(
     Parameters
     ----------
     frame : pandas.DataFrame
-        A whole history with a column of clients, as `histkit.label` adds it; needs ``history_item_id``, ``date`` and
-        the columns of `histkit.usage_table`. The rows of the client and the period are selected here.
+        The complete history with a column of clients, as `histkit.label` adds it; needs ``history_item_id``, ``date``
+        and the columns of `histkit.usage_table`. The rows of the client and the period are selected here.
     client : str
         A value of the column, such as "Acme" or "unassigned". Rows whose value is missing count as "unassigned".
     period : str or (start, end)

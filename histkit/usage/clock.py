@@ -1,4 +1,4 @@
-"""Time zones: instants, wall-clock times, and the instant at which a wall-clock time begins."""
+"""Time zones: conversion between instants and wall-clock times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grid of groups and periods: empty cells, and the comparison of each period with the one before.
+"""Grid of groups and periods: empty cells, and the comparison of each period with the one before.
 
 A period without rows is known to have no usage, so its numbers are 0. What is before the first period, or has no date,
 is unknown and missing.

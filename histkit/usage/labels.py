@@ -172,8 +172,7 @@ def read_rules(rules: Rules) -> tuple[str, list[Rule]]:
     Raises
     ------
     InputError
-        No file, broken TOML, an unknown key, a value of a wrong type, a broken expression or date, no rule, no label or
-        no condition. One line: the file, which rule, and what to do.
+        The file is missing or is not TOML, or a rule is invalid. The message names the file, the rule and the remedy.
 
     Examples
     --------

@@ -39,14 +39,14 @@ class Period:
 
 
 def parse_period(period: Any, zone: tzinfo) -> Period:
-    """Parse a period; naive dates are on the clock of `zone`.
+    """Parse a period; naive dates are in `zone`.
 
     A day starts at its first instant, also where its midnight is skipped or repeated.
 
     Raises
     ------
     InputError
-        `period` has none of the accepted forms; the message lists them.
+        `period` has an unknown form; the message lists the accepted ones.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def parse_period(period: Any, zone: tzinfo) -> Period:
     except (ValueError, TypeError, OverflowError):
         raise InputError(f"period={quoted(period)} is not a period; {_FORMS}.") from None
     if start >= end:
-        raise InputError(f"period={quoted(period)} ends before it has begun; {_FORMS}.")
+        raise InputError(f"period={quoted(period)} ends before it starts; {_FORMS}.")
     return Period(label, start, end)
 
 
@@ -149,11 +149,11 @@ def parse_freq(freq: object, week_start: object = None) -> Freq:
     Raises
     ------
     InputError
-        `freq` is not such an alias, or `week_start` is not a day or goes with another `freq`.
+        `freq` is not such an alias, or `week_start` is not a weekday or does not apply to `freq`.
     """
     if week_start is not None:
         if freq not in ("W", "w"):
-            raise InputError(f"week_start={quoted(week_start)} goes with freq='W', not with freq={quoted(freq)}.")
+            raise InputError(f"week_start={quoted(week_start)} requires freq='W', not freq={quoted(freq)}.")
         return Freq("W", 1, _weekday(week_start))
     match = _ALIAS.fullmatch(freq) if isinstance(freq, str) else None
     parse = _PARSERS.get(match[2].upper()) if match else None
@@ -217,7 +217,7 @@ def billing_freq(billing: Any, zone: tzinfo) -> Freq:
     ----------
     billing : histkit.api.models.Subscription, mapping, int, or date
         The account's subscription (anything with its fields, also the official SDK's object), a day of the month (1 to
-        31, from midnight), or the date of one reset (monthly, in both directions). A naive date is on the clock of
+        31, from midnight), or the date of one reset (monthly, in both directions). A naive date is in
         `zone`.
     zone : tzinfo
         The zone in which the reset keeps its wall-clock time.
@@ -250,7 +250,7 @@ def billing_freq(billing: Any, zone: tzinfo) -> Freq:
         shown = wall_time(seconds, zone)
     except OverflowError:
         raise InputError(
-            f"billing={quoted(billing)} lies too far from today in {name_of(zone)}; use another reset."
+            f"billing={quoted(billing)} is too far from today in {name_of(zone)}; use another reset."
         ) from None
     month = (shown.year - 1970) * 12 + shown.month - 1
     return Freq("B", count, month % count, shown.day, shown.hour * 3600 + shown.minute * 60 + shown.second, seconds)

@@ -78,7 +78,7 @@ def usage_table(
         Whether to add the periods in which a group has no rows, with zeros: from the first period to the last, or
         between two dates (naive ones are in `tz`; the end is exclusive; None: that of the history). Rows outside stay.
     compare : {"previous"}, optional
-        Compare each period with the one before: four more columns, see below.
+        Compare each period with the one before; adds the four columns described under Returns.
     billing : Subscription, mapping, int or date, optional
         For ``freq="billing"``: ``client.subscription()`` or anything with its fields (next reset; a period of 1, 3, 6
         or 12 months), a day of the month (from midnight), or the date of one monthly reset.
@@ -106,8 +106,8 @@ def usage_table(
 
     Notes
     -----
-    Voices are grouped by id and labelled by their latest name. Voices of the same name get the first letters of their
-    ids, and rows without a voice are ``(no voice)``.
+    Voices are grouped by id and labelled by their latest name. Voices of the same name are distinguished by the
+    first letters of their ids, and rows without a voice are ``(no voice)``.
 
     A dialogue counts for the voices that speak in it, in proportion to their characters. Items, characters and credits
     are each divided in whole numbers by largest remainder: the shares are rounded down, and the units that are left
@@ -155,7 +155,7 @@ def parse_query(
 ) -> UsageQuery:
     """Check the arguments of `usage_table`.
 
-    `made` are the columns that the caller adds to the table, so that `by` can't name them.
+    `made` are the columns that the caller adds to the table; `by` can't name them.
 
     Raises
     ------
@@ -178,7 +178,7 @@ def parse_query(
 def _length(freq: str | None, billing: Any, week_start: str | None, zone: tzinfo) -> Freq | None:
     billed = isinstance(freq, str) and freq == "billing"
     if billing is not None and not billed:
-        raise InputError(f"billing= goes with freq='billing', not with freq={quoted(freq)}.")
+        raise InputError(f"billing= requires freq='billing', not freq={quoted(freq)}.")
     if billed and week_start is None:
         return billing_freq(billing, zone)
     return None if freq is None and week_start is None else parse_freq(freq, week_start)
@@ -190,7 +190,7 @@ def build_table(partial: pd.DataFrame, query: UsageQuery) -> pd.DataFrame:
 
 
 def table_and_rest(partial: pd.DataFrame, query: UsageQuery) -> tuple[pd.DataFrame, Mask]:
-    """Return the usage table of a partial sum, and which of its rows belong to the rest, the groups beyond `top`."""
+    """Return the usage table of a partial sum, and which of its rows belong to the groups beyond `top`."""
     voices = voices_in(partial) if query.voiced() else None
     columns = [_group(name, partial.get(f"by{place}"), voices) for place, name in enumerate(query.all_names())]
     groups, splits = columns[: len(query.names)], columns[len(query.names) :]
@@ -285,7 +285,7 @@ def speakers(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _group_names(by: Any, taken: Iterable[str]) -> list[Any]:
-    """Return the names in `by`, each once; see `usage_table`."""
+    """Return the distinct names in `by`; see `usage_table`."""
     several = isinstance(by, Iterable) and not isinstance(by, (str, bytes))
     try:
         names = [] if by is None else list(dict.fromkeys(by)) if several else [by]

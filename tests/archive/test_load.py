@@ -224,7 +224,7 @@ def test_where_there_is_nothing_to_read_the_error_says_what_to_do(
     of.answer = lambda path, query: whole(path, query) if len(of.asked) < 2 else None  # type: ignore[method-assign]
     with pytest.raises(hk.PaginationError, match=r"The 2,000 rows read so far are kept; sync again"):
         sync(folder, of, workers=1)
-    with pytest.raises(hk.ArchiveError, match="a first sync that has not ended: sync again"):
+    with pytest.raises(hk.ArchiveError, match="an unfinished first sync: run sync again"):
         hk.load(folder)
 
 

@@ -334,7 +334,7 @@ def test_a_sync_that_stops_goes_on_where_it_was(box_of: Callable[..., Sandbox], 
 def test_a_half_done_sync_of_another_key_is_refused(box_of: Callable[..., Sandbox], tmp_path: Path) -> None:
     box, other = box_of(items=20_000), box_of(items=3000, seed=8)
     stop_halfway(tmp_path, box, 1)
-    with pytest.raises(hk.ArchiveError, match="first sync that has not ended"):
+    with pytest.raises(hk.ArchiveError, match="unfinished first sync"):
         hk.load(tmp_path)
     with pytest.raises(hk.ArchiveError, match="of another account"):
         sync(tmp_path, other)

@@ -80,7 +80,7 @@ def test_dates_of_any_year_are_kept(tmp_path: Path, dates: list[int]) -> None:
 
 def test_a_row_that_gets_another_date_is_there_once(tmp_path: Path) -> None:
     with Service([*rows_of(3, step=86_400 * 40), row(77, None, state="processing")]) as service:
-        with pytest.warns(UserWarning, match="break the API's own form"):
+        with pytest.warns(UserWarning, match="violate the API's schema"):
             sync(tmp_path, service)
         service.rows = [row(77, NOW + 5), *service.rows[:3]]
         df = sync(tmp_path, service)

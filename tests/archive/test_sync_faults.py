@@ -176,7 +176,7 @@ def test_rows_that_break_the_form_are_kept_once(service: Any, tmp_path: Path) ->
 
     client = service(answer)
     for full in (False, False, True):
-        with pytest.warns(UserWarning, match="break the API's own form"):
+        with pytest.warns(UserWarning, match="violate the API's schema"):
             df = hk.sync(tmp_path, client=client, full=full, progress=False, workers=1)
         assert len(df) == 2500
     assert df["date"].isna().sum() == df["history_item_id"].isna().sum() == 1

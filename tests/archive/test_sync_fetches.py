@@ -143,9 +143,9 @@ def test_rows_without_a_date_or_an_id_are_kept(service: Callable[..., Service], 
     nameless = [{**row(0, NOW - 7, text=text), "history_item_id": None} for text in ("a", "b")]
     of = service([row(1, NOW), *nameless, row(2, NOW - 9), row(3, None), row(4, None)])
     for full in (False, True, False):
-        with pytest.warns(UserWarning, match="break the API's own form"):
+        with pytest.warns(UserWarning, match="violate the API's schema"):
             df = sync(folder, of, full=full)
-        with pytest.warns(UserWarning, match="break the API's own form"):
+        with pytest.warns(UserWarning, match="violate the API's schema"):
             expected = read(of)
         same(df, expected)
         assert df["history_item_id"].isna().sum() == 2

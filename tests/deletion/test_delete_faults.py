@@ -108,7 +108,7 @@ def test_five_rows_without_an_answer_end_the_run(
     done = delete(df, confirm=True, client=client)
     assert done["status"].tolist() == ["failed"] * 5 + ["pending"] * 4
     assert done["error"].iloc[:5].str.endswith("It may be gone: the service could not be reached.").all()
-    assert done["error"].iloc[5:].str.startswith("5 rows one after the other got no answer").all()
+    assert done["error"].iloc[5:].str.startswith("5 consecutive rows got no response").all()
     facts = done.attrs["histkit"]
     assert facts["interrupted"] is True
     assert facts["counts"]["pending"] == 4

@@ -232,7 +232,7 @@ def test_several_currencies_are_several_rows(df: pd.DataFrame) -> None:
                 (None, None),
             )
         ),
-        ({"period": ("2026-10-02", "2026-10-02")}, "ends before it has begun"),
+        ({"period": ("2026-10-02", "2026-10-02")}, "ends before it starts"),
         ({"path": "s.pdf"}, r"use one of \.md, \.html, \.xlsx, \.csv, \.json"),
         ({"path": 5}, "can't hold a statement"),
         ({"column": "project"}, "no column 'project'"),
