@@ -145,7 +145,9 @@ class AccountSync:
                 if staged == before or isinstance(error, ArchiveError):
                     raise
                 saved = f"The {staged:,} rows read so far are kept; run sync again to resume."
-                raise PaginationError(f"The sync into {self._where()} stopped: {error} {saved}") from error
+                raise PaginationError(
+                    f"The sync into {self._where()} stopped: {str(error).rstrip('.')}. {saved}"
+                ) from error
             finally:
                 self._result.requests += fetch.requests
 

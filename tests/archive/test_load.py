@@ -222,7 +222,7 @@ def test_where_there_is_nothing_to_read_the_error_says_what_to_do(
     of = service([row(number, NOW - number) for number in range(3000)])
     whole = of.answer
     of.answer = lambda path, query: whole(path, query) if len(of.asked) < 2 else None  # type: ignore[method-assign]
-    with pytest.raises(hk.PaginationError, match=r"The 2,000 rows read so far are kept; sync again"):
+    with pytest.raises(hk.PaginationError, match=r"The 2,000 rows read so far are kept; run sync again"):
         sync(folder, of, workers=1)
     with pytest.raises(hk.ArchiveError, match="an unfinished first sync: run sync again"):
         hk.load(folder)

@@ -321,7 +321,7 @@ def stop_halfway(path: Path, box: Sandbox, workers: int) -> str:
 def test_a_sync_that_stops_goes_on_where_it_was(box_of: Callable[..., Sandbox], tmp_path: Path, workers: int) -> None:
     box = box_of(items=30_000)
     words = stop_halfway(tmp_path, box, workers)
-    kept = int(re.search(r"The ([\d,]+) rows read so far are kept; sync again", words)[1].replace(",", ""))  # type: ignore[index]
+    kept = int(re.search(r"The ([\d,]+) rows read so far are kept; run sync again", words)[1].replace(",", ""))  # type: ignore[index]
     assert 1000 <= kept < 30_000
     box.reset()
     df = sync(tmp_path, box, workers=workers)

@@ -113,7 +113,7 @@ def test_five_rows_without_an_answer_end_the_run(
     assert facts["interrupted"] is True
     assert facts["counts"]["pending"] == 4
     assert facts["credits"] == 0
-    assert "4 not reached; stopped: 5 rows" in capsys.readouterr().err
+    assert "4 not reached; stopped: 5 consecutive rows" in capsys.readouterr().err
     assert lines_of()[-1]["stopped"].startswith("5 rows")
     assert set(df["history_item_id"].iloc[5:]).isdisjoint(line.get("history_item_id") for line in lines_of())
     box.set(reset=None)

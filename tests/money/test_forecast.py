@@ -246,7 +246,7 @@ def test_no_history_is_no_forecast() -> None:
         facts = table.attrs["histkit"]
         assert facts["days_of_history"] == 0
         assert facts["run_out"] is facts["projected"] is facts["overage"] is None
-        assert any("nothing to forecast from" in note for note in facts["notes"])
+        assert any("there is no forecast" in note for note in facts["notes"])
     old = plan(5, character_refresh_period=None)
     assert facts_of(frame_of([(NOW - 90 * DAY, 5)]), old)["projected"] == dict.fromkeys(BAND, 5)
 
