@@ -140,12 +140,12 @@ class HistoryClient:
         URL of the service; by default ``ELEVENLABS_BASE_URL``, else production. Plain http is accepted for this machine
         only, a URL with a user name or password never.
     timeout : float
-        Seconds without a byte after which a request fails; connecting takes at most 10.
+        Seconds without data after which a request fails; at most 10 for connecting.
     max_retries : int
         Further attempts after a connection fault, a broken body, 408, 429 or 5xx. Waits grow exponentially with full
         jitter, follow ``Retry-After``, and end 300 s after the first attempt.
     max_concurrency : int
-        Maximum of requests in flight; halved on a 429 for concurrency, and grown back after successes.
+        Maximum number of requests in flight; halved after a 429 for concurrency, and increased again after successes.
     session : requests.Session, optional
         Session to use, for instance with a proxy or an adapter; the key is never stored in it.
 
@@ -262,10 +262,22 @@ class HistoryClient:
     def get(self, history_item_id: str, *, request_options: RequestOptions | None = None) -> SpeechHistoryItemResponse:
         """Fetch one history item (``GET /v1/history/{history_item_id}``).
 
+        Parameters
+        ----------
+        history_item_id : str
+            Id of the item.
+        request_options : RequestOptions, optional
+            Timeout, retries, extra headers and query parameters of this call.
+
+        Returns
+        -------
+        SpeechHistoryItemResponse
+            The item; an optional field that is absent is None.
+
         Raises
         ------
         NotFoundError
-            There is no such item, or it was deleted.
+            The item does not exist or was deleted.
         """
         return self.with_raw_response.get(history_item_id, request_options=request_options).data
 
@@ -274,15 +286,51 @@ class HistoryClient:
     ) -> DeleteHistoryItemResponse:
         """Delete the text and audio of one history item permanently (``DELETE /v1/history/{history_item_id}``).
 
-        Retried after a 429 only: any other failure may come after the deletion.
+        Retried only after a 429, because other failures may occur after the deletion.
+
+        Parameters
+        ----------
+        history_item_id : str
+            Id of the item.
+        request_options : RequestOptions, optional
+            Timeout, retries, extra headers and query parameters of this call.
+
+        Returns
+        -------
+        DeleteHistoryItemResponse
+            ``status`` is ``"ok"``.
+
+        Raises
+        ------
+        NotFoundError
+            The item does not exist or was deleted before.
         """
         return self.with_raw_response.delete(history_item_id, request_options=request_options).data
 
     def get_audio(self, history_item_id: str, *, request_options: RequestOptions | None = None) -> Iterator[bytes]:
-        """Stream the audio of one item as it was generated; costs no credits.
+        """Stream the audio of one item as it was generated. Costs no credits.
 
-        The request is sent when the first chunk is read. ``request_options={"chunk_size": ...}`` sets the bytes of a
-        chunk (1024). The format is the row's ``output_format``: not always MP3, and PCM has no header.
+        The request is sent when the first chunk is read. The format is the row's ``output_format``: not always MP3, and
+        PCM has no header.
+
+        Parameters
+        ----------
+        history_item_id : str
+            Id of the item.
+        request_options : RequestOptions, optional
+            Options of this call; ``chunk_size`` is the size of a chunk in bytes (default 1024).
+
+        Yields
+        ------
+        bytes
+            Chunks of the audio.
+
+        Raises
+        ------
+        NotFoundError
+            The item has no audio, or does not exist.
+        TransportError
+            There was no complete response after all retries.
         """
         with self.with_raw_response.get_audio(history_item_id, request_options=request_options) as response:
             yield from response.data
@@ -294,16 +342,28 @@ class HistoryClient:
         output_format: str | None = OMIT,
         request_options: RequestOptions | None = None,
     ) -> Iterator[bytes]:
-        """Stream one audio file (one id) or a zip (several ids) (``POST /v1/history/download``); costs no credits.
+        """Stream the audio of one item, or a zip of several (``POST /v1/history/download``). Costs no credits.
 
         Parameters
         ----------
         history_item_ids : sequence of str
-            The items.
+            Ids of the items.
         output_format : {"wav", "default"}, optional
-            ``"wav"`` converts; by default as generated.
+            ``"wav"`` converts to WAV; by default the audio is as generated.
         request_options : RequestOptions, optional
             As in `get_audio`.
+
+        Yields
+        ------
+        bytes
+            Chunks of the audio file or of the zip.
+
+        Raises
+        ------
+        ApiError
+            The service refused the request.
+        TransportError
+            There was no complete response after all retries.
         """
         with self.with_raw_response.download(
             history_item_ids=history_item_ids, output_format=output_format, request_options=request_options
@@ -322,7 +382,7 @@ class HistoryClient:
         source: Literal["TTS", "STS", "Flows"] | str | None = None,
         request_options: RequestOptions | None = None,
     ) -> Iterator[GetSpeechHistoryResponse]:
-        """Iterate over the history page by page, newest first, each row once.
+        """Iterate over the pages of the history, newest first, each row once.
 
         Parameters
         ----------
@@ -341,7 +401,7 @@ class HistoryClient:
         Raises
         ------
         PaginationError
-            The service's cursor fails and dates can't replace it; the iteration never ends early without this error.
+            The cursor fails and paging by date can't replace it. The iteration never ends early without this error.
         """
         for name, value in (("date_after_unix", date_after_unix), ("date_before_unix", date_before_unix)):
             if value is not None and not isinstance(value, numbers.Real):
@@ -370,12 +430,39 @@ class HistoryClient:
                 yield replace(page, history=[page.history[row] for row in fresh], has_more=not window.done)
 
     def models(self, *, request_options: RequestOptions | None = None) -> Sequence[Model]:
-        """List the service's models (``GET /v1/models``)."""
+        """List the service's models (``GET /v1/models``).
+
+        Parameters
+        ----------
+        request_options : RequestOptions, optional
+            Options of this call.
+
+        Returns
+        -------
+        sequence of Model
+            The models.
+        """
         decode = _objects(Model)
         return self.transport.request("GET", "/v1/models", decode, options=request_options).data
 
     def subscription(self, *, request_options: RequestOptions | None = None) -> Subscription:
-        """Fetch the plan and the credit counter (``GET /v1/user/subscription``; needs the scope ``user_read``)."""
+        """Fetch the plan and the credit counter (``GET /v1/user/subscription``).
+
+        Parameters
+        ----------
+        request_options : RequestOptions, optional
+            Options of this call.
+
+        Returns
+        -------
+        Subscription
+            Plan, counter and next reset.
+
+        Raises
+        ------
+        PermissionDeniedError
+            The key lacks the scope ``user_read``.
+        """
         decode = _object(Subscription)
         return self.transport.request("GET", "/v1/user/subscription", decode, options=request_options).data
 

@@ -250,8 +250,8 @@ class Transport:
         query = {**(params or {}), **(options.get("additional_query_parameters") or {})}
         extra = options.get("additional_body_parameters")
         headers = headers_of(options.get("additional_headers") or {})
-        given = options.get("timeout_in_seconds")
-        timeout = self.timeout if given is None else _seconds("timeout_in_seconds", given)
+        seconds = options.get("timeout_in_seconds")
+        timeout = self.timeout if seconds is None else _seconds("timeout_in_seconds", seconds)
         return {
             "params": {name: query_value(name, value) for name, value in query.items() if value is not None},
             "json": {**(json or {}), **(extra or {})} if json is not None or extra else None,

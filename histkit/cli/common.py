@@ -163,18 +163,18 @@ def rows_of(
     client : HistoryClient, optional
         Default: a client with the key and base URL of the environment.
     """
-    given: dict[str, Any] = {name: value or None for name, value in chosen.items()}
+    arguments: dict[str, Any] = {name: value or None for name, value in chosen.items()}
     if not live and not search and (was_typed("history") or (history / "_manifest.json").exists()):
         if workers is not None:
             raise click.UsageError("--workers is for reading from the API: add --live.")
-        frame = hk.load(history, account=account or None, **given)
+        frame = hk.load(history, account=account or None, **arguments)
         return frame if limit is None else frame.head(limit)
     if account:
         raise click.UsageError("--account is for a local history; the API is read with the key of ELEVENLABS_API_KEY.")
     if not live:
         why = "--search is the service's" if search else f"no local history in {history}"
         click.echo(f"Reading from the API ({why}).", err=True)
-    return hk.read_history(search=search, limit=limit, workers=workers, client=client, **given)
+    return hk.read_history(search=search, limit=limit, workers=workers, client=client, **arguments)
 
 
 def was_typed(name: str) -> bool:

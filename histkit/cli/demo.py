@@ -87,8 +87,8 @@ def _program() -> str:
     script = shutil.which("histkit", path=sysconfig.get_path("scripts"))
     if script is None:
         return f"{shlex.quote(sys.executable)} -m histkit.cli"
-    found = shutil.which("histkit")
-    if found is not None and Path(found).samefile(script):
+    installed = shutil.which("histkit")
+    if installed is not None and Path(installed).samefile(script):
         return "histkit"
     return shlex.quote(min(script, os.path.relpath(script), key=len))
 

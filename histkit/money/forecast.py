@@ -288,10 +288,10 @@ def _calendar(plan: _Quota, spending: _Spending, now: int, zone: tzinfo, ahead: 
     elif plan.reset is not None:
         notes.append("The forecast ends before the reset.")
     starts = starts[: int(np.searchsorted(starts, until, "left")) + 1]
-    shown = timestamps(starts[:-1], zone)
+    dates = timestamps(starts[:-1], zone)
     past = np.searchsorted(starts, spending.times, "right") - 1
     oldest = max(int(past.min(initial=today)), today - HISTORY_DAYS)
-    return _Calendar(starts, shown, first, oldest, today, now, until)
+    return _Calendar(starts, dates, first, oldest, today, now, until)
 
 
 def _by_day(calendar: _Calendar, spending: _Spending, after: int = -1, before: int | None = None) -> Ints:

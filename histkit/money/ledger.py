@@ -301,13 +301,13 @@ def _replay_cycles(points: _Points, cycles: Ints) -> tuple[Ints, Ints, Mask, Mas
     added -= np.repeat(added[starts] - spent[starts], sizes)
     opening = np.where(cycle == 0, np.repeat(before[starts], sizes), 0)  # the counter restarts at 0
     hidden = np.maximum(_running(before - added + spent, starts, sizes), opening)
-    shown, counted = _running(after, starts, sizes), hidden + added
-    left = -_running((shown - counted)[::-1], len(cycle) - (starts + sizes)[::-1], sizes[::-1])[::-1]
+    replayed, counted = _running(after, starts, sizes), hidden + added
+    left = -_running((replayed - counted)[::-1], len(cycle) - (starts + sizes)[::-1], sizes[::-1])[::-1]
     unseen, overlap = np.diff(hidden, prepend=0), np.diff(left, prepend=0)
-    shown, counted = np.roll(shown, 1), np.roll(counted, 1)
+    replayed, counted = np.roll(replayed, 1), np.roll(counted, 1)
     unseen[starts], overlap[starts] = (hidden - opening)[starts], left[starts]
-    shown[starts] = counted[starts] = opening[starts]
-    chained, concurrent = (before == shown) | (before == counted), before < shown
+    replayed[starts] = counted[starts] = opening[starts]
+    chained, concurrent = (before == replayed) | (before == counted), before < replayed
     chained[:1] &= cycle[:1] > 0  # nothing is before the first
     back = np.empty_like(order)
     back[order] = np.arange(len(order))

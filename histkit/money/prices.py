@@ -159,12 +159,13 @@ def read_prices(source: Any, *, tz: str | tzinfo = "UTC") -> PriceBook:
     unknown = set(table) - {"currency", "tz", "price"}
     if unknown:
         raise InputError(f"{where}: {sorted(map(str, unknown))[0]!r} is unknown; there are currency, tz, [[price]].")
-    given = table.get("price")
-    if not isinstance(given, list) or not given:
+    entries = table.get("price")
+    if not isinstance(entries, list) or not entries:
         raise InputError(f"{where}: there is no price; add at least one '[[price]]' with per_1000_credits.")
     zone = zone_of(table.get("tz", tz))
     prices = [
-        _price(entry, f"{where}, price {number}", table.get("currency"), zone) for number, entry in enumerate(given, 1)
+        _price(entry, f"{where}, price {number}", table.get("currency"), zone)
+        for number, entry in enumerate(entries, 1)
     ]
     seen: dict[tuple[str | None, int], int] = {}
     for number, price in enumerate(prices, 1):

@@ -113,8 +113,8 @@ def _matches(
     frame: pd.DataFrame, codes: Ints, kept: Ints, script: list[ScriptLine], near: float | None
 ) -> pd.DataFrame:
     """Return the pairs of a line of the script (from 0) and a line of the takes that says it."""
-    numbers, said = text_numbers(frame["text"])
-    spoken = pd.DataFrame({"number": numbers[said], "code": codes[said], "row": np.flatnonzero(said)})
+    numbers, has_text = text_numbers(frame["text"])
+    spoken = pd.DataFrame({"number": numbers[has_text], "code": codes[has_text], "row": np.flatnonzero(has_text)})
     spoken = spoken.drop_duplicates(["number", "code"])
     texts = pd.Series([text for text, _ in script], dtype=object)
     lines = pd.DataFrame({"number": text_numbers(texts)[0], _LINE: np.arange(len(script))})

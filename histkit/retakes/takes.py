@@ -105,19 +105,19 @@ def takes(
     """
     require(frame, _NEEDED, "the table of takes")
     chosen, likeness = _chosen(keep), checked_near(near)
-    keys, said, talks = _line_hashes(frame)
+    keys, has_text, talks = _line_hashes(frame)
     if likeness is not None:
-        keys = _near_keys(frame, keys, said & ~talks, likeness)
+        keys = _near_keys(frame, keys, has_text & ~talks, likeness)
     credits, known = whole_numbers(frame["credits"])
-    lines = _lines_of(frame, keys, said)
+    lines = _lines_of(frame, keys, has_text)
     rows, line = lines.rows, lines.numbers
-    take, total, keeper = np.ones(len(frame), np.int64), np.ones(len(frame), np.int64), ~said
+    take, total, keeper = np.ones(len(frame), np.int64), np.ones(len(frame), np.int64), ~has_text
     take[rows] = np.arange(len(rows)) - lines.starts[line] + 1
     total[rows] = lines.sizes[line]
     keeper[rows[_kept(frame, lines, keep, chosen)]] = True
     lost = np.where(keeper, 0, credits)
     table = frame[[name for name in _SHOWN if name in frame.columns]].assign(
-        line=_hex(keys, said),
+        line=_hex(keys, has_text),
         take=integer_array(take),
         takes=integer_array(total),
         keeper=pd.arrays.BooleanArray(keeper, np.zeros(len(frame), bool)),
@@ -178,8 +178,8 @@ class _Lines:
     sizes: Ints
 
 
-def _lines_of(frame: pd.DataFrame, keys: Hashes, said: Mask) -> _Lines:
-    some = np.flatnonzero(said)
+def _lines_of(frame: pd.DataFrame, keys: Hashes, has_text: Mask) -> _Lines:
+    some = np.flatnonzero(has_text)
     narrow = frame[[name for name in AGE if name in frame.columns]]
     rows = some[oldest_first(narrow.iloc[some], keys[some])]
     new = np.ones(len(rows), bool)
@@ -250,16 +250,16 @@ def _kept(frame: pd.DataFrame, lines: _Lines, keep: Any, chosen: list[str]) -> I
 
 def _line_hashes(frame: pd.DataFrame) -> tuple[Hashes, Mask, Mask]:
     """Return the line hash of each row, whether the row has text, and whether it is a dialogue."""
-    keys, said = _text_hashes(text_array(frame["text"]))
+    keys, has_text = _text_hashes(text_array(frame["text"]))
     keys = keys ^ _voices(factorize_text(frame["voice_id"]), factorize_text(frame["voice_name"]))
     rows, numbers = _dialogues(frame["dialogue"])
-    keys[rows], said[rows] = numbers, True
+    keys[rows], has_text[rows] = numbers, True
     talks = np.zeros(len(frame), bool)
     talks[rows] = True
-    silent = np.flatnonzero(~said)
+    silent = np.flatnonzero(~has_text)
     codes, ids = factorize_text(frame["history_item_id"].iloc[silent])
     keys[silent] = _numbers([*map(_encoded, ids), b""], b"row")[codes]
-    return keys, said, talks
+    return keys, has_text, talks
 
 
 def _near_keys(frame: pd.DataFrame, keys: Hashes, texted: Mask, near: float) -> Hashes:
@@ -328,18 +328,18 @@ def _dialogues(column: pd.Series) -> tuple[Ints, Hashes]:
     lines = dialogue_lines(column)
     talks = np.unique(lines.rows)
     parents = np.searchsorted(talks, lines.rows)
-    keys, said = _text_hashes(lines.texts)
+    keys, has_text = _text_hashes(lines.texts)
     voices = (pd.Series(texts.to_pylist(), dtype=object) for texts in (lines.voice_ids, lines.voice_names))
     keys = keys ^ _voices(*map(factorize_text, voices))
     heard = np.zeros(len(talks), bool)
-    heard[parents[said]] = True
+    heard[parents[has_text]] = True
     data, ends = keys.astype("<u8").tobytes(), 8 * np.searchsorted(parents, np.arange(len(talks) + 1))
     spans = [data[start:end] for start, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)]
     return talks[heard], _numbers(spans, b"dialogue")[heard]
 
 
-def _hex(keys: Hashes, said: Mask) -> Any:
+def _hex(keys: Hashes, has_text: Mask) -> Any:
     digits = keys.astype(">u8").tobytes().hex().encode()
     offsets = np.arange(len(keys) + 1, dtype=np.int64) * 16
     texts = pa.LargeStringArray.from_buffers(len(keys), pa.py_buffer(offsets), pa.py_buffer(digits))
-    return pd.StringDtype("pyarrow").__from_arrow__(pc.if_else(pa.array(said), texts, pa.scalar(None, TEXT)))
+    return pd.StringDtype("pyarrow").__from_arrow__(pc.if_else(pa.array(has_text), texts, pa.scalar(None, TEXT)))

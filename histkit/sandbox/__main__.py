@@ -22,7 +22,7 @@ def _end_with_parent() -> None:
 
 def main() -> int:
     """Serve until the standard input is closed."""
-    # Ctrl-C goes to the whole terminal; ending is the parent's business.
+    # Ctrl-C reaches all processes of the terminal; the parent decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.filterwarnings("ignore", message="Duplicate name", category=UserWarning)
     line = sys.stdin.buffer.readline()

@@ -18,7 +18,7 @@ _TIERS = (
 
 
 def next_reset(moment: int) -> int:
-    """Return when the counter starts again after a moment: the 14th, 09:30 UTC."""
+    """Return the next reset of the counter after an instant: the 14th, 09:30 UTC."""
     date = datetime.fromtimestamp(moment, UTC)
     reset = date.replace(day=14, hour=9, minute=30, second=0)
     if reset <= date:
@@ -30,8 +30,8 @@ def subscription(used: int, peak: int, newest: int) -> dict[str, Any]:
     """Return the subscription of an account with `used` credits this month and at most `peak` in any month."""
     tier, limit, cents = next((tier for tier in _TIERS if tier[1] >= peak * 1.05), ("enterprise", peak * 2, 500_000))
     reset = next_reset(newest)
-    own = [voice for voice in catalog.VOICES if voice.alive and voice.category != "premade"]
-    professional = sum(voice.category == "professional" for voice in own)
+    cloned = [voice for voice in catalog.VOICES if voice.alive and voice.category != "premade"]
+    professional = sum(voice.category == "professional" for voice in cloned)
     paid = cents > 0
     invoice: dict[str, Any] = {
         "amount_due_cents": cents,
@@ -53,7 +53,7 @@ def subscription(used: int, peak: int, newest: int) -> dict[str, Any]:
         "can_extend_character_limit": paid,
         "allowed_to_extend_character_limit": paid,
         "next_character_count_reset_unix": reset,
-        "voice_slots_used": len(own),
+        "voice_slots_used": len(cloned),
         "professional_voice_slots_used": professional,
         "professional_voice_slots_used_in_workspace": professional,
         "voice_limit": 160 if paid else 3,
@@ -105,7 +105,7 @@ def models() -> list[dict[str, Any]]:
 
 
 def voices() -> dict[str, Any]:
-    """Return the voices that still live, under their latest names."""
+    """Return the voices that still exist, under their latest names."""
     return {
         "voices": [
             {

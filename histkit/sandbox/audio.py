@@ -1,4 +1,4 @@
-"""Audio of the sandbox: every row sounds, each take a little different, in the format it was made in."""
+"""Audio of the sandbox: a clip for each row in its format; the takes of a text differ slightly."""
 
 import json
 import struct
@@ -38,17 +38,17 @@ def _palette() -> dict[str, list[list[bytes]]]:
     """Return the MP3 frames and the Opus packets of each syllable."""
     packed = zlib.decompress(Path(__file__).with_name("palette.bin").read_bytes())
     head, _, blocks = packed.partition(b"\n")
-    found: dict[str, list[list[bytes]]] = {}
+    palette: dict[str, list[list[bytes]]] = {}
     at = 0
     for name, syllables in json.loads(head).items():
-        found[name] = []
+        palette[name] = []
         for sizes in syllables:
             pieces = []
             for size in sizes:
                 pieces.append(blocks[at : at + size])
                 at += size
-            found[name].append(pieces)
-    return found
+            palette[name].append(pieces)
+    return palette
 
 
 @lru_cache(maxsize=4)
@@ -111,20 +111,20 @@ def _pieces(output_format: str) -> tuple[str, int, list[bytes]]:
             return family, 48_000, [b"".join(packets) for packets in _palette()["opus"]]
         case _:
             # The palette's frames fit into 128 kbit/s and more; a smaller rate is served as 128.
-            asked = int(numbers[1]) if len(numbers) > 1 and numbers[1].isdigit() else 128
-            return "mp3", 44_100, _mp3_pieces(asked if asked in (128, 160, 192, 224, 256, 320) else 128)
+            kilobits = int(numbers[1]) if len(numbers) > 1 and numbers[1].isdigit() else 128
+            return "mp3", 44_100, _mp3_pieces(kilobits if kilobits in (128, 160, 192, 224, 256, 320) else 128)
 
 
 def _phrase(salt: int, pitch: int, count: int) -> list[int]:
     """Return which syllables are heard: words of one to four with short breaks between them."""
-    found: list[int] = []
+    syllables: list[int] = []
     k = 0
-    while len(found) < count:
+    while len(syllables) < count:
         dice = number(salt, "phrase", k)
         k += 1
-        found += [pitch * _EACH + (dice >> 8 * place) % _EACH for place in range(1, 2 + dice % 4)]
-        found.append(SILENCE)
-    return [*found[: count - 1], SILENCE]
+        syllables += [pitch * _EACH + (dice >> 8 * place) % _EACH for place in range(1, 2 + dice % 4)]
+        syllables.append(SILENCE)
+    return [*syllables[: count - 1], SILENCE]
 
 
 @lru_cache(maxsize=128)
@@ -134,15 +134,15 @@ def clip(history_item_id: str, pitch: int, characters: int, output_format: str, 
     Parameters
     ----------
     history_item_id
-        The same id sounds the same; another one (another take) differs.
+        The same id gives the same audio; other ids (other takes) differ.
     pitch
-        0 to 3, the voice's.
+        Pitch of the voice, 0 to 3.
     characters
         Length of the text: about 15 characters a second, 12 seconds at most.
     output_format
         One of the API's, such as ``mp3_44100_128``, ``pcm_24000``, ``wav_44100``, ``ulaw_8000``, ``opus_48000_32``.
     size
-        Approximate bytes of the result instead of the text's length.
+        Approximate size in bytes, which replaces the length of the text.
     """
     family, rate, pieces = _pieces(output_format)
     seconds = min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, characters / _CHARACTERS_A_SECOND))
@@ -177,5 +177,5 @@ def clip(history_item_id: str, pitch: int, characters: int, output_format: str, 
 
 
 def stored_format(row: dict[str, Any]) -> str:
-    """Return the format a row's audio is stored in; older rows tell only their content type."""
+    """Return the format of a row's audio; older rows state only a content type."""
     return row.get("output_format") or EXTENSION_FORMATS.get(row.get("content_type") or "", "mp3_44100_128")

@@ -1,4 +1,4 @@
-"""Who speaks in the sandbox and with which models and formats: the fixed tables behind every history."""
+"""Voices, models and formats of the sandbox: the fixed tables behind every history."""
 
 from dataclasses import dataclass
 
@@ -94,7 +94,7 @@ MODELS: tuple[Model, ...] = (
 MULTILINGUAL, TURBO, FLASH, V3, MONOLINGUAL, STS_MODEL = range(6)
 
 SOURCES = ("TTS", "STS", "Projects", "Dubbing", "ConvAI", "AN", "Flows", "VoicePreview", "Podcasts")
-"""`Podcasts` is not in the API's document: a value that nobody knows."""
+"""`Podcasts` is not in the API's documentation: an unknown value."""
 
 FORMATS: tuple[tuple[str, str], ...] = (
     ("mp3_44100_128", "audio/mpeg"),

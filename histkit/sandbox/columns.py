@@ -1,4 +1,4 @@
-"""A whole history as columns of small numbers; `rows.py` makes the API's rows from them when they are asked for."""
+"""A history as integer columns, from which `rows.py` builds the API's rows on demand."""
 
 from dataclasses import dataclass
 
@@ -56,7 +56,7 @@ def _voices(rows: timeline.Rows, seed: int) -> I64:
     voice = np.zeros(n, dtype=np.int64)
     for k in range(3):
         voice[era == k] = pick(main[era == k], weights[k])
-    # Strides instead of dice: every history of some hundred rows has the rare voices.
+    # Strides instead of random draws: every history of a few hundred rows has the rare voices.
     row = np.arange(n)
     rare = rows.theme == timeline.ADHOC
     voice[(row % 199 == 77) & rare] = catalog.HOSTILE
@@ -141,7 +141,7 @@ def columns(items: int, seed: int, end: int) -> Columns:
     sizes = np.array([len(sentences) for sentences in texts.POOLS])[pool]
     parts = np.stack([below(seed, f"part {k}", n, sizes) for k in range(PARTS)], axis=1)
 
-    # A retake says the same again: it copies the nearest row before it in the session that is no retake.
+    # A retake repeats a text: it copies the nearest earlier row of the session that is not a retake.
     again = (uniform(seed, "again", n) < 0.09) & (place > 0)
     origin = np.maximum.accumulate(np.where(again, 0, row))
     voice, pool, prefix, special, count, parts, kind, model = (
@@ -183,6 +183,6 @@ def _prices(seed: int, length: I64, model: I64, kind: I64, again: NDArray[np.boo
     n = len(length)
     price: F64 = np.array([m.price for m in catalog.MODELS])[model]
     credits = np.rint(length * price).astype(np.int64)
-    # Changed speech is billed by its duration, which no row tells.
+    # Speech to speech is billed by duration, which rows don't state.
     credits = np.where(kind == CHANGED, 20 + below(seed, "duration", n, 400), credits)
     return np.where(again & (uniform(seed, "free", n) < 0.45), 0, credits)

@@ -1,4 +1,4 @@
-"""The faults that a sandbox can be told to make, and the seeded chance that decides when."""
+"""The faults that a sandbox can inject, and the seeded chance that decides when."""
 
 import math
 import threading
@@ -54,7 +54,7 @@ FAULTS: dict[str, Fault] = {
     "jitter": Fault(Kind.NUMBER, 0.0, "maximum random extra delay in seconds"),
     "audio_delay": Fault(Kind.NUMBER, 0.0, "seconds before each audio or zip"),
     "bandwidth": Fault(Kind.NUMBER, None, "bytes a second for each connection"),
-    "repeat_cursor": Fault(Kind.RATE, 0, "a request with a cursor gets the page before once more"),
+    "repeat_cursor": Fault(Kind.RATE, 0, "a request with a cursor gets the previous page again"),
     "missing_cursor": Fault(Kind.RATE, 0, "last_history_item_id is null although has_more is true"),
     "shuffle": Fault(Kind.RATE, 0, "the rows of a page come out of order"),
     "short_pages": Fault(Kind.RATE, 0, "fewer rows than page_size although more follow"),
@@ -79,7 +79,7 @@ FAULTS: dict[str, Fault] = {
     "zip_order": Fault(Kind.WORD, "asked", "order of a zip's entries", ("asked", "shuffled")),
     "zip_ahead": Fault(Kind.NUMBER, 0, "seconds by which the clock of a zip's names is ahead of UTC"),
     "zip_times": Fault(
-        Kind.WORD, "underscores", "what stands in the times of a zip's names", ("underscores", "spaces", "colons")
+        Kind.WORD, "underscores", "separator in the times of a zip's names", ("underscores", "spaces", "colons")
     ),
     "zip_ids": Fault(Kind.FLAG, False, "a zip's names end with the id, as before 2023-09"),
     "zip_packed": Fault(Kind.FLAG, False, "a zip's entries are compressed"),
@@ -170,7 +170,7 @@ class Faults:
         return self._set[name]
 
     def strikes(self, name: str, request: int) -> bool:
-        """Return whether a fault happens to the request of a number; decrements a counted fault."""
+        """Return whether a fault applies to a numbered request; decrements a counted fault."""
         with self._lock:
             value = self._set[name]
             if isinstance(value, str | bool):

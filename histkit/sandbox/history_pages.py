@@ -14,22 +14,22 @@ _SOURCES = ("TTS", "STS", "Flows")
 
 
 def _integer(query: dict[str, str], name: str) -> int | None:
-    given = query.get(name)
-    if given is None:
+    value = query.get(name)
+    if value is None:
         return None
     try:
-        return int(given)
+        return int(value)
     except ValueError:
         message = "Input should be a valid integer, unable to parse string as an integer"
-        raise Invalid(["query", name], message, "int_parsing", given) from None
+        raise Invalid(["query", name], message, "int_parsing", value) from None
 
 
 def _word(query: dict[str, str], name: str, words: tuple[str, ...]) -> str | None:
-    given = query.get(name)
-    if given is not None and given not in words:
+    value = query.get(name)
+    if value is not None and value not in words:
         *most, last = (f"'{word}'" for word in words)
-        raise Invalid(["query", name], f"Input should be {', '.join(most)} or {last}", "enum", given)
-    return given
+        raise Invalid(["query", name], f"Input should be {', '.join(most)} or {last}", "enum", value)
+    return value
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class HistoryPages:
 
     def reply(self, query: dict[str, str], request: int) -> Reply:
         """Answer a list request."""
-        wanted, happened = parse_query(query, self.faults), list[str]()
+        list_query, happened = parse_query(query, self.faults), list[str]()
 
         def strikes(name: str) -> bool:
             strikes = self.faults.strikes(name, request)
@@ -94,16 +94,16 @@ class HistoryPages:
                 self.store.add()
             if strikes("vanishing") and (victim := self.store.some(request)):
                 self.store.remove([victim])
-            body = self._page(wanted, strikes, request)
+            body = self._page(list_query, strikes, request)
         return Reply(200, body, fault=happened[0] if happened else None)
 
-    def _cursor(self, wanted: ListQuery) -> Key | None:
+    def _cursor(self, list_query: ListQuery) -> Key | None:
         """Return the place after which the page begins; None where the answer is an empty page."""
-        start = _BEFORE_ALL if wanted.ascending else _AFTER_ALL
-        if wanted.cursor is None:
+        start = _BEFORE_ALL if list_query.ascending else _AFTER_ALL
+        if list_query.cursor is None:
             return start
-        place = self.store.key(wanted.cursor)
-        alive = self.store.number(wanted.cursor) is not None or self.store.is_alias(wanted.cursor)
+        place = self.store.key(list_query.cursor)
+        alive = self.store.number(list_query.cursor) is not None or self.store.is_alias(list_query.cursor)
         treatment = self.faults["deleted_cursor"]
         if place is not None and (alive or treatment == "continue"):
             return place
@@ -120,32 +120,32 @@ class HistoryPages:
             fault="deleted_cursor" if place else None,
         )
 
-    def _page(self, wanted: ListQuery, strikes: Callable[[str], bool], request: int) -> bytes:
+    def _page(self, list_query: ListQuery, strikes: Callable[[str], bool], request: int) -> bytes:
         drop = tuple(self.faults["drop_fields"])
-        place = self._cursor(wanted)
+        place = self._cursor(list_query)
         if place is None:
             return self.store.page([], None, False, drop)
-        numbers, first = self._in_reading_order(wanted, place)
-        if wanted.cursor is not None and first > 0 and strikes("repeat_cursor"):
-            first = max(0, first - wanted.size)
+        numbers, first = self._in_reading_order(list_query, place)
+        if list_query.cursor is not None and first > 0 and strikes("repeat_cursor"):
+            first = max(0, first - list_query.size)
         elif first < len(numbers) and strikes("empty_pages"):
             return self.store.page([], self.store.alias(place, request), True, drop)
-        size = self._page_size(wanted.size, len(numbers) - first, strikes, request)
+        size = self._page_size(list_query.size, len(numbers) - first, strikes, request)
         rows = numbers[first : first + size].tolist()
         more = first + size < len(numbers)
         last = self.store.id_of(rows[-1]) if rows else None
-        shown = None if more and strikes("missing_cursor") else last
+        cursor = None if more and strikes("missing_cursor") else last
         if len(rows) > 1 and strikes("shuffle"):
             rows.sort(key=lambda k: number(self.store.seed, f"shuffle {request}", k))
-        body = self.store.page(rows, shown, more, drop)
+        body = self.store.page(rows, cursor, more, drop)
         if last is not None and strikes("vanish_cursor"):
             self.store.remove([last])
         return body
 
-    def _in_reading_order(self, wanted: ListQuery, place: Key) -> tuple[I64, int]:
+    def _in_reading_order(self, list_query: ListQuery, place: Key) -> tuple[I64, int]:
         """Return the numbers of the selected rows in the order of the listing, and the position after a place."""
-        numbers, positions = self.store.select(wanted.filters)
-        if wanted.ascending:
+        numbers, positions = self.store.select(list_query.filters)
+        if list_query.ascending:
             return numbers, int(positions.searchsorted(self.store.older((place[0], place[1] + 1))))
         return numbers[::-1], len(positions) - int(positions.searchsorted(self.store.older(place)))
 

@@ -53,8 +53,8 @@ def below(seed: int, stream: str, n: int, high: int | I64) -> I64:
 def pick(u: F64, weights: F64) -> I64:
     """Turn uniform numbers into indices with the given weights."""
     steps = np.cumsum(weights)
-    found: I64 = np.searchsorted(steps, u * steps[-1], side="right").astype(np.int64)
-    return np.minimum(found, len(weights) - 1)
+    indices: I64 = np.searchsorted(steps, u * steps[-1], side="right").astype(np.int64)
+    return np.minimum(indices, len(weights) - 1)
 
 
 def identities(seed: int, stream: str, n: int) -> NDArray[np.bytes_]:

@@ -1,4 +1,4 @@
-"""The handle of a running sandbox, and what starts it."""
+"""The handle of a running sandbox, and the functions that start it."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def check_port(port: Any) -> int:
-    """Return a port as an int; raises `InputError` for what is none."""
+    """Return a port as an int; raises `InputError` for an invalid one."""
     from histkit.util.arguments import whole_number  # it loads pandas, which the server does without
 
     return whole_number("port", port, 0, 65_535)
@@ -53,9 +53,9 @@ class Sandbox:
     Attributes
     ----------
     url
-        Where it listens, such as ``http://127.0.0.1:40123``.
+        Base URL, such as ``http://127.0.0.1:40123``.
     api_key
-        The key that may do everything; the seed decides it.
+        A key with all scopes, derived from the seed.
     """
 
     url: str
@@ -113,7 +113,7 @@ class Sandbox:
         return int(answer["port"])
 
     def __enter__(self) -> Self:
-        """Return the sandbox, which runs already."""
+        """Return the running sandbox."""
         return self
 
     def __exit__(
@@ -123,7 +123,7 @@ class Sandbox:
         self.close()
 
     def __repr__(self) -> str:
-        """Show where it listens, not the key."""
+        """Return a repr with the URL, without the key."""
         return f"<Sandbox {self.url}{'' if self._close.alive else ' closed'}>"
 
     def close(self) -> None:
@@ -136,11 +136,11 @@ class Sandbox:
         while self._close.alive and self._process.poll() is None and not forever.wait(0.5):
             pass
 
-    def _call(self, name: str, given: dict[str, Any] | None = None) -> Any:
+    def _call(self, name: str, arguments: dict[str, Any] | None = None) -> Any:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=120)
         try:
             connection.request(
-                "POST", f"/_sandbox/{name}", json.dumps(given or {}).encode(), {"X-Sandbox-Token": self._token}
+                "POST", f"/_sandbox/{name}", json.dumps(arguments or {}).encode(), {"X-Sandbox-Token": self._token}
             )
             answer = connection.getresponse()
             body = json.loads(answer.read())
@@ -152,47 +152,47 @@ class Sandbox:
 
     def requests(self) -> list[dict[str, Any]]:
         """Return the API requests so far: method, path, query, status, fault, started, ended (monotonic seconds)."""
-        found: list[dict[str, Any]] = self._call("requests")
-        return found
+        requests: list[dict[str, Any]] = self._call("requests")
+        return requests
 
     def reset(self) -> None:
-        """Forget the requests so far and the peak."""
+        """Clear the recorded requests and the peak."""
         self._call("reset")
 
     def peak_in_flight(self) -> int:
-        """Return how many API requests were answered at the same time at most."""
+        """Return the maximum number of API requests that were in flight at the same time."""
         return int(self._call("peak"))
 
     def set(self, **faults: Any) -> None:
-        """Change faults from now on; None takes one back. The others stay."""
+        """Change some faults from now on; None resets a fault to its default."""
         self._call("set", check(faults))
 
     def faults(self) -> dict[str, Any]:
-        """Return the faults that are set now; of a counted one, how many are left."""
-        found: dict[str, Any] = self._call("faults")
-        return found
+        """Return the active faults; for a counted fault, the remaining number."""
+        faults: dict[str, Any] = self._call("faults")
+        return faults
 
     def add(self, n: int = 1, **fields: Any) -> list[str]:
         """Add `n` rows at the top and return their ids, oldest first.
 
-        Fields override what the rows would have; with `date_unix` a row takes the place of its date.
+        Fields override the generated values; with `date_unix`, a row is inserted at its date.
         """
-        found: list[str] = self._call("add", {"n": n, "fields": fields})
-        return found
+        ids: list[str] = self._call("add", {"n": n, "fields": fields})
+        return ids
 
     def remove(self, ids: str | Iterable[str]) -> int:
         """Remove rows; return how many existed."""
         return int(self._call("remove", {"ids": [ids] if isinstance(ids, str) else list(ids)}))
 
     def update(self, history_item_id: str, **fields: Any) -> None:
-        """Change fields of a row; KeyError for one that is not there."""
+        """Change fields of a row; raises KeyError if it does not exist."""
         if not self._call("update", {"id": history_item_id, "fields": fields}):
             raise KeyError(history_item_id)
 
     def history(self) -> list[dict[str, Any]]:
-        """Return every row as the API gives it, newest first, without paging and without faults."""
-        found: list[dict[str, Any]] = self._call("history")
-        return found
+        """Return all rows in the API's form, newest first, without paging and faults."""
+        rows: list[dict[str, Any]] = self._call("history")
+        return rows
 
     def key(self, *scopes: str) -> str:
         """Return another valid key that has only these scopes."""
@@ -200,33 +200,33 @@ class Sandbox:
 
 
 def serve(items: int = 1000, seed: int = 0, *, port: int = 0, alignments: bool = False, **faults: Any) -> Sandbox:
-    """Start an API server on the loopback address with a believable history and playable audio.
+    """Start an API server on the loopback address with a realistic history and playable audio.
 
     Parameters
     ----------
-    items
+    items : int, default 1000
         Rows of the history, 1 to 1,000,000.
-    seed
-        The same `items` and `seed` give the same history, key and dice.
-    port
-        Port to listen on; 0 takes a free one.
-    alignments
-        Whether rows carry the times of their characters (pages about ten times as large).
-    **faults
-        What it does wrong: see `FAULTS` for the names. A rate is a float below 1 (a chance), True (always) or a
+    seed : int, default 0
+        The same `items` and `seed` give the same history, key and faults.
+    port : int, default 0
+        Port to listen on; 0 selects a free one.
+    alignments : bool, default False
+        Whether rows have alignments (pages about ten times as large).
+    **faults : Any
+        Faults to inject: see `FAULTS` for the names. A rate is a float below 1 (a chance), True (always) or a
         whole number (the number of requests that fail next).
 
     Returns
     -------
     Sandbox
-        A context manager with `url` and `api_key`. The server is a process of its own, which ends with this one.
+        A context manager with `url` and `api_key`. The server is a separate process, which ends with this one.
 
     Raises
     ------
     InputError
         A fault is unknown or has an invalid value, or another argument is invalid.
     OSError
-        If the server does not start, as when the port is taken.
+        The server does not start, for instance because the port is in use.
 
     Examples
     --------

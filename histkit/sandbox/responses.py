@@ -34,17 +34,17 @@ class Refusal(Exception):
     Parameters
     ----------
     http
-        Status of the answer.
+        Status of the response.
     kind, code
         ``detail.type`` and ``detail.code`` of the current shape.
     message
-        For people.
+        Message for the user.
     status
         ``detail.status``, the older name of the code; `code` without it.
     param
-        The parameter that is to blame.
+        The invalid parameter.
     fault
-        The fault that made it.
+        The fault that caused it.
     """
 
     def __init__(
@@ -98,13 +98,13 @@ def wrong_key(message: str, code: str) -> Refusal:
 
 
 def missing_scope(scope: str) -> Refusal:
-    """Return the refusal of a good key that may not do this."""
+    """Return the refusal of a valid key that lacks a scope."""
     message = f"The API key you used is missing the permission {scope} to execute this operation."
     return Refusal(401, "authentication_error", "unauthorized", message, status="missing_permissions")
 
 
 def unknown_item(history_item_id: str) -> Refusal:
-    """Return the refusal for a row that is not there."""
+    """Return the refusal for a row that does not exist."""
     message = f"A history item with ID '{history_item_id}' was not found."
     return Refusal(404, "not_found", "history_item_not_found", message, param="history_item_id")
 

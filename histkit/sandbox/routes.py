@@ -132,8 +132,8 @@ class Api:
         if self.strikes("html_403", request):
             return Reply(403, WEB_PAGE, "text/html; charset=utf-8", fault="html_403")
         if self.strikes("redirect", request):
-            given = self.faults["redirect"]
-            to = given if isinstance(given, str) else HELP_PATH
+            target = self.faults["redirect"]
+            to = target if isinstance(target, str) else HELP_PATH
             return Reply(302, b"", "text/html; charset=utf-8", {"Location": to}, fault="redirect")
         if self.is_over_limit(request, in_flight):
             raise _refusal_of("concurrency")
@@ -191,9 +191,9 @@ class Api:
 
     def _clip(self, row: dict[str, Any], output_format: str) -> tuple[bytes, str]:
         lines = row.get("dialogue") or []
-        said = sum(len(line["text"]) for line in lines) or len(row.get("text") or "") or 40
+        characters = sum(len(line["text"]) for line in lines) or len(row.get("text") or "") or 40
         pitch = _PITCH.get(row.get("voice_id") or "", 1)
-        return audio.clip(str(row["history_item_id"]), pitch, said, output_format, self.faults["clip_bytes"])
+        return audio.clip(str(row["history_item_id"]), pitch, characters, output_format, self.faults["clip_bytes"])
 
     def _audio(self, number: int) -> Reply:
         row = self.store.fields(number)
@@ -275,14 +275,14 @@ def _with_wrong_byte(data: bytes) -> bytes:
 def _parse_bulk_body(body: bytes) -> tuple[list[str], bool]:
     """Check the body of a bulk download; return the ids and whether WAV is requested."""
     try:
-        given = msgspec.json.decode(body)
+        value = msgspec.json.decode(body)
     except msgspec.DecodeError:
         raise Invalid(["body"], "JSON decode error", "json_invalid") from None
-    if not isinstance(given, dict):
-        raise Invalid(["body"], "Input should be a valid dictionary", "dict_type", given)
-    if "history_item_ids" not in given:
-        raise Invalid(["body", "history_item_ids"], "Field required", "missing", given)
-    ids = given["history_item_ids"]
+    if not isinstance(value, dict):
+        raise Invalid(["body"], "Input should be a valid dictionary", "dict_type", value)
+    if "history_item_ids" not in value:
+        raise Invalid(["body", "history_item_ids"], "Field required", "missing", value)
+    ids = value["history_item_ids"]
     if not isinstance(ids, list):
         raise Invalid(["body", "history_item_ids"], "Input should be a valid list", "list_type", ids)
     if not ids:
@@ -290,7 +290,7 @@ def _parse_bulk_body(body: bytes) -> tuple[list[str], bool]:
     for place, item in enumerate(ids):
         if not isinstance(item, str):
             raise Invalid(["body", "history_item_ids", place], "Input should be a valid string", "string_type", item)
-    output_format = given.get("output_format")
+    output_format = value.get("output_format")
     if output_format not in (None, "default", "wav"):
         raise BadFormat
     return ids, output_format == "wav"

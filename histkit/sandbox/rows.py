@@ -1,4 +1,4 @@
-"""The API's history rows, made one by one from the columns of a history."""
+"""The API's history rows, built one by one from the columns of a history."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ class Item(Struct, kw_only=True):
 
 
 class Rows:
-    """The rows of a history, oldest first, made when they are asked for.
+    """The rows of a history, oldest first, built on demand.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Rows:
         return len(self.data)
 
     def name(self, voice: int, date: int) -> str:
-        """Return what a voice was called at a moment."""
+        """Return the name of a voice at a date."""
         speaker = catalog.VOICES[voice]
         return speaker.later_name if speaker.later_name and date >= self.rename else speaker.name
 
@@ -86,7 +86,7 @@ class Rows:
         return [pool[part] for part in self.data.parts[k, : self.data.count[k]].tolist()]
 
     def text(self, k: int) -> str:
-        """Return what is said in row `k`; the lines of a dialogue one below the other."""
+        """Return the text of row `k`; the lines of a dialogue are joined by newlines."""
         if (special := int(self.data.special[k])) >= 0:
             return texts.SPECIALS[special]
         if self.data.kind[k] == DIALOGUE:
@@ -95,19 +95,19 @@ class Rows:
         return prefix + texts.GAPS[self.data.pool[k]].join(self.sentences(k))
 
     def settings(self, voice: int, bits: int, old: bool) -> dict[str, float | bool]:
-        """Return the voice settings: the voice's own, sometimes turned by hand."""
+        """Return the voice settings: those of the voice, sometimes adjusted for the row."""
         stability, similarity, style, boost, speed = catalog.VOICES[voice].settings
         if bits % 7 == 0:
             stability, speed = (bits >> 8) % 21 / 20, 0.8 + (bits >> 16) % 9 / 20
-        found: dict[str, float | bool] = {
+        settings: dict[str, float | bool] = {
             "stability": stability,
             "similarity_boost": similarity,
             "style": style,
             "use_speaker_boost": boost,
         }
         if not old:
-            found["speed"] = round(speed, 2)
-        return found
+            settings["speed"] = round(speed, 2)
+        return settings
 
     def dialogue(self, k: int, bits: int, date: int) -> list[dict[str, str]]:
         """Return the lines of a dialogue, spoken by two to four voices in turn."""
@@ -191,18 +191,18 @@ def rows(items: int, seed: int, *, aligned: bool = False, end: int = END) -> Row
 
 
 def history(items: int = 1000, seed: int = 0, *, alignments: bool = False, now: int | None = None) -> list[Item]:
-    """Return a believable speech history, newest row first.
+    """Return a realistic speech history, newest row first.
 
     Parameters
     ----------
-    items
+    items : int, default 1000
         Number of rows, 1 to 1,000,000.
-    seed
-        The same `items` and `seed` give the same rows always and everywhere.
-    alignments
-        Whether rows carry the times of their characters.
-    now
-        Unix seconds of the history's end; 2026-10-31T20:00:00Z without it, never the wall clock.
+    seed : int, default 0
+        The same `items` and `seed` give the same rows on every machine.
+    alignments : bool, default False
+        Whether rows have alignments.
+    now : int, optional
+        End of the history in seconds since 1970; default: 2026-10-31T20:00:00Z, never the current time.
 
     Returns
     -------
@@ -238,15 +238,15 @@ def page_bytes(items: list[Item]) -> bytes:
 
 
 def page(encoded: list[bytes], last: str | None, more: bool, scanned: int | None) -> bytes:
-    """Return one page from rows that are JSON already."""
+    """Return one page of rows that are already encoded as JSON."""
     tail: dict[str, Any] = {"last_history_item_id": last, "has_more": more, "scanned_until": scanned}
     return b'{"history":[' + b",".join(encoded) + b"]," + msgspec.json.encode(tail)[1:]
 
 
 def searched(made: Rows, term: str) -> Mask:
-    """Return which rows have the term in their text, whatever its case."""
-    wanted = term.casefold()
+    """Return a mask of the rows whose text contains the term, in any letter case."""
+    folded = term.casefold()
     hidden: Mask = (made.data.kind == CHANGED) & (made.data.bits % np.uint64(2) == 0)
-    found = (wanted in made.text(k).casefold() for k in range(len(made)))
-    mask: Mask = np.fromiter(found, dtype=np.bool_, count=len(made))
+    matches = (folded in made.text(k).casefold() for k in range(len(made)))
+    mask: Mask = np.fromiter(matches, dtype=np.bool_, count=len(made))
     return mask & ~hidden

@@ -34,7 +34,7 @@ class RequestLog:
         self.peak = 0
 
     def begin(self) -> tuple[int, int]:
-        """Count a request in; return its number and how many are in flight with it."""
+        """Count a request as in flight; return its number and the number in flight."""
         with self._lock:
             self._number += 1
             self.in_flight += 1
@@ -57,7 +57,7 @@ class RequestLog:
         return entry
 
     def end(self, entry: dict[str, Any]) -> None:
-        """Count a request out; a second time changes nothing."""
+        """Count a request as finished; a second call does nothing."""
         with self._lock:
             if entry["ended"] is None:
                 entry["ended"] = time.monotonic()
@@ -65,7 +65,7 @@ class RequestLog:
                 self._lock.notify_all()
 
     def entries(self) -> list[dict[str, Any]]:
-        """Return what was written down; waits a moment for answers that are just being sent."""
+        """Return the recorded requests; waits briefly for responses that are being sent."""
         with self._lock:
             self._lock.wait_for(lambda: not self.in_flight, timeout=0.5)
             return [dict(entry) for entry in self._entries]
@@ -94,7 +94,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", config["port"]), Handler)
 
     def server_bind(self) -> None:
-        """Bind without asking a name server who we are."""
+        """Bind without a reverse DNS lookup."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
 
@@ -104,7 +104,7 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
     def control(self, name: str, given: dict[str, Any]) -> bytes:
-        """Carry out what the process that started the sandbox asks for."""
+        """Execute a control call of the process that started the sandbox."""
         store = self.api.store
         answer: Any = None
         match name:
@@ -162,8 +162,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _control(self) -> None:
         body = self._read()
-        given = self.headers.get("X-Sandbox-Token") or ""
-        if not hmac.compare_digest(given.encode("latin-1", "replace"), self.server.token.encode()):
+        token = self.headers.get("X-Sandbox-Token") or ""
+        if not hmac.compare_digest(token.encode("latin-1", "replace"), self.server.token.encode()):
             self._send(json_reply({"detail": "Not Found"}, 404))
             return
         try:
@@ -236,7 +236,7 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(min(len(answer) - first, step) / bandwidth)
         else:
             self.wfile.write(memoryview(answer)[:-1])
-        # Counted out before its last byte: a client that has it all may ask again at once.
+        # Counted as finished before the last byte: a client that has all bytes may send the next request at once.
         if entry is not None:
             self.server.journal.end(entry)
         self.wfile.write(answer[-1:])

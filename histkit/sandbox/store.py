@@ -69,9 +69,9 @@ class Store:
         return len(self._order)
 
     def number(self, history_item_id: str) -> int | None:
-        """Return the number of a row that is not removed, else None."""
-        found = self._numbers.get(history_item_id)
-        return None if found in self._gone else found
+        """Return the number of an existing row, else None."""
+        number = self._numbers.get(history_item_id)
+        return None if number in self._gone else number
 
     def key(self, history_item_id: str) -> Key | None:
         """Return the place of a row, also of a removed one; None for an unknown id."""
@@ -81,7 +81,7 @@ class Store:
         return None if number is None else (self._moment(number), number)
 
     def is_alias(self, history_item_id: str) -> bool:
-        """Return whether an id is an alias: it stands for a position between rows."""
+        """Return whether an id is an alias of a position between rows."""
         return history_item_id in self._aliases
 
     def newest(self) -> Fields:
@@ -90,17 +90,17 @@ class Store:
             return self.fields(self._order[-1]) if len(self._order) else {}
 
     def alias(self, place: Key, salt: int) -> str:
-        """Create an id that stands for a position between rows."""
+        """Create an alias: an id of a position between rows."""
         made = identity(self.seed, "alias", salt)
         self._aliases[made] = place
         return made
 
     def _moment(self, number: int) -> int:
-        found = self._date.get(number)
-        return int(self.rows.data.date[number]) if found is None else found
+        date = self._date.get(number)
+        return int(self.rows.data.date[number]) if date is None else date
 
     def _position(self, place: Key) -> int:
-        """Return how many living rows are older than a place."""
+        """Return the number of existing rows that are older than a place."""
         date, number = place
         k = bisect_left(self._dates, date)
         while k < len(self._order) and self._dates[k] == date and self._order[k] < number:
@@ -176,14 +176,14 @@ class Store:
     def remove(self, ids: list[str]) -> int:
         """Remove rows; return how many existed."""
         with self.lock:
-            found = [number for one in ids if (number := self.number(one)) is not None]
-            for number in set(found):
+            numbers = [number for one in ids if (number := self.number(one)) is not None]
+            for number in set(numbers):
                 self._take(number)
                 self._gone.add(number)
-            return len(set(found))
+            return len(set(numbers))
 
     def update(self, history_item_id: str, **fields: Any) -> bool:
-        """Change fields of a row; tell whether there is such a row."""
+        """Change fields of a row; return whether the row exists."""
         with self.lock:
             number = self.number(history_item_id)
             if number is None:
@@ -194,7 +194,7 @@ class Store:
             return True
 
     def some(self, salt: int) -> str | None:
-        """Return the id of some living row."""
+        """Return the id of a pseudo-random existing row."""
         if not len(self._order):
             return None
         return self.id_of(self._order[number(self.seed, "some row", salt) % len(self._order)])
@@ -208,9 +208,9 @@ class Store:
     # Selecting --------------------------------------------------------------------------------------------
 
     def _mask(self, filters: Filters) -> Mask:
-        """Return which rows of the first history answer the filters."""
-        wanted = (filters.voice_id, filters.model_id, filters.source, filters.search)
-        if wanted not in self._masks:
+        """Return a mask of the original rows that match the filters."""
+        key = (filters.voice_id, filters.model_id, filters.source, filters.search)
+        if key not in self._masks:
             data, mask = self.rows.data, np.ones(self._base, dtype=np.bool_)
             if filters.voice_id is not None:
                 codes = [k for k, voice in enumerate(catalog.VOICES) if voice.voice_id == filters.voice_id]
@@ -223,23 +223,23 @@ class Store:
                 mask &= np.isin(data.source, codes) & (data.date >= data.end - 600 * DAY)
             if filters.search:
                 mask &= searched(self.rows, filters.search)
-            self._masks[wanted] = mask
-        return self._masks[wanted]
+            self._masks[key] = mask
+        return self._masks[key]
 
     def _answers(self, number: int, filters: Filters) -> bool:
         """Return whether a row that was added or changed later matches the filters."""
         row = self._changed[number]
         lines = row.get("dialogue") or []
-        said = "\n".join([row.get("text") or "", *(line["text"] for line in lines)])
+        text = "\n".join([row.get("text") or "", *(line["text"] for line in lines)])
         return (
             filters.voice_id in (None, row.get("voice_id"))
             and filters.model_id in (None, row.get("model_id"))
             and filters.source in (None, row.get("source"))
-            and (filters.search or "").casefold() in said.casefold()
+            and (filters.search or "").casefold() in text.casefold()
         )
 
     def select(self, filters: Filters) -> tuple[I64, I64]:
-        """Return the numbers of the rows that answer the filters, oldest first, and their positions."""
+        """Return the numbers of the rows that match the filters, oldest first, and their positions."""
         with self.lock:
             if self._selection is None or self._selection[:2] != (self._version, filters):
                 order = np.array(self._order, dtype=np.int64)
@@ -264,13 +264,13 @@ class Store:
         return self._moment(number), number
 
     def older(self, place: Key) -> int:
-        """Return how many living rows are older than a place."""
+        """Return the number of existing rows that are older than a place."""
         return self._position(place)
 
     # Pages ------------------------------------------------------------------------------------------------
 
     def page(self, numbers: list[int], last: str | None, more: bool, drop: tuple[str, ...]) -> bytes:
-        """Return the JSON of one page; pages asked for again come from a cache."""
+        """Return the JSON of one page; repeated pages come from a cache."""
         with self.lock:
             key = (self._version, tuple(numbers), last, more, drop)
             if key in self._pages:

@@ -1,4 +1,4 @@
-"""A small voice: syllables made of a buzzing source and the formants of five vowels, as samples at any rate."""
+"""Speech synthesis of the sandbox: syllables from a buzzing source and the formants of five vowels, at any sample rate."""
 
 from functools import lru_cache
 
@@ -35,8 +35,8 @@ def syllable(k: int, rate: int) -> F64:
     rise = np.clip((t - quiet) / 0.03, 0, 1)
     fall = np.clip((SECONDS - quiet - t) / 0.06, 0, 1)
     wave *= np.sin(rise * np.pi / 2) ** 2 * np.sin(fall * np.pi / 2) ** 2
-    found: F64 = wave * (_LOUDEST / np.abs(wave).max())
-    return found
+    scaled: F64 = wave * (_LOUDEST / np.abs(wave).max())
+    return scaled
 
 
 @lru_cache(maxsize=8)
@@ -44,5 +44,5 @@ def samples(rate: int) -> NDArray[np.int16]:
     """Return all syllables at a rate as 16-bit samples, one row each, silence in the last row."""
     spoken = np.stack([syllable(k, rate) for k in range(SYLLABLES)])
     silence = np.zeros((1, spoken.shape[1]))
-    found: NDArray[np.int16] = np.rint(np.vstack([spoken, silence]) * 32_767).astype("<i2")
-    return found
+    samples: NDArray[np.int16] = np.rint(np.vstack([spoken, silence]) * 32_767).astype("<i2")
+    return samples

@@ -1,4 +1,4 @@
-"""When people speak: working sessions over about two years, with a rhythm of weekdays, hours, growth and bursts."""
+"""Timeline of the sample history: working sessions over two years, with a rhythm of weekdays, hours and bursts."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The account's own usage figures: what its counter grew by, also what the history doesn't show."""
+"""The account's official usage figures: the growth of its counter, including usage outside the history."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def by_product(rows: Rows, body: dict[str, Any]) -> dict[str, Any]:
     table = []
     for number, label in enumerate(labels):
         sums = _sums(place, credits[number][chosen], len(times))
-        table += [[int(times[at]) * 1000, label, each, 0.0] for at, each in enumerate(sums) if each]
+        table += [[int(times[at]) * 1000, label, amount, 0.0] for at, amount in enumerate(sums) if amount]
     return {
         "columns": ["timestamp", "product_type", "usage", "charged"],
         "column_types": ["DateTime", "String", "Float", "Float"],
@@ -73,7 +73,7 @@ def by_product(rows: Rows, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sums(places: I64, credits: I64, count: int) -> list[float]:
-    return [float(each) for each in np.bincount(places, credits.astype(float), count)] if count else []
+    return [float(total) for total in np.bincount(places, credits.astype(float), count)] if count else []
 
 
 def _spent(rows: Rows, breakdown: str) -> tuple[list[str], I64, list[I64]]:
@@ -92,8 +92,8 @@ def _spent(rows: Rows, breakdown: str) -> tuple[list[str], I64, list[I64]]:
         "model": ([model.model_id for model in catalog.MODELS], data.model),
         "request_source": (list(catalog.SOURCES), data.source),
     }[breakdown]
-    found = [np.where(groups == number, own, 0) for number in range(len(names))]
-    return [*map(str, names), _ELSEWHERE], data.date, [*found, unseen]
+    by_label = [np.where(groups == number, own, 0) for number in range(len(names))]
+    return [*map(str, names), _ELSEWHERE], data.date, [*by_label, unseen]
 
 
 def _times(start: int, end: int, interval: str) -> I64:
@@ -108,17 +108,17 @@ def _times(start: int, end: int, interval: str) -> I64:
 
 
 def _milliseconds(query: dict[str, str], name: str) -> int:
-    given = query.get(name)
-    if given is None:
+    value = query.get(name)
+    if value is None:
         raise Invalid(["query", name], "Field required", "missing")
     try:
-        return int(given)
+        return int(value)
     except ValueError:
-        raise Invalid(["query", name], "Input should be a valid integer", "int_parsing", given) from None
+        raise Invalid(["query", name], "Input should be a valid integer", "int_parsing", value) from None
 
 
 def _word(query: dict[str, str], name: str, default: str, words: tuple[str, ...]) -> str:
-    given = query.get(name, default)
-    if given not in words:
-        raise Invalid(["query", name], f"Input should be one of {', '.join(words)}", "enum", given)
-    return given
+    value = query.get(name, default)
+    if value not in words:
+        raise Invalid(["query", name], f"Input should be one of {', '.join(words)}", "enum", value)
+    return value

@@ -1,4 +1,4 @@
-"""Bulk downloads: several rows' audio in one zip, named as the site names them."""
+"""Bulk downloads: the audio of several rows in one zip, with the service's entry names."""
 
 import re
 import time
@@ -82,7 +82,7 @@ def pack(entries: list[tuple[dict[str, Any], bytes]], extension: str, style: Sty
     Parameters
     ----------
     entries
-        Rows and audio; a row may stand in it twice.
+        Rows and audio; a row may occur twice.
     extension
         ``.mp3`` or ``.wav``: the real zips say ``.mp3`` for PCM too.
     style

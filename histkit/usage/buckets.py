@@ -157,8 +157,8 @@ def _resets(months: Ints, freq: Freq, zone: tzinfo) -> Ints:
     walls = np.minimum(first + freq.day - 1, end - 1) * (DAY // SECOND) + freq.time
     starts = walls if zone is UTC else np.array([first_instant(int(wall), zone) for wall in walls], np.int64)
     if freq.reset is not None:
-        shown = np.datetime64(wall_time(freq.reset, zone), "M").astype(np.int64)
-        starts = np.where(months == shown, freq.reset, starts)
+        reset_month = np.datetime64(wall_time(freq.reset, zone), "M").astype(np.int64)
+        starts = np.where(months == reset_month, freq.reset, starts)
     return starts * SECOND
 
 

@@ -221,8 +221,8 @@ def _rule(table: Any, where: str, none: pd.DataFrame) -> Rule:
         raise InputError(f"{where} must be a table with a label and conditions, not {quoted(table):.60}.")
     name = table.get("label")
     if not is_text(name):
-        given = "" if name is None else f", not {quoted(name):.60}"
-        raise InputError(f"{where} needs a label that is a string, such as label = 'Acme'{given}.")
+        detail = "" if name is None else f", not {quoted(name):.60}"
+        raise InputError(f"{where} needs a label that is a string, such as label = 'Acme'{detail}.")
     where = f"{where} ({quoted(name):.60})"
     for key in table:
         if key != "label" and key not in CONDITION_COLUMNS:

@@ -247,13 +247,13 @@ def billing_freq(billing: Any, zone: tzinfo) -> Freq:
         )
     seconds = clock_time(billing, zone, "billing")
     try:
-        shown = wall_time(seconds, zone)
+        wall = wall_time(seconds, zone)
     except OverflowError:
         raise InputError(
             f"billing={quoted(billing)} is too far from today in {name_of(zone)}; use another reset."
         ) from None
-    month = (shown.year - 1970) * 12 + shown.month - 1
-    return Freq("B", count, month % count, shown.day, shown.hour * 3600 + shown.minute * 60 + shown.second, seconds)
+    month = (wall.year - 1970) * 12 + wall.month - 1
+    return Freq("B", count, month % count, wall.day, wall.hour * 3600 + wall.minute * 60 + wall.second, seconds)
 
 
 def _reset_of(subscription: Any) -> tuple[int, int]:

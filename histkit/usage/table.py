@@ -166,8 +166,8 @@ def parse_query(
     span = span_of(fill, zone)
     if compare is not None and not (isinstance(compare, str) and compare == "previous"):
         raise InputError(f"compare={quoted(compare)} is not possible; use 'previous' or None.")
-    for given, text in ((span is not None, f"fill={quoted(fill)}"), (compare is not None, f"compare={compare!r}")):
-        if given and freq is None:
+    for is_set, text in ((span is not None, f"fill={quoted(fill)}"), (compare is not None, f"compare={compare!r}")):
+        if is_set and freq is None:
             raise InputError(f"{text} needs periods; pass freq= too, such as freq='MS'.")
     top = None if top is None else whole_number("top", top, 1)
     taken = (*MEASURES, *made, *(["period"] if freq is not None else []), *(COMPARED if compare is not None else []))
@@ -232,9 +232,9 @@ def _facts(partial: pd.DataFrame, table: pd.DataFrame, query: UsageQuery, voices
     facts: dict[str, Any] = {"rows": int(partial["items"].sum())}
     facts |= {f"rows_{name}": int(partial[name].sum()) for name in WITHOUT if name in partial.columns}
     if voices is not None:
-        shown = set(table[next(name for name in query.names if is_voice(name))].unique())
+        labels = set(table[next(name for name in query.names if is_voice(name))].unique())
         pairs = zip(voices.labels, voices.keys, strict=True)
-        facts["voices"] = {label: voice_id for label, (voice_id, _) in pairs if label in shown}
+        facts["voices"] = {label: voice_id for label, (voice_id, _) in pairs if label in labels}
     return facts
 
 
@@ -392,8 +392,8 @@ def voices_in(partial: pd.DataFrame) -> VoiceLabels:
     keys = [*((voice_id, None) for voice_id in id_values), *((None, name) for name in texts)]
     seen = np.flatnonzero(np.bincount(codes + 1)[1:]).tolist()
     latest = _latest_names(codes, names, texts, partial["latest"])
-    shown = {voice: latest.get(voice) or keys[voice][0] or "" for voice in seen}
-    labels = _labels(shown, keys)
+    current_names = {voice: latest.get(voice) or keys[voice][0] or "" for voice in seen}
+    labels = _labels(current_names, keys)
     return VoiceLabels(codes, keys, labels)
 
 

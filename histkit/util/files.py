@@ -79,20 +79,20 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     ArchiveError
         The file can't be written.
     """
-    shown = local_path(path)
+    expanded = local_path(path)
     temporary: Path | None = None
     try:
-        target = shown.resolve()
+        target = expanded.resolve()
         if target.exists() and not stat.S_ISREG(target.stat().st_mode):
             kind = "a folder" if target.is_dir() else "a device or a pipe"
-            raise ArchiveError(f"{shown} can't be written: it is {kind}.")
+            raise ArchiveError(f"{expanded} can't be written: it is {kind}.")
         target.parent.mkdir(parents=True, exist_ok=True)
         with _replacement(target) as temporary:
             yield temporary
     except OSError as error:
         if temporary is not None and not _is_about(error, temporary):
             raise
-        raise ArchiveError(f"{shown} can't be written: {error_reason(error)}.") from None
+        raise ArchiveError(f"{expanded} can't be written: {error_reason(error)}.") from None
 
 
 @contextmanager
