@@ -99,8 +99,9 @@ def error_from_response(status: int, headers: Mapping[str, str], body: Any, *, p
     detail = parse_error_body(body)
     rule = next(rule for rule in _RULES if rule.applies(status, detail, path))
     lowered = {name.lower(): value for name, value in headers.items()}
+    reason = detail.message or rule.no_reason or path
     error = rule.kind(
-        rule.message.format(reason=detail.message or rule.no_reason or path).rstrip(),
+        rule.message.format(reason=reason.rstrip(".") if "{reason}." in rule.message else reason).rstrip(),
         status_code=status,
         code=detail.codes[0] if detail.codes else None,
         body=body,

@@ -1,4 +1,4 @@
-"""Speech synthesis of the sandbox: syllables from a buzzing source and the formants of five vowels, at any sample rate."""
+"""Speech synthesis of the sandbox: syllables from a buzzing source and the formants of five vowels, at any rate."""
 
 from functools import lru_cache
 
