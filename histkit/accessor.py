@@ -178,7 +178,7 @@ class SpeechAccessor:
         tz : str or tzinfo, default "UTC"
             The zone of the periods and of the dates shown.
         measure : {"credits", "characters", "items"}
-            What is summed.
+            Quantity to sum.
         kind : {"bar", "area"}, optional
             Over time: a bar per period, as wide as the period is long, or a stepped area; default: bars for at most 100
             periods.
@@ -222,7 +222,7 @@ class SpeechAccessor:
         by : str or list, default "voice"
             The groups, as in `histkit.usage_table`; None: one group.
         measure : {"credits", "characters", "items"}
-            What is summed.
+            Quantity to sum.
         top : int, default 9
             Number of groups shown, the largest by `measure`: 1 to 9, up to 40 without `freq`. The others are one grey
             group ``other``.
@@ -249,7 +249,7 @@ class SpeechAccessor:
         tz : str or tzinfo, default "UTC"
             The zone of the hours.
         measure : {"items", "characters", "credits"}
-            What is summed.
+            Quantity to sum.
         ax : matplotlib.axes.Axes, optional
             The axes to draw into; default: those of a new pyplot figure.
         """
@@ -550,8 +550,8 @@ class SpeechAccessor:
         Parameters
         ----------
         path : path-like, optional
-            The file; its ending selects the format: ``.html`` (one file, inline charts), ``.xlsx`` (extra ``xlsx``) or
-            ``.md``. None: print on the terminal.
+            The file; its extension selects the format: ``.html`` (one file, inline charts), ``.xlsx`` (extra ``xlsx``)
+            or ``.md``. None: print on the terminal.
         title : str, optional
             The headline.
         tz : str, default "UTC"
@@ -560,7 +560,7 @@ class SpeechAccessor:
             Length of the periods, as in `usage_table`; default: days, months or quarters, depending on the length of
             the history.
         top : int, default 15
-            Rows of a table at most; the others become ``other``.
+            Maximum number of rows of a table; the others become ``other``.
         prices : path, mapping, DataFrame or PriceBook, optional
             Prices of credits, see `read_prices`: adds costs to the tables, with the share that is priced.
         subscription : Subscription or mapping, optional
@@ -568,7 +568,7 @@ class SpeechAccessor:
         billing : Subscription, mapping, int or date, optional
             For ``freq="billing"``, as in `usage_table`; default: `subscription`.
         now : str, datetime or Timestamp, optional
-            The moment that the forecast starts from; a naive one is UTC. Default: the present.
+            Start of the forecast; a naive date is UTC. Default: the current time.
         """
         from histkit.reports.report import report
 
@@ -604,10 +604,10 @@ class SpeechAccessor:
         Parameters
         ----------
         client : str
-            A value of the column, such as "Acme" or "unassigned". Rows whose value is missing count as "unassigned".
+            A value of the column, such as "Acme" or "unassigned". Rows with a missing value count as "unassigned".
         period : str or (start, end)
             A year "2026", a quarter "2026-Q3", a month "2026-10", an ISO week "2026-W41", a day "2026-10-05"; or two
-            days or instants (str, date, datetime), the end exclusive. All on the clock of `tz`.
+            days or instants (str, date, datetime), the end exclusive. All in `tz`.
         path : path-like, optional
             Also write it to this file: ``.html`` (one file, prints well), ``.xlsx`` (extra ``xlsx``), ``.md``, ``.csv``
             (the lines alone) or ``.json``; the same statement gives the same bytes.
@@ -647,7 +647,7 @@ class SpeechAccessor:
         ----------
         period : str or (start, end)
             A year "2026", a quarter "2026-Q3", a month "2026-10", an ISO week "2026-W41", a day "2026-10-05"; or two
-            days or instants (str, date, datetime), the end exclusive. All on the clock of `tz`.
+            days or instants (str, date, datetime), the end exclusive. All in `tz`.
         folder : path-like, optional
             Also write each statement into this folder, to a file named by client and period.
         format : {"md", "html", "xlsx", "csv", "json"}
@@ -673,7 +673,7 @@ class SpeechAccessor:
         tz: str = "UTC",
         page_size: int = 25,
     ) -> Explorer:
-        """Explore a history in a notebook: filter, sort, listen, tick rows and pull their audio.
+        """Explore a history in a notebook: filter, sort and play rows, tick them and download their audio.
 
         See `histkit.explore` for details.
 
@@ -683,7 +683,7 @@ class SpeechAccessor:
             Client for playback and downloads. Default: a client with the key and base URL of the environment, created
             when it is first needed.
         folder : path-like, default "audio"
-            The folder that audio is pulled into; clips that are in it are played from there.
+            Folder for downloads; clips in it are played from there.
         tz : str, default "UTC"
             IANA name of the zone of the dates.
         page_size : int, default 25
@@ -700,7 +700,7 @@ class SpeechAccessor:
         folder: str | os.PathLike[str] | None = None,
         client: HistoryClient | None = None,
     ) -> Picker:
-        """Choose by listening which take of each line is kept.
+        """Choose the take to keep of each line by listening.
 
         See `histkit.pick_takes` for details.
 
@@ -709,7 +709,7 @@ class SpeechAccessor:
         near : float, optional
             Also treat similar texts as the same (extra ``near``): the least similarity, 0.5 to 1, such as 0.9.
         folder : path-like, optional
-            A folder of `download_audio` to play clips from.
+            Folder of `download_audio` from which clips are played.
         client : HistoryClient, optional
             Client for playback. Default: a client with the key and base URL of the environment, created when it is
             first needed.

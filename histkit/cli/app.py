@@ -1,4 +1,4 @@
-"""The command ``histkit``: the package's functions on the command line. Data on stdout, all else on stderr."""
+"""The command ``histkit``: the package's functions on the command line. Data goes to stdout, messages to stderr."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def main() -> None:
 
 @main.command()
 @click.argument("folder", type=FOLDER, default=HISTORY)
-@click.option("--full", is_flag=True, help="Read everything again; mark rows that the service no longer has.")
+@click.option("--full", is_flag=True, help="Read all rows again; mark rows that the service no longer has.")
 @click.option(
     "--account",
     multiple=True,
     metavar="NAME=VARIABLE",
-    help="An account of several: a name, and the environment variable with its key; may be repeated.",
+    help="One of several accounts: a name, and the environment variable with its key; may be repeated.",
 )
 @click.option(
     "--changes", type=click.Path(dir_okay=False, path_type=Path), help="Write the changed rows to this CSV file."
@@ -126,7 +126,7 @@ def sandbox(items: int, seed: int, port: int, fault: tuple[str, ...]) -> None:
     def announce(box: Sandbox) -> None:
         click.echo(f"export ELEVENLABS_BASE_URL={box.url}")
         click.echo(f"export ELEVENLABS_API_KEY={box.api_key}")
-        click.echo(f"Serving {count_noun(items, 'made-up row')}; Ctrl-C ends it.", err=True)
+        click.echo(f"Serving {count_noun(items, 'made-up row')}; stop with Ctrl-C.", err=True)
 
     try:
         run(items, seed, port=port, started=announce, **dict(map(_fault, fault)))

@@ -1,4 +1,4 @@
-"""Shared by the commands: errors in the command line's words, options, reading of rows, printing of results."""
+"""Shared by the commands: error messages with option names, options, reading of rows, printing of results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NAMES = {
 _TYPED = "histkit.typed"
 _PARAMETER = re.compile(
     r"""
-    (?P<quoted> (?<!\w) (?: '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" ) (?!\w) )  # what a user typed stays as it is
+    (?P<quoted> (?<!\w) (?: '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" ) (?!\w) )  # quoted user input is left unchanged
     | (?<![\w.?&/-]) (?P<name>[a-z_]+)= (?P<value> '(?:[^'\\]|\\.)*' | (?=[^\s.,:;)]) )?
     """,
     re.VERBOSE,
@@ -96,7 +96,7 @@ def in_option_names(message: str, command: click.Command | None, typed: Mapping[
 
 
 def remember_typed(parameter: str, text: str) -> None:
-    """Have error messages show `text` instead of a parameter that a command computed from it."""
+    """Show `text` in error messages instead of a parameter that a command computed from it."""
     click.get_current_context().meta.setdefault(_TYPED, {})[parameter] = text
 
 
@@ -109,7 +109,7 @@ WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Parallel r
 
 
 def source(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say where the rows come from."""
+    """Add the options that select the source of the rows."""
     for option in (
         click.option("--live", is_flag=True, help="Read from the API even if there is a local history."),
         click.option("--account", multiple=True, help="One account of a local history; may be repeated."),
@@ -136,7 +136,7 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def whole_history(**chosen: Any) -> pd.DataFrame:
-    """Read all rows from where the options of `source` say."""
+    """Read all rows from the source that the options of `source` select."""
     none: tuple[str, ...] = ()
     return rows_of(**chosen, search=None, limit=None, voice=none, model=none, source=none, after=None, before=None)
 

@@ -1,4 +1,4 @@
-"""``histkit demo``: the whole way once, on the sandbox: sync, tables, chart, files, audio, zip."""
+"""``histkit demo``: every step once, on the sandbox: sync, tables, chart, files, audio, zip."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ NEWEST = (
 
 
 def run_demo(folder: Path, items: int) -> None:
-    """Write Parquet, CSV, a chart, ten audio files and a zip into `folder`, and print what was made.
+    """Write Parquet, CSV, a chart, ten audio files and a zip into `folder`, and print a summary.
 
     Parameters
     ----------
     folder : Path
-        Created if it does not exist. Files of an earlier run are replaced, audio files are kept.
+        Created if it does not exist. Files of an earlier run are replaced, except audio files.
     items : int
         Rows of the made-up history.
     """
@@ -68,7 +68,7 @@ def run_demo(folder: Path, items: int) -> None:
 
 
 def suggestions(folder: Path, history: Path) -> list[str]:
-    """Return commands to try next, each with a remark behind ``#``; they work in the current directory."""
+    """Return commands to try next, each with a comment; they work in the current directory."""
     program, source = _program(), f"--history {shlex.quote(str(history))}"
     commands = [
         (f"{program} usage monthly --by model --since 2026-08-01 {source}", "by any column and period"),
@@ -83,7 +83,7 @@ def suggestions(folder: Path, history: Path) -> list[str]:
 
 
 def _program() -> str:
-    """Return how this histkit is started from here: its name where the shell finds it, else its path."""
+    """Return the command that starts this histkit: its name if it is on the PATH, else its path."""
     script = shutil.which("histkit", path=sysconfig.get_path("scripts"))
     if script is None:
         return f"{shlex.quote(sys.executable)} -m histkit.cli"

@@ -43,7 +43,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Groups that make the lines; may be repeated.",
         ),
-        click.option("--column", help="Column with the client of each row; default: as the rules say."),
+        click.option("--column", help="Column with the client of each row. Default: the column of the rules."),
         PRICES,
         RULES,
         TZ,
@@ -77,7 +77,7 @@ def _print_caveats(facts: dict[str, Any]) -> None:
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write: .html, .xlsx, .md, .csv or .json; default: print the statement.",
+    help="File to write: .html, .xlsx, .md, .csv or .json. Default: print the statement.",
 )
 @click.option("--title", help="Headline.")
 @_options
@@ -98,7 +98,7 @@ def statement(
     """Bill CLIENT for PERIOD: lines, totals, and a fingerprint of the rows.
 
     PERIOD is a year 2026, a quarter 2026-Q3, a month 2026-10, an ISO week 2026-W41 or a day 2026-10-05. The same rows
-    give a statement of the same bytes.
+    always give the same file.
     """
     check_output(json_, csv_)
     frame, name = _labelled(rules, column, **chosen)

@@ -48,7 +48,7 @@ PERIODS = {
 }
 OVER_QUOTA = 4
 _SINCE = click.option("--since", metavar="DATE", help="From this day on, in the zone of --tz.")
-_UNTIL = click.option("--until", metavar="DATE", help="To the end of this day, in the zone of --tz.")
+_UNTIL = click.option("--until", metavar="DATE", help="Until the end of this day, in the zone of --tz.")
 _DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 
 
@@ -240,7 +240,7 @@ def _official_table(figures: pd.DataFrame, freq: str) -> ReportTable:
 
 @click.command()
 @click.option("--top", default=20, show_default=True, type=click.IntRange(min=1), help="Number of texts.")
-@click.option("--near", type=float, help="Also group texts of at least this similarity, 0.5 to 1.")
+@click.option("--near", type=float, help="Also group similar texts: minimum similarity, 0.5 to 1.")
 @JSON
 @CSV
 @filters

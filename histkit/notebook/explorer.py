@@ -40,7 +40,7 @@ def explore(
     tz: str = "UTC",
     page_size: int = 25,
 ) -> Explorer:
-    """Explore a history in a notebook: filter, sort, listen, tick rows and pull their audio.
+    """Explore a history in a notebook: filter, sort and play rows, tick them and download their audio.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def explore(
         Client for playback and downloads. Default: a client with the key and base URL of the environment, created
         when it is first needed.
     folder : path-like, default "audio"
-        The folder that audio is pulled into; clips that are in it are played from there.
+        Folder for downloads; clips in it are played from there.
     tz : str, default "UTC"
         IANA name of the zone of the dates.
     page_size : int, default 25
@@ -59,8 +59,8 @@ def explore(
     Returns
     -------
     Explorer
-        Displays itself. ``.filtered`` and ``.selected`` are DataFrames with all columns of the frame, ``.code`` is the
-        call that returns ``.filtered`` again.
+        Displays itself. ``.filtered`` and ``.selected`` are DataFrames with all columns of the frame; ``.code`` is the
+        expression that returns ``.filtered``.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def explore(
     page_size = whole_number("page_size", page_size, 1, 200)
     zone_of(tz)
     check_client(client)
-    normalize_path(folder)  # raises now what a button would raise later
+    normalize_path(folder)  # so that an invalid folder is refused here, not by a button
     return Explorer(Selection(frame, tz, size=page_size), client, os.fspath(folder))
 
 
@@ -95,7 +95,7 @@ class Explorer:
     manifest : DataFrame or None
         The result of the last pull or zip.
     last_error : Exception or None
-        The error that the last red line is about.
+        The error that was shown last.
     """
 
     def __init__(self, state: Selection, client: HistoryClient | None, folder: str) -> None:
@@ -171,7 +171,7 @@ class Explorer:
                 self._show_error(error, str(error))
             except KeyboardInterrupt:
                 self.view.show_message("Stopped. Press the button again to resume.", error=True)
-            except Exception as error:  # else it would end in the log of the browser
+            except Exception as error:  # otherwise it would only appear in the browser's log
                 self._show_error(error, f"{type(error).__name__}: {error} (see explorer.last_error)")
             finally:
                 self._busy = False

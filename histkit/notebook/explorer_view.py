@@ -46,14 +46,14 @@ _NO_FILTERS: dict[str, Any] = {
 
 
 class ExplorerView:
-    """The widgets of an explorer. They show its state; what happens when one is used is up to the explorer.
+    """The widgets of an explorer. They show its state; the explorer handles their events.
 
     Attributes
     ----------
     filters : dict
         The filter controls, by field of `histkit.notebook.selection.FilterState`.
     widget : ipywidgets.Widget
-        All of it.
+        The container of all widgets.
     """
 
     def __init__(self, state: Selection, folder: str) -> None:
@@ -124,7 +124,7 @@ class ExplorerView:
         self.folder = w.Text(value=folder, description="Folder")
         self.zip = w.Text(value="audio.zip", description="Zip")
         self.csv = w.Text(value="rows.csv", description="CSV")
-        self.dry_run = w.Checkbox(description="only say what would be done", indent=False)
+        self.dry_run = w.Checkbox(description="dry run", indent=False)
         self.listen = w.Button(description="Listen", icon="play")
         self.pull = w.Button(description="Pull audio", icon="download", button_style="primary")
         self.make_zip = w.Button(description="Make zip", icon="file-archive-o")

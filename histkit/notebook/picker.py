@@ -1,4 +1,4 @@
-"""The picker of takes: the takes of a line side by side, with players, and the choice of the one to keep."""
+"""The picker of takes: the takes of a line with players, and the choice of the take to keep."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pick_takes(
     folder: str | os.PathLike[str] | None = None,
     client: HistoryClient | None = None,
 ) -> Picker:
-    """Choose by listening which take of each line is kept.
+    """Choose the take to keep of each line by listening.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def pick_takes(
     near : float, optional
         As in `histkit.takes`.
     folder : path-like, optional
-        A folder of `download_audio` to play clips from.
+        Folder of `download_audio` from which clips are played.
     client : HistoryClient, optional
         Client for playback. Default: a client with the key and base URL of the environment, created when it is first
         needed.
@@ -83,7 +83,7 @@ class Picker:
     keep : list of str
         The chosen ids.
     last_error : Exception or None
-        The error that the last red line is about.
+        The error that was shown last.
     """
 
     def __init__(

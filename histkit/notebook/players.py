@@ -67,7 +67,7 @@ class Card:
 
 
 class Players:
-    """Result of `play`: in a notebook, a card with an audio player for each row.
+    """Result of `play`: a card with an audio player per row, displayed in a notebook.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Players:
     rows : int
         Number of rows, shown or not.
     abreast : bool
-        Whether cards stand side by side where space allows.
+        Whether cards are placed next to one another if there is space.
     """
 
     def __init__(self, cards: list[Card], rows: int, *, abreast: bool = False) -> None:
@@ -275,7 +275,7 @@ def _card(card: Card) -> str:
     head = f'<b dir="auto">{html.escape(one_line_text(card.voice))}</b><small>{html.escape(card.date)}</small>{length}'
     text = f'<p dir="auto">{html.escape(card.text)}</p>' if card.text else ""
     if sound.link is None:
-        problem = html.escape(one_line_text(sound.problem or "There is no sound."))
+        problem = html.escape(one_line_text(sound.problem or "There is no audio."))
         player = f'<p class="problem">{problem}</p>'
     else:
         player = f'<audio controls preload="metadata" src="{html.escape(sound.link)}"></audio>'

@@ -153,7 +153,7 @@ class Selection:
         self._sort()
 
     def filter(self, filters: FilterState) -> None:
-        """Filter anew; rows that are still kept stay ticked.
+        """Apply filters; ticked rows that pass them stay ticked.
 
         Raises
         ------

@@ -21,13 +21,13 @@ _BAR_COLOR = "rgba(0, 114, 178, .28)"
 
 
 def show_usage(table: pd.DataFrame, *, bar: str | None = None) -> Styler:
-    """Style a usage table for a notebook: thousands separated, shares in per cent, bars in one column.
+    """Style a usage table for a notebook: separated thousands, percentages, bars in one column.
 
     Parameters
     ----------
     table : pandas.DataFrame
         As `histkit.usage_table`, `cost_table`, `waste`, `ledger`, `reconcile` or `statements` return it, or a part of
-        it. It is not changed.
+        it. It is not modified.
     bar : str, optional
         The column with bars; default: the first present of ``thrown_away``, ``credits``, ``unseen``, ``official`` and
         ``cost``.

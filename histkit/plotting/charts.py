@@ -56,7 +56,7 @@ def plot_hours(
     tz : str or tzinfo, default "UTC"
         The zone of the hours.
     measure : {"items", "characters", "credits"}
-        What is summed.
+        Quantity to sum.
     ax : matplotlib.axes.Axes, optional
         The axes to draw into; default: those of a new pyplot figure.
 
@@ -96,7 +96,7 @@ def _draw_hours(ax: Axes, sums: Any) -> None:
     from matplotlib.colors import PowerNorm
     from matplotlib.ticker import EngFormatter
 
-    scale = PowerNorm(0.5, 0, max(float(sums.max()), 1.0))  # so that one busy hour does not hide the others
+    scale = PowerNorm(0.5, 0, max(float(sums.max()), 1.0))  # so that one busy hour does not dominate
     image = ax.imshow(sums, cmap="Blues", aspect="auto", norm=scale)
     ax.set_yticks(range(7), _DAYS)
     ax.set_xticks(range(0, 24, 3), [f"{hour:02d}:00" for hour in range(0, 24, 3)])

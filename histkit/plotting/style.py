@@ -11,7 +11,7 @@ from histkit.util.text import quoted
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's seven colours that are visible on white, and two that colour-blind readers can tell from them
+# Okabe and Ito's seven colours that are visible on white, and two that colour-blind readers can distinguish from them
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#332288", "#882255")
 GREY = "#A9A9A9"
 INK, SOFT, FAINT = "#333333", "#555555", "#DDDDDD"
@@ -48,7 +48,7 @@ def width_of(ax: Axes) -> float:
 
 
 def draw_empty_note(ax: Axes, text: str) -> None:
-    """Write into empty axes why nothing is drawn."""
+    """Write a note into empty axes."""
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="#777777", fontsize=14)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)

@@ -1,4 +1,4 @@
-"""Texts for charts: short, on one line, without mathematics, in letters that the fonts have."""
+"""Texts for charts: short, on one line, without mathematics, in characters that the fonts have."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _label(value: Any, voices: Mapping[str, str | None], *, short: bool) -> str:
 
 
 def _split_suffix(label: str) -> tuple[str, str]:
-    """Split the label of a voice into its name and the part in parentheses that tells it from others of that name."""
+    """Split the label of a voice into its name and the suffix that distinguishes voices of that name."""
     suffix = _SUFFIX.search(label)
     return (label[: suffix.start()], suffix[0]) if suffix else (label, "")
 
@@ -114,10 +114,10 @@ def _visible(text: str) -> str:
 
 
 def _replace_missing_glyphs(text: str) -> str:
-    """Replace each run of letters that no font has by one box."""
+    """Replace each run of characters that no font has with one box."""
     from matplotlib import rcParams
 
-    if rcParams["svg.fonttype"] == "none":  # the viewer of such an SVG draws its texts, in other fonts
+    if rcParams["svg.fonttype"] == "none":  # the viewer draws the texts of such an SVG, in its own fonts
         return text
     known = _glyphs(tuple(fonts()))
     marked = "".join(letter if letter == " " or ord(letter) in known else "\0" for letter in text)
@@ -136,6 +136,6 @@ def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
 
 
 def escape_mathtext(label: str) -> str:
-    """Escape what matplotlib would read as mathematics, or as a label to leave out of the legend."""
+    """Escape characters that matplotlib reads as mathematics, or that hide a label from the legend."""
     label = label.replace("$", r"\$")
     return f" {label}" if label.startswith("_") else label

@@ -71,7 +71,7 @@ def plot_usage(
     tz : str or tzinfo, default "UTC"
         The zone of the periods and of the dates shown.
     measure : {"credits", "characters", "items"}
-        What is summed.
+        Quantity to sum.
     kind : {"bar", "area"}, optional
         Over time: a bar per period, as wide as the period is long, or a stepped area; default: bars for at most 100
         periods.
@@ -86,8 +86,8 @@ def plot_usage(
     Returns
     -------
     matplotlib.axes.Axes
-        The title states the total, the dates, the zone, and how many rows have no date or an unknown `measure`. The
-        axes of an empty history say so.
+        The title states the total, the dates, the zone, and how many rows have no date or an unknown `measure`. An
+        empty history gives axes with a note.
 
     Raises
     ------
@@ -277,7 +277,7 @@ def _put_legend(ax: Axes, owns_figure: bool) -> None:
     options: dict[str, Any] = {"loc": "upper left", "frameon": False, "handlelength": 1.0, "handleheight": 1.0}
     if owns_figure:
         options |= {"bbox_to_anchor": (1.005, 1.0), "borderaxespad": 0.0}
-    else:  # inside the axes, in room made above the data: outside it might cover a neighbour
+    else:  # inside the axes, above the data: outside it might cover other axes
         columns = min(max(int(width_of(ax) / 1.5), 1), len(labels))
         inches = 0.14 * math.ceil(len(labels) / columns) + 0.15
         height = float(ax.get_position().height * ax.figure.bbox.height / ax.figure.dpi)
@@ -335,7 +335,7 @@ def _details(table: pd.DataFrame, dated: pd.DataFrame, measure: str, clock: _Clo
 
 
 def _percent(part: int, total: int) -> str:
-    """Return a share that is neither nothing nor all: never rounded to 0 or 100 %."""
+    """Format a share strictly between 0 and 1, never rounded to 0 or 100 %."""
     share = 100 * part / total
     return "less than 1 %" if share < 1 else f"{min(share, 99):.0f} %"
 

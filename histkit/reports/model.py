@@ -83,7 +83,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """A report; the same history makes an equal one."""
+    """A report; the same history gives an equal report."""
 
     title: str
     subtitle: str
@@ -99,7 +99,7 @@ MEASURE_COLUMNS = (
 
 
 def check_title(title: Any) -> None:
-    """Raise `InputError` unless a title is None or a text."""
+    """Raise `InputError` unless a title is None or a string."""
     if title is not None and not isinstance(title, str):
         raise InputError(f"title= must be a string, not {quoted(title)}.")
 

@@ -19,7 +19,7 @@ def quota_section(spec: ReportSpec) -> Section:
 
 
 def quota_lines(facts: dict[str, Any]) -> list[str]:
-    """Describe the facts of a forecast, one sentence a line."""
+    """Describe a forecast, one sentence per line."""
     share = f" ({format_value(facts['used_share'], 'share')})" if facts["used_share"] is not None else ""
     used, limit, left = (format_value(facts[name], "count") for name in ("used", "limit", "left"))
     lines = [f"{used} of {limit} credits are used{share}, {left} are left."]

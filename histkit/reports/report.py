@@ -57,14 +57,14 @@ def report(
     """Write a usage report, or print it on the terminal.
 
     Its sections: totals, usage by period, voice, model and source, top texts, takes, ledger, omissions. The same rows
-    and arguments give the same bytes: a report contains no date of its own.
+    and arguments give the same bytes; a report doesn't contain the current date.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         A history, or any part of one. Columns ``client`` (of `label`) and ``account`` get sections of their own.
     path : path-like, optional
-        The file; its ending selects the format: ``.html`` (one file, inline charts), ``.xlsx`` (extra ``xlsx``) or
+        The file; its extension selects the format: ``.html`` (one file, inline charts), ``.xlsx`` (extra ``xlsx``) or
         ``.md``. None: print on the terminal.
     title : str, optional
         The headline.
@@ -74,7 +74,7 @@ def report(
         Length of the periods, as in `usage_table`; default: days, months or quarters, depending on the length of the
         history.
     top : int, default 15
-        Rows of a table at most; the others become ``other``.
+        Maximum number of rows of a table; the others become ``other``.
     prices : path, mapping, DataFrame or PriceBook, optional
         Prices of credits, see `read_prices`: adds costs to the tables, with the share that is priced.
     subscription : Subscription or mapping, optional
@@ -82,7 +82,7 @@ def report(
     billing : Subscription, mapping, int or date, optional
         For ``freq="billing"``, as in `usage_table`; default: `subscription`.
     now : str, datetime or Timestamp, optional
-        The moment that the forecast starts from; a naive one is UTC. Default: the present.
+        Start of the forecast; a naive date is UTC. Default: the current time.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def report(
     SchemaError
         The frame lacks a column.
     InputError
-        An argument is invalid, or the file has another ending.
+        An argument is invalid, or the file has another extension.
     ArchiveError
         The file can't be written.
 
@@ -189,7 +189,7 @@ def _assemble(spec: ReportSpec, frame: pd.DataFrame, title: str, subtitle: str) 
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write a report, all of it or nothing; the same report gives the same bytes.
+    """Write a report atomically; the same report gives the same bytes.
 
     Parameters
     ----------

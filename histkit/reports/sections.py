@@ -53,13 +53,13 @@ class ReportSpec:
     billing : Any
         For ``freq="billing"``.
     top : int
-        Rows of a table at most; the rest is one row.
+        Maximum number of rows of a table; the rest is one row.
     prices : PriceBook or None
         The prices of credits.
     subscription : Any
         Plan and counter; None: no forecast.
     now : Any
-        The moment that the forecast starts from.
+        Start of the forecast.
     """
 
     frame: pd.DataFrame
@@ -143,7 +143,7 @@ def usage_report_table(table: pd.DataFrame, groups: Sequence[ReportColumn], note
 
 
 def _money_columns(table: pd.DataFrame) -> list[ReportColumn]:
-    """Return the money columns of a cost table. One currency stands in the heading."""
+    """Return the money columns of a cost table. A single currency is part of the heading."""
     facts = table.attrs["histkit"]
     columns = [ReportColumn("cost", "Cost", "money"), ReportColumn("currency", "Currency")]
     if len(facts["totals"]) == 1:

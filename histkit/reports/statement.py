@@ -87,10 +87,10 @@ def statement(
         The complete history with a column of clients, as `histkit.label` adds it; needs ``history_item_id``, ``date``
         and the columns of `histkit.usage_table`. The rows of the client and the period are selected here.
     client : str
-        A value of the column, such as "Acme" or "unassigned". Rows whose value is missing count as "unassigned".
+        A value of the column, such as "Acme" or "unassigned". Rows with a missing value count as "unassigned".
     period : str or (start, end)
         A year "2026", a quarter "2026-Q3", a month "2026-10", an ISO week "2026-W41", a day "2026-10-05"; or two days
-        or instants (str, date, datetime), the end exclusive. All on the clock of `tz`.
+        or instants (str, date, datetime), the end exclusive. All in `tz`.
     path : path-like, optional
         Also write it to this file: ``.html`` (one file, prints well), ``.xlsx`` (extra ``xlsx``), ``.md``, ``.csv``
         (the lines alone) or ``.json``; the same statement gives the same bytes.

@@ -27,12 +27,12 @@ _COUNTS = ("items", "characters", "credits")
 
 
 def statement_path(path: Any) -> Path:
-    """Return the path of a statement's file, whose ending selects the format.
+    """Return the path of a statement's file, whose extension selects the format.
 
     Raises
     ------
     InputError
-        A statement has no such ending.
+        The extension is unknown.
     """
     target = local_path(path) if isinstance(path, (str, os.PathLike)) else Path()
     if target.suffix[1:].lower() not in FORMATS:
@@ -42,7 +42,7 @@ def statement_path(path: Any) -> Path:
 
 
 def write_statement(table: pd.DataFrame, path: Path) -> None:
-    """Write a statement, all of it or nothing.
+    """Write a statement atomically.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def json_text(table: pd.DataFrame) -> str:
 
 
 def caveats(facts: dict[str, Any]) -> list[str]:
-    """Return the reasons why the same statement may differ later; none of them is written into it."""
+    """Return the reasons why the same statement may differ later; they are not part of its file."""
     reasons = []
     if facts["open"]:
         newest = f"its newest row is of {facts['newest']}" if facts["newest"] else "it has no dated row"

@@ -46,8 +46,8 @@ def print_report(report: Report, console: Any = None) -> None:
 def rich_table(table: ReportTable) -> Any:
     """Return a table for `rich`, laid out for the width it is printed at.
 
-    Numbers and dates are never cut: where it is narrow, headings and texts wrap and bars are left out. A table that is
-    still too wide is printed wider than the terminal.
+    Numbers and dates are never cut: on a narrow terminal, headings and texts wrap and bars are omitted. A table that is
+    still too wide exceeds the terminal.
     """
     return _TerminalTable(table)
 

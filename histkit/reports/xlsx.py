@@ -1,4 +1,4 @@
-"""A report as an Excel workbook: a sheet for each section, real numbers and dates, no formula made of data."""
+"""A report as an Excel workbook: a sheet per section, with typed numbers and dates and without formulas."""
 
 from __future__ import annotations
 

@@ -185,11 +185,11 @@ def test_rows_are_pulled_zipped_and_exported(
         explorer = df.speech.explore(client=client, page_size=5)
         c = controls(explorer.widget)
         explorer.view.table.selected_rows = [0, 1, 2]
-        c["only say what would be done"].value = True
+        c["dry run"].value = True
         c["Pull audio"].click()
         assert "3 files would be pulled into audio" in said(explorer)
         assert not Path("audio").exists()
-        c["only say what would be done"].value = False
+        c["dry run"].value = False
         c["Pull audio"].click()
         assert "audio: 3 done" in said(explorer)
         assert explorer.manifest is not None
