@@ -81,9 +81,7 @@ def _print_plan(plan: pd.DataFrame, json_: bool) -> None:
 @click.option("--workers", type=click.IntRange(min=1), help="Parallel downloads.")
 @click.option("--keepers", "kept", is_flag=True, help="Only the last of several takes of a text.")
 @click.option("--script", type=click.Path(dir_okay=False), help="Text file: only the last takes of its lines.")
-@click.option(
-    "--near", type=float, help="With --keepers or --script: similarity (0.5 to 1) of takes of one line."
-)
+@click.option("--near", type=float, help="With --keepers or --script: similarity (0.5 to 1) of takes of one line.")
 @JSON
 @filters
 def pull(
