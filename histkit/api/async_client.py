@@ -144,10 +144,26 @@ class AsyncRawHistoryClient:
 
 
 class AsyncHistoryClient:
-    """`HistoryClient` for ``await`` and ``async for``; same parameters.
+    """`HistoryClient` for ``await`` and ``async for``.
 
-    requests is not an async library: each request runs in a thread of the client's own pool, so the event loop stays
-    free. The pool has ``max_concurrency`` threads, which is also the most requests in flight, as in `HistoryClient`.
+    requests is not an async library, so each request runs in a thread of the client's own pool and doesn't block the
+    event loop. The pool has ``max_concurrency`` threads, which is also the maximum number of requests in flight.
+
+    Parameters
+    ----------
+    api_key, base_url, timeout, max_retries, max_concurrency, session
+        As in `HistoryClient`.
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> from histkit.sandbox import serve
+    >>> async def count(client):
+    ...     async with client:
+    ...         return [len(page.history) async for page in client.iter_pages(page_size=100)]
+    >>> with serve(items=250) as sandbox:
+    ...     asyncio.run(count(AsyncHistoryClient(sandbox.api_key, base_url=sandbox.url)))
+    [100, 100, 50]
     """
 
     def __init__(

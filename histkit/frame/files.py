@@ -93,6 +93,14 @@ def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None 
         `columns` is not a list of names.
     ArchiveError
         The file does not exist, is damaged, or was written by a newer histkit.
+
+    Examples
+    --------
+    >>> import tempfile, histkit as hk
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = hk.to_parquet(hk.sample_history(50), f"{folder}/history.parquet")
+    ...     hk.read_parquet(path, columns=["date", "credits"]).shape
+    (50, 2)
     """
     names = column_names(columns)
     try:
@@ -132,6 +140,14 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
         A column can't be stored.
     ArchiveError
         The file can't be written.
+
+    Examples
+    --------
+    >>> import tempfile, histkit as hk
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = hk.to_csv(hk.sample_history(50), f"{folder}/history.csv", excel=True)
+    ...     hk.read_csv(path).shape[0]
+    50
     """
     table = _csv_table(frame)
     excel = true_or_false("excel", excel)
@@ -174,6 +190,15 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
         The file does not exist or is not CSV.
     SchemaError
         A value doesn't fit its column; the message names the column.
+
+    Examples
+    --------
+    >>> import tempfile, histkit as hk
+    >>> df = hk.sample_history(50)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = hk.read_csv(hk.to_csv(df, f"{folder}/history.csv"))
+    >>> again["credits"].dtype.name, int(again["credits"].sum()) == int(df["credits"].sum())
+    ('Int64', True)
     """
     known = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}
     options = pacsv.ConvertOptions(

@@ -117,6 +117,11 @@ def read_prices(source: Any, *, tz: str | tzinfo = "UTC") -> PriceBook:
         Zone of ``valid_from`` values without one; a day starts at its first instant there. ``tz`` in the file takes
         precedence.
 
+    Returns
+    -------
+    PriceBook
+        The checked prices, for ``prices=`` of `cost_table`, `add_cost`, `report` and `statement`.
+
     Raises
     ------
     InputError

@@ -60,6 +60,11 @@ def plot_hours(
     ax : matplotlib.axes.Axes, optional
         The axes to draw into; default: those of a new pyplot figure.
 
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes with the chart; without data, with a note instead.
+
     Raises
     ------
     InputError, SchemaError
@@ -122,6 +127,11 @@ def plot_quota(forecast: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         the day on which the credits run out are read from its ``attrs["histkit"]``, if present.
     ax : matplotlib.axes.Axes, optional
         The axes to draw into; default: those of a new pyplot figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes with the chart; without data, with a note instead.
 
     Raises
     ------
@@ -245,6 +255,11 @@ def plot_takes(frame: pd.DataFrame, *, top: int = 12, ax: Axes | None = None) ->
         Number of texts, 1 to 40.
     ax : matplotlib.axes.Axes, optional
         The axes to draw into; default: those of a new pyplot figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes with the chart; without data, with a note instead.
 
     Raises
     ------

@@ -364,6 +364,16 @@ def plot_share(
     frame, by, measure, top, ax
         As in `plot_usage`.
 
+    Returns
+    -------
+    matplotlib.axes.Axes
+        As `plot_usage`: one horizontal bar per group.
+
+    Raises
+    ------
+    InputError, SchemaError
+        As `plot_usage`.
+
     Examples
     --------
     >>> import histkit as hk
