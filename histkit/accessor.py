@@ -728,13 +728,13 @@ class SpeechAccessor:
         Parameters
         ----------
         folder : path-like, optional
-            A folder of `download_audio`. Clips that exist there are not requested. If it lies below the working
-            directory (that of the notebook), they are played from there, and their sound is not stored in the notebook.
+            A folder of `download_audio`. Clips that exist there are not requested. If it is below the working directory
+            (that of the notebook), clips are played from there and not stored in the notebook.
         client : HistoryClient, optional
             Default: a client with the key and base URL of the environment.
         limit : int
-            Number of rows to show, 1 to 10. Sound that is not played from a folder is stored in the notebook: at most 2
-            MB per clip and 6 MB in total.
+            Number of rows to show, 1 to 10. Other clips are stored in the notebook: at most 2 MB per clip and 6 MB in
+            total.
         """
         from histkit.notebook.players import play
 
@@ -778,7 +778,7 @@ class SpeechAccessor:
             Download finished files again.
         dry_run : bool
             Make no request and write nothing: ``status`` is ``pending`` for clips that would be downloaded, ``path``
-            the expected file (its extension as far as the row declares it).
+            the expected file (with the extension that the row declares, if any).
         progress : bool, optional
             Show a progress bar; default: in a notebook and on a terminal.
         client : HistoryClient, optional

@@ -325,7 +325,7 @@ def scan(
     Raises
     ------
     ArchiveError, InputError
-        As `load`, as far as the manifest shows; errors of a month's file are raised by ``compute()``.
+        As `load`; errors in a month's file are raised by ``compute()``.
 
     Examples
     --------

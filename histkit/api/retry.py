@@ -17,7 +17,7 @@ import tenacity
 from histkit.errors import ApiError, TransportError
 
 BACKOFF_SECONDS = 0.5  # upper limit of the first wait; it doubles with each attempt
-RETRY_SECONDS = 300.0  # no call waits longer than this for a server that asks it to come back
+RETRY_SECONDS = 300.0  # no call waits longer than this, whatever ``Retry-After`` requests
 _RETRIED_STATUS = frozenset({200, 408, 429})  # 200: the body was broken or a web page
 _log = logging.getLogger("histkit")
 

@@ -240,7 +240,7 @@ class Transport:
         else:
             _log.debug("%s %s %s %.0f ms", method, path, response.status_code, 1e3 * (time.monotonic() - started))
             return response, Redactor(response.request.headers, response.request.url or url)
-        # Raised out here so that no traceback leads into frames that hold the headers with the key.
+        # Raised here so that no traceback contains frames that hold the headers with the key.
         raise failure
 
     def _arguments(
@@ -285,7 +285,7 @@ class Transport:
                 adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=self.limit.ceiling)
                 session.mount("https://", adapter)
                 session.mount("http://", adapter)
-                session.trust_env = False  # requests would look through the whole environment for each request
+                session.trust_env = False  # requests would read the environment for each request
                 self._local_session = session
             return self._local_session
 

@@ -73,7 +73,7 @@ class PartitionMerge:
     pages : sequence of StagedPage
         The fetched pages in order; if a row was fetched twice, the later one is used.
     full : bool
-        Whether the pages are the whole history, so that a row that was not fetched is missing.
+        Whether the pages are the complete history, so that a row that was not fetched is missing.
     gone : sequence of str
         Ids that the service no longer has.
     now : int
@@ -251,7 +251,7 @@ class PartitionMerge:
         return _within(month.read(groups, FILE_SCHEMA.names), start, end)
 
     def _newly_fetched(self, start: int | None, end: int | None) -> pa.Table:
-        """Read the fetched rows of a span, each once, as they were fetched last."""
+        """Read the distinct fetched rows of a span, in their latest version."""
         tables = [_within(page.read(), start, end) for page in self._pages if page.holds(start, end)]
         table = pa.concat_tables([SCHEMA.empty_table(), *tables]).unify_dictionaries()
         table = _last_of_each(table)

@@ -168,8 +168,8 @@ def sync(
     path : path-like, default "data/history"
         The folder; created if it is missing.
     full : bool
-        Read the whole history again: changed rows are updated, rows that the service no longer has are kept and marked
-        ``missing_since``.
+        Read the complete history again: changed rows are updated, and rows that the service no longer has are kept and
+        marked by ``missing_since``.
     accounts : mapping of str to HistoryClient, optional
         Several accounts in one folder, distinguished by the column ``account``. An account that fails does not stop the
         others; a warning names it.

@@ -1,4 +1,4 @@
-"""Destinations of audio: a local folder, or one behind fsspec (``s3://...``). Files are complete or absent.
+"""Destinations of audio: a local folder, or a remote one of fsspec (``s3://...``). Files are complete or absent.
 
 A local file is written to the folder of its target and renamed. On a remote file system it is uploaded under a
 temporary name and renamed there. An object store shows an upload only when it is complete, and its rename is a copy, so
@@ -48,7 +48,7 @@ class Destination(Protocol):
     address : str
         Absolute path or URL.
     remote : bool
-        Whether it lies behind fsspec.
+        Whether it is accessed through fsspec.
     """
 
     name: str
@@ -226,7 +226,7 @@ class LocalFolder:
 
 
 class RemoteFolder:
-    """A folder behind fsspec. It is not locked: the user must run one download at a time."""
+    """A remote folder of fsspec. It is not locked: the user must run one download at a time."""
 
     remote = True
 
@@ -280,7 +280,7 @@ class RemoteFolder:
         return opened
 
     def sizes(self, parents: Iterable[str], *, tidy: bool) -> dict[str, int]:
-        """Return the size of each file, from one listing of the whole folder."""
+        """Return the size of each file, from one recursive listing of the folder."""
 
         def call() -> dict[str, int]:
             self._system.invalidate_cache()
@@ -358,5 +358,5 @@ def stays_inside(path: str) -> bool:
 
 
 def resolves_inside(folder: Path, path: Path) -> bool:
-    """Return whether a path, with all links followed, lies in a folder."""
+    """Return whether a path is in a folder after all links are resolved."""
     return path.resolve().is_relative_to(folder.resolve())

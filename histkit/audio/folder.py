@@ -76,7 +76,7 @@ def download_audio(
         Download finished files again.
     dry_run : bool
         Make no request and write nothing: ``status`` is ``pending`` for clips that would be downloaded, ``path`` the
-        expected file (its extension as far as the row declares it).
+        expected file (with the extension that the row declares, if any).
     progress : bool, optional
         Show a progress bar; default: in a notebook and on a terminal.
     client : HistoryClient, optional

@@ -300,7 +300,7 @@ class ZipDownload:
             file.close()
 
     def _fetch_rows(self, rows: Sequence[int]) -> tuple[BinaryIO, dict[int, Fetched]]:
-        """Download rows into one file: by a bulk request as far as that succeeds, the rest individually."""
+        """Download rows into one file: by a bulk request if possible, the remaining ones individually."""
         file = self._temporary_file()
         if len(rows) == 1:
             return file, {rows[0]: self._fetch_single(rows[0], file)}

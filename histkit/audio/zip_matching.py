@@ -184,7 +184,7 @@ def _can_share_request(source: Source, wav: bool) -> bool:
 
 @dataclass(frozen=True)
 class EntryMatch:
-    """Entries of a zip and their rows, as far as the names show.
+    """Entries of a zip and the rows that their names identify.
 
     Attributes
     ----------

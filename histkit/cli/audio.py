@@ -198,7 +198,7 @@ def delete(
     items = _items(ids, chosen)
     everything = not ids and not any(chosen[name] for name in ("voice", "model", "source", "search", "after", "before"))
     if confirm and everything and chosen["limit"] is None:
-        raise click.UsageError("This would delete the whole history: select rows (--before, --voice, --id, ...).")
+        raise click.UsageError("This would delete the complete history: select rows (--before, --voice, --id, ...).")
     done = hk.delete(items, confirm=confirm, only_verified=only_verified, journal=journal)
     if json_:
         print_json(done.attrs["histkit"])

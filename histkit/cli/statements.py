@@ -53,7 +53,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _labelled(rules: str | None, column: str | None, **chosen: Any) -> tuple[pd.DataFrame, str]:
-    """Read the whole history with its column of clients; return also the name of that column."""
+    """Read the complete history with its column of clients; also return the name of that column."""
     if rules is None and column is None:
         raise click.UsageError("Add --rules, a TOML file that assigns rows to clients, or --column, such as account.")
     name = column or (COLUMN if rules is None else read_rules(rules)[0])

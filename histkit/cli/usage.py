@@ -67,7 +67,7 @@ def _rows(since: str | None, until: str | None, tz: str, rules: str | None, chos
 
 
 def _midnight(text: str, option: str, tz: str, days: int) -> str:
-    """Return the start of the day that lies `days` after the one that was typed, in ISO 8601."""
+    """Return the start of the day `days` after a typed day, in ISO 8601."""
     try:
         zone = zone_of(tz)
     except hk.InputError:

@@ -71,7 +71,7 @@ def delete(
         `only_verified`), ``credits`` (Int64, what the row cost; missing if unknown), ``error`` (one line). The status
         is ``would delete`` or ``kept`` (no verified file) without `confirm`. With it, it is ``deleted``, ``gone`` (no
         longer existed), ``kept``, ``failed``, or ``pending`` (not tried: the service became unreachable).
-        ``attrs["histkit"]`` has ``dry_run``, ``counts`` (ids by status), ``credits`` (of the deleted rows, as far as
+        ``attrs["histkit"]`` has ``dry_run``, ``counts`` (ids by status), ``credits`` (of the deleted rows, if
         known) and ``credits_unknown`` (rows), ``journal``, ``history``, ``marked`` (rows), ``interrupted``.
 
     Raises
@@ -91,7 +91,7 @@ def delete(
     Warns
     -----
     UserWarning
-        Deleted rows could not be marked: the history that the frame was loaded from does not exist any more, or a sync
+        Deleted rows could not be marked: the history that the frame was loaded from no longer exists, or a sync
         is writing into it.
 
     Examples

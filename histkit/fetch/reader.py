@@ -1,4 +1,4 @@
-"""`read_history`: the history, or a part of it, as one DataFrame.
+"""`read_history`: the history, or a part of it, as a DataFrame.
 
 The query plan sends the filters that the service supports, and applies the others here, page by page. The result is the
 same as filtering the complete history.

@@ -216,7 +216,7 @@ def _ascending_dates(page: Page) -> list[int]:
 
 
 def _is_below(window: PageWindow, oldest: int, newest: int) -> bool:
-    """Return whether a page of several seconds lies within a window and below the rows read so far."""
+    """Return whether a page of several seconds is within a window and older than the rows read so far."""
     lowest = oldest if window.after is None else window.after
     highest = oldest if window.position is None else window.position
     return oldest != newest and lowest <= oldest and newest <= highest

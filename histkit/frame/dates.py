@@ -20,7 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def as_unix(value: Any, name: str) -> int:
     """Return a date in whole seconds since 1970.
 
-    A part of a second is rounded up: the history's dates are whole seconds, so "at or after" and "before" stay exact.
+    Fractions of a second are rounded up. The history's dates are whole seconds, so comparisons stay exact.
 
     Parameters
     ----------

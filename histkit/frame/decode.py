@@ -84,7 +84,7 @@ class PageDecoder:
     Parameters
     ----------
     alignments : bool
-        Decode ``alignments`` too; otherwise they are skipped.
+        Whether to decode ``alignments``; otherwise they are skipped.
     """
 
     def __init__(self, *, alignments: bool = False) -> None:

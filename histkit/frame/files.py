@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _SHEET_ROWS, _CELL_CHARACTERS = 1_048_575, 32_767  # of Excel, without the header
 _BOOK = {"constant_memory": True, "default_date_format": "yyyy-mm-dd hh:mm:ss"}
 _WIDTHS = {"history_item_id": 23, "date": 19, "text": 60, "voice_name": 24, "voice_id": 23, "model_id": 24}
-_FORMULA = r"^('*[=+\-@\t\r])"  # what a spreadsheet would run, also behind the apostrophe of `to_csv`
+_FORMULA = r"^('*[=+\-@\t\r])"  # what a spreadsheet would run, also after the apostrophe of `to_csv`
 
 
 def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:

@@ -167,7 +167,7 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
 def _check_years(dates: pa.Array | pa.ChunkedArray) -> None:
     bounds = pc.min_max(dates.cast(pa.timestamp("s", dates.type.tz), safe=False).cast(pa.int64())).as_py()
     if bounds["min"] is not None and not _FIRST_SECOND <= bounds["min"] <= bounds["max"] <= _LAST_SECOND:
-        raise ValueError("a date lies before the year 1 or after the year 9999")
+        raise ValueError("a date is before the year 1 or after the year 9999")
 
 
 DESCRIPTIVE_COLUMNS = (  # needed by reports and by the explorer
@@ -226,10 +226,10 @@ def _pandas_column(column: pa.ChunkedArray, kind: pa.DataType) -> Any:
     if pa.types.is_dictionary(kind) and kind.value_type in (TEXT, pa.string()):
         if column.num_chunks == 0:  # which older pyarrow can't combine
             column = pa.chunked_array([pa.array([], TEXT).dictionary_encode()])
-        whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-        whole = whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
-        values = pd.Index(whole.dictionary.to_pylist(), dtype="str" if pd.__version__ >= "3" else object)
-        codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        combined = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+        combined = combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined
+        values = pd.Index(combined.dictionary.to_pylist(), dtype="str" if pd.__version__ >= "3" else object)
+        codes = combined.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         return pd.Categorical.from_codes(codes, categories=values)
     if kind == DATE:
         return pd.Series(column.to_pandas()).astype("datetime64[us, UTC]")

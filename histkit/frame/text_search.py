@@ -92,8 +92,8 @@ def to_re2(pattern: re.Pattern[str]) -> str | None:
             return None
         translated.append(step.text)
         start, repeats = step.end, repeats + step.repeats
-    whole = "".join(translated)
-    return None if whole.count("-") > _LARGEST or repeats > _MOST_TIMES else whole
+    result = "".join(translated)
+    return None if result.count("-") > _LARGEST or repeats > _MOST_TIMES else result
 
 
 class _Step(NamedTuple):
@@ -105,7 +105,7 @@ class _Step(NamedTuple):
 
 
 def _translate_atom(text: str, start: int, flags: int) -> _Step | None:
-    """Translate a character or class, with the quantifier behind it."""
+    """Translate a character or class and its quantifier."""
     atom = _ATOM.match(text, start)
     if atom is None:
         return None
@@ -138,8 +138,8 @@ def _characters(atom: str, flags: int) -> str:
     cut = [
         part for start, end in runs for part in ((start, min(end, low)), (max(start, high), end)) if part[0] < part[1]
     ]
-    whole = (f"\\x{{{start:x}}}" + (f"-\\x{{{end - 1:x}}}" if end - start > 1 else "") for start, end in cut)
-    return f"[{''.join(whole)}]" if cut else r"[^\x{0}-\x{10ffff}]"
+    ranges = (f"\\x{{{start:x}}}" + (f"-\\x{{{end - 1:x}}}" if end - start > 1 else "") for start, end in cut)
+    return f"[{''.join(ranges)}]" if cut else r"[^\x{0}-\x{10ffff}]"
 
 
 @lru_cache(maxsize=1)

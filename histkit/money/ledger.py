@@ -114,7 +114,7 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
     they are treated as concurrent rows. A row that spans a reset has no known price; what the counter shows of it is
     unseen.
 
-    Rows that read the counter at the same moment count twice; a gap after them is attributed to their credits first. So
+    Rows that read the counter at the same time count twice; a gap after them is attributed to their credits first. So
     concurrent rows never produce unseen credits, and ``unseen`` is rather too low.
 
     Examples

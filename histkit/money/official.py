@@ -178,7 +178,7 @@ def reconcile(
 
 
 def _whole_days(first: int, end: int) -> tuple[int, int]:
-    """Return two instants moved to the first instants of UTC days: the first back, the end onward.
+    """Return two instants extended to the limits of UTC days.
 
     Raises
     ------

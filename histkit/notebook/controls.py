@@ -74,7 +74,7 @@ def run_in_output(output: Any, action: Callable[[], T]) -> T:
 
 
 def parse_int(text: str, name: str) -> int | None:
-    """Parse a typed whole number, which may have thousands separators; None for an empty text."""
+    """Parse a typed integer, which may have thousands separators; None for an empty string."""
     digits = text.replace(",", "").replace(" ", "").strip()
     if not digits:
         return None

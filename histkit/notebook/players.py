@@ -111,12 +111,12 @@ def play(
     items : DataFrame or Series
         History rows, or ids.
     folder : path-like, optional
-        A folder of `download_audio`. Clips that exist there are not requested. If it lies below the working directory
-        (that of the notebook), they are played from there, and their sound is not stored in the notebook.
+        A folder of `download_audio`. Clips that exist there are not requested. If it is below the working directory
+        (that of the notebook), clips are played from there and not stored in the notebook.
     client : HistoryClient, optional
         Default: a client with the key and base URL of the environment.
     limit : int
-        Number of rows to show, 1 to 10. Sound that is not played from a folder is stored in the notebook: at most 2 MB
+        Number of rows to show, 1 to 10. Other clips are stored in the notebook: at most 2 MB
         per clip and 6 MB in total.
 
     Returns

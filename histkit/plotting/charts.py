@@ -202,7 +202,7 @@ def _draw_forecast(ax: Axes, forecast: pd.DataFrame) -> float:
 
 
 def _mark_limit_and_days(ax: Axes, facts: Mapping[str, Any]) -> None:
-    """Mark the plan's limit, the reset, and the day on which the credits run out, as far as they are known."""
+    """Mark the plan's limit, the reset, and the day on which the credits run out, if known."""
     limit = facts.get("limit")
     if limit:
         ax.axhline(limit, color=INK, linewidth=1.2)

@@ -24,7 +24,7 @@ class ReportColumn:
     label : str
         The heading.
     kind : {"text", "count", "share", "money", "moment", "day"}
-        How its values are formatted. A share is 0 to 1, a moment a date with a time of day.
+        How its values are formatted. A share is 0 to 1, a moment is a timestamp.
     bar : bool
         Whether its cells show a bar behind the number.
     """

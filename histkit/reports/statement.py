@@ -46,7 +46,7 @@ _NAME_BYTES = 160  # of a client's name in a file name: leaves room for the peri
 
 @dataclass(frozen=True)
 class _StatementRequest:
-    """The checked arguments of statements, and what they need of the whole frame."""
+    """The checked arguments of statements, and facts of the complete frame."""
 
     period: Period
     zone: tzinfo

@@ -77,7 +77,7 @@ def statement_report(table: pd.DataFrame) -> Report:
 
 
 def _span(start: str, end: str) -> str:
-    """Describe a period by its first and last day if it consists of whole days, else by its instants."""
+    """Describe a period by its first and last day if it consists of complete days, else by its instants."""
     first, stop = datetime.fromisoformat(start), datetime.fromisoformat(end)
     if first.time() == stop.time() == time():
         return f"{first:%Y-%m-%d} to {stop - timedelta(days=1):%Y-%m-%d}"

@@ -58,7 +58,7 @@ def takes(
     -------
     pandas.DataFrame
         All rows in the order and with the index of the frame. Its columns ``history_item_id``, ``date``, ``voice_id``,
-        ``voice_name``, ``model_id``, ``text``, ``characters`` and ``credits``, as far as it has them, and
+        ``voice_name``, ``model_id``, ``text``, ``characters`` and ``credits``, if present, and
 
         - ``line`` (string): 16 hex digits, the same for the same line in every frame; missing for a row without text
         - ``take`` (Int64): number of the take, 1 is the oldest

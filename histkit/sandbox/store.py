@@ -20,7 +20,7 @@ from histkit.util.arrays import Mask
 
 Fields = dict[str, Any]
 Key = tuple[int, int]
-"""A place in the history: a moment and, among rows of one second, the number of the row."""
+"""A position in the history: the date and, for rows of the same second, the number of the row."""
 _CACHED_BYTES = 256 << 20
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from histkit.sandbox.prng import F64, I64, below, pick, uniform
 
 END = 1793476800
-"""The newest moment of every history: 2026-10-31T20:00:00Z. Never the wall clock, so that a seed means one history."""
+"""End of every history: 2026-10-31T20:00:00Z. Not the current time, so that a seed always gives the same history."""
 DAY = 86_400
 ADHOC, AUDIOBOOK, STUDIO, DUBBING, AGENT, ARTICLE, FLOWS = range(7)
 

@@ -54,7 +54,7 @@ class Style:
 
 
 def name(row: dict[str, Any], extension: str, style: Style) -> str:
-    """Return an entry's name: moment, voice, category, settings, model; one second's resolution."""
+    """Return an entry's name: date and time in seconds, voice, category, settings, model."""
     moment = time.strftime(f"%Y-%m-%dT{_TIMES[style.times]}", time.gmtime(row["date_unix"] + style.ahead))
     settings = row.get("settings") or {}
     percent = [

@@ -165,10 +165,12 @@ def partial_sums(frame: pd.DataFrame, query: UsageQuery) -> pd.DataFrame:
 def combine(partials: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Combine partial sums into one; the operation is associative and commutative."""
     filled = [partial for partial in partials if len(partial)] or list(partials[:1])
-    whole = {name: _concat([partial[name] for partial in filled]) for name in filled[0].columns}
-    keys = list(whole)[: list(whole).index(MEASURES[0])]
-    groups = [any_column(name, whole[name]) for name in keys]
-    return aggregate(groups, [measure_of(whole[name]) for name in whole if name not in keys], [sum(map(len, filled))])
+    stacked = {name: _concat([partial[name] for partial in filled]) for name in filled[0].columns}
+    keys = list(stacked)[: list(stacked).index(MEASURES[0])]
+    groups = [any_column(name, stacked[name]) for name in keys]
+    return aggregate(
+        groups, [measure_of(stacked[name]) for name in stacked if name not in keys], [sum(map(len, filled))]
+    )
 
 
 def aggregate(
@@ -189,7 +191,7 @@ def aggregate(
     """
     codes, span, steps = combined(groups, sizes)
     if skipped is not None:
-        codes[skipped] = span  # a bin behind all others
+        codes[skipped] = span  # a bin after all others
     counts = np.bincount(codes, minlength=span + 1)
     seen = np.flatnonzero(counts[:span])
     data: dict[Any, Any] = {group.name: None for group in groups}
@@ -243,13 +245,13 @@ def distinct_rows(table: pd.DataFrame, names: Sequence[Any]) -> tuple[Ints, Ints
 
 
 def sums_by_code(column: pd.Series, codes: Ints, size: int) -> pd.arrays.IntegerArray:
-    """Return the sum of a column of whole numbers for each code below `size`; missing where no number is known."""
+    """Return the sum of an integer column for each code below `size`; missing if all values are missing."""
     values, known = whole_numbers(column)
     return integer_array(add_by_code(values, codes, size), np.bincount(codes[known], minlength=size) == 0)
 
 
 def ratio(parts: pd.Series, wholes: pd.Series) -> pd.Series:
-    """Return the share of each part in its whole as Float64; missing where the whole is 0 or a value is missing."""
+    """Return each part divided by its total as Float64; missing if the total is 0 or a value is missing."""
     wholes = wholes.astype("Float64")
     return (parts.astype("Float64") / wholes.where(wholes != 0)).astype("Float64")
 
@@ -301,7 +303,7 @@ def measures_of(frame: pd.DataFrame) -> list[Measure]:
 
 
 def measure_of(column: pd.Series) -> Measure:
-    """Return the measure of a column of whole numbers."""
+    """Return the measure of an integer column."""
     values, known = whole_numbers(column)
     return Measure(str(column.name), [values], [known])
 

@@ -58,7 +58,7 @@ class SpeakerShares:
 
 
 def apportion(totals: Ints, weights: Ints, groups: Ints) -> Ints:
-    """Divide whole numbers in proportion to weights by largest remainder (see `gets_unit`).
+    """Divide integers in proportion to weights by largest remainder (see `gets_unit`).
 
     Parameters
     ----------
@@ -78,11 +78,11 @@ def apportion(totals: Ints, weights: Ints, groups: Ints) -> Ints:
         return totals.copy()
     starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
     sizes = np.diff(np.r_[starts, len(groups)])
-    whole = np.repeat(np.add.reduceat(weights, starts), sizes)
-    rounds, rest = totals // whole, totals % whole  # two steps, since total * weight may exceed 64 bits
-    shares = rounds * weights + rest * weights // whole
+    total_weight = np.repeat(np.add.reduceat(weights, starts), sizes)
+    rounds, rest = totals // total_weight, totals % total_weight  # two steps, since total * weight may exceed 64 bits
+    shares = rounds * weights + rest * weights // total_weight
     left = np.repeat(totals[starts] - np.add.reduceat(shares, starts), sizes)
-    result: Ints = shares + gets_unit(rest * weights % whole, groups, left)
+    result: Ints = shares + gets_unit(rest * weights % total_weight, groups, left)
     return result
 
 

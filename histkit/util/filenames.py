@@ -101,7 +101,7 @@ def unique_names(stems: Sequence[str], ids: Sequence[str], owners: Mapping[str, 
     stems : sequence of str
         Paths without extension.
     ids : sequence of str
-        Ids of the history items, each once.
+        Distinct ids of the history items.
     owners : mapping of str to str
         Casefolded path without extension to history item, of existing files; an item keeps its path.
 

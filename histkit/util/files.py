@@ -40,7 +40,7 @@ def is_temporary(name: str) -> bool:
 def remove_temporary_files(folder: Path, *patterns: str) -> None:
     """Remove what killed processes left in the subfolders that match glob patterns (``"."`` is the folder itself).
 
-    The caller holds the lock of the folder, so that nobody else is writing there.
+    The caller holds the lock of the folder, so that no other process is writing there.
     """
     for pattern in patterns:
         for path in folder.glob(f"{pattern}/{TEMPORARY}*{SUFFIX}"):
