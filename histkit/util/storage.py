@@ -31,7 +31,9 @@ def normalize_path(path: Any) -> str:
     name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
     if not isinstance(name, str) or not name:
         kind = "an empty string" if name == "" else type(path).__name__
-        raise InputError(f"A path must be a string such as 'data/history', a URL or a Path, not {kind}.")
+        raise InputError(
+            f"A path must be a non-empty string such as 'data/history', a pathlib.Path or a URL, not {kind}."
+        )
     if "\0" in name:
         raise InputError(f"The path {name!r:.80} has a zero byte, which no file name has.")
     scheme, mark, rest = name.partition("://")

@@ -336,7 +336,7 @@ def test_a_half_done_sync_of_another_key_is_refused(box_of: Callable[..., Sandbo
     stop_halfway(tmp_path, box, 1)
     with pytest.raises(hk.ArchiveError, match="unfinished first sync"):
         hk.load(tmp_path)
-    with pytest.raises(hk.ArchiveError, match="of another account"):
+    with pytest.raises(hk.ArchiveError, match="belongs to another account"):
         sync(tmp_path, other)
     assert sync(tmp_path, box)["history_item_id"].tolist() == ids_of(box)
 
@@ -538,7 +538,7 @@ def test_what_was_found_is_said_in_a_line(
 
 @pytest.mark.parametrize("call", [hk.sync, hk.load, hk.scan])
 def test_a_folder_that_is_none_is_told(call: Any, tmp_path: Path) -> None:
-    with pytest.raises(hk.InputError, match="Give a folder"):
+    with pytest.raises(hk.InputError, match="A path must be"):
         call(hk.HistoryClient("sk_a"))
     (tmp_path / "file").write_text("x")
     with pytest.raises(hk.ArchiveError, match="file") as caught:

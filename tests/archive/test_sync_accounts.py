@@ -126,7 +126,7 @@ def test_arguments_that_can_not_be_used_are_named(folder: Path, options: dict[st
 def test_more_arguments_that_can_not_be_used(folder: Path, client: hk.HistoryClient) -> None:
     with pytest.raises(hk.InputError, match="not both"):
         hk.sync(folder, client=client, accounts={"a": client})
-    with pytest.raises(hk.InputError, match="text"):
+    with pytest.raises(hk.InputError, match="must be non-empty strings"):
         hk.sync(folder, accounts={" ": client})
     with pytest.raises(hk.InputError, match="folder of this machine"):
         hk.sync("memory://history", client=client)

@@ -230,7 +230,7 @@ def test_more_than_twenty_rows_that_were_processing_and_are_gone_are_marked(
 
 def test_a_row_without_a_date_gets_one_and_is_there_once(service: Callable[..., Service], folder: Path) -> None:
     of = service([row(1, NOW), row(2, NOW - 40 * DAY), row(3, None, state="processing")])
-    with pytest.warns(UserWarning, match="break"):
+    with pytest.warns(UserWarning, match="violate"):
         sync(folder, of)
     of.rows = [row(1, NOW), row(3, NOW - 20 * DAY), row(2, NOW - 40 * DAY)]
     df = sync(folder, of)

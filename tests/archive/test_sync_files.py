@@ -133,7 +133,7 @@ def test_duckdb_reads_it(local: Path, whole: pd.DataFrame) -> None:
 
 
 def test_duckdb_reads_rows_without_a_date_too(service: Callable[..., Service], folder: Path) -> None:
-    with pytest.warns(UserWarning, match="break"):
+    with pytest.warns(UserWarning, match="violate"):
         df = sync(folder, service([row(1, NOW), row(2, NOW - 40 * DAY), row(3, None)]))
     with duckdb.connect() as db:
         table = f"read_parquet('{folder}/**/*.parquet', hive_partitioning = true)"

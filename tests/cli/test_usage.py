@@ -247,7 +247,7 @@ def test_statements_of_all_clients(offline: Path, whole: pd.DataFrame) -> None:
 
 def test_statements_need_to_know_whose_rows_are_whose(offline: Path) -> None:
     Path("rules.toml").write_text(RULES, "utf-8")
-    assert "Give --rules" in run("statement", "Acme", "2026", code=2).stderr
+    assert "Add --rules" in run("statement", "Acme", "2026", code=2).stderr
     assert "did you mean 'Acme Büro'?" in run("statement", "Acme Buro", "2026", "--rules", "rules.toml", code=1).stderr
     assert "is not a period" in run("statements", "soon", "--rules", "rules.toml", code=1).stderr
     assert (

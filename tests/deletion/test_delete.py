@@ -118,7 +118,7 @@ def test_the_line_says_what_was_done(box: Sandbox, capsys: pytest.CaptureFixture
     )
     delete(df, confirm=True, client=client_of(box))
     assert "0 rows" in (said := capsys.readouterr().err)
-    assert "is the key of the account that they are from?" in said
+    assert "check that the key belongs to their account" in said
 
 
 def test_what_is_not_there_counts_as_done(box: Sandbox) -> None:
@@ -232,13 +232,13 @@ def test_what_can_not_be_used_is_named_before_anything_happens(box: Sandbox, tmp
         (df, {"history": True}, "use the folder of a sync, or False"),
         (df, {"history": "nowhere"}, "'nowhere' is not a local history"),
         (df, {"history": "s3://bucket/history"}, "is not a local history on this machine"),
-        (df, {"only_verified": True}, "Give a folder"),
+        (df, {"only_verified": True}, "A path must be"),
         (df, {"client": hk.AsyncHistoryClient(box.api_key, base_url=box.url)}, "not AsyncHistoryClient"),
         (df.assign(account=["a", "b"]), {}, r"2 accounts \(a, b\)"),
         (df.assign(account=["a", None]), {}, "Some rows are of the account a and some name none"),
         (df.assign(history_item_id=["..", "x"]), {}, "history_item_id must be an id"),
         (df.assign(**{"1": 1}).rename(columns={"text": 1}), {}, "Two columns have one name"),
-        (df["history_item_id"].tolist(), {}, "Give a DataFrame"),
+        (df["history_item_id"].tolist(), {}, "items must be a DataFrame"),
     ]
     for items, options, says in cases:
         for confirm in (True, False):

@@ -114,7 +114,7 @@ def test_five_rows_without_an_answer_end_the_run(
     assert facts["counts"]["pending"] == 4
     assert facts["credits"] == 0
     assert "4 not reached; stopped: 5 consecutive rows" in capsys.readouterr().err
-    assert lines_of()[-1]["stopped"].startswith("5 rows")
+    assert lines_of()[-1]["stopped"].startswith("5 consecutive rows")
     assert set(df["history_item_id"].iloc[5:]).isdisjoint(line.get("history_item_id") for line in lines_of())
     box.set(reset=None)
     again = delete(df, confirm=True, client=client, progress=False)

@@ -253,5 +253,5 @@ def test_a_client_that_can_not_be_made_says_why(wrong: dict[str, Any]) -> None:
         hk.HistoryClient("sk_x", **wrong)
     with pytest.raises(hk.InputError, match="chunk_size"):
         [*hk.HistoryClient("sk_x").get_audio("x", request_options={"chunk_size": 0})]
-    with pytest.raises(hk.AuthenticationError, match="text"):
+    with pytest.raises(hk.AuthenticationError, match="must be a string"):
         hk.HistoryClient(b"sk_x")  # type: ignore[arg-type]

@@ -68,7 +68,7 @@ def test_people_filter_listen_tick_pull_and_zip(
 
         page.get_by_role("textbox", name="Folder").fill("")
         page.get_by_role("button", name="Pull audio").click()
-        page.get_by_role("status").get_by_text(re.compile("Give a folder")).wait_for()
+        page.get_by_role("status").get_by_text(re.compile("A path must be")).wait_for()
         assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
         page.get_by_role("textbox", name="Folder").fill("audio")
         page.get_by_role("button", name="Pull audio").click()

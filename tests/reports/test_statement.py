@@ -218,7 +218,7 @@ def test_several_currencies_are_several_rows(df: pd.DataFrame) -> None:
         ({"client": "zzz"}, "it has 'Acme', 'Blue', 'Nobody', 'unassigned'"),
         ({"client": 5}, "client=5 is not in the column"),
         *(
-            ({"period": each}, "is not a period; give a year")
+            ({"period": each}, "is not a period; use a year")
             for each in (
                 "today",
                 "2026-13",

@@ -185,7 +185,7 @@ def test_toml_is_read_with_a_mark_and_from_the_home_folder(tmp_path: Path, monke
         (b"a = " + b"[" * 100_000, "is not TOML"),
         (b"\xff", "is not UTF-8"),
         (b"a = " + b"9" * 5000, "is not TOML"),
-        (None, "no such"),
+        (None, "does not exist"),
     ],
 )
 def test_a_toml_file_that_can_not_be_read_is_one_line(tmp_path: Path, content: bytes | None, words: str) -> None:
