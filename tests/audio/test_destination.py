@@ -171,7 +171,7 @@ def test_a_manifest_that_was_saved_and_read_back_can_be_tried_again(
 @pytest.mark.parametrize("name", ["", "memory://", None, 5])
 def test_what_is_no_place_is_refused(client: hk.HistoryClient, name: Any, tmp_path: Path) -> None:
     df = hk.sample_history(2)
-    with pytest.raises((hk.InputError, hk.DownloadError), match="A path must be|folder"):
+    with pytest.raises((hk.InputError, hk.DownloadError), match=r"A path must be|folder"):
         hk.download_zip(df, name, client=client)
     if name != "memory://":
         with pytest.raises(hk.InputError, match="A path must be"):
