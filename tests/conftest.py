@@ -40,11 +40,18 @@ def _interruptible() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session")
+def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory that is not the repository."""
+    return tmp_path_factory.mktemp("working_folder")
+
+
 @pytest.fixture(autouse=True)
-def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test ever finds a real key or host."""
+def _no_account(monkeypatch: pytest.MonkeyPatch, working_folder: Path) -> None:
+    """No test ever finds a real key or host, or the local history of whoever runs the tests."""
     monkeypatch.delenv("ELEVENLABS_API_KEY", raising=False)
     monkeypatch.delenv("ELEVENLABS_BASE_URL", raising=False)
+    monkeypatch.chdir(working_folder)
 
 
 @pytest.fixture(scope="session")

@@ -117,12 +117,13 @@ def test_type_hints_of_methods_are_those_of_the_function(method: str) -> None:
 
 
 @pytest.mark.any_pandas
-def test_completion_in_a_call_offers_every_keyword() -> None:
+def test_completion_in_a_call_offers_every_keyword(monkeypatch: pytest.MonkeyPatch) -> None:
     """In IPython, as Tab does after the bracket: for each method, each parameter that has a name, with its ``=``."""
     from IPython.core.completer import provisionalcompleter
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.testing.globalipapp import start_ipython
 
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # IPython warns when another environment is activated
     shell: InteractiveShell = start_ipython() or InteractiveShell.instance()
     shell.user_ns["df"] = hk.sample_history(5)
     with provisionalcompleter():

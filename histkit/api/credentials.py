@@ -104,8 +104,9 @@ def _pattern(secret: str) -> re.Pattern[str]:
 
 def _any_form(char: str) -> str:
     code = ord(char)
-    forms = [rf"\\*{re.escape(char)}", rf"\\+u{code:04x}", rf"&#x0*{code:x};", rf"&#0*{code};"]
+    forms = [rf"\\+u{code:04x}", rf"&#x0*{code:x};", rf"&#0*{code};"]
     forms.append("".join(f"%{byte:02x}" for byte in char.encode("utf-8", "replace")))
+    forms.append(rf"\\*{re.escape(char)}")  # last: "&" and "%" also begin an escape of themselves
     return f"(?:{'|'.join(forms)})"
 
 

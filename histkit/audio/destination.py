@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, TypeVar
 
 from histkit.errors import ArchiveError, DownloadError
-from histkit.util.files import AppendOnlyFile, exclusive_lock, is_temporary, temporary_name
+from histkit.util.files import AppendOnlyFile, exclusive_lock, is_temporary, replaceable_file, temporary_name
 from histkit.util.storage import normalize_path, open_filesystem
 from histkit.util.text import error_line, error_reason
 
@@ -122,9 +122,10 @@ def written_file(name: str, options: Mapping[str, Any] | None) -> Iterator[Path]
     parent, _, file = name.rpartition("/") if "://" in name else (Path(name).parent, "", Path(name).name)
     destination = open_destination(parent, options)
     try:
+        target = replaceable_file(destination.folder / file) if isinstance(destination, LocalFolder) else None
         destination.prepare()
-        if isinstance(destination, LocalFolder):
-            yield destination.folder / file
+        if target is not None:
+            yield target
         else:
             part = destination.part(file)
             yield part

@@ -108,10 +108,10 @@ def export(path: Path | None, format_: str | None, excel: bool, workers: int | N
         raise click.BadParameter(f"{path} ends in none of .parquet, .csv, .xlsx: add --format.", param_hint="PATH")
     frame = rows_of(workers=workers, **chosen)
     if excel and format_ == "csv":
-        hk.to_csv(frame, path, excel=True)
+        written = hk.to_csv(frame, path, excel=True)
     else:
-        _WRITERS[format_](frame, path)
-    print_size(path, len(frame))
+        written = _WRITERS[format_](frame, path)
+    print_size(written, len(frame))
 
 
 @main.command()

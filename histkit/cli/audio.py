@@ -176,8 +176,8 @@ def verify(folder: str, forget: bool, json_: bool) -> None:
     for path, error in zip(bad["path"].head(10), bad["error"].head(10), strict=True):
         click.echo(f"histkit: {path}: {error}", err=True)
     if len(bad):
-        if not forget and set(bad["status"]) & {"changed", "missing"}:
-            click.echo("histkit: with --forget, the next pull replaces them.", err=True)
+        if not forget and "changed" in set(bad["status"]):
+            click.echo("histkit: with --forget, the next pull replaces changed files.", err=True)
         raise SystemExit(SOME_FAILED)
 
 

@@ -34,6 +34,13 @@ _NAMES = {
     "freq": "PERIOD",
     "keep": "--keepers",
 }
+# What the package tells a Python user to do, as the command line does it.
+_PHRASES = {
+    "sync(full=True)": "histkit sync --full",
+    "verify(forget=True)": "histkit verify --forget",
+    " or pass HistoryClient(api_key=...)": "",
+    "ELEVENLABS_API_KEY or api_key=": "ELEVENLABS_API_KEY",
+}
 _TYPED = "histkit.typed"
 _PARAMETER = re.compile(
     r"""
@@ -92,6 +99,8 @@ def in_option_names(message: str, command: click.Command | None, typed: Mapping[
         option = options.get(name, name.replace("_", " "))
         return option if value is None else f"{option} {value}"
 
+    for phrase, command_line in _PHRASES.items():
+        message = message.replace(phrase, command_line)
     return _PARAMETER.sub(replacement, message)
 
 

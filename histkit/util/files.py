@@ -67,6 +67,21 @@ def temporary_beside(target: Path) -> Iterator[BinaryIO]:
         yield file
 
 
+def replaceable_file(path: Path) -> Path:
+    """Return the file that a new one may take the place of: `path`, or where it is a link, what it leads to.
+
+    Raises
+    ------
+    ArchiveError
+        It is a folder, a device or a pipe.
+    """
+    target = path.resolve()
+    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+        kind = "a folder" if target.is_dir() else "a device or a pipe"
+        raise ArchiveError(f"{path} can't be written: it is {kind}.")
+    return target
+
+
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield the path of a temporary file that replaces `path` when the block succeeds, and is removed otherwise.
@@ -82,10 +97,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     expanded = local_path(path)
     temporary: Path | None = None
     try:
-        target = expanded.resolve()
-        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-            kind = "a folder" if target.is_dir() else "a device or a pipe"
-            raise ArchiveError(f"{expanded} can't be written: it is {kind}.")
+        target = replaceable_file(expanded)
         target.parent.mkdir(parents=True, exist_ok=True)
         with _replacement(target) as temporary:
             yield temporary

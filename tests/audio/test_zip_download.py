@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import stat
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -127,3 +129,18 @@ def test_memory_does_not_grow_with_the_zip(box_of: Callable[..., Sandbox], tmp_p
         tracemalloc.stop()
     assert (tmp_path / "x.zip").stat().st_size > 40_000_000
     assert peak < 12_000_000
+
+
+def test_a_pipe_stays_a_pipe_and_a_link_is_followed(shared_box: Sandbox, tmp_path: Path) -> None:
+    with client_of(shared_box) as client:
+        df = hk.read_history(client=client, progress=False, limit=2)
+        os.mkfifo(tmp_path / "pipe.zip")
+        with pytest.raises(hk.ArchiveError, match="device or a pipe"):
+            download_zip(df, tmp_path / "pipe.zip", client=client, progress=False)
+        assert stat.S_ISFIFO((tmp_path / "pipe.zip").stat().st_mode)
+        (tmp_path / "real").mkdir()
+        (tmp_path / "link.zip").symlink_to(tmp_path / "real" / "clips.zip")
+        download_zip(df, tmp_path / "link.zip", client=client, progress=False)
+    assert (tmp_path / "link.zip").is_symlink()
+    assert zipfile.is_zipfile(tmp_path / "real" / "clips.zip")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["clips.zip", "link.zip", "pipe.zip", "real"]

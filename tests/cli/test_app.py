@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 import histkit as hk
 from histkit.cli import main
+from histkit.cli.common import in_option_names
 from histkit.sandbox import Sandbox
 
 pytestmark = pytest.mark.any_pandas
@@ -188,3 +189,27 @@ def test_what_the_demo_suggests_works_as_it_stands(
     Path("a folder/report.html").unlink()
     assert Path("data/history/_manifest.json").is_file()
     shutil.rmtree("data")
+
+
+def test_messages_say_what_to_type_on_the_command_line(
+    shared_box: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ELEVENLABS_BASE_URL", shared_box.url)
+    no_key = CliRunner().invoke(main, ["sync", str(tmp_path / "a")]).stderr
+    monkeypatch.setenv("ELEVENLABS_API_KEY", "sk_wrong")
+    wrong_key = CliRunner().invoke(main, ["sync", str(tmp_path / "a")]).stderr
+    assert "set ELEVENLABS_API_KEY." in no_key
+    assert "Check ELEVENLABS_API_KEY, and" in wrong_key
+    for message in (no_key, wrong_key, in_option_names("Run sync(full=True) later.", None, {})):
+        assert "=" not in message.replace(shared_box.url, "")
+        assert "HistoryClient" not in message
+    assert in_option_names("Run sync(full=True) later.", None, {}) == "Run histkit sync --full later."
+
+
+def test_a_file_in_the_home_directory_is_written_and_measured(
+    local: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    result = CliRunner().invoke(main, ["export", "~/rows.csv", "--history", str(local), "--limit", "3"])
+    assert result.exit_code == 0, result.output
+    assert len(hk.read_csv(tmp_path / "rows.csv")) == 3
