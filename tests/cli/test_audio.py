@@ -120,7 +120,7 @@ def test_delete_shows_then_deletes_what_is_safe_here(box: Sandbox) -> None:
     assert "Would delete 4 rows" in shown.output
     assert "2 without are kept" in shown.output
     assert len(history(box)) == before
-    assert "whole history" in run("delete", "--confirm", code=2).stderr
+    assert "complete history" in run("delete", "--confirm", code=2).stderr
     done = data("delete", "--limit", "6", "--only-verified", "audio", "--confirm")
     assert done["counts"]["deleted"] == 4
     assert len(history(box)) == before - 4
