@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from histkit.errors import AuthenticationError, InputError
+from histkit.util.text import quoted
 
 PRODUCTION = "https://api.elevenlabs.io"
 SANDBOX = "sandbox"  # replaces the host in a history's metadata, because the port changes
@@ -120,7 +121,7 @@ def check_base_url(url: Any) -> str:
         would travel unencrypted. The message never shows a password.
     """
     if not _is_plain_url(url):
-        raise InputError(f"base_url {masked_url(url)!r} is not a plain https URL such as {PRODUCTION}.")
+        raise InputError(f"base_url {quoted(masked_url(url))} is not a plain https URL such as {PRODUCTION}.")
     if url.startswith("http:") and not is_loopback(url):
         shown = masked_url(url)
         raise InputError(

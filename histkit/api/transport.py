@@ -41,12 +41,13 @@ from histkit.api.error_mapping import CONCURRENCY_CODES, error_from_response, pa
 from histkit.api.options import HttpResponse, RequestOptions, options_of
 from histkit.api.retry import is_passing, is_refused_for_rate, retry_after, retrying
 from histkit.errors import ApiError, AuthenticationError, HistkitError, InputError, TransportError
-from histkit.util.arguments import whole_number
+from histkit.util.arguments import real_number, whole_number
 from histkit.util.text import error_line, quoted
 
 T = TypeVar("T")
 
 _CONNECT_SECONDS = 10.0
+_MOST_SECONDS = 1_000_000  # a socket refuses timeouts that its clock can't hold
 _NO_PROXY: Any = {"http": None, "https": None, "all": None}
 _READ_BYTES = 1 << 23  # complete pages, also with alignments, in one piece
 _log = logging.getLogger("histkit")
@@ -415,9 +416,10 @@ def _transport_error(error: requests.RequestException, where: str) -> TransportE
 
 
 def _seconds(name: str, value: Any) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0.001:
-        raise InputError(f"{name}={value!r:.60} must be a number of seconds of at least 0.001.")
-    return value
+    seconds = real_number(value)
+    if seconds is None or not 0.001 <= seconds <= _MOST_SECONDS:
+        raise InputError(f"{name}={quoted(value)} must be a number of seconds from 0.001 to {_MOST_SECONDS:,}.")
+    return seconds
 
 
 def headers_of(additional: Mapping[str, Any]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from histkit.audio.destination import JOURNAL, Destination, PullJournal, stays_i
 from histkit.errors import DownloadError
 from histkit.frame.files import to_csv, to_parquet
 from histkit.util.filenames import casefold_path
-from histkit.util.text import count_noun, error_line
+from histkit.util.text import count_noun, error_line, error_reason
 
 MANIFEST = "manifest.parquet"
 Status = Literal["done", "skipped", "failed", "gone", "pending"]
@@ -249,10 +249,8 @@ class FolderManifest:
 
 
 def _read_manifest(destination: Destination) -> list[Entry]:
-    try:
-        with destination.open(MANIFEST) as file:
-            data = file.read()
-    except FileNotFoundError:
+    data = _read(destination, MANIFEST)
+    if data is None:
         return []
     try:
         table = pq.read_table(pa.BufferReader(data))
@@ -267,14 +265,20 @@ def _read_manifest(destination: Destination) -> list[Entry]:
         ) from None
 
 
-def _read_journal(destination: Destination) -> list[Entry]:
+def _read(destination: Destination, name: str) -> bytes | None:
+    """Return the bytes of a file of a folder; None if the file or the folder does not exist."""
     try:
-        with destination.open(JOURNAL) as file:
-            lines = file.read().split(b"\n")
-    except FileNotFoundError:
-        return []
+        with destination.open(name) as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise DownloadError(f"{destination.name}/{name} can't be read: {error_reason(error)}.") from None
+
+
+def _read_journal(destination: Destination) -> list[Entry]:
     entries = []
-    for line in lines:
+    for line in (_read(destination, JOURNAL) or b"").split(b"\n"):
         with suppress(msgspec.DecodeError):  # the incomplete last line of a killed process
             entries.append(msgspec.json.decode(line, type=Entry))
     return entries

@@ -67,7 +67,7 @@ class Template:
         try:
             parts = [_parse_part(*part) for part in string.Formatter().parse(text)]
         except ValueError as error:
-            raise InputError(f"name={text!r} is not a template: {error}.") from None
+            raise InputError(f"name={quoted(text)} is not a template: {error}.") from None
         _check_folders(text, parts)
         _check_extension(text, parts)
         return cls(text, tuple(parts))
@@ -110,7 +110,7 @@ class Template:
                 return [format(value, spec)]
             return [format(one_line_text(str(value)), spec).rstrip()]
         except (ValueError, OverflowError) as error:
-            raise InputError(f"name={self.text!r}: {{{field}:{spec}}} of {value!r:.40}: {error}.") from None
+            raise InputError(f"name={quoted(self.text)}: {{{field}:{spec}}} of {quoted(value):.40}: {error}.") from None
 
 
 def _parse_part(literal: str, field: str | None, spec: str | None, conversion: str | None) -> Part:
@@ -124,16 +124,16 @@ def _check_folders(text: str, parts: Sequence[Part]) -> None:
     literals = "".join(literal for literal, _, _ in parts)
     has_drive = ":" in parts[0][0].partition("/")[0][:2]
     if text.startswith("/") or text.endswith("/") or "//" in text or "\\" in literals or has_drive:
-        raise InputError(f"name={text!r} must be a path inside the folder, with single '/' between its parts.")
+        raise InputError(f"name={quoted(text)} must be a path inside the folder, with single '/' between its parts.")
     if any(folder in (".", "..") for folder in literals.split("/")):
-        raise InputError(f"name={text!r} must not hold '.' or '..' as a folder.")
+        raise InputError(f"name={quoted(text)} must not hold '.' or '..' as a folder.")
 
 
 def _check_extension(text: str, parts: Sequence[Part]) -> None:
     literal, field, _ = parts[-1]
     extension = literal.rpartition(".")[2].lower()
     if field is None and extension in EXTENSIONS:
-        raise InputError(f"name={text!r}: leave .{extension} out, the extension follows from the bytes.")
+        raise InputError(f"name={quoted(text)}: leave .{extension} out, the extension follows from the bytes.")
 
 
 def stems_of(items: pd.DataFrame | pd.Series, template: Template) -> list[str]:
@@ -160,7 +160,7 @@ def stems_of(items: pd.DataFrame | pd.Series, template: Template) -> list[str]:
         template = Template.parse("{id}")
     elif missing:
         raise InputError(
-            f"name={template.text!r} has the field {{{missing[0]}}}, which these rows don't have; "
+            f"name={quoted(template.text)} has the field {{{missing[0]}}}, which these rows don't have; "
             f"they have: {', '.join(sorted(readers))}."
         )
     columns = {field: readers[field]() for field in template.fields}

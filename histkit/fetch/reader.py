@@ -23,6 +23,7 @@ from histkit.frame.filters import RowFilter
 from histkit.frame.schema import to_frame
 from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.progress import progress_bar
+from histkit.util.text import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,7 +164,7 @@ def make_plan(
         limit = whole_number("limit", limit, 0)
     local = RowFilter.of(voice=voice, model=model, source=source)
     if not isinstance(search, (str, type(None))):
-        raise InputError(f"search= must be a string, not {search!r}.")
+        raise InputError(f"search= must be a string, not {quoted(search)}.")
     voices, models, sources = local.voice or (), local.model or (), local.source or ()
     filters = {
         "voice_id": voices[0] if len(voices) == 1 and _looks_like_id(voices[0]) else None,

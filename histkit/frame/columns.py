@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from histkit.errors import SchemaError
 from histkit.frame.schema import LINE, TEXT
 from histkit.util.arrays import Floats, Ints, Mask
-from histkit.util.text import error_line, quoted
+from histkit.util.text import error_line, escape_surrogates, quoted
 
 NO_CODE = -1  # the code of a missing value
 
@@ -53,11 +53,7 @@ def text_array(column: pd.Series) -> pa.Array:
         array = pa.array(column, from_pandas=True).cast(TEXT)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         texts = (None if value is None else str(value) for value in plain_values(column))
-        valid = [
-            None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8", "replace")
-            for text in texts
-        ]
-        array = pa.array(valid, TEXT)
+        array = pa.array([None if text is None else escape_surrogates(text) for text in texts], TEXT)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
@@ -81,13 +77,17 @@ def factorize(column: pd.Series) -> tuple[Ints, pd.Index]:
 
 
 def factorize_text(column: pd.Series) -> tuple[Ints, list[str]]:
-    """Return codes and distinct texts of a column of any dtype; missing and empty texts have the code -1."""
+    """Return codes and distinct texts of a column of any dtype; missing and empty texts have the code -1.
+
+    Halves of surrogate pairs, which no Arrow column can hold, are replaced by their escapes.
+    """
     codes, values = factorize(column)
-    texts = list(dict.fromkeys(map(str, values)))
+    words = [escape_surrogates(str(value)) for value in values]
+    texts = list(dict.fromkeys(words))
     positions = {text: position for position, text in enumerate(texts)}
     positions[""] = NO_CODE
     if len(texts) < len(values) or "" in texts:
-        codes = np.array([*(positions[str(value)] for value in values), NO_CODE], np.int64)[codes]
+        codes = np.array([*map(positions.__getitem__, words), NO_CODE], np.int64)[codes]
     return codes, texts
 
 
@@ -150,7 +150,7 @@ def as_list(value: Any) -> list[Any] | None:
         return list(value)
     if pd.isna(value):
         return None
-    raise TypeError(f"{value!r:.60}")
+    raise TypeError(quoted(value))
 
 
 def has_lines(cell: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError, SchemaError
+from histkit.util.arguments import real_number
 from histkit.util.arrays import Ints, Mask
 from histkit.util.text import quoted
 
@@ -39,8 +39,9 @@ def as_unix(value: Any, name: str) -> int:
     >>> as_unix("2026-10-01", "after")
     1790812800
     """
-    if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
-        return math.ceil(float(value))
+    number = real_number(value)
+    if number is not None:
+        return math.ceil(number)
     if isinstance(value, (str, date, datetime, np.datetime64)):
         try:
             stamp = pd.Timestamp(value)

@@ -26,6 +26,7 @@ from histkit.api.models import decode_object
 from histkit.api.pagination import PageFacts
 from histkit.errors import SchemaError
 from histkit.frame.schema import ALIGNMENTS, CATEGORY, DATE, LINE, SCHEMA, SETTINGS, TEXT, TIMES, schema
+from histkit.util.text import quoted, replace_surrogates
 
 _OPTIONAL_TEXTS = (
     "request_id",
@@ -326,7 +327,7 @@ def _json(value: Any) -> str:
 
 def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return replace_surrogates(value)
     if isinstance(value, dict):
         return {_cleaned(name): _cleaned(element) for name, element in value.items()}
     return [_cleaned(element) for element in value] if isinstance(value, list) else value
@@ -334,8 +335,8 @@ def _cleaned(value: Any) -> Any:
 
 def _text(value: Any, name: str, faults: list[str]) -> str | None:
     if value is None or isinstance(value, str):
-        return None if value is None else value.encode("utf-8", "replace").decode()
-    faults.append(f"{name} is {value!r:.40}, not a text")
+        return None if value is None else replace_surrogates(value)
+    faults.append(f"{name} is {quoted(value):.40}, not a text")
     return _json(_cleaned(value))
 
 
@@ -344,7 +345,7 @@ def _whole(value: Any, name: str, faults: list[str]) -> int | None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and lowest <= value <= highest and value == int(value):
         return int(value)
-    faults.append(f"{name} is {value!r:.40}, not a whole number")
+    faults.append(f"{name} is {quoted(value):.40}, not a whole number")
     return None
 
 

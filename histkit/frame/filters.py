@@ -200,12 +200,12 @@ def _pattern(text: Any) -> re.Pattern[str]:
     if isinstance(text, re.Pattern) and isinstance(text.pattern, str):
         return text
     if not isinstance(text, str):
-        raise InputError(f"text= takes a regular expression, not {text!r}.")
+        raise InputError(f"text= takes a regular expression, not {quoted(text)}.")
     try:
         return re.compile(text, re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as error:
         raise InputError(
-            f"text={text!r} is not a regular expression: {error}; re.escape() makes one of any text."
+            f"text={quoted(text)} is not a regular expression: {error}; re.escape() makes one of any text."
         ) from None
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError, SchemaError
-from histkit.util.text import error_line
+from histkit.util.text import error_line, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,7 +208,7 @@ def check_frame(frame: object, purpose: str) -> None:
     if not frame.columns.is_unique:
         name = frame.columns[frame.columns.duplicated()][0]
         raise SchemaError(
-            f"The frame has several columns named {name!r}; keep one: df.loc[:, ~df.columns.duplicated()]."
+            f"The frame has several columns named {quoted(name)}; keep one: df.loc[:, ~df.columns.duplicated()]."
         )
 
 
@@ -217,7 +217,7 @@ def require(frame: pd.DataFrame, columns: Iterable[str], purpose: str) -> None:
     check_frame(frame, purpose)
     for name in columns:
         if name not in frame.columns:
-            raise SchemaError(f"The frame has no column {name!r}, which {purpose} needs.")
+            raise SchemaError(f"The frame has no column {quoted(name)}, which {purpose} needs.")
 
 
 def _pandas_column(column: pa.ChunkedArray, kind: pa.DataType) -> Any:

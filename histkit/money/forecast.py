@@ -7,7 +7,6 @@ observed data with replacement).
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -26,7 +25,7 @@ from histkit.money.ledger import FROM, TO, Entries, chain_counters, several_acco
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.clock import DAY, HOUR, SECOND, timestamps, zone_of
 from histkit.usage.periods import REFRESH_MONTHS, Freq
-from histkit.util.arguments import whole_number
+from histkit.util.arguments import real_number, whole_number
 from histkit.util.arrays import Ints, add_by_code
 from histkit.util.text import quoted
 
@@ -225,8 +224,8 @@ def _field(subscription: Any, name: str) -> Any:
 
 
 def _whole(value: Any) -> int | None:
-    usable = isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 <= float(value) < _MOST
-    return int(float(value)) if usable else None
+    number = real_number(value)
+    return int(number) if number is not None and 0 <= number < _MOST else None
 
 
 def _spending(frame: pd.DataFrame, plan: _Quota, now: int, notes: list[str]) -> _Spending:

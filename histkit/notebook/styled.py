@@ -73,9 +73,10 @@ def _bar_column(bar: Any, numbers: Sequence[str]) -> str | None:
     """Return the column with bars; None if the table has none of the default ones."""
     if bar is None:
         return next((name for name in _BARS if name in numbers), None)
-    if str(bar) not in numbers:
+    name = bar if isinstance(bar, str) else quoted(bar)  # the names of a table's columns as texts: 5 is "5"
+    if name not in numbers:
         raise InputError(f"bar={quoted(bar)} is not a numeric column of this table.")
-    return str(bar)
+    return name
 
 
 def _add_bars(style: Styler, values: pd.Series, name: str) -> Styler:

@@ -68,14 +68,15 @@ def line_table(
     order = np.lexsort([keys, *(-rank[present] for rank in reversed(ranks))])
     chosen = present[order[:top]]
     newest = takes_table.iloc[_newest(takes_table, rows, codes, chosen)]
+    index = pd.Index(lines[chosen], name="line", dtype=takes_table["line"].dtype)
     table = pd.DataFrame(
         {
-            "text": newest["text"].array,
-            "voice": newest["voice_name"].array if "voice_name" in takes_table.columns else None,
+            "text": newest["text"].set_axis(index),  # as it is: pandas would infer the dtype of an array
+            "voice": newest["voice_name"].set_axis(index) if "voice_name" in takes_table.columns else None,
             "takes": pd.array(takes[chosen], "Int64"),
             **{name: values[chosen] for name, values in sums.items()},
         },
-        index=pd.Index(lines[chosen], name="line", dtype=takes_table["line"].dtype),
+        index=index,
     )
     table.attrs["histkit"] = {"lines": count}
     return table

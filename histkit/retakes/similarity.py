@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from histkit.errors import InputError
+from histkit.util.arguments import real_number
 from histkit.util.arrays import Hashes
 from histkit.util.progress import progress_bar
 from histkit.util.text import quoted
@@ -32,10 +33,11 @@ def checked_near(near: Any) -> float | None:
     """
     if near is None:
         return None
-    if isinstance(near, bool) or not isinstance(near, (int, float)) or not 0.5 <= near <= 1:
+    threshold = real_number(near)
+    if threshold is None or not 0.5 <= threshold <= 1:
         raise InputError(f"near={quoted(near):.40} is not a similarity; use a number from 0.5 to 1, such as 0.9.")
     _scorer()
-    return float(near)
+    return threshold
 
 
 def link_similar(keys: Hashes, voices: Hashes, texts: Sequence[str], near: float) -> Hashes:

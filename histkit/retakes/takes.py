@@ -233,7 +233,7 @@ def _kept(frame: pd.DataFrame, lines: _Lines, keep: Any, chosen: list[str]) -> I
     unknown = [id_ for id_ in chosen if id_ not in existing]
     if unknown:
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-        names = ", ".join(map(repr, unknown[:3]))
+        names = ", ".join(map(quoted, unknown[:3]))
         raise InputError(f"keep= has ids that are not in the frame: {names}{more}; use 'last', 'first' or ids of rows.")
     places = np.flatnonzero(np.isin(lines.rows, hits))
     picked: dict[int, tuple[int, str]] = {}

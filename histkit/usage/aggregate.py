@@ -23,6 +23,7 @@ from histkit.usage.buckets import bucket
 from histkit.usage.dialogue import DialogueShares, SpeakerShares, apportion, parts_of
 from histkit.usage.periods import Freq
 from histkit.util.arrays import Ints, Mask, add_by_code
+from histkit.util.text import quoted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -323,7 +324,7 @@ def _voices(parts: SpeakerShares) -> list[Group]:
 
 def _group(frame: pd.DataFrame, name: Any, label: str) -> Group:
     column = column_of(name)
-    require(frame, [column], f"usage by {name!r}")
+    require(frame, [column], f"usage by {quoted(name)}")
     if is_word(name):
         codes, texts = factorize_text(frame[column])
         codes += 1  # in place, since new memory costs more than the addition
@@ -331,7 +332,9 @@ def _group(frame: pd.DataFrame, name: Any, label: str) -> Group:
     try:
         return any_column(label, frame[column])
     except (TypeError, NotImplementedError):
-        raise InputError(f"by={name!r} is not possible: rows can't be grouped by {frame[column].dtype}.") from None
+        raise InputError(
+            f"by={quoted(name)} is not possible: rows can't be grouped by {frame[column].dtype}."
+        ) from None
 
 
 def _periods(instants: Ints, known: Mask, length: Freq, zone: tzinfo) -> Group:

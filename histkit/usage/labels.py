@@ -138,7 +138,7 @@ def label(
         raise InputError(f"unassigned={quoted(unassigned):.60} is not a label; use a non-empty string.")
     labels = list(dict.fromkeys(rule.label for rule in parsed))
     if unassigned in labels:
-        raise InputError(f"unassigned={unassigned!r} is also the label of a rule; rename one of them.")
+        raise InputError(f"unassigned={quoted(unassigned)} is also the label of a rule; rename one of them.")
     codes = np.full(len(frame), len(labels), np.int64)
     unlabelled = np.arange(len(frame))
     for rule in parsed:
@@ -208,10 +208,10 @@ def _column(name: Any, where: str) -> str:
     if not is_text(name):
         raise InputError(f"{where} takes the name of the new column, not {quoted(name):.60}.")
     if name in _HISTORY_COLUMNS:
-        raise InputError(f"{where} {name!r} would replace a column of the history; choose another name.")
+        raise InputError(f"{where} {quoted(name)} would replace a column of the history; choose another name.")
     if name in RESERVED:
         raise InputError(
-            f"{where} {name!r} is a word that usage tables give a meaning of their own; choose another name."
+            f"{where} {quoted(name)} is a word that usage tables give a meaning of their own; choose another name."
         )
     return name
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from histkit.errors import InputError
 from histkit.usage.clock import DAY, HOUR, clock_time, iso, name_of, wall_time
+from histkit.util.arguments import real_number
 from histkit.util.text import quoted
 
 _NAMED = re.compile(
@@ -234,7 +235,7 @@ def billing_freq(billing: Any, zone: tzinfo) -> Freq:
     Freq(unit='B', count=1, anchor=0, day=15, time=32400, reset=1794700800)
     """
     if isinstance(billing, numbers.Real):
-        days = [day for day in range(1, 32) if day == billing and not isinstance(billing, bool)]
+        days = [day for day in range(1, 32) if day == real_number(billing)]
         if not days:
             raise InputError(f"billing={quoted(billing)} is not a day of the month; use 1 to 31, or a reset's date.")
         return Freq("B", day=days[0])
@@ -262,14 +263,14 @@ def _reset_of(subscription: Any) -> tuple[int, int]:
         name: subscription.get(name) if isinstance(subscription, Mapping) else getattr(subscription, name, None)
         for name in (RESET, *PERIODS)
     }
-    reset, periods = fields[RESET], [fields[name] for name in PERIODS if fields[name] is not None]
-    if not isinstance(reset, numbers.Real) or isinstance(reset, bool):
+    reset, periods = real_number(fields[RESET]), [fields[name] for name in PERIODS if fields[name] is not None]
+    if reset is None:
         raise InputError(
-            f"The subscription states no reset ({RESET}={quoted(reset)}); pass a day of the month as billing=."
+            f"The subscription states no reset ({RESET}={quoted(fields[RESET])}); pass a day of the month as billing=."
         )
     period = str(periods[0]) if periods else "monthly_period"
     if period not in REFRESH_MONTHS:
         raise InputError(
             f"The subscription's {period!r} is none of {', '.join(REFRESH_MONTHS)}; pass billing=, the day of a reset."
         )
-    return int(float(reset)), REFRESH_MONTHS[period]
+    return int(reset), REFRESH_MONTHS[period]

@@ -294,7 +294,7 @@ def _group_names(by: Any, taken: Iterable[str]) -> list[Any]:
         raise InputError(f"by={quoted(by)} is not possible; use the name of a column, or a list of names.") from None
     for name in taken:
         if name in columns:
-            raise InputError(f"by={name!r} is not possible: the table has a column of that name already.")
+            raise InputError(f"by={quoted(name)} is not possible: the table has a column of that name already.")
     return names
 
 
@@ -343,7 +343,9 @@ def fold_groups(groups: Sequence[Group], sums: Sequence[Measure], top: int) -> t
     for group in groups:
         texts = [None if pd.isna(value) else value for value in group.values]
         if not all(text is None or isinstance(text, str) for text in texts):
-            raise InputError(f"top={top} is not possible by {group.name!r}: such a column can't hold {OTHER!r}.")
+            raise InputError(
+                f"top={quoted(top)} is not possible by {quoted(group.name)}: such a column can't hold {OTHER!r}."
+            )
         label = OTHER if OTHER not in texts else REST
         while label in texts:
             label = f"({label})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import operator
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -47,6 +49,23 @@ def whole_number(name: str, value: Any, least: int, most: int | None = None) -> 
     return number
 
 
+def real_number(value: Any) -> float | None:
+    """Return a real number as a finite float; None for anything else, also for booleans.
+
+    Examples
+    --------
+    >>> real_number(np.float32(0.5)), real_number(True), real_number(10**400), real_number(float("nan"))
+    (0.5, None, None, None)
+    """
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # an int beyond all floats
+        return None
+    return number if math.isfinite(number) else None
+
+
 def one_of(name: str, value: Any, words: Iterable[str | None], problem: str = "is not possible") -> Any:
     """Return an argument after checking that it is one of a few legal values.
 
@@ -89,7 +108,7 @@ def column_names(value: Any) -> list[str] | None:
     if value is None:
         return None
     if isinstance(value, str):
-        raise InputError(f"columns= takes a list of names: columns=[{value!r}].")
+        raise InputError(f"columns= takes a list of names: columns=[{quoted(value)}].")
     names = list(value) if isinstance(value, Iterable) and not isinstance(value, Mapping) else [value]
     for name in names:
         if not isinstance(name, str) or not is_valid_unicode(name):

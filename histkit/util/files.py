@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.util.storage import local_path
-from histkit.util.text import error_line, error_reason
+from histkit.util.text import error_line, error_reason, replace_surrogates
 
 TEMPORARY, SUFFIX = ".histkit-", ".part"
 _WRITE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # a write raises them without naming its file
@@ -178,7 +178,7 @@ def read_toml(path: str | os.PathLike[str], content: str, parse_float: Callable[
     InputError
         The file does not exist, can't be read, or is not TOML.
     """
-    name = " ".join(str(path).split()).encode("utf-8", "replace").decode()
+    name = replace_surrogates(" ".join(str(path).split()))
     file = local_path(path)
     try:
         return tomllib.loads(file.read_bytes().decode("utf-8-sig"), parse_float=parse_float)

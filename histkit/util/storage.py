@@ -35,7 +35,7 @@ def normalize_path(path: Any) -> str:
             f"A path must be a non-empty string such as 'data/history', a pathlib.Path or a URL, not {kind}."
         )
     if "\0" in name:
-        raise InputError(f"The path {name!r:.80} has a zero byte, which no file name has.")
+        raise InputError(f"The path {quoted(name)} has a zero byte, which no file name has.")
     scheme, mark, rest = name.partition("://")
     if mark:
         return f"{scheme}://{rest.rstrip('/')}"
@@ -43,11 +43,13 @@ def normalize_path(path: Any) -> str:
         expanded = Path(name).expanduser()
         longest = max(map(len, map(os.fsencode, expanded.parts)), default=0)
     except RuntimeError:
-        raise InputError(f"The path {name!r:.80} names a home folder that is not known.") from None
+        raise InputError(f"The path {quoted(name)} names a home folder that is not known.") from None
     except UnicodeEncodeError:
-        raise InputError(f"The path {name!r:.80} has half of a surrogate pair, which no file name has.") from None
+        raise InputError(f"The path {quoted(name)} has half of a surrogate pair, which no file name has.") from None
     if longest > _NAME_BYTES:
-        raise InputError(f"The path {name!r:.80} has a name of {longest} bytes; a file name has at most {_NAME_BYTES}.")
+        raise InputError(
+            f"The path {quoted(name)} has a name of {longest} bytes; a file name has at most {_NAME_BYTES}."
+        )
     return str(expanded)
 
 
@@ -93,7 +95,7 @@ def _check(name: str, options: Mapping[str, Any] | None) -> None:
     if options is not None and not isinstance(options, Mapping):
         raise InputError(f"storage_options= takes a dict of options for fsspec, not {quoted(options)}.")
     if options and "://" not in name:
-        raise InputError(f"storage_options= is for URLs such as 's3://bucket/history', not for {name!r}.")
+        raise InputError(f"storage_options= is for URLs such as 's3://bucket/history', not for {quoted(name)}.")
 
 
 class ReadStore:

@@ -23,8 +23,14 @@ def error_reason(error: BaseException) -> str:
 
 
 def quoted(value: object) -> str:
-    """Return the repr of a value for a message: one line of at most 80 characters."""
-    return " ".join(repr(value).split())[:80]
+    """Return the repr of a value for a message: one line of at most 80 characters.
+
+    A value without a repr (an int of too many digits, a broken ``__repr__``) is its type in angle brackets.
+    """
+    try:
+        return " ".join(repr(value).split())[:80]
+    except Exception:
+        return f"<{type(value).__name__}>"
 
 
 def is_text(value: object) -> TypeGuard[str]:
@@ -39,14 +45,23 @@ def is_valid_unicode(text: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
+def replace_surrogates(text: str) -> str:
+    """Return a text that UTF-8 can hold: each half of a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def escape_surrogates(text: str) -> str:
+    r"""Return a text that UTF-8 can hold: each half of a surrogate pair becomes ``\udxxx``, so that texts stay distinct."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 _JOINERS = "\u200c\u200d"  # format characters that scripts and emoji need
 
 
 def one_line_text(text: str) -> str:
     """Return a text as one line: NFC, white space collapsed, without control and bidi-override characters."""
     if not text.isascii():
-        text = text.encode("utf-8", "replace").decode()
-        text = unicodedata.normalize("NFC", text)
+        text = unicodedata.normalize("NFC", replace_surrogates(text))
     if not text.isprintable():  # also true of anything but letters, marks, numbers, signs and U+0020
         text = "".join(map(_visible, " ".join(text.split())))
         text = unicodedata.normalize("NFC", text)  # what was kept apart may now belong together
