@@ -35,6 +35,7 @@ pytestmark = pytest.mark.hypothesis  # in make faults with all cases
 RULES = [{"label": "Acme", "voice": "Rachel"}, {"label": "Blue", "model": "eleven_multilingual_v2"}]
 PRICES = {"currency": "EUR", "price": [{"per_1000_credits": "0.30"}]}
 SUBSCRIPTION = {"character_count": 900, "character_limit": 1000, "next_character_count_reset_unix": 1_800_000_000}
+LONGEST = 1000  # characters of a message
 CLIENT_METHODS = ("list", "get", "delete", "get_audio", "download", "iter_pages", "models", "subscription")
 COLUMNS = (
     *("history_item_id", "date", "voice_id", "voice_name", "model_id", "source", "state", "text", "characters"),
@@ -57,6 +58,7 @@ def bad_values() -> dict[str, Any]:
         "NA": pd.NA,
         "NaT": pd.NaT,
         "huge": 10**30,
+        "too long to be written": 10**5000,
         "empty text": "",
         "text": "garbage",
         "NUL": "a\0b",
@@ -114,12 +116,13 @@ def some_of(name: str, cases: Iterable[tuple[str, Any]], number: int) -> list[tu
 
 def bad_columns(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Frames of which one column is missing, there twice, or holds something other than it should."""
-    mixed = [5, "x", None, b"x", [1], {"a": 1}, 3.5, pd.NaT, ("y",), -1, "2026-10-01", 10**30]
+    mixed = [5, "x", "\ud800", None, b"x", [1], {"a": 1}, 3.5, pd.NaT, ("y",), -1, "2026-10-01", 10**30]
     contents: dict[str, Any] = {
         "mixed values": pd.Series((mixed * len(frame))[: len(frame)], index=frame.index, dtype=object),
         "lists": pd.Series([["a"]] * len(frame), index=frame.index),
         "NaN": math.nan,
         "texts": "garbage",
+        "half surrogate pairs": pd.Series("\ud800", index=frame.index, dtype=object),
         "floats": 1.5,
         "infinite": math.inf,
         "times": pd.Timedelta(1, "s"),
@@ -232,7 +235,7 @@ def raw_error(call: Callable[[], Any]) -> str | None:
     except hk.HistkitError as error:
         return (
             None
-            if str(error).strip() and "\n" not in str(error)
+            if str(error).strip() and "\n" not in str(error) and len(str(error)) < LONGEST
             else f"message of {len(str(error))} characters: {error}"
         )
     except Exception as error:

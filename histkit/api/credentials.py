@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -60,6 +62,8 @@ class Redactor:
         Headers of the request as it was sent: those of the call, the client and the session.
     url : str
         Its URL, whose query can hold a key too.
+    body : mapping, optional
+        Its JSON body, whose fields can hold one.
 
     Examples
     --------
@@ -68,17 +72,19 @@ class Redactor:
     ('no such key: (redacted)', {'detail': '(redacted)'})
     """
 
-    def __init__(self, headers: Mapping[str, Any], url: str) -> None:
-        query = parse_qsl(urlsplit(url).query)
-        values = [_as_text(value) for name, value in (*headers.items(), *query) if is_secret_name(name)]
+    def __init__(self, headers: Mapping[str, Any], url: str, body: Mapping[str, Any] | None = None) -> None:
+        fields = (*headers.items(), *parse_qsl(urlsplit(url).query), *(body or {}).items())
+        values = [_as_text(value) for name, value in fields if is_secret_name(name)]
+        values += [password for value in values for password in _basic_password(value)]
         parts = (part for value in values for part in re.split(r"[\s;=,]+", value) if len(part) >= _SHORTEST_PART)
         self._secrets = sorted({Secret(value) for value in (*values, *parts) if value}, key=len, reverse=True)
 
     def text(self, text: str) -> str:
-        """Return a text without the secrets, including escaped ones (JSON, URL, HTML)."""
+        """Return a text without the secrets, in any letter case, including escaped ones (JSON, URL, HTML)."""
         escaped = any(mark in text for mark in "\\%&")
         for secret in self._secrets:
-            text = _pattern(secret).sub(REDACTED, text) if escaped else text.replace(secret, REDACTED)
+            pattern = _pattern(secret) if escaped else re.compile(re.escape(secret), re.IGNORECASE)
+            text = pattern.sub(REDACTED, text)
         return text
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
@@ -94,6 +100,16 @@ class Redactor:
             return text
 
 
+def _basic_password(value: str) -> list[str]:
+    """Return the password within the header of HTTP Basic authentication; nothing for another header."""
+    scheme, _, encoded = value.partition(" ")
+    if scheme.lower() != "basic":
+        return []
+    with suppress(ValueError):
+        return [base64.b64decode(encoded).decode("latin-1").partition(":")[2]]
+    return []
+
+
 def _as_text(value: Any) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
@@ -105,9 +121,13 @@ def _pattern(secret: str) -> re.Pattern[str]:
 
 def _any_form(char: str) -> str:
     code = ord(char)
-    forms = [rf"\\+u{code:04x}", rf"&#x0*{code:x};", rf"&#0*{code};"]
-    forms.append("".join(f"%{byte:02x}" for byte in char.encode("utf-8", "replace")))
-    forms.append(rf"\\*{re.escape(char)}")  # last: "&" and "%" also begin an escape of themselves
+    forms = [
+        rf"\\+(?:u00|x){code:02x}" if code < 256 else rf"\\+u{code:04x}",
+        rf"&#x0*{code:x};",
+        rf"&#0*{code};",
+        "".join(f"%(?:25)*{byte:02x}" for byte in char.encode("utf-8", "replace")),
+        rf"\\*{re.escape(char)}",  # last: "&" and "%" also begin an escape of themselves
+    ]
     return f"(?:{'|'.join(forms)})"
 
 

@@ -163,12 +163,15 @@ class Transport:
                 body = _read(response, path)
                 headers = redactor.headers(response.headers)
                 if not 200 <= response.status_code < 300:
-                    raise self._refusal(response.status_code, headers, redactor.json(body), path, slot)
+                    content = redactor.json(body)
+                    del body  # which can hold a key that the service echoes, from the traceback's frames
+                    raise self._refusal(response.status_code, headers, content, path, slot)
                 slot.succeeded()
                 try:
                     return HttpResponse(decode(body), headers, response.status_code)
                 except msgspec.DecodeError:
                     text = redactor.text(body.decode("utf-8", "replace"))
+                    del body
                     failure: HistkitError = error_from_response(response.status_code, headers, text, path=path)
             raise failure
 
@@ -240,7 +243,7 @@ class Transport:
             failure = KeyboardInterrupt()
         else:
             _log.debug("%s %s %s %.0f ms", method, path, response.status_code, 1e3 * (time.monotonic() - started))
-            return response, Redactor(response.request.headers, response.request.url or url)
+            return response, Redactor(response.request.headers, response.request.url or url, arguments["json"])
         # Raised here so that no traceback contains frames that hold the headers with the key.
         raise failure
 

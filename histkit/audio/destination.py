@@ -115,17 +115,21 @@ def written_file(name: str, options: Mapping[str, Any] | None) -> Iterator[Path]
     Parameters
     ----------
     name : str
-        A path or URL; its folder is created, and removed again if it stays empty.
+        A path or URL; its folder is created, and removed again if it stays empty. Where it is a link, the file it
+        leads to is written.
     options : mapping or None
         Storage options for fsspec.
     """
-    parent, _, file = name.rpartition("/") if "://" in name else (Path(name).parent, "", Path(name).name)
+    if "://" in name:
+        parent, _, file = name.rpartition("/")
+    else:
+        target = replaceable_file(Path(name))
+        parent, file = str(target.parent), target.name
     destination = open_destination(parent, options)
     try:
-        target = replaceable_file(destination.folder / file) if isinstance(destination, LocalFolder) else None
         destination.prepare()
-        if target is not None:
-            yield target
+        if isinstance(destination, LocalFolder):
+            yield destination.folder / file
         else:
             part = destination.part(file)
             yield part

@@ -35,12 +35,18 @@ _NAMES = {
     "keep": "--keepers",
 }
 # What the package tells a Python user to do, as the command line does it.
-_PHRASES = {
-    "sync(full=True)": "histkit sync --full",
-    "verify(forget=True)": "histkit verify --forget",
-    " or pass HistoryClient(api_key=...)": "",
-    "ELEVENLABS_API_KEY or api_key=": "ELEVENLABS_API_KEY",
-}
+_PHRASES = (
+    (re.compile(r"(?:histkit\.)?sync\(full=True\)"), "histkit sync --full"),
+    (re.compile(r"(?:histkit\.)?verify\(forget=True\)"), "histkit verify --forget"),
+    (re.compile(r" or pass HistoryClient\(api_key=\.\.\.\)"), ""),
+    (re.compile(r"ELEVENLABS_API_KEY or api_key="), "ELEVENLABS_API_KEY"),
+    (re.compile(r"histkit\.sync\(.*\), or histkit sync"), "histkit sync"),
+    (re.compile(r"; or pass a list of strings"), "; use a text file"),
+    (
+        re.compile(r"use a text file, a list of strings, or a frame with the column 'text'"),
+        "use a file with a text a line",
+    ),
+)
 _TYPED = "histkit.typed"
 _PARAMETER = re.compile(
     r"""
@@ -99,8 +105,8 @@ def in_option_names(message: str, command: click.Command | None, typed: Mapping[
         option = options.get(name, name.replace("_", " "))
         return option if value is None else f"{option} {value}"
 
-    for phrase, command_line in _PHRASES.items():
-        message = message.replace(phrase, command_line)
+    for phrase, words in _PHRASES:
+        message = phrase.sub(words, message)
     return _PARAMETER.sub(replacement, message)
 
 

@@ -291,7 +291,7 @@ def choices(column: pd.Series, names: pd.Series | None = None) -> list[tuple[str
     labels: dict[str, str] = {}
     if names is not None:
         newest = pd.DataFrame({"value": column, "name": names}).dropna().drop_duplicates("value")
-        labels = dict(zip(newest["value"].astype(str), newest["name"].astype(str), strict=True))
+        labels = dict(zip(map(str, newest["value"]), map(str, newest["name"]), strict=True))
     uses = Counter(labels.values())
     options = []
     for value, count in counts[counts > 0].items():

@@ -19,7 +19,7 @@ from histkit.reports.report import write_report
 from histkit.reports.sections import DIALOGUE_NOTE
 from histkit.util.files import atomic_write
 from histkit.util.storage import local_path
-from histkit.util.text import count_noun, format_value
+from histkit.util.text import count_noun, format_value, quoted
 
 FORMATS = ("md", "html", "xlsx", "csv", "json")
 _HISTORY_FACTS = ("open", "newest", "incomplete", "rows_without_date")  # of the history, not of the billed rows
@@ -37,7 +37,8 @@ def statement_path(path: Any) -> Path:
     target = local_path(path) if isinstance(path, (str, os.PathLike)) else Path()
     if target.suffix[1:].lower() not in FORMATS:
         endings = ", ".join(f".{name}" for name in FORMATS)
-        raise InputError(f"path={str(path)!r:.80} can't hold a statement; use one of {endings}.")
+        shown = quoted(str(path) if isinstance(path, os.PathLike) else path)
+        raise InputError(f"path={shown} can't hold a statement; use one of {endings}.")
     return target
 
 

@@ -153,7 +153,7 @@ def parse_freq(freq: object, week_start: object = None) -> Freq:
         `freq` is not such an alias, or `week_start` is not a weekday or does not apply to `freq`.
     """
     if week_start is not None:
-        if freq not in ("W", "w"):
+        if not (isinstance(freq, str) and freq in ("W", "w")):
             raise InputError(f"week_start={quoted(week_start)} requires freq='W', not freq={quoted(freq)}.")
         return Freq("W", 1, _weekday(week_start))
     match = _ALIAS.fullmatch(freq) if isinstance(freq, str) else None

@@ -51,7 +51,7 @@ def replace_surrogates(text: str) -> str:
 
 
 def escape_surrogates(text: str) -> str:
-    r"""Return a text that UTF-8 can hold: each half of a surrogate pair becomes ``\udxxx``, so that texts stay distinct."""
+    r"""Return a text that UTF-8 can hold: each half of a surrogate pair as ``\udxxx``, so that texts stay distinct."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -100,7 +100,7 @@ def format_value(value: Any, kind: ValueKind) -> str:
         return f"{value:%Y-%m-%d %H:%M}"
     if kind == "day":
         return f"{value:%Y-%m-%d}" if isinstance(value, datetime) else str(value)
-    return str(value)
+    return replace_surrogates(str(value))
 
 
 def format_column(values: Iterable[Any], kind: ValueKind) -> list[str]:

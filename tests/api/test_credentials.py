@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import logging
 import pickle
 import threading
@@ -50,7 +52,8 @@ class Echo:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 echo.received.append(headers)
                 names = ("xi-api-key", "authorization", "x-goog-signature", "cookie")
-                sent = " ".join(headers[name] for name in names if name in headers)
+                fields = json.loads(self.rfile.read(int(headers.get("content-length", 0))) or b"{}")
+                sent = " ".join([*(headers[name] for name in names if name in headers), *fields.values()])
                 body = (
                     f'{{"detail": {{"status": "no", "message": "refused: {echo.write(sent)} {self.path}"}}}}'.encode()
                 )
@@ -97,8 +100,10 @@ GIVEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "session, authorization": ({"api_key": OTHER, "session": with_session({"AUTHORIZATION": f"Bearer {KEY}"})}, {}),
     "session, cookie": ({"api_key": OTHER, "session": with_session({"Cookie": f"sid={KEY}; a=b"})}, {}),
     "query": ({"api_key": OTHER}, {"additional_query_parameters": {"api_token": KEY}}),
+    "body": ({"api_key": OTHER}, {"additional_body_parameters": {"api_token": KEY}}),
 }
 WRITTEN = {"as it is": str, "escaped": escaped, "escaped twice": lambda key: escaped(key).replace("\\", "\\\\\\\\")}
+WRITTEN |= {"percent twice": lambda key: percent(key).replace("%", "%25"), "upper case": str.upper}
 WRITTEN |= {"percent": percent, "html": lambda key: "".join(f"&#x{ord(char):X};" for char in key)}
 
 
@@ -123,6 +128,7 @@ def test_no_error_shows_a_key_that_was_sent(service: Echo, place: str, form: str
                 assert key not in shown
                 assert escaped(key) not in shown
                 assert percent(key) not in shown
+                assert WRITTEN[form](key) not in shown
 
 
 def test_the_argument_beats_the_session_and_a_header_of_the_call_beats_both(
@@ -149,7 +155,16 @@ def test_the_argument_beats_the_session_and_a_header_of_the_call_beats_both(
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=4, max_size=40), st.data())
 def test_a_key_is_found_in_any_mixture_of_escapes(key: str, data: st.DataObject) -> None:
-    forms = (str, escaped, percent, lambda char: f"&#{ord(char)};", lambda char: f"&#X{ord(char):04X};")
+    forms = (
+        str,
+        escaped,
+        percent,
+        str.upper,
+        lambda char: percent(char).replace("%", "%2525"),
+        lambda char: f"\\x{ord(char):02x}",
+        lambda char: f"&#{ord(char)};",
+        lambda char: f"&#X{ord(char):04X};",
+    )
     written = "".join(data.draw(st.sampled_from(forms))(char) for char in key)
     assert Redactor({"xi-api-key": key}, "").text(f"<{written}>") == "<(redacted)>"
 
@@ -364,3 +379,19 @@ def test_a_key_that_can_be_none_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(hk.AuthenticationError) as caught:
         hk.HistoryClient(key)
     assert not key.strip() or key not in str(caught.value)
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=4, max_size=40))
+def test_a_password_of_basic_authentication_is_redacted(password: str) -> None:
+    header = "Basic " + base64.b64encode(f"user:{password}".encode()).decode()
+    assert Redactor({"Authorization": header}, "").text(f"<{password}> <{header}>") == "<(redacted)> <(redacted)>"
+
+
+def test_an_answer_that_repeats_the_key_is_in_no_traceback_with_local_variables(service: Echo) -> None:
+    service.write, service.content_type = str, "text/plain"
+    with (
+        hk.HistoryClient(KEY, base_url=service.url, max_retries=0) as client,
+        pytest.raises(hk.HistkitError) as caught,
+    ):
+        client.list()
+    assert KEY not in locals_of_the_package(caught.value)

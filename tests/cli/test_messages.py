@@ -21,7 +21,9 @@ from tests.conftest import client_of
 ARGUMENTS = {"client": "TTS", "period": "2026"}
 NEEDED = {"statement": ["--column", "source"], "statements": ["--column", "source"]}
 ALONE = {"sandbox", "demo"}  # serve until they are stopped; all their options are checked by click
-PYTHON = re.compile(r"(?<![\w?&])[a-z_]+=|Timestamp\(|datetime|None\b|\w\(\)")
+PYTHON = re.compile(
+    r"(?<![\w?&])[a-z_]+=|Timestamp\(|datetime|None\b|\w\(\)|histkit\.\w+\(|HistoryClient|a list of|a frame"
+)
 
 
 def commands() -> list[tuple[str, click.Parameter]]:
@@ -87,6 +89,10 @@ def test_no_bad_value_of_any_option_shows_python(
         (["statement", "TTS", "2026", "--column", "mood"], "--column mood: the history has no such column."),
         (["pull", "--name", "{nobody}"], "--name '{nobody}'"),
         (["pull", "--near", "0.9"], "--near needs --keepers or --script."),
+        (["pull", "--script", "none.txt"], "--script 'none.txt' can't be read: No such file or directory; use a text"),
+        (["pull", "--script", "/dev/null"], "--script has no line; use a file with a text a line."),
+        (["quota"], "No API key: set ELEVENLABS_API_KEY.\n"),
+        (["export", "a.csv", "--history", "none"], "none holds no local history: sync first (histkit sync).\n"),
     ],
 )
 def test_a_mistake_is_told_by_the_option_it_was_made_with(offline: Path, arguments: list[str], line: str) -> None:

@@ -1,7 +1,9 @@
-"""A whole number within its bounds, and nothing else."""
+"""Numbers within their bounds, and nothing else."""
 
 from __future__ import annotations
 
+import math
+import numbers
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import histkit as hk
-from histkit.util.arguments import whole_number
+from histkit.util.arguments import real_number, whole_number
 
 BOUNDS = st.tuples(st.integers(-50, 50), st.integers(0, 50)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 
@@ -36,3 +38,13 @@ def test_everything_else_is_refused_in_one_short_line(value: Any) -> None:
     assert line.endswith(" must be a whole number of at least 1.")
     assert "\n" not in line
     assert len(line) < 160
+
+
+@given(
+    st.booleans() | st.floats() | st.integers() | st.text() | st.none() | st.sampled_from([10**400, np.float32(2.5)])
+)
+def test_a_real_number_is_finite_and_no_flag(value: Any) -> None:
+    number = real_number(value)
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    assert number is None or (is_number and type(number) is float and math.isfinite(number))
+    assert number == value or not is_number or not -1e300 < value < 1e300

@@ -7,7 +7,15 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histkit.util.text import error_line, error_reason, one_line_text
+from histkit.util.text import (
+    error_line,
+    error_reason,
+    escape_surrogates,
+    is_valid_unicode,
+    one_line_text,
+    quoted,
+    replace_surrogates,
+)
 
 
 @given(st.text(), st.integers(1, 300))
@@ -30,3 +38,26 @@ def test_a_line_of_text_holds_no_control_and_no_bidi_override(text: str) -> None
     assert line == one_line_text(line)
     assert not {unicodedata.category(char) for char in line if char not in "\u200c\u200d"} & {"Cc", "Cf", "Cs", "Co"}
     assert not set(line) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+
+
+class Broken:
+    """A value without a repr."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("broken")
+
+
+@given(st.text() | st.binary() | st.integers() | st.sampled_from([10**5000, -(10**5000), Broken(), [Broken()]]))
+def test_any_value_is_quoted_in_one_line_of_at_most_80_characters(value: object) -> None:
+    line = quoted(value)
+    assert line
+    assert len(line) <= 80
+    assert "\n" not in line
+
+
+@given(st.text(st.characters(categories=["L", "Cs"])), st.text(st.characters(categories=["L", "Cs"])))
+def test_halves_of_surrogate_pairs_are_replaced_or_escaped_and_other_texts_stay(text: str, other: str) -> None:
+    for change in (replace_surrogates, escape_surrogates):
+        assert is_valid_unicode(change(text))
+        assert change(text) == text or not is_valid_unicode(text)
+    assert (escape_surrogates(text) == escape_surrogates(other)) == (text == other)
