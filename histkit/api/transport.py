@@ -237,7 +237,7 @@ class Transport:
             response = self._open_session().request(method, url, **arguments)
         except requests.RequestException as error:
             failure: BaseException = _transport_error(error, url)
-        except UnicodeError as error:
+        except ValueError as error:  # half a surrogate pair, or an int of too many digits
             failure = InputError(f"The request can't be written: {error_line(error)}.")
         except KeyboardInterrupt:
             failure = KeyboardInterrupt()

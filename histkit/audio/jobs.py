@@ -14,12 +14,12 @@ from histkit.audio.fetch import Source
 from histkit.audio.formats import bytes_per_second
 from histkit.audio.manifest import Entry, manifest_frame
 from histkit.errors import AuthenticationError, HistkitError, InputError, NotFoundError, PermissionDeniedError
-from histkit.frame.columns import strings_of, texts_of, values_of
+from histkit.frame.columns import plain_values, strings_of, texts_of, values_of
 from histkit.frame.dates import timestamps_of
 from histkit.frame.schema import require
 from histkit.util.arguments import one_of, true_or_false, whole_number
 from histkit.util.filenames import unique_names
-from histkit.util.text import error_line
+from histkit.util.text import error_line, escape_surrogates
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _CHARACTERS_PER_SECOND = 15.0  # of speech; an estimate
@@ -53,7 +53,7 @@ def validate_options(
 
 
 def ids_of(items: pd.DataFrame | pd.Series, purpose: str) -> list[str]:
-    """Return the id of each row, "" where it is missing.
+    """Return the id of each row, "" where it is missing. Half a surrogate pair, which no file can hold, is escaped.
 
     Raises
     ------
@@ -67,8 +67,7 @@ def ids_of(items: pd.DataFrame | pd.Series, purpose: str) -> list[str]:
         items = items["history_item_id"]
     elif not isinstance(items, pd.Series):
         raise InputError(f"items must be a DataFrame of history rows or a Series of ids, not {type(items).__name__}.")
-    missing = items.isna().tolist()
-    return ["" if absent else str(value) for value, absent in zip(items.tolist(), missing, strict=True)]
+    return ["" if value is None else escape_surrogates(str(value)) for value in plain_values(items)]
 
 
 def check_accounts(items: pd.DataFrame | pd.Series) -> None:

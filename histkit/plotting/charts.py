@@ -178,7 +178,8 @@ def _draw_quota(ax: Axes, forecast: pd.DataFrame, facts: Mapping[str, Any]) -> N
 
 def _draw_forecast(ax: Axes, forecast: pd.DataFrame) -> float:
     """Draw the measured line, the median and the band between the percentiles; return the highest value."""
-    ends = (forecast["date"] + pd.Timedelta(days=1)).dt.tz_localize(None).to_numpy("datetime64[us]")
+    days = forecast["date"].dt.tz_localize(None).dt.normalize()  # by the clock: a day has 23 to 25 hours
+    ends = (days + pd.Timedelta(days=1)).to_numpy("datetime64[us]")
     values = {name: float_numbers(forecast[name]) for name in ("cumulative", *_PERCENTILES)}
     ahead = ~np.isnan(values["p50"])
     measured = ~np.isnan(values["cumulative"])
