@@ -13,12 +13,11 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from histkit.errors import AuthenticationError, InputError
-from histkit.util.text import quoted
+from histkit.util.text import REDACTED, quoted
 
 PRODUCTION = "https://api.elevenlabs.io"
 SANDBOX = "sandbox"  # replaces the host in a history's metadata, because the port changes
 SANDBOX_KEY = "sk_sandbox_"  # the keys of histkit.sandbox begin with it
-REDACTED = "(redacted)"
 _SECRET_NAME = re.compile(r"key|token|secret|auth|password|cookie|signature", re.IGNORECASE)
 _SHORTEST_PART = 4  # of a compound value ("Bearer ...", a cookie): shorter parts are words, not secrets
 

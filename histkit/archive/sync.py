@@ -25,6 +25,7 @@ from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.files import exclusive_lock, remove_temporary_files
 from histkit.util.progress import in_notebook
 from histkit.util.storage import ReadStore, normalize_path
+from histkit.util.text import hide_passwords
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,7 +127,8 @@ def validate_clients(
 ) -> dict[str, HistoryClient] | None:
     """Check the arguments of `histkit.sync`; return the clients by account, None where one has to be created."""
     if "://" in os.fspath(path):
-        raise InputError(f"sync writes into a folder of this machine, not into {path}; copy it there afterwards.")
+        url = hide_passwords(os.fspath(path))
+        raise InputError(f"sync writes into a folder of this machine, not into {url}; copy it there afterwards.")
     if workers is not None:
         whole_number("workers", workers, 1)
     if accounts is not None and client is not None:

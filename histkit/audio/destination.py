@@ -18,7 +18,7 @@ from typing import IO, Any, BinaryIO, Protocol, TypeVar
 from histkit.errors import ArchiveError, DownloadError
 from histkit.util.files import AppendOnlyFile, exclusive_lock, is_temporary, replaceable_file, temporary_name
 from histkit.util.storage import normalize_path, open_filesystem
-from histkit.util.text import error_line, error_reason
+from histkit.util.text import error_line, error_reason, hide_passwords
 
 T = TypeVar("T")
 JOURNAL = "manifest.jsonl"
@@ -236,7 +236,7 @@ class RemoteFolder:
     remote = True
 
     def __init__(self, name: str, system: Any, root: str) -> None:
-        self.name = self.address = name
+        self.name = self.address = hide_passwords(name)
         self._system, self._root = system, root.rstrip("/")
         protocols = {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
         self._direct = bool(protocols & _OBJECT_STORES)
@@ -327,7 +327,8 @@ class RemoteFolder:
         except (FileNotFoundError, DownloadError):
             raise
         except Exception as error:
-            raise DownloadError(f"{self.name}/{file}: {type(error).__name__}: {error_line(error)}.") from error
+            message = f"{self.name}/{file}: {type(error).__name__}: {error_line(error)}."
+            raise DownloadError(hide_passwords(message)) from error
 
 
 class _RewrittenJournal:

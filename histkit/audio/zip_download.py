@@ -70,6 +70,7 @@ from histkit.frame.dates import timestamps_of
 from histkit.util.files import SUFFIX, TEMPORARY, temporary_beside
 from histkit.util.progress import file_progress
 from histkit.util.storage import normalize_path
+from histkit.util.text import hide_passwords, quoted
 from histkit.util.threads import map_threads
 
 Fetched = tuple[Entry, FileSlice | None]
@@ -166,7 +167,7 @@ def download_zip(
         requests = service.transport.requests - before
     manifest.index = items.index
     manifest.attrs["histkit"] = {
-        "zip": target if "://" in target else str(Path(target).absolute()),
+        "zip": hide_passwords(target) if "://" in target else str(Path(target).absolute()),
         "requests": requests,
     }
     return manifest
@@ -175,7 +176,7 @@ def download_zip(
 def _zip_path(path: str | os.PathLike[str]) -> str:
     target = normalize_path(path)
     if target.endswith("://") or str(path).endswith("/") or ("://" not in target and Path(target).is_dir()):
-        raise InputError(f"path={str(path)!r} is a folder; add the name of the zip.")
+        raise InputError(f"path={quoted(str(path))} is a folder; add the name of the zip.")
     return target
 
 

@@ -23,7 +23,7 @@ from histkit.deletion.request import delete_item
 from histkit.errors import ApiError, ArchiveError, InputError
 from histkit.util.progress import in_notebook, progress_bar
 from histkit.util.storage import ReadStore, local_path, normalize_path
-from histkit.util.text import count_noun, error_line, quoted
+from histkit.util.text import count_noun, error_line, hide_passwords, quoted
 
 _STATUSES = ("deleted", "gone", "kept", "failed", "pending")
 _MAX_UNANSWERED = 5  # consecutive rows without a response, after which the service counts as unreachable
@@ -158,9 +158,8 @@ def _history_to_mark(items: pd.DataFrame | pd.Series, history: Any) -> tuple[Pat
         raise InputError(f"history={quoted(history)}: use the folder of a sync, or False for none.")
     name = normalize_path(history)
     if not _is_local_history(name):
-        raise InputError(
-            f"history={name!r} is not a local history on this machine; use the folder of a sync, or False."
-        )
+        problem = "is not a local history on this machine; use the folder of a sync, or False"
+        raise InputError(f"history={quoted(name)} {problem}.")
     return Path(name), None
 
 
@@ -171,7 +170,7 @@ def _loaded_from(items: pd.DataFrame | pd.Series) -> tuple[Path | None, str | No
     if not isinstance(name, str):
         return None, None
     if "://" in name:
-        return None, f"Rows of {name} are not marked: it is not on this machine."
+        return None, f"Rows of {hide_passwords(name)} are not marked: it is not on this machine."
     if not Path(name).is_absolute() or not _is_local_history(name):
         return None, f"The history {name}, which the rows were loaded from, was not found and is not marked."
     return Path(name), None

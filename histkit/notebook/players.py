@@ -28,7 +28,7 @@ from histkit.frame.columns import has_lines, strings_of, values_of
 from histkit.frame.dates import timestamps_of
 from histkit.util.arguments import whole_number
 from histkit.util.storage import normalize_path
-from histkit.util.text import error_line, one_line_text, shorten
+from histkit.util.text import error_line, one_line_text, quoted, shorten
 from histkit.util.threads import map_threads
 
 MAX_ROWS = 10
@@ -163,7 +163,7 @@ def _local_sounds(folder: str | os.PathLike[str], sources: list[Source]) -> dict
     """Return the sounds of clips with a file of the recorded size; without those that have to be converted."""
     name = normalize_path(folder)
     if "://" in name:
-        raise InputError(f"folder={name!r}: players need a folder of this machine.")
+        raise InputError(f"folder={quoted(name)}: players need a folder of this machine.")
     local = LocalFolder(Path(name))
     entries = FolderManifest(local).files_of(source.history_item_id for source in sources)
     sizes = local.sizes((entry.parent() for entry in entries), tidy=False)

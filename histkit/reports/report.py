@@ -35,6 +35,7 @@ from histkit.usage.table import parse_query
 from histkit.util.arguments import whole_number
 from histkit.util.files import atomic_write
 from histkit.util.storage import local_path
+from histkit.util.text import quoted
 from histkit.util.threads import DaemonThreads
 
 ENDINGS = (".html", ".htm", ".xlsx", ".md")
@@ -109,7 +110,7 @@ def report(
     """
     target = None if path is None else local_path(path)
     if target is not None and target.suffix.lower() not in ENDINGS:
-        raise InputError(f"path={str(path)!r}: a report is .html, .xlsx or .md.")
+        raise InputError(f"path={quoted(str(path))}: a report is .html, .xlsx or .md.")
     top = whole_number("top", top, 1)
     check_title(title)
     built = build_report(

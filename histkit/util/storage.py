@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from histkit.errors import ArchiveError, InputError
-from histkit.util.text import error_line, quoted
+from histkit.util.text import error_line, hide_passwords, quoted
 
 _NAME_BYTES = 255  # of one file or folder name, on all common file systems
 
@@ -63,7 +63,7 @@ def local_path(path: Any) -> Path:
     """
     name = normalize_path(path)
     if "://" in name:
-        raise InputError(f"{name} is a URL; use a path on this machine.")
+        raise InputError(f"{hide_passwords(name)} is a URL; use a path on this machine.")
     return Path(name)
 
 
@@ -83,11 +83,11 @@ def open_filesystem(name: str, options: Mapping[str, Any] | None = None) -> tupl
     try:
         from fsspec.core import url_to_fs
     except ImportError:
-        raise InputError(f"{name} needs fsspec: pip install 'histkit[remote]'.") from None
+        raise InputError(f"{hide_passwords(name)} needs fsspec: pip install 'histkit[remote]'.") from None
     try:
         opened: tuple[Any, str] = url_to_fs(name, **(options or {}))
     except Exception as error:  # of any kind: no driver, no rights, no network, nothing of that kind there
-        raise ArchiveError(f"{name} can't be opened: {error_line(error)}.") from None
+        raise ArchiveError(hide_passwords(f"{name} can't be opened: {error_line(error)}.")) from None
     return opened
 
 
@@ -110,8 +110,9 @@ class ReadStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> None:
-        self.name = normalize_path(path)
-        _check(self.name, options)
+        self._address = normalize_path(path)
+        _check(self._address, options)
+        self.name = hide_passwords(self._address)
         self._options = dict(options or {})
         self.remote = "://" in self.name
         self.absolute = self.name if self.remote else str(Path(self.name).absolute())
@@ -156,10 +157,10 @@ class ReadStore:
         except OSError:
             raise
         except Exception as error:
-            raise ArchiveError(f"{self.place(file)} can't be read: {error_line(error)}.") from error
+            raise ArchiveError(hide_passwords(f"{self.place(file)} can't be read: {error_line(error)}.")) from error
 
     def _system(self) -> tuple[Any, str]:
         if self._files is None:
-            self._files = open_filesystem(self.name, self._options)
+            self._files = open_filesystem(self._address, self._options)
         opened: tuple[Any, str] = self._files
         return opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -23,14 +24,28 @@ def error_reason(error: BaseException) -> str:
 
 
 def quoted(value: object) -> str:
-    """Return the repr of a value for a message: one line of at most 80 characters.
+    """Return the repr of a value for a message: one line of at most 80 characters, without passwords in URLs.
 
     A value without a repr (an int of too many digits, a broken ``__repr__``) is its type in angle brackets.
     """
     try:
-        return " ".join(repr(value).split())[:80]
+        return " ".join(hide_passwords(repr(value)).split())[:80]
     except Exception:
         return f"<{type(value).__name__}>"
+
+
+REDACTED = "(redacted)"  # stands for a secret in a message
+
+
+def hide_passwords(text: str) -> str:
+    """Return a URL, or a text with URLs, without the user names and passwords before their hosts.
+
+    Examples
+    --------
+    >>> hide_passwords("s3://key:secret@bucket/a@b can't be opened")
+    "s3://(redacted)@bucket/a@b can't be opened"
+    """
+    return re.sub(r"(?<=://)[^/\s]*@", f"{REDACTED}@", text)
 
 
 def is_text(value: object) -> TypeGuard[str]:

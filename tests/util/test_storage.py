@@ -154,3 +154,28 @@ def test_a_url_is_no_path_of_this_machine(tmp_path: Path, monkeypatch: pytest.Mo
             write(frame, "s3://bucket/a.html")
     assert normalize_path("s3://bucket/history/") == "s3://bucket/history"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("scheme", ["memory", "s3", "https", "nothing"])
+def test_a_password_in_a_url_is_in_no_message_and_no_facts(scheme: str, shared_box: Sandbox) -> None:
+    url = f"{scheme}://user:p4ssw0rd@host/folder"
+    client = client_of(shared_box)
+    df = hk.read_history(client=client, limit=2, progress=False)
+    calls: tuple[Callable[[], Any], ...] = (
+        lambda: hk.download_audio(df, url, client=client, progress=False),
+        lambda: hk.download_zip(df, f"{url}.zip", client=client, progress=False),
+        lambda: hk.verify(url),
+        lambda: hk.load(url),
+        lambda: hk.sync(url, client=client),
+        lambda: hk.to_csv(df, url),
+        lambda: hk.report(df, f"{url}.html"),
+        lambda: hk.play(df, folder=url, client=client),
+        lambda: hk.delete(df, only_verified=url),
+        lambda: hk.delete(df, history=url),
+    )
+    for call in calls:
+        try:
+            shown = str(call().attrs)
+        except hk.HistkitError as error:
+            shown = f"{error} {error!r}"
+        assert "p4ssw0rd" not in shown
