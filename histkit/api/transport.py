@@ -115,8 +115,10 @@ class Transport:
 
     @property
     def service(self) -> str:
-        """The host that has the account, or ``"sandbox"`` where the account is a made-up one of `histkit.sandbox`."""
-        key = self._key or (os.environ.get("ELEVENLABS_API_KEY") or "").strip()
+        """The host that has the account; ``"sandbox"`` for a made-up account of `histkit.sandbox`, "" without a key."""
+        key = self._key or self._session_key() or (os.environ.get("ELEVENLABS_API_KEY") or "").strip()
+        if not key:
+            return ""
         if is_loopback(self.base_url) and key.startswith(SANDBOX_KEY):
             return SANDBOX
         return urlsplit(self.base_url).hostname or ""
@@ -305,6 +307,9 @@ class Transport:
             return None
         return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
+    def _session_key(self) -> str | None:
+        return None if self._session is None else find_key(self._session.headers)
+
     def _key_for(self, headers: Mapping[str, Any]) -> Secret | None:
         """Return the key to set: the argument's, else the environment's; None where a header of the call has one.
 
@@ -314,7 +319,7 @@ class Transport:
             return None
         if self._key is not None:
             return self._key
-        if self._session is not None and find_key(self._session.headers) is not None:
+        if self._session_key() is not None:
             return None
         key = Secret(os.environ.get("ELEVENLABS_API_KEY") or "")
         if not key:

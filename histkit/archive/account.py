@@ -255,9 +255,9 @@ class AccountSync:
         self._manifest.accounts[self._name] = account
 
     def _check_service(self) -> None:
-        """Refuse to mix a sandbox history and a real one, before any request."""
+        """Refuse to mix a sandbox history and a real one, before any request; without a key the first one fails."""
         before, now = self._account.service, self._client.transport.service
-        if before and (before == SANDBOX) != (now == SANDBOX):
+        if before and now and (before == SANDBOX) != (now == SANDBOX):
             raise ArchiveError(
                 f"{self._describe_folder()}, and this key is of another account, {_describe(now)}. Sync into another "
                 "folder (histkit sync FOLDER), or delete this one if you don't need it."

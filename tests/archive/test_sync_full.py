@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import requests
 
 import histkit as hk
 from histkit.sandbox import Sandbox
@@ -156,6 +157,20 @@ def test_a_made_up_history_says_so_and_the_refusal_says_which_account_is_which(
         sync(folder.with_name("real"), box)
     with pytest.raises(hk.ArchiveError, match=r"made-up account, up to .* whose history has 30 rows and none of the"):
         sync(folder, box_of(items=30, seed=9), full=True)
+
+
+def test_beside_a_made_up_history_the_key_in_use_counts(
+    box_of: Callable[..., Sandbox], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = box_of(items=40)
+    sync(folder, box)
+    monkeypatch.delenv("ELEVENLABS_API_KEY", raising=False)
+    with hk.HistoryClient() as client, pytest.raises(hk.AuthenticationError, match="No API key"):
+        hk.sync(folder, client=client)
+    with requests.Session() as session:
+        session.headers["xi-api-key"] = box.api_key
+        client = hk.HistoryClient(base_url=box.url, session=session)
+        assert len(hk.sync(folder, client=client, progress=False)) == 40
 
 
 def test_another_accounts_key_is_refused_also_where_the_newest_rows_are_known_to_be_gone(

@@ -102,6 +102,23 @@ def test_a_mistake_is_told_by_the_option_it_was_made_with(offline: Path, argumen
     assert is_in_its_own_words(result.stderr)
 
 
+@pytest.mark.parametrize("arguments", [["sync"], ["usage", "--live"], ["quota"]])
+def test_a_missing_key_is_told_also_beside_a_made_up_history(
+    offline: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.delenv("ELEVENLABS_API_KEY", raising=False)
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.stderr) == (1, "histkit: No API key: set ELEVENLABS_API_KEY.\n")
+
+
+def test_a_wrong_key_is_told_without_parameters() -> None:
+    with serve(items=1) as box:
+        known = {"ELEVENLABS_BASE_URL": box.url, "ELEVENLABS_API_KEY": "sk_wrong"}
+        result = CliRunner().invoke(main, ["quota", "--live"], env=known)
+    assert "Check ELEVENLABS_API_KEY, and that the base URL" in result.stderr
+    assert is_in_its_own_words(result.stderr)
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_what_a_user_typed_is_never_translated(text: str) -> None:
     command = click.Command("x", params=[click.Option(["--near"])])
