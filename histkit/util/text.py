@@ -10,8 +10,6 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, Literal, TypeGuard
 
-import pandas as pd
-
 
 def error_line(error: BaseException, length: int = 200) -> str:
     """Return the message of an error as one line of at most `length` characters."""
@@ -103,6 +101,8 @@ def format_value(value: Any, kind: ValueKind) -> str:
     >>> format_value(0.1234, "share"), format_value(0.0004, "share")
     ('12.3 %', '<0.1 %')
     """
+    import pandas as pd  # late: the sandbox's process starts without it
+
     if value is None or (not isinstance(value, (str, list, tuple, dict)) and pd.isna(value)):
         return NOTHING
     if kind == "count":
@@ -125,6 +125,7 @@ def format_column(values: Iterable[Any], kind: ValueKind) -> list[str]:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> hours = pd.date_range("2026-10-25", periods=4, freq="h", tz="Europe/Berlin")
     >>> format_column(hours[1:], "moment")
     ['2026-10-25 01:00', '2026-10-25 02:00+02:00', '2026-10-25 02:00+01:00']
