@@ -92,7 +92,7 @@ def bad_frames(frame: pd.DataFrame) -> Iterator[tuple[str, Any]]:
     yield "no rows", frame.iloc[:0]
     yield "no rows, no dtypes", pd.DataFrame(columns=frame.columns)
     yield "all object", frame.astype(object)
-    yield "all text", frame.astype(str)
+    yield "all text", frame.astype(object).astype(str)
     yield "all missing", pd.DataFrame(None, index=frame.index, columns=frame.columns)
     yield "whole-number names", frame.set_axis(range(frame.shape[1]), axis=1)
     yield "a whole-number name", frame.assign(**{"x": 1}).rename(columns={"x": 7})

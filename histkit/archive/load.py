@@ -99,7 +99,8 @@ def load(
     )
     reading = map_threads(opened.read, opened.files, _READERS, threading.Event(), in_order=True)
     tables = [table for _, table in reading]
-    frame = to_frame(pa.concat_tables([*tables, opened.empty()]))
+    empty = opened.empty()
+    frame = to_frame(pa.concat_tables([*tables, empty]).cast(empty.schema))  # dtypes do not depend on the rows
     del tables
     frame.attrs["histkit"] = opened.facts
     return frame

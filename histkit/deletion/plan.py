@@ -33,6 +33,7 @@ COLUMNS = {
 }
 PLANNED, KEPT = "would delete", "kept"
 _ROWS_AT_ONCE = 256  # converted for the journal
+_LATEST_DATE = 253_402_300_800  # the year 10000, in seconds since 1970
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,7 @@ def _dates_of(items: pd.DataFrame | pd.Series, rows: list[int]) -> list[Any]:
     """Return the dates of some rows for a message; what can't be read counts as missing."""
     if isinstance(items, pd.DataFrame) and "date_unix" in items:
         seconds = pd.to_numeric(items["date_unix"].iloc[rows], errors="coerce")
+        seconds = seconds.where(seconds.abs() < _LATEST_DATE)  # pandas 2.2 raises for infinity
         return list(pd.to_datetime(seconds, unit="s", utc=True, errors="coerce"))
     with suppress(SchemaError):
         return timestamps_of(items.iloc[rows])
