@@ -102,7 +102,7 @@ CALLS: dict[str, Callable[..., Any]] = {
 
 @contextmanager
 def noting(kind: str) -> Iterator[None]:
-    """Say in a failure which of many values it was about."""
+    """Name the value in the message of a failure."""
     try:
         yield
     except BaseException as error:

@@ -180,11 +180,14 @@ def walk(box: Sandbox, size: int = 25, pages: int = 60, **query: Any) -> tuple[l
 def test_short_and_empty_pages_lose_no_row(box, faults, direction):
     box.set(**faults)
     truth = ids(box.history())
-    found, seen = walk(box, sort_direction=direction)
-    assert found == (truth if direction == "desc" else truth[::-1])
-    assert any(len(page["history"]) < 25 for page in seen[:-1])
-    cursors = [page["last_history_item_id"] for page in seen]
-    assert len(set(cursors)) == len(cursors)
+    shortened = False
+    for _ in range(5):  # the fault is drawn page by page: one walk in 250 is spared by chance
+        found, seen = walk(box, sort_direction=direction)
+        assert found == (truth if direction == "desc" else truth[::-1])
+        cursors = [page["last_history_item_id"] for page in seen]
+        assert len(set(cursors)) == len(cursors)
+        shortened = shortened or any(len(page["history"]) < 25 for page in seen[:-1])
+    assert shortened
 
 
 def test_repeated_cursor(box):
