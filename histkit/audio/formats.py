@@ -13,6 +13,8 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
 from tinytag import TinyTag, TinyTagException
 
 from histkit.errors import DownloadError
@@ -22,6 +24,7 @@ BLOCK = 1 << 18
 HEAD_BYTES = 4096
 _WAV_TAGS = {"pcm": 1, "alaw": 6, "ulaw": 7}  # WAV format tags of the headerless formats
 _SAMPLE_BYTES = {"pcm": 2, "alaw": 1, "ulaw": 1}
+_PCM_BLOCKS, _PCM_BLOCK_BYTES, _PCM_SIMILARITY = 16, 4096, 0.5
 _FAMILIES = {"mp3", "wav", "opus", "m4a", "flac", *_WAV_TAGS}
 _MIME = {
     "audio/mpeg": "mp3",
@@ -108,7 +111,7 @@ def _audio_format(family: str, rate: int | None) -> AudioFormat:
     return AudioFormat(family, rate if family in _WAV_TAGS else None)
 
 
-def identify(file: BinaryIO, size: int, expected: AudioFormat | None) -> AudioFormat:
+def identify(file: BinaryIO, size: int, expected: AudioFormat | None, *, undeclared: bool = False) -> AudioFormat:
     """Return the format of a complete clip, and check that it is audio.
 
     Parameters
@@ -119,6 +122,9 @@ def identify(file: BinaryIO, size: int, expected: AudioFormat | None) -> AudioFo
         Its size in bytes.
     expected : AudioFormat or None
         The format it should have; None if unknown.
+    undeclared : bool
+        Whether the row has no ``output_format``. Such a row may say ``audio/mpeg`` of 16-bit PCM, which is recognised
+        by its samples; its rate is unknown.
 
     Raises
     ------
@@ -136,6 +142,8 @@ def identify(file: BinaryIO, size: int, expected: AudioFormat | None) -> AudioFo
             raise DownloadError("The clip is shorter than one sample.")
         if family is None or not head.startswith(b"ID3"):  # raw samples may start like an MP3 frame by chance
             return expected
+    if family is None and undeclared and is_pcm(file, size):
+        return AudioFormat("pcm")
     if family is None:
         raise DownloadError(f"The bytes are not {expected.family if expected else 'of any known audio format'}.")
     return AudioFormat(family)
@@ -154,6 +162,29 @@ def _refuse_non_audio(file: BinaryIO, head: bytes, size: int) -> None:
         raise DownloadError("JSON came instead of audio.")
     if head.startswith(b"PK\x03\x04"):
         raise DownloadError("A zip came instead of one clip.")
+
+
+def is_pcm(file: BinaryIO, size: int) -> bool:
+    """Return whether bytes without a header are 16-bit little-endian PCM of a sound.
+
+    Neighbouring samples of a sound are alike; those of compressed, encrypted or text bytes are not.
+    """
+    blocks = []
+    for part in range(_PCM_BLOCKS):
+        file.seek(size * part // _PCM_BLOCKS // 2 * 2)
+        blocks.append(file.read(_PCM_BLOCK_BYTES))
+    samples = max((np.frombuffer(block[: len(block) // 2 * 2], "<i2") for block in blocks), key=_power)
+    return _power(samples) > 0 and _similarity(samples) > _PCM_SIMILARITY
+
+
+def _power(samples: NDArray[np.int16]) -> float:
+    return float(samples.astype(float).var()) if len(samples) > 1 else 0.0
+
+
+def _similarity(samples: NDArray[np.int16]) -> float:
+    """Return the correlation of neighbouring samples, -1 to 1."""
+    values = samples.astype(float) - samples.mean()
+    return float((values[1:] * values[:-1]).sum() / (values * values).sum())
 
 
 def _family_by_magic(head: bytes) -> str | None:
