@@ -27,12 +27,12 @@ from histkit.cli.common import (
     source,
     whole_history,
 )
+from histkit.frame.clock import clock_time, iso, zone_of
 from histkit.money.forecast import forecast, used_share
 from histkit.reports.model import ReportColumn, ReportTable, period_column, total_of
 from histkit.reports.quota import quota_lines
 from histkit.reports.sections import ledger_report_table, line_report_table, usage_report_table
 from histkit.retakes.lines import line_table
-from histkit.usage.clock import clock_time, iso, zone_of
 from histkit.usage.labels import label
 from histkit.util.text import count_noun
 

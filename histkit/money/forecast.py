@@ -18,12 +18,12 @@ import pandas as pd
 
 from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.errors import InputError
+from histkit.frame.clock import DAY, HOUR, SECOND, timestamps, zone_of
 from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.schema import require
 from histkit.money.ledger import FROM, TO, Entries, chain_counters, several_accounts
 from histkit.usage.buckets import bucket, edges
-from histkit.usage.clock import DAY, HOUR, SECOND, timestamps, zone_of
 from histkit.usage.periods import REFRESH_MONTHS, Freq
 from histkit.util.arguments import real_number, whole_number
 from histkit.util.arrays import Ints, add_by_code

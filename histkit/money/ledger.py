@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from histkit.frame.clock import SECOND, timestamps, zone_of
 from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import require
 from histkit.usage.buckets import bucket
-from histkit.usage.clock import SECOND, timestamps, zone_of
 from histkit.usage.periods import parse_freq
 from histkit.util.arrays import Ints, Mask, add_by_code
 

@@ -17,12 +17,12 @@ import pandas as pd
 from histkit.api.client import HistoryClient, borrowed_client
 from histkit.api.models import decode_object
 from histkit.errors import ApiError, AuthenticationError, InputError, RateLimitError, SchemaError, ServerError
+from histkit.frame.clock import timestamps
 from histkit.frame.columns import float_numbers
 from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.schema import require
 from histkit.money.ledger import ledger, several_accounts
 from histkit.usage.buckets import bucket
-from histkit.usage.clock import timestamps
 from histkit.usage.periods import parse_freq
 from histkit.usage.table import usage_table
 from histkit.util.arguments import one_of

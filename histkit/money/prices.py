@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError
+from histkit.frame.clock import clock_time, zone_of
 from histkit.frame.columns import factorize_text, whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import TEXT, require
-from histkit.usage.clock import clock_time, zone_of
 from histkit.util.arrays import Ints
 from histkit.util.files import read_toml
 from histkit.util.text import quoted

@@ -17,13 +17,13 @@ from histkit.audio.folder import download_audio
 from histkit.audio.manifest import describe_plan, status_counts
 from histkit.audio.zip_download import download_zip
 from histkit.errors import HistkitError, InputError
+from histkit.frame.clock import zone_of
 from histkit.frame.files import to_csv
 from histkit.notebook.controls import display_in, parse_int, run_in_output
 from histkit.notebook.explorer_view import ExplorerView
 from histkit.notebook.players import play
 from histkit.notebook.selection import FilterState, Selection
 from histkit.plotting.usage import plot_usage
-from histkit.usage.clock import zone_of
 from histkit.util.arguments import whole_number
 from histkit.util.storage import normalize_path
 from histkit.util.text import count_noun, join_counts

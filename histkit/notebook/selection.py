@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError, SchemaError
+from histkit.frame.clock import clock_time, iso, zone_of
 from histkit.frame.columns import has_lines, whole_numbers
 from histkit.frame.filters import filter_items
 from histkit.frame.schema import DESCRIPTIVE_COLUMNS, require
-from histkit.usage.clock import clock_time, iso, zone_of
 from histkit.util.arrays import Ints
 from histkit.util.text import NOTHING, format_value, one_line_text, shorten
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import SchemaError
+from histkit.frame.clock import name_of, timestamps, zone_of
 from histkit.frame.columns import float_numbers, whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import check_frame, require
@@ -28,7 +29,6 @@ from histkit.plotting.text import drawable_text, fonts
 from histkit.retakes.lines import line_table
 from histkit.retakes.takes import takes
 from histkit.usage.aggregate import MEASURES
-from histkit.usage.clock import name_of, timestamps, zone_of
 from histkit.util.arguments import one_of, whole_number
 from histkit.util.text import count_noun
 

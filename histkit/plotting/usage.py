@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from histkit.frame.clock import name_of, timestamps
 from histkit.frame.columns import plain_values
 from histkit.frame.dates import instants_of
 from histkit.plotting.style import (
@@ -27,7 +28,6 @@ from histkit.plotting.style import (
 from histkit.plotting.text import escape_mathtext, fonts, plot_labels
 from histkit.usage.aggregate import MEASURES
 from histkit.usage.buckets import edges
-from histkit.usage.clock import name_of, timestamps
 from histkit.usage.periods import Freq
 from histkit.usage.table import OTHER, parse_query, usage_table
 from histkit.util.arguments import one_of, whole_number

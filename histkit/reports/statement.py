@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError
+from histkit.frame.clock import SECOND, iso, name_of, zone_of
 from histkit.frame.columns import factorize, whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import TEXT, require
@@ -29,7 +30,6 @@ from histkit.money.prices import PriceBook, digits_of, read_prices
 from histkit.reports.model import check_title, total_of
 from histkit.reports.statement_files import FORMATS, statement_path, write_statement
 from histkit.usage.aggregate import MEASURES
-from histkit.usage.clock import SECOND, iso, name_of, zone_of
 from histkit.usage.labels import COLUMN
 from histkit.usage.periods import Period, parse_period
 from histkit.usage.table import parse_query, usage_table

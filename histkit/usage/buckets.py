@@ -13,7 +13,7 @@ from datetime import UTC, tzinfo
 import numpy as np
 import pandas as pd
 
-from histkit.usage.clock import (
+from histkit.frame.clock import (
     DAY,
     FIRST_DAY,
     HOUR,

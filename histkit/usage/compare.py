@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
+from histkit.frame.clock import clock_time
 from histkit.frame.columns import integer_array, whole_numbers
 from histkit.usage.aggregate import Group, Measure, UsageQuery, combined
 from histkit.usage.buckets import bucket, edges
-from histkit.usage.clock import clock_time
 from histkit.usage.dialogue import gets_unit
 from histkit.usage.periods import Freq
 from histkit.util.arrays import Ints, Mask, add_by_code

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.usage.clock import DAY, HOUR, clock_time, iso, name_of, wall_time
+from histkit.frame.clock import DAY, HOUR, clock_time, iso, name_of, wall_time
 from histkit.util.arguments import real_number
 from histkit.util.text import quoted
 

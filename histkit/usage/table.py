@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
+from histkit.frame.clock import timestamps, zone_of
 from histkit.frame.columns import NO_CODE, factorize, factorize_text, text_ranks
 from histkit.frame.schema import require
 from histkit.usage.aggregate import MEASURES as MEASURES
@@ -33,7 +34,6 @@ from histkit.usage.aggregate import (
     measures_of,
     partial_sums,
 )
-from histkit.usage.clock import timestamps, zone_of
 from histkit.usage.compare import COMPARED, Grid, add_comparison, fill_cells, span_of
 from histkit.usage.dialogue import parts_of, voices_of
 from histkit.usage.periods import Freq, billing_freq, parse_freq

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.api.models import Subscription
+from histkit.frame.clock import zone_of
 from histkit.usage.buckets import bucket
-from histkit.usage.clock import zone_of
 from histkit.usage.periods import parse_freq
 from histkit.usage.table import usage_table
 from tests.usage.test_table import MEASURES, ZONES, bys, frame_of, frames, frames_and_freqs

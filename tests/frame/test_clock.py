@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
+from histkit.frame.clock import DAY, SECOND, clock_time
 from histkit.usage.buckets import bucket, edges
-from histkit.usage.clock import DAY, SECOND, clock_time
 from histkit.usage.periods import Freq, parse_period
 from tests.effort import examples
 
