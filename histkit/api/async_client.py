@@ -151,7 +151,7 @@ class AsyncHistoryClient:
 
     Parameters
     ----------
-    api_key, base_url, timeout, max_retries, max_concurrency, session
+    api_key, base_url, timeout, max_retries, max_concurrency, session, total_timeout, max_page_bytes, max_clip_bytes
         As in `HistoryClient`.
 
     Examples
@@ -175,6 +175,9 @@ class AsyncHistoryClient:
         max_retries: int = 5,
         max_concurrency: int = 4,
         session: requests.Session | None = None,
+        total_timeout: float = 600.0,
+        max_page_bytes: int = 256 << 20,
+        max_clip_bytes: int = 2 << 30,
     ) -> None:
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
         self._client = HistoryClient(
@@ -184,6 +187,9 @@ class AsyncHistoryClient:
             max_retries=max_retries,
             max_concurrency=max_concurrency,
             session=session,
+            total_timeout=total_timeout,
+            max_page_bytes=max_page_bytes,
+            max_clip_bytes=max_clip_bytes,
         )
         self._workers = Workers(self._client.transport.limit.ceiling)
 

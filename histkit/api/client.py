@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
+from histkit.api.bounds import Bounds
 from histkit.api.credentials import Secret
 from histkit.api.models import (
     ApiObject,
@@ -148,6 +149,15 @@ class HistoryClient:
         Maximum number of requests in flight; halved after a 429 for concurrency, and increased again after successes.
     session : requests.Session, optional
         Session to use, for instance with a proxy or an adapter; the key is never stored in it.
+    total_timeout : float
+        Seconds for one attempt of a request, from sending it to the last byte of the response, however steadily bytes
+        arrive (default 10 minutes). Audio and zips get one more second for each 8 KiB that arrived, so that large files
+        finish on slow lines. With a `session`, the status line and the headers are bounded by `timeout` only.
+    max_page_bytes : int
+        Largest JSON response, in bytes after decompression (default 256 MiB; 1,000 rows of 5,000 characters
+        with alignments are about 180 MB).
+    max_clip_bytes : int
+        Largest audio file or zip in bytes (default 2 GiB). A larger zip is replaced by smaller ones in `download_zip`.
 
     Examples
     --------
@@ -168,11 +178,15 @@ class HistoryClient:
         max_retries: int = 5,
         max_concurrency: int = 4,
         session: requests.Session | None = None,
+        total_timeout: float = 600.0,
+        max_page_bytes: int = 256 << 20,
+        max_clip_bytes: int = 2 << 30,
     ) -> None:
         api_key = (
             Secret(api_key) if isinstance(api_key, str) else api_key
         )  # from here on no traceback's variables show it
-        self.transport = Transport(api_key, base_url, timeout, max_retries, max_concurrency, session)
+        bounds = Bounds.of(total_timeout, max_page_bytes, max_clip_bytes)
+        self.transport = Transport(api_key, base_url, timeout, max_retries, max_concurrency, session, bounds)
 
     def __repr__(self) -> str:
         return f"HistoryClient(base_url={self.transport.shown_url!r})"
@@ -191,6 +205,21 @@ class HistoryClient:
     def history(self) -> HistoryClient:
         """The client itself, so that ``client.history.list(...)`` reads as with the official SDK."""
         return self
+
+    @property
+    def total_timeout(self) -> float:
+        """Seconds for one attempt of a request, its response included."""
+        return self.transport.bounds.total_timeout
+
+    @property
+    def max_page_bytes(self) -> int:
+        """Largest JSON response, in bytes."""
+        return self.transport.bounds.max_page_bytes
+
+    @property
+    def max_clip_bytes(self) -> int:
+        """Largest audio file or zip, in bytes."""
+        return self.transport.bounds.max_clip_bytes
 
     @property
     def with_raw_response(self) -> RawHistoryClient:

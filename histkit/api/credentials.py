@@ -90,9 +90,14 @@ class Redactor:
         """Return response headers without the secrets, names in lower case."""
         return {name.lower(): self.text(value) for name, value in headers.items()}
 
-    def json(self, body: bytes) -> Any:
-        """Return a body without the secrets: decoded JSON, else its text."""
+    def json(self, body: bytes, *, complete: bool = True) -> Any:
+        """Return a body without the secrets: decoded JSON, else its text.
+
+        The last word of one that is not `complete` can be the beginning of a secret, and is left out.
+        """
         text = self.text(body.decode("utf-8", "replace"))
+        if not complete:
+            return f"{text.rpartition(' ')[0]} …"
         try:
             return msgspec.json.decode(text)
         except msgspec.DecodeError:

@@ -17,7 +17,8 @@ class RequestOptions(TypedDict, total=False):
     """Options of one call, named as in the official SDK.
 
     ``timeout_in_seconds``, ``max_retries``, ``additional_headers``, ``additional_query_parameters``,
-    ``additional_body_parameters``, and ``chunk_size`` (bytes, for audio and zips).
+    ``additional_body_parameters``, and ``chunk_size`` (bytes, for audio and zips). Additions: ``total_timeout``,
+    ``max_page_bytes`` and ``max_clip_bytes`` replace those of the client.
     """
 
     timeout_in_seconds: float
@@ -26,6 +27,9 @@ class RequestOptions(TypedDict, total=False):
     additional_query_parameters: dict[str, Any]
     additional_body_parameters: dict[str, Any]
     chunk_size: int
+    total_timeout: float
+    max_page_bytes: int
+    max_clip_bytes: int
 
 
 @dataclass(frozen=True)

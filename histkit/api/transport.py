@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 
+from histkit.api.bounds import ERROR_BYTES, Bounds, Watchdog, seconds_of, too_slow
 from histkit.api.concurrency import AdaptiveLimit, Slot
 from histkit.api.credentials import (
     PRODUCTION,
@@ -38,18 +40,18 @@ from histkit.api.credentials import (
     validate_key,
 )
 from histkit.api.error_mapping import CONCURRENCY_CODES, error_from_response, parse_error_body
+from histkit.api.exchange import Exchange, transport_error
 from histkit.api.options import HttpResponse, RequestOptions, options_of
 from histkit.api.retry import is_passing, is_refused_for_rate, retry_after, retrying
+from histkit.api.sessions import Heads, own_session
 from histkit.errors import ApiError, AuthenticationError, HistkitError, InputError, TransportError
-from histkit.util.arguments import real_number, whole_number
+from histkit.util.arguments import whole_number
 from histkit.util.text import error_line, quoted
 
 T = TypeVar("T")
 
 _CONNECT_SECONDS = 10.0
-_MOST_SECONDS = 1_000_000  # a socket refuses timeouts that its clock can't hold
 _NO_PROXY: Any = {"http": None, "https": None, "all": None}
-_READ_BYTES = 1 << 23  # complete pages, also with alignments, in one piece
 _log = logging.getLogger("histkit")
 
 
@@ -79,16 +81,20 @@ class Transport:
         max_retries: int,
         max_concurrency: int,
         session: requests.Session | None,
+        bounds: Bounds = Bounds(),  # noqa: B008  # immutable
     ) -> None:
         if session is not None and not isinstance(session, requests.Session):
             raise InputError(f"session= takes a requests.Session, not {type(session).__name__}.")
         self._key = validate_key(api_key) if api_key is not None else None
         self._base_url = check_base_url(base_url) if base_url is not None else None
-        self.timeout = _seconds("timeout", timeout)
+        self.timeout = seconds_of("timeout", timeout)
+        self.bounds = bounds
         self.max_retries = whole_number("max_retries", max_retries, 0)
         self.limit = AdaptiveLimit(whole_number("max_concurrency", max_concurrency, 1))
         self.requests = 0
         self._counting = threading.Lock()
+        self._watchdog = Watchdog()
+        self._heads = Heads(self._watchdog)
         self._session = session
         self._local_session: requests.Session | None = None
 
@@ -101,7 +107,7 @@ class Transport:
                 "a client with an explicit key can't be pickled; create it where it is used, or set "
                 "ELEVENLABS_API_KEY there"
             )
-        return Transport, (None, self._base_url, self.timeout, self.max_retries, self.limit.ceiling, None)
+        return Transport, (None, self._base_url, self.timeout, self.max_retries, self.limit.ceiling, None, self.bounds)
 
     @property
     def base_url(self) -> str:
@@ -161,20 +167,18 @@ class Transport:
 
         def attempt() -> HttpResponse[T]:
             with self.limit.slot(cancel) as slot:
-                response, redactor = self._send(method, path, params, json, options)
-                body = _read(response, path)
-                headers = redactor.headers(response.headers)
-                if not 200 <= response.status_code < 300:
-                    content = redactor.json(body)
-                    del body  # which can hold a key that the service echoes, from the traceback's frames
-                    raise self._refusal(response.status_code, headers, content, path, slot)
+                exchange = self._send(method, path, params, json, options)
+                status, headers = exchange.response.status_code, exchange.headers()
+                if not 200 <= status < 300:
+                    raise self._refusal(status, headers, exchange.error_body(), path, slot)
+                body = exchange.page(self.bounds.for_call(options))
                 slot.succeeded()
                 try:
-                    return HttpResponse(decode(body), headers, response.status_code)
+                    return HttpResponse(decode(body), headers, status)
                 except msgspec.DecodeError:
-                    text = redactor.text(body.decode("utf-8", "replace"))
-                    del body
-                    failure: HistkitError = error_from_response(response.status_code, headers, text, path=path)
+                    text = exchange.redactor.text(body[:ERROR_BYTES].decode("utf-8", "replace"))
+                    del body  # which can hold a key that the service echoes, from the traceback's frames
+                    failure: HistkitError = error_from_response(status, headers, text, path=path)
             raise failure
 
         worth = is_refused_for_rate if method == "DELETE" else is_passing
@@ -200,25 +204,23 @@ class Transport:
         """
         requested = options_of(options).get("chunk_size")
         chunk_size = 1024 if requested is None else whole_number("chunk_size", requested, 1)
+        bounds = self.bounds.for_call(options)
         policy = retrying(self._retries(options), cancel, worth=is_passing)  # the bulk POST only reads: safe as a GET
 
-        def attempt() -> _OpenBody:
+        def attempt() -> OpenBody:
             slot = self.limit.slot(cancel)
             with slot.on_error():
-                response, redactor = self._send(method, path, None, json, options)
-                headers = redactor.headers(response.headers)
+                exchange = self._send(method, path, None, json, options)
+                status, headers = exchange.response.status_code, exchange.headers()
                 is_text = headers.get("content-type", "").startswith(("text/html", "application/json"))
-                if is_text or not 200 <= response.status_code < 300:
-                    content = redactor.json(_read(response, path))
-                    raise self._refusal(response.status_code, headers, content, path, slot)
+                if is_text or not 200 <= status < 300:
+                    raise self._refusal(status, headers, exchange.error_body(), path, slot)
             if not hold:
                 slot.succeeded()
                 slot.release()
-            return response, headers, slot
+            return OpenBody(status, headers, slot, lambda: exchange.clip(bounds, chunk_size), exchange.response.close)
 
-        return ByteStream(
-            lambda: policy(attempt), chunk_size, self._retries(options), path, cancel or threading.Event()
-        )
+        return ByteStream(lambda: policy(attempt), self._retries(options), path, cancel or threading.Event())
 
     def _send(
         self,
@@ -227,25 +229,32 @@ class Transport:
         params: Mapping[str, Any] | None,
         json: Mapping[str, Any] | None,
         options: RequestOptions | None,
-    ) -> tuple[requests.Response, Redactor]:
-        """Send a request once; return the open response, and the redactor of the secrets that were sent."""
+    ) -> Exchange:
+        """Send a request once; return the open response."""
         options = options_of(options)
         url = self.base_url + path
         arguments = self._arguments(url, params, json, options)
+        total = self.bounds.for_call(options).total_timeout
         with self._counting:
             self.requests += 1
         started = time.monotonic()
         try:
-            response = self._open_session().request(method, url, **arguments)
+            with self._heads.until(started + total):
+                response = self._open_session().request(method, url, **arguments)
         except requests.RequestException as error:
-            failure: BaseException = _transport_error(error, url)
+            failure: BaseException = transport_error(error, url)
+            if time.monotonic() >= started + total:
+                failure = too_slow(url, total)
         except ValueError as error:  # half a surrogate pair, or an int of too many digits
             failure = InputError(f"The request can't be written: {error_line(error)}.")
         except KeyboardInterrupt:
             failure = KeyboardInterrupt()
         else:
             _log.debug("%s %s %s %.0f ms", method, path, response.status_code, 1e3 * (time.monotonic() - started))
-            return response, Redactor(response.request.headers, response.request.url or url, arguments["json"])
+            redactor = Redactor(response.request.headers, response.request.url or url, arguments["json"])
+            interrupt: Any = self._heads.interrupt or getattr(response.raw, "shutdown", response.close)
+            error_seconds = min(arguments["timeout"][1], total)
+            return Exchange(response, redactor, path, self._watchdog, interrupt, started, error_seconds)
         # Raised here so that no traceback contains frames that hold the headers with the key.
         raise failure
 
@@ -257,7 +266,7 @@ class Transport:
         extra = options.get("additional_body_parameters")
         headers = headers_of(options.get("additional_headers") or {})
         seconds = options.get("timeout_in_seconds")
-        timeout = self.timeout if seconds is None else _seconds("timeout_in_seconds", seconds)
+        timeout = self.timeout if seconds is None else seconds_of("timeout_in_seconds", seconds)
         return {
             "params": {name: query_value(name, value) for name, value in query.items() if value is not None},
             "json": {**(json or {}), **(extra or {})} if json is not None or extra else None,
@@ -287,12 +296,7 @@ class Transport:
             return self._session
         with self._counting:
             if self._local_session is None:
-                session = requests.Session()
-                adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=self.limit.ceiling)
-                session.mount("https://", adapter)
-                session.mount("http://", adapter)
-                session.trust_env = False  # requests would read the environment for each request
-                self._local_session = session
+                self._local_session = own_session(self.limit.ceiling, self._heads)
             return self._local_session
 
     def _proxies(self, url: str) -> Any:
@@ -327,7 +331,29 @@ class Transport:
         return validate_key(key)
 
 
-_OpenBody = tuple[requests.Response, dict[str, str], Slot]
+@dataclass(frozen=True)
+class OpenBody:
+    """An open response of bytes.
+
+    Attributes
+    ----------
+    status_code : int
+        HTTP status.
+    headers : dict of str to str
+        Response headers.
+    slot : Slot
+        Its place among the requests in flight.
+    chunks : callable
+        Reads the body.
+    close : callable
+        Closes the connection.
+    """
+
+    status_code: int
+    headers: dict[str, str]
+    slot: Slot
+    chunks: Callable[[], Iterator[bytes]]
+    close: Callable[[], object]
 
 
 class ByteStream:
@@ -337,26 +363,19 @@ class ByteStream:
     and compared. The result is one complete body or an error, never a mix of two.
     """
 
-    def __init__(
-        self,
-        open_body: Callable[[], _OpenBody],
-        chunk_size: int,
-        max_retries: int,
-        path: str,
-        cancel: threading.Event,
-    ) -> None:
+    def __init__(self, open_body: Callable[[], OpenBody], max_retries: int, path: str, cancel: threading.Event) -> None:
         self._open = open_body
-        self._chunk_size = chunk_size
         self._max_retries = max_retries
         self._path = path
         self._cancel = cancel
-        self.response, self.headers, self._slot = open_body()
-        self.status_code = self.response.status_code
+        self._body = open_body()
+        self.headers = self._body.headers
+        self.status_code = self._body.status_code
 
     def close(self) -> None:
         """Close the response and free its slot."""
-        self.response.close()
-        self._slot.release()
+        self._body.close()
+        self._body.slot.release()
 
     def __iter__(self) -> Iterator[bytes]:
         size, digest = 0, hashlib.sha256()
@@ -365,21 +384,21 @@ class ByteStream:
             for attempt in policy:
                 with attempt, closing(self):
                     if attempt.retry_state.attempt_number > 1:
-                        self.response, _, self._slot = self._open()
+                        self._body = self._open()
                     for chunk in self._rest(size, digest.digest()):
                         size += len(chunk)
                         digest.update(chunk)
                         yield chunk
-                    self._slot.succeeded()
+                    self._body.slot.succeeded()
                     return
         except requests.RequestException as error:
-            failure = _transport_error(error, self._path)
+            failure = transport_error(error, self._path)
         raise failure
 
     def _rest(self, returned: int, expected: bytes) -> Iterator[bytes]:
         """Yield the chunks after the bytes that were returned already, if those are the same (by their digest)."""
         skipped, digest = 0, hashlib.sha256()
-        for chunk in self.response.iter_content(self._chunk_size):
+        for chunk in self._body.chunks():
             if skipped >= returned:
                 yield chunk
                 continue
@@ -396,38 +415,6 @@ class ByteStream:
 
 def _is_broken_off(error: BaseException) -> bool:
     return isinstance(error, requests.RequestException)
-
-
-def _read(response: requests.Response, path: str) -> bytes:
-    try:
-        with response:
-            return b"".join(response.iter_content(_READ_BYTES))
-    except requests.RequestException as error:
-        failure = _transport_error(error, path)
-    raise failure
-
-
-def _transport_error(error: requests.RequestException, where: str) -> TransportError:
-    what = {
-        requests.exceptions.SSLError: "the TLS certificate was not accepted",
-        requests.exceptions.ProxyError: "the proxy refused the connection",
-        requests.exceptions.ConnectTimeout: "no connection within the timeout",
-        requests.exceptions.ReadTimeout: "no answer within the timeout",
-        requests.exceptions.ChunkedEncodingError: "the connection broke in the middle of the answer",
-        requests.exceptions.ContentDecodingError: "the answer's compression is broken",
-        requests.exceptions.ConnectionError: "the connection failed or was refused",
-    }
-    reason = next((text for kind, text in what.items() if isinstance(error, kind)), type(error).__name__)
-    failure = TransportError(f"No complete response from {where}: {reason}. Check the network and the base URL.")
-    failure.passing = not isinstance(error, (requests.exceptions.SSLError, requests.exceptions.InvalidURL))
-    return failure
-
-
-def _seconds(name: str, value: Any) -> float:
-    seconds = real_number(value)
-    if seconds is None or not 0.001 <= seconds <= _MOST_SECONDS:
-        raise InputError(f"{name}={quoted(value)} must be a number of seconds from 0.001 to {_MOST_SECONDS:,}.")
-    return seconds
 
 
 def headers_of(additional: Mapping[str, Any]) -> dict[str, str]:

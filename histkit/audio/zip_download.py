@@ -451,4 +451,4 @@ class ZipDownload:
 
 
 def _is_worth_another_zip(error: BaseException) -> bool:
-    return isinstance(error, (RateLimitError, TransportError))
+    return isinstance(error, RateLimitError) or (isinstance(error, TransportError) and error.passing)

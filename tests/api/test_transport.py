@@ -5,7 +5,7 @@ from __future__ import annotations
 import email.utils
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,7 +14,7 @@ import requests
 import histkit as hk
 from histkit.api.concurrency import AdaptiveLimit
 from histkit.api.retry import retry_after
-from histkit.api.transport import ByteStream
+from histkit.api.transport import ByteStream, OpenBody
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 
@@ -113,23 +113,16 @@ def test_a_stream_that_breaks_gives_one_whole_body_or_an_error(box_of: Callable[
 
 
 def test_a_body_that_changes_in_between_is_an_error() -> None:
-    class Answer:
-        status_code = 200
-        headers: dict[str, str] = {}  # noqa: RUF012
-
-        def __init__(self, chunks: list[bytes], breaks: bool) -> None:
-            self.chunks, self.breaks = chunks, breaks
-
-        def iter_content(self, _: int) -> object:
-            yield from self.chunks
-            if self.breaks:
+    def body(chunks: list[bytes], breaks: bool) -> OpenBody:
+        def read() -> Iterator[bytes]:
+            yield from chunks
+            if breaks:
                 raise requests.exceptions.ChunkedEncodingError
 
-        def close(self) -> None:
-            return None
+        return OpenBody(200, {}, AdaptiveLimit(1).slot(), read, lambda: None)
 
-    answers = iter([Answer([b"abc", b"def"], True), Answer([b"abX", b"defghi"], False)])
-    stream = ByteStream(lambda: (next(answers), {}, AdaptiveLimit(1).slot()), 3, 2, "/x", threading.Event())
+    bodies = iter([body([b"abc", b"def"], True), body([b"abX", b"defghi"], False)])
+    stream = ByteStream(lambda: next(bodies), 2, "/x", threading.Event())
     with pytest.raises(hk.TransportError, match="changed"):
         b"".join(stream)
 
