@@ -15,8 +15,8 @@ import pandas as pd
 import histkit as hk
 from histkit.frame.files import csv_text
 from histkit.frame.json_values import plain_value, records
+from histkit.reports import terminal
 from histkit.reports.model import ReportTable
-from histkit.reports.terminal import rich_table
 from histkit.util.text import count_noun
 
 HISTORY = "data/history"
@@ -233,11 +233,4 @@ def print_table(table: ReportTable, json_: bool, csv_: bool) -> None:
     elif csv_:
         sys.stdout.write(csv_text(table.frame))
     else:
-        print_rich(rich_table(table))
-
-
-def print_rich(renderable: Any) -> None:
-    """Print for a reader: as wide as the terminal, 160 columns into a pipe or a file."""
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 160).print(renderable, crop=False)
+        terminal.print_table(table, "use --csv, --json or a wider terminal")

@@ -15,7 +15,7 @@ import pandas as pd
 import histkit as hk
 from histkit.reports.model import ReportColumn, ReportTable, period_column
 from histkit.reports.sections import usage_report_table
-from histkit.reports.terminal import rich_table
+from histkit.reports.terminal import output_console, print_table
 from histkit.sandbox import serve
 from histkit.util.text import shorten
 
@@ -38,19 +38,18 @@ def run_demo(folder: Path, items: int) -> None:
     items : int
         Rows of the made-up history.
     """
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True)
+    console, _ = output_console()
+    console.soft_wrap = True
     history = folder / f"history-{items}"
     with serve(items=items) as box, hk.HistoryClient(box.api_key, base_url=box.url) as client:
         df = hk.sync(history, client=client, progress=True)
-        console.print(rich_table(ReportTable("The newest rows of a made-up account", _newest(df), NEWEST)))
+        print_table(ReportTable("The newest rows of a made-up account", _newest(df), NEWEST))
         by_voice = df.speech.usage(by="voice", top=10)
         table = usage_report_table(by_voice, [ReportColumn("voice", "Voice")])
-        console.print(rich_table(replace(table, title="Usage by voice")))
+        print_table(replace(table, title="Usage by voice"))
         monthly = df.speech.usage(by=[], freq="MS").tail(12)
         table = usage_report_table(monthly, [period_column("MS")])
-        console.print(rich_table(replace(table, title="Usage by month (the last twelve)")))
+        print_table(replace(table, title="Usage by month (the last twelve)"))
         files = [df.speech.to_parquet(folder / "history.parquet"), df.speech.to_csv(folder / "history.csv")]
         files.append(_chart(df, folder / "usage.png"))
         clips = df.speech.filter(voice=str(df["voice_name"].value_counts().index[0]), source="TTS").head(CLIPS)

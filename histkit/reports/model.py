@@ -27,12 +27,15 @@ class ReportColumn:
         How its values are formatted. A share is 0 to 1, a moment is a timestamp.
     bar : bool
         Whether its cells show a bar behind the number.
+    drop_rank : int
+        When a terminal is too narrow for the table, columns are left out in this order, 1 first; 0: never.
     """
 
     name: str
     label: str
     kind: ValueKind = "text"
     bar: bool = False
+    drop_rank: int = 0
 
     @property
     def numeric(self) -> bool:
@@ -92,8 +95,8 @@ class Report:
 
 
 MEASURE_COLUMNS = (
-    ReportColumn("items", "Items", "count"),
-    ReportColumn("characters", "Characters", "count"),
+    ReportColumn("items", "Items", "count", drop_rank=4),
+    ReportColumn("characters", "Characters", "count", drop_rank=5),
     ReportColumn("credits", "Credits", "count", bar=True),
 )
 

@@ -127,14 +127,14 @@ def usage_report_table(table: pd.DataFrame, groups: Sequence[ReportColumn], note
     columns = [*groups, *MEASURE_COLUMNS]
     if "credits_change" in table.columns:
         columns += [
-            ReportColumn("credits_previous", "Before", "count"),
+            ReportColumn("credits_previous", "Before", "count", drop_rank=3),
             ReportColumn("credits_change", "Change", "count"),
-            ReportColumn("volume", "Volume", "count"),
-            ReportColumn("mix", "Mix", "count"),
+            ReportColumn("volume", "Volume", "count", drop_rank=2),
+            ReportColumn("mix", "Mix", "count", drop_rank=1),
         ]
     else:
         table = table.assign(share=share_of(table["credits"]))
-        columns.append(ReportColumn("share", "Share", "share"))
+        columns.append(ReportColumn("share", "Share", "share", drop_rank=1))
     totals = measure_totals(table)
     if "cost" in table.columns:
         columns += _money_columns(table)
@@ -164,7 +164,11 @@ def line_report_table(lines: pd.DataFrame, measures: Sequence[ReportColumn], not
         "(dialogue)" if pd.isna(text) else shorten(one_line_text(str(text)), _TEXT_CHARACTERS) for text in lines["text"]
     ]
     rows = lines.reset_index(drop=True).assign(text=texts)
-    columns = (ReportColumn("text", "Text"), ReportColumn("voice", "Voice"), ReportColumn("takes", "Takes", "count"))
+    columns = (
+        ReportColumn("text", "Text"),
+        ReportColumn("voice", "Voice"),
+        ReportColumn("takes", "Takes", "count", drop_rank=2),
+    )
     return ReportTable("", rows, (*columns, *measures), {}, note)
 
 
@@ -206,11 +210,11 @@ def _waste_table(spec: ReportSpec, takes: pd.DataFrame, title: str, by: str | No
         group = ReportColumn(by, by.capitalize())
     columns = (
         group,
-        ReportColumn("thrown_away_items", "Takes thrown away", "count"),
-        ReportColumn("paid", "Paid", "count"),
-        ReportColumn("free", "Free", "count"),
+        ReportColumn("thrown_away_items", "Takes thrown away", "count", drop_rank=4),
+        ReportColumn("paid", "Paid", "count", drop_rank=3),
+        ReportColumn("free", "Free", "count", drop_rank=2),
         ReportColumn("thrown_away", "Credits thrown away", "count", bar=True),
-        ReportColumn("share", "Of its credits", "share"),
+        ReportColumn("share", "Of its credits", "share", drop_rank=1),
     )
     return ReportTable(title, waste, columns)
 
@@ -237,11 +241,11 @@ def ledger_section(table: pd.DataFrame, freq: str) -> Section:
 def ledger_report_table(table: pd.DataFrame, freq: str, note: str = "") -> ReportTable:
     """Arrange the result of `histkit.ledger` for readers, with totals."""
     counts = (
-        ReportColumn("rows", "Rows", "count"),
-        ReportColumn("chained", "Chained", "count"),
+        ReportColumn("rows", "Rows", "count", drop_rank=2),
+        ReportColumn("chained", "Chained", "count", drop_rank=1),
         ReportColumn("seen", "Seen", "count", bar=True),
         ReportColumn("unseen", "Unseen (estimate)", "count", bar=True),
-        ReportColumn("resets", "Resets", "count"),
+        ReportColumn("resets", "Resets", "count", drop_rank=3),
     )
     groups = [ReportColumn("account", "Account")] if "account" in table.columns else []
     totals = {column.name: total_of(table[column.name]) for column in counts}

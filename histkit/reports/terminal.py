@@ -1,21 +1,70 @@
-"""A report on a terminal (rich)."""
+"""Tables and reports on a terminal of any width, or in a pipe: no number is ever cut, folded or left out unnoticed.
+
+Where a table is wider than the terminal, these are given up in this order: the bars; the space between columns; the
+columns of least worth (`ReportColumn.drop_rank`), which a line below the table names; at last the rows are stacked, a
+line per cell. Texts are folded at spaces, and never within a number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from histkit.reports.model import Report, ReportColumn, ReportTable, bar_shares, rows_of, totals_of
-from histkit.util.text import format_value
+from histkit.util.text import encodable_text, format_value, terminal_text
 
-_BAR = "█"
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+PIPE_WIDTH = 160  # characters, where there is no terminal; a table may exceed it
+_DEFAULT_WIDTH = 80  # of a terminal that doesn't state its size
 _BAR_CELLS = 12
-_GAP = 3  # characters between two columns
-_LEAST_TEXT = 12  # longer texts can be folded
+_LEAST_TEXT, _COMFORTABLE_TEXT = 12, 24  # characters; longer words can be broken, longer texts are folded
+_NUMBER = re.compile(r"[+-]?\d(?:[\d.,:/-]*\d)?%?|.", re.DOTALL)
 
 
-def print_report(report: Report, console: Any = None) -> None:
+def output_width() -> int | None:
+    """Return the columns of the terminal, at most those of ``COLUMNS``; without a terminal ``COLUMNS`` or None."""
+    text = os.environ.get("COLUMNS", "")
+    columns = int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
+    try:
+        terminal = os.get_terminal_size(sys.stdout.fileno()).columns or _DEFAULT_WIDTH
+    except (AttributeError, OSError, ValueError):  # no standard output, a pipe or a file, one that is closed
+        return columns
+    return min(terminal, columns or terminal)
+
+
+def output_console() -> tuple[Console, bool]:
+    """Return a console on standard output, and whether its width is fixed (a table must not exceed it)."""
+    from rich.console import Console
+
+    console, width = Console(highlight=False), output_width()
+    if console.is_jupyter:
+        return console, False
+    console.width = width or PIPE_WIDTH
+    return console, width is not None
+
+
+def print_table(table: ReportTable, hint: str = "") -> None:
+    """Print a table on standard output.
+
+    Parameters
+    ----------
+    table : ReportTable
+        The table.
+    hint : str, optional
+        How to see the columns for which the terminal is too narrow; default: on a wider terminal.
+    """
+    console, fixed = output_console()
+    console.print(rich_table(table, fixed=fixed, hint=hint), crop=False)
+
+
+def print_report(report: Report, console: Console | None = None) -> None:
     """Print a report on a terminal.
 
     Parameters
@@ -25,31 +74,164 @@ def print_report(report: Report, console: Any = None) -> None:
     console : rich.console.Console, optional
         Default: standard output.
     """
-    from rich.console import Console
+    fixed = True
+    if console is None:
+        console, fixed = output_console()
+
+    def show(text: str, style: str, indent: int = 0) -> None:
+        for line in fold(encodable_text(terminal_text(text), console.encoding), console.width - indent):
+            _print_line(console, [(" " * indent + line, style)])
+
+    show(report.title, "bold")
+    show(report.subtitle, "dim")
+    for fact in report.facts:
+        _print_fact(console, fact.label, format_value(fact.value, fact.kind), fact.note)
+    for section in report.sections:
+        _print_line(console, [])
+        show(section.title, "bold underline")
+        for note in section.notes:
+            show(note, "dim")
+        for table in section.tables:
+            console.print(rich_table(table, fixed=fixed), crop=False)
+
+
+def _print_fact(console: Console, label: str, value: str, note: str) -> None:
+    """Print a headline number: one line where there is room, else the note on lines of its own."""
+    label, value, note = (encodable_text(terminal_text(text), console.encoding) for text in (label, value, note))
+    head = [(f"  {label}: ", ""), (value, "bold")]
+    if note and _length("".join(text for text, _ in head) + f"  {note}") <= console.width:
+        _print_line(console, [*head, (f"  {note}", "dim")])
+        return
+    _print_line(console, head)
+    for line in fold(note, console.width - 4) if note else ():
+        _print_line(console, [(f"    {line}", "dim")])
+
+
+def _print_line(console: Console, parts: Sequence[tuple[str, str]]) -> None:
+    console.print(_line(parts), crop=False)
+
+
+def _line(parts: Sequence[tuple[str, str]]) -> Text:
+    """Return a line of styled texts that `rich` leaves as it is, without spaces at its end."""
     from rich.text import Text
 
-    console = console or Console()
-    console.print(Text(report.title, style="bold"))
-    console.print(Text(report.subtitle, style="dim"))
-    for fact in report.facts:
-        line = Text(f"  {fact.label}: ").append(format_value(fact.value, fact.kind), style="bold")
-        console.print(line.append(f"  {fact.note}" if fact.note else "", style="dim"))
-    for section in report.sections:
-        console.print()
-        console.print(Text(section.title, style="bold underline"))
-        for note in section.notes:
-            console.print(Text(note, style="dim"))
-        for table in section.tables:
-            console.print(rich_table(table), crop=False)
+    line = Text.assemble(*parts, no_wrap=True, overflow="ignore", end="\n")
+    line.rstrip()
+    return line
 
 
-def rich_table(table: ReportTable) -> Any:
+def rich_table(table: ReportTable, *, fixed: bool = True, hint: str = "") -> Any:
     """Return a table for `rich`, laid out for the width it is printed at.
 
-    Numbers and dates are never cut: on a narrow terminal, headings and texts wrap and bars are omitted. A table that is
-    still too wide exceeds the terminal.
+    Parameters
+    ----------
+    table : ReportTable
+        The table.
+    fixed : bool
+        Whether the table must not exceed the width. If not, as in a pipe, it exceeds it rather than lose a column.
+    hint : str, optional
+        As in `print_table`.
     """
-    return _TerminalTable(table)
+    return _TerminalTable(table, fixed, hint or "use a wider terminal")
+
+
+def _length(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def fold(text: str, width: int) -> list[str]:
+    """Fold a text into lines of at most `width` terminal cells, at spaces where possible and never within a number.
+
+    Examples
+    --------
+    >>> fold("Chapter 12,345 of Bartholomew", 8)
+    ['Chapter', '12,345', 'of Barth', 'olomew']
+    >>> fold("12,345", 3)
+    ['12,345']
+    """
+    lines = [""]
+    for word in text.split(" "):
+        joined = f"{lines[-1]} {word}" if lines[-1] else word
+        if _length(joined) <= width:
+            lines[-1] = joined
+        elif _length(word) <= width:
+            lines.append(word)
+        else:
+            lines += _broken(word, width, lines.pop())
+    return lines
+
+
+def _broken(word: str, width: int, line: str) -> list[str]:
+    """Break a word that is longer than a line; it goes on in the current line."""
+    lines, gap = [line], " " if line else ""
+    for piece in _pieces(word):
+        joined = lines[-1] + gap + piece
+        if _length(joined) <= width or not lines[-1]:
+            lines[-1] = joined
+        else:
+            lines.append(piece)
+        gap = ""
+    return lines
+
+
+def _pieces(word: str) -> list[str]:
+    """Return the parts of a word that stay whole: its numbers, and its other characters with their marks."""
+    pieces: list[str] = []
+    for piece in _NUMBER.findall(word):
+        if pieces and not _length(piece):
+            pieces[-1] += piece
+        else:
+            pieces.append(piece)
+    return pieces
+
+
+def _least_width(text: str) -> int:
+    """Return the width below which a text can't be folded without breaking a short word or a number."""
+    widths = [0]
+    for word in text.split(" "):
+        length = _length(word)
+        widths.append(length if length <= _LEAST_TEXT else max(_LEAST_TEXT, *map(_length, _pieces(word))))
+    return max(widths)
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The texts of a column, and the widths it can have."""
+
+    column: ReportColumn
+    label: str
+    texts: list[str]
+    total: str
+    bars: list[str]
+
+    @property
+    def natural(self) -> int:
+        return max(map(_length, [self.label, self.total, *self.texts]))
+
+    @property
+    def least(self) -> int:
+        cells = [self.total, *self.texts]
+        return max(_least_width(self.label), *map(_least_width if self.column.kind == "text" else _length, cells))
+
+    def lines(self, text: str, width: int, *, label: bool = False) -> list[str]:
+        """Fold a cell, and align its lines."""
+        lines = fold(text, width) if label or self.column.kind == "text" else [text]
+        right = self.column.numeric
+        padded = [" " * max(0, width - _length(line)) for line in lines]
+        return [pad + line if right else line + pad for line, pad in zip(lines, padded, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the columns stand beside each other."""
+
+    columns: list[_Cells]
+    widths: list[int]
+    margin: int
+    gap: int
+    with_bars: bool
 
 
 @dataclass(frozen=True)
@@ -57,33 +239,79 @@ class _TerminalTable:
     """A table that `rich` lays out when it prints it."""
 
     table: ReportTable
+    fixed: bool
+    hint: str
 
-    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
-        columns, rows = self.table.columns, list(rows_of(self.table))
-        footers = totals_of(self.table) if self.table.totals else [""] * len(columns)
-        cells = [[footer, *(row[position] for row in rows)] for position, footer in enumerate(footers)]
-        least = [_least_width(column, texts) for column, texts in zip(columns, cells, strict=True)]
-        natural = [_longest([column.label, *texts]) for column, texts in zip(columns, cells, strict=True)]
-        bars = (_BAR_CELLS + _GAP) * sum(column.bar for column in columns)
-        room = options.max_width - _GAP * len(columns) - 1
-        if sum(least) + bars > room:
-            bars = 0
-        widths = _share_room(least, natural, room - bars)
-        rendered = _build_table(self.table, rows, footers, widths, with_bars=bars > 0)
-        needed = sum(widths) + bars + _GAP * len(columns) + 1
-        yield from console.render(rendered, options.update(max_width=max(options.max_width, needed)))
+    def __rich_console__(self, console: Console, options: Any) -> Iterator[Any]:
+        encoding, width = console.encoding, options.max_width
+        columns = _cells_of(self.table, encoding)
+        layout = _choose_layout(columns, width, fixed=self.fixed)
+
+        def prose(text: str, style: str, indent: int) -> Iterator[Text]:
+            for line in fold(encodable_text(terminal_text(text), encoding), width - indent) if text else ():
+                yield _line([(" " * indent + line, style)])
+
+        indent = layout.margin if layout is not None else 0
+        yield from prose(self.table.title, "italic", indent)
+        if layout is None:
+            yield from _stacked(columns, width, len(self.table.frame), with_totals=bool(self.table.totals))
+        else:
+            rule = "─" if encoding.startswith("utf") else "-"
+            yield from _beside(layout, rule, len(self.table.frame), with_totals=bool(self.table.totals))
+            omitted = [cells.label for cells in columns if cells not in layout.columns]
+            if omitted:
+                yield from prose(f"Not shown at this width: {', '.join(omitted)}; {self.hint}.", "dim", indent)
+        yield from prose(self.table.note, "dim", indent)
 
 
-def _longest(texts: Iterable[str]) -> int:
-    from rich.cells import cell_len
+def _cells_of(table: ReportTable, encoding: str) -> list[_Cells]:
+    def clean(text: str) -> str:
+        return encodable_text(terminal_text(text), encoding)
 
-    return max(map(cell_len, texts), default=0)
+    columns = list(zip(*rows_of(table), strict=True)) or [()] * len(table.columns)
+    totals = totals_of(table) if table.totals else [""] * len(table.columns)
+    block = "█" if encoding.startswith("utf") else "#"
+    return [
+        _Cells(
+            column,
+            clean(column.label),
+            [clean(text) for text in texts],
+            clean(total),
+            [block * max(round(share * _BAR_CELLS), share > 0) for share in bar_shares(table, column.name)]
+            if column.bar
+            else [],
+        )
+        for column, texts, total in zip(table.columns, columns, totals, strict=True)
+    ]
 
 
-def _least_width(column: ReportColumn, cells: Sequence[str]) -> int:
-    """Return the width that a column needs at least: its longest word, but any text can be folded."""
-    words = _longest(column.label.split())
-    return max(words, min(_longest(cells), _LEAST_TEXT) if column.kind == "text" else _longest(cells))
+def _choose_layout(columns: list[_Cells], width: int, *, fixed: bool) -> _Layout | None:
+    """Choose what is given up to fit into a width; None: the rows are stacked."""
+    natural, least = {}, {}
+    for position, cells in enumerate(columns):
+        natural[position], least[position] = cells.natural, cells.least
+    comfortable = {
+        position: max(least[position], min(natural[position], _COMFORTABLE_TEXT)) for position in range(len(columns))
+    }
+
+    def fitted(kept: list[int], floor: dict[int, int], margin: int, gap: int, bars: bool) -> _Layout | None:
+        bar_columns = sum(columns[position].column.bar for position in kept) if bars else 0
+        room = width - margin - gap * (len(kept) - 1) - (_BAR_CELLS + gap) * bar_columns
+        if sum(floor[position] for position in kept) > room and (fixed or bars):
+            return None
+        widths = _share_room([floor[position] for position in kept], [natural[position] for position in kept], room)
+        return _Layout([columns[position] for position in kept], widths, margin, gap, bars)
+
+    kept = list(range(len(columns)))
+    layout = fitted(kept, comfortable, 2, 3, True) or fitted(kept, least, 2, 3, False)
+    ranked = sorted((columns[place].column.drop_rank, place) for place in kept[1:] if columns[place].column.drop_rank)
+    while layout is None:
+        layout = fitted(kept, least, 0, 2, False)
+        if layout is None and not ranked:
+            return None
+        if layout is None:
+            kept.remove(ranked.pop(0)[1])
+    return layout
 
 
 def _share_room(least: Sequence[int], natural: Sequence[int], room: int) -> list[int]:
@@ -100,35 +328,62 @@ def _share_room(least: Sequence[int], natural: Sequence[int], room: int) -> list
     return widths
 
 
-def _build_table(
-    table: ReportTable, rows: Sequence[Sequence[str]], footers: Sequence[str], widths: Sequence[int], *, with_bars: bool
-) -> Any:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    rendered = Table(
-        title=Text(table.title) if table.title else None,
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        caption=Text(table.note) if table.note else None,
-        caption_justify="left",
-        show_footer=bool(table.totals),
-    )
-    cells: list[list[Text]] = []
-    for position, column in enumerate(table.columns):
-        justify: Any = "right" if column.numeric else "left"
-        label, footer = Text(column.label), Text(footers[position])
-        rendered.add_column(label, footer, justify=justify, width=widths[position], overflow="fold")
-        cells.append([Text(row[position]) for row in rows])
-        if column.bar and with_bars:
-            rendered.add_column("", no_wrap=True, width=_BAR_CELLS)
-            cells.append([Text(bar, style="blue") for bar in _bars(table, column.name)])
-    for line in zip(*cells, strict=True):
-        rendered.add_row(*line)
-    return rendered
+def _beside(layout: _Layout, rule: str, rows: int, *, with_totals: bool) -> Iterator[Text]:
+    """Yield the lines of a table whose columns stand beside each other."""
+    bar = _BAR_CELLS + layout.gap if layout.with_bars else 0
+    full = sum(layout.widths) + layout.gap * (len(layout.widths) - 1)
+    full += bar * sum(cells.column.bar for cells in layout.columns)
+    yield _line([])
+    labels = [cells.lines(cells.label, width, label=True) for cells, width in _pairs(layout)]
+    yield from _row(layout, labels, [""] * len(labels), "bold")
+    yield _line([(" " * (layout.margin // 2) + rule * (full + layout.margin // 2), "")])
+    for row in range(rows):
+        texts = [cells.lines(cells.texts[row], width) for cells, width in _pairs(layout)]
+        yield from _row(layout, texts, [cells.bars[row] if cells.bars else "" for cells in layout.columns], "")
+    if with_totals:
+        yield _line([])
+        totals = [cells.lines(cells.total, width) for cells, width in _pairs(layout)]
+        yield from _row(layout, totals, [""] * len(totals), "bold")
+    yield _line([])
 
 
-def _bars(table: ReportTable, name: str) -> list[str]:
-    shares = bar_shares(table, name)
-    return [_BAR * max(round(share * _BAR_CELLS), 1 if share > 0 else 0) for share in shares]
+def _pairs(layout: _Layout) -> Iterator[tuple[_Cells, int]]:
+    return zip(layout.columns, layout.widths, strict=True)
+
+
+def _row(layout: _Layout, cells: Sequence[Sequence[str]], bars: Sequence[str], style: str) -> Iterator[Text]:
+    """Yield the lines of a row: the first lines of its folded cells, the second ones, and so on."""
+    for number in range(max(map(len, cells))):
+        parts = [(" " * layout.margin, "")]
+        for position, ((column, width), lines) in enumerate(zip(_pairs(layout), cells, strict=True)):
+            parts.append((" " * layout.gap if position else "", ""))
+            parts.append((lines[number] if number < len(lines) else " " * width, style))
+            if column.column.bar and layout.with_bars:
+                bar = bars[position] if number == 0 else ""
+                parts.append((" " * layout.gap + bar + " " * (_BAR_CELLS - len(bar)), "blue"))
+        yield _line(parts)
+
+
+def _stacked(columns: list[_Cells], width: int, rows: int, *, with_totals: bool) -> Iterator[Text]:
+    """Yield the lines of a table that is too wide for the terminal: a line per cell, a paragraph per row."""
+    for row in range(rows):
+        yield _line([])
+        for cells in columns:
+            yield from _labelled(cells.label, cells.texts[row], width, is_text=cells.column.kind == "text")
+    if with_totals:
+        yield _line([])
+        for cells in columns:
+            if cells.total:
+                yield from _labelled(cells.label, cells.total, width, is_text=cells is columns[0])
+    yield _line([])
+
+
+def _labelled(label: str, value: str, width: int, *, is_text: bool) -> Iterator[Text]:
+    """Yield ``label: value``; below the label where it doesn't fit beside it."""
+    if _length(f"{label}: {value}") <= width:
+        yield _line([(f"{label}: ", "dim"), (value, "")])
+        return
+    for line in fold(f"{label}:", width):
+        yield _line([(line, "dim")])
+    for line in fold(value, width - 2) if is_text else [value]:
+        yield _line([(("  " if _length(line) + 2 <= width else "") + line, "")])

@@ -69,6 +69,10 @@ def escape_surrogates(text: str) -> str:
 
 
 _JOINERS = "\u200c\u200d"  # format characters that scripts and emoji need
+_INVISIBLE = re.compile(  # letters and marks that show nothing, variation selectors, joiners outside joining scripts
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+    f"|(?<![\u0600-\u1cff])[{_JOINERS}]|[{_JOINERS}](?![\u0600-\u1cff])"
+)
 
 
 def one_line_text(text: str) -> str:
@@ -86,6 +90,46 @@ def _visible(char: str) -> str:
     kind = unicodedata.category(char)
     return "" if kind[0] == "C" and char not in _JOINERS and kind != "Cn" else char
 
+
+def terminal_text(text: str) -> str:
+    r"""Return a text as one line that is safe on a terminal and as wide as its visible characters.
+
+    As `one_line_text`, and without variation selectors, invisible letters, and joiners between emoji, whose width
+    terminals disagree on. Unassigned characters, and a text of which nothing is left, become U+FFFD.
+
+    Examples
+    --------
+    >>> terminal_text("Rachel\x1b[31m\r\nEvil\u202e")
+    'Rachel[31m Evil'
+    """
+    line = one_line_text(text)
+    if not line.isascii():
+        line = " ".join(_INVISIBLE.sub("", line).split())
+        if not line.isprintable():
+            line = "".join(char if char.isprintable() or char in _JOINERS else "\ufffd" for char in line)
+    return line or ("\ufffd" if text.strip() else "")
+
+
+def encodable_text(text: str, encoding: str) -> str:
+    """Return a text that an encoding can write; other characters are replaced by a similar one or a question mark.
+
+    Examples
+    --------
+    >>> encodable_text("Lucía – 5 …", "ascii")
+    'Luc?a - 5 .'
+    """
+    if text.isascii():
+        return text
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_SIMILAR).encode(encoding, "replace").decode(encoding)
+    except LookupError:
+        return text.encode("ascii", "replace").decode()
+    return text
+
+
+_SIMILAR = str.maketrans({"–": "-", "…": ".", "█": "#", "─": "-", "’": "'", "“": '"', "”": '"'})
 
 NOTHING = "–"  # for a value that is not known: never 0
 ValueKind = Literal["text", "count", "share", "money", "moment", "day"]
@@ -115,7 +159,7 @@ def format_value(value: Any, kind: ValueKind) -> str:
         return f"{value:%Y-%m-%d %H:%M}"
     if kind == "day":
         return f"{value:%Y-%m-%d}" if isinstance(value, datetime) else str(value)
-    return replace_surrogates(str(value))
+    return one_line_text(str(value))
 
 
 def format_column(values: Iterable[Any], kind: ValueKind) -> list[str]:
@@ -145,14 +189,24 @@ def format_column(values: Iterable[Any], kind: ValueKind) -> list[str]:
 
 
 def shorten(line: str, longest: int) -> str:
-    """Cut a line to at most `longest` characters; a line that was cut ends in an ellipsis.
+    """Cut a line to at most `longest` characters; a line that was cut ends in an ellipsis, and never within a number.
 
     Examples
     --------
     >>> shorten("Once upon a time", 12), shorten("Once", 12)
     ('Once upon …', 'Once')
+    >>> shorten("Chapter 12,345", 13)
+    'Chapter …'
     """
-    return line if len(line) <= longest else line[: longest - 2].rstrip() + " …"
+    if len(line) <= longest:
+        return line
+    kept = line[: longest - 2]
+    if line[longest - 2].isdigit() or line[longest - 2 : longest - 1] in (".", ","):
+        kept = _LAST_NUMBER.sub("", kept)
+    return kept.rstrip() + " …"
+
+
+_LAST_NUMBER = re.compile(r"(?<=\D)[\d.,]*\d[.,]?$")  # of a line that has something before it
 
 
 def count_noun(number: int, noun: str) -> str:
