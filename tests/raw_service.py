@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -89,3 +92,48 @@ def same(got: pd.DataFrame, expected: pd.DataFrame) -> None:
     """Check that a local history holds what a frame does: rows, order, values, dtypes."""
     assert got.columns.tolist()[: len(expected.columns)] == expected.columns.tolist()
     pd.testing.assert_frame_equal(got[expected.columns.tolist()], expected, check_categorical=False)
+
+
+@contextmanager
+def raw_answers(answer: Callable[[], Iterable[bytes | Iterable[bytes]]]) -> Iterator[str]:
+    """Serve raw bytes on a socket, for a service that ignores HTTP; yield its URL.
+
+    Parameters
+    ----------
+    answer : callable
+        Called for each connection; returns what is sent after the request, pieces or iterables of pieces, without end
+        if they have none.
+    """
+    listener = socket.create_server(("127.0.0.1", 0))
+    ended = threading.Event()
+
+    def pieces() -> Iterator[bytes]:
+        for part in answer():
+            yield from [part] if isinstance(part, bytes) else part
+
+    def serve(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            request = b""
+            while b"\r\n\r\n" not in request:
+                received = connection.recv(65536)
+                if not received:
+                    return
+                request += received
+            for piece in pieces():
+                if ended.is_set():
+                    return
+                connection.sendall(piece)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        ended.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()

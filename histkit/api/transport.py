@@ -1,4 +1,4 @@
-"""HTTP transport: the only module that imports requests.
+"""HTTP transport: with its parts `exchange` and `sessions`, the only module that imports requests.
 
 It sets and redacts the API key, checks the base URL, and applies timeouts, retries (tenacity) and the limit on requests
 in flight. Redirects are never followed. The service sends 429 without ``Retry-After``, and proxies in front of
