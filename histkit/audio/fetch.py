@@ -11,6 +11,7 @@ from histkit.api.client import HistoryClient
 from histkit.api.options import RequestOptions, history_item_path
 from histkit.api.transport import ByteStream
 from histkit.audio import formats
+from histkit.audio.structure import measure_clip
 from histkit.errors import DownloadError, TransportError
 from histkit.util.files import sha256_of
 
@@ -128,14 +129,14 @@ def fetch_clip(client: HistoryClient, source: Source, wav: bool, file: BinaryIO,
         expected = formats.expected_format(None, content_type) or expected
     audio_format = formats.identify(file, size, expected)
     if wav and audio_format.wrappable:
-        seconds = formats.seconds_of(file, size, audio_format)
+        seconds = measure_clip(file, size, audio_format).seconds
         size = formats.add_wav_header(file, size, audio_format)
         return Clip("wav", size, seconds, sha256_of(file), converted=True)
     if wav and audio_format.family != "wav":
         file.seek(0)
         file.truncate()
         return _fetch_as_wav(client, source, file, cancel)
-    return Clip(audio_format.family, size, formats.seconds_of(file, size, audio_format), digest, converted=False)
+    return Clip(audio_format.family, size, measure_clip(file, size, audio_format).seconds, digest, converted=False)
 
 
 def _fetch_as_wav(client: HistoryClient, source: Source, file: BinaryIO, cancel: threading.Event) -> Clip:
@@ -147,7 +148,7 @@ def _fetch_as_wav(client: HistoryClient, source: Source, file: BinaryIO, cancel:
     audio_format = formats.identify(file, size, formats.AudioFormat("wav"))
     if audio_format.family != "wav":
         raise DownloadError(f"The service sent {audio_format.family} although WAV was requested.")
-    return Clip("wav", size, formats.seconds_of(file, size, audio_format), digest, converted=True)
+    return Clip("wav", size, measure_clip(file, size, audio_format).seconds, digest, converted=True)
 
 
 def write_body(stream: ByteStream, file: BinaryIO, cancel: threading.Event) -> tuple[int, str]:

@@ -15,17 +15,17 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from tinytag import TinyTag, TinyTagException
 
+from histkit.audio.adts import is_adts_frame
+from histkit.audio.mpeg import parse_frame_header
 from histkit.errors import DownloadError
-from histkit.util.text import error_line
 
 BLOCK = 1 << 18
 HEAD_BYTES = 4096
 _WAV_TAGS = {"pcm": 1, "alaw": 6, "ulaw": 7}  # WAV format tags of the headerless formats
-_SAMPLE_BYTES = {"pcm": 2, "alaw": 1, "ulaw": 1}
+SAMPLE_BYTES = {"pcm": 2, "alaw": 1, "ulaw": 1}
 _PCM_BLOCKS, _PCM_BLOCK_BYTES, _PCM_SIMILARITY = 16, 4096, 0.5
-_FAMILIES = {"mp3", "wav", "opus", "m4a", "flac", *_WAV_TAGS}
+_FAMILIES = {"mp3", "wav", "opus", "m4a", "flac", "aac", *_WAV_TAGS}
 _MIME = {
     "audio/mpeg": "mp3",
     "audio/mp3": "mp3",
@@ -39,7 +39,9 @@ _MIME = {
     "audio/mp4": "m4a",
     "audio/x-m4a": "m4a",
     "audio/m4a": "m4a",
-    "audio/aac": "m4a",
+    "audio/aac": "aac",
+    "audio/aacp": "aac",
+    "audio/x-aac": "aac",
     "audio/flac": "flac",
     "audio/pcm": "pcm",
     "audio/l16": "pcm",
@@ -57,6 +59,7 @@ BROWSER_TYPES = {
     "opus": "audio/ogg",
     "ogg": "audio/ogg",
     "m4a": "audio/mp4",
+    "aac": "audio/aac",
     "flac": "audio/flac",
 }
 
@@ -68,7 +71,8 @@ class AudioFormat:
     Attributes
     ----------
     family : str
-        ``mp3``, ``wav``, ``opus``, ``ogg``, ``m4a``, ``flac``, ``pcm``, ``ulaw`` or ``alaw``; also the file extension.
+        ``mp3``, ``wav``, ``opus``, ``ogg``, ``m4a``, ``flac``, ``aac``, ``pcm``, ``ulaw`` or ``alaw``; also
+        the file extension.
     rate : int or None
         Samples per second of a headerless family; None if unknown, and for families with a header.
     """
@@ -138,7 +142,7 @@ def identify(file: BinaryIO, size: int, expected: AudioFormat | None, *, undecla
     _refuse_non_audio(file, head, size)
     family = _family_by_magic(head)
     if expected is not None and expected.headerless and family in (None, "mp3"):
-        if size < _SAMPLE_BYTES[expected.family]:
+        if size < SAMPLE_BYTES[expected.family]:
             raise DownloadError("The clip is shorter than one sample.")
         if family is None or not head.startswith(b"ID3"):  # raw samples may start like an MP3 frame by chance
             return expected
@@ -188,7 +192,7 @@ def _similarity(samples: NDArray[np.int16]) -> float:
 
 
 def _family_by_magic(head: bytes) -> str | None:
-    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
         return "wav"
     if head[:4] == b"OggS":
         return "opus" if b"OpusHead" in head[:128] else "ogg"
@@ -196,35 +200,9 @@ def _family_by_magic(head: bytes) -> str | None:
         return "m4a"
     if head[:4] == b"fLaC":
         return "flac"
-    return "mp3" if head[:3] == b"ID3" or _is_mpeg_frame(head) else None
-
-
-def _is_mpeg_frame(head: bytes) -> bool:
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return False
-    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
-    return version != 1 and layer != 0 and head[2] >> 4 not in (0, 15) and head[2] >> 2 & 3 != 3
-
-
-def seconds_of(file: BinaryIO, size: int, audio_format: AudioFormat) -> float | None:
-    """Return a clip's length in seconds; None for a headerless clip of unknown rate.
-
-    Raises
-    ------
-    DownloadError
-        The clip can't be decoded.
-    """
-    if audio_format.headerless:
-        rate = audio_format.rate
-        return None if rate is None else size // _SAMPLE_BYTES[audio_format.family] / rate
-    file.seek(0)
-    try:
-        seconds = TinyTag.get(filename=f"clip.{audio_format.family}", file_obj=file, tags=False).duration
-    except (TinyTagException, OSError) as error:
-        raise DownloadError(f"The {audio_format.family} can't be read: {error_line(error)}") from None
-    if not seconds:
-        raise DownloadError(f"The {audio_format.family} holds no sound.")
-    return float(seconds)
+    if head[:3] == b"ID3" or parse_frame_header(head[:4]) is not None:
+        return "mp3"
+    return "aac" if is_adts_frame(head) else None
 
 
 def add_wav_header(file: BinaryIO, size: int, audio_format: AudioFormat) -> int:
@@ -239,7 +217,7 @@ def add_wav_header(file: BinaryIO, size: int, audio_format: AudioFormat) -> int:
     audio_format : AudioFormat
         A format that is `AudioFormat.wrappable`.
     """
-    data = size - size % _SAMPLE_BYTES[audio_format.family]
+    data = size - size % SAMPLE_BYTES[audio_format.family]
     header = wav_header(data, audio_format)
     end = data
     while end > 0:
@@ -263,7 +241,7 @@ def add_wav_header(file: BinaryIO, size: int, audio_format: AudioFormat) -> int:
 def wav_header(data: int, audio_format: AudioFormat) -> bytes:
     """Return the WAV header for `data` bytes of samples."""
     family, rate = audio_format.family, audio_format.rate or 0
-    tag, width = _WAV_TAGS[family], _SAMPLE_BYTES[family]
+    tag, width = _WAV_TAGS[family], SAMPLE_BYTES[family]
     form = struct.pack("<HHIIHH", tag, 1, rate, rate * width, width, 8 * width)
     if tag != 1:  # other than PCM: size of the (empty) extension, and the number of samples
         form += struct.pack("<H4sII", 0, b"fact", 4, data)
@@ -283,7 +261,7 @@ def bytes_per_second(output_format: str | None, *, wav: bool = False) -> float:
     family, *numbers = (output_format or "").lower().split("_")
     known = [int(number) for number in numbers if number.isdigit()]
     if family in _WAV_TAGS and known:
-        return float(known[0] * _SAMPLE_BYTES[family])
+        return float(known[0] * SAMPLE_BYTES[family])
     if wav or family == "wav":
         return float((known[0] if known else 44_100) * 2)
     return known[1] * 125.0 if len(known) > 1 else 16_000.0

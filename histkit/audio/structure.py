@@ -1,35 +1,46 @@
-"""Structure of a clip: its measured length, and whether its container shows that the end is there."""
+"""Structure of a clip: its measured length, and whether its container shows that the end is there.
+
+What can be shown differs by container:
+
+========================  =============================================================================================
+WAV                       the sizes in the header are those of the bytes; not if it was streamed without sizes
+MP3                       the number of frames in the header frame; without one, whole frames to the last byte that
+                          leave no data for a following frame. A cut exactly between two frames is then not seen if the
+                          encoder keeps each frame's data within the frame
+Ogg                       checksums and numbers of the pages, and the page that ends each stream
+MP4                       its tables reach no further than the bytes; not if it is fragmented and states no duration
+FLAC                      the number of samples in the header; not if it was streamed without one
+AAC (ADTS)                whole frames to the last byte. A cut exactly between two frames is not seen
+PCM, mu-law, A-law        nothing
+========================  =============================================================================================
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from collections.abc import Callable
+from typing import BinaryIO
 
-from histkit.audio.formats import AudioFormat, seconds_of
+from histkit.audio.adts import inspect_adts
+from histkit.audio.clip_reader import BrokenClip, ByteReader
+from histkit.audio.clip_reader import ClipStructure as ClipStructure
+from histkit.audio.clip_reader import StructureProof as StructureProof
+from histkit.audio.flac import inspect_flac
+from histkit.audio.formats import SAMPLE_BYTES, AudioFormat
+from histkit.audio.mp4 import inspect_mp4
+from histkit.audio.mpeg import inspect_mp3
+from histkit.audio.ogg import inspect_ogg
+from histkit.audio.riff import inspect_wav
 from histkit.errors import DownloadError
 
-StructureProof = Literal["structure", "none"]
-
-
-@dataclass(frozen=True)
-class ClipStructure:
-    """What the bytes of a clip show.
-
-    Attributes
-    ----------
-    seconds : float or None
-        Length measured from the samples, frames or pages that are there; None if unknown (a headerless clip of unknown
-        rate, or a clip with a `problem`).
-    proof : {"structure", "none"}
-        ``structure``: the container shows that the clip ends where the bytes end. ``none``: it can't show it (raw
-        samples, a WAV that was streamed without sizes, unknown bytes between or behind MP3 frames).
-    problem : str or None
-        One line if the clip is certainly not whole or can't be read; None otherwise.
-    """
-
-    seconds: float | None
-    proof: StructureProof = "none"
-    problem: str | None = None
+_WALKERS: dict[str, Callable[[ByteReader], ClipStructure]] = {
+    "wav": inspect_wav,
+    "mp3": inspect_mp3,
+    "opus": inspect_ogg,
+    "ogg": inspect_ogg,
+    "m4a": inspect_mp4,
+    "flac": inspect_flac,
+    "aac": inspect_adts,
+}
 
 
 def inspect_clip(file: BinaryIO, size: int, audio_format: AudioFormat) -> ClipStructure:
@@ -48,12 +59,23 @@ def inspect_clip(file: BinaryIO, size: int, audio_format: AudioFormat) -> ClipSt
     ------
     OSError
         The file can't be read.
+
+    Examples
+    --------
+    >>> import io
+    >>> from histkit.audio.formats import AudioFormat, wav_header
+    >>> clip = wav_header(48_000, AudioFormat("pcm", 24_000)) + bytes(48_000)
+    >>> inspect_clip(io.BytesIO(clip), len(clip), AudioFormat("wav"))
+    ClipStructure(seconds=1.0, proof='structure', problem=None)
+    >>> inspect_clip(io.BytesIO(clip), 30_044, AudioFormat("wav")).problem
+    'The WAV holds 30,000 of 48,000 bytes of samples.'
     """
+    if audio_format.headerless:
+        return _inspect_samples(size, audio_format)
     try:
-        seconds = seconds_of(file, size, audio_format)
-    except DownloadError as error:
+        return _WALKERS[audio_format.family](ByteReader(file, size))
+    except BrokenClip as error:
         return ClipStructure(None, problem=str(error))
-    return ClipStructure(seconds, "none" if audio_format.headerless else "structure")
 
 
 def measure_clip(file: BinaryIO, size: int, audio_format: AudioFormat) -> ClipStructure:
@@ -68,3 +90,12 @@ def measure_clip(file: BinaryIO, size: int, audio_format: AudioFormat) -> ClipSt
     if structure.problem is not None:
         raise DownloadError(structure.problem)
     return structure
+
+
+def _inspect_samples(size: int, audio_format: AudioFormat) -> ClipStructure:
+    width = SAMPLE_BYTES[audio_format.family]
+    if size % width:
+        return ClipStructure(None, problem=f"The last sample of the PCM is cut: the clip has {size:,} bytes.")
+    if not size:
+        return ClipStructure(None, problem="The clip is empty.")
+    return ClipStructure(size // width / audio_format.rate if audio_format.rate else None)

@@ -23,7 +23,7 @@ from histkit.api.options import RequestOptions
 from histkit.api.retry import retrying
 from histkit.audio.destination import written_file
 from histkit.audio.fetch import Cancelled, CircuitBreaker, fetch_clip, threads_for, write_body
-from histkit.audio.formats import BLOCK, seconds_of, size_of
+from histkit.audio.formats import BLOCK, size_of
 from histkit.audio.jobs import (
     Job,
     check_accounts,
@@ -38,6 +38,7 @@ from histkit.audio.jobs import (
 )
 from histkit.audio.manifest import Entry, manifest_frame
 from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
+from histkit.audio.structure import measure_clip
 from histkit.audio.zip_files import (
     BrokenZipError,
     FileSlice,
@@ -443,7 +444,7 @@ class ZipDownload:
             if audio_format is None:
                 return None
             with data.open() as file:
-                seconds = seconds_of(file, data.size, audio_format)
+                seconds = measure_clip(file, data.size, audio_format).seconds
         except DownloadError:  # a single request shows whether the clip or the zip is wrong
             return None
         path = f"{job.stem}.{audio_format.family}"

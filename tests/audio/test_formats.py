@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tinytag import TinyTag
 
 from histkit import DownloadError
-from histkit.audio.formats import AudioFormat, add_wav_header, expected_format, identify, seconds_of
+from histkit.audio.formats import AudioFormat, add_wav_header, expected_format, identify
+from histkit.audio.structure import measure_clip
 from histkit.sandbox.audio import clip
 
 
@@ -36,7 +37,7 @@ def test_a_clip_is_what_its_bytes_are(output_format: str, family: str) -> None:
     assert told(body, None, content_type).family == family
     kind = told(body, output_format, "audio/mpeg")  # the service says audio/mpeg of everything
     assert kind.family == family
-    assert seconds_of(io.BytesIO(body), len(body), kind) == pytest.approx(4.0, abs=0.4)
+    assert measure_clip(io.BytesIO(body), len(body), kind).seconds == pytest.approx(4.0, abs=0.4)
     if family not in ("pcm", "ulaw"):
         assert told(body).family == family
         assert told(body, "mp3_44100_128").family == family  # a wrong row: the bytes are right
@@ -65,11 +66,11 @@ def test_samples_that_begin_like_an_mp3_are_samples() -> None:
 
 def test_a_broken_container_is_refused() -> None:
     with pytest.raises(DownloadError):
-        seconds_of(io.BytesIO(b"RIFF\x00\x00\x00\x00WAVE"), 12, AudioFormat("wav"))
+        measure_clip(io.BytesIO(b"RIFF\x00\x00\x00\x00WAVE"), 12, AudioFormat("wav"))
 
 
 def test_a_bare_clip_of_unknown_rate_has_no_length() -> None:
-    assert seconds_of(io.BytesIO(bytes(10)), 10, told(bytes(10), None, "audio/pcm")) is None
+    assert measure_clip(io.BytesIO(bytes(10)), 10, told(bytes(10), None, "audio/pcm")).seconds is None
     assert told(bytes(10), None, "audio/L16; rate=16000") == AudioFormat("pcm", 16_000)
 
 

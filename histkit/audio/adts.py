@@ -1,0 +1,64 @@
+"""AAC in ADTS frames (``audio/aac``): walk them to the end of the file. Layout: ISO/IEC 13818-7, 6.2."""
+
+from __future__ import annotations
+
+from histkit.audio.clip_reader import BLOCK, BrokenClip, ByteReader, ClipStructure
+
+_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350)
+_HEADER = 7
+_BLOCK_SAMPLES = 1024
+
+
+def is_adts_frame(head: bytes) -> bool:
+    """Return whether the first bytes are the header of an ADTS frame."""
+    return (
+        len(head) >= _HEADER
+        and head[0] == 0xFF
+        and head[1] & 0xF6 == 0xF0
+        and head[2] >> 2 & 15 < len(_RATES)
+        and _frame_size(head) >= _HEADER
+    )
+
+
+def _frame_size(head: bytes) -> int:
+    return (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+
+
+def inspect_adts(reader: ByteReader) -> ClipStructure:
+    """Return the structure of AAC in ADTS frames; ``proof`` is ``structure`` if they are whole to the last byte.
+
+    Raises
+    ------
+    BrokenClip
+        A frame is cut, or bytes are no frame.
+    """
+    at, seconds, blocks = _leading_tag(reader), 0.0, 0
+    block, start, rate = b"", at, 0
+    while at < reader.size:
+        offset = at - start
+        if offset + _HEADER > len(block):
+            block, start, offset = reader.read(at, BLOCK), at, 0
+        head = block[offset : offset + _HEADER]
+        if not is_adts_frame(head):
+            break
+        size = _frame_size(head)
+        if at + size > reader.size:
+            raise BrokenClip(f"The last frame of the AAC is cut: {reader.size - at:,} of {size:,} bytes.")
+        frame_rate = _RATES[head[2] >> 2 & 15]
+        if frame_rate != rate:
+            seconds += blocks * _BLOCK_SAMPLES / (rate or frame_rate)
+            blocks, rate = 0, frame_rate
+        blocks += (head[6] & 3) + 1
+        at += size
+    if not blocks:
+        raise BrokenClip("The AAC holds no sound.")
+    if at < reader.size and not (reader.size - at == 128 and reader.read(at, 3) == b"TAG"):
+        raise BrokenClip(f"The AAC is damaged or cut: the bytes from {at:,} on are no whole frame.")
+    return ClipStructure(seconds + blocks * _BLOCK_SAMPLES / rate, "structure")
+
+
+def _leading_tag(reader: ByteReader) -> int:
+    head = reader.read(0, 10)
+    if head[:3] != b"ID3" or len(head) < 10:
+        return 0
+    return 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])

@@ -1,0 +1,75 @@
+"""What the walkers of the audio containers share: their result, their error, and random access to a file in blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+BLOCK = 1 << 18
+StructureProof = Literal["structure", "none"]
+
+
+class BrokenClip(Exception):
+    """A clip is not whole or can't be read; the message is one line for the user."""
+
+
+@dataclass(frozen=True)
+class ClipStructure:
+    """Measured length of a clip, and whether its bytes show that it is whole.
+
+    Attributes
+    ----------
+    seconds : float or None
+        Length measured from the samples, frames or pages that are there; None if unknown (a headerless clip of unknown
+        rate, a codec that histkit can't measure, or a clip with a `problem`).
+    proof : {"structure", "none"}
+        ``structure``: the container shows that the clip ends where the bytes end. ``none``: it can't show it.
+    problem : str or None
+        One line if the clip is certainly not whole or can't be read; None otherwise.
+    """
+
+    seconds: float | None
+    proof: StructureProof = "none"
+    problem: str | None = None
+
+
+class ByteReader:
+    """Random access to the bytes of a file; reads ahead by `BLOCK` bytes, so that memory stays bounded.
+
+    Parameters
+    ----------
+    file : binary file
+        Seekable; its position changes.
+    size : int
+        Size in bytes.
+    """
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self.size = size
+        self._file = file
+        self._start = 0
+        self._block = b""
+
+    def read(self, at: int, count: int) -> bytes:
+        """Return `count` bytes from the position `at`; fewer at the end of the file, none outside of it."""
+        if at < 0 or at >= self.size:
+            return b""
+        count = min(count, self.size - at)
+        offset = at - self._start
+        if offset < 0 or offset + count > len(self._block):
+            self._file.seek(at)
+            self._start, self._block, offset = at, self._file.read(max(count, BLOCK)), 0
+        return self._block[offset : offset + count]
+
+    def number(self, at: int, count: int, order: Literal["little", "big"]) -> int:
+        """Return the unsigned whole number in `count` bytes from the position `at`.
+
+        Raises
+        ------
+        BrokenClip
+            The file ends before.
+        """
+        raw = self.read(at, count)
+        if len(raw) < count:
+            raise BrokenClip(f"The clip ends within a header, at byte {self.size:,}.")
+        return int.from_bytes(raw, order)

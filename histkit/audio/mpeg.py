@@ -1,0 +1,393 @@
+"""MP3: walk MPEG audio frame by frame to the end of the file.
+
+Covers MPEG 1, 2 and 2.5, layers I to III, free format, ID3v2, ID3v1, APEv2 and Lyrics3 tags, several files joined into
+one. The header frame that encoders write first (Xing, Info, VBRI) holds no sound; its number of frames is compared with
+the frames that are there. A file without it is read to its last byte: each frame must be whole. In layer III the last
+frame also shows whether a following one is missing, in most cases: a frame's data may begin in the frames before it
+(bit reservoir), so that data that no frame uses belongs to a frame that isn't there.
+
+Layout: ISO/IEC 11172-3, ISO/IEC 13818-3, the ID3v2.4 and the LAME header specifications.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+from histkit.audio.clip_reader import BLOCK, BrokenClip, ByteReader, ClipStructure
+
+_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+_KILOBITS = {
+    (1, 3): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (1, 2): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (1, 1): (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, 3): (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (2, 2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (2, 1): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_LAYER_3, _LAYER_1 = 1, 3  # codes in the frame header
+_SYNC = re.compile(rb"\xff[\xe2-\xff]")
+_LEADING_BYTES, _STRAY_BYTES = 1 << 19, 1 << 16  # unknown bytes tolerated before the first frame, and after it
+_TAGS = {b"Xing", b"Info"}
+_TAG_REACH = 64  # a header frame is recognised by its first bytes
+_FREE_FORMAT_BYTES = 8192  # of the largest free format frame
+_RESERVOIR_FRAMES = 32
+_FILLERS = frozenset(b"\x00\xff\x55\xaa")
+_DECODER_DELAY = 529
+
+
+class FrameHeader(NamedTuple):
+    """Header of an MPEG audio frame."""
+
+    stream: tuple[int, int, int]  # version, layer (as coded) and rate: equal in all frames of a stream
+    size: int  # bytes; 0 in free format
+    samples: int
+    rate: int
+    side_info: int  # bytes between header and main data; 0 but in layer III
+    padding: int
+    channels: int
+    protected: bool
+
+
+class _HeaderFrame(NamedTuple):
+    """Claims of a Xing, Info or VBRI frame; 0 where there is none."""
+
+    frames: int
+    bytes: int
+    delay: int
+    padding: int
+
+
+@dataclass
+class _Segment:
+    """One of the files that a joined MP3 consists of."""
+
+    start: int
+    claim: _HeaderFrame | None = None
+    frames: int = 0
+
+    @property
+    def expected(self) -> int:
+        return self.claim.frames if self.claim is not None else 0
+
+
+@lru_cache(maxsize=8192)
+def parse_frame_header(head: bytes) -> FrameHeader | None:
+    """Return the header in the first four bytes of an MPEG audio frame; None if they are something else."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
+    kilobits, rate_code = head[2] >> 4, head[2] >> 2 & 3
+    if version == 1 or layer == 0 or kilobits == 15 or rate_code == 3 or head[3] & 3 == 2:
+        return None
+    rate, padding = _RATES[version][rate_code], head[2] >> 1 & 1
+    bits = 1000 * _KILOBITS[1 if version == 3 else 2, layer][kilobits]
+    samples = 384 if layer == _LAYER_1 else 1152 if version == 3 or layer != _LAYER_3 else 576
+    slot = 4 if layer == _LAYER_1 else 1
+    size = (samples // 8 * bits // rate // slot + padding) * slot if bits else 0
+    channels = 1 if head[3] >> 6 == 3 else 2
+    protected = not head[1] & 1
+    side_info = 0
+    if layer == _LAYER_3:
+        side_info = (17 if channels == 1 else 32) if version == 3 else (9 if channels == 1 else 17)
+    return FrameHeader((version, layer, rate), size, samples, rate, side_info, padding * slot, channels, protected)
+
+
+def inspect_mp3(reader: ByteReader) -> ClipStructure:
+    """Return the structure of an MP3 (also of layers I and II).
+
+    ``seconds`` is what a full decode gives: encoder delay and padding are left out where one header frame states them
+    for the whole file. ``proof`` is ``structure`` if the number of frames in the header frame is there; without such a
+    number, if the file ends with a whole frame that leaves no data for a following one, or with a tag.
+
+    Raises
+    ------
+    BrokenClip
+        A frame is cut, or frames are missing.
+    """
+    return _Mp3Walk(reader).run()
+
+
+class _Mp3Walk:
+    def __init__(self, reader: ByteReader) -> None:
+        self._reader = reader
+        self._end = _start_of_trailing_tags(reader)
+        self._stream: tuple[int, int, int] | None = None
+        self._free_sizes: dict[tuple[int, int, int], int] = {}
+        self._segments: list[_Segment] = []
+        self._samples: dict[int, int] = {}  # by rate
+        self._last: deque[tuple[int, int, FrameHeader]] = deque(maxlen=_RESERVOIR_FRAMES)
+        self._stray = 0
+
+    def run(self) -> ClipStructure:
+        at = 0
+        while at < self._end:
+            at = self._walk_frames(at)
+            if at < self._end:
+                at = self._skip(at)
+        if not self._samples:
+            raise BrokenClip("The MP3 holds no sound.")
+        for segment, following in pairwise([*self._segments, None]):
+            if segment is not None:
+                self._check(segment, following.start if following is not None else self._end)
+        return ClipStructure(self._seconds(), "structure" if self._is_proven() else "none")
+
+    def _walk_frames(self, at: int) -> int:
+        """Walk whole frames of one stream; return the position of the first bytes that are something else."""
+        reader, end, last = self._reader, self._end, self._last
+        stream, samples, frames, rate = self._stream, 0, 0, 0
+        block, start = b"", at
+        while at < end:
+            offset = at - start
+            if offset + _TAG_REACH > len(block):
+                block, start, offset = reader.read(at, BLOCK), at, 0
+            header = parse_frame_header(block[offset : offset + 4])
+            if header is None or (header.stream != stream and not self._begins_stream(at, header)):
+                break
+            size = header.size or self._free_size(at, header)
+            if not size or at + size > end:
+                break
+            tag_at = offset + 4 + header.side_info
+            if block[tag_at : tag_at + 4] in _TAGS or block[offset + 36 : offset + 40] == b"VBRI":
+                self._add(frames, samples, rate)
+                samples = frames = 0
+                self._segments.append(_Segment(at, _read_claim(reader.read(at, min(size, 256)), header)))
+            else:
+                if header.stream != stream:
+                    self._add(frames, samples, rate)
+                    samples = frames = 0
+                if not self._segments:
+                    self._segments.append(_Segment(at))
+                frames += 1
+                samples += header.samples
+                last.append((at, size, header))
+            self._stream, stream, rate = header.stream, header.stream, header.rate
+            at += size
+        self._add(frames, samples, rate)
+        return at
+
+    def _add(self, frames: int, samples: int, rate: int) -> None:
+        if frames:
+            self._segments[-1].frames += frames
+            self._samples[rate] = self._samples.get(rate, 0) + samples
+
+    def _begins_stream(self, at: int, header: FrameHeader) -> bool:
+        """Return whether a frame of another stream is followed by a second one like it, or by the end or a tag."""
+        size = header.size or self._free_size(at, header)
+        if self._stream is None and at + size > self._end:  # the only frame, cut
+            return True
+        return bool(size) and self._continues(at + size, header)
+
+    def _continues(self, at: int, header: FrameHeader) -> bool:
+        if at >= self._end:
+            return at == self._end
+        following = parse_frame_header(self._reader.read(at, 4))
+        if following is None:
+            return self._tag_size(at) > 0
+        return following.stream == header.stream
+
+    def _free_size(self, at: int, header: FrameHeader) -> int:
+        """Return the size of a free format frame: the distance to the next frame of the same kind, 0 if there is none.
+
+        All frames of a stream have one size, but for the padding.
+        """
+        if header.stream not in self._free_sizes:
+            window = self._reader.read(at, 2 * _FREE_FORMAT_BYTES)
+            for match in _SYNC.finditer(window, 4 + header.side_info, _FREE_FORMAT_BYTES):
+                distance = match.start()
+                following = parse_frame_header(window[distance : distance + 4])
+                if following is None or following.size or following.stream != header.stream:
+                    continue
+                unpadded = distance - header.padding
+                third = at + distance + unpadded + following.padding
+                if third == self._end or self._is_free_frame(third, header):
+                    self._free_sizes[header.stream] = unpadded
+                    break
+        unpadded = self._free_sizes.get(header.stream, 0)
+        return unpadded and unpadded + header.padding
+
+    def _is_free_frame(self, at: int, header: FrameHeader) -> bool:
+        following = parse_frame_header(self._reader.read(at, 4))
+        return following is not None and not following.size and following.stream == header.stream
+
+    def _skip(self, at: int) -> int:
+        """Return where frames may go on behind bytes that are no whole frame.
+
+        Raises
+        ------
+        BrokenClip
+            They are a cut frame or tag, or too many to be stray ones.
+        """
+        size = self._tag_size(at)
+        if size:
+            if at + size > self._reader.size:
+                raise BrokenClip("A tag of the MP3 is cut.")
+            if self._segments and self._reader.read(at, 3) == b"ID3" and at + size < self._end:
+                self._segments.append(_Segment(at + size))
+            return at + size
+        self._refuse_cut_frame(at)
+        following = self._find_frames(at + 1)
+        if self._segments:
+            self._stray += following - at
+        if self._stray > _STRAY_BYTES:
+            raise BrokenClip(f"The MP3 is damaged: the bytes from {at:,} on are no frames.")
+        return following
+
+    def _refuse_cut_frame(self, at: int) -> None:
+        if self._segments and self._is_counted(self._segments[-1]):
+            return  # all frames are there; these bytes are something else
+        rest = self._end - at
+        head = self._reader.read(at, min(rest, 4))
+        header = parse_frame_header(head)
+        if header is not None and self._stream in (None, header.stream):
+            size = header.size or self._free_sizes.get(header.stream, 0)
+            if rest < (size or _FREE_FORMAT_BYTES):
+                expected = f" of {size:,}" if size else ""
+                raise BrokenClip(f"The last frame of the MP3 is cut: {rest:,}{expected} bytes.")
+        elif rest < 4 and head[:1] == b"\xff" and head[1:2] >= b"\xe0"[: len(head) - 1]:
+            raise BrokenClip(f"The last frame of the MP3 is cut: {rest} bytes of it are there.")
+
+    def _find_frames(self, at: int) -> int:
+        """Return where the next two frames stand in a row, or the next tag; the end if there are none in reach."""
+        reach = _STRAY_BYTES if self._segments else _LEADING_BYTES
+        window = self._reader.read(at, min(reach, self._end - at))
+        for match in _SYNC.finditer(window):
+            position = at + match.start()
+            header = parse_frame_header(window[match.start() : match.start() + 4])
+            if header is None or (self._stream is not None and header.stream != self._stream):
+                continue
+            size = header.size or self._free_size(position, header)
+            if size and self._continues(position + size, header):
+                return position
+        if at + len(window) < self._end:
+            raise BrokenClip("The MP3 is damaged: no frames follow." if self._segments else "The MP3 has no frames.")
+        return self._end
+
+    def _tag_size(self, at: int) -> int:
+        """Return the size of the tag at a position; 0 if there is none."""
+        head = self._reader.read(at, 32)
+        if head[:3] == b"ID3" and len(head) >= 10 and max(head[6:10]) < 0x80:
+            size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+            return 10 + size + (10 if head[5] & 0x10 else 0)
+        if head[:8] == b"APETAGEX" and len(head) == 32:
+            return 32 + int.from_bytes(head[12:16], "little")
+        return 128 if head[:3] == b"TAG" else 0
+
+    def _is_counted(self, segment: _Segment) -> bool:
+        return 0 < segment.expected == segment.frames
+
+    def _check(self, segment: _Segment, end: int) -> None:
+        """Compare a file's header frame with its frames.
+
+        Raises
+        ------
+        BrokenClip
+            Frames are missing.
+        """
+        claim = segment.claim
+        if claim is None:
+            return
+        missing = claim.frames - segment.frames
+        # Some encoders count the header frame as well; the number of bytes then shows that the last frame is there.
+        if missing > 1 or (missing == 1 and claim.bytes > end - segment.start):
+            raise BrokenClip(f"The MP3 holds {segment.frames:,} of {claim.frames:,} frames.")
+        if not claim.frames and claim.bytes > end - segment.start:
+            raise BrokenClip(f"The MP3 holds {end - segment.start:,} of {claim.bytes:,} bytes.")
+
+    def _is_proven(self) -> bool:
+        *before, last = self._segments
+        if self._is_counted(last):
+            return not self._stray or all(self._is_counted(segment) for segment in before)
+        if self._stray:
+            return False
+        if last.claim is not None and last.frames < last.expected and not last.claim.bytes:
+            return False
+        return self._end < self._reader.size or self._reservoir_is_used()
+
+    def _reservoir_is_used(self) -> bool:
+        """Return whether the last frame leaves no data for a following one, but for filling."""
+        at, _, header = self._last[-1]
+        if header.stream[1] != _LAYER_3:
+            return True
+        side = int.from_bytes(self._reader.read(at + 4 + 2 * header.protected, header.side_info), "big")
+        main, begin = b"", 0
+        for start, size, other in self._last:
+            begin = len(main)
+            skipped = 4 + 2 * other.protected + other.side_info
+            main += self._reader.read(start + skipped, max(0, size - skipped))
+        back, used = _main_data(side, header)
+        end = begin - back + used
+        if begin < back or end > len(main):
+            return False
+        rest = main[end:]
+        return rest[:4] == b"LAME"[: len(rest)] or set(rest) <= _FILLERS
+
+    def _seconds(self) -> float:
+        seconds = sum(samples / rate for rate, samples in self._samples.items())
+        if len(self._segments) == 1 and len(self._samples) == 1:
+            (segment,), (rate,) = self._segments, self._samples
+            claim = segment.claim
+            if claim is not None and claim.delay and segment.frames <= claim.frames:
+                trimmed = claim.delay + _DECODER_DELAY + max(0, claim.padding - _DECODER_DELAY)
+                return seconds - trimmed / rate if trimmed / rate < seconds else seconds
+        return seconds
+
+
+def _main_data(side_info: int, header: FrameHeader) -> tuple[int, int]:
+    """Return how many bytes a layer III frame's data begins before it, and how many bytes its data has."""
+    bits = header.side_info * 8
+
+    def field(offset: int, width: int) -> int:
+        return side_info >> bits - offset - width & (1 << width) - 1
+
+    if header.stream[0] == 3:
+        back, offset, granules, step = field(0, 9), (18 if header.channels == 1 else 20), 2, 59
+    else:
+        back, offset, granules, step = field(0, 8), (9 if header.channels == 1 else 10), 1, 63
+    used = sum(field(offset + step * part, 12) for part in range(granules * header.channels))
+    return back, (used + 7) // 8
+
+
+def _read_claim(frame: bytes, header: FrameHeader) -> _HeaderFrame:
+    """Return the claims of a header frame."""
+    if frame[36:40] == b"VBRI":
+        return _HeaderFrame(int.from_bytes(frame[50:54], "big"), int.from_bytes(frame[46:50], "big"), 0, 0)
+    at = 4 + header.side_info
+    flags, at = int.from_bytes(frame[at + 4 : at + 8], "big"), at + 8
+    numbers = []
+    for flag in (1, 2):
+        numbers.append(int.from_bytes(frame[at : at + 4], "big") if flags & flag else 0)
+        at += 4 if flags & flag else 0
+    at += (100 if flags & 4 else 0) + (4 if flags & 8 else 0)
+    delay = padding = 0
+    if frame[at : at + 4] in (b"LAME", b"Lavf", b"Lavc"):
+        trimmed = int.from_bytes(frame[at + 21 : at + 24], "big")
+        delay, padding = trimmed >> 12, trimmed & 0xFFF
+    return _HeaderFrame(numbers[0], numbers[1], delay, padding)
+
+
+def _start_of_trailing_tags(reader: ByteReader) -> int:
+    """Return where the tags at the end of a file begin (ID3v1, APEv2, Lyrics3, ID3v2 with a footer)."""
+    end = reader.size
+    while True:
+        size = _trailing_tag_size(reader, end)
+        if not 0 < size <= end:
+            return end
+        end -= size
+
+
+def _trailing_tag_size(reader: ByteReader, end: int) -> int:
+    if end >= 128 and reader.read(end - 128, 3) == b"TAG":
+        return 128 + (227 if end >= 355 and reader.read(end - 355, 4) == b"TAG+" else 0)
+    footer = reader.read(end - 32, 32) if end >= 32 else b""
+    if footer[:8] == b"APETAGEX":
+        return int.from_bytes(footer[12:16], "little") + (32 if footer[23] & 0x80 else 0)
+    if footer[-9:] == b"LYRICS200" and footer[-15:-9].isdigit():
+        return int(footer[-15:-9]) + 15
+    if footer[-10:-7] == b"3DI" and max(footer[-4:]) < 0x80:
+        return 20 + (footer[-4] << 21 | footer[-3] << 14 | footer[-2] << 7 | footer[-1])
+    return 0
