@@ -25,7 +25,9 @@ def _frame_size(head: bytes) -> int:
 
 
 def inspect_adts(reader: ByteReader) -> ClipStructure:
-    """Return the structure of AAC in ADTS frames; ``proof`` is ``structure`` if they are whole to the last byte.
+    """Return the structure of AAC in ADTS frames; its frames are whole to the last byte.
+
+    Nothing shows that none follow, so that ``proof`` is ``none``.
 
     Raises
     ------
@@ -54,7 +56,7 @@ def inspect_adts(reader: ByteReader) -> ClipStructure:
         raise BrokenClip("The AAC holds no sound.")
     if at < reader.size and not (reader.size - at == 128 and reader.read(at, 3) == b"TAG"):
         raise BrokenClip(f"The AAC is damaged or cut: the bytes from {at:,} on are no whole frame.")
-    return ClipStructure(seconds + blocks * _BLOCK_SAMPLES / rate, "structure")
+    return ClipStructure(seconds + blocks * _BLOCK_SAMPLES / rate)
 
 
 def _leading_tag(reader: ByteReader) -> int:
