@@ -179,3 +179,9 @@ def clip(history_item_id: str, pitch: int, characters: int, output_format: str, 
 def stored_format(row: dict[str, Any]) -> str:
     """Return the format of a row's audio; older rows state only a content type."""
     return row.get("output_format") or EXTENSION_FORMATS.get(row.get("content_type") or "", "mp3_44100_128")
+
+
+def with_stream_sizes(wav: bytes, size: int) -> bytes:
+    """Return a WAV of `clip` whose header states the sizes of a stream of unknown length."""
+    stated = struct.pack("<I", size)
+    return wav[:4] + stated + wav[8:40] + stated + wav[44:]

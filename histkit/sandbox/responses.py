@@ -14,18 +14,48 @@ HELP_PAGE = b"<!DOCTYPE html>\n<html><head><title>Help</title></head><body><h1>H
 
 @dataclass
 class Reply:
-    """One answer: status, body, content type, further headers, and the fault that made it, if one did."""
+    """One answer: status, body, content type, further headers, and the fault that made it, if one did.
+
+    `sized` is whether it has a Content-Length, `endless` whether its body is repeated until the client hangs up.
+    """
 
     status: int
     body: bytes
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
     fault: str | None = None
+    sized: bool = True
+    endless: bool = False
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:
     """Return a value as a JSON answer."""
     return Reply(status, msgspec.json.encode(value))
+
+
+BODY_FAULTS = ("cut_sized", "cut_unsized", "partial", "no_content", "empty", "endless")
+"""The faults of the body of an audio or zip."""
+
+
+def damage(reply: Reply, fault: str, share: float) -> None:
+    """Change the answer of an audio or zip as one of `BODY_FAULTS` does; `share` is the part that a cut leaves."""
+    whole = len(reply.body)
+    kept = max(0, min(whole - 1, round(whole * share)))
+    reply.fault = fault
+    match fault:
+        case "cut_sized":
+            reply.body = reply.body[:kept]
+        case "cut_unsized":
+            reply.body, reply.sized = reply.body[:kept], False
+        case "partial":
+            reply.status, reply.body = 206, reply.body[:kept]
+            reply.headers["Content-Range"] = f"bytes 0-{kept - 1}/{whole}"
+        case "no_content":
+            reply.status, reply.body, reply.sized = 204, b"", False
+        case "empty":
+            reply.body = b""
+        case "endless":
+            reply.sized, reply.endless = False, True
 
 
 class Refusal(Exception):

@@ -193,7 +193,13 @@ class Api:
         lines = row.get("dialogue") or []
         characters = sum(len(line["text"]) for line in lines) or len(row.get("text") or "") or 40
         pitch = _PITCH.get(row.get("voice_id") or "", 1)
-        return audio.clip(str(row["history_item_id"]), pitch, characters, output_format, self.faults["clip_bytes"])
+        item, size, sizes = str(row["history_item_id"]), self.faults["clip_bytes"], self.faults["wav_sizes"]
+        if self.faults["bare_samples"] and not row.get("output_format") and not output_format.startswith("wav"):
+            return audio.clip(item, pitch, characters, "pcm_24000", size)[0], "audio/mpeg"
+        body, content_type = audio.clip(item, pitch, characters, output_format, size)
+        if content_type == "audio/wav" and sizes != "true":
+            body = audio.with_stream_sizes(body, int(sizes, 16))
+        return body, content_type
 
     def _audio(self, number: int) -> Reply:
         row = self.store.fields(number)

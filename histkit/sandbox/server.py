@@ -14,7 +14,7 @@ import msgspec
 
 from histkit.sandbox.faults import Faults
 from histkit.sandbox.prng import chance
-from histkit.sandbox.responses import Reply, json_reply
+from histkit.sandbox.responses import BODY_FAULTS, Reply, damage, json_reply
 from histkit.sandbox.routes import Api, Request
 from histkit.sandbox.rows import rows
 from histkit.sandbox.store import Store
@@ -202,6 +202,12 @@ class Handler(BaseHTTPRequestHandler):
                 reply.fault, reply.body = "truncated_json", reply.body[: sent * 2 // 3]
             elif api.strikes("cut_off", request):
                 reply.fault, sent = "cut_off", sent // 2
+            elif request.kind in ("audio", "download"):
+                reply.sized = not faults["unsized"]
+                fault = next((name for name in BODY_FAULTS if api.strikes(name, request)), None)
+                if fault is not None:
+                    damage(reply, fault, faults["cut_share"])
+                    sent = len(reply.body)
         entry["status"], entry["fault"] = reply.status, reply.fault
         reply.headers |= {"request-id": request.trace, "x-trace-id": request.trace}
         self._send(reply, sent, faults["bandwidth"], entry)
@@ -222,7 +228,10 @@ class Handler(BaseHTTPRequestHandler):
     ) -> None:
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.content_type)
-        self.send_header("Content-Length", str(len(reply.body)))
+        if reply.sized:
+            self.send_header("Content-Length", str(len(reply.body)))
+        elif reply.status != 204:
+            self.send_header("Connection", "close")  # which is the end of the body
         for name, value in reply.headers.items():
             self.send_header(name, value)
         body = b"" if self.command == "HEAD" else reply.body[:sent]
@@ -236,6 +245,9 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(min(len(answer) - first, step) / bandwidth)
         else:
             self.wfile.write(memoryview(answer)[:-1])
+        if reply.endless:
+            while True:  # until the client hangs up, which raises an error that is ignored
+                self.wfile.write(body)
         # Counted as finished before the last byte: a client that has all bytes may send the next request at once.
         if entry is not None:
             self.server.journal.end(entry)
