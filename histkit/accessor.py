@@ -748,6 +748,7 @@ class SpeechAccessor:
         workers: int | None = None,
         format: Literal["wav"] | None = None,
         overwrite: bool = False,
+        sample_rate: int | None = None,
         dry_run: bool = False,
         progress: bool | None = None,
         client: HistoryClient | None = None,
@@ -775,7 +776,10 @@ class SpeechAccessor:
             None keeps the generated format. "wav": PCM, mu-law and A-law get a header, the service converts other
             formats.
         overwrite : bool
-            Download finished files again.
+            Download finished files again. Where the bytes are those of the first download, ``proof`` becomes ``hash``.
+        sample_rate : int, optional
+            Samples per second of raw samples (PCM without a header) whose row states no rate; rows older than 2026-03
+            can have such. With it, ``seconds`` is known and ``format="wav"`` adds the header here.
         dry_run : bool
             Make no request and write nothing: ``status`` is ``pending`` for clips that would be downloaded, ``path``
             the expected file (with the extension that the row declares, if any).
@@ -795,6 +799,7 @@ class SpeechAccessor:
             workers=workers,
             format=format,
             overwrite=overwrite,
+            sample_rate=sample_rate,
             dry_run=dry_run,
             progress=progress,
             client=client,
@@ -808,6 +813,7 @@ class SpeechAccessor:
         name: str | None = None,
         format: Literal["wav"] | None = None,
         bulk: bool = True,
+        sample_rate: int | None = None,
         dry_run: bool = False,
         progress: bool | None = None,
         client: HistoryClient | None = None,
@@ -836,6 +842,9 @@ class SpeechAccessor:
             others, and clips of a failed bulk request, are requested individually; with False, all are. One clip is
             requested both ways, and the service's zips are used only if both are equal, so that `bulk` does not change
             the result.
+        sample_rate : int, optional
+            Samples per second of raw samples (PCM without a header) whose row states no rate; rows older than 2026-03
+            can have such. With it, ``seconds`` is known and ``format="wav"`` adds the header here.
         dry_run : bool
             Make no request and write nothing: ``status`` is ``pending``, ``path`` the entry that would be written.
         progress : bool, optional
@@ -853,6 +862,7 @@ class SpeechAccessor:
             name=name,
             format=format,
             bulk=bulk,
+            sample_rate=sample_rate,
             dry_run=dry_run,
             progress=progress,
             client=client,

@@ -356,6 +356,10 @@ class OpenBody:
     close: Callable[[], object]
 
 
+class BodyChangedError(TransportError):
+    """A body that broke off is another one the second time; a new request may bring it whole."""
+
+
 class ByteStream:
     """The body of one response, to iterate over once.
 
@@ -385,6 +389,8 @@ class ByteStream:
                 with attempt, closing(self):
                     if attempt.retry_state.attempt_number > 1:
                         self._body = self._open()
+                        if self._body.status_code != self.status_code:
+                            raise BodyChangedError(f"{self._path} changed while it was being read: start again.")
                     for chunk in self._rest(size, digest.digest()):
                         size += len(chunk)
                         digest.update(chunk)
@@ -406,11 +412,11 @@ class ByteStream:
             skipped += len(head)
             digest.update(head)
             if skipped == returned and digest.digest() != expected:
-                raise TransportError(f"{self._path} changed while it was being read: start again.")
+                raise BodyChangedError(f"{self._path} changed while it was being read: start again.")
             if tail:
                 yield tail
         if skipped < returned:
-            raise TransportError(f"{self._path} became shorter while it was being read: start again.")
+            raise BodyChangedError(f"{self._path} became shorter while it was being read: start again.")
 
 
 def _is_broken_off(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from histkit.api.existence import DELETED as STATE
 from histkit.archive.checkpoint import SyncCheckpoint
 from histkit.archive.manifest import WORK, HistoryManifest, Month, read_manifest, write_manifest
 from histkit.archive.merge import account_rows, voices_of
@@ -20,7 +21,6 @@ from histkit.frame.schema import CATEGORY, DATE, TEXT
 from histkit.util.files import exclusive_lock
 from histkit.util.storage import ReadStore, normalize_path
 
-STATE = "deleted"
 _LOOKED_AT = ["history_item_id", "account", "state", "missing_since"]
 
 

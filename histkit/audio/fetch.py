@@ -3,37 +3,68 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
-from dataclasses import dataclass
-from typing import BinaryIO
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Literal
 
 from histkit.api.client import HistoryClient
+from histkit.api.existence import item_exists
 from histkit.api.options import RequestOptions, history_item_path
-from histkit.api.transport import ByteStream
+from histkit.api.retry import RETRY_SECONDS, retry_after, retrying
+from histkit.api.transport import BodyChangedError, ByteStream
 from histkit.audio import formats
-from histkit.audio.structure import measure_clip
-from histkit.errors import DownloadError, TransportError
+from histkit.audio.structure import ClipStructure, measure_clip
+from histkit.errors import (
+    ApiError,
+    DownloadError,
+    HistkitError,
+    NotFoundError,
+    RateLimitError,
+    TransportError,
+)
 from histkit.util.files import sha256_of
+
+Proof = Literal["structure", "hash", "length", "none"]
 
 _MIN_FAILURES = 8
 _CHUNKS: RequestOptions = {"chunk_size": formats.BLOCK}
+_UNKNOWN_RATE = (
+    "The clip has no header: saved as raw samples (16-bit PCM) of unknown rate. "
+    "sample_rate= states the rate, and format='wav' adds the header."
+)
 
 
 class Cancelled(Exception):
     """The download was cancelled; the result of this thread is dropped."""
 
 
+class UnusableResponseError(DownloadError):
+    """The response is not the whole clip. Another response may be, so it is worth a retry."""
+
+
+class TooLargeError(DownloadError):
+    """The response is larger than the client's ``max_clip_bytes``."""
+
+
 @dataclass(frozen=True)
 class Source:
-    """A clip at the service: its id and the format that its row declares."""
+    """A clip at the service: its id, the format that its row declares, and the rate of samples that declare none."""
 
     history_item_id: str
     output_format: str | None = None
     content_type: str | None = None
+    sample_rate: int | None = None
 
     def expected_format(self) -> formats.AudioFormat | None:
         """Return the format that the row declares; None if it declares none."""
-        return formats.expected_format(self.output_format, self.content_type)
+        return self.with_rate(formats.expected_format(self.output_format, self.content_type))
+
+    def with_rate(self, audio_format: formats.AudioFormat | None) -> formats.AudioFormat | None:
+        """Return a format with `sample_rate`, if it is headerless and its own rate is unknown."""
+        if audio_format is not None and audio_format.headerless and audio_format.rate is None:
+            return replace(audio_format, rate=self.sample_rate)
+        return audio_format
 
 
 @dataclass(frozen=True)
@@ -52,6 +83,10 @@ class Clip:
         Hexadecimal.
     converted : bool
         Whether it is WAV made from another format.
+    proof : {"structure", "hash", "length", "none"}
+        How it is known to be whole: see `histkit.audio.manifest`.
+    note : str or None
+        One line about a clip that was saved with a reservation.
     """
 
     extension: str
@@ -59,6 +94,8 @@ class Clip:
     seconds: float | None
     sha256: str
     converted: bool
+    proof: Proof = "none"
+    note: str | None = None
 
 
 class CircuitBreaker:
@@ -95,7 +132,7 @@ class CircuitBreaker:
 
 
 def fetch_clip(client: HistoryClient, source: Source, wav: bool, file: BinaryIO, cancel: threading.Event) -> Clip:
-    """Download one clip into an open file and verify it.
+    """Download one clip into an open file and verify it. A response that is not the whole clip is retried.
 
     Parameters
     ----------
@@ -113,63 +150,178 @@ def fetch_clip(client: HistoryClient, source: Source, wav: bool, file: BinaryIO,
     Raises
     ------
     DownloadError
-        The response is not the clip.
+        No response was the whole clip.
+    NotFoundError
+        The history item does not exist, also if the service refused the clip for another reason.
     HistkitError
         The service refused, or no complete response came.
     """
+    policy = retrying(client.transport.max_retries, cancel, worth=_is_unusable, seconds=math.inf)
+    try:
+        return policy(_fetch_once, client, source, wav, file, cancel)
+    except (RateLimitError, UnusableResponseError) as error:
+        failure: HistkitError = error
+    if _may_be_gone(failure) and not cancel.is_set():
+        _check_exists(client, source.history_item_id)
+    raise failure
+
+
+def _is_unusable(error: BaseException) -> bool:
+    return isinstance(error, (UnusableResponseError, BodyChangedError))
+
+
+def _may_be_gone(error: HistkitError) -> bool:
+    """Return whether to look the history item up after an error; not while the service asks for a long wait."""
+    wait = retry_after(error.headers) if isinstance(error, ApiError) else None
+    return wait is None or wait <= RETRY_SECONDS
+
+
+def _check_exists(client: HistoryClient, item: str) -> None:
+    """Raise `NotFoundError` if the service says that a history item does not exist."""
+    try:
+        exists = item_exists(client, item, min(2, client.transport.max_retries))
+    except HistkitError:
+        return
+    if exists is False:
+        raise NotFoundError("The history item does not exist.", status_code=404)
+
+
+def _fetch_once(client: HistoryClient, source: Source, wav: bool, file: BinaryIO, cancel: threading.Event) -> Clip:
     expected = source.expected_format()
-    if wav and expected is not None and expected.family != "wav" and not expected.wrappable:
+    may_be_samples = not source.output_format and source.sample_rate is not None
+    if wav and expected is not None and expected.family != "wav" and not expected.wrappable and not may_be_samples:
         return _fetch_as_wav(client, source, file, cancel)
     stream = client.transport.stream(
         "GET", history_item_path(source.history_item_id, "/audio"), options=_CHUNKS, cancel=cancel, hold=True
     )
-    content_type = stream.headers.get("content-type")
-    size, digest = write_body(stream, file, cancel)
+    body = write_body(stream, file, cancel)
     if not source.output_format:  # the response's content type is more reliable than the row's
-        expected = formats.expected_format(None, content_type) or expected
-    audio_format = formats.identify(file, size, expected)
-    if wav and audio_format.wrappable:
-        seconds = measure_clip(file, size, audio_format).seconds
-        size = formats.add_wav_header(file, size, audio_format)
-        return Clip("wav", size, seconds, sha256_of(file), converted=True)
-    if wav and audio_format.family != "wav":
-        file.seek(0)
-        file.truncate()
+        expected = source.with_rate(formats.expected_format(None, body.content_type)) or expected
+    audio_format = _identify(file, body, expected, source)
+    if wav and audio_format.family != "wav" and not audio_format.wrappable:
         return _fetch_as_wav(client, source, file, cancel)
-    return Clip(audio_format.family, size, measure_clip(file, size, audio_format).seconds, digest, converted=False)
+    structure = _usable_structure(file, body, audio_format)
+    guessed = audio_format.headerless and (expected is None or not expected.headerless)
+    proof: Proof = "none" if guessed else body.proof_of(structure)
+    if wav and audio_format.wrappable:  # its header proves nothing, since it is made for the bytes that came
+        size = formats.add_wav_header(file, body.size, audio_format)
+        return Clip("wav", size, structure.seconds, sha256_of(file), converted=True, proof=proof)
+    note = _UNKNOWN_RATE if guessed and audio_format.rate is None else None
+    return Clip(audio_format.family, body.size, structure.seconds, body.sha256, converted=False, proof=proof, note=note)
 
 
 def _fetch_as_wav(client: HistoryClient, source: Source, file: BinaryIO, cancel: threading.Event) -> Clip:
-    body = {"history_item_ids": [source.history_item_id], "output_format": "wav"}
+    request = {"history_item_ids": [source.history_item_id], "output_format": "wav"}
     stream = client.transport.stream(
-        "POST", "/v1/history/download", json=body, options=_CHUNKS, cancel=cancel, hold=True
+        "POST", "/v1/history/download", json=request, options=_CHUNKS, cancel=cancel, hold=True
     )
-    size, digest = write_body(stream, file, cancel)
-    audio_format = formats.identify(file, size, formats.AudioFormat("wav"))
+    body = write_body(stream, file, cancel)
+    audio_format = _identify(file, body, formats.AudioFormat("wav"), source)
+    if audio_format.headerless:
+        raise UnusableResponseError(
+            "The service sent raw samples although WAV was requested; their rate adds the header: pass sample_rate=."
+        )
     if audio_format.family != "wav":
-        raise DownloadError(f"The service sent {audio_format.family} although WAV was requested.")
-    return Clip("wav", size, measure_clip(file, size, audio_format).seconds, digest, converted=True)
+        raise UnusableResponseError(f"The service sent {audio_format.family} although WAV was requested.")
+    structure = _usable_structure(file, body, audio_format)
+    return Clip("wav", body.size, structure.seconds, body.sha256, converted=True, proof=body.proof_of(structure))
 
 
-def write_body(stream: ByteStream, file: BinaryIO, cancel: threading.Event) -> tuple[int, str]:
-    """Write a response body to a file and close the stream; return size and SHA-256.
+def _identify(file: BinaryIO, body: Body, expected: formats.AudioFormat | None, source: Source) -> formats.AudioFormat:
+    try:
+        audio_format = formats.identify(file, body.size, expected, undeclared=not source.output_format)
+    except DownloadError as error:
+        raise UnusableResponseError(str(error)) from None
+    return source.with_rate(audio_format) or audio_format
+
+
+def _usable_structure(file: BinaryIO, body: Body, audio_format: formats.AudioFormat) -> ClipStructure:
+    try:
+        return measure_clip(file, body.size, audio_format)
+    except DownloadError as error:
+        raise UnusableResponseError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class Body:
+    """A response body that was written to a file.
+
+    Attributes
+    ----------
+    size : int
+        Bytes.
+    sha256 : str
+        Hexadecimal.
+    content_type : str or None
+        From the response.
+    sized : bool
+        Whether the response declared this size.
+    """
+
+    size: int
+    sha256: str
+    content_type: str | None
+    sized: bool
+
+    def proof_of(self, structure: ClipStructure) -> Proof:
+        """Return how a clip of this body and structure is known to be whole."""
+        if structure.proof == "structure":
+            return "structure"
+        return "length" if self.sized else "none"
+
+
+def write_body(stream: ByteStream, file: BinaryIO, cancel: threading.Event, start: int = 0) -> Body:
+    """Write a response body to a file in place of what is there from `start`, and close the stream.
 
     Raises
     ------
+    UnusableResponseError
+        The status is not 200, the body is empty, or it has not the size that was declared.
+    TooLargeError
+        It is larger than the client's ``max_clip_bytes``; what was written is removed.
     Cancelled
         `cancel` was set.
     """
     size, digest = 0, hashlib.sha256()
+    file.seek(start)
+    file.truncate()
     try:
+        if stream.status_code != 200:
+            raise UnusableResponseError(_describe_status(stream))
         for chunk in stream:
             if cancel.is_set():
                 raise Cancelled
             file.write(chunk)
             digest.update(chunk)
             size += len(chunk)
+    except TransportError as error:
+        if error.passing:
+            raise
+        file.seek(start)
+        file.truncate()
+        raise TooLargeError(str(error)) from None
     finally:
         stream.close()
-    return size, digest.hexdigest()
+    declared = _declared_size(stream)
+    if declared is not None and declared != size:
+        raise UnusableResponseError(f"{size:,} of {declared:,} bytes came.")
+    if not size:
+        raise UnusableResponseError("The clip came empty.")
+    return Body(size, digest.hexdigest(), stream.headers.get("content-type"), declared is not None)
+
+
+def _describe_status(stream: ByteStream) -> str:
+    if stream.status_code == 206:
+        part = stream.headers.get("content-range")
+        return f"A part of the clip came instead of the whole (HTTP 206{f', {part:.60}' if part else ''})."
+    return f"No clip came (HTTP {stream.status_code})."
+
+
+def _declared_size(stream: ByteStream) -> int | None:
+    """Return the number of bytes that a response declared; None if it declared none, or that of a compressed body."""
+    value = stream.headers.get("content-length", "").strip()
+    encoded = stream.headers.get("content-encoding", "identity") != "identity"
+    return None if encoded or "transfer-encoding" in stream.headers or not value.isdecimal() else int(value)
 
 
 def threads_for(client: HistoryClient) -> int:

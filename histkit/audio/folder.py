@@ -19,6 +19,7 @@ from histkit.audio.jobs import (
     Job,
     check_accounts,
     dry_run_manifest,
+    entry_of,
     failure_entry,
     first_rows,
     ids_of,
@@ -43,6 +44,7 @@ def download_audio(
     workers: int | None = None,
     format: Literal["wav"] | None = None,
     overwrite: bool = False,
+    sample_rate: int | None = None,
     dry_run: bool = False,
     progress: bool | None = None,
     client: HistoryClient | None = None,
@@ -50,7 +52,9 @@ def download_audio(
 ) -> pd.DataFrame:
     """Download each row's audio into a folder. Interrupted runs resume; finished files are not requested again.
 
-    Each clip is verified (complete, audio, of the expected format), measured and hashed before it gets its final name.
+    Each clip is verified (whole, audio, of the expected format), measured and hashed before it gets its final name. A
+    response that is not the whole clip is retried like any passing fault: an empty one, a part (HTTP 206), a body whose
+    structure shows that its end is missing.
     The folder's manifest (``manifest.parquet``, ``manifest.csv``) records it. A later run skips files that the manifest
     lists and that exist with the recorded size. Costs no credits.
 
@@ -73,7 +77,10 @@ def download_audio(
     format : {None, "wav"}
         None keeps the generated format. "wav": PCM, mu-law and A-law get a header, the service converts other formats.
     overwrite : bool
-        Download finished files again.
+        Download finished files again. Where the bytes are those of the first download, ``proof`` becomes ``hash``.
+    sample_rate : int, optional
+        Samples per second of raw samples (PCM without a header) whose row states no rate; rows older than 2026-03 can
+        have such. With it, ``seconds`` is known and ``format="wav"`` adds the header here.
     dry_run : bool
         Make no request and write nothing: ``status`` is ``pending`` for clips that would be downloaded, ``path`` the
         expected file (with the extension that the row declares, if any).
@@ -89,10 +96,11 @@ def download_audio(
     DataFrame
         On the index of `items`: ``history_item_id``, ``path`` (relative, with ``/``; missing if there is no file),
         ``status`` (``done``, ``skipped``, ``failed``, or ``gone``: no longer at the service; a row that a local history
-        marks as missing is not requested), ``bytes`` (Int64), ``seconds`` (Float64; missing for raw samples of unknown
-        rate), ``sha256``, ``error`` (one line). ``attrs["histkit"]`` has ``folder`` (absolute path or URL); of a dry
-        run ``files``, ``requests`` and ``estimated_bytes`` (15 characters per second, times the bit rate of the row's
-        format, else 128 kbit/s; None for ids alone).
+        marks as missing is not requested), ``bytes`` (Int64), ``seconds`` (Float64, measured; missing for raw samples
+        of unknown rate), ``sha256``, ``error`` (one line), ``proof`` (how the clip is known to be whole: see Notes;
+        missing if there is no file, or if histkit 0.1 downloaded it). ``attrs["histkit"]`` has ``folder`` (absolute
+        path or URL); of a dry run ``files``, ``requests`` and ``estimated_bytes`` (15 characters per second, times the
+        bit rate of the row's format, else 128 kbit/s; None for ids alone).
 
     Raises
     ------
@@ -107,6 +115,13 @@ def download_audio(
     DownloadError
         The folder can't be used, or another download is writing into it.
 
+    Notes
+    -----
+    ``proof`` is ``structure`` if the container shows the clip's end (the sizes of a WAV, the last page of an Ogg, MP3
+    frames up to the last byte), ``hash`` if two downloads were equal, ``length`` if the service declared the number of
+    bytes and so many came, else ``none``. Raw samples have no structure; `verify` with ``prove=True`` makes it
+    ``hash``.
+
     Examples
     --------
     >>> import tempfile, histkit as hk
@@ -119,7 +134,7 @@ def download_audio(
     >>> again.status.tolist()
     ['skipped', 'skipped', 'skipped', 'done']
     """
-    wav = validate_options(format, workers, progress, overwrite=overwrite, dry_run=dry_run)
+    wav = validate_options(format, workers, progress, sample_rate, overwrite=overwrite, dry_run=dry_run)
     check_client(client)
     template = Template.parse(name)
     ids = ids_of(items, "downloading audio")
@@ -129,7 +144,7 @@ def download_audio(
     with closing(open_destination(folder, storage_options)) as destination:
         if dry_run or not ids:
             record = FolderManifest(destination)
-            jobs = jobs_of(items, ids, stems, record.paths_in_use())
+            jobs = jobs_of(items, ids, stems, record.paths_in_use(), sample_rate)
             if not overwrite:
                 entries |= _finished(destination, record, jobs, wav, tidy=False)
             if dry_run:
@@ -138,12 +153,12 @@ def download_audio(
         destination.prepare()
         with destination.lock():
             record = FolderManifest(destination)
-            jobs = jobs_of(items, ids, stems, record.paths_in_use())
+            jobs = jobs_of(items, ids, stems, record.paths_in_use(), sample_rate)
             finished = _finished(destination, record, jobs, wav, tidy=True)
             if not overwrite:
                 entries |= finished
             due = [job for job in jobs if job.id not in entries]
-            entries |= FolderDownload(client, destination, record, wav).run(due, workers, progress)
+            entries |= FolderDownload(client, destination, record, wav, again=overwrite).run(due, workers, progress)
     manifest = manifest_frame((entries[item] for item in ids), items.index)
     manifest.attrs["histkit"] = {"folder": destination.address}
     return manifest
@@ -154,6 +169,7 @@ def retry_failed(
     folder: str | os.PathLike[str] | None = None,
     *,
     workers: int | None = None,
+    sample_rate: int | None = None,
     progress: bool | None = None,
     client: HistoryClient | None = None,
     storage_options: Mapping[str, Any] | None = None,
@@ -166,7 +182,7 @@ def retry_failed(
         The result of `download_audio`, or some of its rows.
     folder : path-like or str, optional
         The folder of that download; default: the folder that the manifest names, if it still exists.
-    workers, progress, client, storage_options
+    workers, sample_rate, progress, client, storage_options
         As in `download_audio`.
 
     Returns
@@ -195,7 +211,7 @@ def retry_failed(
     >>> set(first.status) == {"failed", "done"}, set(again.status)
     (True, {'done'})
     """
-    validate_options(None, workers, progress)
+    validate_options(None, workers, progress, sample_rate)
     check_client(client)
     require(manifest, ["history_item_id", "status"], "trying again")
     failed = (manifest["status"] == "failed").fillna(False).to_numpy(bool)
@@ -205,10 +221,11 @@ def retry_failed(
     with closing(open_destination(folder, storage_options)) as destination:
         entries: dict[str, Entry] = {}
         if ids:
-            _retry_jobs(destination, FolderManifest(destination), ids)  # refuses a wrong folder before it is locked
+            record = FolderManifest(destination)
+            _retry_jobs(destination, record, ids, sample_rate)  # refuses a wrong folder before it is locked
             with destination.lock():
                 record = FolderManifest(destination)
-                entries, jobs = _retry_jobs(destination, record, ids)
+                entries, jobs = _retry_jobs(destination, record, ids, sample_rate)
                 for wav, due in jobs.items():
                     entries |= FolderDownload(client, destination, record, wav).run(due, workers, progress)
     result = _with_lines(manifest, failed, [entries[item] for item in failed_ids])
@@ -228,7 +245,7 @@ def _recorded_folder(manifest: pd.DataFrame) -> str:
 
 
 def _retry_jobs(
-    destination: Destination, record: FolderManifest, ids: Sequence[str]
+    destination: Destination, record: FolderManifest, ids: Sequence[str], sample_rate: int | None
 ) -> tuple[dict[str, Entry], dict[bool, list[Job]]]:
     """Return the clips that have a file or are gone by now, and the jobs of the others by whether WAV was requested."""
     files = {entry.history_item_id: entry for entry in record.files_of(ids)}
@@ -237,7 +254,7 @@ def _retry_jobs(
     for item in ids:
         failure = record.failure_of(item)
         if failure is not None and failure.stem is not None:
-            source = Source(item, failure.output_format, failure.content_type)
+            source = Source(item, failure.output_format, failure.content_type, sample_rate)
             jobs[failure.format == "wav"].append(Job(source, failure.stem))
         elif failure is not None or item in files:
             entries[item] = failure or files[item].skipped()
@@ -284,12 +301,21 @@ class FolderDownload:
         Its manifest.
     wav : bool
         Whether WAV is requested.
+    again : bool
+        Whether finished files are among the jobs: a second download of the same bytes proves them.
     """
 
     def __init__(
-        self, client: HistoryClient | None, destination: Destination, record: FolderManifest, wav: bool
+        self,
+        client: HistoryClient | None,
+        destination: Destination,
+        record: FolderManifest,
+        wav: bool,
+        *,
+        again: bool = False,
     ) -> None:
         self._given, self._destination, self._record, self._wav = client, destination, record, wav
+        self._again = again
         self._cancel = threading.Event()
         self._parts: set[Path] = set()
 
@@ -343,8 +369,10 @@ class FolderDownload:
             with self._open_part(part) as file:
                 clip = fetch_clip(self._client, job.source, self._wav, file, self._cancel)
                 flush_to_disk(file)
-            path, converted = f"{job.stem}.{clip.extension}", "wav" if clip.converted else None
-            entry = Entry(job.id, path, "done", clip.bytes, clip.seconds, clip.sha256, format=converted)
+            entry = entry_of(job, clip)
+            before = self._record.find(job.id, job.stem, self._wav) if self._again else None
+            if before is not None and (before.path, before.sha256) == (entry.path, entry.sha256):
+                entry = entry.downloaded_twice()
             self._finish(entry, part)
             return entry
         finally:

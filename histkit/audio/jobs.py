@@ -10,7 +10,7 @@ from typing import Literal
 
 import pandas as pd
 
-from histkit.audio.fetch import Source
+from histkit.audio.fetch import Clip, Source
 from histkit.audio.formats import bytes_per_second
 from histkit.audio.manifest import Entry, manifest_frame
 from histkit.errors import AuthenticationError, HistkitError, InputError, NotFoundError, PermissionDeniedError
@@ -22,6 +22,7 @@ from histkit.util.filenames import unique_names
 from histkit.util.text import error_line, escape_surrogates
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)})
+SAMPLE_RATES = (1000, 768_000)  # the smallest and largest that a sound can have
 _CHARACTERS_PER_SECOND = 15.0  # of speech; an estimate
 
 
@@ -39,10 +40,16 @@ class Job:
 
 
 def validate_options(
-    format: Literal["wav"] | None = None, workers: int | None = None, progress: bool | None = None, **flags: bool
+    format: Literal["wav"] | None = None,
+    workers: int | None = None,
+    progress: bool | None = None,
+    sample_rate: int | None = None,
+    **flags: bool,
 ) -> bool:
     """Return whether WAV is requested; raise `InputError` for an option of another type or value."""
     one_of("format", format, (None, "wav"))
+    if sample_rate is not None:
+        whole_number("sample_rate", sample_rate, *SAMPLE_RATES)
     if workers is not None:
         whole_number("workers", workers, 1)
     if progress is not None:
@@ -89,7 +96,11 @@ def first_rows(ids: Iterable[str]) -> dict[str, int]:
 
 
 def jobs_of(
-    items: pd.DataFrame | pd.Series, ids: Sequence[str], stems: Sequence[str], paths_in_use: Mapping[str, str]
+    items: pd.DataFrame | pd.Series,
+    ids: Sequence[str],
+    stems: Sequence[str],
+    paths_in_use: Mapping[str, str],
+    sample_rate: int | None = None,
 ) -> list[Job]:
     """Return one job per distinct history item, in the order of the rows.
 
@@ -101,11 +112,13 @@ def jobs_of(
         Id and path without extension of each row. A clip takes the path of its first row.
     paths_in_use : mapping of str to str
         Paths of existing files and their clips: see `histkit.util.filenames.unique_names`.
+    sample_rate : int, optional
+        Samples per second of raw samples whose rate is unknown.
     """
     firsts = first_rows(ids)
     names = unique_names([stems[row] for row in firsts.values()], list(firsts), paths_in_use)
     formats, types = strings_of(items, "output_format"), strings_of(items, "content_type")
-    sources = (Source(item, formats[row], types[row]) for item, row in firsts.items())
+    sources = (Source(item, formats[row], types[row], sample_rate) for item, row in firsts.items())
     return [Job(source, stem) for source, stem in zip(sources, names, strict=True)]
 
 
@@ -179,6 +192,23 @@ def _pending_entry(job: Job, wav: bool) -> Entry:
     expected = job.source.expected_format()
     extension = "wav" if wav else expected.family if expected is not None else "mp3"
     return Entry(job.id, f"{job.stem}.{extension}", "pending")
+
+
+def entry_of(job: Job, clip: Clip) -> Entry:
+    """Return the line of a downloaded clip."""
+    return Entry(
+        job.id,
+        f"{job.stem}.{clip.extension}",
+        "done",
+        clip.bytes,
+        clip.seconds,
+        clip.sha256,
+        clip.note,
+        clip.proof,
+        format="wav" if clip.converted else None,
+        output_format=job.source.output_format,
+        content_type=job.source.content_type,
+    )
 
 
 def failure_entry(item: str, error: HistkitError | OSError) -> Entry:

@@ -3,6 +3,20 @@
 Each finished clip is appended to ``manifest.jsonl`` immediately (in a remote folder every few seconds). At the end the
 journal is merged into the two files, which are replaced atomically. A killed download leaves its journal, and the next
 one merges it.
+
+The column ``proof`` states how a clip is known to be whole:
+
+``structure``
+    Its container shows that it ends where the bytes end: the sizes of a WAV, the last page of an Ogg, MP3 frames up to
+    the last byte.
+``hash``
+    A second download had the same SHA-256, or the service's zip and the single clip are equal.
+``length``
+    The service declared the number of bytes, and so many came. Weaker: a server that cuts a clip can declare the part.
+``none``
+    Nothing shows it: raw samples or a WAV of a stream, whose length the service did not declare.
+
+It is missing for a row without a file, and in manifests of histkit 0.1.
 """
 
 from __future__ import annotations
@@ -10,7 +24,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +34,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from histkit.audio.destination import JOURNAL, Destination, PullJournal, stays_inside
+from histkit.audio.fetch import Proof
 from histkit.errors import DownloadError
 from histkit.frame.files import to_csv, to_parquet
 from histkit.util.filenames import casefold_path
@@ -35,6 +50,7 @@ COLUMNS = {
     "seconds": "Float64",
     "sha256": "string[pyarrow]",
     "error": "string[pyarrow]",
+    "proof": "string[pyarrow]",
 }
 
 
@@ -57,11 +73,15 @@ class Entry:
     sha256 : str or None
         Of the file, hexadecimal.
     error : str or None
-        One line: why there is no file.
+        One line: why there is no file, or with which reservation it was saved.
+    proof : {"structure", "hash", "length", "none"} or None
+        How the clip is known to be whole; None if there is no file, or in a manifest of histkit 0.1.
     format : str or None
         ``"wav"`` if the file was, or was to be, converted to WAV.
-    stem, output_format, content_type : str or None
-        Of a failed clip: its path without extension and its declared format, for the next attempt.
+    stem : str or None
+        Of a failed clip: its path without extension, for the next attempt.
+    output_format, content_type : str or None
+        The format that the row declared, for another download.
     """
 
     history_item_id: str
@@ -71,6 +91,7 @@ class Entry:
     seconds: float | None = None
     sha256: str | None = None
     error: str | None = None
+    proof: Proof | None = None
     format: str | None = None
     stem: str | None = None
     output_format: str | None = None
@@ -78,7 +99,11 @@ class Entry:
 
     def skipped(self) -> Entry:
         """Return the line of a later run, which keeps the file."""
-        return Entry(self.history_item_id, self.path, "skipped", self.bytes, self.seconds, self.sha256)
+        return replace(self, status="skipped")
+
+    def downloaded_twice(self) -> Entry:
+        """Return the line after a second download of the same bytes."""
+        return self if self.proof == "structure" else replace(self, proof="hash")
 
     def path_stem(self) -> str:
         """Return the path without its extension."""
@@ -254,9 +279,9 @@ def _read_manifest(destination: Destination) -> list[Entry]:
         return []
     try:
         table = pq.read_table(pa.BufferReader(data))
-        columns = [table.column(name).to_pylist() for name in COLUMNS]
-        existing = set(table.column_names)
-        columns += [table.column(name).to_pylist() if name in existing else [None] * len(table) for name in _FILE_ONLY]
+        absent = {*_FILE_ONLY, "proof"} - set(table.column_names)  # of an older version
+        names = [*COLUMNS, *_FILE_ONLY]
+        columns = [[None] * len(table) if name in absent else table.column(name).to_pylist() for name in names]
         return [Entry(*row) for row in zip(*columns, strict=True)]
     except (pa.ArrowException, KeyError, OSError) as error:
         raise DownloadError(

@@ -22,12 +22,23 @@ from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.api.options import RequestOptions
 from histkit.api.retry import retrying
 from histkit.audio.destination import written_file
-from histkit.audio.fetch import Cancelled, CircuitBreaker, fetch_clip, threads_for, write_body
+from histkit.audio.fetch import (
+    Cancelled,
+    CircuitBreaker,
+    Clip,
+    Proof,
+    TooLargeError,
+    UnusableResponseError,
+    fetch_clip,
+    threads_for,
+    write_body,
+)
 from histkit.audio.formats import BLOCK, size_of
 from histkit.audio.jobs import (
     Job,
     check_accounts,
     dry_run_manifest,
+    entry_of,
     failure_entry,
     first_rows,
     ids_of,
@@ -38,7 +49,7 @@ from histkit.audio.jobs import (
 )
 from histkit.audio.manifest import Entry, manifest_frame
 from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
-from histkit.audio.structure import measure_clip
+from histkit.audio.structure import inspect_clip
 from histkit.audio.zip_files import (
     BrokenZipError,
     FileSlice,
@@ -86,6 +97,7 @@ def download_zip(
     name: str | None = None,
     format: Literal["wav"] | None = None,
     bulk: bool = True,
+    sample_rate: int | None = None,
     dry_run: bool = False,
     progress: bool | None = None,
     client: HistoryClient | None = None,
@@ -113,6 +125,8 @@ def download_zip(
         needs rows of known format that were generated in different seconds (a Series of ids has neither). All others,
         and clips of a failed bulk request, are requested individually; with False, all are. One clip is requested both
         ways, and the service's zips are used only if both are equal, so that `bulk` does not change the result.
+    sample_rate : int, optional
+        As in `download_audio`.
     dry_run : bool
         Make no request and write nothing: ``status`` is ``pending``, ``path`` the entry that would be written.
     progress : bool, optional
@@ -151,9 +165,10 @@ def download_zip(
     >>> pulled.status.tolist(), pulled.attrs["histkit"]["requests"]
     (['done', 'done'], 2)
     """
-    wav = validate_options(format, None, progress, bulk=bulk, dry_run=dry_run)
+    wav = validate_options(format, None, progress, sample_rate, bulk=bulk, dry_run=dry_run)
     check_client(client)
-    plan = _plan(items, Template.parse(DEFAULT_NAME if name is None else name), wav=wav, bulk=bulk)
+    template = Template.parse(DEFAULT_NAME if name is None else name)
+    plan = _plan(items, template, wav=wav, bulk=bulk, sample_rate=sample_rate)
     target = _zip_path(path)
     if dry_run:
         requests = len(plan.requests) + any(len(rows) > 1 for rows in plan.requests)  # one clip is compared
@@ -196,14 +211,17 @@ class _ZipPlan:
     requests: list[tuple[int, ...]]
 
 
-def _plan(items: pd.DataFrame | pd.Series, template: Template, *, wav: bool, bulk: bool) -> _ZipPlan:
+def _plan(
+    items: pd.DataFrame | pd.Series, template: Template, *, wav: bool, bulk: bool, sample_rate: int | None
+) -> _ZipPlan:
     ids = ids_of(items, "downloading audio")
     check_accounts(items)
     if not ids:
         raise InputError("There are no rows to put into a zip.")
     dates = timestamps_of(items)
     known = known_missing(items, ids)
-    jobs = [job for job in jobs_of(items, ids, stems_of(items, template), {}) if job.id not in known]
+    stems = stems_of(items, template)
+    jobs = [job for job in jobs_of(items, ids, stems, {}, sample_rate) if job.id not in known]
     firsts = first_rows(ids)
     rows = [firsts[job.id] for job in jobs]
     clips: list[RequestedClip | None] = [None] * len(jobs)
@@ -230,8 +248,9 @@ def _write_zip(file: BinaryIO, plan: _ZipPlan, download: ZipDownload, progress: 
                 f"No clip could be downloaded, so no zip was written; the first error: {entries[plan.ids[0]].error}"
             )
         manifest = manifest_frame(entries[item] for item in plan.ids)
-        write_manifest(archive, manifest)
-    return manifest
+        write_manifest(archive, manifest)  # before the next line: which clip is compared is chance
+    entries |= {item: entries[item].downloaded_twice() for item in download.compared}
+    return manifest_frame(entries[item] for item in plan.ids)
 
 
 class ZipDownload:
@@ -259,6 +278,7 @@ class ZipDownload:
         self._cancel, self._lock = threading.Event(), threading.Lock()
         self._files: set[BinaryIO] = set()
         self._route = BulkRoute()
+        self.compared: set[str] = set()
         self._breaker = CircuitBreaker.of_threads(self._threads)
 
     def clips(self, requests: Sequence[tuple[int, ...]], progress: bool | None) -> Generator[Fetched, None, None]:
@@ -317,6 +337,8 @@ class ZipDownload:
                 except HistkitError as error:
                     if self._cancel.is_set() or isinstance(error, (AuthenticationError, PermissionDeniedError)):
                         raise
+                    if isinstance(error, TooLargeError):
+                        self._route.close()
                     self._route.failed()
                     if may_be_one_bad_row(error):
                         middle = len(group) // 2
@@ -332,9 +354,7 @@ class ZipDownload:
         try:
             self._breaker.check()
             clip = fetch_clip(self._client, job.source, self._wav, file, self._cancel)
-            path = f"{job.stem}.{clip.extension}"
-            entry = Entry(job.id, path, "done", clip.bytes, clip.seconds, clip.sha256)
-            fetched = entry, FileSlice(file, 0, clip.bytes)
+            fetched = entry_of(job, clip), FileSlice(file, 0, clip.bytes)
         except (HistkitError, OSError) as error:
             fetched, failure = (failure_entry(job.id, error), None), error
         self._breaker.record(answered=not isinstance(failure, TransportError))
@@ -381,13 +401,10 @@ class ZipDownload:
         options: RequestOptions = {"chunk_size": BLOCK, "max_retries": min(_BULK_RETRIES, self._max_retries)}
 
         def fetch() -> FileSlice:
-            file.seek(start)
-            file.truncate()
             stream = self._client.transport.stream(
                 "POST", "/v1/history/download", json=body, options=options, cancel=self._cancel, hold=True
             )
-            size, _ = write_body(stream, file, self._cancel)
-            return FileSlice(file, start, size)
+            return FileSlice(file, start, write_body(stream, file, self._cancel, start).size)
 
         restarts = self._max_retries // (_BULK_RETRIES + 1)  # the service may make a different zip each time
         return retrying(restarts, self._cancel, worth=_is_worth_another_zip, seconds=math.inf)(fetch)
@@ -399,12 +416,12 @@ class ZipDownload:
         name, is every other row one of the entries, and no entry can have the name of another row.
         """
         clips = [clip for clip in (self._clips[row] for row in rows) if clip is not None]
-        names = entry_names(zipped)
+        names = entry_names(zipped, self._client.max_clip_bytes)
         match = match_entries(names, clips)
         if match.contradictory or (names and not match.rows):
             self._route.ambiguous(entirely=not match.rows)
             return {}
-        entries = read_entries(zipped)
+        entries = read_entries(zipped, self._client.max_clip_bytes)
         self._route.succeeded()
         self._breaker.record(answered=True)
         matched = set(match.rows.values())
@@ -434,7 +451,10 @@ class ZipDownload:
             entry, _ = self._fetch_single(row, file)
             self._release(file)
             if entry.status == "done":
-                return entry.sha256 == fetched[row][0].sha256
+                agree = entry.sha256 == fetched[row][0].sha256
+                if agree:
+                    self.compared.add(entry.history_item_id)
+                return agree
         return None
 
     def _verified_clip(self, row: int, entry: ZipEntry) -> Fetched | None:
@@ -443,13 +463,19 @@ class ZipDownload:
             audio_format = format_of(data, job.source, self._wav)
             if audio_format is None:
                 return None
-            with data.open() as file:
-                seconds = measure_clip(file, data.size, audio_format).seconds
         except DownloadError:  # a single request shows whether the clip or the zip is wrong
             return None
-        path = f"{job.stem}.{audio_format.family}"
-        return Entry(job.id, path, "done", data.size, seconds, entry.sha256), data
+        with data.open() as file:
+            structure = inspect_clip(file, data.size, audio_format)
+        if structure.problem is not None:
+            return None
+        # the zip states the entry's size and checksum, and both are right
+        proof: Proof = "structure" if structure.proof == "structure" else "length"
+        clip = Clip(audio_format.family, data.size, structure.seconds, entry.sha256, converted=self._wav, proof=proof)
+        return entry_of(job, clip), data
 
 
 def _is_worth_another_zip(error: BaseException) -> bool:
-    return isinstance(error, RateLimitError) or (isinstance(error, TransportError) and error.passing)
+    return isinstance(error, (RateLimitError, UnusableResponseError)) or (
+        isinstance(error, TransportError) and error.passing
+    )

@@ -22,7 +22,7 @@ from histkit.audio.formats import BLOCK, AudioFormat
 from histkit.audio.manifest import Entry
 from histkit.frame.files import csv_text
 
-_MAX_RATIO, _MAX_BYTES = 1000, 4 << 30
+_MAX_RATIO, _MAX_BYTES = 1000, 4 << 30  # of a zip, and of all its entries together
 # RuntimeError: encrypted, or of a version that zipfile does not support
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError)
 
@@ -92,7 +92,7 @@ class ZipEntry:
     sha256: str
 
 
-def entry_names(zipped: FileSlice) -> list[str]:
+def entry_names(zipped: FileSlice, max_clip_bytes: int = _MAX_BYTES) -> list[str]:
     """Return the names of a zip's entries, without folders.
 
     Raises
@@ -101,10 +101,10 @@ def entry_names(zipped: FileSlice) -> list[str]:
         The zip can't be read, or expands to an implausible size.
     """
     with _open_zip(zipped) as archive:
-        return [info.filename for info in _entry_infos(archive, zipped.size)]
+        return [info.filename for info in _entry_infos(archive, zipped.size, max_clip_bytes)]
 
 
-def read_entries(zipped: FileSlice) -> list[ZipEntry]:
+def read_entries(zipped: FileSlice, max_clip_bytes: int = _MAX_BYTES) -> list[ZipEntry]:
     """Read a zip's entries completely, which verifies their checksums; in the order of `entry_names`.
 
     A stored entry is a section of the zip. A compressed one is written after the end of the zip's file.
@@ -115,7 +115,7 @@ def read_entries(zipped: FileSlice) -> list[ZipEntry]:
         As for `entry_names`, or a checksum is wrong.
     """
     with _open_zip(zipped) as archive:
-        return [_read_entry(zipped, archive, info) for info in _entry_infos(archive, zipped.size)]
+        return [_read_entry(zipped, archive, info) for info in _entry_infos(archive, zipped.size, max_clip_bytes)]
 
 
 @contextmanager
@@ -127,13 +127,16 @@ def _open_zip(zipped: FileSlice) -> Iterator[zipfile.ZipFile]:
         raise BrokenZipError(str(error)) from None
 
 
-def _entry_infos(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
+def _entry_infos(archive: zipfile.ZipFile, size: int, max_clip_bytes: int) -> list[zipfile.ZipInfo]:
     infos = [info for info in archive.infolist() if not info.is_dir()]
     if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos):
         raise BrokenZipError("A compression method that can expand without limit.")
     total = sum(info.file_size for info in infos)
     if total > min(_MAX_BYTES, _MAX_RATIO * size):
         raise BrokenZipError(f"{size:,} bytes that expand to {total:,}.")
+    largest = max((info.file_size for info in infos), default=0)
+    if largest > max_clip_bytes:
+        raise BrokenZipError(f"An entry that expands to {largest:,} bytes.")
     return infos
 
 

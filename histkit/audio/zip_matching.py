@@ -300,6 +300,11 @@ class BulkRoute:
             self._ambiguous += 1
             self.is_open = self.is_open and not entirely and self._ambiguous < _MAX_AMBIGUOUS
 
+    def close(self) -> None:
+        """End shared requests: their zips are larger than a clip may be."""
+        with self._lock:
+            self.is_open = False
+
     def is_trusted(self, compare: Callable[[], bool | None]) -> bool:
         """Return whether clips out of zips equal the responses to single requests.
 

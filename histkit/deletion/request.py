@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from histkit.api.client import HistoryClient
-from histkit.api.options import RequestOptions
+from histkit.api.existence import item_exists
 from histkit.api.retry import retrying
-from histkit.archive.tombstones import STATE
 from histkit.errors import (
     ApiError,
-    AuthenticationError,
     HistkitError,
     NotFoundError,
     PermissionDeniedError,
@@ -23,7 +21,6 @@ from histkit.util.text import error_line
 
 SCOPE = "speech_history_write"
 _RETRIES = 2  # of a deletion whose row still exists
-_LOOKUP: RequestOptions = {"max_retries": 2}
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def _delete_once(client: HistoryClient, item: str, *, first: bool) -> DeletionOu
         if not _is_uncertain(failure):
             return _failed(failure)
     try:
-        exists = _still_exists(client, item)
+        exists = item_exists(client, item)
     except TransportError:
         return _failed(failure, unsure=True)
     if exists is False:
@@ -101,18 +98,6 @@ def _is_uncertain(error: ApiError) -> bool:
     """Return whether a row may be gone after an error; a refusal (3xx, 4xx) was not carried out."""
     status = error.status_code or 0
     return status < 300 or status == 408 or status >= 500
-
-
-def _still_exists(client: HistoryClient, item: str) -> bool | None:
-    """Return whether a row exists; None if unknown, as with a key that may delete but not read."""
-    try:
-        return bool(client.get(item, request_options=_LOOKUP).state != STATE)
-    except NotFoundError:
-        return False
-    except (AuthenticationError, TransportError):
-        raise
-    except HistkitError:
-        return None
 
 
 def _permission_denied(error: ApiError) -> ApiError:
