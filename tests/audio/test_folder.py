@@ -21,8 +21,8 @@ from histkit.audio.manifest import Entry, FolderManifest
 from histkit.sandbox import Sandbox, serve
 from tests.conftest import client_of
 
-COLUMNS = ["history_item_id", "path", "status", "bytes", "seconds", "sha256", "error"]
-DTYPES = ["string", "string", "string", "Int64", "Float64", "string", "string"]
+COLUMNS = ["history_item_id", "path", "status", "bytes", "seconds", "sha256", "error", "proof"]
+DTYPES = ["string", "string", "string", "Int64", "Float64", "string", "string", "string"]
 
 
 @pytest.fixture(scope="module")
