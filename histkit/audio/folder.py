@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -364,9 +364,9 @@ class FolderDownload:
         return entry
 
     def _download(self, job: Job) -> Entry:
-        part = self._destination.part(job.stem)
+        part = self._create_part(job)
         try:
-            with self._open_part(part) as file:
+            with part.open("r+b") as file:
                 clip = fetch_clip(self._client, job.source, self._wav, file, self._cancel)
                 flush_to_disk(file)
             entry = entry_of(job, clip)
@@ -380,12 +380,15 @@ class FolderDownload:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
 
-    def _open_part(self, part: Path) -> BinaryIO:
+    def _create_part(self, job: Job) -> Path:
+        """Create the temporary file of a clip, and its folder, unless the download was cancelled."""
         with self._record.lock:
             if self._cancel.is_set():
                 raise Cancelled
+            part = self._destination.part(job.stem)
             self._parts.add(part)
-            return part.open("x+b")
+            part.open("xb").close()
+            return part
 
     def _finish(self, entry: Entry, part: Path | None = None) -> None:
         """Move a complete file to its final name and record its clip, unless the download was cancelled."""

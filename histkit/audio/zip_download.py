@@ -49,7 +49,7 @@ from histkit.audio.jobs import (
 )
 from histkit.audio.manifest import Entry, manifest_frame
 from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
-from histkit.audio.structure import inspect_clip
+from histkit.audio.structure import measure_clip
 from histkit.audio.zip_files import (
     BrokenZipError,
     FileSlice,
@@ -463,11 +463,9 @@ class ZipDownload:
             audio_format = format_of(data, job.source, self._wav)
             if audio_format is None:
                 return None
+            with data.open() as file:
+                structure = measure_clip(file, data.size, audio_format)
         except DownloadError:  # a single request shows whether the clip or the zip is wrong
-            return None
-        with data.open() as file:
-            structure = inspect_clip(file, data.size, audio_format)
-        if structure.problem is not None:
             return None
         # the zip states the entry's size and checksum, and both are right
         proof: Proof = "structure" if structure.proof == "structure" else "length"
