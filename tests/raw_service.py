@@ -41,7 +41,7 @@ class Service:
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
                 found = service.answer(parts.path, dict(parse_qsl(parts.query)))
-                body = msgspec.json.encode(found if found is not None else {"detail": {"status": "not_found"}})
+                body = service.body(found if found is not None else {"detail": {"status": "not_found"}})
                 self.send_response(404 if found is None else 200)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(body)))
@@ -65,6 +65,10 @@ class Service:
         self.client.close()
         self._server.shutdown()
         self._server.server_close()
+
+    def body(self, found: Any) -> bytes:
+        """Encode an answer."""
+        return msgspec.json.encode(found)
 
     def answer(self, path: str, query: dict[str, str]) -> Row | None:
         """Answer a request; None is a 404."""

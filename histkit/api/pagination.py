@@ -21,7 +21,7 @@ from typing import Any
 from histkit.errors import ApiError, PaginationError
 
 _STATE = (
-    *("page_size", "remember", "after", "before", "position", "newest", "done"),
+    *("page_size", "remember", "after", "before", "from_top", "position", "newest", "done"),
     *("_cursor", "_restarted_at", "_cursor_faults", "_length", "_asked_before"),
 )
 _EMPTY_PAGES = 50  # empty pages in a row that still say has_more
@@ -60,6 +60,9 @@ class PageWindow:
     remember : int, optional
         Approximate number of recent ids to keep; default: all. With a limit, memory use is constant, but rows are
         accepted twice if the service restarts from the top.
+    from_top : bool
+        Don't send `after`: read from the newest row until a page passes it. Rows without a date, which a filter by date
+        leaves out, are then returned where the listing has them.
 
     Attributes
     ----------
@@ -77,8 +80,11 @@ class PageWindow:
         before: int | None = None,
         page_size: int = 1000,
         remember: int | None = None,
+        *,
+        from_top: bool = False,
     ) -> None:
         self.page_size = page_size
+        self.from_top = from_top
         self.remember = remember
         self.after = after
         self.before = before
@@ -117,7 +123,7 @@ class PageWindow:
 
     def query(self) -> Query:
         """Return the next request."""
-        return Query(self.after, self._asked_before, self._cursor)
+        return Query(None if self.from_top else self.after, self._asked_before, self._cursor)
 
     def accept_page(self, page: PageFacts) -> list[int]:
         """Process the page that answered `query`.
@@ -145,7 +151,8 @@ class PageWindow:
             self.done = True  # a split moved the lower end up while this page was under way
         elif crossed:
             top = before_page if before_page is not None else self.newest
-            self._restart(top if top is not None else max(dates))  # out of order: only dates say what belongs here
+            self.from_top = False  # out of order: only dates say what belongs here
+            self._restart(top if top is not None else max(dates))
         elif not page.ids:
             self._accept_empty_page(page)
         else:

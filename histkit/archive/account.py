@@ -17,6 +17,7 @@ from histkit.api.credentials import SANDBOX
 from histkit.api.options import history_item_path
 from histkit.api.pagination import PageWindow
 from histkit.archive.checkpoint import StagedPage, SyncCheckpoint, SyncJob
+from histkit.archive.counter_gaps import counter_gaps
 from histkit.archive.manifest import WORK, Account, HistoryManifest, newest_first, partition_span, write_manifest
 from histkit.archive.merge import Diff, PartitionMerge, account_rows
 from histkit.archive.partitions import PartitionReader
@@ -25,10 +26,14 @@ from histkit.fetch.windows import WindowedFetch, WindowRows, rows_of
 from histkit.frame.decode import Page, PageDecoder
 from histkit.util.progress import progress_bar
 from histkit.util.storage import ReadStore
+from histkit.util.text import count_noun
 
 PAGE_SIZE = 1000
 _REMEMBERED = 10_000  # ids by which a window recognises repeated pages; the merge removes other duplicates
-_OVERLAP_SECONDS, _OVERLAP_ROWS = 3600, 500  # read again by each sync, since rows appear late; the smaller of the two
+# Each sync reads the newest hour again, since rows appear late: at most 500 rows, but always 15 minutes.
+_OVERLAP_SECONDS, _OVERLAP_ROWS, _LATE_SECONDS = 3600, 500, 900
+_FULL_DAYS = 30  # then a full sync is due
+_MOST_GAPS = 1000
 _PATIENCE = 30 * 86_400  # seconds; older rows that are still processing are refreshed by full syncs alone
 _MOST_REQUESTED = 20  # rows still processing that are requested one by one
 _FRESH = 3600  # seconds; a resumed full sync that began this recently is not repeated
@@ -37,11 +42,12 @@ _SAMPLE = 20  # rows to request by id before a full sync marks any row missing
 
 @dataclass
 class AccountSyncResult:
-    """The result of syncing one account: changes, requests, and rows that violate the API's schema."""
+    """The result of syncing one account: changes, requests, problems of rows, and why a full one is due."""
 
     diff: Diff
     requests: int = 0
     problems: list[str] = field(default_factory=list)
+    full_due: str | None = None
 
 
 class AccountSync:
@@ -80,6 +86,8 @@ class AccountSync:
         self._decoder = PageDecoder()
         self._checkpoint = SyncCheckpoint(folder / WORK / (sha256(name.encode()).hexdigest()[:12] if name else "spool"))
         self._account = manifest.accounts.get(name, Account())
+        if (self._account.watermark or 0) > _seconds(self._account.synced_at) + _LATE_SECONDS:
+            self._account.watermark = None  # of histkit 0.1: a date in the future, behind which rows were not read
         self._result = AccountSyncResult(Diff(diff))
 
     def run(self, *, full: bool) -> AccountSyncResult:
@@ -94,6 +102,7 @@ class AccountSync:
             self._resume(unfinished)
             full = full and not (unfinished.full and unfinished.started > time.time() - _FRESH)
         self._begin(full=full)
+        self._result.full_due = _full_due(self._account)
         return self._result
 
     def _begin(self, *, full: bool) -> None:
@@ -106,7 +115,9 @@ class AccountSync:
         self._resume(job)
 
     def _resume(self, job: SyncJob) -> None:
-        windows = self._checkpoint.windows() or [PageWindow(job.after, None, PAGE_SIZE, _REMEMBERED)]
+        windows = self._checkpoint.windows() or [
+            PageWindow(job.after, None, PAGE_SIZE, _REMEMBERED, from_top=job.after is not None)
+        ]
         self._fetch(job, windows)
         pages = self._checkpoint.pages()
         known = self._overlap()[1] if job.after is not None else []
@@ -126,6 +137,7 @@ class AccountSync:
                 nonlocal staged
                 if rows:
                     self._checkpoint.add(rows_of(page, rows), page.problems)
+                self._checkpoint.limit_start(fetch.served_at)
                 self._checkpoint.save(part.window for part in fetch.parts)
                 staged += len(rows)
                 bar.update(len(rows))
@@ -152,9 +164,9 @@ class AccountSync:
                 self._result.requests += fetch.requests
 
     def _overlap(self) -> tuple[int, list[str]]:
-        """Return the date to read from again, the newest hour or 500 rows back, and the ids on disk since then."""
-        assert self._account.watermark is not None
-        mark = min(self._account.watermark, int(time.time()))  # a date in the future must not hide newer rows
+        """Return the date to read from again, and the ids on disk since then."""
+        mark = self._account.watermark
+        assert mark is not None
         dates, ids = np.zeros(0, np.int64), np.zeros(0, object)
         for file in newest_first(self._manifest.months):
             span = partition_span(file)
@@ -167,7 +179,9 @@ class AccountSync:
             dates = np.r_[dates, table.column("date_unix").to_numpy()]
             ids = np.r_[ids, np.array(table.column("history_item_id").to_pylist(), object)]
         recent = np.sort(dates[dates >= mark - _OVERLAP_SECONDS])[::-1]
-        after = int(min(mark, recent[_OVERLAP_ROWS - 1])) if len(recent) >= _OVERLAP_ROWS else mark - _OVERLAP_SECONDS
+        after = mark - _OVERLAP_SECONDS
+        if len(recent) >= _OVERLAP_ROWS:
+            after = int(min(mark - _LATE_SECONDS, recent[_OVERLAP_ROWS - 1]))
         return after, [item for item in ids[dates >= after].tolist() if item is not None]
 
     def _refresh_processing(self, job: SyncJob, pages: Sequence[StagedPage]) -> list[str]:
@@ -233,9 +247,19 @@ class AccountSync:
 
     def _update(self, job: SyncJob, pages: Sequence[StagedPage], gone: Sequence[str], now: int) -> None:
         account = self._account
-        newest = [page.newest for page in pages if page.newest is not None]
+        started = self._checkpoint.job.started if self._checkpoint.job is not None else job.started
+        known = account.watermark
+        newest = [date for page in pages if (date := page.newest_until(started)) is not None]
         if newest:
-            account.watermark = max(*newest, account.watermark or 0)
+            account.watermark = max(newest)
+            if known is not None:
+                account.watermark = max(known, account.watermark)
+        if job.after is not None:
+            since = job.after
+            if account.full_until is not None:
+                since = max(since, account.full_until - _LATE_SECONDS)  # older gaps were there in a complete read, too
+            fresh = counter_gaps(pages, since, started - _LATE_SECONDS)
+            account.gaps = [*(gap for gap in account.gaps if gap[0] < since), *fresh][-_MOST_GAPS:]
         for item in gone:
             account.processing.pop(item, None)
         if job.full:
@@ -251,7 +275,7 @@ class AccountSync:
         account.service = self._client.transport.service
         account.synced_at = self._manifest.synced_at = stamp
         if job.full or job.after is None:
-            account.full_at = stamp
+            account.full_at, account.full_until, account.gaps = stamp, account.watermark, []
         self._manifest.accounts[self._name] = account
 
     def _check_service(self) -> None:
@@ -336,6 +360,27 @@ def _describe(service: str) -> str:
     if service == SANDBOX:
         return "the sandbox's made-up account"
     return f"an account at {service}" if service else "an account"
+
+
+def _full_due(account: Account) -> str | None:
+    """Return why a full sync is due; None if it is not."""
+    reasons = []
+    days = int(_seconds(account.synced_at) - _seconds(account.full_at or "")) // 86_400
+    if days > _FULL_DAYS:
+        reasons.append(f"the last one was {days:,} days ago" if account.full_at else "there was none")
+    if account.gaps:
+        count, credits = len(account.gaps), sum(credits for _, credits in account.gaps)
+        first = datetime.fromtimestamp(min(date for date, _ in account.gaps), UTC)
+        reasons.append(
+            f"{credits:,} credits in {count_noun(count, 'gap')} of the counter since {first:%Y-%m-%d %H:%M} UTC are "
+            "in no row (rows that appeared late, or products that the history doesn't list)"
+        )
+    return "; ".join(reasons) or None
+
+
+def _seconds(moment: str) -> int:
+    """Return a moment of the manifest in seconds since 1970; 0 where there is none."""
+    return int(datetime.fromisoformat(moment).timestamp()) if moment else 0
 
 
 def _reaches(month: PartitionReader, group: int, date: int) -> bool:

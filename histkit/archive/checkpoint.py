@@ -29,7 +29,19 @@ _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 class SyncJob(msgspec.Struct, frozen=True):
-    """The job of a sync: the account, the date to start from (None: all), and whether to look for missing rows."""
+    """The job of a sync.
+
+    Attributes
+    ----------
+    account : str
+        Its name.
+    after : int or None
+        The date to start from; None: all.
+    full : bool
+        Whether to look for missing rows.
+    started : int
+        When it started, seconds since 1970: the earlier one of this machine's clock and the service's.
+    """
 
     account: str
     after: int | None
@@ -59,6 +71,14 @@ class StagedPage:
         if start is None or end is None:
             return self.undated > 0
         return self.newest is not None and self.oldest is not None and self.newest >= start and self.oldest < end
+
+    def newest_until(self, moment: int) -> int | None:
+        """Return the newest date that is not later than a moment; None if there is none."""
+        if self.newest is None or self.newest <= moment:
+            return self.newest
+        dates = self.read(["date_unix"]).column(0)
+        newest: int | None = pc.max(dates.filter(pc.less_equal(dates, moment))).as_py()
+        return newest
 
     def read(self, columns: Sequence[str] = SCHEMA.names) -> pa.Table:
         """Read the rows, in the order they were fetched."""
@@ -97,6 +117,12 @@ class SyncCheckpoint:
         """Start a new sync; an earlier one on disk is discarded."""
         self.discard()
         self._state = _State(job, [])
+
+    def limit_start(self, moment: int | None) -> None:
+        """Move the start of the job back to a moment; None changes nothing."""
+        assert self._state is not None
+        if moment is not None and moment < self._state.purpose.started:
+            self._state.purpose = msgspec.structs.replace(self._state.purpose, started=moment)
 
     def add(self, rows: pa.RecordBatch, problems: Iterable[str]) -> None:
         """Write a page to disk."""

@@ -1,6 +1,7 @@
 """The layout of a local history: the path of each month's file, and the manifest, which is written last.
 
-``year=2026/month=10/history.parquet`` (UTC); rows without a date lie in the partition of Hive's default name.
+``year=2026/month=10/history.parquet`` (UTC). Rows without a date lie in ``year=0/month=0``: Hive's name for a missing
+value would make year and month texts, which pandas and Dask can't combine with the numbers of the other months.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from histkit.util.text import error_line
 
 MANIFEST = "_manifest.json"  # tools skip names that begin with an underscore or a dot
 WORK = ".histkit"
-_NOWHERE = "__HIVE_DEFAULT_PARTITION__"
+UNDATED = "year=0/month=0/history.parquet"
+OLD_UNDATED = "year=__HIVE_DEFAULT_PARTITION__/month=__HIVE_DEFAULT_PARTITION__/history.parquet"  # until 0.2
 
 
 class Month(msgspec.Struct):
@@ -33,9 +35,22 @@ class Month(msgspec.Struct):
 
 
 class Account(msgspec.Struct):
-    """The state of an account: its newest date, when it was synced, and ids that were still ``processing``.
+    """The state of an account.
 
-    `service` is the host that it was read from, or ``"sandbox"``; empty in folders of histkit 0.1.
+    Attributes
+    ----------
+    watermark : int or None
+        The newest date up to which everything was read; never later than the moment of reading, whatever a row says.
+    synced_at, full_at : str
+        When it was synced, and when it was last read completely; ISO, UTC.
+    service : str
+        The host that it was read from, or ``"sandbox"``; empty in folders of histkit 0.1.
+    processing : dict of str to int or None
+        Ids and dates of the rows that were still ``processing``.
+    full_until : int or None
+        The watermark when it was last read completely.
+    gaps : list of (int, int)
+        Dates and credits of the gaps in the counter since then (see `counter_gaps`).
     """
 
     watermark: int | None = None
@@ -43,6 +58,8 @@ class Account(msgspec.Struct):
     full_at: str | None = None
     service: str = ""
     processing: dict[str, int | None] = msgspec.field(default_factory=dict)
+    full_until: int | None = None
+    gaps: list[tuple[int, int]] = msgspec.field(default_factory=list)
 
 
 class HistoryManifest(msgspec.Struct):
@@ -68,16 +85,16 @@ def partition_path(date_unix: int | None) -> str:
     'year=2026/month=10/history.parquet'
     """
     if date_unix is None:
-        return f"year={_NOWHERE}/month={_NOWHERE}/history.parquet"
+        return UNDATED
     date = datetime.fromtimestamp(date_unix, UTC)
     return f"year={date.year}/month={date.month}/history.parquet"
 
 
 def partition_span(file: str) -> tuple[int, int] | None:
     """Return the seconds ``[start, end)`` of a month's file; None for the file of rows without a date."""
-    year, month, _ = (part.partition("=")[2] for part in file.split("/"))
-    if year == _NOWHERE:
+    if file in (UNDATED, OLD_UNDATED):
         return None
+    year, month, _ = (part.partition("=")[2] for part in file.split("/"))
     start = np.datetime64(f"{int(year):04}-{int(month):02}", "M")
     first, end = np.array([start, start + 1]).astype("datetime64[s]").astype(np.int64).tolist()
     return first, end

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +21,13 @@ from histkit.archive.checkpoint import StagedPage
 from histkit.archive.manifest import HistoryManifest, Month, months_of, newest_first, partition_path, partition_span
 from histkit.archive.partitions import FILE_SCHEMA, TIE, PartitionReader, sort_rows, writing_month
 from histkit.frame.schema import CATEGORY, DATE, SCHEMA, TEXT
-from histkit.util.arrays import Mask
+from histkit.util.arrays import Ints, Mask
 from histkit.util.storage import ReadStore
 
 _IDENTITY = ["history_item_id", "account", "missing_since"]
 _MOST_ROWS = 65_536  # in a slice, about
+_NO_MONTH = -(2**40)
+_JSON = ("extra", "dialogue")
 _DIFF_COLUMNS = ("account", "history_item_id", "date", "voice_name", "characters", "credits")
 DIFF_SCHEMA = pa.schema([("change", CATEGORY), *(FILE_SCHEMA.field(name) for name in _DIFF_COLUMNS)])
 
@@ -100,7 +103,9 @@ class PartitionMerge:
         self._full = full
         self._gone = pa.array(gone, TEXT)
         self._now = pa.scalar(now * 1_000_000, pa.int64()).cast(DATE)
-        self._fetched = self._ids() if manifest.months else None
+        self._fetched, self._fetched_months = self._ids_and_months()
+        self._moved = pa.array([], TEXT)
+        self._left: set[str] = set()  # months that rows leave
         self._voices = set(manifest.voices)
         self.diff = Diff(diff)
 
@@ -123,14 +128,42 @@ class PartitionMerge:
         return fetched + len(absent), fetched, absent
 
     def files(self, also: Sequence[int | None] = ()) -> list[str]:
-        """Return the months to merge, newest first: those of the pages and of the dates `also`; in a full sync all."""
+        """Return the months to merge, newest first: those of the pages, of the dates `also`, and those that rows left.
+
+        In a full sync these are all months.
+        """
         files = {partition_path(date) for date in also}
         for page in self._pages:
             if page.undated:
                 files.add(partition_path(None))
             if page.newest is not None and page.oldest is not None:
                 files.update(_months_between(page))
-        return newest_first(files | set(self._manifest.months if self._full else ()))
+        files |= set(self._manifest.months if self._full else ())
+        self._find_moved(files)
+        return newest_first(files | self._left)
+
+    def _find_moved(self, files: set[str]) -> None:
+        """Find fetched rows that are on disk in another month than their date's, and the months that they leave.
+
+        Months other than `files` are read only if a fetched row is not in the month of its date.
+        """
+        moved = [self._moved]
+        unseen = np.ones(len(self._fetched), bool)
+        for file in sorted(self._manifest.months, key=lambda file: file not in files):
+            if file not in files and not unseen.any():
+                break
+            if not self._exists(file):
+                continue
+            with PartitionReader(self._store, file) as month:
+                table = month.read(month.groups(), ["history_item_id", "account"])
+            ids = table.column("history_item_id").filter(account_rows(table, self._account))
+            places = pc.index_in(ids, self._fetched).drop_null().to_numpy()
+            unseen[places] = False
+            places = places[self._fetched_months[places] != _month_number(file)]
+            if len(places):
+                self._left.add(file)
+                moved.append(self._fetched.take(pa.array(places)))
+        self._moved = pa.concat_arrays(moved)
 
     def month(self, file: str) -> None:
         """Merge one month; a month without a change is not written."""
@@ -157,7 +190,7 @@ class PartitionMerge:
 
     def _merge(self, file: str, month: PartitionReader | None) -> None:
         rows = len(month) if month is not None else 0
-        quick = month is not None and not self._full and not len(self._gone)
+        quick = month is not None and not self._full and not len(self._gone) and file not in self._left
         if not (quick and month is not None and not self._has_changes(file, month)):
             slices = self._slices(file, month)
             diff, merged = Diff(self.diff.keep_rows), None
@@ -215,13 +248,16 @@ class PartitionMerge:
         existing_keys, keys = _keys(existing), _keys(fetched)
         positions = pc.index_in(keys, existing_keys)
         kept = existing.filter(pc.invert(pc.is_in(existing_keys, keys)))
-        if self._fetched is not None and len(kept):  # a row that was fetched with another date has left this month
+        if len(kept):  # a row that was fetched with another date has left this month
             remaining = kept.filter(pc.invert(pc.is_in(_keys(kept), self._fetched)))
             diff.moved += len(kept) - len(remaining)
             kept = remaining
         updated = fetched.filter(pc.is_valid(positions))
         before = existing.take(pc.drop_null(positions))
-        diff.record("new", fetched.filter(pc.is_null(positions)))
+        added = fetched.filter(pc.is_null(positions))
+        moved = pc.is_in(added.column("history_item_id"), self._moved)
+        diff.record("new", added.filter(pc.invert(moved)))
+        diff.record("changed", added.filter(moved))
         diff.record("changed", updated.filter(pa.array(_differ(before, updated))))
         kept = self._mark_missing(kept, diff)
         ties = pc.fill_null(existing.column(TIE).take(positions), -1)
@@ -259,11 +295,25 @@ class PartitionMerge:
         table = table.append_column("missing_since", pa.nulls(len(table), DATE))
         return table.append_column(TIE, pa.array(np.zeros(len(table), np.int32)))
 
-    def _ids(self) -> pa.Array:
-        """Return the ids of all fetched rows."""
-        tables = [page.read(["history_item_id"]) for page in self._pages]
-        ids = pa.concat_tables([SCHEMA.empty_table().select(["history_item_id"]), *tables]).column(0)
-        return ids.drop_null().combine_chunks()
+    def _ids_and_months(self) -> tuple[pa.Array, Ints]:
+        """Return the distinct ids of the fetched rows, and the months of their dates as `_month_number` counts them."""
+        columns = ["history_item_id", "date_unix"]
+        if not self._manifest.months:
+            return pa.array([], TEXT), np.zeros(0, np.int64)
+        tables = [page.read(columns) for page in self._pages]
+        table = pa.concat_tables([SCHEMA.empty_table().select(columns), *tables])
+        table = _last_of_each(table.filter(pc.is_valid(table.column("history_item_id"))))
+        dates = table.column("date_unix")
+        months = pc.fill_null(dates, 0).to_numpy().astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+        months[dates.is_null().to_numpy()] = _NO_MONTH
+        ids = table.column("history_item_id").combine_chunks()
+        return ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids, months
+
+
+def _month_number(file: str) -> int:
+    """Return a month's file as the number of months since January 1970; `_NO_MONTH` for rows without a date."""
+    span = partition_span(file)
+    return _NO_MONTH if span is None else int(np.datetime64(span[0], "s").astype("datetime64[M]").astype(np.int64))
 
 
 def _cut_span(start: int, end: int, chunks: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int | None, int | None]]:
@@ -370,5 +420,35 @@ def _differ(before: pa.Table, after: pa.Table) -> Mask:
             continue
         same = pc.fill_null(pc.equal(old, new), False)
         same = pc.or_(same, pc.and_(pc.is_null(old), pc.is_null(new)))
-        differ |= ~same.to_numpy()
+        if pa.types.is_floating(old.type):
+            same = pc.or_(same, pc.fill_null(pc.and_(pc.is_nan(old), pc.is_nan(new)), False))
+        unequal = ~same.to_numpy()
+        if name in _JSON and unequal.any():
+            places = pa.array(np.flatnonzero(unequal))
+            pairs = zip(old.take(places).to_pylist(), new.take(places).to_pylist(), strict=True)
+            unequal[unequal] = [not _same_json(one, other) for one, other in pairs]
+        differ |= unequal
     return differ
+
+
+def _same_json(one: str | None, other: str | None) -> bool:
+    """Return whether two JSON texts have the same value, however they are written."""
+    if one is None or other is None:
+        return one is other
+    try:
+        values = (json.loads(text, parse_int=_number, parse_float=_number) for text in (one, other))
+        texts = [json.dumps(value, sort_keys=True) for value in values]
+    except (ValueError, RecursionError):
+        return False
+    return texts[0] == texts[1]
+
+
+def _number(digits: str) -> int | float | str:
+    """Read a number of JSON, a whole one as an int in any spelling: 1, 1.0 and 1e0 are the same."""
+    try:
+        return int(digits)
+    except ValueError:
+        number = float(digits)
+    if math.isinf(number):
+        return digits
+    return int(number) if number.is_integer() else number

@@ -18,6 +18,7 @@ from histkit.archive.load import load
 from histkit.archive.manifest import WORK, HistoryManifest, Month, read_manifest
 from histkit.archive.merge import DIFF_SCHEMA, Diff, voices_of
 from histkit.archive.partitions import PartitionReader
+from histkit.archive.upgrade import move_undated
 from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.fetch.reader import warn_of_problems
 from histkit.frame.schema import to_frame
@@ -43,9 +44,11 @@ class SyncRun:
         self._progress = progress
         self._remove_partial_files()
         self._manifest = self._read_or_rebuild_manifest()
+        move_undated(folder, self._manifest)
         self._diff = Diff(diff)
         self._requests = 0
         self.failed: dict[str, str] = {}
+        self.full_due: dict[str, str] = {}
         self.problems: list[str] = []
 
     def sync(self, clients: Mapping[str, HistoryClient]) -> None:
@@ -77,6 +80,8 @@ class SyncRun:
             self._diff.add(outcome.diff)
             self._requests += outcome.requests
             self.problems += outcome.problems
+            if outcome.full_due is not None:
+                self.full_due[name] = outcome.full_due
 
     def diff_table(self) -> pa.Table:
         """Return the rows that are new, changed or missing."""
@@ -85,14 +90,20 @@ class SyncRun:
     def facts(self) -> dict[str, Any]:
         """Return the facts of the sync for a frame's ``attrs``."""
         counts = {name: getattr(self._diff, name) for name in ("new", "changed", "missing")}
-        return {"diff": counts, "requests": self._requests, "failed": dict(self.failed)}
+        return {"diff": counts, "requests": self._requests, "failed": dict(self.failed), "full_due": self.full_due}
 
     def summary(self) -> str:
         """Return the line to print."""
         diff, rows = self._diff, self._manifest.rows()
         changes = f"{diff.new:,} new, {diff.changed:,} changed, {diff.missing:,} missing"
         requests = f"{self._requests:,} request{'s' * (self._requests != 1)}"
-        return f"{self._folder}: {rows:,} rows; {changes} ({requests})"
+        lines = [f"{self._folder}: {rows:,} rows; {changes} ({requests})"]
+        for name, reason in self.full_due.items():
+            account = f" of {name}" if name else ""
+            lines.append(
+                f"{self._folder}: a full sync{account} is due, sync(full=True) or histkit sync --full: {reason}"
+            )
+        return "\n".join(lines)
 
     def _read_or_rebuild_manifest(self) -> HistoryManifest:
         """Read the manifest, and add the months of a killed sync, which it doesn't know."""
@@ -189,9 +200,10 @@ def sync(
     -------
     pandas.DataFrame
         As `load`. ``attrs["histkit"]`` also has ``diff`` (``new``, ``changed``, ``missing``: numbers of rows),
-        ``requests`` and ``failed`` (account to error). With `diff`: one row for each row of the history that is new,
-        changed or missing, with the columns ``change``, ``account``, ``history_item_id``, ``date``, ``voice_name``,
-        ``characters``, ``credits``.
+        ``requests``, ``failed`` (account to error) and ``full_due`` (account to the reason why a full sync is due: the
+        last one is more than 30 days ago, or the counters show credits that are in no row). With `diff`: one row for
+        each row of the history that is new, changed or missing, with the columns ``change``, ``account``,
+        ``history_item_id``, ``date``, ``voice_name``, ``characters``, ``credits``.
 
     Raises
     ------
@@ -207,8 +219,9 @@ def sync(
 
     Notes
     -----
-    New rows appear in the listing seconds late, and rows of one second tie. So each sync reads the newest hour
-    again (at most 500 rows), and requests rows that were still ``processing`` for 30 days; known ids are recognised.
+    New rows appear late, and rows of one second tie. So each sync reads the newest hour again, or at most
+    500 rows, but always 15 minutes. It requests rows that were still ``processing`` for 30 days. Known ids are
+    recognised. A date in the future hides no newer row: only dates up to the moment of reading count.
     Before a full sync marks rows missing, it requests up to 20 of them by their ids.
 
     Examples

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
 import pyarrow as pa
@@ -59,6 +60,8 @@ class WindowedFetch:
         In time order, newest first.
     requests : int
         Pages requested.
+    served_at : int or None
+        When the service sent the first page, by its own clock (header ``Date``); seconds since 1970.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class WindowedFetch:
         self._threads = DaemonThreads()
         self.parts = [WindowRows(window) for window in windows]
         self.requests = 0
+        self.served_at: int | None = None
 
     def run(self) -> None:
         """Read all windows; errors of the pagination and of the transport are raised.
@@ -195,17 +199,28 @@ class WindowedFetch:
         self._keep(part, page, part.window.accept_page(page.facts))
 
     def _fetch(self, query: Query) -> Page:
-        return self._client.transport.request(
+        response = self._client.transport.request(
             "GET",
             "/v1/history",
             self._decode,
             params={"page_size": self._page_size, **vars(query), **self._filters},
             cancel=self._cancel,
-        ).data
+        )
+        if self.served_at is None:
+            self.served_at = _http_date(response.headers)
+        return response.data
 
     def _decode(self, body: bytes) -> Page:
         with self._decoding:  # one at a time: threads that contend for the interpreter lock are slower than one
             return self._decoder(body)
+
+
+def _http_date(headers: Mapping[str, str]) -> int | None:
+    """Return the header ``Date`` in seconds since 1970; None where it is missing or malformed."""
+    try:
+        return int(parsedate_to_datetime(headers.get("date", "")).timestamp())
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _ascending_dates(page: Page) -> list[int]:

@@ -1,0 +1,30 @@
+"""Upgrade a local history of an older version in place, before a sync or a deletion writes into it."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from histkit.archive.manifest import OLD_UNDATED, UNDATED, HistoryManifest, write_manifest
+from histkit.util.files import atomic_write
+
+
+def move_undated(folder: Path, manifest: HistoryManifest) -> None:
+    """Move the rows without a date from Hive's partition of missing values, which few tools read, to `UNDATED`.
+
+    The caller holds the folder's lock. A kill leaves both files; the manifest names the one that counts.
+    """
+    old, new = folder / OLD_UNDATED, folder / UNDATED
+    if OLD_UNDATED in manifest.months and old.is_file():
+        if UNDATED not in manifest.months:
+            with atomic_write(new) as temporary:
+                shutil.copyfile(old, temporary)
+            manifest.months[UNDATED] = manifest.months[OLD_UNDATED]
+        del manifest.months[OLD_UNDATED]
+        write_manifest(folder, manifest)
+    if UNDATED in manifest.months and OLD_UNDATED not in manifest.months and new.is_file():
+        old.unlink(missing_ok=True)
+        for path in (old.parent, old.parent.parent):
+            with suppress(OSError):  # it does not exist, or holds other files
+                path.rmdir()
