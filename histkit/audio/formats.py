@@ -6,6 +6,7 @@ identified by its first bytes. WAV layout and format tags: RFC 2361; Ogg Opus: R
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -13,18 +14,15 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from histkit.audio.adts import is_adts_frame
-from histkit.audio.mpeg import parse_frame_header
+from histkit.audio.mpeg import begins_with_frames, parse_frame_header
+from histkit.audio.samples import family_of_samples
 from histkit.errors import DownloadError
 
 BLOCK = 1 << 18
 HEAD_BYTES = 4096
 _WAV_TAGS = {"pcm": 1, "alaw": 6, "ulaw": 7}  # WAV format tags of the headerless formats
 SAMPLE_BYTES = {"pcm": 2, "alaw": 1, "ulaw": 1}
-_PCM_BLOCKS, _PCM_BLOCK_BYTES, _PCM_SIMILARITY = 16, 4096, 0.5
 _FAMILIES = {"mp3", "wav", "opus", "m4a", "flac", "aac", *_WAV_TAGS}
 _MIME = {
     "audio/mpeg": "mp3",
@@ -52,6 +50,16 @@ _MIME = {
     "audio/x-alaw": "alaw",
     "audio/x-alaw-basic": "alaw",
 }
+_OTHER_FILES = {
+    "A PNG image": b"\x89PNG\r\n",
+    "A GIF image": b"GIF8",
+    "A JPEG image": b"\xff\xd8\xff",
+    "A PDF": b"%PDF-",
+    "A gzip file": b"\x1f\x8b\x08",
+    "A zip": b"PK\x05\x06",
+    "A 7z file": b"7z\xbc\xaf\x27\x1c",
+}
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _RATE = re.compile(r";\s*rate=(\d{4,6})\b")
 BROWSER_TYPES = {
     "mp3": "audio/mpeg",
@@ -127,13 +135,13 @@ def identify(file: BinaryIO, size: int, expected: AudioFormat | None, *, undecla
     expected : AudioFormat or None
         The format it should have; None if unknown.
     undeclared : bool
-        Whether the row has no ``output_format``. Such a row may say ``audio/mpeg`` of 16-bit PCM, which is recognised
-        by its samples; its rate is unknown.
+        Whether the row has no ``output_format``. Such a row may say ``audio/mpeg`` of samples without a header, which
+        are then recognised by their likeness; the rate of PCM is unknown.
 
     Raises
     ------
     DownloadError
-        The clip is empty, a web page, JSON, a zip, or not in the expected format.
+        The clip is empty, a web page, text, JSON, a zip or another kind of file, or not in the expected format.
     """
     file.seek(0)
     head = file.read(HEAD_BYTES)
@@ -141,13 +149,15 @@ def identify(file: BinaryIO, size: int, expected: AudioFormat | None, *, undecla
         raise DownloadError("The clip is empty.")
     _refuse_non_audio(file, head, size)
     family = _family_by_magic(head)
-    if expected is not None and expected.headerless and family in (None, "mp3"):
+    by_chance = family in ("mp3", "aac") and not begins_with_frames(head, size)  # raw samples may start like a frame
+    if expected is not None and expected.headerless and (family is None or by_chance):
         if size < SAMPLE_BYTES[expected.family]:
             raise DownloadError("The clip is shorter than one sample.")
-        if family is None or not head.startswith(b"ID3"):  # raw samples may start like an MP3 frame by chance
-            return expected
-    if family is None and undeclared and is_pcm(file, size):
-        return AudioFormat("pcm")
+        return expected
+    if undeclared and (family is None or by_chance):
+        samples = family_of_samples(file, size)
+        if samples is not None:
+            return _audio_format(samples, None)
     if family is None:
         raise DownloadError(f"The bytes are not {expected.family if expected else 'of any known audio format'}.")
     return AudioFormat(family)
@@ -162,33 +172,25 @@ def _refuse_non_audio(file: BinaryIO, head: bytes, size: int) -> None:
         try:
             json.loads(file.read())
         except ValueError:
-            return
-        raise DownloadError("JSON came instead of audio.")
+            pass
+        else:
+            raise DownloadError("JSON came instead of audio.")
     if head.startswith(b"PK\x03\x04"):
         raise DownloadError("A zip came instead of one clip.")
+    for name, magic in _OTHER_FILES.items():
+        if head.startswith(magic):
+            raise DownloadError(f"{name} came instead of audio.")
+    if _is_text(head):
+        raise DownloadError("Text came instead of audio.")
 
 
-def is_pcm(file: BinaryIO, size: int) -> bool:
-    """Return whether bytes without a header are 16-bit little-endian PCM of a sound.
-
-    Neighbouring samples of a sound are alike; those of compressed, encrypted or text bytes are not.
-    """
-    blocks = []
-    for part in range(_PCM_BLOCKS):
-        file.seek(size * part // _PCM_BLOCKS // 2 * 2)
-        blocks.append(file.read(_PCM_BLOCK_BYTES))
-    samples = max((np.frombuffer(block[: len(block) // 2 * 2], "<i2") for block in blocks), key=_power)
-    return _power(samples) > 0 and _similarity(samples) > _PCM_SIMILARITY
-
-
-def _power(samples: NDArray[np.int16]) -> float:
-    return float(samples.astype(float).var()) if len(samples) > 1 else 0.0
-
-
-def _similarity(samples: NDArray[np.int16]) -> float:
-    """Return the correlation of neighbouring samples, -1 to 1."""
-    values = samples.astype(float) - samples.mean()
-    return float((values[1:] * values[:-1]).sum() / (values * values).sum())
+def _is_text(head: bytes) -> bool:
+    """Return whether bytes are UTF-8 without control characters; their last character may be cut."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return _CONTROL.search(text) is None
 
 
 def _family_by_magic(head: bytes) -> str | None:

@@ -34,6 +34,7 @@ _SYNC = re.compile(rb"\xff[\xe2-\xff]")
 _LEADING_BYTES, _STRAY_BYTES = 1 << 19, 1 << 16  # unknown bytes tolerated before the first frame, and after it
 _TAGS = {b"Xing", b"Info"}
 _TAG_REACH = 64  # a header frame is recognised by its first bytes
+_MAX_BREAKS = 1000  # places where tags or stray bytes stand between frames
 _FREE_FORMAT_BYTES = 8192  # of the largest free format frame
 _RESERVOIR_FRAMES = 32
 _FILLERS = frozenset(b"\x00\xff\x55\xaa")
@@ -97,6 +98,20 @@ def parse_frame_header(head: bytes) -> FrameHeader | None:
     return FrameHeader((version, layer, rate), size, samples, rate, side_info, padding * slot, channels, protected)
 
 
+def begins_with_frames(head: bytes, size: int) -> bool:
+    """Return whether a file of `size` bytes begins with a tag, or with two frames or one that is all of it.
+
+    Two frames of free format are not recognised.
+    """
+    if head[:3] == b"ID3":
+        return True
+    header = parse_frame_header(head[:4])
+    if header is None or not header.size:
+        return False
+    following = parse_frame_header(head[header.size : header.size + 4])
+    return header.size == size or (following is not None and following.stream == header.stream)
+
+
 def inspect_mp3(reader: ByteReader) -> ClipStructure:
     """Return the structure of an MP3 (also of layers I and II).
 
@@ -124,11 +139,14 @@ class _Mp3Walk:
         self._stray = 0
 
     def run(self) -> ClipStructure:
-        at = 0
+        at = breaks = 0
         while at < self._end:
             at = self._walk_frames(at)
             if at < self._end:
                 at = self._skip(at)
+                breaks += 1
+            if breaks > _MAX_BREAKS:
+                raise BrokenClip(f"The MP3 is damaged: its frames are interrupted more than {_MAX_BREAKS:,} times.")
         if not self._samples:
             raise BrokenClip("The MP3 holds no sound.")
         for segment, following in pairwise([*self._segments, None]):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import wave
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from histkit import DownloadError
 from histkit.audio.formats import AudioFormat, add_wav_header, expected_format, identify
 from histkit.audio.structure import measure_clip
 from histkit.sandbox.audio import clip
+from tests.audio.test_structure_cuts import CLIPS
 
 
 def told(body: bytes, output_format: str | None = None, content_type: str | None = None) -> AudioFormat:
@@ -95,3 +98,70 @@ def test_a_header_makes_a_wav_of_samples_and_keeps_each_of_them(size: int, what:
     if family == "pcm":
         with wave.open(io.BytesIO(made)) as sound:
             assert (sound.getnframes(), sound.getframerate(), sound.getnchannels()) == (kept // 2, rate, 1)
+
+
+def bare(body: bytes, content_type: str | None = "audio/mpeg") -> AudioFormat:
+    """Identify the clip of a row older than ``output_format``."""
+    return identify(io.BytesIO(body), len(body), expected_format(None, content_type), undeclared=True)
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000, 22_050, 24_000, 44_100, 48_000])
+@pytest.mark.parametrize("volume", [1, 0.3, 0.005])
+def test_bare_samples_of_a_row_without_output_format_are_recognised(rate: int, volume: float) -> None:
+    samples = np.frombuffer(clip("an id", 1, 60, f"pcm_{rate}", None)[0], "<i2")
+    body = (samples * volume).astype("<i2").tobytes()
+    assert bare(body) == AudioFormat("pcm")
+    if volume > 0.01:
+        assert bare(b"\xff\xfb\x92\xc4" + body) == AudioFormat("pcm")  # starts like an MP3 frame by chance
+    with pytest.raises(DownloadError, match="not mp3"):
+        told(body, "mp3_44100_128")
+    assert measure_clip(io.BytesIO(body), len(body), bare(body)).proof == "none"
+
+
+def test_bare_mu_law_and_silence_of_such_a_row_are_recognised() -> None:
+    body, _ = clip("an id", 1, 60, "ulaw_8000", None)
+    assert bare(body) == AudioFormat("ulaw", 8000)
+    assert bare(bytes(48_000)) == AudioFormat("pcm")
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_what_has_a_header_is_identified_by_it_also_in_such_a_row(name: str) -> None:
+    make, output_format = CLIPS[name]
+    body = make()
+    assert bare(body).family == output_format.partition("_")[0]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"upstream connect error or disconnect/reset before headers",
+        "Der Dienst ist nicht verfügbar. サービス".encode() * 40,
+        b'{"detail": {"status": "quota_exce',
+        b"\x89PNG\r\n\x1a\n" + bytes(100),
+        b"\xff\xd8\xff\xe0" + bytes(100),
+        b"%PDF-1.7\n\xe2\xe3" + bytes(100),
+        b"\x1f\x8b\x08\x00" + bytes(100),
+        b"GIF89a" + bytes(100),
+    ],
+)
+@pytest.mark.parametrize("output_format", [None, "mp3_44100_128", "pcm_24000", "ulaw_8000"])
+def test_text_and_other_files_are_no_clip(body: bytes, output_format: str | None) -> None:
+    with pytest.raises(DownloadError, match="came instead of audio"):
+        told(body, output_format)
+    with pytest.raises(DownloadError, match="came instead of audio"):
+        bare(body)
+
+
+@pytest.mark.parametrize("name", ["MP3, frames only", "MP3, bit reservoir", "Ogg Opus", "MP4, index first", "FLAC"])
+def test_the_second_half_of_a_compressed_clip_is_no_bare_clip(name: str) -> None:
+    body = CLIPS[name][0]()
+    half = body[len(body) // 2 + 1 :]
+    with pytest.raises(DownloadError):
+        bare(half)
+
+
+@given(st.integers(0, 10**9), st.integers(1000, 60_000))
+def test_random_bytes_are_no_bare_clip(seed: int, size: int) -> None:
+    body = b"\0" + random.Random(seed).randbytes(size)
+    with pytest.raises(DownloadError):
+        bare(body)
