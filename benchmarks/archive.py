@@ -34,8 +34,10 @@ SHARED = """
 WITH rows AS (
     SELECT history_item_id, voice_name, date, characters, credits, dialogue FROM read_parquet('{files}')
 ), lines AS (
-    SELECT history_item_id, date, characters, credits, unnest(dialogue, recursive := true)
-    FROM rows WHERE len(dialogue) > 0
+    SELECT history_item_id, date, characters, credits, unnest(
+        from_json(dialogue, '[{{"text": "VARCHAR", "voice_id": "VARCHAR", "voice_name": "VARCHAR"}}]'),
+        recursive := true
+    ) FROM rows WHERE dialogue IS NOT NULL
 ), parts AS (
     SELECT voice_name, any_value(date) AS date, sum(length(text)) / greatest(any_value(characters), 1) AS items,
            items * any_value(characters) AS characters, items * any_value(credits) AS credits
@@ -44,7 +46,7 @@ WITH rows AS (
 SELECT voice_name, date_trunc('month', date) AS period, sum(items) AS items, sum(characters) AS characters,
        sum(credits) AS credits
 FROM (
-    SELECT voice_name, date, 1.0 AS items, characters, credits FROM rows WHERE dialogue IS NULL OR len(dialogue) = 0
+    SELECT voice_name, date, 1.0 AS items, characters, credits FROM rows WHERE dialogue IS NULL
     UNION ALL SELECT voice_name, date, items, characters, credits FROM parts
 ) GROUP BY ALL ORDER BY period, credits DESC
 """

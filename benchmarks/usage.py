@@ -35,12 +35,12 @@ def by_hand(df: pd.DataFrame, name: str) -> pd.DataFrame:
 def by_hand_shared(df: pd.DataFrame) -> pd.DataFrame:
     """Sum by voice with each dialogue shared out among its voices, as histkit counts."""
     talks = df.loc[df["dialogue"].notna(), ["date", "characters", "credits", "dialogue"]].reset_index(names="row")
-    lines = talks.explode("dialogue", ignore_index=True)
+    lines = talks.assign(dialogue=talks["dialogue"].map(json.loads)).explode("dialogue", ignore_index=True)
     said = pd.DataFrame(
         {
             "row": lines["row"],
-            "voice_id": lines["dialogue"].struct.field("voice_id"),
-            "weight": lines["dialogue"].struct.field("text").str.len().astype("int64"),
+            "voice_id": lines["dialogue"].str["voice_id"],
+            "weight": lines["dialogue"].str["text"].str.len().astype("int64"),
         }
     )
     parts = said.groupby(["row", "voice_id"], sort=False)["weight"].sum().reset_index()

@@ -152,6 +152,15 @@ class SpeechAccessor:
 
         return speakers(self._frame)
 
+    def dialogue_lines(self) -> pd.DataFrame:
+        """Return the lines of the dialogues, one row each.
+
+        See `histkit.dialogue_lines` for details.
+        """
+        from histkit.frame.dialogues import dialogue_lines
+
+        return dialogue_lines(self._frame)
+
     def plot_usage(
         self,
         by: Literal["voice", "speaker", "model", "source"] | Hashable | Iterable[Hashable] = "voice",

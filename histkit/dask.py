@@ -6,7 +6,6 @@ argument is refused immediately. It selects the columns it needs, so that no oth
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -15,13 +14,12 @@ from datetime import tzinfo
 from typing import Any, Literal
 
 import pandas as pd
-import pyarrow as pa
 
 from histkit.archive.load import open_history
 from histkit.errors import InputError
-from histkit.frame.columns import as_list, plain_values
 from histkit.frame.filters import CONDITION_COLUMNS, RowFilter
-from histkit.frame.schema import LINE, to_frame
+from histkit.frame.json_values import json_array
+from histkit.frame.schema import to_frame
 from histkit.retakes.takes import line_keys, takes
 from histkit.usage.aggregate import TEXT, UsageQuery, column_of, combine, is_voice, partial_sums
 from histkit.usage.labels import Rules, label, read_rules
@@ -38,7 +36,6 @@ try:
 except ImportError as error:  # without the extra, `histkit.scan` is still a name that says what to install
     _MISSING = error
 
-_LINES = pa.list_(LINE)
 _CATEGORIES = "str" if pd.__version__ >= "3" else object
 
 
@@ -270,20 +267,18 @@ def _combined(partials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _packed(frame: pd.DataFrame) -> pd.Series:
-    """Return dialogues as JSON: Dask's p2p shuffle can't name the dtype of lists."""
-    dialogues = (as_list(cell) for cell in frame["dialogue"].array)
-    texts = [None if lines is None else json.dumps(lines) for lines in dialogues]
+    """Return dialogues as JSON: the shuffle can't name the dtype of an older version's lists."""
+    texts = json_array("dialogue", frame["dialogue"])
     return pd.Series(pd.array(texts, dtype=TEXT), index=frame.index)
 
 
 def _takes(frame: pd.DataFrame, keep: str | list[str], named: list[str]) -> pd.DataFrame:
-    """Restore dialogues and categories, which the shuffle can't carry, and find the takes."""
+    """Restore categories, which the shuffle can't carry, and find the takes."""
     if not isinstance(keep, str):
         existing = set(frame["history_item_id"])
         keep = [item for item in keep if item in existing]
-    lines = [None if text is None else json.loads(text) for text in plain_values(frame["dialogue"])]
     columns = {name: pd.Categorical(frame[name].astype(_CATEGORIES)) for name in named}
-    return takes(frame.assign(dialogue=pd.array(lines, dtype=pd.ArrowDtype(_LINES)), **columns), keep=keep)
+    return takes(frame.assign(**columns), keep=keep)
 
 
 def _example(meta: pd.DataFrame, query: UsageQuery) -> pd.DataFrame:

@@ -177,6 +177,7 @@ def valid(frame: pd.DataFrame, client: hk.HistoryClient, tmp_path: Path, monkeyp
         "forecast": lambda: {"frame": frame, "subscription": SUBSCRIPTION, "now": frame["date"].max()},
         "keepers": lambda: {"frame": frame},
         "label": lambda: {"frame": frame, "rules": RULES},
+        "dialogue_lines": lambda: {"frame": frame},
         "ledger": lambda: {"frame": frame},
         "load": lambda: {"path": synced(client)},
         "official_usage": lambda: {"after": "2026-09-01", "before": "2026-10-01", "client": client},

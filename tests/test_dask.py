@@ -289,7 +289,6 @@ def test_no_rows_leave_their_month_only_sums_do(ddf: dd.DataFrame, history: pd.D
         {"top": 0},
         {"by": "credits"},
         {"by": "period", "freq": "D"},
-        {"by": "dialogue"},
         {"by": "stability", "top": 1},
         {"by": "date", "top": 2},
         {"fill": True},

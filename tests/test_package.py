@@ -53,7 +53,7 @@ def test_the_public_names_are_these() -> None:
         *"COLUMNS ApiError ArchiveError AsyncHistoryClient AuthenticationError BadRequestError DownloadError".split(),
         *"HistkitError HistoryClient InputError NotFoundError PaginationError PermissionDeniedError".split(),
         *"RateLimitError SchemaError ServerError TransportError UnprocessableEntityError".split(),
-        *"delete download_audio download_zip filter_items label load play plot_usage read_csv".split(),
+        *"delete dialogue_lines download_audio download_zip filter_items label load play plot_usage read_csv".split(),
         *"read_history read_parquet sample_history scan speakers sync takes to_csv to_parquet to_xlsx".split(),
         *"add_cost cost_table forecast ledger official_usage plot_hours plot_quota plot_share plot_takes".split(),
         *"read_prices reconcile report retry_failed statement statements".split(),
@@ -81,7 +81,7 @@ def test_the_accessor_has_the_methods_of_the_design() -> None:
         *"filter usage plot_usage plot_share plot_hours plot_takes plot_quota label takes play".split(),
         *"download_audio download_zip delete".split(),
         *"explore keepers ledger pick_takes report statement waste to_parquet to_csv to_xlsx".split(),
-        *"cost_table add_cost forecast statements speakers reconcile".split(),
+        *"cost_table add_cost forecast statements speakers dialogue_lines reconcile".split(),
     }
 
 

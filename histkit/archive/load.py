@@ -23,7 +23,7 @@ from histkit.archive.partitions import FILE_SCHEMA, LOADED, TIE, GroupStatistics
 from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.frame.dates import date_range
 from histkit.frame.filters import RowFilter, name_test
-from histkit.frame.parquet_metadata import read_footer
+from histkit.frame.parquet_metadata import read_footer, readable_schema, upgrade_schema
 from histkit.frame.schema import to_frame
 from histkit.util.arguments import column_names
 from histkit.util.storage import ReadStore
@@ -213,12 +213,13 @@ class LocalHistory:
                 fragment = _FORMAT.make_fragment(source, partition_expression=_dates_of(file))
                 read_footer(fragment.metadata.metadata, self.store.place(file))
                 table = self.query.prune(fragment).to_table(
-                    schema=FILE_SCHEMA,
+                    schema=readable_schema(FILE_SCHEMA, fragment.physical_schema),
                     columns=needed,
                     filter=self.query.date_filter(),
                     use_threads=len(self.files) == 1,  # several months are read side by side
                     fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=self.store.remote),
                 )
+                table = upgrade_schema(table, self.store.place(file))
         except HistkitError:
             raise
         except (pa.ArrowException, OSError) as error:

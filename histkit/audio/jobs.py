@@ -14,8 +14,9 @@ from histkit.audio.fetch import Clip, Source
 from histkit.audio.formats import bytes_per_second
 from histkit.audio.manifest import Entry, manifest_frame
 from histkit.errors import AuthenticationError, HistkitError, InputError, NotFoundError, PermissionDeniedError
-from histkit.frame.columns import plain_values, strings_of, texts_of, values_of
+from histkit.frame.columns import plain_values, strings_of, values_of
 from histkit.frame.dates import timestamps_of
+from histkit.frame.dialogues import spoken_texts
 from histkit.frame.schema import require
 from histkit.util.arguments import one_of, true_or_false, whole_number
 from histkit.util.filenames import unique_names
@@ -141,7 +142,7 @@ def known_missing(items: pd.DataFrame | pd.Series, ids: Sequence[str]) -> dict[s
 def size_estimates(items: pd.DataFrame | pd.Series, rows: Sequence[int], *, wav: bool) -> list[float]:
     """Estimate the bytes of the clips of some rows: 15 characters per second of speech, times the format's bit rate."""
     counts, formats = values_of(items, "characters"), strings_of(items, "output_format")
-    texts = texts_of(items) if isinstance(items, pd.DataFrame) else [None] * len(items)
+    texts = spoken_texts(items) if isinstance(items, pd.DataFrame) else [None] * len(items)
     characters = [
         count if isinstance(count, (int, float)) and math.isfinite(count) else len(text or "")
         for count, text in ((counts[row], texts[row]) for row in rows)

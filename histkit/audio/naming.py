@@ -15,8 +15,9 @@ from typing import Any
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.columns import has_lines, strings_of, texts_of, values_of
+from histkit.frame.columns import strings_of, values_of
 from histkit.frame.dates import timestamps_of
+from histkit.frame.dialogues import dialogues_of, spoken_texts
 from histkit.util.filenames import EXTENSIONS, STEM_BYTES, safe_folder, safe_name
 from histkit.util.text import one_line_text, quoted
 
@@ -187,7 +188,7 @@ def _field_readers(frame: pd.DataFrame) -> dict[str, Callable[[], list[Any]]]:
     if columns & {"voice_name", "voice_id", "dialogue"}:
         readers["voice"] = lambda: [voice or _UNKNOWN for voice in speakers_of(frame, "dialogue")]
     if columns & {"text", "dialogue"}:
-        readers["text"] = lambda: _filled(texts_of(frame), _EMPTY)
+        readers["text"] = lambda: _filled(spoken_texts(frame), _EMPTY)
     return readers
 
 
@@ -203,6 +204,6 @@ def speakers_of(items: pd.DataFrame | pd.Series, dialogue: str) -> list[str | No
     """Return who speaks in each row: the voice's name, else its id, or the word `dialogue` for several voices."""
     names, voices = strings_of(items, "voice_name"), strings_of(items, "voice_id")
     return [
-        dialogue if has_lines(lines) else name or voice
-        for name, voice, lines in zip(names, voices, values_of(items, "dialogue"), strict=True)
+        dialogue if lines else name or voice
+        for name, voice, lines in zip(names, voices, dialogues_of(items), strict=True)
     ]

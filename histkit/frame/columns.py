@@ -1,18 +1,16 @@
-"""Columns of a frame as arrays, whatever their dtype: integers, texts, categories as codes, dialogue lines."""
+"""Columns of a frame as arrays, whatever their dtype: integers, texts, categories as codes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from histkit.errors import SchemaError
-from histkit.frame.schema import LINE, TEXT
+from histkit.frame.schema import TEXT
 from histkit.util.arrays import Floats, Ints, Mask
 from histkit.util.text import error_line, escape_surrogates, quoted
 
@@ -30,16 +28,6 @@ def values_of(frame: pd.DataFrame | pd.Series, name: str) -> list[Any]:
     if isinstance(frame, pd.DataFrame) and name in frame.columns:
         return plain_values(frame[name])
     return [None] * len(frame)
-
-
-def texts_of(frame: pd.DataFrame) -> list[str | None]:
-    """Return the spoken text of each row: its text, or the first line of a dialogue."""
-    texts = []
-    for text, lines in zip(values_of(frame, "text"), values_of(frame, "dialogue"), strict=True):
-        if not text and has_lines(lines) and isinstance(lines[0], Mapping):
-            text = lines[0].get("text")
-        texts.append(None if text is None else str(text))
-    return texts
 
 
 def strings_of(frame: pd.DataFrame | pd.Series, name: str) -> list[str | None]:
@@ -136,60 +124,3 @@ def float_numbers(column: pd.Series) -> Floats:
 def integer_array(values: Ints, missing: Mask | None = None) -> pd.arrays.IntegerArray:
     """Return integers as an array of dtype Int64."""
     return pd.arrays.IntegerArray(values, np.zeros(len(values), bool) if missing is None else missing)
-
-
-def as_list(value: Any) -> list[Any] | None:
-    """Return a cell of a list column as a list, None where it is missing.
-
-    Raises
-    ------
-    TypeError
-        The cell holds something else.
-    """
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return list(value)
-    if pd.isna(value):
-        return None
-    raise TypeError(quoted(value))
-
-
-def has_lines(cell: Any) -> bool:
-    """Return whether a cell of the column ``dialogue`` holds at least one line."""
-    return isinstance(cell, (list, tuple, np.ndarray)) and len(cell) > 0
-
-
-@dataclass(frozen=True)
-class DialogueLines:
-    """The lines of all dialogues of a column, flattened: the position of each line's row, and its three texts."""
-
-    rows: Ints
-    voice_ids: pa.Array
-    voice_names: pa.Array
-    texts: pa.Array
-
-
-def dialogue_lines(column: pd.Series) -> DialogueLines:
-    """Flatten a column of dialogues: Arrow lists, or Python lists as they come from a concat of mixed frames.
-
-    Raises
-    ------
-    SchemaError
-        The column holds something other than lists of lines.
-    """
-    if column.isna().all():
-        return DialogueLines(np.zeros(0, np.int64), *(pa.array([], TEXT) for _ in LINE))
-    try:
-        if isinstance(column.dtype, pd.ArrowDtype):
-            array = pa.array(column.array)
-        else:
-            array = pa.array([as_list(cell) for cell in column], pa.list_(LINE))
-        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-        rows = np.flatnonzero(pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False))
-        array = array.take(pa.array(rows))
-        rows = rows[pc.list_parent_indices(array).to_numpy(zero_copy_only=False)]
-        lines = pc.list_flatten(array)
-        ids, names, texts = (pc.struct_field(lines, name).cast(TEXT) for name in ("voice_id", "voice_name", "text"))
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        reason = error_line(error)
-        raise SchemaError(f"Column 'dialogue' holds no lists of lines (text, voice_id, voice_name): {reason}") from None
-    return DialogueLines(rows, ids, names, texts)

@@ -14,18 +14,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.api.models import decode_object
 from histkit.api.pagination import PageFacts
 from histkit.errors import SchemaError
-from histkit.frame.schema import ALIGNMENTS, CATEGORY, DATE, LINE, SCHEMA, SETTINGS, TEXT, TIMES, schema
+from histkit.frame.json_values import LINE_FIELDS, json_text
+from histkit.frame.schema import CATEGORY, DATE, SCHEMA, SETTINGS, TEXT, schema
 from histkit.util.text import quoted, replace_surrogates
 
 _OPTIONAL_TEXTS = (
@@ -55,15 +54,7 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
     voice_name: str | None = None
 
 
-class _Times(msgspec.Struct):
-    characters: list[str]
-    character_start_times_seconds: list[float]
-    character_end_times_seconds: list[float]
-
-
-class _Alignments(msgspec.Struct):
-    alignment: _Times | None = None
-    normalized_alignment: _Times | None = None
+_Dialogue = list[_Line] | list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -156,7 +147,7 @@ class PageDecoder:
         _add_dialogue(arrays, columns["dialogue"])
         arrays["extra"] = _extra_array(columns, unknown)
         if self._alignments:
-            arrays["alignments"] = _alignments_array(columns["alignments"])
+            arrays["alignments"] = pa.array([_alignments_text(value) for value in columns["alignments"]], TEXT)
         target = schema(alignments=self._alignments)
         return pa.RecordBatch.from_arrays([arrays[name] for name in target.names], schema=target)
 
@@ -213,44 +204,35 @@ def _extra_array(columns: Mapping[str, Sequence[Any]], unknown: tuple[str, ...])
     )
 
 
-def _add_dialogue(arrays: dict[str, pa.Array], dialogue: Sequence[list[_Line] | None]) -> None:
+def _add_dialogue(arrays: dict[str, pa.Array], dialogue: Sequence[_Dialogue | None]) -> None:
     text = arrays["text"]
     spoken = [row for row, lines in enumerate(dialogue) if lines]
     if not spoken:
-        arrays["dialogue"] = pa.nulls(len(dialogue), pa.list_(LINE))
+        arrays["dialogue"] = pa.nulls(len(dialogue), TEXT)
         arrays["characters"] = pc.cast(pc.utf8_length(text), pa.int64())
         return
-    lines = [[msgspec.structs.asdict(line) for line in talk] if talk else None for talk in dialogue]
-    arrays["dialogue"] = pa.array(lines, pa.list_(LINE))
+    arrays["dialogue"] = pa.array([json_text(lines) if lines else None for lines in dialogue], TEXT)
     texts = text.to_pylist()
     lengths = [None if value is None else len(value) for value in texts]
     for row in spoken:
-        lengths[row] = sum(len(line.text or "") for line in dialogue[row] or ())
+        lengths[row] = sum(map(_length, dialogue[row] or ()))
         texts[row] = texts[row] or None
     arrays["text"] = pa.array(texts, TEXT)
     arrays["characters"] = pa.array(lengths, pa.int64())
 
 
-def _alignments_array(values: Sequence[_Alignments | None]) -> pa.Array:
-    parts = [
-        _times_array([getattr(value, name) if value else None for value in values])
-        for name in ("alignment", "normalized_alignment")
-    ]
-    return pa.StructArray.from_arrays(
-        parts, fields=list(ALIGNMENTS), mask=pa.array([not value for value in values], pa.bool_())
-    )
+def _alignments_text(value: msgspec.Raw | bytes | msgspec.UnsetType | None) -> str | None:
+    """Return the bytes of an object as compact text, and None for null."""
+    if not value:
+        return None
+    text = msgspec.json.format(bytes(value), indent=-1).decode()
+    if text[0] not in "{n":
+        raise msgspec.DecodeError("alignments that are not an object")
+    return None if text == "null" else text
 
 
-def _times_array(values: Sequence[_Times | None]) -> pa.Array:
-    arrays = []
-    for field in TIMES:  # flat values and offsets: several times as fast as lists of lists
-        lists = [getattr(value, field.name) if value else () for value in values]
-        offsets = np.cumsum([0, *map(len, lists)], dtype=np.int32)
-        flat = pa.array(list(chain.from_iterable(lists)), field.type.value_type)
-        arrays.append(pa.ListArray.from_arrays(pa.array(offsets), flat))
-    return pa.StructArray.from_arrays(
-        arrays, fields=list(TIMES), mask=pa.array([not value for value in values], pa.bool_())
-    )
+def _length(line: _Line | Mapping[str, Any]) -> int:
+    return len((line.text if isinstance(line, _Line) else line.get("text")) or "")
 
 
 def _known_fields() -> set[str]:
@@ -280,7 +262,7 @@ def _page_decoder(unknown: tuple[str, ...], alignments: bool) -> tuple[Any, tupl
     fields += [("state", str | None)]
     fields += [(name, str | None, None) for name in _OPTIONAL_TEXTS]
     fields += [("settings", dict[str, Any] | None, None), ("dialogue", list[_Line] | None, None)]
-    fields += [("alignments", _Alignments | None if alignments else raw, None if alignments else msgspec.UNSET)]
+    fields += [("alignments", raw, msgspec.UNSET)]
     fields += [(f"unknown_{number}", Any, None) for number in range(len(unknown))]
     rename = {f"unknown_{number}": name for number, name in enumerate(unknown)}
     row = msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=True, gc=False, kw_only=True)
@@ -306,16 +288,16 @@ def _decode_leniently(
     for name in ("history_item_id", "content_type"):
         if not row.get(name):
             faults.append(f"{name} is missing")
-    settings, dialogue = _cleaned(row.get("settings")), _cleaned(row.get("dialogue"))
+    settings, dialogue = _cleaned(row.get("settings")), row.get("dialogue")
     out["settings"] = settings if isinstance(settings, dict) else None
     if settings is not None and not isinstance(settings, dict):
         kept["settings"] = settings
         faults.append("settings is not an object")
-    out["dialogue"], has_more = _lines(dialogue, faults)
-    if has_more:
+    out["dialogue"] = _lines(dialogue, faults)
+    if dialogue is not None and out["dialogue"] is None:
         kept["dialogue"] = dialogue
     out[_KEPT] = kept
-    out["alignments"] = _converted(row.get("alignments"), _Alignments, "alignments", faults) if alignments else None
+    out["alignments"] = _alignments(row.get("alignments"), faults) if alignments else None
     if faults:
         problems.append(f"{row.get('history_item_id') or 'a row without id'}: {', '.join(faults)}")
     return out
@@ -349,21 +331,26 @@ def _whole(value: Any, name: str, faults: list[str]) -> int | None:
     return None
 
 
-def _converted(value: Any, kind: Any, name: str, faults: list[str]) -> Any:
-    try:
-        return None if value is None else msgspec.convert(_cleaned(value), kind)
-    except msgspec.ValidationError as error:
-        faults.append(f"{name}: {error}")
+def _alignments(value: Any, faults: list[str]) -> bytes | None:
+    if value is None or isinstance(value, dict):
+        return None if value is None else json_text(value).encode()
+    faults.append("alignments is not an object")
+    return None
+
+
+def _lines(dialogue: Any, faults: list[str]) -> list[dict[str, Any]] | None:
+    """Return dialogue lines with the known fields first; None if a line is no object of texts."""
+    if dialogue is None:
         return None
+    lines = dialogue if isinstance(dialogue, list) else [dialogue]
+    if isinstance(dialogue, list) and all(map(_is_line, lines)):
+        return [{**dict.fromkeys(LINE_FIELDS), **line} for line in lines]
+    faults.append("dialogue is not a list of lines of text")
+    return None
 
 
-def _lines(dialogue: Any, faults: list[str]) -> tuple[list[_Line] | None, bool]:
-    """Convert dialogue lines; also return whether they hold more than the known fields."""
-    names = set(_Line.__struct_fields__)
-    if not isinstance(dialogue, list) or not all(isinstance(line, dict) for line in dialogue):
-        return _converted(dialogue, list[_Line], "dialogue", faults), dialogue is not None
-    known = [{name: line[name] for name in line if name in names} for line in dialogue]
-    return _converted(known, list[_Line], "dialogue", faults), known != dialogue
+def _is_line(line: Any) -> bool:
+    return isinstance(line, dict) and all(isinstance(line.get(name), str | None) for name in LINE_FIELDS)
 
 
 def _counted(raw: dict[str, Any]) -> Iterator[tuple[bytes, int]]:

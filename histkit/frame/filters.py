@@ -16,8 +16,9 @@ import pandas as pd
 import pyarrow as pa
 
 from histkit.errors import InputError
-from histkit.frame.columns import dialogue_lines, factorize
+from histkit.frame.columns import factorize
 from histkit.frame.dates import date_range, instants_of, to_micros
+from histkit.frame.dialogues import flat_lines
 from histkit.frame.schema import check_frame, require, to_frame
 from histkit.frame.text_search import search_mask
 from histkit.util.arrays import Ints, Mask
@@ -229,7 +230,7 @@ def _voice_mask(frame: pd.DataFrame, names: tuple[str, ...]) -> Mask:
 def _speaker_mask(frame: pd.DataFrame, names: tuple[str, ...]) -> Mask:
     require(frame, CONDITION_COLUMNS["speaker"], "the filter speaker=")
     mask = _voice_mask(frame, names)
-    lines = dialogue_lines(frame["dialogue"])
+    lines = flat_lines(frame["dialogue"])
     ids, voice_names = pd.Series(lines.voice_ids.to_pylist()), pd.Series(lines.voice_names.fill_null("").to_pylist())
     spoken = _column_mask(ids, names.__contains__) | _column_mask(voice_names, name_test(names))
     mask[lines.rows[spoken]] = True
@@ -274,7 +275,7 @@ def _date_mask(frame: pd.DataFrame, after: int | None, before: int | None) -> Ma
 def _text_mask(frame: pd.DataFrame, pattern: re.Pattern[str]) -> Mask:
     mask = search_mask(frame["text"], pattern)
     if "dialogue" in frame.columns:
-        lines = dialogue_lines(frame["dialogue"])
+        lines = flat_lines(frame["dialogue"])
         texts = pd.Series(lines.texts.fill_null("").to_pylist(), dtype=object)
         mask[lines.rows[search_mask(texts, pattern)]] = True
     return mask

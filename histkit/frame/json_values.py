@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -34,3 +37,60 @@ def plain_value(value: Any) -> Any:
     if hasattr(value, "isoformat"):
         return value.isoformat()
     return value if isinstance(value, float) and math.isfinite(value) else str(value)
+
+
+def json_text(value: Any) -> str:
+    """Return a value as compact JSON: in UTF-8, or, for a lone surrogate, with escapes."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
+
+
+def read_json(text: str) -> Any:
+    """Read JSON text, also with lone surrogates; raise ValueError if it is not JSON, or nested too deep."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deep") from None
+
+
+LINE_FIELDS = ("text", "voice_id", "voice_name")
+
+
+def dialogue_json(lines: Any) -> str:
+    """Return the lines of a dialogue as JSON: the known fields of each line first, whatever else it has after them."""
+    plain = [{**dict.fromkeys(LINE_FIELDS), **line} if isinstance(line, Mapping) else line for line in lines]
+    return json_text(plain)
+
+
+def json_array(name: str, column: pd.Series | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return the column ``dialogue`` or ``alignments`` as JSON texts; lists, structs and dicts are converted.
+
+    Raises
+    ------
+    TypeError
+        A cell is neither text nor nested.
+    """
+    array = column
+    if isinstance(column, pd.Series):
+        if column.dtype == object and not pd.api.types.is_string_dtype(column):  # lists, also beside texts
+            return pa.array([_nested_text(name, cell) for cell in column], pa.large_string())
+        array = pa.array(column, from_pandas=True)
+    if not pa.types.is_nested(array.type) or pa.types.is_dictionary(array.type):
+        return array
+    return pa.array([_nested_text(name, cell) for cell in array.to_pylist()], pa.large_string())
+
+
+def _nested_text(name: str, value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if name == "dialogue" and isinstance(value, (list, tuple, np.ndarray)):
+        return dialogue_json(value)
+    if isinstance(value, (Mapping, list, tuple, np.ndarray)):
+        return json_text(plain_value(value))
+    if pd.isna(value):
+        return None
+    raise TypeError(f"a cell is {type(value).__name__}, neither JSON text nor a list")

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import ArchiveError
-from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, DATE, SCHEMA_VERSION
+from histkit.frame.json_values import json_array
+from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, DATE, JSON_COLUMNS, SCHEMA_VERSION
 from histkit.util.text import error_line
 
 _KEY = b"histkit"
@@ -56,14 +57,33 @@ def upgrade_schema(table: pa.Table, where: str) -> pa.Table:
             continue
         column = table.column(position)
         try:
-            table = table.set_column(position, pa.field(field.name, kind), _cast(column, kind))
-        except (pa.ArrowException, ValueError) as error:
+            table = table.set_column(position, pa.field(field.name, kind), _cast(field.name, column, kind))
+        except (pa.ArrowException, TypeError, ValueError) as error:
             what = f"{where}: column {field.name!r} is {field.type}, not {kind}"
             raise ArchiveError(f"{what} ({error_line(error)}). Write it again or restore a copy.") from None
     return table
 
 
-def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+def readable_schema(schema: pa.Schema, existing: pa.Schema) -> pa.Schema:
+    """Return a schema with the nested types of an older file's columns, which Arrow can't cast to text.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        The current schema.
+    existing : pyarrow.Schema
+        The file's. `upgrade_schema` converts what was read.
+    """
+    for name in JSON_COLUMNS:
+        place, file_place = schema.get_field_index(name), existing.get_field_index(name)
+        if place >= 0 and file_place >= 0 and pa.types.is_nested(existing.field(file_place).type):
+            schema = schema.set(place, existing.field(file_place))
+    return schema
+
+
+def _cast(name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if name in JSON_COLUMNS:
+        return json_array(name, column).cast(kind)
     if pa.types.is_dictionary(kind) and not pa.types.is_dictionary(column.type):
         return column.cast(kind.value_type).dictionary_encode().cast(kind)
     if kind == DATE and pa.types.is_timestamp(column.type) and column.type.tz is None:

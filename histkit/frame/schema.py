@@ -22,14 +22,7 @@ TEXT = pa.large_string()
 CATEGORY = pa.dictionary(pa.int32(), TEXT)
 DATE = pa.timestamp("us", tz="UTC")
 LINE = pa.struct([("text", TEXT), ("voice_id", TEXT), ("voice_name", TEXT)])
-TIMES = pa.struct(
-    [
-        ("characters", pa.list_(TEXT)),
-        ("character_start_times_seconds", pa.list_(pa.float64())),
-        ("character_end_times_seconds", pa.list_(pa.float64())),
-    ]
-)
-ALIGNMENTS = pa.struct([("alignment", TIMES), ("normalized_alignment", TIMES)])
+JSON_COLUMNS = ("dialogue", "alignments")  # JSON text; lists and structs before version 3
 
 
 @dataclass(frozen=True)
@@ -54,8 +47,6 @@ _PANDAS = {
     "int64": "Int64",
     "double": "Float64",
     "bool": "boolean",
-    str(pa.list_(LINE)): "list<struct>[pyarrow]",
-    str(ALIGNMENTS): "struct[pyarrow]",
 }
 
 COLUMNS: tuple[Column, ...] = (
@@ -87,22 +78,22 @@ COLUMNS: tuple[Column, ...] = (
     _column("output_format", CATEGORY, "format as generated, e.g. mp3_44100_128; missing on old rows"),
     _column("request_id", TEXT, "id of the generating request"),
     _column("share_link_id", TEXT, "id of the share link"),
-    _column("dialogue", pa.list_(LINE), "lines (text, voice_id, voice_name) of a dialogue"),
+    _column("dialogue", TEXT, "JSON of a dialogue's lines (text, voice_id, voice_name); see `dialogue_lines`"),
     _column("extra", TEXT, "JSON of fields this version doesn't know; missing where there are none", ""),
 )
-ALIGNMENTS_COLUMN = _column("alignments", ALIGNMENTS, "when each character is heard; only with alignments=True")
+ALIGNMENTS_COLUMN = _column("alignments", TEXT, "JSON: when each character is heard; only with alignments=True")
 ARCHIVE_COLUMNS: tuple[Column, ...] = (
     _column("account", CATEGORY, "name in `sync(accounts=...)`; missing where accounts have no names", ""),
     _column("missing_since", DATE, "when `sync(full=True)` first found the row gone from the service", ""),
 )
-SCHEMA_VERSION = 2  # 1: without ARCHIVE_COLUMNS
+SCHEMA_VERSION = 3  # 1: without ARCHIVE_COLUMNS; 2: dialogue as a list of structs
 SCHEMA = pa.schema([pa.field(column.name, column.arrow) for column in COLUMNS])
 SETTINGS = ("stability", "similarity_boost", "style", "speed", "use_speaker_boost")
 
 
 def schema(*, alignments: bool = False) -> pa.Schema:
     """Return the Arrow schema of a history."""
-    return SCHEMA.append(pa.field("alignments", ALIGNMENTS)) if alignments else SCHEMA
+    return SCHEMA.append(pa.field("alignments", TEXT)) if alignments else SCHEMA
 
 
 def to_frame(batches: Iterable[pa.RecordBatch] | pa.Table, *, alignments: bool = False) -> pd.DataFrame:
@@ -145,6 +136,8 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
     SchemaError
         A column can't be converted to its type; the message names it.
     """
+    from histkit.frame.json_values import json_array
+
     check_frame(frame, "a file")
     known = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}
     if not frame.columns.is_unique or not all(isinstance(name, str) for name in frame.columns):
@@ -153,7 +146,7 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
     for name in frame.columns:
         kind = known.get(name)
         try:
-            array = pa.array(frame[name], from_pandas=True)
+            array = json_array(name, frame[name]) if name in JSON_COLUMNS else pa.array(frame[name], from_pandas=True)
             array = array if kind is None else array.cast(kind)
             if pa.types.is_timestamp(array.type):
                 _check_years(array)

@@ -7,7 +7,6 @@ import html
 import os
 import tempfile
 import threading
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
@@ -24,8 +23,9 @@ from histkit.audio.jobs import ids_of
 from histkit.audio.manifest import FolderManifest
 from histkit.audio.naming import speakers_of
 from histkit.errors import AuthenticationError, HistkitError, InputError, PermissionDeniedError
-from histkit.frame.columns import has_lines, strings_of, values_of
+from histkit.frame.columns import strings_of
 from histkit.frame.dates import timestamps_of
+from histkit.frame.dialogues import dialogues_of
 from histkit.util.arguments import whole_number
 from histkit.util.storage import normalize_path
 from histkit.util.text import error_line, one_line_text, quoted, shorten
@@ -257,14 +257,10 @@ def _dates(items: pd.DataFrame | pd.Series) -> list[str]:
 
 def _texts(items: pd.DataFrame | pd.Series) -> list[str]:
     texts = []
-    for text, lines in zip(strings_of(items, "text"), values_of(items, "dialogue"), strict=True):
+    for text, lines in zip(strings_of(items, "text"), dialogues_of(items), strict=True):
         spoken = [text or ""]
-        if has_lines(lines):
-            spoken = [
-                f"{line.get('voice_name') or 'unknown'}: {line.get('text') or ''}"
-                for line in lines
-                if isinstance(line, Mapping)
-            ]
+        if lines:
+            spoken = [f"{line.get('voice_name') or 'unknown'}: {line.get('text') or ''}" for line in lines]
         texts.append(shorten("\n".join(map(one_line_text, spoken)), _MAX_CHARACTERS))
     return texts
 

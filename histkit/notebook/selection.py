@@ -14,7 +14,8 @@ import pandas as pd
 
 from histkit.errors import InputError, SchemaError
 from histkit.frame.clock import clock_time, iso, zone_of
-from histkit.frame.columns import has_lines, whole_numbers
+from histkit.frame.columns import whole_numbers
+from histkit.frame.dialogues import dialogues_of
 from histkit.frame.filters import filter_items
 from histkit.frame.schema import DESCRIPTIVE_COLUMNS, require
 from histkit.util.arrays import Ints
@@ -251,12 +252,13 @@ class Selection:
         rows = self._numbered.iloc[self.positions]
         dates = rows["date"].dt.tz_convert(self.tz).dt.strftime("%Y-%m-%d %H:%M:%S")
         first = self.page * self.size + 1
+        dialogues = dialogues_of(rows)
         return pd.DataFrame(
             {
                 "#": [f"{number:,}" for number in range(first, first + len(rows))],
                 "Date": dates.astype(object).where(dates.notna(), NOTHING).tolist(),
-                "Voice": list(map(_voice, rows["voice_name"], rows["dialogue"])),
-                "Text": list(map(_text, rows["text"], rows["dialogue"])),
+                "Voice": list(map(_voice, rows["voice_name"], dialogues)),
+                "Text": list(map(_text, rows["text"], dialogues)),
                 "Credits": [format_value(credits, "count") for credits in rows["credits"]],
                 "Characters": [format_value(characters, "count") for characters in rows["characters"]],
                 "Model": [_one_line(model) for model in rows["model_id"]],
@@ -306,11 +308,11 @@ def _one_line(value: Any) -> str:
 
 
 def _voice(name: Any, lines: Any) -> str:
-    return "(dialogue)" if has_lines(lines) else shorten(_one_line(name), _VOICE_CHARACTERS)
+    return "(dialogue)" if lines else shorten(_one_line(name), _VOICE_CHARACTERS)
 
 
 def _text(text: Any, lines: Any) -> str:
-    if has_lines(lines):
+    if lines:
         text = " / ".join(f"{line.get('voice_name') or '?'}: {line.get('text') or ''}" for line in lines)
     head = text[: 4 * _TEXT_CHARACTERS] if isinstance(text, str) else text  # a text can be very long
     return shorten(_one_line(head), _TEXT_CHARACTERS)

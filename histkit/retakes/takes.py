@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError
-from histkit.frame.columns import dialogue_lines, factorize_text, integer_array, text_array, text_ranks, whole_numbers
+from histkit.frame.columns import factorize_text, integer_array, text_array, text_ranks, whole_numbers
 from histkit.frame.dates import instants_of
+from histkit.frame.dialogues import flat_lines
 from histkit.frame.schema import TEXT, require
 from histkit.retakes.similarity import checked_near, link_similar
 from histkit.util.arrays import Hashes, Ints, Mask
@@ -325,7 +326,7 @@ def _voices(ids: tuple[Ints, list[str]], names: tuple[Ints, list[str]]) -> Hashe
 
 def _dialogues(column: pd.Series) -> tuple[Ints, Hashes]:
     """Return the rows that are dialogues with text, and the hash of each."""
-    lines = dialogue_lines(column)
+    lines = flat_lines(column)
     talks = np.unique(lines.rows)
     parents = np.searchsorted(talks, lines.rows)
     keys, has_text = _text_hashes(lines.texts)

@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from histkit.frame.columns import NO_CODE, dialogue_lines, factorize_text
+from histkit.frame.columns import NO_CODE, factorize_text
+from histkit.frame.dialogues import flat_lines
 from histkit.util.arrays import Ints, Mask, add_by_code
 
 
@@ -134,7 +135,7 @@ class _Lines:
 
 
 def _lines(column: pd.Series) -> _Lines:
-    lines = dialogue_lines(column)
+    lines = flat_lines(column)
     lengths = pc.fill_null(pc.utf8_length(lines.texts), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     return _Lines(lines.rows, _arrow_words(lines.voice_ids), _arrow_words(lines.voice_names), lengths)
 

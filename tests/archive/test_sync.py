@@ -352,7 +352,7 @@ def test_a_manifest_older_than_its_months_loses_nothing(box_of: Callable[..., Sa
     assert sync(tmp_path, box)["history_item_id"].tolist() == ids_of(box)
     (tmp_path / "_manifest.json").unlink()
     assert sync(tmp_path, box)["history_item_id"].tolist() == ids_of(box)
-    assert json.loads((tmp_path / "_manifest.json").read_bytes())["schema_version"] == 2
+    assert json.loads((tmp_path / "_manifest.json").read_bytes())["schema_version"] == 3
 
 
 def test_any_tool_reads_the_folder(box_of: Callable[..., Sandbox], tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ def test_any_tool_reads_the_folder(box_of: Callable[..., Sandbox], tmp_path: Pat
     table = pads.dataset(tmp_path, partitioning="hive").to_table()
     assert table.num_rows == len(pd.read_parquet(tmp_path)) == 3000
     for file in tmp_path.rglob("*.parquet"):
-        assert b'"schema_version": 2' in pq.read_schema(file).metadata[b"histkit"]
+        assert b'"schema_version": 3' in pq.read_schema(file).metadata[b"histkit"]
         assert pq.ParquetFile(file).metadata.row_group(0).column(0).compression == "ZSTD"
         assert file.parent.name.startswith("month=")
         dates = pd.DatetimeIndex(pq.read_table(file, columns=["date"])["date"].to_pandas()).tz_convert("UTC")
@@ -501,7 +501,7 @@ def test_an_older_file_is_upgraded_and_a_newer_one_refused(
     (tmp_path / "_manifest.json").write_text('{"schema_ver')
     with pytest.raises(hk.ArchiveError, match="damaged"):
         hk.load(tmp_path)
-    assert _versions.SCHEMA_VERSION == 2
+    assert _versions.SCHEMA_VERSION == 3
 
 
 def test_urls_of_fsspec_are_read(folder: Path) -> None:

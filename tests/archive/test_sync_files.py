@@ -64,7 +64,7 @@ def test_a_months_file_is_zstd_with_groups_narrow_in_voice_and_date(large: tuple
     groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
     assert len(groups) >= 5
     assert {group.column(0).compression for group in groups} == {"ZSTD"}
-    assert json.loads(file.schema_arrow.metadata[b"histkit"])["schema_version"] == 2
+    assert json.loads(file.schema_arrow.metadata[b"histkit"])["schema_version"] == 3
 
     def holding(name: str, value: Any) -> int:
         place = file.schema_arrow.names.index(name)
@@ -155,7 +155,7 @@ def test_pyarrow_and_pandas_read_it(local: Path, whole: pd.DataFrame) -> None:
 
 def test_the_manifest_is_written_last_and_says_what_there_is(local: Path, whole: pd.DataFrame) -> None:
     manifest = json.loads((local / "_manifest.json").read_text())
-    assert manifest["schema_version"] == 2
+    assert manifest["schema_version"] == 3
     assert {name: (local / name).stat().st_size for name in files_of(local)} == {
         name: month["bytes"] for name, month in manifest["months"].items()
     }

@@ -45,7 +45,7 @@ def test_any_tool_reads_the_parquet_file(df: pd.DataFrame, tmp_path: Path) -> No
     path = hk.to_parquet(df, tmp_path / "a.parquet")
     table = pq.read_table(path)
     assert table.num_rows == len(df)
-    assert b'"schema_version": 2' in pq.read_schema(path).metadata[b"histkit"]
+    assert b'"schema_version": 3' in pq.read_schema(path).metadata[b"histkit"]
     assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
     assert len(pd.read_parquet(path)) == len(df)
 
@@ -114,7 +114,7 @@ def test_a_damaged_or_newer_file_is_named(df: pd.DataFrame, tmp_path: Path, monk
         hk.read_parquet(path)
     with pytest.raises(hk.ArchiveError, match=r"none\.parquet"):
         hk.read_parquet(tmp_path / "none.parquet")
-    monkeypatch.setattr(parquet_metadata, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(parquet_metadata, "SCHEMA_VERSION", 4)
     hk.to_parquet(df, path)
     monkeypatch.undo()
     with pytest.raises(hk.ArchiveError, match="newer histkit"):

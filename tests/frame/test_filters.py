@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, date, datetime
 from typing import Any
@@ -37,7 +38,7 @@ def test_a_filter_equals_looking_at_each_row(voice: Any, model: Any, source: Any
     def meets(row: Any) -> bool:
         name = "" if pd.isna(row.voice_name) else row.voice_name.casefold()
         lines = [row.text] if isinstance(row.text, str) else []
-        lines += [line["text"] for line in row.dialogue] if isinstance(row.dialogue, (list, np.ndarray)) else []
+        lines += [line["text"] for line in json.loads(row.dialogue)] if isinstance(row.dialogue, str) else []
         return (
             (voice is None or row.voice_id in voice or bool({name, name.split(" - ")[0]} & folded))
             and (model is None or row.model_id in ([model] if isinstance(model, str) else model))
@@ -66,7 +67,7 @@ def test_any_frame_will_do(change: str) -> None:
 
 def test_a_speaker_is_found_in_dialogues_too() -> None:
     talks = DF[DF["dialogue"].notna()]
-    name = talks["dialogue"].iloc[0][0]["voice_name"]
+    name = json.loads(talks["dialogue"].iloc[0])[0]["voice_name"]
     own, spoken = DF.speech.filter(voice=name), DF.speech.filter(speaker=name)
     assert set(own.index) < set(spoken.index)
     assert talks.index[0] in spoken.index
@@ -75,7 +76,7 @@ def test_a_speaker_is_found_in_dialogues_too() -> None:
 
 def test_text_is_searched_in_dialogue_lines() -> None:
     row = DF[DF["dialogue"].notna()].iloc[0]
-    found = DF.speech.filter(text=re.escape(row["dialogue"][1]["text"]))
+    found = DF.speech.filter(text=re.escape(json.loads(row["dialogue"])[1]["text"]))
     assert row["history_item_id"] in found["history_item_id"].tolist()
 
 

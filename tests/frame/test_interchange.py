@@ -15,7 +15,7 @@ def test_polars_duckdb_and_the_arrow_stream_read_the_frame_as_it_is() -> None:
     credits = int(df["credits"].sum())
     voices = {name: int(count) for name, count in df["voice_name"].value_counts().items() if count}
 
-    # Polars: a list of structs stays one, a category stays one, a missing value is null.
+    # Polars: a category stays one, a missing value is null.
     rows = pl.from_pandas(df)
     assert rows.columns == df.columns.tolist()
     assert rows["credits"].sum() == credits
@@ -24,14 +24,19 @@ def test_polars_duckdb_and_the_arrow_stream_read_the_frame_as_it_is() -> None:
     assert rows["voice_name"].dtype in (pl.Categorical, pl.Enum)
     counted = rows.drop_nulls("voice_name").group_by(pl.col("voice_name").cast(pl.String)).len()
     assert dict(counted.iter_rows()) == voices
-    lines = rows["dialogue"].drop_nulls().explode().struct.field("text")
-    assert lines.to_list() == [line["text"] for talk in df["dialogue"].dropna() for line in talk]
+    line = pl.List(pl.Struct({name: pl.String for name in ("text", "voice_id", "voice_name")}))
+    lines = rows["dialogue"].drop_nulls().str.json_decode(line).explode().struct.field("text")
+    assert lines.to_list() == hk.dialogue_lines(df)["text"].tolist() != []
 
     # DuckDB: by the name of the variable.
     with duckdb.connect() as db:
         sums = db.sql("SELECT sum(credits)::BIGINT, count(DISTINCT voice_name) FROM df").fetchall()
+        spoken = db.sql(
+            'SELECT unnest(from_json(dialogue, \'[{"text": "VARCHAR"}]\')).text FROM df WHERE dialogue IS NOT NULL'
+        ).fetchall()
         newest = db.sql("SELECT history_item_id FROM df ORDER BY date DESC LIMIT 1").fetchall()
     assert sums == [(credits, len(voices))]
+    assert [text for (text,) in spoken] == lines.to_list()
     assert newest == [(df.loc[df["date"].idxmax(), "history_item_id"],)]
 
     # Anything that speaks Arrow's C stream interface.
@@ -39,6 +44,6 @@ def test_polars_duckdb_and_the_arrow_stream_read_the_frame_as_it_is() -> None:
     assert table.num_rows == len(df)
     assert set(df.columns) <= set(table.column_names)
     assert pa.types.is_dictionary(table.schema.field("model_id").type)
-    assert pa.types.is_list(table.schema.field("dialogue").type)
+    assert pa.types.is_large_string(table.schema.field("dialogue").type)
     back = table.column("history_item_id").to_pandas()
     pd.testing.assert_series_equal(back.astype(object), df["history_item_id"].astype(object), check_names=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import unicodedata
@@ -19,7 +20,6 @@ from histkit.retakes.takes import line_keys, takes
 
 TEXT = pd.StringDtype("pyarrow")
 LINE = pa.struct([("text", pa.string()), ("voice_id", pa.string()), ("voice_name", pa.string())])
-DIALOGUE = pd.ArrowDtype(pa.list_(LINE))
 NEEDED = ["history_item_id", "date", "voice_id", "voice_name", "text", "dialogue", "credits"]
 NEW = {
     "line": "string[pyarrow]",
@@ -29,6 +29,10 @@ NEW = {
     "thrown_away": "Int64",
     "free": "boolean",
 }
+
+
+def json_of(lines: Any) -> str | None:
+    return None if lines is None else json.dumps(lines, ensure_ascii=False)
 
 
 def frame_of(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -45,7 +49,7 @@ def frame_of(rows: list[dict[str, Any]]) -> pd.DataFrame:
             "text": pd.array(column["text"], dtype=TEXT),
             "credits": pd.array(column["credits"], dtype="Int64"),
             "character_count_change_from": pd.array([row.get("counter") for row in rows], dtype="Int64"),
-            "dialogue": pd.array([row.get("dialogue") for row in rows], dtype=DIALOGUE),
+            "dialogue": pd.array([json_of(row.get("dialogue")) for row in rows], dtype="string[pyarrow]"),
         }
     )
 
@@ -97,7 +101,7 @@ def line_of(row: Any) -> Any:
         known = [("id", voice_id), ("name", name)]
         return next((pair for pair in known if isinstance(pair[1], str) and pair[1]), None)
 
-    talk = row.dialogue if isinstance(row.dialogue, (list, np.ndarray)) else []
+    talk = json.loads(row.dialogue) if isinstance(row.dialogue, str) else []
     said = [(voice(each["voice_id"], each["voice_name"]), plain(each["text"])) for each in talk]
     if any(text for _, text in said):
         return said
@@ -380,8 +384,8 @@ def test_a_missing_column_is_named(missing: str) -> None:
 
 def test_a_column_of_the_wrong_kind_is_named() -> None:
     talk = pd.array([[{"text": "Hi", "voice_id": "A"}]], pd.ArrowDtype(pa.list_(pa.struct(list(LINE)[:2]))))
-    half = pd.Series([[line("\ud800", "A")]], dtype=object)
-    wrong = [("credits", 1.5), ("date", "never"), *(("dialogue", each) for each in ("text", 3, talk, half))]
+    dialogues = ("text", "[1]", '{"a": 1}', 3, talk)
+    wrong = [("credits", 1.5), ("date", "never"), *(("dialogue", each) for each in dialogues)]
     for name, value in wrong:
         with pytest.raises(hk.SchemaError, match=f"'{name}'") as caught:
             takes(frame_of([{"text": "Hi"}]).assign(**{name: value}))
