@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -24,7 +23,7 @@ from histkit.fetch.reader import warn_of_problems
 from histkit.frame.schema import to_frame
 from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.files import exclusive_lock, remove_temporary_files
-from histkit.util.progress import in_notebook
+from histkit.util.progress import print_summary
 from histkit.util.storage import ReadStore, normalize_path
 from histkit.util.text import hide_passwords
 
@@ -245,8 +244,7 @@ def sync(
         stack.enter_context(exclusive_lock(folder / WORK / "lock", busy))
         run = SyncRun(folder, full=full, workers=workers, progress=progress, diff=diff)
         run.sync(clients)
-    if progress is not False:
-        print(run.summary(), file=None if in_notebook() else sys.stderr)
+    print_summary(run.summary(), progress)
     warn_of_problems(run.problems, stacklevel=3)
     if run.failed:
         failures = "; ".join(f"{name}: {error}" for name, error in run.failed.items())

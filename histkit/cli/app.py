@@ -25,6 +25,7 @@ from histkit.cli.common import (
     print_size,
     rows_of,
 )
+from histkit.cli.output import print_message
 from histkit.sandbox.faults import FAULTS
 from histkit.util.text import count_noun
 
@@ -75,7 +76,7 @@ def sync(
     if json_:
         print_json(facts)
     for warning in caught:
-        click.echo(f"histkit: {warning.message}", err=True)
+        print_message(warning.message)
     if facts["failed"]:
         raise SystemExit(SOME_FAILED)
 

@@ -11,6 +11,7 @@ import histkit as hk
 from histkit.audio.manifest import describe_plan, status_counts
 from histkit.audio.naming import DEFAULT_NAME
 from histkit.cli.common import JSON, SOME_FAILED, filters, print_json, report_failures, rows_of, was_typed
+from histkit.cli.output import print_line, print_message
 from histkit.util.text import join_counts
 
 _SCRIPT_NAME = "{script_line:04}-{voice}-{text:.40}"
@@ -43,9 +44,7 @@ def _keepers(items: pd.DataFrame, script: str | None, near: float | None) -> pd.
         numbers = facts.get(name)
         if numbers:
             first = ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")
-            click.echo(
-                f"histkit: {len(numbers):,} of {facts['lines']:,} lines of the script {report}: {first}", err=True
-            )
+            print_message(f"{len(numbers):,} of {facts['lines']:,} lines of the script {report}: {first}")
     return selected
 
 
@@ -58,15 +57,15 @@ def _print_plan(plan: pd.DataFrame, json_: bool) -> None:
     if json_:
         print_json(facts | {"counts": status_counts(plan)})
         return
-    click.echo(describe_plan(facts))
+    print_line(describe_plan(facts))
     others = {status: count for status, count in status_counts(plan).items() if status != "pending"}
     if others:
-        click.echo(f"Of the others: {join_counts(others)}.")
+        print_line(f"Of the others: {join_counts(others)}.")
     pending = plan.loc[plan["status"] == "pending", "path"].head(5)
     for path in pending:
-        click.echo(f"  {path}")
+        print_line(f"  {path}")
     if facts["files"] > len(pending):
-        click.echo("  ...")
+        print_line("  ...")
 
 
 @click.command()
@@ -121,7 +120,7 @@ def _print_result(pulled: pd.DataFrame, where: str, json_: bool) -> None:
     if json_:
         print_json({"counts": counts, "bytes": size, "path": where})
     else:
-        click.echo(_outcome(counts, size, where))
+        print_line(_outcome(counts, size, where))
     if report_failures(pulled):
         raise SystemExit(SOME_FAILED)
 
@@ -171,13 +170,13 @@ def verify(folder: str, forget: bool, json_: bool) -> None:
     if json_:
         print_json(facts | {"bytes": int(checked["bytes"].sum())})
     else:
-        click.echo(_outcome(facts["counts"], int(checked["bytes"].sum()), folder))
+        print_line(_outcome(facts["counts"], int(checked["bytes"].sum()), folder))
     bad = checked[checked["status"] != "ok"]
     for path, error in zip(bad["path"].head(10), bad["error"].head(10), strict=True):
-        click.echo(f"histkit: {path}: {error}", err=True)
+        print_message(f"{path}: {error}")
     if len(bad):
         if not forget and "changed" in set(bad["status"]):
-            click.echo("histkit: with --forget, the next pull replaces changed files.", err=True)
+            print_message("with --forget, the next pull replaces changed files.")
         raise SystemExit(SOME_FAILED)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,19 @@ import click
 import pandas as pd
 
 import histkit as hk
+from histkit.cli.output import (
+    print_data,
+    print_line,
+    print_message,
+    print_note,
+    standard_streams,
+    warnings_as_lines,
+)
 from histkit.frame.files import csv_text
 from histkit.frame.json_values import plain_value, records
 from histkit.reports import terminal
 from histkit.reports.model import ReportTable
-from histkit.util.text import count_noun
+from histkit.util.text import count_noun, terminal_text
 
 HISTORY = "data/history"
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -60,14 +67,23 @@ _PARAMETER = re.compile(
 class Commands(click.Group):
     """A group of commands that ends an error of histkit with one line on stderr and exit code 1."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line."""
+        with standard_streams():
+            return super().main(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            with warnings_as_lines():
+                return super().invoke(ctx)
         except hk.HistkitError as error:
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
-            click.echo(f"histkit: {in_option_names(str(error), command, ctx.meta.get(_TYPED, {}))}", err=True)
+            print_message(in_option_names(str(error), command, ctx.meta.get(_TYPED, {})))
             ctx.exit(1)
+        except click.ClickException as error:
+            error.message = terminal_text(error.message)  # type: ignore[misc]
+            raise
 
 
 def in_option_names(message: str, command: click.Command | None, typed: Mapping[str, str]) -> str:
@@ -188,7 +204,7 @@ def rows_of(
         raise click.UsageError("--account is for a local history; the API is read with the key of ELEVENLABS_API_KEY.")
     if not live:
         why = "--search is the service's" if search else f"no local history in {history}"
-        click.echo(f"Reading from the API ({why}).", err=True)
+        print_note(f"Reading from the API ({why}).")
     return hk.read_history(search=search, limit=limit, workers=workers, client=client, **arguments)
 
 
@@ -201,21 +217,21 @@ def report_failures(manifest: pd.DataFrame) -> bool:
     """Print the first failed rows of a manifest on stderr; return whether there are any."""
     failed = manifest[manifest["status"] == "failed"].head(_MOST_FAILURES + 1)
     for item, error in failed[["history_item_id", "error"]].head(_MOST_FAILURES).itertuples(index=False):
-        click.echo(f"histkit: {item}: {error}", err=True)
+        print_message(f"{item}: {error}")
     if len(failed) > _MOST_FAILURES:
         more = int((manifest["status"] == "failed").sum()) - _MOST_FAILURES
-        click.echo(f"histkit: ... and {more:,} more", err=True)
+        print_message(f"... and {more:,} more")
     return bool(len(failed))
 
 
 def print_json(facts: Mapping[str, Any]) -> None:
     """Print facts as one line of JSON."""
-    click.echo(json.dumps(plain_value(facts)))
+    print_data(json.dumps(plain_value(facts)) + "\n")
 
 
 def print_size(path: Path, rows: int) -> None:
     """Print a file that was written, its rows and its size."""
-    click.echo(f"{path}: {count_noun(rows, 'row')}, {path.stat().st_size / 1e6:,.1f} MB")
+    print_line(f"{path}: {count_noun(rows, 'row')}, {path.stat().st_size / 1e6:,.1f} MB")
 
 
 def check_output(json_: bool, csv_: bool) -> None:
@@ -231,6 +247,6 @@ def print_table(table: ReportTable, json_: bool, csv_: bool) -> None:
         facts = table.frame.attrs.get("histkit", {})
         print_json({"rows": records(table.frame), "totals": table.totals, "facts": facts})
     elif csv_:
-        sys.stdout.write(csv_text(table.frame))
+        print_data(csv_text(table.frame, for_terminal=True))
     else:
         terminal.print_table(table, "use --csv, --json or a wider terminal")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from histkit.cli.common import (
     source,
     whole_history,
 )
+from histkit.cli.output import print_data, print_line, print_message
 from histkit.frame.files import csv_text
 from histkit.reports.model import MEASURE_COLUMNS, ReportColumn, ReportTable, measure_totals
 from histkit.reports.statement_files import FORMATS, caveats, json_text, statement_report
@@ -67,7 +67,7 @@ def _labelled(rules: str | None, column: str | None, **chosen: Any) -> tuple[pd.
 
 def _print_caveats(facts: dict[str, Any]) -> None:
     for caveat in caveats(facts):
-        click.echo(f"histkit: note: {caveat}.", err=True)
+        print_message(f"note: {caveat}.")
 
 
 @click.command()
@@ -106,13 +106,13 @@ def statement(
     facts = lines.attrs["histkit"]
     _print_caveats(facts)
     if json_:
-        sys.stdout.write(json_text(lines))
+        print_data(json_text(lines, ascii_only=True))
     elif csv_:
-        sys.stdout.write(csv_text(lines))
+        print_data(csv_text(lines, for_terminal=True))
     elif output is None:
         print_report(statement_report(lines))
     else:
-        click.echo(f"{output}: {count_noun(facts['rows'], 'row')}, fingerprint {facts['fingerprint']}")
+        print_line(f"{output}: {count_noun(facts['rows'], 'row')}, fingerprint {facts['fingerprint']}")
 
 
 @click.command()
@@ -151,8 +151,8 @@ def statements(
         if table["currency"].nunique() == 1:
             totals["cost"] = sum(table["cost"].dropna())
     if output is not None:
-        columns.append(ReportColumn("path", "File"))
-    columns.append(ReportColumn("fingerprint", "Fingerprint"))
+        columns.append(ReportColumn("path", "File", drop_rank=2))
+    columns.append(ReportColumn("fingerprint", "Fingerprint", drop_rank=1))
     print_table(ReportTable("", table, tuple(columns), totals), json_, csv_)
 
 

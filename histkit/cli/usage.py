@@ -27,6 +27,7 @@ from histkit.cli.common import (
     source,
     whole_history,
 )
+from histkit.cli.output import print_line, print_note
 from histkit.frame.clock import clock_time, iso, zone_of
 from histkit.money.forecast import forecast, used_share
 from histkit.reports.model import ReportColumn, ReportTable, period_column, total_of
@@ -62,7 +63,7 @@ def _rows(since: str | None, until: str | None, tz: str, rules: str | None, chos
             remember_typed(bound, f"{option} {text}")
     frame = rows_of(**chosen)
     if frame.empty:
-        click.echo("No rows: nothing in this history meets the options.", err=True)
+        print_note("No rows: nothing in this history meets the options.")
     return label(frame, rules) if rules else frame
 
 
@@ -186,7 +187,8 @@ def quota(fail_over: str | None, tz: str, json_: bool, **chosen: Any) -> None:
     if json_:
         print_json(facts)
     else:
-        click.echo("\n".join(quota_lines(facts)))
+        for line in quota_lines(facts):
+            print_line(line)
     if limit is not None:
         if used is None:
             raise hk.InputError("--fail-over: this plan has no limit, so no share of it is used.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,7 +20,7 @@ from histkit.deletion.journal import Journal
 from histkit.deletion.plan import DeletionPlan, Json, Result, plan_deletion, price_text
 from histkit.deletion.request import delete_item
 from histkit.errors import ApiError, ArchiveError, InputError
-from histkit.util.progress import in_notebook, progress_bar
+from histkit.util.progress import print_summary, progress_bar
 from histkit.util.storage import ReadStore, local_path, normalize_path
 from histkit.util.text import count_noun, error_line, hide_passwords, quoted
 
@@ -115,7 +114,7 @@ def delete(
     plan = plan_deletion(items, only_verified, progress)
     folder, problem = _history_to_mark(items, history)
     if not confirm:
-        _print_summary(plan.summary() + (f" {problem}" if problem and plan.ids else ""), progress)
+        print_summary(plan.summary() + (f" {problem}" if problem and plan.ids else ""), progress)
         facts = {"dry_run": True, "counts": plan.counts, **plan.credits_of(plan.ids), "interrupted": False}
         return plan.table({}, {**facts, **_places(path, folder, 0)})
     run = DeletionRun(plan, path, folder, problem)
@@ -124,15 +123,10 @@ def delete(
             run.run(client, progress)
     finally:
         if run.started or not plan.ids:
-            _print_summary(run.summary(), progress)
+            print_summary(run.summary(), progress)
         if run.not_marked:
             warnings.warn(run.not_marked, stacklevel=2)
     return run.table()
-
-
-def _print_summary(line: str, progress: bool | None) -> None:
-    if progress is not False:
-        print(line, file=None if in_notebook() else sys.stderr)
 
 
 def _places(journal: Path, folder: Path | None, marked: int) -> Json:

@@ -22,7 +22,7 @@ from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, TE
 from histkit.util.arguments import column_names, true_or_false
 from histkit.util.files import atomic_write
 from histkit.util.storage import local_path, normalize_path
-from histkit.util.text import error_line
+from histkit.util.text import cell_text, error_line, one_line_text, terminal_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,11 +157,20 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
     return local_path(path)
 
 
-def csv_text(frame: pd.DataFrame) -> str:
-    """Return the text that `to_csv` writes."""
-    file = io.BytesIO()
-    pacsv.write_csv(_csv_table(frame), file)
+def csv_text(frame: pd.DataFrame, *, for_terminal: bool = False) -> str:
+    """Return the text that `to_csv` writes; for a terminal with texts on one line, as `terminal_text` returns them."""
+    file, table = io.BytesIO(), _csv_table(frame)
+    if for_terminal:
+        names = [terminal_text(name) for name in table.column_names]
+        table = pa.table([_terminal_cells(column) for column in table.columns], names=names)
+    pacsv.write_csv(table, file)
     return file.getvalue().decode()
+
+
+def _terminal_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if column.type != TEXT:
+        return column
+    return pa.chunked_array([[None if text is None else terminal_text(text) for text in column.to_pylist()]], TEXT)
 
 
 def _csv_table(frame: pd.DataFrame) -> pa.Table:
@@ -273,7 +282,7 @@ def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         sheet, bold = book.add_worksheet("history"), book.add_format({"bold": True, "bottom": 1})
         for place, name in enumerate(table.column_names):
             sheet.set_column(place, place, _WIDTHS.get(name, 14))
-            sheet.write_string(0, place, name, bold)
+            sheet.write_string(0, place, one_line_text(name), bold)
         sheet.freeze_panes(1, 0)
         sheet.autofilter(0, 0, max(1, len(table)), max(0, table.num_columns - 1))
         row = 0
@@ -283,6 +292,7 @@ def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
                 row += 1
                 for place, value in enumerate(values):
                     if isinstance(value, str):
+                        value = cell_text(value)
                         if len(value) > _CELL_CHARACTERS:
                             value, cut = value[: _CELL_CHARACTERS - 1] + "…", cut + 1
                         sheet.write_string(row, place, value)

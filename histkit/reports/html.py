@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from histkit.reports.model import Chart, Report, ReportTable, bar_shares, rows_of, totals_of
-from histkit.util.text import format_value
+from histkit.util.text import format_value, one_line_text
 
 _WIDTH, _HEIGHT = re.compile(r'\swidth="[\d.]+pt"'), re.compile(r'\sheight="[\d.]+pt"')
 
@@ -34,7 +34,9 @@ def html(report: Report) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_clean
+    )
     template = environment.from_string(files("histkit.reports").joinpath("report.html.jinja").read_text("utf-8"))
     charts = {
         section.key: [_RenderedChart(chart.title, Markup(svg_of(chart))) for chart in section.charts]
@@ -43,6 +45,11 @@ def html(report: Report) -> str:
     return template.render(
         report=report, charts=charts, format_value=format_value, cells_of=_cells, totals_of=totals_of
     )
+
+
+def _clean(value: object) -> object:
+    """Return what the template prints: of a text only the visible characters; SVG, which is safe, as it is."""
+    return one_line_text(value) if type(value) is str else value
 
 
 def _cells(table: ReportTable) -> Iterator[list[_Cell]]:

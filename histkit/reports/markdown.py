@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 
 from histkit.reports.model import Report, ReportTable, rows_of, totals_of
-from histkit.util.text import format_value
+from histkit.util.text import format_value, one_line_text
 
-_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
+_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&@]|(?<=\w):(?=//)|(?<=\bwww)\.|^[-+=](?=[ =-]|$))", re.IGNORECASE)
+_LIST_NUMBER = re.compile(r"^(\d{1,9})([.)])(?= |$)")
 
 
 def markdown(report: Report) -> str:
@@ -27,14 +28,14 @@ def markdown(report: Report) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Escape everything in a text that has a meaning in Markdown or HTML.
+    r"""Return a text as one line, with everything escaped that has a meaning in Markdown or HTML.
 
     Examples
     --------
     >>> escaped("a|b <i> *c*")
     'a\\|b \\<i\\> \\*c\\*'
     """
-    return _MARKS.sub(r"\\\1", " ".join(text.split()))
+    return _LIST_NUMBER.sub(r"\1\\\2", _MARKS.sub(r"\\\1", one_line_text(text)))
 
 
 def _table(table: ReportTable) -> Iterator[str]:

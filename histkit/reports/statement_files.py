@@ -128,10 +128,13 @@ def _proof(facts: dict[str, Any]) -> Section:
     return Section("proof", "Proof", tuple(notes))
 
 
-def json_text(table: pd.DataFrame) -> str:
-    """Return a statement as JSON, without the facts that later rows of the history change."""
+def json_text(table: pd.DataFrame, *, ascii_only: bool = False) -> str:
+    """Return a statement as JSON, without the facts that later rows of the history change.
+
+    `ascii_only` escapes all other characters, for a terminal of any encoding.
+    """
     facts = {name: value for name, value in table.attrs["histkit"].items() if name not in _HISTORY_FACTS}
-    return json.dumps({**plain_value(facts), "lines": records(table)}, ensure_ascii=False, indent=2) + "\n"
+    return json.dumps({**plain_value(facts), "lines": records(table)}, ensure_ascii=ascii_only, indent=2) + "\n"
 
 
 def caveats(facts: dict[str, Any]) -> list[str]:

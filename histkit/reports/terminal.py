@@ -28,12 +28,18 @@ _LEAST_TEXT, _COMFORTABLE_TEXT = 12, 24  # characters; longer words can be broke
 _NUMBER = re.compile(r"[+-]?\d(?:[\d.,:/-]*\d)?%?|.", re.DOTALL)
 
 
-def output_width() -> int | None:
-    """Return the columns of the terminal, at most those of ``COLUMNS``; without a terminal ``COLUMNS`` or None."""
+def output_width(stream: Any = None) -> int | None:
+    """Return the columns of the terminal, at most those of ``COLUMNS``; without a terminal ``COLUMNS`` or None.
+
+    Parameters
+    ----------
+    stream : file, optional
+        Default: standard output.
+    """
     text = os.environ.get("COLUMNS", "")
     columns = int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
     try:
-        terminal = os.get_terminal_size(sys.stdout.fileno()).columns or _DEFAULT_WIDTH
+        terminal = os.get_terminal_size((stream or sys.stdout).fileno()).columns or _DEFAULT_WIDTH
     except (AttributeError, OSError, ValueError):  # no standard output, a pipe or a file, one that is closed
         return columns
     return min(terminal, columns or terminal)
@@ -141,8 +147,10 @@ def _length(text: str) -> int:
     return cell_len(text)
 
 
-def fold(text: str, width: int) -> list[str]:
+def fold(text: str, width: int, *, whole_words: bool = False) -> list[str]:
     """Fold a text into lines of at most `width` terminal cells, at spaces where possible and never within a number.
+
+    A number, and with `whole_words` any word, that is longer than a line exceeds it.
 
     Examples
     --------
@@ -156,7 +164,7 @@ def fold(text: str, width: int) -> list[str]:
         joined = f"{lines[-1]} {word}" if lines[-1] else word
         if _length(joined) <= width:
             lines[-1] = joined
-        elif _length(word) <= width:
+        elif whole_words or _length(word) <= width:
             lines.append(word)
         else:
             lines += _broken(word, width, lines.pop())

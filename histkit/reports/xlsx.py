@@ -10,7 +10,7 @@ import pandas as pd
 
 from histkit.errors import InputError
 from histkit.reports.model import Report, ReportColumn, ReportTable, Section
-from histkit.util.text import NOTHING, ValueKind, format_column, format_value
+from histkit.util.text import NOTHING, ValueKind, cell_text, format_column, format_value, one_line_text
 
 _OPTIONS = {
     "strings_to_formulas": False,
@@ -45,7 +45,7 @@ def write_xlsx(report: Report, path: Path) -> None:
     except ImportError:
         raise InputError("An .xlsx report needs XlsxWriter: pip install 'histkit[xlsx]'.") from None
     with xlsxwriter.Workbook(path, _OPTIONS) as book:
-        book.set_properties({"title": report.title, "created": _EPOCH})
+        book.set_properties({"title": one_line_text(report.title), "created": _EPOCH})
         book.set_size(2400, 1600)
         right = {"align": "right"}
         cells = {kind: book.add_format({"num_format": code, **right}) for kind, code in _NUMBER_FORMATS.items()}
@@ -67,19 +67,19 @@ def write_xlsx(report: Report, path: Path) -> None:
 def _write_summary(sheet: Any, report: Report, formats: Formats) -> None:
     for column, width in enumerate((34, 22, 60)):
         sheet.set_column(column, column, width)
-    sheet.write_string(0, 0, report.title[:_CELL_CHARACTERS], formats["title"])
-    sheet.write_string(1, 0, report.subtitle, formats["note"])
+    _write_text(sheet, 0, 0, report.title, formats["title"])
+    _write_text(sheet, 1, 0, report.subtitle, formats["note"])
     for row, fact in enumerate(report.facts, 3):
-        sheet.write_string(row, 0, fact.label)
+        _write_text(sheet, row, 0, fact.label)
         _write_cell(sheet, row, 1, fact.value, fact.kind, formats)
-        sheet.write_string(row, 2, fact.note, formats["note"])
+        _write_text(sheet, row, 2, fact.note, formats["note"])
 
 
 def _write_section(sheet: Any, section: Section, formats: Formats, totals: Formats) -> None:
-    sheet.write_string(0, 0, section.title, formats["title"])
+    _write_text(sheet, 0, 0, section.title, formats["title"])
     row = 1
     for note in section.notes:
-        sheet.write_string(row, 0, note, formats["note"])
+        _write_text(sheet, row, 0, note, formats["note"])
         row += 1
     widths: dict[int, int] = {}
     for table in section.tables:
@@ -90,6 +90,10 @@ def _write_section(sheet: Any, section: Section, formats: Formats, totals: Forma
         sheet.set_column(position, position, width)
 
 
+def _write_text(sheet: Any, row: int, position: int, text: str, style: Any = None) -> None:
+    sheet.write_string(row, position, cell_text(text)[:_CELL_CHARACTERS], style)
+
+
 def _width_of(column: ReportColumn) -> int:
     return 50 if column.name == "text" else 30 if column.kind == "text" else 17
 
@@ -97,10 +101,10 @@ def _width_of(column: ReportColumn) -> int:
 def _write_table(sheet: Any, row: int, table: ReportTable, formats: Formats, totals: Formats) -> int:
     """Write a table from `row` on; return the row below it."""
     if table.title:
-        sheet.write_string(row, 0, table.title, formats["subtitle"])
+        _write_text(sheet, row, 0, table.title, formats["subtitle"])
         row += 1
     for position, column in enumerate(table.columns):
-        sheet.write_string(row, position, column.label, formats["heading"])
+        _write_text(sheet, row, position, column.label, formats["heading"])
         _write_column(sheet, row + 1, position, table.frame[column.name].astype(object).tolist(), column.kind, formats)
     row += 1 + len(table.frame)
     if table.totals:
@@ -110,7 +114,7 @@ def _write_table(sheet: Any, row: int, table: ReportTable, formats: Formats, tot
             _write_cell(sheet, row, position, value, kind, totals)
         row += 1
     if table.note:
-        sheet.write_string(row, 0, table.note, formats["note"])
+        _write_text(sheet, row, 0, table.note, formats["note"])
         row += 1
     return row
 
@@ -126,7 +130,7 @@ def _write_column(sheet: Any, row: int, position: int, values: list[Any], kind: 
 def _write_cell(sheet: Any, row: int, position: int, value: Any, kind: ValueKind, formats: Formats) -> None:
     if value is None or (not isinstance(value, str) and pd.isna(value)):
         if kind == "text":
-            sheet.write_string(row, position, NOTHING)
+            _write_text(sheet, row, position, NOTHING)
         else:
             sheet.write_blank(row, position, None, formats["text"])
     elif kind in ("moment", "day") and isinstance(value, datetime):
@@ -135,4 +139,4 @@ def _write_cell(sheet: Any, row: int, position: int, value: Any, kind: ValueKind
     elif kind in ("count", "share", "money"):
         sheet.write_number(row, position, float(value), formats[kind])
     else:
-        sheet.write_string(row, position, str(value)[:_CELL_CHARACTERS], formats["text"])
+        _write_text(sheet, row, position, str(value), formats["text"])

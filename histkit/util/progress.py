@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from histkit.util.arguments import true_or_false
+from histkit.util.text import encodable_text, terminal_text
 
 
 def in_notebook() -> bool:
@@ -35,12 +36,19 @@ def progress_bar(progress: bool | None, **options: Any) -> Any:
         progress = true_or_false("progress", progress)
     notebook = in_notebook()
     if progress is None:
-        progress = notebook or sys.stderr.isatty()
+        progress = notebook or (sys.stderr is not None and sys.stderr.isatty())
     if notebook and progress:
         from tqdm.auto import tqdm
     else:
         from tqdm.std import tqdm  # type: ignore[assignment]
     return tqdm(disable=not progress, dynamic_ncols=True, **options)
+
+
+def print_summary(line: str, progress: bool | None) -> None:
+    """Print a line in a notebook, else on standard error, unless `progress` is False."""
+    stream = sys.stdout if in_notebook() else sys.stderr
+    if progress is not False and stream is not None:
+        print(encodable_text(terminal_text(line), getattr(stream, "encoding", None) or "utf-8"), file=stream)
 
 
 @contextmanager

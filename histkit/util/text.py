@@ -105,9 +105,46 @@ def terminal_text(text: str) -> str:
     line = one_line_text(text)
     if not line.isascii():
         line = " ".join(_INVISIBLE.sub("", line).split())
-        if not line.isprintable():
-            line = "".join(char if char.isprintable() or char in _JOINERS else "\ufffd" for char in line)
+        line = line if line.isprintable() else "".join(map(_on_a_line, line))
     return line or ("\ufffd" if text.strip() else "")
+
+
+def cell_text(text: str) -> str:
+    r"""Return a text for a cell of a workbook: only visible characters, tabs and line feeds, which XML can hold.
+
+    Examples
+    --------
+    >>> cell_text("Rachel\x1b[31m\r\nEvil\u202e\ufffe")
+    'Rachel[31m\nEvil'
+    """
+    if text.isprintable():
+        return text
+    text = replace_surrogates(text).replace("\r\n", "\n").translate({0x85: "\n", 0x2028: "\n", 0x2029: "\n"})
+    return "".join(char if char in "\n\t" else "" if _is_noncharacter(char) else _visible(char) for char in text)
+
+
+def _is_noncharacter(char: str) -> bool:
+    return ord(char) & 0xFFFE == 0xFFFE or "\ufdd0" <= char <= "\ufdef"
+
+
+def terminal_lines(text: str) -> str:
+    r"""Return lines that are safe on a terminal and otherwise unchanged: only line feeds and visible characters.
+
+    Examples
+    --------
+    >>> terminal_lines("name,credits\nRachel\x1b[31m\t,5\r\n")
+    'name,credits\nRachel[31m ,5\n'
+    """
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
+    lines = _INVISIBLE.sub("", replace_surrogates(text)).split("\n")
+    return "\n".join(line if line.isprintable() else "".join(map(_on_a_line, line)) for line in lines)
+
+
+def _on_a_line(char: str) -> str:
+    if char.isprintable() or char in _JOINERS:
+        return char
+    return " " if char.isspace() and char != "\r" else "\ufffd" if unicodedata.category(char) == "Cn" else ""
 
 
 def encodable_text(text: str, encoding: str) -> str:

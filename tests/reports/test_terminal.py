@@ -5,19 +5,25 @@ from __future__ import annotations
 import io
 import itertools
 import re
+import unicodedata
 
+import openpyxl
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from rich.cells import cell_len
 from rich.console import Console
 
 import histkit as hk
-from histkit.reports.model import ReportColumn, ReportTable, period_column, rows_of, totals_of
+from histkit.reports.html import html
+from histkit.reports.markdown import escaped, markdown
+from histkit.reports.model import Fact, Report, ReportColumn, ReportTable, Section, period_column, rows_of, totals_of
 from histkit.reports.sections import ledger_report_table, usage_report_table
 from histkit.reports.terminal import fold, rich_table
-from histkit.util.text import encodable_text, terminal_text
+from histkit.reports.xlsx import write_xlsx
+from histkit.util.text import encodable_text, one_line_text, terminal_text
 
 
 def printed(table: ReportTable, width: int, *, fixed: bool = True, encoding: str = "utf-8") -> str:
@@ -157,3 +163,59 @@ def test_folding_loses_nothing_and_breaks_no_number(text: str, width: int) -> No
     lines = fold(text, width)
     assert "".join("".join(lines).split()) == "".join(text.split())
     assert [n for line in lines for n in NUMBER.findall(line)] == NUMBER.findall(text)
+
+
+@given(name=TEXTS)
+def test_a_name_is_clean_in_markdown_html_and_a_workbook(name: str) -> None:
+    frame = pd.DataFrame({"name": pd.Series([name], dtype=object), "count": [5]})
+    table = ReportTable(name, frame, (ReportColumn("name", name), ReportColumn("count", "Count", "count")), {}, name)
+    report = Report(name, name, (Fact(name, 5, note=name),), (Section("a", "A", (name,), (table,)),))
+    allowed = set("\n\u200c\u200d")
+    for text in (markdown(report), html(report)):
+        assert {char for char in text if unicodedata.category(char) in HIDDEN} <= allowed
+        text.encode()
+    document = html(report)
+    assert document.count("<script") == document.count("<img") == 0
+    file = io.BytesIO()
+    write_xlsx(report, file)  # type: ignore[arg-type]
+    for sheet in openpyxl.load_workbook(file).worksheets:
+        for cell in itertools.chain.from_iterable(sheet.iter_rows()):
+            assert cell.data_type != "f"
+            if isinstance(cell.value, str):
+                assert {char for char in cell.value if unicodedata.category(char) in HIDDEN} <= allowed | {"\t"}
+
+
+HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
+@given(text=TEXTS)
+def test_a_text_escaped_for_markdown_is_plain_text(text: str) -> None:
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(escaped(text))
+    kinds = {token.type for token in tokens} | {part.type for token in tokens for part in token.children or ()}
+    assert kinds <= {"paragraph_open", "inline", "text", "text_special", "paragraph_close"}
+    shown = "".join(part.content for token in tokens for part in token.children or ())
+    assert shown.strip() == one_line_text(text).strip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1. a",
+        "12) b",
+        "- c",
+        "+ d",
+        "===",
+        "---",
+        "# e",
+        "> f",
+        "http://a.b/c",
+        "www.a.b",
+        "a@b.c",
+        "![i](j)",
+        "`k`",
+        "a|b",
+    ],
+)
+def test_what_markdown_would_format_stays_as_it_is(text: str) -> None:
+    test_a_text_escaped_for_markdown_is_plain_text.hypothesis.inner_test(text)  # type: ignore[attr-defined]
+    assert not re.search(r"(?<!\\)(?:://|@)|www\.", escaped(text))  # what GitHub makes links of
