@@ -203,6 +203,7 @@ def test_a_terminal_of_any_width_shows_whole_numbers(
     lines = on_a_terminal(columns, *arguments)
     assert hidden("".join(lines)) == set()
     assert max(map(cell_len, lines)) <= columns
+    monkeypatch.delenv("COLUMNS", raising=False)
     complete = CliRunner().invoke(main, arguments).stdout
     assert set(NUMBER.findall(" ".join(lines))) <= set(NUMBER.findall(complete))
 

@@ -16,6 +16,7 @@ from openpyxl.utils.escape import unescape
 
 import histkit as hk
 from histkit.frame import files, parquet_metadata
+from histkit.util.text import cell_text
 from tests.effort import examples
 
 
@@ -165,9 +166,9 @@ def test_a_sheet_that_is_too_long_is_refused_and_nothing_is_written(
 
 @settings(max_examples=examples(15))
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=1, max_size=6))
-def test_any_text_comes_back_from_excel_as_it_was(texts: list[str]) -> None:
+def test_any_text_comes_back_from_excel_without_its_control_characters_alone(texts: list[str]) -> None:
     frame = pd.DataFrame({"text": pd.array(texts, dtype="string[pyarrow]")})
     with tempfile.TemporaryDirectory() as folder:
         sheet = openpyxl.load_workbook(hk.to_xlsx(frame, f"{folder}/a.xlsx"))["history"]
     found = [row[0].value or "" for row in sheet.iter_rows(min_row=2)]
-    assert [unescape(text) for text in found] == texts
+    assert [unescape(text) for text in found] == [cell_text(text) for text in texts]
