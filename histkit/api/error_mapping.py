@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from histkit.errors import (
@@ -21,10 +22,14 @@ from histkit.errors import (
     ServerError,
     UnprocessableEntityError,
 )
+from histkit.util.text import format_duration
 
 CONCURRENCY_CODES = frozenset({"concurrent_limit_exceeded", "too_many_concurrent_requests"})
 _SCOPE_CODES = frozenset({"missing_permissions", "insufficient_permissions"})
 _QUOTA_CODES = frozenset({"quota_exceeded", "insufficient_credits"})
+_KEY_CODES = frozenset({"invalid_api_key", "missing_api_key", "api_key_not_found"})
+_GENERIC_CODES = frozenset({"unauthorized", "authentication_error", "forbidden", "authorization_error"})
+_FORBIDDEN_CODES = frozenset({"feature_not_available", "subscription_required"}) | _SCOPE_CODES
 _GONE_CODES = frozenset({"history_item_not_found", "invalid_id"})
 _SCOPE = re.compile(r"\b[a-z]+(?:_[a-z]+)*_(?:read|write|access)\b")
 
@@ -61,10 +66,17 @@ def parse_error_body(body: Any) -> ErrorDetail:
         return ErrorDetail(message=_line(detail))
     if isinstance(detail, list):
         return ErrorDetail(message=_line("; ".join(map(_validation_line, detail))))
-    facts = detail if isinstance(detail, Mapping) else body
-    codes = tuple(_line(facts[name]) for name in ("code", "status", "error", "type") if facts.get(name))
+    facts = next((inner for inner in (detail, body.get("error")) if isinstance(inner, Mapping)), body)
+    codes = tuple(_line(facts[name]) for name in ("code", "status", "error", "type") if _is_code(facts.get(name)))
+    # The legacy status says more than a code such as "unauthorized", which several causes share.
+    codes = tuple(sorted(codes, key=lambda code: code in _GENERIC_CODES))
     request_id = facts.get("request_id")
-    return ErrorDetail(codes, _line(facts.get("message") or ""), _line(request_id) if request_id else None)
+    words = next((facts[name] for name in ("message", "msg", "error_description") if facts.get(name)), "")
+    return ErrorDetail(codes, _line(words), _line(request_id) if request_id else None)
+
+
+def _is_code(value: Any) -> bool:
+    return bool(value) and isinstance(value, (str, int))
 
 
 def _line(text: Any) -> str:
@@ -82,7 +94,9 @@ def _validation_line(problem: Any) -> str:
     return f"{'.'.join(where) or 'request'}: {problem.get('msg', 'not valid')}"
 
 
-def error_from_response(status: int, headers: Mapping[str, str], body: Any, *, path: str = "") -> ApiError:
+def error_from_response(
+    status: int, headers: Mapping[str, str], body: Any, *, path: str = "", wait: float | None = None
+) -> ApiError:
     """Return the error for a response that is not the requested result.
 
     Parameters
@@ -95,20 +109,24 @@ def error_from_response(status: int, headers: Mapping[str, str], body: Any, *, p
         Decoded JSON, else text.
     path : str
         Route: a 400 of the bulk route does not mean that a history item is gone.
+    wait : float, optional
+        Seconds that the service asks to wait, if that is longer than a call may take.
     """
     detail = parse_error_body(body)
     rule = next(rule for rule in _RULES if rule.applies(status, detail, path))
     lowered = {name.lower(): value for name, value in headers.items()}
     reason = detail.message or rule.no_reason or path
+    message = rule.message if wait is None else _LONG_WAIT.format(wait=_wait_words(wait), reason="{reason}")
+    code = detail.codes[0] if detail.codes else "no error code"
     error = rule.kind(
-        rule.message.format(reason=reason.rstrip(".") if "{reason}." in rule.message else reason).rstrip(),
+        message.format(reason=reason.rstrip(".") if "{reason}." in message else reason, code=code).rstrip(),
         status_code=status,
         code=detail.codes[0] if detail.codes else None,
         body=body,
         headers=lowered,
         request_id=detail.request_id or lowered.get("request-id") or lowered.get("x-trace-id"),
     )
-    if isinstance(error, PermissionDeniedError):
+    if isinstance(error, PermissionDeniedError) and wait is None:
         match = _SCOPE.search(detail.message)
         error.scope = match.group() if match else None
         if error.scope:
@@ -117,6 +135,20 @@ def error_from_response(status: int, headers: Mapping[str, str], body: Any, *, p
                 "dashboard (Developers, API keys), or use another key."
             )
     return error
+
+
+def concerns_every_request(error: BaseException) -> bool:
+    """Return whether the cause of an error is the key or the account, so that another request would fail too."""
+    return isinstance(error, ApiError) and error.status_code in (None, 401, 402, 403)
+
+
+def _wait_words(seconds: float) -> str:
+    """Return a wait and its end, as in "22 hours, until 2026-11-27 16:03 UTC"."""
+    try:
+        end = datetime.now(UTC) + timedelta(seconds=seconds)
+    except OverflowError:
+        return f"{format_duration(seconds)}"
+    return f"{format_duration(seconds)}, until {end:%Y-%m-%d %H:%M} UTC"
 
 
 @dataclass(frozen=True)
@@ -135,6 +167,10 @@ class _Rule:
         Replaces the reason if the service states none.
     codes : frozenset of str, optional
         Only bodies with one of these codes.
+    only : bool
+        Only bodies whose codes are all among `codes`; also those without one.
+    wordless : bool
+        Only bodies without a code and a message.
     html : bool
         Only web pages.
     other_route : str
@@ -146,6 +182,8 @@ class _Rule:
     message: str
     no_reason: str = "(no reason)"
     codes: frozenset[str] | None = None
+    only: bool = False
+    wordless: bool = False
     html: bool = False
     other_route: str | None = None
 
@@ -154,9 +192,14 @@ class _Rule:
         return (
             status in self.statuses
             and (detail.html or not self.html)
-            and (self.codes is None or detail.has(self.codes))
+            and (self.codes is None or self._fits(detail))
+            and not (self.wordless and (detail.codes or detail.message))
             and not (self.other_route is not None and path.endswith(self.other_route))
         )
+
+    def _fits(self, detail: ErrorDetail) -> bool:
+        assert self.codes is not None
+        return detail.has(self.codes) if not self.only else self.codes.issuperset(detail.codes)
 
 
 _ANY, _REDIRECTS, _SERVER = range(1000), range(300, 400), range(500, 1000)
@@ -171,9 +214,15 @@ _WRONG_KEY = (
     "The service doesn't accept this API key. Check ELEVENLABS_API_KEY or api_key=, and that the base URL is the "
     "region the key was made in."
 )
+_UNAUTHORIZED = f"{_WRONG_KEY} The service says: {{reason}}"
+_REFUSED = "The service refuses the request ({code}): {reason}"
+_LONG_WAIT = (
+    "The service asks to wait {wait}. That is longer than a call waits, so this client sends no request before. The "
+    "service says: {reason}"
+)
 _GONE = "Not found, or deleted: {reason}"
 _TOO_MANY = (
-    "Too many requests{at_a_time}, also after waiting: use a smaller max_concurrency or try again later. The service "
+    "Too many requests{at_a_time}, in each attempt: use a smaller max_concurrency or try again later. The service "
     "says: {{reason}}"
 )
 _REDIRECTED = "The service redirects the request; a request with a key is never redirected."
@@ -189,8 +238,14 @@ _RULES = (  # the first that applies
     _Rule((401, 402, 403), ApiError, _CREDITS_USED, codes=_QUOTA_CODES),
     _Rule((401,), ApiError, _UNUSUAL, codes=frozenset({"detected_unusual_activity"})),
     _Rule((401,), PermissionDeniedError, _FORBIDDEN, codes=_SCOPE_CODES),
-    _Rule((403,), PermissionDeniedError, _FORBIDDEN),
-    _Rule((401,), AuthenticationError, _WRONG_KEY),
+    _Rule((401,), AuthenticationError, _WRONG_KEY, codes=_KEY_CODES),
+    _Rule((401,), AuthenticationError, _WRONG_KEY, wordless=True),
+    _Rule((401,), AuthenticationError, _REFUSED, codes=frozenset(), only=True),
+    _Rule((401,), AuthenticationError, _UNAUTHORIZED, _NONE_GIVEN, codes=_GENERIC_CODES, only=True),
+    _Rule((401,), ApiError, _REFUSED, _NONE_GIVEN),
+    _Rule((403,), PermissionDeniedError, _FORBIDDEN, codes=_FORBIDDEN_CODES),
+    _Rule((403,), PermissionDeniedError, _FORBIDDEN, codes=_GENERIC_CODES, only=True),
+    _Rule((403,), PermissionDeniedError, _REFUSED, _NONE_GIVEN),
     _Rule((404,), NotFoundError, _GONE, ""),
     _Rule((400,), NotFoundError, _GONE, "", codes=_GONE_CODES, other_route="/download"),
     _Rule((400,), BadRequestError, "The service refuses the request: {reason}", _NONE_GIVEN),

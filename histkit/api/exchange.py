@@ -32,6 +32,8 @@ class Exchange:
         Removes the secrets that were sent.
     path : str
         Route, for messages.
+    account : bytes
+        Digest of the host and the key.
     watchdog : Watchdog
         Ends reads that take too long.
     interrupt : callable
@@ -45,6 +47,7 @@ class Exchange:
     response: requests.Response
     redactor: Redactor
     path: str
+    account: bytes
     watchdog: Watchdog
     interrupt: Callable[[], object]
     started: float

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import email.utils
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC
 
 import tenacity
 
@@ -18,6 +20,7 @@ from histkit.errors import ApiError, TransportError
 
 BACKOFF_SECONDS = 0.5  # upper limit of the first wait; it doubles with each attempt
 RETRY_SECONDS = 300.0  # no call waits longer than this, whatever ``Retry-After`` requests
+_SECONDS = re.compile(r"\d{1,15}(?:\.\d+)?", re.ASCII)
 _RETRIED_STATUS = frozenset({200, 408, 429})  # 200: the body was broken or a web page
 _log = logging.getLogger("histkit")
 
@@ -67,7 +70,9 @@ def retrying(
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_worth_it),
-        stop=tenacity.stop_after_attempt(retries + 1) | tenacity.stop_before_delay(seconds),
+        stop=tenacity.stop_any(
+            tenacity.stop_after_attempt(retries + 1), tenacity.stop_before_delay(seconds), _StopAtLongWait()
+        ),
         wait=wait,
         sleep=tenacity.sleep_using_event(cancel) if cancel is not None else time.sleep,
         before_sleep=_log_wait,
@@ -79,7 +84,11 @@ def is_passing(error: BaseException) -> bool:
     """Return whether a request that only reads is worth another attempt after an error."""
     if isinstance(error, TransportError):
         return error.passing
-    status = (error.status_code or 0) if isinstance(error, ApiError) else 0
+    return isinstance(error, ApiError) and is_retried(error.status_code or 0)
+
+
+def is_retried(status: int) -> bool:
+    """Return whether a request that only reads is worth another attempt after a response of an HTTP status."""
     return status in _RETRIED_STATUS or status >= 500
 
 
@@ -89,18 +98,59 @@ def is_refused_for_rate(error: BaseException) -> bool:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that ``Retry-After`` requests (a number or an HTTP date), None without one."""
-    value = headers.get("retry-after")
-    if value is None:
-        return None
+    """Return the seconds that the service asks to wait, None if it doesn't, or not in a form that HTTP knows.
+
+    Parameters
+    ----------
+    headers : mapping
+        Response headers, names in lower case: ``retry-after-ms`` (milliseconds, which some proxies send), or
+        ``retry-after`` (seconds or an HTTP date, which is compared with the service's own clock if it sends ``date``).
+
+    Examples
+    --------
+    >>> retry_after({"retry-after": "80000"}), retry_after({"retry-after-ms": "1500"}), retry_after({})
+    (80000.0, 1.5, None)
+    >>> date = "Thu, 26 Nov 2026 18:00:00 GMT"
+    >>> retry_after({"retry-after": "Fri, 27 Nov 2026 18:00:00 GMT", "date": date})
+    86400.0
+    """
+    milliseconds = _longest_wait(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after", "")
+    seconds = _longest_wait(value)
+    if seconds is not None:
+        return seconds
+    date, now = _as_timestamp(value), _as_timestamp(headers.get("date", ""))
+    return None if date is None else max(0.0, date - (time.time() if now is None else now))
+
+
+def _longest_wait(value: str) -> float | None:
+    """Return the largest of the numbers in a header that may have been sent twice; None if one is no number."""
+    numbers = [number.strip() for number in value.split(",")]
+    return max(map(float, numbers)) if all(_SECONDS.fullmatch(number) for number in numbers) else None
+
+
+def _as_timestamp(value: str) -> float | None:
+    """Return the time of an HTTP date, in seconds since 1970."""
     try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+        date = email.utils.parsedate_to_datetime(value)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
+
+
+def asks_too_much(headers: Mapping[str, str]) -> bool:
+    """Return whether the service asks to wait longer than a call may take, so that there is no use in waiting."""
+    return (retry_after(headers) or 0.0) > RETRY_SECONDS
+
+
+class _StopAtLongWait(tenacity.stop.stop_base):
+    """Makes no further attempt if the service asks to wait longer than a call may take."""
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        return isinstance(error, ApiError) and asks_too_much(error.headers)
 
 
 def _log_wait(state: tenacity.RetryCallState) -> None:

@@ -7,6 +7,7 @@ it send HTML; both are handled.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import math
@@ -42,7 +43,7 @@ from histkit.api.credentials import (
 from histkit.api.error_mapping import CONCURRENCY_CODES, error_from_response, parse_error_body
 from histkit.api.exchange import Exchange, transport_error
 from histkit.api.options import HttpResponse, RequestOptions, options_of
-from histkit.api.retry import is_passing, is_refused_for_rate, retry_after, retrying
+from histkit.api.retry import asks_too_much, is_passing, is_refused_for_rate, is_retried, retry_after, retrying
 from histkit.api.sessions import Heads, own_session
 from histkit.errors import ApiError, AuthenticationError, HistkitError, InputError, TransportError
 from histkit.util.arguments import whole_number
@@ -59,11 +60,11 @@ class _KeyAuth(requests.auth.AuthBase):
     """Sets the API key of a request, also over a key among the session's headers; without a key, changes nothing."""
 
     def __init__(self, key: Secret | None) -> None:
-        self._key = key
+        self.key = key
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._key is not None:
-            request.headers["xi-api-key"] = self._key
+        if self.key is not None:
+            request.headers["xi-api-key"] = self.key
         return request
 
 
@@ -93,6 +94,7 @@ class Transport:
         self.limit = AdaptiveLimit(whole_number("max_concurrency", max_concurrency, 1))
         self.requests = 0
         self._counting = threading.Lock()
+        self._not_before: dict[bytes, tuple[float, ApiError]] = {}
         self._watchdog = Watchdog()
         self._heads = Heads(self._watchdog)
         self._session = session
@@ -170,7 +172,7 @@ class Transport:
                 exchange = self._send(method, path, params, json, options)
                 status, headers = exchange.response.status_code, exchange.headers()
                 if not 200 <= status < 300:
-                    raise self._refusal(status, headers, exchange.error_body(), path, slot)
+                    raise self._refusal(status, headers, exchange.error_body(), path, slot, exchange.account)
                 body = exchange.page(self.bounds.for_call(options))
                 slot.succeeded()
                 try:
@@ -214,7 +216,7 @@ class Transport:
                 status, headers = exchange.response.status_code, exchange.headers()
                 is_text = headers.get("content-type", "").startswith(("text/html", "application/json"))
                 if is_text or not 200 <= status < 300:
-                    raise self._refusal(status, headers, exchange.error_body(), path, slot)
+                    raise self._refusal(status, headers, exchange.error_body(), path, slot, exchange.account)
             if not hold:
                 slot.succeeded()
                 slot.release()
@@ -234,6 +236,8 @@ class Transport:
         options = options_of(options)
         url = self.base_url + path
         arguments = self._arguments(url, params, json, options)
+        account = self._account(url, arguments)
+        self._check_refusals(account)
         total = self.bounds.for_call(options).total_timeout
         with self._counting:
             self.requests += 1
@@ -254,7 +258,7 @@ class Transport:
             redactor = Redactor(response.request.headers, response.request.url or url, arguments["json"])
             interrupt: Any = self._heads.interrupt or getattr(response.raw, "shutdown", response.close)
             error_seconds = min(arguments["timeout"][1], total)
-            return Exchange(response, redactor, path, self._watchdog, interrupt, started, error_seconds)
+            return Exchange(response, redactor, path, account, self._watchdog, interrupt, started, error_seconds)
         # Raised here so that no traceback contains frames that hold the headers with the key.
         raise failure
 
@@ -279,12 +283,31 @@ class Transport:
             "verify": self._certificates(),
         }
 
-    def _refusal(self, status: int, headers: dict[str, str], content: Any, path: str, slot: Slot) -> ApiError:
+    def _refuse_until(self, until: float, account: bytes, error: ApiError) -> ApiError:
+        """Record that the service wants no request of an account for long; return the error."""
+        with self._counting:
+            self._not_before[account] = max(until, self._not_before.get(account, (until, error))[0]), error
+        return error
+
+    def _check_refusals(self, account: bytes) -> None:
+        """Raise the error that told to send no request before a time, which is not over."""
+        until, error = self._not_before.get(account, (0.0, None))
+        if error is not None and time.time() < until:
+            raise copy.copy(error)
+
+    def _refusal(
+        self, status: int, headers: dict[str, str], content: Any, path: str, slot: Slot, account: bytes
+    ) -> ApiError:
         """Return the error of a response, and let the limit on requests in flight learn from it."""
+        wait = retry_after(headers)
+        if wait is not None and asks_too_much(headers) and is_retried(status):
+            return self._refuse_until(
+                time.time() + wait, account, error_from_response(status, headers, content, path=path, wait=wait)
+            )
         if status == 429 and parse_error_body(content).has(CONCURRENCY_CODES):
             slot.refused()
         elif status == 429:
-            self.limit.pause(retry_after(headers) or 0.0)
+            self.limit.pause(wait or 0.0)
         return error_from_response(status, headers, content, path=path)
 
     def _retries(self, options: RequestOptions | None) -> int:
@@ -310,6 +333,11 @@ class Transport:
         if self._session is not None:
             return None
         return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+
+    def _account(self, url: str, arguments: Mapping[str, Any]) -> bytes:
+        """Return a digest of the host and the key of a request."""
+        key = arguments["auth"].key or find_key(arguments["headers"]) or self._session_key() or ""
+        return hashlib.sha256(f"{urlsplit(url).netloc} {key}".encode("utf-8", "replace")).digest()
 
     def _session_key(self) -> str | None:
         return None if self._session is None else find_key(self._session.headers)

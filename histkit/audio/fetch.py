@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal
 from histkit.api.client import HistoryClient
 from histkit.api.existence import item_exists
 from histkit.api.options import RequestOptions, history_item_path
-from histkit.api.retry import RETRY_SECONDS, retry_after, retrying
+from histkit.api.retry import asks_too_much, retrying
 from histkit.api.transport import BodyChangedError, ByteStream
 from histkit.audio import formats
 from histkit.audio.structure import ClipStructure, measure_clip
@@ -172,8 +172,7 @@ def _is_unusable(error: BaseException) -> bool:
 
 def _may_be_gone(error: HistkitError) -> bool:
     """Return whether to look the history item up after an error; not while the service asks for a long wait."""
-    wait = retry_after(error.headers) if isinstance(error, ApiError) else None
-    return wait is None or wait <= RETRY_SECONDS
+    return not (isinstance(error, ApiError) and asks_too_much(error.headers))
 
 
 def _check_exists(client: HistoryClient, item: str) -> None:

@@ -10,10 +10,11 @@ from typing import Literal
 
 import pandas as pd
 
+from histkit.api.error_mapping import concerns_every_request
 from histkit.audio.fetch import Clip, Source
 from histkit.audio.formats import bytes_per_second
 from histkit.audio.manifest import Entry, manifest_frame
-from histkit.errors import AuthenticationError, HistkitError, InputError, NotFoundError, PermissionDeniedError
+from histkit.errors import HistkitError, InputError, NotFoundError
 from histkit.frame.columns import plain_values, strings_of, values_of
 from histkit.frame.dates import timestamps_of
 from histkit.frame.dialogues import spoken_texts
@@ -214,7 +215,7 @@ def entry_of(job: Job, clip: Clip) -> Entry:
 
 def failure_entry(item: str, error: HistkitError | OSError) -> Entry:
     """Return a clip's line for an error; an error that every clip would have is raised."""
-    if isinstance(error, (AuthenticationError, PermissionDeniedError)):
+    if concerns_every_request(error):
         raise error
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         raise error

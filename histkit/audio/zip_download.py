@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Literal
 import pandas as pd
 
 from histkit.api.client import HistoryClient, borrowed_client, check_client
+from histkit.api.error_mapping import concerns_every_request
 from histkit.api.options import RequestOptions
 from histkit.api.retry import retrying
 from histkit.audio.destination import written_file
@@ -70,11 +71,9 @@ from histkit.audio.zip_matching import (
     requested_clips,
 )
 from histkit.errors import (
-    AuthenticationError,
     DownloadError,
     HistkitError,
     InputError,
-    PermissionDeniedError,
     RateLimitError,
     TransportError,
 )
@@ -335,7 +334,7 @@ class ZipDownload:
                 try:
                     fetched |= self._fetch_together(group, file)
                 except HistkitError as error:
-                    if self._cancel.is_set() or isinstance(error, (AuthenticationError, PermissionDeniedError)):
+                    if self._cancel.is_set() or concerns_every_request(error):
                         raise
                     if isinstance(error, TooLargeError):
                         self._route.close()

@@ -18,6 +18,7 @@ from datetime import datetime
 
 import pandas as pd
 
+from histkit.api.error_mapping import concerns_every_request
 from histkit.audio.fetch import Source
 from histkit.audio.jobs import Job
 from histkit.errors import ApiError, HistkitError, TransportError
@@ -324,4 +325,4 @@ def may_be_one_bad_row(error: HistkitError) -> bool:
     """Return whether a shared request may have failed because of one of its rows."""
     if not isinstance(error, ApiError) or error.status_code is None:
         return isinstance(error, TransportError)
-    return error.status_code >= 400 and error.status_code not in (401, 402, 403, 408, 429)
+    return error.status_code >= 400 and error.status_code not in (408, 429) and not concerns_every_request(error)

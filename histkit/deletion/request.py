@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from histkit.api.client import HistoryClient
+from histkit.api.error_mapping import concerns_every_request
 from histkit.api.existence import item_exists
 from histkit.api.retry import retrying
 from histkit.errors import (
@@ -72,7 +73,7 @@ def _delete_once(client: HistoryClient, item: str, *, first: bool) -> DeletionOu
             return DeletionOutcome("deleted")
         failure = HistkitError(f"The service answers {answer!r:.60} instead of 'ok'.")
     if isinstance(failure, ApiError):
-        if failure.status_code in (None, 401, 402, 403):
+        if concerns_every_request(failure):
             raise _permission_denied(failure)
         if not _is_uncertain(failure):
             return _failed(failure)

@@ -207,8 +207,11 @@ def _plan(subscription: Any, now: int, notes: list[str]) -> _Quota:
         )
     reset, start = (reset or 0) * SECOND, None
     if not now < reset <= _LAST * SECOND:
-        passed = 0 < reset <= now
-        notes.append(f"The reset date {'has passed; request the subscription again' if passed else 'is not known'}.")
+        note = "The reset date is not known."
+        if 0 < reset <= now:
+            day = f"{pd.Timestamp(reset, unit='us'):%Y-%m-%d}"
+            note = f"The reset date ({day}) has passed; the counter may be older: request the subscription again."
+        notes.append(note)
         reset = 0
     periods = [str(_field(subscription, name)) for name in ("character_refresh_period", "billing_period")]
     months = next((REFRESH_MONTHS[period] for period in periods if period in REFRESH_MONTHS), 0)

@@ -16,13 +16,14 @@ from urllib.parse import quote
 import pandas as pd
 
 from histkit.api.client import HistoryClient, borrowed_client, check_client
+from histkit.api.error_mapping import concerns_every_request
 from histkit.audio import formats
 from histkit.audio.destination import LocalFolder, resolves_inside
 from histkit.audio.fetch import Source, fetch_clip
 from histkit.audio.jobs import ids_of
 from histkit.audio.manifest import FolderManifest
 from histkit.audio.naming import speakers_of
-from histkit.errors import AuthenticationError, HistkitError, InputError, PermissionDeniedError
+from histkit.errors import HistkitError, InputError
 from histkit.frame.columns import strings_of
 from histkit.frame.dates import timestamps_of
 from histkit.frame.dialogues import dialogues_of
@@ -204,9 +205,9 @@ def _fetched_sounds(client: HistoryClient, sources: list[Source]) -> dict[str, S
     def fetch(source: Source) -> Sound:
         try:
             return _fetch_sound(client, source, cancel)
-        except (AuthenticationError, PermissionDeniedError):
-            raise
         except (HistkitError, OSError) as error:
+            if concerns_every_request(error):
+                raise
             return Sound(problem=error_line(error, 500))
 
     with closing(map_threads(fetch, sources, client.transport.limit.ceiling, cancel)) as done:

@@ -57,6 +57,7 @@ FAULTS: dict[str, Fault] = {
     "redirect": Fault(Kind.ADDRESS, 0, "302 to a help page of the sandbox, or to the given URL each time"),
     "truncated_json": Fault(Kind.RATE, 0, "200 with JSON that ends too early"),
     "quota_401": Fault(Kind.RATE, 0, "401 quota_exceeded"),
+    "payment_issue": Fault(Kind.RATE, 0, "401 payment_issue"),
     "unusual_activity": Fault(Kind.RATE, 0, "401 detected_unusual_activity"),
     "latency": Fault(Kind.NUMBER, 0.0, "seconds before each answer"),
     "jitter": Fault(Kind.NUMBER, 0.0, "maximum random extra delay in seconds"),

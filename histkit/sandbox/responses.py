@@ -164,6 +164,12 @@ FAULT_REFUSALS: dict[str, Refusal] = {
         "This request exceeds your quota of 10000. You have 12 credits remaining, while 85 credits "
         "are required for this request.",
     ),
+    "payment_issue": Refusal(
+        401,
+        "authentication_error",
+        "payment_issue",
+        "Your last payment failed. Complete it in the subscription settings to go on.",
+    ),
     "unusual_activity": Refusal(
         401, "authentication_error", "detected_unusual_activity", "Unusual activity detected. Free Tier usage disabled."
     ),

@@ -36,6 +36,10 @@ _SCOPES = {
     "download": "speech_history_read",
     "delete": "speech_history_write",
 }
+_REFUSING = (
+    *("error_500", "error_503", "error_408", "rate_limit", "too_many"),
+    *("quota_401", "payment_issue", "unusual_activity"),
+)
 _ACCOUNT = {
     "/v1/models": "models_read",
     "/v1/voices": "voices_read",
@@ -137,7 +141,7 @@ class Api:
             return Reply(302, b"", "text/html; charset=utf-8", {"Location": to}, fault="redirect")
         if self.is_over_limit(request, in_flight):
             raise _refusal_of("concurrency")
-        for name in ("error_500", "error_503", "error_408", "rate_limit", "too_many", "quota_401", "unusual_activity"):
+        for name in _REFUSING:
             if self.strikes(name, request):
                 raise _refusal_of(name)
         return None

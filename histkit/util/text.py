@@ -260,3 +260,17 @@ def join_counts(counts: Mapping[str, int]) -> str:
     ('10 done, 2 skipped', 'no rows')
     """
     return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "no rows"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration in its largest sensible unit, rounded.
+
+    Examples
+    --------
+    >>> [format_duration(seconds) for seconds in (1, 90, 1800, 80000, 604800)]
+    ['1 second', '90 seconds', '30 minutes', '22 hours', '7 days']
+    """
+    for unit, length, least in (("day", 86400, 48), ("hour", 3600, 2), ("minute", 60, 2)):
+        if seconds >= least * (3600 if unit == "day" else length):
+            return count_noun(round(seconds / length), unit)
+    return count_noun(max(1, round(seconds)), "second")

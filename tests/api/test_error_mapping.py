@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -41,6 +42,64 @@ def test_quota_words_in_a_401_are_no_wrong_key(box_of: Callable[..., Sandbox]) -
     with pytest.raises(hk.ApiError, match="credits are used up") as caught:
         client_of(box_of(items=3, quota_401=True)).list()
     assert not isinstance(caught.value, hk.AuthenticationError)
+
+
+WORDS = "Your last payment failed, so the account is on hold."
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("code", ["payment_issue", "needs_authorization", "whatever_comes_next", "account_on_hold"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda code: {"detail": {"status": code, "message": WORDS}},
+        lambda code: {
+            "detail": {"type": "authentication_error", "code": "unauthorized", "status": code, "message": WORDS}
+        },
+        lambda code: {"error": code, "message": WORDS},
+        lambda code: {"error": {"code": code, "message": WORDS}},
+    ],
+    ids=range(4),
+)
+def test_a_refusal_with_a_code_of_its_own_keeps_the_services_words(
+    status: int, code: str, shape: Callable[[str], object]
+) -> None:
+    error = error_from_response(status, {}, shape(code))
+    assert not isinstance(error, hk.AuthenticationError)
+    assert error.code == code
+    assert str(error) == f"The service refuses the request ({code}): {WORDS} (HTTP {status}, {code})"
+
+
+@pytest.mark.parametrize("detail", [WORDS, {"message": WORDS}, {"type": None, "code": "", "message": WORDS}])
+def test_a_401_without_a_code_keeps_the_services_words(detail: object) -> None:
+    error = error_from_response(401, {}, {"detail": detail})
+    assert isinstance(error, hk.AuthenticationError)
+    assert WORDS in str(error)
+    assert "accept this API key" not in str(error)
+
+
+@pytest.mark.parametrize("body", ["", {}, {"detail": {"code": "missing_api_key", "message": "No key."}}, None])
+def test_a_401_that_names_the_key_or_nothing_is_a_wrong_key(body: object) -> None:
+    error = error_from_response(401, {}, body)
+    assert isinstance(error, hk.AuthenticationError)
+    assert "doesn't accept this API key" in str(error)
+
+
+@given(st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=30), st.text(min_size=1, max_size=60))
+def test_any_unknown_code_of_a_401_leaves_the_services_words_in_the_line(code: str, words: str) -> None:
+    error = error_from_response(401, {}, {"detail": {"code": "unauthorized", "status": code, "message": words}})
+    printed = " ".join("".join(char if char.isprintable() else " " for char in words).split())
+    assert printed in str(error)
+    assert code in str(error)
+
+
+def test_a_refusal_of_the_account_ends_a_download_at_once(box_of: Callable[..., Sandbox], tmp_path: Path) -> None:
+    box = box_of(items=40, only="audio", payment_issue=True)
+    frame = hk.read_history(client=client_of(box))
+    box.reset()
+    with pytest.raises(hk.ApiError, match="payment_issue"):
+        hk.download_audio(frame, tmp_path, client=client_of(box, max_concurrency=2))
+    assert len(box.requests()) < 10
 
 
 def test_a_422_names_the_parameter(client: hk.HistoryClient) -> None:

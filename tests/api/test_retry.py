@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 import pytest
@@ -80,4 +81,14 @@ def test_a_server_that_asks_for_longer_than_the_limit_is_not_waited_for() -> Non
     slept: list[float] = []
     with pytest.raises(hk.RateLimitError):
         retrying(5, worth=is_passing).copy(sleep=slept.append)(call)
+    assert slept == []
+
+
+def test_no_policy_waits_longer_than_the_limit_however_long_its_attempts_may_take() -> None:
+    def call() -> None:
+        raise hk.RateLimitError("x", status_code=429, headers={"retry-after": "80000"})
+
+    slept: list[float] = []
+    with pytest.raises(hk.RateLimitError):
+        retrying(5, worth=is_passing, seconds=math.inf).copy(sleep=slept.append)(call)
     assert slept == []
