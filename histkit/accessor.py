@@ -51,6 +51,7 @@ class SpeechAccessor:
         after: Any = None,
         before: Any = None,
         speaker: str | Iterable[str] | None = None,
+        tz: str | tzinfo = "UTC",
     ) -> pd.DataFrame:
         """Keep the rows that meet every condition, in their order and on their index.
 
@@ -65,15 +66,27 @@ class SpeechAccessor:
             Model ids; sources in any letter case.
         text : str or re.Pattern, optional
             Regular expression searched for in the text and in each line of a dialogue; a str ignores letter case.
-        after, before : str, datetime, Timestamp or int, optional
-            Dates: after is inclusive, before exclusive; a naive one is UTC, a number is seconds since 1970.
+        after, before : str, date, datetime, Timestamp or int, optional
+            Dates, after inclusive and before exclusive: ISO days and times (``2026-10-01``, ``2026-10-01T14:30Z``), the
+            start of a span (``2026-10``, ``2026-Q3``, ``2026-W40``, ``2026``), ``today``, ``yesterday``, ``7d``,
+            ``2w``, ``last month``, or whole seconds since 1970 (2015 to 2100). Everything else is refused.
         speaker : str or list of str, optional
             As `voice`, and also the dialogues in which such a voice speaks.
+        tz : str or tzinfo, default "UTC"
+            Zone of days and naive times in `after` and `before`, an IANA name.
         """
         from histkit.frame.filters import filter_items
 
         return filter_items(
-            self._frame, voice=voice, model=model, source=source, text=text, after=after, before=before, speaker=speaker
+            self._frame,
+            voice=voice,
+            model=model,
+            source=source,
+            text=text,
+            after=after,
+            before=before,
+            speaker=speaker,
+            tz=tz,
         )
 
     def label(self, rules: Rules, *, column: str | None = None, unassigned: str = "unassigned") -> pd.DataFrame:
@@ -528,8 +541,8 @@ class SpeechAccessor:
         ----------
         freq : {"MS", "D", "W", "QS", "YS"}
             Length of the periods, in UTC like the official figures.
-        after, before : str, datetime, Timestamp or int, optional
-            Start and end, extended to whole days; default: the days of the frame.
+        after, before : str, date, datetime, Timestamp or int, optional
+            Start and end as in `filter_items`, extended to whole days; default: the days of the frame.
         official : DataFrame, optional
             The result of `official_usage`; default: it is fetched.
         client : HistoryClient, optional

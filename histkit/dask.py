@@ -92,12 +92,13 @@ class DaskSpeechAccessor:
         after: Any = None,
         before: Any = None,
         speaker: str | Iterable[str] | None = None,
+        tz: str | tzinfo = "UTC",
     ) -> dd.DataFrame:
         """Keep the rows that meet every condition, in each partition.
 
         Parameters
         ----------
-        voice, model, source, text, after, before, speaker
+        voice, model, source, text, after, before, speaker, tz
             As in `histkit.filter_items`.
 
         Returns
@@ -111,7 +112,7 @@ class DaskSpeechAccessor:
             An argument is invalid, or a column is missing. Raised immediately, not at ``compute()``.
         """
         rows = RowFilter.of(
-            voice=voice, model=model, source=source, text=text, after=after, before=before, speaker=speaker
+            voice=voice, model=model, source=source, text=text, after=after, before=before, speaker=speaker, tz=tz
         )
         if not rows.conditions():
             return self._frame
@@ -302,6 +303,7 @@ def scan(
     source: str | Iterable[str] | None = None,
     account: str | Iterable[str] | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    tz: str | tzinfo = "UTC",
 ) -> dd.DataFrame:
     """Open a local history as a Dask DataFrame, one partition per month. Needs the extra ``dask``.
 
@@ -309,7 +311,7 @@ def scan(
 
     Parameters
     ----------
-    path, columns, after, before, voice, model, source, account, storage_options
+    path, columns, after, before, voice, model, source, account, storage_options, tz
         As in `load`.
 
     Returns
@@ -335,7 +337,7 @@ def scan(
     if _MISSING is not None:
         raise InputError(f"scan() needs Dask ({_MISSING}): pip install 'histkit[dask]'.")
     opened = open_history(
-        path, columns, after, before, account, storage_options, voice=voice, model=model, source=source
+        path, columns, after, before, account, storage_options, voice=voice, model=model, source=source, tz=tz
     )
     return from_months(opened.frame, opened.files or [None], to_frame(opened.empty()))
 

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import tzinfo
 from functools import reduce
 from operator import and_
 from pathlib import Path
@@ -21,7 +22,6 @@ import pyarrow.dataset as ds
 from histkit.archive.manifest import WORK, HistoryManifest, newest_first, partition_span, read_manifest
 from histkit.archive.partitions import FILE_SCHEMA, LOADED, TIE, GroupStatistics, PartitionReader, sort_rows
 from histkit.errors import ArchiveError, HistkitError, InputError
-from histkit.frame.dates import date_range
 from histkit.frame.filters import RowFilter, name_test
 from histkit.frame.parquet_metadata import read_footer, readable_schema, upgrade_schema
 from histkit.frame.schema import to_frame
@@ -50,6 +50,7 @@ def load(
     source: str | Iterable[str] | None = None,
     account: str | Iterable[str] | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    tz: str | tzinfo = "UTC",
 ) -> pd.DataFrame:
     """Read a local history, or a part of it. Only a remote `path` needs the network.
 
@@ -62,14 +63,16 @@ def load(
         The folder of `sync`, or a URL that fsspec knows (``s3://bucket/history``; extra ``remote``).
     columns : sequence of str, optional
         Only these columns, in this order.
-    after, before : str, datetime, Timestamp or int, optional
-        Dates: after is inclusive, before exclusive; a naive one is UTC, a number is seconds since 1970.
+    after, before : str, date, datetime, Timestamp or int, optional
+        Dates, after inclusive and before exclusive, as in `filter_items`.
     voice, model, source : str or list of str, optional
         As in `read_history`.
     account : str or list of str, optional
         Names of accounts.
     storage_options : mapping, optional
         Passed to fsspec.
+    tz : str or tzinfo, default "UTC"
+        Zone of days and naive times in `after` and `before`, an IANA name.
 
     Returns
     -------
@@ -95,7 +98,7 @@ def load(
     ['date', 'credits']
     """
     opened = open_history(
-        path, columns, after, before, account, storage_options, voice=voice, model=model, source=source
+        path, columns, after, before, account, storage_options, voice=voice, model=model, source=source, tz=tz
     )
     reading = map_threads(opened.read, opened.files, _READERS, threading.Event(), in_order=True)
     tables = [table for _, table in reading]
@@ -138,8 +141,9 @@ class LoadQuery:
             raise InputError(
                 f"columns={unknown[0]!r} is not a column of a local history; the columns are {', '.join(LOADED)}."
             )
-        rows = RowFilter.of(account=account, **conditions)
-        return cls(tuple(dict.fromkeys(names)), *date_range(after, before), rows)
+        rows = RowFilter.of(account=account, after=after, before=before, **conditions)
+        without_dates = replace(rows, after=None, before=None)
+        return cls(tuple(dict.fromkeys(names)), rows.after, rows.before, without_dates)
 
     def resolve_voices(self, manifest: HistoryManifest) -> LoadQuery:
         """Return the query with the matching voices of a manifest."""

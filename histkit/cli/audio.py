@@ -10,8 +10,8 @@ import pandas as pd
 import histkit as hk
 from histkit.audio.manifest import describe_plan, status_counts
 from histkit.audio.naming import DEFAULT_NAME
-from histkit.cli.common import JSON, SOME_FAILED, filters, print_json, report_failures, rows_of, was_typed
-from histkit.cli.output import print_line, print_message
+from histkit.cli.common import JSON, SOME_FAILED, date_bounds, filters, print_json, report_failures, rows_of, was_typed
+from histkit.cli.output import print_line, print_message, print_note
 from histkit.util.text import join_counts
 
 _SCRIPT_NAME = "{script_line:04}-{voice}-{text:.40}"
@@ -194,10 +194,13 @@ def delete(
 
     The local history keeps the rows, marked as deleted. Exit code 5: some rows could not be deleted.
     """
-    items = _items(ids, chosen)
-    everything = not ids and not any(chosen[name] for name in ("voice", "model", "source", "search", "after", "before"))
-    if confirm and everything and chosen["limit"] is None:
+    bounds = date_bounds(**{name: chosen.pop(name) for name in ("after", "before", "since", "until", "tz")})
+    conditions = (*ids, bounds.description, *(chosen[name] for name in ("voice", "model", "source", "search")))
+    if confirm and not any(conditions) and chosen["limit"] is None:
         raise click.UsageError("This would delete the complete history: select rows (--before, --voice, --id, ...).")
+    if bounds.description:
+        print_note(bounds.description)
+    items = _items(ids, {**chosen, "after": bounds.after, "before": bounds.before})
     done = hk.delete(items, confirm=confirm, only_verified=only_verified, journal=journal)
     if json_:
         print_json(done.attrs["histkit"])

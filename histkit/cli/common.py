@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,13 @@ from histkit.cli.output import (
     standard_streams,
     warnings_as_lines,
 )
+from histkit.frame.clock import iso, name_of, zone_of
+from histkit.frame.dates import parse_date
 from histkit.frame.files import csv_text
 from histkit.frame.json_values import plain_value, records
 from histkit.reports import terminal
 from histkit.reports.model import ReportTable
-from histkit.util.text import count_noun, terminal_text
+from histkit.util.text import count_noun, quoted, terminal_text
 
 HISTORY = "data/history"
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -54,7 +58,6 @@ _PHRASES = (
         "use a file with a text a line",
     ),
 )
-_TYPED = "histkit.typed"
 _PARAMETER = re.compile(
     r"""
     (?P<quoted> (?<!\w) (?: '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" ) (?!\w) )  # quoted user input is left unchanged
@@ -79,14 +82,14 @@ class Commands(click.Group):
                 return super().invoke(ctx)
         except hk.HistkitError as error:
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
-            print_message(in_option_names(str(error), command, ctx.meta.get(_TYPED, {})))
+            print_message(in_option_names(str(error), command))
             ctx.exit(1)
         except click.ClickException as error:
             error.message = terminal_text(error.message)  # type: ignore[misc]
             raise
 
 
-def in_option_names(message: str, command: click.Command | None, typed: Mapping[str, str]) -> str:
+def in_option_names(message: str, command: click.Command | None) -> str:
     """Replace the Python parameters in a message by the options and arguments of a command.
 
     Parameters
@@ -95,13 +98,11 @@ def in_option_names(message: str, command: click.Command | None, typed: Mapping[
         A message of the package, which names a parameter as in ``near=2`` or ``near=``.
     command : click.Command, optional
         The command that was run.
-    typed : mapping
-        Parameter to the option and value it was computed from, as the user typed them.
 
     Examples
     --------
     >>> option = click.Option(["--near"])
-    >>> in_option_names("near='x' needs freq=.", click.Command("takes", params=[option]), {})
+    >>> in_option_names("near='x' needs freq=.", click.Command("takes", params=[option]))
     "--near 'x' needs PERIOD."
     """
     options = dict(_NAMES)
@@ -116,19 +117,12 @@ def in_option_names(message: str, command: click.Command | None, typed: Mapping[
         if match["quoted"] is not None:
             return match["quoted"]
         name, value = match["name"], match["value"]
-        if value and name in typed:
-            return typed[name]
         option = options.get(name, name.replace("_", " "))
         return option if value is None else f"{option} {value}"
 
     for phrase, words in _PHRASES:
         message = phrase.sub(words, message)
     return _PARAMETER.sub(replacement, message)
-
-
-def remember_typed(parameter: str, text: str) -> None:
-    """Show `text` in error messages instead of a parameter that a command computed from it."""
-    click.get_current_context().meta.setdefault(_TYPED, {})[parameter] = text
 
 
 JSON = click.option("--json", "json_", is_flag=True, help="Print JSON.")
@@ -155,8 +149,11 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
     command = source(command)
     for option in (
         click.option("--limit", type=click.IntRange(min=0), help="Only the newest rows, up to this number."),
-        click.option("--before", metavar="DATE", help="Rows before this date (UTC unless it has an offset)."),
-        click.option("--after", metavar="DATE", help="Rows at or after this date."),
+        TZ,
+        click.option("--until", metavar="DATE", help="Rows until the end of this day, month, ..."),
+        click.option("--since", metavar="DATE", help="The same as --after."),
+        click.option("--before", metavar="DATE", help="Rows before the start of a date."),
+        click.option("--after", metavar="DATE", help="Rows from a date on: 2026-10-01, 2026-10, 7d, 'last month', ..."),
         click.option("--search", metavar="TEXT", help="The service's own text search; reads from the API."),
         click.option("--source", multiple=True, help="Source (TTS, STS, Projects, ...); may be repeated."),
         click.option("--model", multiple=True, help="Model id; may be repeated."),
@@ -168,8 +165,65 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def whole_history(**chosen: Any) -> pd.DataFrame:
     """Read all rows from the source that the options of `source` select."""
-    none: tuple[str, ...] = ()
-    return rows_of(**chosen, search=None, limit=None, voice=none, model=none, source=none, after=None, before=None)
+    return rows_of(**chosen, search=None, limit=None)
+
+
+@dataclass(frozen=True)
+class DateBounds:
+    """The date options of a command, resolved: instants in ISO 8601, or None for an open side.
+
+    Attributes
+    ----------
+    after, before : str or None
+        Inclusive and exclusive.
+    description : str
+        The same for a reader, with the zone and what the user typed; empty without date options.
+    """
+
+    after: str | None
+    before: str | None
+    description: str
+
+
+def date_bounds(after: str | None, before: str | None, since: str | None, until: str | None, tz: str) -> DateBounds:
+    """Resolve the date options; days and naive times are in `tz`, and `until` includes its day or span.
+
+    Raises
+    ------
+    InputError
+        A value is not a date, or the bounds are in the wrong order.
+    click.UsageError
+        Two options are for the same side.
+    """
+    for side in ({"since": since, "after": after}, {"until": until, "before": before}):
+        if None not in side.values():
+            raise click.UsageError(f"{' and '.join(f'--{name}' for name in side)} exclude each other.")
+    zone, now = zone_of(tz), datetime.now(UTC)
+    start = end = None
+    parts = []
+    for name, text in (("after", after), ("since", since)):
+        if text is not None:
+            start = parse_date(text, name, zone, now=now).start
+            parts.append(f"from {_iso(start, zone)} (--{name} {text})")
+            typed = f"--{name} {quoted(text)}"
+    for name, text in (("before", before), ("until", until)):
+        if text is not None:
+            span = parse_date(text, name, zone, now=now)
+            end = span.start if name == "before" else span.end
+            if start is not None and (start > end or (start == end and name == "until")):
+                raise hk.InputError(f"{typed} is later than --{name} {quoted(text)}.")
+            parts.append(f"before {_iso(end, zone)} (--{name} {text})")
+    description = f"Dates are days of {name_of(zone)}: rows {' and '.join(parts)}." if parts else ""
+    lower, upper = (None if side is None else _iso(side, UTC) for side in (start, end))
+    return DateBounds(lower, upper, description)
+
+
+def _iso(seconds: int, zone: tzinfo) -> str:
+    """Format an instant; those that can't be shown in the zone become the first or last that can."""
+    try:
+        return iso(seconds, zone)
+    except OverflowError:
+        return "0001-01-01T00:00:00Z" if seconds < 0 else "9999-12-31T23:59:59Z"
 
 
 def rows_of(
@@ -179,6 +233,11 @@ def rows_of(
     live: bool,
     search: str | None,
     limit: int | None,
+    tz: str = "UTC",
+    after: str | None = None,
+    before: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
     workers: int | None = None,
     client: hk.HistoryClient | None = None,
     **chosen: Any,
@@ -187,14 +246,18 @@ def rows_of(
 
     Parameters
     ----------
-    history, account, live, search, limit, **chosen
+    history, account, live, search, limit, tz, after, before, since, until, **chosen
         The values of the options.
     workers : int, optional
         Parallel requests.
     client : HistoryClient, optional
         Default: a client with the key and base URL of the environment.
     """
-    arguments: dict[str, Any] = {name: value or None for name, value in chosen.items()}
+    bounds = date_bounds(after, before, since, until, tz)
+    arguments: dict[str, Any] = {"after": bounds.after, "before": bounds.before}
+    arguments |= {name: value or None for name, value in chosen.items()}
+    if search is not None and not search.strip():
+        raise click.UsageError("--search is empty; use a text to search for.")
     if not live and not search and (was_typed("history") or (history / "_manifest.json").exists()):
         if workers is not None:
             raise click.UsageError("--workers is for reading from the API: add --live.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from datetime import date, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,13 +20,11 @@ from histkit.cli.common import (
     print_json,
     print_size,
     print_table,
-    remember_typed,
     rows_of,
     source,
     whole_history,
 )
 from histkit.cli.output import print_line, print_note
-from histkit.frame.clock import clock_time, iso, zone_of
 from histkit.money.forecast import forecast, used_share
 from histkit.reports.model import ReportColumn, ReportTable, period_column, total_of
 from histkit.reports.quota import quota_lines
@@ -48,39 +44,14 @@ PERIODS = {
     "total": None,
 }
 OVER_QUOTA = 4
-_SINCE = click.option("--since", metavar="DATE", help="From this day on, in the zone of --tz.")
-_UNTIL = click.option("--until", metavar="DATE", help="Until the end of this day, in the zone of --tz.")
-_DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 
 
-def _rows(since: str | None, until: str | None, tz: str, rules: str | None, chosen: dict[str, Any]) -> pd.DataFrame:
-    """Read the rows from the start of one day to the end of another, with the labels of the rules."""
-    for text, option, bound, days in ((since, "--since", "after", 0), (until, "--until", "before", 1)):
-        if text is not None:
-            if chosen[bound]:
-                raise click.UsageError(f"{option} and --{bound} exclude each other.")
-            chosen[bound] = _midnight(text, option, tz, days)
-            remember_typed(bound, f"{option} {text}")
+def _rows(rules: str | None, chosen: dict[str, Any]) -> pd.DataFrame:
+    """Read the rows that the options select, with the labels of the rules."""
     frame = rows_of(**chosen)
     if frame.empty:
         print_note("No rows: nothing in this history meets the options.")
     return label(frame, rules) if rules else frame
-
-
-def _midnight(text: str, option: str, tz: str, days: int) -> str:
-    """Return the start of the day `days` after a typed day, in ISO 8601."""
-    try:
-        zone = zone_of(tz)
-    except hk.InputError:
-        raise click.BadParameter(f"{tz} is not a time zone.", param_hint="--tz") from None
-    match = _DAY.fullmatch(text)
-    try:
-        if match is None:
-            raise ValueError
-        day = date(*map(int, match.groups())) + timedelta(days=days)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(f"{text} is not a day such as 2026-10-31.", param_hint=option) from None
-    return iso(clock_time(day, zone, option), zone)
 
 
 @click.command()
@@ -89,9 +60,6 @@ def _midnight(text: str, option: str, tz: str, days: int) -> str:
 @click.option("--top", type=click.IntRange(min=1), help="Number of groups; the others are one group.")
 @click.option("--compare", is_flag=True, help="Compare with the previous period: change, volume, mix.")
 @click.option("--reset-day", type=click.IntRange(1, 31), help="For billing periods; default: from the subscription.")
-@_SINCE
-@_UNTIL
-@TZ
 @RULES
 @PRICES
 @JSON
@@ -103,8 +71,6 @@ def usage(
     top: int | None,
     compare: bool,
     reset_day: int | None,
-    since: str | None,
-    until: str | None,
     tz: str,
     rules: str | None,
     prices: str | None,
@@ -113,7 +79,7 @@ def usage(
     **chosen: Any,
 ) -> None:
     """Sum items, characters and credits by period (hour to year, or billing period) and group."""
-    frame = _rows(since, until, tz, rules, chosen)
+    frame = _rows(rules, {**chosen, "tz": tz})
     freq = PERIODS[period]
     options: dict[str, Any] = {"tz": tz, "top": top}
     if freq == "billing":
@@ -145,9 +111,6 @@ def _subscription() -> Any:
 @click.argument("path", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--title", help="Headline.")
 @click.option("--quota", "with_quota", is_flag=True, help="Read the subscription: adds quota and forecast.")
-@_SINCE
-@_UNTIL
-@TZ
 @RULES
 @PRICES
 @filters
@@ -155,15 +118,13 @@ def report(
     path: Path | None,
     title: str | None,
     with_quota: bool,
-    since: str | None,
-    until: str | None,
     tz: str,
     rules: str | None,
     prices: str | None,
     **chosen: Any,
 ) -> None:
     """Write a usage report to PATH (.html, .xlsx, .md), or print it."""
-    frame = _rows(since, until, tz, rules, chosen)
+    frame = _rows(rules, {**chosen, "tz": tz})
     subscription = _subscription() if with_quota else None
     written = hk.report(frame, path, title=title, tz=tz, prices=prices, subscription=subscription)
     if written is not None:
@@ -172,7 +133,6 @@ def report(
 
 @click.command()
 @click.option("--fail-over", metavar="SHARE", help="Exit with code 4 if more than this is used, e.g. 90%.")
-@TZ
 @JSON
 @filters
 def quota(fail_over: str | None, tz: str, json_: bool, **chosen: Any) -> None:
@@ -183,7 +143,7 @@ def quota(fail_over: str | None, tz: str, json_: bool, **chosen: Any) -> None:
     limit = _share(fail_over)
     subscription = _subscription()
     used = used_share(subscription)
-    facts = forecast(rows_of(**chosen), subscription=subscription, tz=tz).attrs["histkit"]
+    facts = forecast(rows_of(**chosen, tz=tz), subscription=subscription, tz=tz).attrs["histkit"]
     if json_:
         print_json(facts)
     else:

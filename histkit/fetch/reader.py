@@ -10,13 +10,14 @@ import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from histkit.api.client import HistoryClient, borrowed_client
 from histkit.api.pagination import PageWindow
 from histkit.errors import ApiError, HistkitError, InputError, PaginationError
 from histkit.fetch.windows import WindowedFetch, WindowRows, rows_of
+from histkit.frame.clock import zone_of
 from histkit.frame.dates import date_range
 from histkit.frame.decode import Page, PageDecoder
 from histkit.frame.filters import RowFilter
@@ -45,6 +46,7 @@ def read_history(
     alignments: bool = False,
     progress: bool | None = None,
     client: HistoryClient | None = None,
+    tz: str | tzinfo = "UTC",
 ) -> pd.DataFrame:
     """Read the history from the API, newest first, with no cap.
 
@@ -59,8 +61,8 @@ def read_history(
     search : str, optional
         Text search of the service (its rules are not documented). For regular expressions, read first and then use
         ``df.speech.filter(text=...)``.
-    after, before : str, datetime, Timestamp or int, optional
-        Dates: after is inclusive, before exclusive; a naive one is UTC, a number is seconds since 1970.
+    after, before : str, date, datetime, Timestamp or int, optional
+        Dates, after inclusive and before exclusive, as in `filter_items`.
     limit : int, optional
         Maximum number of rows; the newest are returned.
     workers : int, optional
@@ -71,6 +73,8 @@ def read_history(
         Show a progress bar; default: in a notebook and on a terminal.
     client : HistoryClient, optional
         Default: a client with the key and base URL of the environment.
+    tz : str or tzinfo, default "UTC"
+        Zone of days and naive times in `after` and `before`, an IANA name.
 
     Returns
     -------
@@ -98,7 +102,7 @@ def read_history(
     >>> df.date.is_monotonic_decreasing, df.history_item_id.is_unique
     (True, True)
     """
-    plan = make_plan(voice, model, source, search, after, before, limit)
+    plan = make_plan(voice, model, source, search, *date_range(after, before, zone_of(tz)), limit)
     alignments = true_or_false("alignments", alignments)
     if workers is not None:
         workers = whole_number("workers", workers, 1)
@@ -155,8 +159,8 @@ def make_plan(
     model: str | Iterable[str] | None,
     source: str | Iterable[str] | None,
     search: str | None,
-    after: Any,
-    before: Any,
+    after: int | None,
+    before: int | None,
     limit: int | None,
 ) -> QueryPlan:
     """Choose the filters for the service: one voice id, one model, one of three sources, dates, search."""
@@ -173,7 +177,7 @@ def make_plan(
         "search": search or None,
     }
     server = {name: value for name, value in filters.items() if value is not None}
-    return QueryPlan(server, local, *date_range(after, before), limit)
+    return QueryPlan(server, local, after, before, limit)
 
 
 def _looks_like_id(voice: str) -> bool:

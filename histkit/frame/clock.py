@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Any
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.dates import as_unix
 from histkit.util.arrays import Ints
 from histkit.util.text import quoted
 
@@ -46,27 +43,6 @@ def zone_of(tz: object) -> tzinfo:
 def name_of(zone: tzinfo) -> str:
     """Return the display name of a zone."""
     return str(getattr(zone, "key", None) or zone)
-
-
-def clock_time(value: Any, zone: tzinfo, name: str) -> int:
-    """Convert a date argument to whole seconds since 1970, as `as_unix` does, with naive dates in `zone`.
-
-    A naive date is the first instant at which a clock in `zone` shows it: the earlier of two, and where the clocks skip
-    it, the instant at which they are set forward.
-
-    Raises
-    ------
-    InputError
-        `value` is not a date; `name` is the argument's name.
-
-    Examples
-    --------
-    >>> iso(clock_time("2018-11-04", ZoneInfo("America/Sao_Paulo"), "after"), ZoneInfo("America/Sao_Paulo"))
-    '2018-11-04T01:00:00-02:00'
-    """
-    seconds = as_unix(value, name)
-    dated = isinstance(value, (str, date, np.datetime64))
-    return first_instant(seconds, zone) if dated and pd.Timestamp(value).tzinfo is None else seconds
 
 
 def wall_time(seconds: int, zone: tzinfo) -> datetime:

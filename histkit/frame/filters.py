@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from histkit.errors import InputError
+from histkit.frame.clock import zone_of
 from histkit.frame.columns import factorize
 from histkit.frame.dates import date_range, instants_of, to_micros
 from histkit.frame.dialogues import flat_lines
@@ -74,6 +76,7 @@ class RowFilter:
         text: Any = None,
         after: Any = None,
         before: Any = None,
+        tz: Any = "UTC",
     ) -> RowFilter:
         """Return the filter for a user's arguments; raises `InputError`."""
         return cls(
@@ -83,7 +86,7 @@ class RowFilter:
             as_name_list(speaker, "speaker"),
             as_name_list(account, "account"),
             None if text is None else _pattern(text),
-            *date_range(after, before),
+            *date_range(after, before, zone_of(tz)),
         )
 
     def conditions(self) -> tuple[str, ...]:
@@ -134,6 +137,7 @@ def filter_items(
     after: Any = None,
     before: Any = None,
     speaker: str | Iterable[str] | None = None,
+    tz: str | tzinfo = "UTC",
 ) -> pd.DataFrame:
     """Keep the rows that meet every condition, in their order and on their index.
 
@@ -148,10 +152,14 @@ def filter_items(
         Model ids; sources in any letter case.
     text : str or re.Pattern, optional
         Regular expression searched for in the text and in each line of a dialogue; a str ignores letter case.
-    after, before : str, datetime, Timestamp or int, optional
-        Dates: after is inclusive, before exclusive; a naive one is UTC, a number is seconds since 1970.
+    after, before : str, date, datetime, Timestamp or int, optional
+        Dates, after inclusive and before exclusive: ISO days and times (``2026-10-01``, ``2026-10-01T14:30Z``), the
+        start of a span (``2026-10``, ``2026-Q3``, ``2026-W40``, ``2026``), ``today``, ``yesterday``, ``7d``, ``2w``,
+        ``last month``, or whole seconds since 1970 (2015 to 2100). Everything else is refused.
     speaker : str or list of str, optional
         As `voice`, and also the dialogues in which such a voice speaks.
+    tz : str or tzinfo, default "UTC"
+        Zone of days and naive times in `after` and `before`, an IANA name.
 
     Returns
     -------
@@ -175,7 +183,7 @@ def filter_items(
     """
     check_frame(frame, "filter_items()")
     conditions = RowFilter.of(
-        voice=voice, model=model, source=source, speaker=speaker, text=text, after=after, before=before
+        voice=voice, model=model, source=source, speaker=speaker, text=text, after=after, before=before, tz=tz
     )
     return frame[conditions.mask(frame)]
 

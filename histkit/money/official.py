@@ -47,8 +47,8 @@ def official_usage(
 
     Parameters
     ----------
-    after, before : str, datetime, Timestamp or int
-        Start and end, extended to whole days of UTC. Default of `before`: now.
+    after, before : str, date, datetime, Timestamp or int
+        Start and end as in `filter_items`, extended to whole days of UTC. Default of `before`: now.
     by : {None, "voice", "model", "product"}
         Breakdown. The service decides whether a voice is a name or an id. Its successor route knows products only.
     client : HistoryClient, optional
@@ -78,8 +78,12 @@ def official_usage(
     (7, 'Float64')
     """
     one_of("by", by, _BREAKDOWNS)
-    end = int(datetime.now(UTC).timestamp()) if before is None else as_unix(before, "before")
-    first, end = _whole_days(as_unix(after, "after"), end)
+    now = datetime.now(UTC)
+    end = int(now.timestamp()) if before is None else as_unix(before, "before", now=now)
+    return _official_usage(*_whole_days(as_unix(after, "after", now=now), end), by, client)
+
+
+def _official_usage(first: int, end: int, by: str | None, client: HistoryClient | None) -> pd.DataFrame:
     with borrowed_client(client) as client:
         try:
             parts = [_stats(client, *span, by) for span in _spans(first, end)]
@@ -116,8 +120,8 @@ def reconcile(
         The complete history of one account, with the columns that `ledger` needs.
     freq : {"MS", "D", "W", "QS", "YS"}
         Length of the periods, in UTC like the official figures.
-    after, before : str, datetime, Timestamp or int, optional
-        Start and end, extended to whole days; default: the days of the frame.
+    after, before : str, date, datetime, Timestamp or int, optional
+        Start and end as in `filter_items`, extended to whole days; default: the days of the frame.
     official : DataFrame, optional
         The result of `official_usage`; default: it is fetched.
     client : HistoryClient, optional
@@ -159,7 +163,7 @@ def reconcile(
         int(seconds.min()) if after is None else as_unix(after, "after"),
         int(seconds.max()) + 1 if before is None else as_unix(before, "before"),
     )
-    official = official_usage(first, end, client=client) if official is None else _daily(official)
+    official = _official_usage(first, end, None, client) if official is None else _daily(official)
     start, stop = (pd.Timestamp(moment, unit="s", tz="UTC") for moment in (first, end))
     counted = ledger(frame, "D")  # of all rows: the gap of the first day follows from the day before
     counted = counted[(counted["period"] >= start) & (counted["period"] < stop)]

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError
-from histkit.frame.clock import clock_time, zone_of
+from histkit.frame.clock import zone_of
 from histkit.frame.columns import factorize_text, whole_numbers
-from histkit.frame.dates import instants_of
+from histkit.frame.dates import instants_of, parse_date
 from histkit.frame.schema import TEXT, require
 from histkit.util.arrays import Ints
 from histkit.util.files import read_toml
@@ -214,12 +214,15 @@ def _amount(value: Any, where: str) -> Decimal:
 def _moment(value: Any, where: str, zone: tzinfo) -> pd.Timestamp | None:
     if value is None:
         return None
+    if not isinstance(value, (str, date)):
+        raise InputError(f"{where}: valid_from = {quoted(value):.40} is not a date such as 2026-07-01.")
     try:
-        if not isinstance(value, (str, date)):
-            raise ValueError
-        return pd.Timestamp(clock_time(value, zone, "valid_from"), unit="s", tz="UTC")
-    except ValueError:
-        raise InputError(f"{where}: valid_from = {quoted(value):.40} is not a date such as 2026-07-01.") from None
+        first = parse_date(value, "valid_from", zone)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    if first.relative:
+        raise InputError(f"{where}: valid_from = {quoted(value)} moves with the calendar; use its date, {first.label}.")
+    return pd.Timestamp(first.start, unit="s", tz="UTC")
 
 
 def add_cost(frame: pd.DataFrame, prices: Any, *, tz: str | tzinfo = "UTC") -> pd.DataFrame:

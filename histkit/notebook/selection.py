@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError, SchemaError
-from histkit.frame.clock import clock_time, iso, zone_of
+from histkit.frame.clock import iso, zone_of
 from histkit.frame.columns import whole_numbers
+from histkit.frame.dates import as_unix
 from histkit.frame.dialogues import dialogues_of
 from histkit.frame.filters import filter_items
 from histkit.frame.schema import DESCRIPTIVE_COLUMNS, require
@@ -108,7 +109,7 @@ class FilterState:
 
 def _midnight(day: date, tz: str) -> str:
     zone = zone_of(tz)
-    return iso(clock_time(day, zone, "day"), zone)
+    return iso(as_unix(day, "day", zone), zone)
 
 
 def _literal(value: Any) -> str:

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.clock import clock_time
 from histkit.frame.columns import integer_array, whole_numbers
+from histkit.frame.dates import as_unix
 from histkit.usage.aggregate import Group, Measure, UsageQuery, combined
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.dialogue import gets_unit
@@ -46,7 +46,7 @@ def span_of(fill: Any, zone: tzinfo) -> tuple[int | None, int | None] | None:
         return None, None
     if isinstance(fill, str) or not isinstance(fill, Sequence) or len(fill) != 2:
         raise InputError(f"fill={quoted(fill)} is not possible; use True, or a pair of dates (start, end).")
-    start, end = (None if date is None else clock_time(date, zone, "fill") * 1_000_000 for date in fill)
+    start, end = (None if date is None else as_unix(date, "fill", zone) * 1_000_000 for date in fill)
     if start is not None and end is not None and start >= end:
         raise InputError(f"fill={quoted(fill)}: the end is not later than the start.")
     return start, end

@@ -6,27 +6,20 @@ import numbers
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import partial
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from histkit.errors import InputError
-from histkit.frame.clock import DAY, HOUR, clock_time, iso, name_of, wall_time
+from histkit.frame.clock import DAY, HOUR, iso, name_of, wall_time
+from histkit.frame.dates import as_unix, parse_date
 from histkit.util.arguments import real_number
 from histkit.util.text import quoted
 
-_NAMED = re.compile(
-    r"(?P<year>[0-9]{4})(?:-(?:Q(?P<quarter>[1-4])|W(?P<week>[0-9]{2})|(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2}))?))?"
-)
-_MOMENT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
-)
+_DAYS_AGO = re.compile(r"\s*[0-9]+[dw]\s*", re.IGNORECASE)
 _FORMS = (
     "use a year '2026', a quarter '2026-Q3', a month '2026-10', an ISO week '2026-W41', a day '2026-10-05', "
-    "or (start, end), two days or instants, the end exclusive"
+    "'last month', or (start, end), two days or instants, the end exclusive"
 )
 
 
@@ -40,7 +33,7 @@ class Period:
 
 
 def parse_period(period: Any, zone: tzinfo) -> Period:
-    """Parse a period; naive dates are in `zone`.
+    """Parse a period: a span of `parse_date`, or a pair of dates. Days and naive times are in `zone`.
 
     A day starts at its first instant, also where its midnight is skipped or repeated.
 
@@ -51,25 +44,27 @@ def parse_period(period: Any, zone: tzinfo) -> Period:
 
     Examples
     --------
-    >>> from datetime import UTC
     >>> parse_period("2026-10", UTC)
     Period(label='2026-10', start=1790812800, end=1793491200)
     >>> parse_period(("2026-10-01", "2026-10-15"), UTC).label
     '2026-10-01/2026-10-15'
     """
     try:
-        if isinstance(period, str):
-            label = period.upper()
-            start, end = (clock_time(day, zone, "period") for day in _days(label))
-        elif isinstance(period, (tuple, list)) and len(period) == 2:
-            start, end = (clock_time(_moment(end), zone, "period") for end in period)
+        if isinstance(period, (tuple, list)):
+            first, last = period
+            now = datetime.now(UTC)
+            if first is None or last is None:
+                raise ValueError
+            start, end = (as_unix(date, "period", zone, now=now) for date in (first, last))
             label = f"{_end_label(start, zone)}/{_end_label(end, zone)}"
-        elif isinstance(period, pd.Period):
-            label = str(period)
-            start, end = (clock_time(first.start_time, zone, "period") for first in (period, period + 1))
         else:
-            raise ValueError
+            span = parse_date(period, "period", zone, kind="period", forms=_FORMS)
+            if not span.label or (isinstance(period, str) and _DAYS_AGO.fullmatch(period)):
+                raise ValueError
+            start, end, label = span.start, span.end, span.label
         iso(start, zone), iso(end, zone)  # not every instant can be shown in every zone
+    except InputError:
+        raise
     except (ValueError, TypeError, OverflowError):
         raise InputError(f"period={quoted(period)} is not a period; {_FORMS}.") from None
     if start >= end:
@@ -77,33 +72,9 @@ def parse_period(period: Any, zone: tzinfo) -> Period:
     return Period(label, start, end)
 
 
-def _days(label: str) -> tuple[date, date]:
-    match = _NAMED.fullmatch(label)
-    if match is None:
-        raise ValueError
-    year, quarter, week, month, day = (None if part is None else int(part) for part in match.groups())
-    assert year is not None
-    if week is not None:
-        first = date.fromisocalendar(year, week, 1)
-        return first, first + timedelta(days=7)
-    if day is not None:
-        first = date(year, month or 1, day)
-        return first, first + timedelta(days=1)
-    first = date(year, month or 3 * (quarter or 1) - 2, 1)
-    months = year * 12 + first.month - 1 + (1 if month else 3 if quarter else 12)
-    return first, date(months // 12, months % 12 + 1, 1)
-
-
-def _moment(value: Any) -> Any:
-    """Return a day or an instant unchanged; reject numbers, and texts such as "today" or "12:30"."""
-    if isinstance(value, (date, np.datetime64)) or (isinstance(value, str) and _MOMENT.fullmatch(value)):
-        return value
-    raise ValueError
-
-
 def _end_label(seconds: int, zone: tzinfo) -> str:
     day = wall_time(seconds, zone).date()
-    return day.isoformat() if clock_time(day, zone, "period") == seconds else iso(seconds, zone)
+    return day.isoformat() if as_unix(day, "period", zone) == seconds else iso(seconds, zone)
 
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -242,11 +213,13 @@ def billing_freq(billing: Any, zone: tzinfo) -> Freq:
     count = 1
     if isinstance(billing, Mapping) or hasattr(billing, RESET):
         billing, count = _reset_of(billing)
+        seconds = billing
     elif billing is None:
         raise InputError(
             "freq='billing' needs billing=: the account's subscription, or the day of the month of the reset."
         )
-    seconds = clock_time(billing, zone, "billing")
+    else:
+        seconds = as_unix(billing, "billing", zone)
     try:
         wall = wall_time(seconds, zone)
     except OverflowError:

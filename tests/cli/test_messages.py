@@ -78,8 +78,14 @@ def test_no_bad_value_of_any_option_shows_python(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["usage", "--since", "2026-10-10", "--until", "2026-10-01"], "--since 2026-10-10 is later than --until 2026-"),
-        (["usage", "--after", "2026-10-10", "--until", "2026-10-01"], "--after '2026-10-10' is later than --until 202"),
+        (
+            ["usage", "--since", "2026-10-10", "--until", "2026-10-01"],
+            "--since '2026-10-10' is later than --until '2026-10-01'.",
+        ),
+        (
+            ["usage", "--after", "2026-10-10", "--until", "2026-10-01"],
+            "--after '2026-10-10' is later than --until '2026-10-01'.",
+        ),
         (["takes", "--near", "7"], "--near 7.0 "),
         (["usage", "--tz", "Mars"], "--tz 'Mars' is not a time zone"),
         (["usage", "--by", "credits"], "--by 'credits' is not possible"),
@@ -123,7 +129,7 @@ def test_a_wrong_key_is_told_without_parameters() -> None:
 def test_what_a_user_typed_is_never_translated(text: str) -> None:
     command = click.Command("x", params=[click.Option(["--near"])])
     message = f"near={text!r} is wrong; near= takes a number."
-    assert in_option_names(message, command, {}) == f"--near {text!r} is wrong; --near takes a number."
+    assert in_option_names(message, command) == f"--near {text!r} is wrong; --near takes a number."
 
 
 def test_the_sandbox_has_at_least_one_row() -> None:

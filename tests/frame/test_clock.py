@@ -15,7 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
-from histkit.frame.clock import DAY, SECOND, clock_time
+from histkit.frame.clock import DAY, SECOND
+from histkit.frame.dates import as_unix
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.periods import Freq, parse_period
 from tests.effort import examples
@@ -65,7 +66,7 @@ def test_a_day_starts_at_the_first_instant_that_a_clock_shows(name: str, year: i
     zone = ZoneInfo(name)
     for day in days_of_changes(zone, year):
         start = first_instant_by_hand(day, zone)
-        assert clock_time(day, zone, "day") == start
+        assert as_unix(day, "day", zone) == start
         prices = {"currency": "EUR", "price": [{"per_1000_credits": 1, "valid_from": day}]}
         moment = hk.read_prices(prices, tz=name).prices[0].valid_from
         assert moment is not None
@@ -122,5 +123,5 @@ def test_a_day_that_is_skipped_as_a_whole_is_no_period(form: Any) -> None:
 
 
 def test_instants_without_a_zone_in_utc_are_as_they_are() -> None:
-    assert clock_time("2026-10-01", UTC, "after") == 1790812800
+    assert as_unix("2026-10-01", "after") == 1790812800
     assert bucket(np.array([0, DAY - 1, DAY]), Freq("D"), UTC)[0].tolist() == [0, 0, 1]

@@ -96,7 +96,7 @@ def test_a_wrong_argument_is_one_clear_line(wrong: dict[str, Any], error: type[E
 
 
 @pytest.mark.parametrize(
-    ("column", "asked"), [("voice_name", {"voice": "x"}), ("date", {"after": 0}), ("text", {"text": "x"})]
+    ("column", "asked"), [("voice_name", {"voice": "x"}), ("date", {"after": "2026-10-01"}), ("text", {"text": "x"})]
 )
 def test_a_frame_that_lost_a_column_names_it(column: str, asked: dict[str, Any]) -> None:
     with pytest.raises(hk.SchemaError, match=column):
@@ -113,7 +113,7 @@ def test_a_frame_that_lost_a_column_names_it(column: str, asked: dict[str, Any])
         (pd.Timestamp("2026-10-01", tz="Asia/Kolkata"), 1_790_793_000),
         (np.datetime64("2026-10-01"), 1_790_812_800),
         (1_790_812_800, 1_790_812_800),
-        (1_790_812_799.5, 1_790_812_800),
+        (1_790_812_800.0, 1_790_812_800),
         ("2026-10-01 00:00:00.001", 1_790_812_801),
     ],
 )

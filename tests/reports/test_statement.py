@@ -220,18 +220,22 @@ def test_several_currencies_are_several_rows(df: pd.DataFrame) -> None:
         *(
             ({"period": each}, "is not a period; use a year")
             for each in (
-                "today",
+                "7d",
+                "2026-10-01T12:00",
+                1790812800,
                 "2026-13",
                 "2026-W60",
-                "2026-02-30",
                 "9999",
                 "",
-                2026,
                 None,
                 ("2026-01-01",),
                 (None, None),
             )
         ),
+        ({"period": "2026-02-30"}, "is not a period; use 2026-02-28"),
+        ({"period": "10/2026"}, "is not a period; use 2026-10"),
+        ({"period": 2026}, "period=2026 is not a period; use '2026'"),
+        ({"period": ("2026-10-01", "31.10.2026")}, "is not a date; use 2026-10-31"),
         ({"period": ("2026-10-02", "2026-10-02")}, "ends before it starts"),
         ({"path": "s.pdf"}, r"use one of \.md, \.html, \.xlsx, \.csv, \.json"),
         ({"path": 5}, "can't hold a statement"),
