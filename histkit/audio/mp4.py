@@ -13,6 +13,7 @@ from histkit.audio.clip_reader import BrokenClip, ByteReader, ClipStructure
 _MAX_TABLES = 1 << 26  # bytes of a moov or moof box
 _MAX_BOXES = 1_000_000
 _HEADER = 8
+_STATED_ERROR = 0.1  # seconds by which the stated duration of all fragments may be wrong
 
 
 class _Box(NamedTuple):
@@ -133,10 +134,22 @@ class _Mp4Walk:
         seconds = max(track.seconds(timescale) for track in self._tracks.values())
         if not seconds:
             raise BrokenClip("The MP4 holds no sound.")
-        if self._fragmented and self._stated and seconds < self._stated - 0.5:
+        return ClipStructure(seconds, "structure" if not self._fragmented or self._has_all_fragments() else "none")
+
+    def _has_all_fragments(self) -> bool:
+        """Return whether the file shows that no fragment is missing.
+
+        Raises
+        ------
+        BrokenClip
+            Some are missing.
+        """
+        if not self._stated:
+            return self._indexed
+        seconds = max(track.duration / track.timescale for track in self._tracks.values())
+        if seconds < self._stated - _STATED_ERROR:
             raise BrokenClip(f"The MP4 is not whole: {seconds:.1f} of {self._stated:.1f} s are there.")
-        proven = not self._fragmented or self._indexed or self._stated > 0
-        return ClipStructure(seconds, "structure" if proven else "none")
+        return seconds >= self._stated - 2 / self._movie_timescale or self._indexed
 
     def _number(self, at: int, count: int = 4) -> int:
         return self._reader.number(at, count, "big")

@@ -34,6 +34,7 @@ _SYNC = re.compile(rb"\xff[\xe2-\xff]")
 _LEADING_BYTES, _STRAY_BYTES = 1 << 19, 1 << 16  # unknown bytes tolerated before the first frame, and after it
 _TAGS = {b"Xing", b"Info"}
 _TAG_REACH = 64  # a header frame is recognised by its first bytes
+_PLACEHOLDER = 0x7FFFFF00  # numbers from here on are placeholders of programs that stream
 _MAX_BREAKS = 1000  # places where tags or stray bytes stand between frames
 _FREE_FORMAT_BYTES = 8192  # of the largest free format frame
 _RESERVOIR_FRAMES = 32
@@ -44,7 +45,7 @@ _DECODER_DELAY = 529
 class FrameHeader(NamedTuple):
     """Header of an MPEG audio frame."""
 
-    stream: tuple[int, int, int]  # version, layer (as coded) and rate: equal in all frames of a stream
+    stream: tuple[int, int, int, bool]  # version, layer (as coded), rate, free format: equal in all frames of a stream
     size: int  # bytes; 0 in free format
     samples: int
     rate: int
@@ -95,7 +96,9 @@ def parse_frame_header(head: bytes) -> FrameHeader | None:
     side_info = 0
     if layer == _LAYER_3:
         side_info = (17 if channels == 1 else 32) if version == 3 else (9 if channels == 1 else 17)
-    return FrameHeader((version, layer, rate), size, samples, rate, side_info, padding * slot, channels, protected)
+    return FrameHeader(
+        (version, layer, rate, not bits), size, samples, rate, side_info, padding * slot, channels, protected
+    )
 
 
 def begins_with_frames(head: bytes, size: int) -> bool:
@@ -117,7 +120,7 @@ def inspect_mp3(reader: ByteReader) -> ClipStructure:
 
     ``seconds`` is what a full decode gives: encoder delay and padding are left out where one header frame states them
     for the whole file. ``proof`` is ``structure`` if the number of frames in the header frame is there; without such a
-    number, if the file ends with a whole frame that leaves no data for a following one, or with a tag.
+    number, if the file ends with a whole frame of layer III that leaves no data for a following one, or with a tag.
 
     Raises
     ------
@@ -131,8 +134,8 @@ class _Mp3Walk:
     def __init__(self, reader: ByteReader) -> None:
         self._reader = reader
         self._end = _start_of_trailing_tags(reader)
-        self._stream: tuple[int, int, int] | None = None
-        self._free_sizes: dict[tuple[int, int, int], int] = {}
+        self._stream: tuple[int, int, int, bool] | None = None
+        self._free_sizes: dict[tuple[int, int, int, bool], int] = {}
         self._segments: list[_Segment] = []
         self._samples: dict[int, int] = {}  # by rate
         self._last: deque[tuple[int, int, FrameHeader]] = deque(maxlen=_RESERVOIR_FRAMES)
@@ -330,7 +333,7 @@ class _Mp3Walk:
         """Return whether the last frame leaves no data for a following one, but for filling."""
         at, _, header = self._last[-1]
         if header.stream[1] != _LAYER_3:
-            return True
+            return False
         side = int.from_bytes(self._reader.read(at + 4 + 2 * header.protected, header.side_info), "big")
         main, begin = b"", 0
         for start, size, other in self._last:
@@ -350,8 +353,9 @@ class _Mp3Walk:
             (segment,), (rate,) = self._segments, self._samples
             claim = segment.claim
             if claim is not None and claim.delay and segment.frames <= claim.frames:
-                trimmed = claim.delay + _DECODER_DELAY + max(0, claim.padding - _DECODER_DELAY)
-                return seconds - trimmed / rate if trimmed / rate < seconds else seconds
+                start, end = claim.delay + _DECODER_DELAY, max(0, claim.padding - _DECODER_DELAY)
+                trimmed = next((cut / rate for cut in (start + end, start) if cut / rate < seconds), 0.0)
+                return seconds - trimmed
         return seconds
 
 
@@ -373,12 +377,12 @@ def _main_data(side_info: int, header: FrameHeader) -> tuple[int, int]:
 def _read_claim(frame: bytes, header: FrameHeader) -> _HeaderFrame:
     """Return the claims of a header frame."""
     if frame[36:40] == b"VBRI":
-        return _HeaderFrame(int.from_bytes(frame[50:54], "big"), int.from_bytes(frame[46:50], "big"), 0, 0)
+        return _HeaderFrame(_stated(frame, 50), _stated(frame, 46), 0, 0)
     at = 4 + header.side_info
     flags, at = int.from_bytes(frame[at + 4 : at + 8], "big"), at + 8
     numbers = []
     for flag in (1, 2):
-        numbers.append(int.from_bytes(frame[at : at + 4], "big") if flags & flag else 0)
+        numbers.append(_stated(frame, at) if flags & flag else 0)
         at += 4 if flags & flag else 0
     at += (100 if flags & 4 else 0) + (4 if flags & 8 else 0)
     delay = padding = 0
@@ -386,6 +390,12 @@ def _read_claim(frame: bytes, header: FrameHeader) -> _HeaderFrame:
         trimmed = int.from_bytes(frame[at + 21 : at + 24], "big")
         delay, padding = trimmed >> 12, trimmed & 0xFFF
     return _HeaderFrame(numbers[0], numbers[1], delay, padding)
+
+
+def _stated(frame: bytes, at: int) -> int:
+    """Return a number of a header frame; 0 for a placeholder."""
+    number = int.from_bytes(frame[at : at + 4], "big")
+    return number if number < _PLACEHOLDER else 0
 
 
 def _start_of_trailing_tags(reader: ByteReader) -> int:

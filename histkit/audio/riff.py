@@ -2,7 +2,8 @@
 
 Sizes in the header are claims. A program that streams doesn't know them and writes a placeholder: 0, 0xFFFFFFFF,
 0x7FFFFFFF, 2,000,000,000, or one of these less the bytes of the header. The length is then that of the samples that are
-there, and nothing shows that they are all. Layout: RFC 2361, EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64).
+there, and nothing shows that they are all. Some programs write other values above 1 GB; a clip of speech is never that
+long. Layout: RFC 2361, EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from histkit.audio.clip_reader import BrokenClip, ByteReader, ClipStructure, StructureProof
 
-_PLACEHOLDER = 1_999_990_000  # 32-bit sizes from here on are placeholders, not sizes
+_PLACEHOLDER = 1_000_000_000  # sizes from here on are placeholders where the file has fewer bytes
 _PLACEHOLDER_64 = 1 << 62
 _MAX_CHUNKS = 10_000
 _HEADER = 8
@@ -117,7 +118,7 @@ def _inspect_samples(
     reader: ByteReader, data: _Chunk, wave: _WaveFormat, riff_end: int | None, limit: int
 ) -> ClipStructure:
     available = reader.size - data.start
-    if _is_placeholder(data.size, limit) and not _is_empty(reader, data):
+    if _is_placeholder(data.size, limit) and not 0 < data.size <= available and not _is_empty(reader, data):
         return _inspect_streamed(reader, data, wave, riff_end)
     if data.size > available:
         raise BrokenClip(f"The WAV holds {max(0, available):,} of {data.size:,} bytes of samples.")
