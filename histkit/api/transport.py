@@ -284,10 +284,16 @@ class Transport:
         }
 
     def _refuse_until(self, until: float, account: bytes, error: ApiError) -> ApiError:
-        """Record that the service wants no request of an account for long; return the error."""
+        """Record that the service wants no request of an account for long; return the error.
+
+        Requests that were in flight together get the error of the first.
+        """
         with self._counting:
-            self._not_before[account] = max(until, self._not_before.get(account, (until, error))[0]), error
-        return error
+            known = self._not_before.get(account)
+            if known is not None and known[0] > time.time():
+                until, error = max(until, known[0]), known[1]
+            self._not_before[account] = until, error
+        return copy.copy(error)
 
     def _check_refusals(self, account: bytes) -> None:
         """Raise the error that told to send no request before a time, which is not over."""

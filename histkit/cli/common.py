@@ -277,12 +277,16 @@ def was_typed(name: str) -> bool:
 
 
 def report_failures(manifest: pd.DataFrame) -> bool:
-    """Print the first failed rows of a manifest on stderr; return whether there are any."""
-    failed = manifest[manifest["status"] == "failed"].head(_MOST_FAILURES + 1)
-    for item, error in failed[["history_item_id", "error"]].head(_MOST_FAILURES).itertuples(index=False):
-        print_message(f"{item}: {error}")
-    if len(failed) > _MOST_FAILURES:
-        more = int((manifest["status"] == "failed").sum()) - _MOST_FAILURES
+    """Print the first failed rows of a manifest on stderr; return whether there are any.
+
+    Rows of one error are one line.
+    """
+    failed = manifest[manifest["status"] == "failed"]
+    errors = failed.groupby("error", sort=False, dropna=False)["history_item_id"].agg(["first", "size"])
+    for error, item, rows in errors.head(_MOST_FAILURES).itertuples():
+        print_message(f"{item}{f' and {rows - 1:,} more' if rows > 1 else ''}: {error}")
+    more = int(errors["size"].iloc[_MOST_FAILURES:].sum())
+    if more:
         print_message(f"... and {more:,} more")
     return bool(len(failed))
 

@@ -243,6 +243,9 @@ class DeletionRun:
             self._in_doubt = None
             journal.add(outcome.status, history_item_id=item, error=outcome.error)
             bar.update()
+            if outcome.long_wait:
+                self._stopped = outcome.error
+                return
 
     def _deleted(self) -> list[str]:
         return [item for item, (status, _) in self._results.items() if status in ("deleted", "gone")]

@@ -10,7 +10,7 @@ from typing import Literal
 from histkit.api.client import HistoryClient
 from histkit.api.error_mapping import concerns_every_request
 from histkit.api.existence import item_exists
-from histkit.api.retry import retrying
+from histkit.api.retry import asks_too_much, retrying
 from histkit.errors import (
     ApiError,
     HistkitError,
@@ -26,11 +26,12 @@ _RETRIES = 2  # of a deletion whose row still exists
 
 @dataclass(frozen=True)
 class DeletionOutcome:
-    """The result for one row: its status, the error, and whether the service responded."""
+    """The result for one row: status, error, whether the service responded, and whether it asks for a long wait."""
 
     status: Literal["deleted", "gone", "failed"]
     error: str | None = None
     answered: bool = True
+    long_wait: bool = False
 
 
 class _UndecidedError(Exception):
@@ -88,7 +89,9 @@ def _delete_once(client: HistoryClient, item: str, *, first: bool) -> DeletionOu
 
 def _failed(failure: HistkitError, *, unsure: bool = False) -> DeletionOutcome:
     doubt = " It may be gone: the service could not be reached." if unsure else ""
-    return DeletionOutcome("failed", error_line(failure) + doubt, not isinstance(failure, TransportError))
+    long_wait = isinstance(failure, ApiError) and asks_too_much(failure.headers)
+    answered = not isinstance(failure, TransportError)
+    return DeletionOutcome("failed", error_line(failure) + doubt, answered, long_wait)
 
 
 def _is_undecided(error: BaseException) -> bool:

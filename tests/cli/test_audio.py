@@ -46,6 +46,20 @@ def history(box: Sandbox) -> pd.DataFrame:
         return hk.read_history(client=client)
 
 
+def test_clips_behind_a_long_wait_are_one_line(box: Sandbox) -> None:
+    run("sync")
+    box.set(rate_limit=True, retry_after=80000)
+    box.reset()
+    done = run("pull", "-o", "clips", code=5)
+    assert done.stderr.count("\n") == 1
+    assert " and 59 more: The service asks to wait 22 hours, until " in done.stderr
+    assert len(box.requests()) <= 4
+    box.set(rate_limit=0, payment_issue=True)
+    refused = run("pull", "-o", "clips", code=1)
+    assert refused.stderr.count("\n") == 1
+    assert "(payment_issue): Your last payment failed." in refused.stderr
+
+
 def test_pull_shows_then_does_then_skips(box: Sandbox) -> None:
     rows = history(box).speech.filter(voice="Rachel")
     assert len(rows) > 0

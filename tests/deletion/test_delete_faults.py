@@ -97,6 +97,21 @@ def test_a_429_is_waited_for(box_of: Callable[..., Sandbox]) -> None:
     assert [method for method, _ in asked(box)] == ["DELETE"] * 4
 
 
+@pytest.mark.parametrize("fault", ["rate_limit", "error_503"])
+def test_a_wait_of_hours_ends_the_run_and_no_further_row_is_tried(box_of: Callable[..., Sandbox], fault: str) -> None:
+    box = box_of(20)
+    df = frame_of(box).head(5)
+    client = client_of(box)
+    assert delete(df.head(1), confirm=True, client=client, progress=False)["status"].tolist() == ["deleted"]
+    box.reset()
+    box.set(retry_after=80000, **{fault: True})
+    done = delete(df.tail(4), confirm=True, client=client, progress=False)
+    assert done["status"].tolist() == ["failed", "pending", "pending", "pending"]
+    assert done["error"].str.contains("22 hours").all()
+    assert len(asked(box)) == 1
+    assert len(left(box)) == 19
+
+
 def test_five_rows_without_an_answer_end_the_run(
     box_of: Callable[..., Sandbox], capsys: pytest.CaptureFixture[str]
 ) -> None:
