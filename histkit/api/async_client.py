@@ -215,6 +215,21 @@ class AsyncHistoryClient:
         return self
 
     @property
+    def total_timeout(self) -> float:
+        """As `HistoryClient.total_timeout`."""
+        return self._client.total_timeout
+
+    @property
+    def max_page_bytes(self) -> int:
+        """As `HistoryClient.max_page_bytes`."""
+        return self._client.max_page_bytes
+
+    @property
+    def max_clip_bytes(self) -> int:
+        """As `HistoryClient.max_clip_bytes`."""
+        return self._client.max_clip_bytes
+
+    @property
     def with_raw_response(self) -> AsyncRawHistoryClient:
         """The same calls, with the status and headers of their responses."""
         return AsyncRawHistoryClient(self._client.with_raw_response, self._workers)
