@@ -259,8 +259,6 @@ class _Mp3Walk:
         return following
 
     def _refuse_cut_frame(self, at: int) -> None:
-        if self._segments and self._is_counted(self._segments[-1]):
-            return  # all frames are there; these bytes are something else
         rest = self._end - at
         head = self._reader.read(at, min(rest, 4))
         header = parse_frame_header(head)
@@ -409,7 +407,7 @@ def _start_of_trailing_tags(reader: ByteReader) -> int:
 
 
 def _trailing_tag_size(reader: ByteReader, end: int) -> int:
-    if end >= 128 and reader.read(end - 128, 3) == b"TAG":
+    if end >= 128 and reader.read(end - 128, 3) == b"TAG" and reader.read(end - 131, 8) != b"APETAGEX":
         return 128 + (227 if end >= 355 and reader.read(end - 355, 4) == b"TAG+" else 0)
     footer = reader.read(end - 32, 32) if end >= 32 else b""
     if footer[:8] == b"APETAGEX":

@@ -138,6 +138,16 @@ def test_three_hundred_cuts_of_each_format() -> None:
     assert not any(counts["wrong"] for counts in table.values())
 
 
+@pytest.mark.faults
+@pytest.mark.parametrize("name", CLIPS)
+def test_every_cut_of_a_clip(name: str) -> None:
+    make, output_format = CLIPS[name]
+    body = make()
+    separable = set(borders(name, body)) if name in SEPARABLE else set()
+    cuts = (at for at in range(1, len(body)) if at not in separable)
+    assert [at for at in cuts if inspect(body[:at], output_format).proof == "structure"] == []
+
+
 FAMILIES = ["wav", "mp3", "opus", "ogg", "m4a", "flac", "aac", "pcm", "ulaw"]
 BODIES = [make() for make, _ in CLIPS.values()]
 
