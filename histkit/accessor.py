@@ -911,12 +911,13 @@ class SpeechAccessor:
             True deletes. False makes no request, writes nothing, and prints what would be deleted.
         only_verified : path-like or str, optional
             A folder of `download_audio`. Only rows with a file in it are deleted whose content, which is read and
-            hashed again, matches the folder's manifest.
+            hashed again, matches the folder's manifest, and which is known to be the whole clip: see Notes.
         history : path-like, str or False, optional
             Local history (of `sync`) in which the rows are marked: ``state`` becomes ``deleted``, ``missing_since`` is
             set. Default: the history that the frame was loaded from, if it still exists. False: none.
         journal : path-like or str, default "data/deleted.jsonl"
-            JSON lines to append to; created with its folder if it does not exist.
+            JSON lines to append to; created with its folder if it does not exist. If the rows come from a local history
+            outside the working directory, the default is ``deleted.jsonl`` beside that history.
         progress : bool, optional
             Show a progress bar and print a summary; default: the bar in notebooks and on terminals, the summary always.
         client : HistoryClient, optional

@@ -18,6 +18,7 @@ from histkit.api.options import history_item_path
 from histkit.api.pagination import PageWindow
 from histkit.archive.checkpoint import StagedPage, SyncCheckpoint, SyncJob
 from histkit.archive.counter_gaps import counter_gaps
+from histkit.archive.known_ids import some_known_ids
 from histkit.archive.manifest import WORK, Account, HistoryManifest, newest_first, partition_span, write_manifest
 from histkit.archive.merge import Diff, PartitionMerge, account_rows
 from histkit.archive.partitions import PartitionReader
@@ -281,10 +282,10 @@ class AccountSync:
     def _check_service(self) -> None:
         """Refuse to mix a sandbox history and a real one, before any request; without a key the first one fails."""
         before, now = self._account.service, self._client.transport.service
-        if before and now and (before == SANDBOX) != (now == SANDBOX):
+        if is_other_service(before, now):
             raise ArchiveError(
-                f"{self._describe_folder()}, and this key is of another account, {_describe(now)}. Sync into another "
-                "folder (histkit sync FOLDER), or delete this one if you don't need it."
+                f"{self._describe_folder()}, and this key is of another account, {describe_service(now)}. Sync into "
+                "another folder (histkit sync FOLDER), or delete this one if you don't need it."
             )
 
     def _check_same_account(self, pages: Sequence[StagedPage]) -> None:
@@ -330,14 +331,7 @@ class AccountSync:
 
     def _some_ids(self) -> list[str]:
         """Return some ids of this account from months spread over the folder."""
-        ids: list[str] = []
-        files = newest_first(self._manifest.months)
-        for file in files[:: -(-len(files) // _SAMPLE) or 1]:
-            with PartitionReader(self._store, file) as month:
-                table = month.read(month.groups()[:1], ["account", "history_item_id", "missing_since"])
-            table = table.filter(pc.and_(account_rows(table, self._name), pc.is_null(table.column("missing_since"))))
-            ids += table.column("history_item_id").drop_null().slice(0, 2).to_pylist()
-        return ids
+        return some_known_ids(self._store, self._manifest, self._name, _SAMPLE, 2)
 
     def _any_exists(self, items: Sequence[str]) -> bool:
         return any(self._fetch_item(item) is not None for item in items)
@@ -346,16 +340,21 @@ class AccountSync:
         """Describe the account whose rows the folder has, and its newest date."""
         mark = self._account.watermark
         until = f", up to {datetime.fromtimestamp(mark, UTC):%Y-%m-%d %H:%M} UTC" if mark is not None else ""
-        return f"{self._where()} has the history of {_describe(self._account.service)}{until}"
+        return f"{self._where()} has the history of {describe_service(self._account.service)}{until}"
 
     def _describe_service(self) -> str:
-        return _describe(self._client.transport.service)
+        return describe_service(self._client.transport.service)
 
     def _where(self) -> str:
         return f"{self._folder} (account {self._name})" if self._name else str(self._folder)
 
 
-def _describe(service: str) -> str:
+def is_other_service(before: str, now: str) -> bool:
+    """Return whether a history of one service is certainly not of another: one is the sandbox, one is not."""
+    return bool(before and now) and (before == SANDBOX) != (now == SANDBOX)
+
+
+def describe_service(service: str) -> str:
     """Describe an account by its service."""
     if service == SANDBOX:
         return "the sandbox's made-up account"

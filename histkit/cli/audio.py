@@ -8,16 +8,32 @@ import click
 import pandas as pd
 
 import histkit as hk
+from histkit.audio.jobs import SAMPLE_RATES
 from histkit.audio.manifest import describe_plan, status_counts
 from histkit.audio.naming import DEFAULT_NAME
-from histkit.cli.common import JSON, SOME_FAILED, date_bounds, filters, print_json, report_failures, rows_of, was_typed
+from histkit.cli.common import (
+    JSON,
+    SOME_FAILED,
+    date_bounds,
+    filters,
+    in_words_of_command,
+    print_json,
+    report_failures,
+    reported_warnings,
+    rows_of,
+    was_typed,
+)
 from histkit.cli.output import print_line, print_message, print_note
+from histkit.deletion.delete import DEFAULT_JOURNAL, run_deletion
 from histkit.util.text import join_counts
 
 _SCRIPT_NAME = "{script_line:04}-{voice}-{text:.40}"
 _NAME = click.option("--name", default=DEFAULT_NAME, show_default=True, metavar="TEMPLATE", help="Name of each file.")
 _WAV = click.option("--format", "format_", type=click.Choice(["wav"]), help="Convert to WAV.")
 _IDS = click.option("--id", "ids", multiple=True, metavar="ID", help="Only this history item; may be repeated.")
+_RATE = click.option(
+    "--sample-rate", type=click.IntRange(*SAMPLE_RATES), metavar="HZ", help="Of raw samples whose rate is unknown."
+)
 _DRY = click.option("--dry-run", is_flag=True, help="Print what would be downloaded; write nothing.")
 
 
@@ -76,6 +92,7 @@ def _print_plan(plan: pd.DataFrame, json_: bool) -> None:
 @_WAV
 @_IDS
 @click.option("--overwrite", is_flag=True, help="Download finished files again.")
+@_RATE
 @_DRY
 @click.option("--workers", type=click.IntRange(min=1), help="Parallel downloads.")
 @click.option("--keepers", "kept", is_flag=True, help="Only the last of several takes of a text.")
@@ -89,6 +106,7 @@ def pull(
     format_: Literal["wav"] | None,
     ids: tuple[str, ...],
     overwrite: bool,
+    sample_rate: int | None,
     dry_run: bool,
     workers: int | None,
     kept: bool,
@@ -108,6 +126,7 @@ def pull(
     elif near is not None:
         raise click.UsageError("--near needs --keepers or --script.")
     options: dict[str, Any] = {"name": name, "format": format_, "overwrite": overwrite, "workers": workers}
+    options["sample_rate"] = sample_rate
     pulled = hk.download_audio(items, folder, dry_run=dry_run, **options)
     if dry_run:
         _print_plan(pulled, json_)
@@ -131,6 +150,7 @@ def _print_result(pulled: pd.DataFrame, where: str, json_: bool) -> None:
 @_WAV
 @_IDS
 @click.option("--one-by-one", is_flag=True, help="Request each clip individually, not in zips of the service.")
+@_RATE
 @_DRY
 @JSON
 @filters
@@ -140,6 +160,7 @@ def zip_(
     format_: Literal["wav"] | None,
     ids: tuple[str, ...],
     one_by_one: bool,
+    sample_rate: int | None,
     dry_run: bool,
     json_: bool,
     **chosen: Any,
@@ -152,39 +173,59 @@ def zip_(
     if dry_run:
         _print_plan(hk.download_zip(items, path, name=name, format=format_, dry_run=True), json_)
         return
-    packed = hk.download_zip(items, path, name=name, format=format_, bulk=not one_by_one)
+    packed = hk.download_zip(items, path, name=name, format=format_, bulk=not one_by_one, sample_rate=sample_rate)
     _print_result(packed, path, json_)
 
 
 @click.command()
 @click.argument("folder", default="audio")
-@click.option("--forget", is_flag=True, help="Have the next pull replace changed and missing files.")
+@click.option("--forget", is_flag=True, help="Have the next pull replace changed, damaged and missing files.")
+@click.option("--prove", is_flag=True, help="Download the clips again that show no end of their own, and compare.")
 @JSON
-def verify(folder: str, forget: bool, json_: bool) -> None:
-    """Verify the files in FOLDER (audio) against the hashes of its manifest; makes no request.
+def verify(folder: str, forget: bool, prove: bool, json_: bool) -> None:
+    """Verify the files in FOLDER (audio): the hashes of its manifest, and whether each clip is whole.
 
-    Exit code 5: some files are changed, missing or unreadable.
+    Makes no request without --prove; costs no credits. Exit code 5: some files are changed, damaged, missing or
+    unreadable.
     """
-    checked = hk.verify(folder, forget=forget)
+    checked = hk.verify(folder, forget=forget, prove=prove)
     facts = checked.attrs["histkit"]
     if json_:
         print_json(facts | {"bytes": int(checked["bytes"].sum())})
     else:
         print_line(_outcome(facts["counts"], int(checked["bytes"].sum()), folder))
+        _print_proofs(checked, prove)
     bad = checked[checked["status"] != "ok"]
     for path, error in zip(bad["path"].head(10), bad["error"].head(10), strict=True):
         print_message(f"{path}: {error}")
     if len(bad):
-        if not forget and "changed" in set(bad["status"]):
-            print_message("with --forget, the next pull replaces changed files.")
+        if not forget and {"changed", "damaged"} & set(bad["status"]):
+            print_message("with --forget, the next pull replaces changed and damaged files.")
         raise SystemExit(SOME_FAILED)
+
+
+def _print_proofs(checked: pd.DataFrame, prove: bool) -> None:
+    """Print how the clips are known to be whole, if not all show it themselves."""
+    proofs = checked.attrs["histkit"]["proofs"]
+    if set(proofs) <= {"structure"}:
+        return
+    words = {"structure": "by their structure", "hash": "by a second download", "length": "by their length only"}
+    known = ", ".join(f"{proofs[proof]:,} {word}" for proof, word in words.items() if proof in proofs)
+    click.echo(
+        f"Known to be whole: {known or 'none'}" + (f"; not known: {proofs['none']:,}" if "none" in proofs else "")
+    )
+    notes = checked[(checked["status"] == "ok") & checked["error"].notna()]
+    for path, error in zip(notes["path"].head(10), notes["error"].head(10), strict=True):
+        print_message(f"{path}: {error}")
+    if not prove and {"length", "none"} & set(proofs):
+        print_message("with --prove, they are downloaded again and compared.")
 
 
 @click.command()
 @_IDS
 @click.option("--only-verified", metavar="FOLDER", help="Only rows with a verified file in this folder.")
 @click.option("--confirm", is_flag=True, help="Delete; without this nothing is deleted.")
-@click.option("--journal", default="data/deleted.jsonl", show_default=True, help="Record of deleted rows.")
+@click.option("--journal", default=DEFAULT_JOURNAL, show_default=True, help="Record of deleted rows.")
 @JSON
 @filters
 def delete(
@@ -201,10 +242,12 @@ def delete(
     if bounds.description:
         print_note(bounds.description)
     items = _items(ids, {**chosen, "after": bounds.after, "before": bounds.before})
-    done = hk.delete(items, confirm=confirm, only_verified=only_verified, journal=journal)
+    options: dict[str, Any] = {"confirm": confirm, "only_verified": only_verified, "journal": journal}
+    with reported_warnings():
+        done = run_deletion(items, lambda line: print_note(in_words_of_command(line)), **options)
     if json_:
         print_json(done.attrs["histkit"])
-    if report_failures(done):
+    if report_failures(done) or done.attrs["histkit"]["interrupted"]:
         raise SystemExit(SOME_FAILED)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -49,6 +51,10 @@ _NAMES = {
 _PHRASES = (
     (re.compile(r"(?:histkit\.)?sync\(full=True\)"), "histkit sync --full"),
     (re.compile(r"(?:histkit\.)?verify\(forget=True\)"), "histkit verify --forget"),
+    (re.compile(r"(?:histkit\.)?verify\(prove=True\)"), "histkit verify --prove"),
+    (re.compile(r"confirm to delete"), "--confirm deletes them"),
+    (re.compile(r"\(overwrite=True\)"), "(histkit pull --overwrite)"),
+    (re.compile(r"overwrite=True downloads"), "histkit pull --overwrite downloads"),
     (re.compile(r" or pass HistoryClient\(api_key=\.\.\.\)"), ""),
     (re.compile(r"ELEVENLABS_API_KEY or api_key="), "ELEVENLABS_API_KEY"),
     (re.compile(r"histkit\.sync\(.*\), or histkit sync"), "histkit sync"),
@@ -289,6 +295,23 @@ def report_failures(manifest: pd.DataFrame) -> bool:
     if more:
         print_message(f"... and {more:,} more")
     return bool(len(failed))
+
+
+def in_words_of_command(text: str) -> str:
+    """Return a text of the package with the options of the command that runs in place of Python's parameters."""
+    return in_option_names(text, click.get_current_context().command)
+
+
+@contextmanager
+def reported_warnings() -> Iterator[None]:
+    """Print warnings of the package in the words of the command that runs."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            for warning in caught:
+                print_message(in_words_of_command(str(warning.message)))
 
 
 def print_json(facts: Mapping[str, Any]) -> None:

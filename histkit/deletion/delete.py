@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from histkit.archive.manifest import read_manifest
 from histkit.archive.tombstones import mark_deleted
 from histkit.audio.fetch import CircuitBreaker
 from histkit.deletion.journal import Journal
+from histkit.deletion.ownership import Ownership
 from histkit.deletion.plan import DeletionPlan, Json, Result, plan_deletion, price_text
 from histkit.deletion.request import delete_item
 from histkit.errors import ApiError, ArchiveError, InputError
@@ -24,6 +26,7 @@ from histkit.util.progress import print_summary, progress_bar
 from histkit.util.storage import ReadStore, local_path, normalize_path
 from histkit.util.text import count_noun, error_line, hide_passwords, quoted
 
+DEFAULT_JOURNAL = "data/deleted.jsonl"
 _STATUSES = ("deleted", "gone", "kept", "failed", "pending")
 _MAX_UNANSWERED = 5  # consecutive rows without a response, after which the service counts as unreachable
 
@@ -34,7 +37,7 @@ def delete(
     confirm: bool = False,
     only_verified: str | os.PathLike[str] | None = None,
     history: str | os.PathLike[str] | Literal[False] | None = None,
-    journal: str | os.PathLike[str] = "data/deleted.jsonl",
+    journal: str | os.PathLike[str] = DEFAULT_JOURNAL,
     progress: bool | None = None,
     client: HistoryClient | None = None,
 ) -> pd.DataFrame:
@@ -51,12 +54,13 @@ def delete(
         True deletes. False makes no request, writes nothing, and prints what would be deleted.
     only_verified : path-like or str, optional
         A folder of `download_audio`. Only rows with a file in it are deleted whose content, which is read and hashed
-        again, matches the folder's manifest.
+        again, matches the folder's manifest, and which is known to be the whole clip: see Notes.
     history : path-like, str or False, optional
         Local history (of `sync`) in which the rows are marked: ``state`` becomes ``deleted``, ``missing_since`` is set.
         Default: the history that the frame was loaded from, if it still exists. False: none.
     journal : path-like or str, default "data/deleted.jsonl"
-        JSON lines to append to; created with its folder if it does not exist.
+        JSON lines to append to; created with its folder if it does not exist. If the rows come from a local history
+        outside the working directory, the default is ``deleted.jsonl`` beside that history.
     progress : bool, optional
         Show a progress bar and print a summary; default: the bar in notebooks and on terminals, the summary always.
     client : HistoryClient, optional
@@ -71,7 +75,9 @@ def delete(
         is ``would delete`` or ``kept`` (no verified file) without `confirm`. With it, it is ``deleted``, ``gone`` (no
         longer existed), ``kept``, ``failed``, or ``pending`` (not tried: the service became unreachable).
         ``attrs["histkit"]`` has ``dry_run``, ``counts`` (ids by status), ``credits`` (of the deleted rows, if
-        known) and ``credits_unknown`` (rows), ``journal``, ``history``, ``marked`` (rows), ``interrupted``.
+        known) and ``credits_unknown`` (rows), ``journal`` (absolute path), ``history``, ``marked`` (rows),
+        ``interrupted``; with `only_verified` also ``known_by_length`` (ids to delete whose copies are raw samples,
+        known to be whole by their length only), ``unproven`` and ``suspect`` (ids that are kept).
 
     Raises
     ------
@@ -83,15 +89,28 @@ def delete(
     AuthenticationError, PermissionDeniedError
         The key is missing or refused, or lacks the scope. What was deleted before is in the journal and marked.
     ArchiveError
-        The journal can't be written (nothing more is deleted then), or `history` is damaged.
+        The journal can't be written (nothing more is deleted then), `history` is damaged, or it is of the sandbox and
+        the key is not.
     DownloadError
         `only_verified` is not a folder of `download_audio`, or its manifest can't be read.
 
     Warns
     -----
     UserWarning
-        Deleted rows could not be marked: the history that the frame was loaded from no longer exists, or a sync
-        is writing into it.
+        Deleted rows could not be marked: the history that the frame was loaded from no longer exists, a sync is
+        writing into it, or no row was found in the key's account.
+
+    Notes
+    -----
+    A copy is known to be whole if its ``proof`` (see `download_audio`) is ``structure`` or ``hash``. ``length`` is
+    enough for raw samples only (PCM, mu-law, A-law), which can show nothing better; those rows are counted apart.
+    ``none`` is not: the row is kept, and `verify` with ``prove=True`` proves the copy by a second download. A copy is
+    suspect, whatever its proof, if it lasts less than half of what the row states (``duration``, or the end of the last
+    character in ``alignments``) minus one second, and raw samples also with more than 200 characters a second.
+
+    With the key of another account every row looks deleted. If the first three rows do not exist, up to 20 others are
+    looked up, and if none of them exists the deletion stops. Rows that no longer exist are marked in a local history
+    only if a row was deleted, or another row of the history is in the key's account.
 
     Examples
     --------
@@ -107,14 +126,38 @@ def delete(
     >>> plan.status.tolist(), done.status.tolist(), left
     (['would delete', 'would delete', 'would delete'], ['deleted', 'deleted', 'deleted'], 17)
     """
+    return run_deletion(
+        items,
+        partial(print_summary, progress=progress),
+        confirm=confirm,
+        only_verified=only_verified,
+        history=history,
+        journal=journal,
+        progress=progress,
+        client=client,
+    )
+
+
+def run_deletion(
+    items: pd.DataFrame | pd.Series,
+    report: Callable[[str], None],
+    *,
+    confirm: bool,
+    only_verified: str | os.PathLike[str] | None = None,
+    history: str | os.PathLike[str] | Literal[False] | None = None,
+    journal: str | os.PathLike[str] = DEFAULT_JOURNAL,
+    progress: bool | None = None,
+    client: HistoryClient | None = None,
+) -> pd.DataFrame:
+    """Delete as `delete` does; `report` gets the line that it prints."""
     if confirm is not True and confirm is not False:
         raise InputError(f"confirm={quoted(confirm)}: use True, and nothing else, to delete permanently.")
     check_client(client)
-    path = _journal_path(journal)
-    plan = plan_deletion(items, only_verified, progress)
     folder, problem = _history_to_mark(items, history)
+    path = _journal_path(journal, folder)
+    plan = plan_deletion(items, only_verified, progress)
     if not confirm:
-        print_summary(plan.summary() + (f" {problem}" if problem and plan.ids else ""), progress)
+        report(plan.summary() + (f" {problem}" if problem and plan.ids else ""))
         facts = {"dry_run": True, "counts": plan.counts, **plan.credits_of(plan.ids), "interrupted": False}
         return plan.table({}, {**facts, **_places(path, folder, 0)})
     run = DeletionRun(plan, path, folder, problem)
@@ -123,9 +166,9 @@ def delete(
             run.run(client, progress)
     finally:
         if run.started or not plan.ids:
-            print_summary(run.summary(), progress)
+            report(run.summary())
         if run.not_marked:
-            warnings.warn(run.not_marked, stacklevel=2)
+            warnings.warn(run.not_marked, stacklevel=3)
     return run.table()
 
 
@@ -133,13 +176,16 @@ def _places(journal: Path, folder: Path | None, marked: int) -> Json:
     return {"journal": str(journal), "history": str(folder) if folder is not None else None, "marked": marked}
 
 
-def _journal_path(journal: Any) -> Path:
+def _journal_path(journal: Any, history: Path | None) -> Path:
+    """Return the absolute path of the journal; the default follows a local history that is elsewhere."""
+    if journal == DEFAULT_JOURNAL and history is not None and not history.resolve().is_relative_to(Path.cwd()):
+        return history.resolve().parent / Path(DEFAULT_JOURNAL).name
     name = os.fspath(journal) if isinstance(journal, (str, os.PathLike)) else None
     if not isinstance(name, str) or not name or "://" in name:
         raise InputError(
             f"journal={quoted(journal)}: use a file on this machine; nothing is deleted without a record of it."
         )
-    return local_path(name)
+    return local_path(name).absolute()
 
 
 def _history_to_mark(items: pd.DataFrame | pd.Series, history: Any) -> tuple[Path | None, str | None]:
@@ -159,7 +205,7 @@ def _history_to_mark(items: pd.DataFrame | pd.Series, history: Any) -> tuple[Pat
 
 def _loaded_from(items: pd.DataFrame | pd.Series) -> tuple[Path | None, str | None]:
     """Return the history that the frame's attrs name, if its path is absolute and it still exists."""
-    facts = items.attrs.get("histkit")
+    facts = getattr(items, "attrs", {}).get("histkit")  # what is neither frame nor series is refused later
     name = facts.get("path") if isinstance(facts, Mapping) else None
     if not isinstance(name, str):
         return None, None
@@ -207,8 +253,13 @@ class DeletionRun:
 
     def run(self, client: HistoryClient | None, progress: bool | None) -> None:
         """Delete. However this ends, deleted rows are journaled and marked."""
+        with borrowed_client(client) as service:
+            self._ownership = Ownership(service, list(self._plan.ids), self._folder, self._plan.account)
+            self._run(service, progress)
+
+    def _run(self, service: HistoryClient, progress: bool | None) -> None:
         plan = self._plan
-        with borrowed_client(client) as service, Journal(self._journal) as journal:
+        with Journal(self._journal) as journal:
             begin = {"rows": len(plan.ids), **plan.credits_of(plan.ids)}
             journal.add("begin", **begin, only_verified=plan.folder or None)
             self.started = True
@@ -217,11 +268,11 @@ class DeletionRun:
                     self._delete_rows(service, journal, bar)
             except BaseException as error:
                 self._stopped = error_line(error) or type(error).__name__
-                self._mark()
+                self._mark(self._ownership.is_certain)
                 with suppress(ArchiveError):  # the first error is the one to report
                     self._end(journal)
                 raise
-            self._mark()
+            self._mark(bool(self._deleted()) and self._ownership.confirm())
             self._end(journal)
 
     def _delete_rows(self, client: HistoryClient, journal: Journal, bar: Any) -> None:
@@ -246,16 +297,28 @@ class DeletionRun:
             if outcome.long_wait:
                 self._stopped = outcome.error
                 return
+            if self._ownership.refutes(outcome.status):
+                self._stopped = (
+                    f"none of the first {len(self._results)} rows exists in the account of this key, nor of the others "
+                    "that were looked up: is it the key of another account? Nothing was marked."
+                )
+                return
 
     def _deleted(self) -> list[str]:
         return [item for item, (status, _) in self._results.items() if status in ("deleted", "gone")]
 
-    def _mark(self) -> None:
+    def _mark(self, is_certain: bool) -> None:
         ids = self._deleted()
         if not ids:
             return
         if self._folder is None:
             self.not_marked = self._problem
+            return
+        if not is_certain:
+            self.not_marked = (
+                f"Nothing was marked in {self._folder}: no row was found in the account of this key. If it is the key "
+                "of the right account and they were deleted elsewhere, sync(full=True) marks them missing."
+            )
             return
         try:
             now = datetime.now(UTC).replace(microsecond=0)
@@ -290,14 +353,17 @@ class DeletionRun:
         counts = self._counts()
         if not self._plan.ids:
             kept = f": none of {counts['kept']:,} has a verified copy in {self._plan.folder}" if counts["kept"] else ""
+            kept += self._plan.kept_reasons()
             return f"Nothing to delete{kept}."
-        price = price_text(self._plan.credits_of(self._deleted()))
-        line = f"Deleted {count_noun(counts['deleted'], 'row')} ({price})"
+        deleted = self._deleted()
+        price = price_text(self._plan.credits_of(deleted))
+        line = f"Deleted {count_noun(counts['deleted'], 'row')} ({price}){self._plan.length_note(deleted)}"
         words = {"gone": "gone already", "failed": "failed", "kept": "kept", "pending": "not reached"}
         line += "".join(f", {counts[name]:,} {word}" for name, word in words.items() if counts[name])
+        line += self._plan.kept_reasons()
         if self._marked:
             line += f"; {self._marked:,} marked in {self._folder}"
-        if counts["gone"] and not counts["deleted"]:
+        if counts["gone"] and not counts["deleted"] and not self._stopped:
             line += "; if this is unexpected, check that the key belongs to their account"
         if self._stopped:
             line += f"; stopped: {self._stopped.rstrip('.')}"

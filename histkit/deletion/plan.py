@@ -13,7 +13,7 @@ import pandas as pd
 
 from histkit.api.options import history_item_path
 from histkit.audio.jobs import check_accounts, first_rows, ids_of
-from histkit.audio.verify import verified_copies
+from histkit.deletion.copies import Copies, judge_copies
 from histkit.errors import InputError, SchemaError
 from histkit.frame.columns import values_of
 from histkit.frame.dates import timestamps_of
@@ -48,7 +48,7 @@ class DeletionPlan:
         Id of each row.
     ids : dict of str to int
         The ids to delete, in order, and the first row of each.
-    paths : dict of str to str, or None
+    copies : Copies or None
         Verified files of these ids; None if no verification was requested.
     folder : str
         Folder of the verified files.
@@ -61,20 +61,28 @@ class DeletionPlan:
     items: pd.DataFrame | pd.Series
     all_ids: list[str]
     ids: dict[str, int]
-    paths: dict[str, str] | None
+    copies: Copies | None
     folder: str
     prices: list[int | None]
     account: str | None
 
     @property
     def kept(self) -> int:
-        """Number of ids without a verified file."""
+        """Number of ids that are not deleted, since no verified file of them is known to be whole."""
         return len(set(self.all_ids)) - len(self.ids)
 
     @property
     def counts(self) -> dict[str, int]:
         """Number of ids by status of a dry run."""
         return {PLANNED: len(self.ids), KEPT: self.kept}
+
+    @property
+    def proof_facts(self) -> Json:
+        """What is known of the copies: ids known by their length only, kept as unproven, and kept as suspect."""
+        if self.copies is None:
+            return {}
+        unproven, suspect = self.copies.unproven, len(self.copies.suspect)
+        return {"known_by_length": len(self.copies.by_length), "unproven": unproven, "suspect": suspect}
 
     def credits_of(self, ids: Iterable[str]) -> Json:
         """Sum the credits of some ids; None if no price is known."""
@@ -98,9 +106,11 @@ class DeletionPlan:
 
     def table(self, results: Mapping[str, Result], facts: Json) -> pd.DataFrame:
         """Return the status of each row on the index of `items`; `results` is empty in a dry run."""
-        planned = dict.fromkeys(self.ids, (PLANNED, None))
+        planned: dict[str, Result] = dict.fromkeys(self.ids, (PLANNED, None))
+        if self.copies is not None:
+            planned |= {item: (KEPT, reason) for item, reason in self.copies.reasons.items()}
         lines = [results.get(item) or planned.get(item, (KEPT, None)) for item in self.all_ids]
-        paths = self.paths or {}
+        paths = self.copies.paths if self.copies is not None else {}
         columns: dict[str, Sequence[Any]] = {
             "history_item_id": self.all_ids,
             "status": [status for status, _ in lines],
@@ -113,19 +123,38 @@ class DeletionPlan:
             for name, dtype in COLUMNS.items()
         }
         table = pd.DataFrame(data, index=self.items.index)
-        table.attrs["histkit"] = facts
+        table.attrs["histkit"] = facts | self.proof_facts
         return table
 
     def summary(self) -> str:
         """Return the line that a dry run prints."""
         kept = ""
-        if self.paths is not None:
+        if self.copies is not None:
             kept = f"; {len(self.ids):,} with a verified copy in {self.folder}, {self.kept:,} without are kept"
+            kept += self.kept_reasons()
         if not self.ids:
             return f"Nothing would be deleted{kept}."
         price = price_text(self.credits_of(self.ids))
-        line = f"Would delete {count_noun(len(self.ids), 'row')}{self._days()} ({price}){kept}"
+        line = f"Would delete {count_noun(len(self.ids), 'row')}{self._days()} ({price})"
+        line += f"{self.length_note(self.ids)}{kept}"
         return f"{line}. Nothing was deleted yet: confirm to delete."
+
+    def length_note(self, ids: Iterable[str]) -> str:
+        """Return how many of some rows are known to be whole by their length only; empty if none."""
+        count = len(self.copies.by_length.intersection(ids)) if self.copies is not None else 0
+        return f", {count:,} of them known to be whole by their length only" if count else ""
+
+    def kept_reasons(self) -> str:
+        """Return in brackets why rows with a verified file are kept; empty if there are none."""
+        if self.copies is None or not self.copies.reasons:
+            return ""
+        unproven, suspect = self.copies.unproven, len(self.copies.suspect)
+        reasons = []
+        if unproven:
+            reasons.append(f"{unproven:,} not proven whole: verify(prove=True) downloads them again to compare")
+        if suspect:
+            reasons.append(f"{suspect:,} far too short: overwrite=True downloads them again")
+        return f" ({'; '.join(reasons)})"
 
     def _days(self) -> str:
         """Return the first and last date of the rows to delete, as part of a sentence; empty if unknown."""
@@ -156,10 +185,9 @@ def plan_deletion(
     prices = [_whole_credits(value) for value in values_of(items, "credits")]
     if only_verified is None:
         return DeletionPlan(items, ids, firsts, None, "", prices, account)
-    copies = verified_copies(only_verified, firsts, progress=progress)
-    paths = {item: str(entry.path) for item, entry in copies.items()}
-    verified = {item: row for item, row in firsts.items() if item in paths}
-    return DeletionPlan(items, ids, verified, paths, normalize_path(only_verified), prices, account)
+    copies = judge_copies(items, firsts, only_verified, progress)
+    verified = {item: row for item, row in firsts.items() if item in copies.paths}
+    return DeletionPlan(items, ids, verified, copies, normalize_path(only_verified), prices, account)
 
 
 def _deletable_ids(items: pd.DataFrame | pd.Series) -> list[str]:

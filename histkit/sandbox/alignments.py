@@ -5,6 +5,7 @@ from functools import lru_cache
 import msgspec
 
 _LONGEST = 6000
+_LONGEST_SECONDS = 12.0  # where the sandbox's audio ends; later characters follow within milliseconds
 _SECONDS_PER_CHARACTER = (0.058, 0.064, 0.069, 0.076)
 
 
@@ -13,9 +14,11 @@ def _clock(tempo: int) -> tuple[bytes, tuple[int, ...]]:
     """Return the moments 0, 1, 2, ... characters as JSON numbers, and where each number begins in it."""
     step = _SECONDS_PER_CHARACTER[tempo]
     text, begins = bytearray(), []
+    moment = 0.0
     for k in range(_LONGEST):
         begins.append(len(text))
-        text += f"{k * step:.3f},".encode()
+        text += f"{moment:.3f},".encode()
+        moment = (k + 1) * step if (k + 1) * step < _LONGEST_SECONDS else max(moment, _LONGEST_SECONDS) + 0.001
     return bytes(text), (*begins, len(text))
 
 

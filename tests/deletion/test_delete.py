@@ -75,7 +75,7 @@ def test_without_confirm_it_only_says_what_it_would_do(
         "counts": {"would delete": 10, "kept": 0},
         "credits": df["credits"].sum(),
         "credits_unknown": 0,
-        "journal": str(Path("data/deleted.jsonl")),
+        "journal": str(Path("data/deleted.jsonl").absolute()),
         "history": None,
         "marked": 0,
         "interrupted": False,
@@ -114,7 +114,7 @@ def test_the_line_says_what_was_done(box: Sandbox, capsys: pytest.CaptureFixture
     total = df["credits"].sum()
     said = capsys.readouterr().err
     assert said.splitlines()[-1] == (
-        f"Deleted 2 rows ({total:,} credits), 1 gone already; record: {Path('data/deleted.jsonl')}"
+        f"Deleted 2 rows ({total:,} credits), 1 gone already; record: {Path('data/deleted.jsonl').absolute()}"
     )
     delete(df, confirm=True, client=client_of(box))
     assert "0 rows" in (said := capsys.readouterr().err)
