@@ -17,6 +17,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from histkit.errors import ArchiveError, InputError, SchemaError
+from histkit.frame.formulas import guard_formulas, remove_guards
 from histkit.frame.parquet_metadata import make_footer, read_footer, upgrade_schema
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, TEXT, check_frame, to_arrow, to_frame
 from histkit.util.arguments import column_names, true_or_false
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 _SHEET_ROWS, _CELL_CHARACTERS = 1_048_575, 32_767  # of Excel, without the header
 _BOOK = {"constant_memory": True, "default_date_format": "yyyy-mm-dd hh:mm:ss"}
 _WIDTHS = {"history_item_id": 23, "date": 19, "text": 60, "voice_name": 24, "voice_id": 23, "model_id": 24}
-_FORMULA = r"^('*[=+\-@\t\r])"  # what a spreadsheet would run, also after the apostrophe of `to_csv`
 
 
 def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
@@ -117,8 +117,8 @@ def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None 
 def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = False) -> Path:
     r"""Write a frame as CSV: UTF-8, dates in ISO 8601, lists as JSON.
 
-    A text that a spreadsheet would run as a formula (it begins with ``= + - @``, a tab or a return) gets an
-    apostrophe in front, which `read_csv` removes.
+    A text that a spreadsheet would run as a formula (it begins with ``= + - @``, also after blanks, or one of its
+    parts after a semicolon, a tab or a line end does) gets an apostrophe there, which `read_csv` removes.
 
     Parameters
     ----------
@@ -175,7 +175,8 @@ def _terminal_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _csv_table(frame: pd.DataFrame) -> pa.Table:
     table = to_arrow(frame)
-    return pa.table({name: _csv_cells(table.column(place)) for place, name in enumerate(table.column_names)})
+    names = guard_formulas(pa.chunked_array([table.column_names], TEXT)).to_pylist()
+    return pa.table([_csv_cells(column) for column in table.columns], names=names)
 
 
 def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -223,15 +224,16 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     except (OSError, pa.ArrowException) as error:
         raise ArchiveError(f"{path} can't be read as CSV: {error_line(error)}.") from None
     columns = []
-    for name, column in zip(raw.column_names, raw.columns, strict=True):
+    names = remove_guards(pa.chunked_array([raw.column_names], TEXT)).to_pylist()
+    for name, column in zip(names, raw.columns, strict=True):
         if column.type in (TEXT, pa.string()):
-            column = pc.replace_substring_regex(column, r"^'('*[=+\-@\t\r])", r"\1")
+            column = remove_guards(column)
         try:
             columns.append(_parsed(column, known[name]) if name in known else column)
         except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
             what = f"column {name!r} has a value that is no {known.get(name)}"
             raise SchemaError(f"{path}: {what}: {error_line(error)}") from None
-    return to_frame(pa.table(columns, names=raw.column_names))
+    return to_frame(pa.table(columns, names=names))
 
 
 def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
@@ -331,12 +333,12 @@ def _csv_cells(array: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     if pa.types.is_timestamp(array.type):
         return pa.array([None if stamp is None else stamp.isoformat() for stamp in array.to_pylist()], TEXT)
     if pa.types.is_nested(array.type):
-        return pa.array(_json_cells(array), TEXT)
+        return guard_formulas(pa.chunked_array([_json_cells(array)], TEXT))
     if pa.types.is_boolean(array.type):
         return pc.if_else(array, "True", "False")
     if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
         return array
-    return pc.replace_substring_regex(array.cast(TEXT), _FORMULA, r"'\1")
+    return guard_formulas(array.cast(TEXT))
 
 
 def _parsed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
