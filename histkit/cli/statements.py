@@ -151,8 +151,8 @@ def statements(
         if table["currency"].nunique() == 1:
             totals["cost"] = sum(table["cost"].dropna())
     if output is not None:
-        columns.append(ReportColumn("path", "File", drop_rank=2))
-    columns.append(ReportColumn("fingerprint", "Fingerprint", drop_rank=1))
+        columns.append(ReportColumn("path", "File", drop_rank=2, whole=True))
+    columns.append(ReportColumn("fingerprint", "Fingerprint", drop_rank=1, whole=True))
     print_table(ReportTable("", table, tuple(columns), totals), json_, csv_)
 
 

@@ -29,6 +29,8 @@ class ReportColumn:
         Whether its cells show a bar behind the number.
     drop_rank : int
         When a terminal is too narrow for the table, columns are left out in this order, 1 first; 0: never.
+    whole : bool
+        Whether its texts are never folded, because people copy them: paths, fingerprints.
     """
 
     name: str
@@ -36,11 +38,17 @@ class ReportColumn:
     kind: ValueKind = "text"
     bar: bool = False
     drop_rank: int = 0
+    whole: bool = False
 
     @property
     def numeric(self) -> bool:
         """Whether its cells are numbers."""
         return self.kind in ("count", "share", "money")
+
+    @property
+    def foldable(self) -> bool:
+        """Whether its cells can be folded on a terminal."""
+        return self.kind == "text" and not self.whole
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 160  # characters, where there is no terminal; a table may exceed it
 _DEFAULT_WIDTH = 80  # of a terminal that doesn't state its size
 _BAR_CELLS = 12
-_LEAST_TEXT, _COMFORTABLE_TEXT = 12, 24  # characters; longer words can be broken, longer texts are folded
+_LEAST_TEXT, _LEAST_ID = 12, 24  # characters; longer words, and longer ones with digits (ids), can be broken
+_COMFORTABLE_TEXT = 24  # characters; bars go before longer texts are folded any narrower
 _NUMBER = re.compile(r"[+-]?\d(?:[\d.,:/-]*\d)?%?|.", re.DOTALL)
 
 
@@ -199,8 +200,8 @@ def _least_width(text: str) -> int:
     """Return the width below which a text can't be folded without breaking a short word or a number."""
     widths = [0]
     for word in text.split(" "):
-        length = _length(word)
-        widths.append(length if length <= _LEAST_TEXT else max(_LEAST_TEXT, *map(_length, _pieces(word))))
+        length, least = _length(word), _LEAST_ID if any(map(str.isdigit, word)) else _LEAST_TEXT
+        widths.append(length if length <= least else max(least, *map(_length, _pieces(word))))
     return max(widths)
 
 
@@ -221,11 +222,11 @@ class _Cells:
     @property
     def least(self) -> int:
         cells = [self.total, *self.texts]
-        return max(_least_width(self.label), *map(_least_width if self.column.kind == "text" else _length, cells))
+        return max(_least_width(self.label), *map(_least_width if self.column.foldable else _length, cells))
 
     def lines(self, text: str, width: int, *, label: bool = False) -> list[str]:
         """Fold a cell, and align its lines."""
-        lines = fold(text, width) if label or self.column.kind == "text" else [text]
+        lines = fold(text, width) if label or self.column.foldable else [text]
         right = self.column.numeric
         padded = [" " * max(0, width - _length(line)) for line in lines]
         return [pad + line if right else line + pad for line, pad in zip(lines, padded, strict=True)]
@@ -377,7 +378,7 @@ def _stacked(columns: list[_Cells], width: int, rows: int, *, with_totals: bool)
     for row in range(rows):
         yield _line([])
         for cells in columns:
-            yield from _labelled(cells.label, cells.texts[row], width, is_text=cells.column.kind == "text")
+            yield from _labelled(cells.label, cells.texts[row], width, is_text=cells.column.foldable)
     if with_totals:
         yield _line([])
         for cells in columns:
