@@ -114,6 +114,8 @@ def _frames(reader: ByteReader, at: int, end: int) -> Iterator[_Frame]:
     expected: _Frame | None = None
     while at < end:
         window = reader.read(at, min(BLOCK, end - at))
+        if not window:  # the file is shorter than its size
+            return
         for match in _SYNC.finditer(window):
             start = at + match.start()
             frame = _parse_frame(start, reader.read(start, _HEADER_BYTES))

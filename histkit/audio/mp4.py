@@ -109,6 +109,7 @@ class _Mp4Walk:
         self._fragmented = False
         self._stated: float = 0  # seconds of all fragments, as the file states
         self._indexed = False
+        self._checked = True  # the tables of all tracks are such that histkit reads
 
     def run(self) -> ClipStructure:
         media: list[_Box] = []
@@ -134,7 +135,8 @@ class _Mp4Walk:
         seconds = max(track.seconds(timescale) for track in self._tracks.values())
         if not seconds:
             raise BrokenClip("The MP4 holds no sound.")
-        return ClipStructure(seconds, "structure" if not self._fragmented or self._has_all_fragments() else "none")
+        proven = self._has_all_fragments() if self._fragmented else self._checked
+        return ClipStructure(seconds, "structure" if proven else "none")
 
     def _has_all_fragments(self) -> bool:
         """Return whether the file shows that no fragment is missing.
@@ -184,8 +186,10 @@ class _Mp4Walk:
         result = self._tracks[track_id] = _Track(track_id, timescale)
         result.edits = self._read_edits(track)
         if table is not None:
-            result.duration = self._read_durations(table)
-            result.chunks_end = self._read_end_of_chunks(table)
+            listed, result.duration = self._read_durations(table)
+            stored, result.chunks_end = self._read_end_of_chunks(table)
+            if listed > stored and self._checked:
+                raise BrokenClip(f"The MP4 is damaged: it lists {listed:,} pieces of sound and stores {stored:,}.")
 
     def _read_edits(self, track: _Box) -> list[tuple[int, int]] | None:
         box = self._boxes.first(track, b"edts", b"elst")
@@ -218,25 +222,26 @@ class _Mp4Walk:
         raw = self._reader.read(start, count * width)
         return np.frombuffer(raw, kind).astype(np.uint64).reshape(count, columns)
 
-    def _read_durations(self, table: _Box) -> int:
+    def _read_durations(self, table: _Box) -> tuple[int, int]:
+        """Return how many samples a track lists, and their duration in units of its timescale."""
         box = self._boxes.first(table, b"stts")
-        if box is None:
-            return 0
-        return sum(int(count) * int(delta) for count, delta in self._table(box, 2))
+        rows = [] if box is None else self._table(box, 2).tolist()
+        return sum(count for count, _ in rows), sum(count * duration for count, duration in rows)
 
-    def _read_end_of_chunks(self, table: _Box) -> int:
-        """Return where the last byte of a track should end, from its tables of chunks and sizes."""
+    def _read_end_of_chunks(self, table: _Box) -> tuple[int, int]:
+        """Return how many samples a track stores, and where the last byte of them should end."""
         sizes_box = self._boxes.first(table, b"stsz")
         runs_box = self._boxes.first(table, b"stsc")
         offsets_box, kind = self._boxes.first(table, b"stco"), ">u4"
         if offsets_box is None:
             offsets_box, kind = self._boxes.first(table, b"co64"), ">u8"
         if sizes_box is None or runs_box is None or offsets_box is None:
-            return 0
+            self._checked = False
+            return 0, 0
         offsets = self._table(offsets_box, 1, kind)[:, 0]
         runs = self._table(runs_box, 3).astype(np.int64)
         if not len(offsets) or not len(runs):
-            return 0
+            return 0, 0
         firsts = np.clip(runs[:, 0] - 1, 0, len(offsets))
         counts = np.diff(np.append(firsts, len(offsets)))
         if firsts[0] or (counts < 0).any():
@@ -246,13 +251,15 @@ class _Mp4Walk:
         samples = int(per_chunk.sum())
         if samples > total:
             raise BrokenClip("The MP4 is damaged: its chunks have more samples than its table of sizes.")
+        if int(offsets.max()) > self._reader.size or int(per_chunk.max()) * uniform > self._reader.size:
+            raise BrokenClip(f"The MP4 is not whole: its samples reach beyond its {self._reader.size:,} bytes.")
         if uniform:
             chunk_bytes = per_chunk.astype(np.uint64) * np.uint64(uniform)
         else:
             ends = np.concatenate([[0], np.cumsum(self._table(sizes_box, 1, skip=8)[:, 0])]).astype(np.uint64)
             last = np.cumsum(per_chunk)
             chunk_bytes = ends[last] - ends[last - per_chunk]
-        return int((offsets + chunk_bytes).max())
+        return samples, int((offsets + chunk_bytes).max())
 
     def _read_defaults(self, extends: _Box) -> None:
         for box in self._boxes.within(extends.start, extends.end):

@@ -159,7 +159,8 @@ BODIES = [make() for make, _ in CLIPS.values()]
 )
 def test_random_bytes_never_raise(body: bytes, family: str, start: bytes) -> None:
     body = start + body
-    structure = inspect_clip(io.BytesIO(body), len(body), AudioFormat(family))
+    for size in (len(body), len(body) + 5000):  # a file that became shorter after its size was read
+        structure = inspect_clip(io.BytesIO(body), size, AudioFormat(family))
     assert structure.problem is None or "\n" not in structure.problem
 
 
