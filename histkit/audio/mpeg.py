@@ -119,8 +119,9 @@ def inspect_mp3(reader: ByteReader) -> ClipStructure:
     """Return the structure of an MP3 (also of layers I and II).
 
     ``seconds`` is what a full decode gives: encoder delay and padding are left out where one header frame states them
-    for the whole file. ``proof`` is ``structure`` if the number of frames in the header frame is there; without such a
-    number, if the file ends with a whole frame of layer III that leaves no data for a following one, or with a tag.
+    for the whole file. ``proof`` is ``structure`` if the number of frames or bytes in the header frame is there; without such a
+    number, if the file ends with a whole frame of layer III that leaves no data for a following one (where data of its
+    last frames begins in earlier ones at all), or with a tag.
 
     Raises
     ------
@@ -323,22 +324,27 @@ class _Mp3Walk:
             return not self._stray or all(self._is_counted(segment) for segment in before)
         if self._stray:
             return False
+        if last.claim is not None and last.claim.bytes == self._end - last.start:
+            return True
         if last.claim is not None and last.frames < last.expected and not last.claim.bytes:
             return False
         return self._end < self._reader.size or self._reservoir_is_used()
 
     def _reservoir_is_used(self) -> bool:
         """Return whether the last frame leaves no data for a following one, but for filling."""
-        at, _, header = self._last[-1]
+        *_, header = self._last[-1]
         if header.stream[1] != _LAYER_3:
             return False
-        side = int.from_bytes(self._reader.read(at + 4 + 2 * header.protected, header.side_info), "big")
-        main, begin = b"", 0
+        main, begin, back, used, reaches_back = b"", 0, 0, 0, False
         for start, size, other in self._last:
             begin = len(main)
             skipped = 4 + 2 * other.protected + other.side_info
             main += self._reader.read(start + skipped, max(0, size - skipped))
-        back, used = _main_data(side, header)
+            side = self._reader.read(start + 4 + 2 * other.protected, other.side_info)
+            back, used = _main_data(int.from_bytes(side, "big"), other)
+            reaches_back = reaches_back or back > 0
+        if not reaches_back:  # every frame keeps its data to itself, so that none shows that one is missing
+            return False
         end = begin - back + used
         if begin < back or end > len(main):
             return False

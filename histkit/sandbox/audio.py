@@ -60,6 +60,12 @@ def _mp3_pieces(kilobits: int) -> list[bytes]:
     return [b"".join((head + frame).ljust(size, b"\0") for frame in frames) for frames in _palette()["mp3"]]
 
 
+def _mp3_header_frame(frame: bytes, frames: int) -> bytes:
+    """Return the first frame of an MP3, as LAME writes it: without sound, with the number of frames and bytes."""
+    tag = struct.pack(">4sIII", b"Info", 3, frames, (frames + 1) * len(frame))
+    return (frame[:4] + bytes(17) + tag).ljust(len(frame), b"\0")
+
+
 @lru_cache(maxsize=8)
 def _pcm_pieces(rate: int) -> list[bytes]:
     return [row.tobytes() for row in synth.samples(rate)]
@@ -155,6 +161,9 @@ def clip(history_item_id: str, pitch: int, characters: int, output_format: str, 
         body = _ogg(packets, salt & 0xFFFFFFFF)
     else:
         body = b"".join(pieces[k] for k in phrase)
+    if family == "mp3":
+        size_of_frame = len(pieces[0]) // len(_palette()["mp3"][0])
+        body = _mp3_header_frame(body[:size_of_frame], len(body) // size_of_frame) + body
     if family == "wav":
         head = struct.pack(
             "<4sI4s4sIHHIIHH4sI",

@@ -54,7 +54,7 @@ def mp3_frames(seconds: float = 3.0) -> list[bytes]:
     """Return the frames of an MP3 without a header frame; the data of each is in the frame itself."""
     count = round(seconds * 44_100 / MP3_SAMPLES)
     body, _ = clip("mp3", 1, 100, "mp3_44100_128", count * MP3_FRAME)
-    frames = [body[at : at + MP3_FRAME] for at in range(0, len(body), MP3_FRAME)]
+    frames = [body[at : at + MP3_FRAME] for at in range(MP3_FRAME, len(body), MP3_FRAME)]  # without the header frame
     return (frames * (count // len(frames) + 1))[:count]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,7 +129,8 @@ def test_a_wav_header_that_can_not_be_right_is_named(form: tuple[int, ...]) -> N
 @pytest.mark.parametrize("end", [b"", files.id3v1(), files.apev2(), files.apev2(header=False) + files.id3v1()])
 def test_an_mp3_is_as_long_as_its_frames(tag: bytes | None, start: bytes, end: bytes) -> None:
     seconds = len(files.mp3_frames()) * 1152 / 44_100
-    assert inspect(start + files.mp3(tag=tag) + end, "mp3") == ClipStructure(pytest.approx(seconds), "structure")
+    proof: Any = "structure" if tag or end else "none"  # frames that keep their data show nothing of the next one
+    assert inspect(start + files.mp3(tag=tag) + end, "mp3") == ClipStructure(pytest.approx(seconds), proof)
 
 
 def test_joined_mp3s_are_as_long_as_all_of_them() -> None:
@@ -142,7 +144,8 @@ def test_joined_mp3s_are_as_long_as_all_of_them() -> None:
     ]
     for first in parts:
         for second in parts:
-            assert inspect(first + second, "mp3") == ClipStructure(pytest.approx(2 * one), "structure")
+            proof: Any = "none" if second is parts[1] else "structure"
+            assert inspect(first + second, "mp3") == ClipStructure(pytest.approx(2 * one), proof)
     assert "frames" in problem(parts[0][: -10 * files.MP3_FRAME] + parts[0], "mp3")  # the first one is cut
     gapless = files.mp3(tag=b"Info", delay=576, padding=1000)
     assert inspect(gapless + gapless, "mp3").seconds == pytest.approx(2 * one)
@@ -158,7 +161,7 @@ def test_a_variable_rate_without_header_frame_is_measured() -> None:
     low = b"\xff\xfb\x12\xc4".ljust(105, b"\0")  # silence at 32 kbit/s
     body = low * 153 + b"".join(files.mp3_frames(6.0))
     frames = 153 + len(files.mp3_frames(6.0))
-    assert inspect(body, "mp3") == ClipStructure(pytest.approx(frames * 1152 / 44_100), "structure")
+    assert inspect(body, "mp3") == ClipStructure(pytest.approx(frames * 1152 / 44_100), "none")
 
 
 @pytest.mark.parametrize("count", [1, 60, 114])
@@ -169,7 +172,7 @@ def test_frames_that_the_header_frame_promises_must_be_there(count: int) -> None
         assert f"holds {count} of {len(frames)} frames" in problem(head + b"".join(frames[:count]), "mp3")
     for placeholder in (0, 0xFFFFFFFF, 0x7FFFFFFF):
         structure = inspect(files.header_frame(placeholder) + b"".join(frames), "mp3")
-        assert structure == ClipStructure(pytest.approx(len(frames) * 1152 / 44_100), "structure")
+        assert structure == ClipStructure(pytest.approx(len(frames) * 1152 / 44_100), "none")
 
 
 def test_a_header_frame_that_counts_itself_is_true() -> None:
@@ -211,15 +214,15 @@ def test_other_layers_and_versions_and_free_format_are_walked() -> None:
     def repeated(head: bytes, size: int, count: int = 50) -> bytes:
         return head.ljust(size, b"\0") * count
 
-    for head, size, rate, samples, proof in [
-        (b"\xff\xf3\x40\xc4", 104, 22_050, 576, "structure"),  # MPEG 2, layer III, 32 kbit/s
-        (b"\xff\xe3\x40\xc4", 208, 11_025, 576, "structure"),  # MPEG 2.5
-        (b"\xff\xfd\x80\xc4", 417, 44_100, 1152, "none"),  # layer II, 128 kbit/s
-        (b"\xff\xff\x40\xc4", 136, 44_100, 384, "none"),  # layer I, 128 kbit/s (in slots of four bytes)
-        (b"\xff\xfb\x00\xc4", 700, 44_100, 1152, "structure"),  # free format
+    for head, size, rate, samples in [
+        (b"\xff\xf3\x40\xc4", 104, 22_050, 576),  # MPEG 2, layer III, 32 kbit/s
+        (b"\xff\xe3\x40\xc4", 208, 11_025, 576),  # MPEG 2.5
+        (b"\xff\xfd\x80\xc4", 417, 44_100, 1152),  # layer II, 128 kbit/s
+        (b"\xff\xff\x40\xc4", 136, 44_100, 384),  # layer I, 128 kbit/s (in slots of four bytes)
+        (b"\xff\xfb\x00\xc4", 700, 44_100, 1152),  # free format
     ]:
         body = repeated(head, size)
-        assert inspect(body, "mp3") == ClipStructure(pytest.approx(50 * samples / rate), proof)
+        assert inspect(body, "mp3") == ClipStructure(pytest.approx(50 * samples / rate), "none")
         assert "cut" in problem(body[:-5], "mp3")
 
 
