@@ -119,9 +119,9 @@ def inspect_mp3(reader: ByteReader) -> ClipStructure:
     """Return the structure of an MP3 (also of layers I and II).
 
     ``seconds`` is what a full decode gives: encoder delay and padding are left out where one header frame states them
-    for the whole file. ``proof`` is ``structure`` if the number of frames or bytes in the header frame is there; without such a
-    number, if the file ends with a whole frame of layer III that leaves no data for a following one (where data of its
-    last frames begins in earlier ones at all), or with a tag.
+    for the whole file. ``proof`` is ``structure`` if the number of frames or bytes in the header frame is there;
+    without such a number, if the file ends with a whole frame of layer III that leaves no data for a following one
+    (where data of its last frames begins in earlier ones at all), or with a tag.
 
     Raises
     ------
