@@ -63,7 +63,7 @@ class SpeechAccessor:
             Ids or names of the row's own voice: exact id, or name in any letter case, full or the part before " - ". A
             dialogue has no voice of its own; see `speaker`.
         model, source : str or list of str, optional
-            Model ids; sources in any letter case.
+            Model ids and sources, in any letter case.
         text : str or re.Pattern, optional
             Regular expression searched for in the text and in each line of a dialogue; a str ignores letter case.
         after, before : str, date, datetime, Timestamp or int, optional

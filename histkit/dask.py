@@ -324,6 +324,11 @@ def scan(
     ArchiveError, InputError
         As `load`; errors in a month's file are raised by ``compute()``.
 
+    Warns
+    -----
+    UserWarning
+        A voice or an account is not in this history. Models and sources are not looked up.
+
     Examples
     --------
     >>> import histkit as hk

@@ -22,7 +22,8 @@ import pyarrow.dataset as ds
 from histkit.archive.manifest import WORK, HistoryManifest, newest_first, partition_span, read_manifest
 from histkit.archive.partitions import FILE_SCHEMA, LOADED, TIE, GroupStatistics, PartitionReader, sort_rows
 from histkit.errors import ArchiveError, HistkitError, InputError
-from histkit.frame.filters import RowFilter, name_test
+from histkit.frame.filters import RowFilter, known_names, name_test
+from histkit.frame.names import KnownNames, warn_unmatched
 from histkit.frame.parquet_metadata import read_footer, readable_schema, upgrade_schema
 from histkit.frame.schema import to_frame
 from histkit.util.arguments import column_names
@@ -88,6 +89,11 @@ def load(
     InputError
         An argument is invalid.
 
+    Warns
+    -----
+    UserWarning
+        A voice, model, source or account is not in this history; the line has the names that are close to it.
+
     Examples
     --------
     >>> import histkit as hk
@@ -106,7 +112,20 @@ def load(
     frame = to_frame(pa.concat_tables([*tables, empty]).cast(empty.schema))  # dtypes do not depend on the rows
     del tables
     frame.attrs["histkit"] = opened.facts
+    _warn_unmatched_words(opened.query.rows, frame, path, storage_options)
     return frame
+
+
+def _warn_unmatched_words(
+    rows: RowFilter, frame: pd.DataFrame, path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None
+) -> None:
+    """Warn of models and sources that no row of the whole history has; the manifest doesn't list them."""
+    words = RowFilter(model=rows.model, source=rows.source)
+    if not words.has_names() or (len(frame) and words.single_names()):
+        return
+    everything = open_history(path, list(words.columns()), None, None, None, storage_options)
+    values = to_frame(pa.concat_tables([*(everything.read(file) for file in everything.files), everything.empty()]))
+    warn_unmatched(words.unmatched(known_names(values, words)), stacklevel=3)
 
 
 @dataclass(frozen=True)
@@ -275,6 +294,10 @@ def open_history(
         begun = (Path(store.name) / WORK).is_dir()
         what = "an unfinished first sync: run sync again to resume" if begun else "no local history: sync first"
         raise ArchiveError(f"{store.name} holds {what} (histkit.sync({store.name!r}), or histkit sync).")
+    known = KnownNames(set(manifest.voices), accounts={name for name in manifest.accounts if name})
+    names = RowFilter(voice=query.rows.voice, account=query.rows.account)
+    if manifest.months:
+        warn_unmatched(names.unmatched(known), stacklevel=3)
     query = query.resolve_voices(manifest)
     facts = {"complete": True, "synced_at": manifest.synced_at, "path": store.absolute}
     return LocalHistory(store, query, _matching_files(store, manifest, query), facts)

@@ -28,6 +28,7 @@ from histkit.frame.clock import iso, name_of, zone_of
 from histkit.frame.dates import parse_date
 from histkit.frame.files import csv_text
 from histkit.frame.json_values import plain_value, records
+from histkit.frame.names import UnmatchedNameWarning
 from histkit.reports import terminal
 from histkit.reports.model import ReportTable
 from histkit.util.text import count_noun, quoted, terminal_text
@@ -35,6 +36,7 @@ from histkit.util.text import count_noun, quoted, terminal_text
 HISTORY = "data/history"
 FOLDER = click.Path(file_okay=False, path_type=Path)
 SOME_FAILED = 5
+NO_SUCH_NAME = 3
 _MOST_FAILURES = 10
 
 # Parameters of the package that a command takes under another name.
@@ -90,6 +92,10 @@ class Commands(click.Group):
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             print_message(in_option_names(str(error), command))
             ctx.exit(1)
+        except UnmatchedNameWarning as warning:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            print_message(in_option_names(str(warning), command))
+            ctx.exit(NO_SUCH_NAME)
         except click.ClickException as error:
             error.message = terminal_text(error.message)  # type: ignore[misc]
             raise
@@ -264,6 +270,21 @@ def rows_of(
     arguments |= {name: value or None for name, value in chosen.items()}
     if search is not None and not search.strip():
         raise click.UsageError("--search is empty; use a text to search for.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UnmatchedNameWarning)  # ends the command: see Commands
+        return _read_rows(history, account, live, search, limit, workers, client, arguments)
+
+
+def _read_rows(
+    history: Path,
+    account: tuple[str, ...],
+    live: bool,
+    search: str | None,
+    limit: int | None,
+    workers: int | None,
+    client: hk.HistoryClient | None,
+    arguments: dict[str, Any],
+) -> pd.DataFrame:
     if not live and not search and (was_typed("history") or (history / "_manifest.json").exists()):
         if workers is not None:
             raise click.UsageError("--workers is for reading from the API: add --live.")

@@ -30,7 +30,7 @@ from histkit.reports.model import ReportColumn, ReportTable, period_column, tota
 from histkit.reports.quota import quota_lines
 from histkit.reports.sections import ledger_report_table, line_report_table, usage_report_table
 from histkit.retakes.lines import line_table
-from histkit.usage.labels import label
+from histkit.usage.labels import COLUMN, label
 from histkit.util.text import count_noun
 
 PERIODS = {
@@ -79,6 +79,8 @@ def usage(
     **chosen: Any,
 ) -> None:
     """Sum items, characters and credits by period (hour to year, or billing period) and group."""
+    if COLUMN in by and rules is None:
+        raise click.UsageError(f"--by {COLUMN}: add --rules, a TOML file that assigns rows to clients.")
     frame = _rows(rules, {**chosen, "tz": tz})
     freq = PERIODS[period]
     options: dict[str, Any] = {"tz": tz, "top": top}

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from histkit.api.client import HistoryClient, borrowed_client
 from histkit.api.pagination import PageWindow
 from histkit.errors import ApiError, HistkitError, InputError, PaginationError
@@ -21,6 +24,7 @@ from histkit.frame.clock import zone_of
 from histkit.frame.dates import date_range
 from histkit.frame.decode import Page, PageDecoder
 from histkit.frame.filters import RowFilter
+from histkit.frame.names import KnownNames, UnmatchedNameWarning, looks_like_id
 from histkit.frame.schema import to_frame
 from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.progress import progress_bar
@@ -57,7 +61,7 @@ def read_history(
         voice of its own and matches none. A single id is sent to the service; if it has no rows, everything is read,
         since the id may be a name.
     model, source : str or list of str, optional
-        Model ids; sources (``TTS``, ``STS``, ``Projects``, ...).
+        Model ids; sources (``TTS``, ``STS``, ``Projects``, ...); in any letter case.
     search : str, optional
         Text search of the service (its rules are not documented). For regular expressions, read first and then use
         ``df.speech.filter(text=...)``.
@@ -92,6 +96,11 @@ def read_history(
     ApiError, TransportError
         The first request failed (see `histkit.errors`).
 
+    Warns
+    -----
+    UserWarning
+        A name matches none of the rows that were read; the line has the names that are close to it.
+
     Examples
     --------
     >>> import histkit as hk
@@ -112,9 +121,11 @@ def read_history(
             run = HistoryRead(client, plan, 1 if limit is not None else workers, alignments, progress)
             try:
                 frame = run.frame()
-                if len(frame) or "voice_id" not in plan.server:
+                unnamed = plan.without("voice_id").without("model_id")  # an id may be a name, or of another letter case
+                if len(frame) or unnamed == plan:
+                    run.warn_unmatched(stacklevel=2)
                     return frame
-                plan = plan.without("voice_id")  # what looks like an id may be a name
+                plan = unnamed
             except ApiError as error:
                 weaker = plan.without_refused_filter(error)
                 if weaker is None:
@@ -171,18 +182,13 @@ def make_plan(
         raise InputError(f"search= must be a string, not {quoted(search)}.")
     voices, models, sources = local.voice or (), local.model or (), local.source or ()
     filters = {
-        "voice_id": voices[0] if len(voices) == 1 and _looks_like_id(voices[0]) else None,
+        "voice_id": voices[0] if len(voices) == 1 and looks_like_id(voices[0]) else None,
         "model_id": models[0] if len(models) == 1 else None,
         "source": _SERVER_SOURCES.get(sources[0].lower()) if len(sources) == 1 else None,
         "search": search or None,
     }
     server = {name: value for name, value in filters.items() if value is not None}
     return QueryPlan(server, local, after, before, limit)
-
-
-def _looks_like_id(voice: str) -> bool:
-    """Return whether a voice is an id: 20 letters and digits, with at least one digit. Names are filtered here."""
-    return len(voice) == 20 and voice.isascii() and voice.isalnum() and any(map(str.isdigit, voice))
 
 
 class HistoryRead:
@@ -203,6 +209,7 @@ class HistoryRead:
             enough=self._enough,
         )
         self._bar = progress_bar(progress, desc="history", unit=" rows", unit_scale=True)
+        self._known = KnownNames()
         self._rows = 0
         self._problems: list[str] = []
 
@@ -220,6 +227,22 @@ class HistoryRead:
         finally:
             self._bar.close()
         return self._collect(complete=True)
+
+    def warn_unmatched(self, stacklevel: int) -> None:
+        """Warn of names that match none of the rows read; without rows to compare with, nothing is known."""
+        names = self._plan.local
+        single = self._rows > 0 and names.single_names()
+        if not names.has_names() or single or self._enough() or self._known == KnownNames():
+            return
+        sent = {"voice": "voice_id", "model": "model_id", "source": "source"}
+        left = {name: None for name, parameter in sent.items() if parameter in self._plan.server}
+        problems = replace(names, **left).unmatched(self._known)
+        bounded = self._plan.after is not None or self._plan.before is not None or self._plan.server
+        for problem in problems:
+            undecided = bounded and "did you mean" not in problem  # it may be in rows that were not read
+            category = UserWarning if undecided else UnmatchedNameWarning
+            limits = " Only rows that meet the other conditions were read." if undecided else ""
+            warnings.warn(problem + limits, category, stacklevel=stacklevel + 1)
 
     def _collect(self, *, complete: bool) -> pd.DataFrame:
         batches = [batch for part in self._fetch.parts for batch in part.batches]
@@ -239,12 +262,22 @@ class HistoryRead:
 
     def _keep(self, part: WindowRows, page: Page, rows: list[int]) -> None:
         self._problems += page.problems
-        batch = self._plan.local.select(rows_of(page, rows))
+        batch = rows_of(page, rows)
+        if self._plan.local.has_names():
+            self._remember_names(batch)
+        batch = self._plan.local.select(batch)
         if len(batch):
             part.batches.append(batch)
         self._rows += len(batch)
         self._bar.update(len(batch))
         self._bar.set_postfix_str(f"{self._fetch.requests} requests", refresh=False)
+
+    def _remember_names(self, batch: pa.RecordBatch) -> None:
+        columns = ("voice_id", "voice_name", "model_id", "source")
+        ids, names, models, sources = (set(pc.unique(batch.column(name)).to_pylist()) - {None} for name in columns)
+        self._known.voices |= {(value, None) for value in ids} | {(None, value) for value in names}
+        self._known.models |= models
+        self._known.sources |= sources
 
     def _enough(self) -> bool:
         return self._plan.limit is not None and self._rows >= self._plan.limit

@@ -1,7 +1,7 @@
 """Row filters, the same for frames and for Arrow rows as they are read.
 
 A voice is matched by its exact id, or by its name in any letter case: the full name, or the part before " - " of
-modern names ("Roger" finds "Roger - Laid-Back, Casual, Resonant").
+modern names ("Roger" finds "Roger - Laid-Back, Casual, Resonant"). Models and sources match in any letter case, too.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from histkit.errors import InputError
 from histkit.frame.clock import zone_of
 from histkit.frame.columns import factorize
 from histkit.frame.dates import date_range, instants_of, to_micros
 from histkit.frame.dialogues import flat_lines
+from histkit.frame.names import KnownNames, fold_name, voice_keys, warn_unmatched
 from histkit.frame.schema import check_frame, require, to_frame
 from histkit.frame.text_search import search_mask
 from histkit.util.arrays import Ints, Mask
@@ -29,6 +31,7 @@ from histkit.util.text import is_valid_unicode, quoted
 Names = tuple[str, ...] | None
 _Rows = TypeVar("_Rows", pa.Table, pa.RecordBatch)
 
+NAME_CONDITIONS = ("voice", "speaker", "model", "source", "account")
 CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
     "voice": ("voice_id", "voice_name"),
     "model": ("model_id",),
@@ -118,6 +121,23 @@ class RowFilter:
             mask[left] = _text_mask(texts, self.text)
         return mask
 
+    def unmatched(self, known: KnownNames) -> list[str]:
+        """Return a message for each name in the conditions that matches none of the names that occur."""
+        return [
+            problem
+            for condition in NAME_CONDITIONS
+            for name in getattr(self, condition) or ()
+            if (problem := known.problem(condition, name)) is not None
+        ]
+
+    def has_names(self) -> bool:
+        """Return whether a condition has names."""
+        return any(getattr(self, condition) for condition in NAME_CONDITIONS)
+
+    def single_names(self) -> bool:
+        """Return whether no condition has several names: then each name matches if any row is left."""
+        return all(len(getattr(self, condition) or ()) < 2 for condition in NAME_CONDITIONS)
+
     def select(self, rows: _Rows) -> _Rows:
         """Return the Arrow rows that meet the conditions."""
         if not self.conditions():
@@ -149,7 +169,7 @@ def filter_items(
         Ids or names of the row's own voice: exact id, or name in any letter case, full or the part before " - ". A
         dialogue has no voice of its own; see `speaker`.
     model, source : str or list of str, optional
-        Model ids; sources in any letter case.
+        Model ids and sources, in any letter case.
     text : str or re.Pattern, optional
         Regular expression searched for in the text and in each line of a dialogue; a str ignores letter case.
     after, before : str, date, datetime, Timestamp or int, optional
@@ -173,6 +193,11 @@ def filter_items(
     SchemaError
         The frame lacks a column that a condition needs.
 
+    Warns
+    -----
+    UserWarning
+        A name matches no row, although there are rows; the line has the names that are close to it.
+
     Examples
     --------
     >>> import histkit as hk
@@ -185,7 +210,33 @@ def filter_items(
     conditions = RowFilter.of(
         voice=voice, model=model, source=source, speaker=speaker, text=text, after=after, before=before, tz=tz
     )
-    return frame[conditions.mask(frame)]
+    mask = conditions.mask(frame)
+    if conditions.has_names() and len(frame) and not (conditions.single_names() and mask.any()):
+        warn_unmatched(conditions.unmatched(known_names(frame, conditions)), stacklevel=2)
+    return frame[mask]
+
+
+def known_names(frame: pd.DataFrame, conditions: RowFilter) -> KnownNames:
+    """Return the names that occur in the rows of a frame, as far as the conditions need them."""
+    known = KnownNames()
+    if conditions.voice or conditions.speaker:
+        for column, place in (("voice_id", 0), ("voice_name", 1)):
+            known.voices |= {(value, None) if place == 0 else (None, value) for value in _distinct(frame[column])}
+    if conditions.speaker:
+        lines = flat_lines(frame["dialogue"])
+        known.voices |= {(value, None) for value in pc.unique(lines.voice_ids).to_pylist() if value is not None}
+        known.voices |= {(None, value) for value in pc.unique(lines.voice_names).to_pylist() if value is not None}
+    for condition, column in (("model", "model_id"), ("source", "source"), ("account", "account")):
+        if getattr(conditions, condition):
+            getattr(known, f"{condition}s").update(_distinct(frame[column]))
+    return known
+
+
+def _distinct(column: pd.Series) -> list[str]:
+    """Return the distinct values that rows have; a category may have none."""
+    codes, values = factorize(column)
+    counts = np.bincount(codes + 1, minlength=len(values) + 1)[1:]
+    return [str(value) for value, count in zip(values, counts, strict=True) if count]
 
 
 def as_name_list(value: Any, name: str) -> Names:
@@ -201,8 +252,13 @@ def as_name_list(value: Any, name: str) -> Names:
 
 def name_test(names: Iterable[str]) -> Callable[[str], bool]:
     """Return a predicate for voices that have one of some names: in any letter case, full or the part before " - "."""
-    folded = {name.casefold() for name in names}
-    return lambda name: name.casefold() in folded or name.casefold().split(" - ")[0].strip() in folded
+    folded = {fold_name(name) for name in names}
+    return lambda name: not folded.isdisjoint(voice_keys(name))
+
+
+def _word_test(names: Iterable[str]) -> Callable[[str], bool]:
+    folded = {fold_name(name) for name in names}
+    return lambda name: fold_name(name) in folded
 
 
 def _pattern(text: Any) -> re.Pattern[str]:
@@ -247,13 +303,12 @@ def _speaker_mask(frame: pd.DataFrame, names: tuple[str, ...]) -> Mask:
 
 def _model_mask(frame: pd.DataFrame, names: tuple[str, ...]) -> Mask:
     require(frame, CONDITION_COLUMNS["model"], "the filter model=")
-    return _column_mask(frame["model_id"], names.__contains__)
+    return _column_mask(frame["model_id"], _word_test(names))
 
 
 def _source_mask(frame: pd.DataFrame, names: tuple[str, ...]) -> Mask:
     require(frame, CONDITION_COLUMNS["source"], "the filter source=")
-    folded = {name.casefold() for name in names}
-    return _column_mask(frame["source"], lambda source: source.casefold() in folded)
+    return _column_mask(frame["source"], _word_test(names))
 
 
 def _account_mask(frame: pd.DataFrame, names: tuple[str, ...]) -> Mask:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError, SchemaError
+from histkit.frame.names import close_names
 from histkit.util.text import error_line, quoted
 
 if TYPE_CHECKING:
@@ -205,12 +206,17 @@ def check_frame(frame: object, purpose: str) -> None:
         )
 
 
-def require(frame: pd.DataFrame, columns: Iterable[str], purpose: str) -> None:
-    """Check a frame as `check_frame` does, and raise `SchemaError` naming the first of `columns` that it lacks."""
+def require(frame: pd.DataFrame, columns: Iterable[str], purpose: str, also: Iterable[str] = ()) -> None:
+    """Check a frame as `check_frame` does, and raise `SchemaError` naming the first of `columns` that it lacks.
+
+    The message has the columns with a close name, and the close ones of the words in `also`.
+    """
     check_frame(frame, purpose)
     for name in columns:
         if name not in frame.columns:
-            raise SchemaError(f"The frame has no column {quoted(name)}, which {purpose} needs.")
+            close = close_names(name, [*map(str, frame.columns), *also]) if isinstance(name, str) else []
+            hint = f" Did you mean {' or '.join(map(quoted, close))}?" if close else ""
+            raise SchemaError(f"The frame has no column {quoted(name)}, which {purpose} needs.{hint}")
 
 
 def _pandas_column(column: pa.ChunkedArray, kind: pa.DataType) -> Any:

@@ -6,7 +6,6 @@ by credits and names, and a fingerprint identifies the billed rows.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from histkit.errors import InputError
 from histkit.frame.clock import SECOND, iso, name_of, zone_of
 from histkit.frame.columns import factorize, whole_numbers
 from histkit.frame.dates import instants_of
+from histkit.frame.names import did_you_mean
 from histkit.frame.schema import TEXT, require
 from histkit.money.costs import cost_table
 from histkit.money.prices import PriceBook, digits_of, read_prices
@@ -284,18 +284,10 @@ def _clients(column: pd.Series, name: str) -> tuple[Ints, list[str]]:
 
 def _unknown_client(client: Any, clients: Sequence[str], column: str) -> str:
     """Return the message for a client that has no row, with the closest names."""
-    names: dict[str, list[str]] = {}
-    for name in clients:
-        names.setdefault(name.casefold(), []).append(name)
-    matches = difflib.get_close_matches(client.casefold(), names, n=3) if isinstance(client, str) else []
-    close = [name for match in matches for name in names[match]][:3]
     start = f"client={quoted(client)} is not in the column {column!r}"
-    if close:
-        return f"{start}; did you mean {' or '.join(map(quoted, close))}?"
-    if not clients:
-        return f"{start}; it has no client."
-    more = f" and {len(clients) - 5} more" if len(clients) > 5 else ""
-    return f"{start}; it has {', '.join(map(quoted, clients[:5]))}{more}."
+    if not isinstance(client, str):
+        return f"{start}; the clients are names."
+    return f"{start}; {did_you_mean(client, clients, 'client')}"
 
 
 def _bill(rows: pd.DataFrame, request: _StatementRequest, client: str, undated: int, title: str | None) -> pd.DataFrame:

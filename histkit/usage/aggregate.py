@@ -324,7 +324,7 @@ def _voices(parts: SpeakerShares) -> list[Group]:
 
 def _group(frame: pd.DataFrame, name: Any, label: str) -> Group:
     column = column_of(name)
-    require(frame, [column], f"usage by {quoted(name)}")
+    require(frame, [column], f"usage by {quoted(name)}", (*_VOICES, *_WORDS))
     if is_word(name):
         codes, texts = factorize_text(frame[column])
         codes += 1  # in place, since new memory costs more than the addition

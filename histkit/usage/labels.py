@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.filters import CONDITION_COLUMNS, filter_items
+from histkit.frame.filters import CONDITION_COLUMNS, RowFilter
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, check_frame, require, to_frame
 from histkit.usage.aggregate import RESERVED
 from histkit.util.files import read_toml
@@ -65,11 +65,9 @@ class Rule:
 
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the rows that meet every condition."""
-        conditions = self.conditions()
-        if conditions.pop("account", None) is not None:
+        if self.account is not None:
             require(frame, ["account"], f"the rule for {self.label!r}")
-            frame = frame[frame["account"].isin(self.account).to_numpy(bool)]
-        return filter_items(frame, **conditions)
+        return frame[RowFilter.of(**self.conditions()).mask(frame)]
 
 
 def label(

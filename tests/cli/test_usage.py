@@ -253,3 +253,36 @@ def test_statements_need_to_know_whose_rows_are_whose(offline: Path) -> None:
     assert (
         "exclude each other" in run("statement", "Acme", "2026", "--column", "source", "--csv", "--json", code=2).stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--voice", "Rachl"], "--voice 'Rachl' matches no voice; did you mean 'Rachel'?"),
+        (["--voice", "Rachel", "--voice", "Rachl"], "--voice 'Rachl' matches no voice; did you mean 'Rachel'?"),
+        (["--model", "eleven_v9"], "--model 'eleven_v9' matches no model; did you mean 'eleven_v3'"),
+        (["--source", "TTTS"], "--source 'TTTS' matches no source; did you mean 'TTS'"),
+        (["--account", "nosuch"], "--account 'nosuch' matches no account; there is no account."),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("command", ["usage", "report", "takes", "pull", "zip", "delete", "export"])
+def test_a_name_that_matches_nothing_ends_every_command(
+    offline: Path, command: str, arguments: list[str], words: str
+) -> None:
+    where = {"zip": ["a.zip"], "export": ["a.csv"]}.get(command, [])
+    before = sorted(Path.cwd().rglob("*"))
+    result = run(command, *where, *arguments, code=3)
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    assert sorted(Path.cwd().rglob("*")) == before
+
+
+def test_a_name_without_rows_in_the_dates_is_no_mistake(offline: Path) -> None:
+    assert "No rows" in run("usage", "--voice", "rachel", "--before", "2020-01-01").stderr
+
+
+def test_clients_need_rules(offline: Path) -> None:
+    assert "--by client: add --rules" in run("usage", "--by", "client", code=2).stderr
+    assert "Did you mean 'voice'" in run("usage", "--by", "voic", code=1).stderr

@@ -110,6 +110,7 @@ FILTERS: list[tuple[dict[str, Any], Callable[[pd.DataFrame], pd.Series]]] = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:.* matches no ")
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize(("asked", "meant"), FILTERS, ids=lambda each: str(each) if isinstance(each, dict) else "")
 def test_filters_equal_filtering_the_whole_history(
@@ -121,6 +122,7 @@ def test_filters_equal_filtering_the_whole_history(
     assert got.dtypes.astype(str).equals(whole.dtypes.astype(str))
 
 
+@pytest.mark.filterwarnings("ignore:.* matches no ")
 @settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_mix_of_filters_equals_filtering_the_whole_history(

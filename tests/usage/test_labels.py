@@ -83,6 +83,7 @@ def by_hand(frame: pd.DataFrame, rules: list[dict[str, Any]]) -> list[str]:
     return found.tolist()
 
 
+@pytest.mark.filterwarnings("ignore:.* matches no ")
 @given(rule_sets, st.integers(0, 250))
 def test_labels_are_those_of_filtering_rule_by_rule(rules: list[dict[str, Any]], rows: int) -> None:
     frame = DF.iloc[:rows]

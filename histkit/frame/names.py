@@ -1,0 +1,147 @@
+"""Names that a user types: compared in any letter case, and close names for those that match nothing."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from histkit.util.text import quoted
+
+SOURCES = frozenset(
+    {
+        *("TTS", "STS", "Projects", "PD", "AN", "Dubbing", "PlayAPI", "ConvAI", "VoiceGeneration", "InVPC"),
+        *("Flows", "VoicePreview"),
+    }
+)  # of the API's documentation, which leaves the list open
+_MOST_COMPARED, _LONGEST = 5_000, 100  # names, and their characters: comparing takes quadratic time
+_MOST_LISTED = 5
+_CLEARLY_LESS = 0.15  # a name that is less similar than the closest by this much isn't suggested
+
+
+class UnmatchedNameWarning(UserWarning):
+    """A name that was passed matches no row."""
+
+
+def fold_name(name: str) -> str:
+    """Return a name as it is compared: in any letter case and Unicode form, without blanks around it.
+
+    Examples
+    --------
+    >>> fold_name(" Zoe\u0308 ") == fold_name("ZO\u00cb")
+    True
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).strip().casefold())
+
+
+def voice_keys(name: str) -> tuple[str, str]:
+    """Return the folded forms that find a voice: its full name, and the part before " - "."""
+    full = fold_name(name)
+    return full, full.split(" - ")[0].strip()
+
+
+def looks_like_id(voice: str) -> bool:
+    """Return whether a voice is an id: 20 letters and digits, with at least one digit."""
+    return len(voice) == 20 and voice.isascii() and voice.isalnum() and any(map(str.isdigit, voice))
+
+
+def close_names(name: str, existing: Iterable[str]) -> list[str]:
+    """Return at most three existing names that are close to a name, the closest first.
+
+    Examples
+    --------
+    >>> close_names("Rachl", ["Adam", "Rachel", "Roger - Laid-Back, Casual"])
+    ['Rachel']
+    >>> close_names("rogr", ["Adam", "Rachel", "Roger - Laid-Back, Casual"])
+    ['Roger']
+    """
+    forms: dict[str, str] = {}
+    for other in list(existing)[:_MOST_COMPARED]:
+        for form in (other, other.split(" - ")[0].strip()):
+            forms.setdefault(fold_name(form)[:_LONGEST], form)
+    folded = fold_name(name)[:_LONGEST]
+    matches = difflib.get_close_matches(folded, forms, n=3)
+    ratios = [difflib.SequenceMatcher(None, match, folded).ratio() for match in matches]
+    return [forms[match] for match, ratio in zip(matches, ratios, strict=True) if ratio > ratios[0] - _CLEARLY_LESS]
+
+
+def did_you_mean(name: str, existing: Iterable[str], kind: str) -> str:
+    """Return the end of a message on a name that doesn't exist: close names, else the first few that exist.
+
+    Examples
+    --------
+    >>> did_you_mean("eleven_v9", ["eleven_v3", "eleven_flash_v2"], "model")
+    "did you mean 'eleven_v3'?"
+    >>> did_you_mean("x", ["Adam", "Rachel"], "voice")
+    "the voices are 'Adam', 'Rachel'."
+    """
+    names = sorted(set(existing))
+    close = close_names(name, names)
+    if close:
+        return f"did you mean {' or '.join(map(quoted, close))}?"
+    if not names:
+        return f"there is no {kind}."
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return f"the {kind}{'s are' if len(names) > 1 else ' is'} {', '.join(map(quoted, names[:_MOST_LISTED]))}{more}."
+
+
+@dataclass
+class KnownNames:
+    """The names that occur in some rows.
+
+    Attributes
+    ----------
+    voices : set of (id, name)
+        Either is None if unknown.
+    models, sources, accounts : set of str
+        Distinct values.
+    """
+
+    voices: set[tuple[str | None, str | None]] = field(default_factory=set)
+    models: set[str] = field(default_factory=set)
+    sources: set[str] = field(default_factory=set)
+    accounts: set[str] = field(default_factory=set)
+
+    def problem(self, condition: str, name: str) -> str | None:
+        """Return the message for a name that matches nothing; None if it matches.
+
+        Parameters
+        ----------
+        condition : {"voice", "speaker", "model", "source", "account"}
+            The argument.
+        name : str
+            One of its values.
+        """
+        if condition in ("voice", "speaker"):
+            return self._voice_problem(condition, name)
+        names = {"model": self.models, "source": self.sources, "account": self.accounts}[condition]
+        if condition == "account":
+            matches = name in names
+        else:
+            matches = fold_name(name) in map(fold_name, (*names, *SOURCES) if condition == "source" else names)
+        return None if matches else _problem(condition, condition, name, names)
+
+    def _voice_problem(self, condition: str, name: str) -> str | None:
+        ids = {voice_id for voice_id, _ in self.voices if voice_id is not None}
+        names = {voice_name for _, voice_name in self.voices if voice_name is not None}
+        if name in ids or any(fold_name(name) in voice_keys(other) for other in names):
+            return None
+        twins = sorted(other for other in ids if other.casefold() == name.casefold())
+        if twins:
+            meant = " or ".join(map(quoted, twins[:3]))
+            return f"{condition}={quoted(name)} matches no voice; did you mean {meant}? Ids keep their letter case."
+        if looks_like_id(name):
+            return f"{condition}={quoted(name)} matches no voice; no row has this id."
+        return _problem(condition, "voice", name, names)
+
+
+def _problem(condition: str, kind: str, name: str, names: Iterable[str]) -> str:
+    return f"{condition}={quoted(name)} matches no {kind}; {did_you_mean(name, names, kind)}"
+
+
+def warn_unmatched(problems: Iterable[str], stacklevel: int) -> None:
+    """Warn of each name that matches nothing; the level is counted from the caller's caller."""
+    for problem in problems:
+        warnings.warn(problem, UnmatchedNameWarning, stacklevel=stacklevel + 1)
