@@ -30,6 +30,7 @@ from tests.raw_service import Service, row, same
 LINE = pa.struct([(name, pa.large_string()) for name in ("text", "voice_id", "voice_name")])
 
 
+@pytest.mark.filterwarnings("ignore:.* matches no ")
 @settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_what_is_asked_for_is_what_filtering_the_whole_gives(
