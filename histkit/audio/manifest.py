@@ -22,6 +22,7 @@ It is missing for a row without a file, and in manifests of histkit 0.1.
 from __future__ import annotations
 
 import threading
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
@@ -35,12 +36,14 @@ import pyarrow.parquet as pq
 
 from histkit.audio.destination import JOURNAL, Destination, PullJournal, stays_inside
 from histkit.audio.fetch import Proof
-from histkit.errors import DownloadError
+from histkit.errors import ArchiveError, DownloadError
 from histkit.frame.files import to_csv, to_parquet
+from histkit.frame.parquet_metadata import read_footer
 from histkit.util.filenames import casefold_path
 from histkit.util.text import count_noun, error_line, error_reason
 
 MANIFEST = "manifest.parquet"
+_CHECKSUM = "crc32"  # of the values, in the footer
 Status = Literal["done", "skipped", "failed", "gone", "pending"]
 COLUMNS = {
     "history_item_id": "string[pyarrow]",
@@ -261,6 +264,7 @@ class FolderManifest:
         for name in _FILE_ONLY:
             frame[name] = pd.array([getattr(entry, name) for entry in entries], dtype="string[pyarrow]")
         self._write("manifest.csv", lambda part: to_csv(frame[[*COLUMNS, "format"]], part))
+        frame.attrs["histkit"] = {_CHECKSUM: _checksum_of(frame[name].tolist() for name in [*COLUMNS, *_FILE_ONLY])}
         self._write(MANIFEST, lambda part: to_parquet(frame, part))
         self._unmerged = []
 
@@ -278,16 +282,25 @@ def _read_manifest(destination: Destination) -> list[Entry]:
     if data is None:
         return []
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
         absent = {*_FILE_ONLY, "proof"} - set(table.column_names)  # of an older version
         names = [*COLUMNS, *_FILE_ONLY]
         columns = [[None] * len(table) if name in absent else table.column(name).to_pylist() for name in names]
+        checksum = read_footer(table.schema.metadata, MANIFEST).get(_CHECKSUM)
+        if checksum not in (None, _checksum_of(columns)):
+            raise ValueError("its rows are not those that were written")
         return [Entry(*row) for row in zip(*columns, strict=True)]
-    except (pa.ArrowException, KeyError, OSError) as error:
+    except (pa.ArrowException, KeyError, OSError, ValueError, TypeError, ArchiveError) as error:
         raise DownloadError(
             f"{destination.name}/{MANIFEST} is not a manifest that histkit can read ({error_line(error)}). "
             "Move it away to download everything in this folder again."
         ) from None
+
+
+def _checksum_of(columns: Iterable[Iterable[Any]]) -> int:
+    """Return a checksum of a manifest's values, by column; a flipped bit in the file's own structure changes them."""
+    values = [[None if value is pd.NA else value for value in column] for column in columns]
+    return zlib.crc32(msgspec.json.encode(values))
 
 
 def _read(destination: Destination, name: str) -> bytes | None:

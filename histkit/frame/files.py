@@ -67,7 +67,7 @@ def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     table = to_arrow(frame)
     table = table.replace_schema_metadata(make_footer(_plain_facts(frame.attrs.get("histkit"))))
     with atomic_write(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
     return local_path(path)
 
 
@@ -104,7 +104,7 @@ def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None 
     """
     names = column_names(columns)
     try:
-        table = pq.read_table(normalize_path(path), columns=names)
+        table = pq.read_table(normalize_path(path), columns=names, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise ArchiveError(f"{path} can't be read: {error_line(error)}. Write it again or restore a copy.") from None
     facts = read_footer(table.schema.metadata, str(path))
