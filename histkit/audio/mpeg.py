@@ -2,9 +2,9 @@
 
 Covers MPEG 1, 2 and 2.5, layers I to III, free format, ID3v2, ID3v1, APEv2 and Lyrics3 tags, several files joined into
 one. The header frame that encoders write first (Xing, Info, VBRI) holds no sound; its number of frames is compared with
-the frames that are there. A file without it is read to its last byte: each frame must be whole. In layer III the last
-frame also shows whether a following one is missing, in most cases: a frame's data may begin in the frames before it
-(bit reservoir), so that data that no frame uses belongs to a frame that isn't there.
+the frames that are there. A file without it is read to its last byte: each frame must be whole. That alone does not
+show that no frame is missing. In layer III a frame's data may begin in the frames before it (bit reservoir). Where LAME
+ends a file it closes the reservoir, and writes its name behind the last data. A file that ends so is whole.
 
 Layout: ISO/IEC 11172-3, ISO/IEC 13818-3, the ID3v2.4 and the LAME header specifications.
 """
@@ -38,7 +38,9 @@ _PLACEHOLDER = 0x7FFFFF00  # numbers from here on are placeholders of programs t
 _MAX_BREAKS = 1000  # places where tags or stray bytes stand between frames
 _FREE_FORMAT_BYTES = 8192  # of the largest free format frame
 _RESERVOIR_FRAMES = 32
-_FILLERS = frozenset(b"\x00\xff\x55\xaa")
+# LAME (also in ffmpeg) writes its name and version behind the last data, as far as there is room, then filling.
+# In digital silence the mark also stands within the file, but then more than once before the end of a frame.
+_FLUSHED = re.compile(rb"LAME(?:[0-9][ -~]{0,16}?)?[\xaa\x55\x00\xff]*|LAM")
 _DECODER_DELAY = 529
 
 
@@ -120,8 +122,7 @@ def inspect_mp3(reader: ByteReader) -> ClipStructure:
 
     ``seconds`` is what a full decode gives: encoder delay and padding are left out where one header frame states them
     for the whole file. ``proof`` is ``structure`` if the number of frames or bytes in the header frame is there;
-    without such a number, if the file ends with a whole frame of layer III that leaves no data for a following one
-    (where data of its last frames begins in earlier ones at all), or with a tag.
+    without such a number, if the encoder closed its bit reservoir in the last frame, or a tag follows it.
 
     Raises
     ------
@@ -328,28 +329,30 @@ class _Mp3Walk:
             return True
         if last.claim is not None and last.frames < last.expected and not last.claim.bytes:
             return False
-        return self._end < self._reader.size or self._reservoir_is_used()
+        return self._end < self._reader.size or self._is_flushed()
 
-    def _reservoir_is_used(self) -> bool:
-        """Return whether the last frame leaves no data for a following one, but for filling."""
-        *_, header = self._last[-1]
+    def _is_flushed(self) -> bool:
+        """Return whether the encoder closed the bit reservoir in the last frame: its mark and filling follow the data.
+
+        Within a sound, the data of following frames stands there.
+        """
+        at, _, header = self._last[-1]
         if header.stream[1] != _LAYER_3:
             return False
-        main, begin, back, used, reaches_back = b"", 0, 0, 0, False
+        side = int.from_bytes(self._reader.read(at + 4 + 2 * header.protected, header.side_info), "big")
+        main, begin = b"", 0
         for start, size, other in self._last:
             begin = len(main)
             skipped = 4 + 2 * other.protected + other.side_info
             main += self._reader.read(start + skipped, max(0, size - skipped))
-            side = self._reader.read(start + 4 + 2 * other.protected, other.side_info)
-            back, used = _main_data(int.from_bytes(side, "big"), other)
-            reaches_back = reaches_back or back > 0
-        if not reaches_back:  # every frame keeps its data to itself, so that none shows that one is missing
+        back, bits = _main_data(side, header)
+        end = 8 * (begin - back) + bits
+        if begin < back or end > 8 * len(main):
             return False
-        end = begin - back + used
-        if begin < back or end > len(main):
-            return False
-        rest = main[end:]
-        return rest[:4] == b"LAME"[: len(rest)] or set(rest) <= _FILLERS
+        whole_bytes = main[(end + 7) // 8 :]
+        rest = 8 * len(main) - end
+        shifted = (int.from_bytes(main, "big") & (1 << rest) - 1) >> rest % 8
+        return any(_FLUSHED.fullmatch(filling) for filling in (whole_bytes, shifted.to_bytes(rest // 8, "big")))
 
     def _seconds(self) -> float:
         seconds = sum(samples / rate for rate, samples in self._samples.items())
@@ -364,7 +367,7 @@ class _Mp3Walk:
 
 
 def _main_data(side_info: int, header: FrameHeader) -> tuple[int, int]:
-    """Return how many bytes a layer III frame's data begins before it, and how many bytes its data has."""
+    """Return how many bytes a layer III frame's data begins before it, and how many bits its data has."""
     bits = header.side_info * 8
 
     def field(offset: int, width: int) -> int:
@@ -375,7 +378,7 @@ def _main_data(side_info: int, header: FrameHeader) -> tuple[int, int]:
     else:
         back, offset, granules, step = field(0, 8), (9 if header.channels == 1 else 10), 1, 63
     used = sum(field(offset + step * part, 12) for part in range(granules * header.channels))
-    return back, (used + 7) // 8
+    return back, used
 
 
 def _read_claim(frame: bytes, header: FrameHeader) -> _HeaderFrame:

@@ -4,14 +4,13 @@ What can be shown differs by container:
 
 ========================  =============================================================================================
 WAV                       the sizes in the header are those of the bytes; not if it was streamed without sizes
-MP3                       the number of frames in the header frame; without one, whole frames to the last byte that
-                          leave no data for a following frame; not if the encoder keeps each frame's data within the
-                          frame, where a cut exactly between two frames leaves no trace
+MP3                       the number of frames in the header frame; without one, the mark that LAME writes where it
+                          ends, or a tag at the end
 Ogg                       checksums and numbers of the pages, and the page that ends each stream
 MP4                       its tables reach no further than the bytes; not if it is fragmented and states no duration
 FLAC                      the number of samples in the header; not if it was streamed without one
-AAC (ADTS)                whole frames to the last byte. A cut exactly between two frames is not seen
-PCM, mu-law, A-law        nothing
+AAC (ADTS)                nothing: frames may be missing
+PCM, mu-law, A-law        nothing: samples may be missing
 ========================  =============================================================================================
 """
 

@@ -31,7 +31,8 @@ CLIPS: dict[str, tuple[Callable[[], bytes], str]] = {
     "MP3, two joined": (lambda: files.mp3(tag=b"Info") * 2, "mp3_44100_128"),
     "MP3, tag at the end": (lambda: files.mp3() + files.apev2() + files.id3v1(), "mp3_44100_128"),
     "MP3, bit reservoir": (lambda: files.id3v2() + files.mp3_with_reservoir(), "mp3_44100_128"),
-    "MP3, frames only": (files.mp3, "mp3_44100_128"),
+    "MP3, encoder's mark": (files.mp3, "mp3_44100_128"),
+    "MP3, frames only": (lambda: b"".join(files.mp3_frames()[:-1]), "mp3_44100_128"),
     "Ogg Opus": (files.opus, "opus_48000_32"),
     "Ogg Opus, chained": (lambda: files.opus() * 2, "opus_48000_32"),
     "MP4, index first": (files.m4a, "m4a_aac_44100_128"),
@@ -44,8 +45,7 @@ CLIPS: dict[str, tuple[Callable[[], bytes], str]] = {
     "PCM": (files.pcm, "pcm_24000"),
     "mu-law": (lambda: clip("ulaw", 1, 60, "ulaw_8000", None)[0], "ulaw_8000"),
 }
-# Ends of these clips, cut exactly where one of their frames ends, are whole clips by all that the bytes show.
-SEPARABLE = {"MP3, frames only", "MP3, bit reservoir", "MP3, two joined", "MP3, tag at the end", "Ogg Opus, chained"}
+UNPROVEN = {"PCM", "mu-law", "AAC (ADTS)", "MP3, frames only"}
 
 
 def inspect(body: bytes, output_format: str) -> ClipStructure:
@@ -58,15 +58,11 @@ def inspect(body: bytes, output_format: str) -> ClipStructure:
     return inspect_clip(file, len(body), audio_format)
 
 
-def borders(name: str, body: bytes) -> list[int]:
-    """Return where a clip can be cut so that what is left looks whole: ends of frames, and of links of a chain."""
-    if name == "Ogg Opus, chained":
-        return [len(body) // 2]
-    start = body.find(b"\xff\xfb\x92\xc4")
-    ends = range(start + files.MP3_FRAME, len(body), files.MP3_FRAME)
-    return [end for end in ends if body[end : end + 3] == b"\xff\xfb\x92"] + [
-        at for mark in (b"APETAGEX", b"TAGtitle") if (at := body.find(mark)) > 0
-    ]
+def whole_beginnings(name: str, body: bytes) -> set[int]:
+    """Return where a clip can be cut so that a whole clip is left: the first of two, or all but the tags at its end."""
+    if name in ("MP3, two joined", "Ogg Opus, chained"):
+        return {len(body) // 2}
+    return {body.index(mark) for mark in (b"APETAGEX", b"TAGtitle") if mark in body}
 
 
 def count_cuts(name: str, number: int, seed: int) -> Counter[str]:
@@ -76,7 +72,7 @@ def count_cuts(name: str, number: int, seed: int) -> Counter[str]:
     -------
     Counter
         ``caught``: refused. ``not provable``: kept, but never deleted at the service for its structure; also a cut
-        exactly at the end of a frame of an MP3 without a number of frames. ``wrong``: taken for whole.
+        that leaves a whole clip (`whole_beginnings`). ``wrong``: taken for whole.
     """
     make, output_format = CLIPS[name]
     body = make()
@@ -84,7 +80,7 @@ def count_cuts(name: str, number: int, seed: int) -> Counter[str]:
     edges = [
         at for mark in (b"\xff\xfb\x92", b"OggS", b"mdat", b"moof", b"data", b"\xff\xf8") for at in _places(body, mark)
     ]
-    separable = set(borders(name, body)) if name in SEPARABLE else set()
+    whole = whole_beginnings(name, body)
     result: Counter[str] = Counter()
     for turn in range(number):
         if turn % 3 == 0 and edges:
@@ -95,7 +91,7 @@ def count_cuts(name: str, number: int, seed: int) -> Counter[str]:
         structure = inspect(body[:at], output_format)
         if structure.problem is not None:
             result["caught"] += 1
-        elif structure.proof == "none" or at in separable:
+        elif structure.proof == "none" or at in whole:
             result["not provable"] += 1
         else:
             result["wrong"] += 1
@@ -116,12 +112,7 @@ def test_whole_clips_are_whole(name: str) -> None:
     assert structure.problem is None
     assert structure.seconds is not None
     assert 1.5 < structure.seconds < 9
-    proven = not name.endswith(("streamed", "fragmented")) and name not in (
-        "PCM",
-        "mu-law",
-        "AAC (ADTS)",
-        "MP3, frames only",
-    )
+    proven = not name.endswith(("streamed", "fragmented")) and name not in UNPROVEN
     assert structure.proof == ("structure" if proven else "none")
 
 
@@ -148,8 +139,8 @@ def test_three_hundred_cuts_of_each_format() -> None:
 def test_every_cut_of_a_clip(name: str) -> None:
     make, output_format = CLIPS[name]
     body = make()
-    separable = set(borders(name, body)) if name in SEPARABLE else set()
-    cuts = (at for at in range(1, len(body)) if at not in separable)
+    whole = whole_beginnings(name, body)
+    cuts = (at for at in range(1, len(body)) if at not in whole)
     assert [at for at in cuts if inspect(body[:at], output_format).proof == "structure"] == []
 
 
