@@ -52,6 +52,7 @@ class SpeechAccessor:
         before: Any = None,
         speaker: str | Iterable[str] | None = None,
         tz: str | tzinfo = "UTC",
+        regex: bool = True,
     ) -> pd.DataFrame:
         """Keep the rows that meet every condition, in their order and on their index.
 
@@ -65,7 +66,8 @@ class SpeechAccessor:
         model, source : str or list of str, optional
             Model ids and sources, in any letter case.
         text : str or re.Pattern, optional
-            Regular expression searched for in the text and in each line of a dialogue; a str ignores letter case.
+            Regular expression searched for in the text and in each line of a dialogue; a str ignores letter case. A
+            search that takes too long is ended.
         after, before : str, date, datetime, Timestamp or int, optional
             Dates, after inclusive and before exclusive: ISO days and times (``2026-10-01``, ``2026-10-01T14:30Z``), the
             start of a span (``2026-10``, ``2026-Q3``, ``2026-W40``, ``2026``), ``today``, ``yesterday``, ``7d``,
@@ -74,6 +76,8 @@ class SpeechAccessor:
             As `voice`, and also the dialogues in which such a voice speaks.
         tz : str or tzinfo, default "UTC"
             Zone of days and naive times in `after` and `before`, an IANA name.
+        regex : bool, default True
+            False: `text` is searched for as it is, in any letter case: ``filter(text="C++", regex=False)``.
         """
         from histkit.frame.filters import filter_items
 
@@ -87,6 +91,7 @@ class SpeechAccessor:
             before=before,
             speaker=speaker,
             tz=tz,
+            regex=regex,
         )
 
     def label(self, rules: Rules, *, column: str | None = None, unassigned: str = "unassigned") -> pd.DataFrame:

@@ -93,12 +93,13 @@ class DaskSpeechAccessor:
         before: Any = None,
         speaker: str | Iterable[str] | None = None,
         tz: str | tzinfo = "UTC",
+        regex: bool = True,
     ) -> dd.DataFrame:
         """Keep the rows that meet every condition, in each partition.
 
         Parameters
         ----------
-        voice, model, source, text, after, before, speaker, tz
+        voice, model, source, text, after, before, speaker, tz, regex
             As in `histkit.filter_items`.
 
         Returns
@@ -112,7 +113,15 @@ class DaskSpeechAccessor:
             An argument is invalid, or a column is missing. Raised immediately, not at ``compute()``.
         """
         rows = RowFilter.of(
-            voice=voice, model=model, source=source, text=text, after=after, before=before, speaker=speaker, tz=tz
+            voice=voice,
+            model=model,
+            source=source,
+            text=text,
+            after=after,
+            before=before,
+            speaker=speaker,
+            tz=tz,
+            regex=regex,
         )
         if not rows.conditions():
             return self._frame

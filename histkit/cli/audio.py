@@ -236,7 +236,7 @@ def delete(
     The local history keeps the rows, marked as deleted. Exit code 5: some rows could not be deleted.
     """
     bounds = date_bounds(**{name: chosen.pop(name) for name in ("after", "before", "since", "until", "tz")})
-    conditions = (*ids, bounds.description, *(chosen[name] for name in ("voice", "model", "source", "search")))
+    conditions = (*ids, bounds.description, *(chosen[name] for name in ("voice", "model", "source", "search", "text")))
     if confirm and not any(conditions) and chosen["limit"] is None:
         raise click.UsageError("This would delete the complete history: select rows (--before, --voice, --id, ...).")
     if bounds.description:

@@ -27,6 +27,7 @@ from histkit.cli.output import (
 from histkit.frame.clock import iso, name_of, zone_of
 from histkit.frame.dates import parse_date
 from histkit.frame.files import csv_text
+from histkit.frame.filters import RowFilter
 from histkit.frame.json_values import plain_value, records
 from histkit.frame.names import UnmatchedNameWarning
 from histkit.reports import terminal
@@ -51,6 +52,7 @@ _NAMES = {
 }
 # What the package tells a Python user to do, as the command line does it.
 _PHRASES = (
+    (re.compile(r"\bregex=False\b"), "--literal"),
     (re.compile(r"(?:histkit\.)?sync\(full=True\)"), "histkit sync --full"),
     (re.compile(r"(?:histkit\.)?verify\(forget=True\)"), "histkit verify --forget"),
     (re.compile(r"(?:histkit\.)?verify\(prove=True\)"), "histkit verify --prove"),
@@ -166,6 +168,8 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--since", metavar="DATE", help="The same as --after."),
         click.option("--before", metavar="DATE", help="Rows before the start of a date."),
         click.option("--after", metavar="DATE", help="Rows from a date on: 2026-10-01, 2026-10, 7d, 'last month', ..."),
+        click.option("--literal", is_flag=True, help="Search for the --text as it is, not as a pattern."),
+        click.option("--text", metavar="PATTERN", help="Rows whose text matches this regular expression."),
         click.option("--search", metavar="TEXT", help="The service's own text search; reads from the API."),
         click.option("--source", multiple=True, help="Source (TTS, STS, Projects, ...); may be repeated."),
         click.option("--model", multiple=True, help="Model id; may be repeated."),
@@ -250,6 +254,8 @@ def rows_of(
     before: str | None = None,
     since: str | None = None,
     until: str | None = None,
+    text: str | None = None,
+    literal: bool = False,
     workers: int | None = None,
     client: hk.HistoryClient | None = None,
     **chosen: Any,
@@ -258,7 +264,7 @@ def rows_of(
 
     Parameters
     ----------
-    history, account, live, search, limit, tz, after, before, since, until, **chosen
+    history, account, live, search, limit, tz, after, before, since, until, text, literal, **chosen
         The values of the options.
     workers : int, optional
         Parallel requests.
@@ -270,9 +276,16 @@ def rows_of(
     arguments |= {name: value or None for name, value in chosen.items()}
     if search is not None and not search.strip():
         raise click.UsageError("--search is empty; use a text to search for.")
+    if literal and text is None:
+        raise click.UsageError("--literal needs --text.")
+    RowFilter.of(text=text, regex=not literal)  # raises InputError, before anything is read
     with warnings.catch_warnings():
         warnings.simplefilter("error", UnmatchedNameWarning)  # ends the command: see Commands
-        return _read_rows(history, account, live, search, limit, workers, client, arguments)
+        frame = _read_rows(history, account, live, search, limit if text is None else None, workers, client, arguments)
+    if text is None:
+        return frame
+    frame = hk.filter_items(frame, text=text, regex=not literal).reset_index(drop=True)
+    return frame if limit is None else frame.head(limit)
 
 
 def _read_rows(

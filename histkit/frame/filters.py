@@ -25,6 +25,7 @@ from histkit.frame.dialogues import flat_lines
 from histkit.frame.names import KnownNames, fold_name, voice_keys, warn_unmatched
 from histkit.frame.schema import check_frame, require, to_frame
 from histkit.frame.text_search import search_mask
+from histkit.util.arguments import true_or_false
 from histkit.util.arrays import Ints, Mask
 from histkit.util.text import is_valid_unicode, quoted
 
@@ -80,6 +81,7 @@ class RowFilter:
         after: Any = None,
         before: Any = None,
         tz: Any = "UTC",
+        regex: Any = True,
     ) -> RowFilter:
         """Return the filter for a user's arguments; raises `InputError`."""
         return cls(
@@ -88,7 +90,7 @@ class RowFilter:
             as_name_list(source, "source"),
             as_name_list(speaker, "speaker"),
             as_name_list(account, "account"),
-            None if text is None else _pattern(text),
+            None if text is None else _pattern(text, true_or_false("regex", regex)),
             *date_range(after, before, zone_of(tz)),
         )
 
@@ -158,6 +160,7 @@ def filter_items(
     before: Any = None,
     speaker: str | Iterable[str] | None = None,
     tz: str | tzinfo = "UTC",
+    regex: bool = True,
 ) -> pd.DataFrame:
     """Keep the rows that meet every condition, in their order and on their index.
 
@@ -171,7 +174,8 @@ def filter_items(
     model, source : str or list of str, optional
         Model ids and sources, in any letter case.
     text : str or re.Pattern, optional
-        Regular expression searched for in the text and in each line of a dialogue; a str ignores letter case.
+        Regular expression searched for in the text and in each line of a dialogue; a str ignores letter case. A search
+        that takes too long is ended.
     after, before : str, date, datetime, Timestamp or int, optional
         Dates, after inclusive and before exclusive: ISO days and times (``2026-10-01``, ``2026-10-01T14:30Z``), the
         start of a span (``2026-10``, ``2026-Q3``, ``2026-W40``, ``2026``), ``today``, ``yesterday``, ``7d``, ``2w``,
@@ -180,6 +184,8 @@ def filter_items(
         As `voice`, and also the dialogues in which such a voice speaks.
     tz : str or tzinfo, default "UTC"
         Zone of days and naive times in `after` and `before`, an IANA name.
+    regex : bool, default True
+        False: `text` is searched for as it is, in any letter case: ``filter(text="C++", regex=False)``.
 
     Returns
     -------
@@ -208,7 +214,15 @@ def filter_items(
     """
     check_frame(frame, "filter_items()")
     conditions = RowFilter.of(
-        voice=voice, model=model, source=source, speaker=speaker, text=text, after=after, before=before, tz=tz
+        voice=voice,
+        model=model,
+        source=source,
+        speaker=speaker,
+        text=text,
+        after=after,
+        before=before,
+        tz=tz,
+        regex=regex,
     )
     mask = conditions.mask(frame)
     if conditions.has_names() and len(frame) and not (conditions.single_names() and mask.any()):
@@ -261,16 +275,18 @@ def _word_test(names: Iterable[str]) -> Callable[[str], bool]:
     return lambda name: fold_name(name) in folded
 
 
-def _pattern(text: Any) -> re.Pattern[str]:
+def _pattern(text: Any, regex: bool) -> re.Pattern[str]:
     if isinstance(text, re.Pattern) and isinstance(text.pattern, str):
+        if not regex:
+            raise InputError("regex=False takes text= as a str, not a compiled pattern.")
         return text
     if not isinstance(text, str):
         raise InputError(f"text= takes a regular expression, not {quoted(text)}.")
     try:
-        return re.compile(text, re.IGNORECASE)
+        return re.compile(text if regex else re.escape(text), re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as error:
         raise InputError(
-            f"text={quoted(text)} is not a regular expression: {error}; re.escape() makes one of any text."
+            f"text={quoted(text)} is not a regular expression: {error}; with regex=False it is searched for as it is."
         ) from None
 
 

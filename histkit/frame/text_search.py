@@ -5,12 +5,19 @@ of a small language are translated, and each character or class becomes the exac
 Only single characters and classes may be repeated. Then the engines' rules for choosing among several matches, and for
 loops over empty ones, can't affect whether there is a match. Word boundaries (``\b``) next to letters beyond ASCII are
 left to `re`.
+
+`re` can take exponential time, holds the interpreter's lock and can't be stopped. So a search by `re` has a time limit:
+patterns that take at most quadratic time are searched here, with a look at the clock between texts; all others in a
+process of their own, which is killed when the time is over.
 """
 
 from __future__ import annotations
 
+import pickle
 import re
+import subprocess
 import sys
+import time
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -19,7 +26,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from histkit.errors import InputError
 from histkit.util.arrays import Mask
+from histkit.util.text import error_reason, quoted
 
 FEW = 100_000  # texts that `re` has searched before the sets of characters are computed
 _LARGEST, _MOST_TIMES = 1_200, 10  # ranges of characters, and counted repeats: with more, RE2 can be the slower one
@@ -29,9 +38,20 @@ _ATOM = re.compile(rf"{_ONE}|[.&~`-]|{_MARK}|\[\^?(?:(?:{_ONE})-(?:{_ONE})|{_ONE
 _TIMES = re.compile(r"([*+?]|\{([0-9]{1,2})(?:,([0-9]{0,2}))?\})\??(?![*+?{])")
 _OPEN, _CLOSE = re.compile(r"\((?:\?:)?(?!\?)"), re.compile(r"\)(\??)\??(?![*+?{])")
 _SURROGATES = (0xD800, 0xE000)
+TIME_LIMIT = 10.0  # seconds for a search by `re`, and one more for each of these many characters
+_CHARACTERS_A_SECOND = 2_000_000
+_LONGEST, _CHUNK = 20_000, 20_000  # characters of a text that is searched here, and between two looks at the clock
+_MOST_ALTERNATIVES = 10
+_PLAIN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?|(?<=[*+?}])[?+]", re.DOTALL)  # holds no repeats of its own
+_SEARCH = """
+import pickle, re, sys
+pattern, flags, texts = pickle.load(sys.stdin.buffer)
+search = re.compile(pattern, flags).search
+sys.stdout.buffer.write(bytes(search(text) is not None for text in texts))
+"""
 
 
-def search_mask(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW) -> Mask:
+def search_mask(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW, time_limit: float = TIME_LIMIT) -> Mask:
     """Return a mask of the texts in which `pattern.search` finds a match; other values have none.
 
     Parameters
@@ -42,6 +62,13 @@ def search_mask(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW) -
         Compiled, with any flags.
     few : int
         Minimum number of texts for which RE2 is used, if it finds the same.
+    time_limit : float
+        Seconds for a search by `re`; long texts get more.
+
+    Raises
+    ------
+    InputError
+        The search took longer.
 
     Examples
     --------
@@ -50,22 +77,85 @@ def search_mask(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW) -
     """
     translated = to_re2(pattern) if len(texts) >= few and isinstance(texts.dtype, pd.StringDtype) else None
     if translated is None:
-        return _searched(texts, pattern)
+        return _search(texts, pattern, time_limit)
     array = pa.chunked_array(pa.array(texts.array, pa.large_string()))
     try:
         matches = pc.match_substring_regex(array, translated)
     except pa.ArrowInvalid:  # too large for RE2
-        return _searched(texts, pattern)
+        return _search(texts, pattern, time_limit)
     mask: Mask = pc.fill_null(matches, False).to_numpy().astype(bool)
     if r"\b" in translated:
         beyond_ascii = np.flatnonzero(~pc.fill_null(pc.string_is_ascii(array), True).to_numpy().astype(bool))
-        mask[beyond_ascii] = _searched(texts.iloc[beyond_ascii], pattern)
+        mask[beyond_ascii] = _search(texts.iloc[beyond_ascii], pattern, time_limit)
     return mask
 
 
-def _searched(texts: pd.Series, pattern: re.Pattern[str]) -> Mask:
-    test = pattern.search
-    return np.array([isinstance(text, str) and test(text) is not None for text in texts.tolist()], bool)
+def _search(texts: pd.Series, pattern: re.Pattern[str], time_limit: float) -> Mask:
+    """Search by `re`, within a time limit."""
+    values = texts.tolist()
+    rows = [row for row, text in enumerate(values) if isinstance(text, str)]
+    mask: Mask = np.zeros(len(values), bool)
+    if not rows:
+        return mask
+    strings = [values[row] for row in rows] if len(rows) < len(values) else values
+    time_limit += sum(map(len, strings)) / _CHARACTERS_A_SECOND
+    search = _search_here if is_quadratic(pattern) and max(map(len, strings)) <= _LONGEST else _search_apart
+    mask[rows] = search(strings, pattern, time_limit)
+    return mask
+
+
+def is_quadratic(pattern: re.Pattern[str]) -> bool:
+    """Return whether searching surely takes at most quadratic time: it has one repeat, or few alternatives.
+
+    Examples
+    --------
+    >>> [is_quadratic(re.compile(text)) for text in ("chapter [0-9]+", "a|b|c+", "(a+)+$", "(a|b)*", "a.*b.*c")]
+    [True, True, False, False, False]
+    """
+    text = pattern.pattern
+    if "#" in text or pattern.flags & re.VERBOSE:  # a comment could hide brackets
+        return False
+    plain = _PLAIN.sub("", text)
+    repeats, alternatives = sum(map(plain.count, "*+?{")), plain.count("|")
+    if repeats == 0:
+        return alternatives <= _MOST_ALTERNATIVES
+    grouped = "(" in text and (alternatives > 0 or "(?P=" in text or re.search(r"\\[1-9]", text) is not None)
+    return repeats == 1 and not grouped
+
+
+def _search_here(texts: list[str], pattern: re.Pattern[str], time_limit: float) -> list[bool]:
+    search, end, characters = pattern.search, time.monotonic() + time_limit, 0
+    matches = []
+    for text in texts:
+        matches.append(search(text) is not None)
+        characters += len(text)
+        if characters > _CHUNK:
+            characters = 0
+            if time.monotonic() > end:
+                raise _too_slow(pattern, time_limit)
+    return matches
+
+
+def _search_apart(texts: list[str], pattern: re.Pattern[str], time_limit: float) -> Mask:
+    task = pickle.dumps((pattern.pattern, pattern.flags & ~re.DEBUG, texts))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _SEARCH], input=task, capture_output=True, timeout=time_limit
+        )
+    except subprocess.TimeoutExpired:
+        raise _too_slow(pattern, time_limit) from None
+    except OSError as error:
+        raise InputError(f"The search for text={quoted(pattern.pattern)} can't start: {error_reason(error)}.") from None
+    if done.returncode or len(done.stdout) != len(texts):
+        raise InputError(f"The search for text={quoted(pattern.pattern)} failed; use a simpler pattern or regex=False.")
+    return np.frombuffer(done.stdout, np.uint8).astype(bool)
+
+
+def _too_slow(pattern: re.Pattern[str], time_limit: float) -> InputError:
+    return InputError(
+        f"text={quoted(pattern.pattern)} took more than {time_limit:.0f} seconds; use a simpler pattern, without "
+        "repeats inside repeats such as (a+)+, or search for the text as it is: regex=False."
+    )
 
 
 def to_re2(pattern: re.Pattern[str]) -> str | None:

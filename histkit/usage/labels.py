@@ -116,7 +116,8 @@ def label(
         text = '^memo'
 
     Conditions are ``voice``, ``model``, ``source``, ``speaker``, ``text``, ``after``, ``before``, and ``account``: the
-    exact name of an account, or several, in the column ``account``.
+    exact name of an account, or several, in the column ``account``. With ``regex = false``, a rule's ``text`` is
+    searched for as it is.
 
     Examples
     --------
@@ -223,13 +224,19 @@ def _rule(table: Any, where: str, none: pd.DataFrame) -> Rule:
         raise InputError(f"{where} needs a label that is a string, such as label = 'Acme'{detail}.")
     where = f"{where} ({quoted(name):.60})"
     for key in table:
-        if key != "label" and key not in CONDITION_COLUMNS:
+        if key not in ("label", "regex") and key not in CONDITION_COLUMNS:
             raise InputError(
                 f"{where}: {quoted(key):.60} is not a condition; the conditions are {', '.join(CONDITION_COLUMNS)}."
             )
-    if len(table) == 1:
+    if not set(table) - {"label", "regex"}:
         raise InputError(f"{where} has no condition; add at least one of {', '.join(CONDITION_COLUMNS)}.")
-    rule = Rule(**{key: _checked(key, value, where) for key, value in table.items()})
+    regex = table.get("regex", True)
+    if not isinstance(regex, bool) or (not regex and not isinstance(table.get("text"), str)):
+        raise InputError(f"{where}: regex = {quoted(regex)} must be true or false, beside a text.")
+    values = {key: _checked(key, value, where) for key, value in table.items() if key != "regex"}
+    if not regex:
+        values["text"] = re.compile(re.escape(values["text"]), re.IGNORECASE)
+    rule = Rule(**values)
     try:
         rule.apply(none)  # on no rows: filter_items decides which conditions are valid
     except (InputError, RecursionError, OverflowError) as error:

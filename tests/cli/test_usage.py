@@ -286,3 +286,17 @@ def test_a_name_without_rows_in_the_dates_is_no_mistake(offline: Path) -> None:
 def test_clients_need_rules(offline: Path) -> None:
     assert "--by client: add --rules" in run("usage", "--by", "client", code=2).stderr
     assert "Did you mean 'voice'" in run("usage", "--by", "voic", code=1).stderr
+
+
+def test_a_text_is_a_pattern_or_literal(offline: Path, whole: pd.DataFrame) -> None:
+    for typed, options, expected in (
+        (r"chapter \d+", (), whole.speech.filter(text=r"chapter \d+")),
+        ("the", ("--literal",), whole.speech.filter(text="the", regex=False)),
+        ("C++", ("--literal",), whole.iloc[:0]),
+    ):
+        assert data("usage", "total", "--text", typed, *options)["totals"]["items"] == len(expected)
+    run("export", "a.csv", "--text", "the", "--limit", "3")
+    kept = whole.speech.filter(text="the")["history_item_id"].head(3)
+    assert hk.read_csv("a.csv")["history_item_id"].tolist() == kept.tolist()
+    assert "with --literal it is searched for" in run("usage", "--text", "C++(", code=1).stderr
+    assert "--literal needs --text." in run("usage", "--literal", code=2).stderr

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.frame.dates import as_unix
 from histkit.frame.text_search import FEW, search_mask, to_re2
+from tests.effort import examples
 
 DF = hk.sample_history(700, seed=3)
 
@@ -183,3 +185,63 @@ def test_a_large_frame_is_filtered_as_a_small_one() -> None:
 @pytest.mark.parametrize("pattern", [r"(a)\1", "(?=a)", "(ab)*", "a++", "a{,2}", "(?i)a", r"\Aa", "a{11}", r"\w+\w+\w"])
 def test_what_could_differ_is_left_to_re(pattern: str) -> None:
     assert to_re2(re.compile(pattern, re.NOFLAG)) is None
+
+
+HARD = [
+    *(r"(a+)+$", r"(a|aa)+$", r"(a|a?)+$", r"(.*a){20}$", r"(?:a*)*(?:a*)*c", r"(.*)(.*)(.*)\1c", r"(?i:(a+)+)$"),
+    "(?x) (a # [\n+)+ $ # ]",
+]
+
+
+@pytest.mark.parametrize("pattern", HARD)
+@pytest.mark.parametrize("few", [0, FEW])
+def test_a_pattern_that_cannot_finish_is_ended(pattern: str, few: int) -> None:
+    texts = pd.Series(["a" * 3000 + "b!", None, "aaa"], dtype="string[pyarrow]")
+    begun = time.monotonic()
+    with pytest.raises(
+        hk.InputError, match=r"took more than \d+ seconds; use a simpler pattern.*regex=False"
+    ) as caught:
+        search_mask(texts, re.compile(pattern), few=few, time_limit=0.3)
+    assert time.monotonic() - begun < 10
+    assert "\n" not in str(caught.value)
+
+
+def test_many_long_texts_end_a_simple_search_too() -> None:
+    texts = pd.Series(["a" * 15_000 + "b"] * 200, dtype=object)
+    with pytest.raises(hk.InputError, match="took more than"):
+        search_mask(texts, re.compile("a*$"), time_limit=-1.4)
+
+
+@settings(max_examples=examples(60))
+@given(patterns, st.lists(st.none() | st.text(st.sampled_from(LETTERS + "\ud800"), max_size=6), max_size=5))
+def test_a_search_finds_what_re_finds_wherever_it_runs(pattern: str, texts: list[str | None]) -> None:
+    try:
+        compiled = re.compile(pattern, re.IGNORECASE)
+    except (re.error, OverflowError):
+        assume(False)
+    expected = [text is not None and compiled.search(text) is not None for text in texts]
+    assert search_mask(pd.Series(texts, dtype=object), compiled).tolist() == expected
+
+
+@settings(max_examples=examples(100))
+@given(st.text(min_size=1, max_size=8) | st.sampled_from(["C++", "(a+)+$", "[", "\\", "a.b", "1 + 1 = 2?"]))
+@example("C++")
+def test_a_literal_text_is_found_as_it_is(text: str) -> None:
+    assume(not any("\ud800" <= char <= "\udfff" for char in text))
+    rows = DF.head(4).assign(text=pd.array([f"so {text}.", text.upper(), "Cccc", None], "string[pyarrow]"))
+    kept = rows.speech.filter(text=text, regex=False)
+    found = re.compile(re.escape(text), re.IGNORECASE)
+    expected = [index for index, value in rows["text"].items() if isinstance(value, str) and found.search(value)]
+    assert kept.index.tolist() == expected
+    assert 0 in expected
+    labels = hk.label(rows, [{"label": "A", "text": text, "regex": False}])["client"].tolist()
+    assert [label == "A" for label in labels] == [index in expected for index in rows.index]
+
+
+def test_a_compiled_pattern_is_no_literal() -> None:
+    with pytest.raises(hk.InputError, match="regex=False takes text= as a str"):
+        DF.speech.filter(text=re.compile("a"), regex=False)
+    with pytest.raises(hk.InputError, match="regex='no' must be True or False"):
+        DF.speech.filter(text="a", regex="no")  # type: ignore[arg-type]
+    with pytest.raises(hk.InputError, match="with regex=False it is searched for as it is"):
+        DF.speech.filter(text="C++(")
