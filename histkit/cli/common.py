@@ -55,7 +55,10 @@ _PHRASES = (
     (re.compile(r"\bregex=False\b"), "--literal"),
     (re.compile(r"(?:histkit\.)?sync\(full=True\)"), "histkit sync --full"),
     (re.compile(r"(?:histkit\.)?verify\(forget=True\)"), "histkit verify --forget"),
-    (re.compile(r"(?:histkit\.)?verify\(prove=True\)"), "histkit verify --prove"),
+    (
+        re.compile(r"verify\((?P<quote>['\"])(?P<folder>.*?)(?P=quote), prove=True\)"),
+        r"histkit verify \g<folder> --prove",
+    ),
     (re.compile(r"confirm to delete"), "--confirm deletes them"),
     (re.compile(r"\(overwrite=True\)"), "(histkit pull --overwrite)"),
     (re.compile(r"overwrite=True downloads"), "histkit pull --overwrite downloads"),

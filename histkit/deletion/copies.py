@@ -97,8 +97,13 @@ def judge_copies(
             by_length.add(item)
         else:
             known = "is known to be whole by its length only" if check.proof == "length" else "is not known to be whole"
-            reasons[item] = f"{check.path} {known}: verify(prove=True) downloads it again to compare."
+            reasons[item] = f"{check.path} {known}: {how_to_prove(folder)} downloads it again to compare."
     return Copies(paths, frozenset(by_length), reasons, frozenset(suspect))
+
+
+def how_to_prove(folder: str | os.PathLike[str]) -> str:
+    """Return the call that proves the copies of a folder by a second download."""
+    return f"verify({str(folder)!r}, prove=True)"
 
 
 class _Durations:

@@ -248,6 +248,7 @@ class DeletionRun:
         self._stopped: str | None = None
         self._marked = 0
         self._results: dict[str, Result] = {}
+        self._ownership: Ownership | None = None
         self.started = False
         self.not_marked: str | None = None
 
@@ -255,9 +256,9 @@ class DeletionRun:
         """Delete. However this ends, deleted rows are journaled and marked."""
         with borrowed_client(client) as service:
             self._ownership = Ownership(service, list(self._plan.ids), self._folder, self._plan.account)
-            self._run(service, progress)
+            self._run(service, self._ownership, progress)
 
-    def _run(self, service: HistoryClient, progress: bool | None) -> None:
+    def _run(self, service: HistoryClient, ownership: Ownership, progress: bool | None) -> None:
         plan = self._plan
         with Journal(self._journal) as journal:
             begin = {"rows": len(plan.ids), **plan.credits_of(plan.ids)}
@@ -265,17 +266,17 @@ class DeletionRun:
             self.started = True
             try:
                 with progress_bar(progress, total=len(plan.ids), desc="Delete", unit=" rows") as bar:
-                    self._delete_rows(service, journal, bar)
+                    self._delete_rows(service, ownership, journal, bar)
             except BaseException as error:
                 self._stopped = error_line(error) or type(error).__name__
-                self._mark(self._ownership.is_certain)
+                self._mark(ownership.is_certain)
                 with suppress(ArchiveError):  # the first error is the one to report
                     self._end(journal)
                 raise
-            self._mark(bool(self._deleted()) and self._ownership.confirm())
+            self._mark(bool(self._deleted()) and ownership.confirm())
             self._end(journal)
 
-    def _delete_rows(self, client: HistoryClient, journal: Journal, bar: Any) -> None:
+    def _delete_rows(self, client: HistoryClient, ownership: Ownership, journal: Journal, bar: Any) -> None:
         breaker = CircuitBreaker(_MAX_UNANSWERED)
         for item, row in self._plan.records():
             if breaker.tripped:
@@ -297,7 +298,7 @@ class DeletionRun:
             if outcome.long_wait:
                 self._stopped = outcome.error
                 return
-            if self._ownership.refutes(outcome.status):
+            if ownership.refutes(outcome.status):
                 self._stopped = (
                     f"none of the first {len(self._results)} rows exists in the account of this key, nor of the others "
                     "that were looked up: is it the key of another account? Nothing was marked."
@@ -306,6 +307,10 @@ class DeletionRun:
 
     def _deleted(self) -> list[str]:
         return [item for item, (status, _) in self._results.items() if status in ("deleted", "gone")]
+
+    def _credited(self) -> list[str]:
+        """Return the rows whose credits count: those that are gone only if the key is of their account."""
+        return self._deleted() if self._ownership is not None and self._ownership.is_certain else []
 
     def _mark(self, is_certain: bool) -> None:
         ids = self._deleted()
@@ -344,7 +349,7 @@ class DeletionRun:
 
     def table(self) -> pd.DataFrame:
         """Return the result of each row; rows that were not tried are ``pending``."""
-        facts = {"dry_run": False, "counts": self._counts(), **self._plan.credits_of(self._deleted())}
+        facts = {"dry_run": False, "counts": self._counts(), **self._plan.credits_of(self._credited())}
         facts |= {"interrupted": self._stopped is not None, **_places(self._journal, self._folder, self._marked)}
         return self._plan.table(dict.fromkeys(self._plan.ids, ("pending", self._stopped)) | self._results, facts)
 
@@ -355,7 +360,7 @@ class DeletionRun:
             kept = f": none of {counts['kept']:,} has a verified copy in {self._plan.folder}" if counts["kept"] else ""
             kept += self._plan.kept_reasons()
             return f"Nothing to delete{kept}."
-        deleted = self._deleted()
+        deleted = self._credited()
         price = price_text(self._plan.credits_of(deleted))
         line = f"Deleted {count_noun(counts['deleted'], 'row')} ({price}){self._plan.length_note(deleted)}"
         words = {"gone": "gone already", "failed": "failed", "kept": "kept", "pending": "not reached"}

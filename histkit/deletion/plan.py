@@ -13,7 +13,7 @@ import pandas as pd
 
 from histkit.api.options import history_item_path
 from histkit.audio.jobs import check_accounts, first_rows, ids_of
-from histkit.deletion.copies import Copies, judge_copies
+from histkit.deletion.copies import Copies, how_to_prove, judge_copies
 from histkit.errors import InputError, SchemaError
 from histkit.frame.columns import values_of
 from histkit.frame.dates import timestamps_of
@@ -151,7 +151,9 @@ class DeletionPlan:
         unproven, suspect = self.copies.unproven, len(self.copies.suspect)
         reasons = []
         if unproven:
-            reasons.append(f"{unproven:,} not proven whole: verify(prove=True) downloads them again to compare")
+            reasons.append(
+                f"{unproven:,} not proven whole: {how_to_prove(self.folder)} downloads them again to compare"
+            )
         if suspect:
             reasons.append(f"{suspect:,} far too short: overwrite=True downloads them again")
         return f" ({'; '.join(reasons)})"
