@@ -178,7 +178,12 @@ def _places(journal: Path, folder: Path | None, marked: int) -> Json:
 
 def _journal_path(journal: Any, history: Path | None) -> Path:
     """Return the absolute path of the journal; the default follows a local history that is elsewhere."""
-    if journal == DEFAULT_JOURNAL and history is not None and not history.resolve().is_relative_to(Path.cwd()):
+    if (
+        isinstance(journal, str)
+        and journal == DEFAULT_JOURNAL
+        and history is not None
+        and not history.resolve().is_relative_to(Path.cwd())
+    ):
         return history.resolve().parent / Path(DEFAULT_JOURNAL).name
     name = os.fspath(journal) if isinstance(journal, (str, os.PathLike)) else None
     if not isinstance(name, str) or not name or "://" in name:
