@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -226,6 +227,7 @@ def retry_failed(
             with destination.lock():
                 record = FolderManifest(destination)
                 entries, jobs = _retry_jobs(destination, record, ids, sample_rate)
+                destination.sizes(_folders_of(chain(*jobs.values())), tidy=True)
                 for wav, due in jobs.items():
                     entries |= FolderDownload(client, destination, record, wav).run(due, workers, progress)
     result = _with_lines(manifest, failed, [entries[item] for item in failed_ids])
@@ -279,13 +281,18 @@ def _finished(
     destination: Destination, record: FolderManifest, jobs: Sequence[Job], wav: bool, *, tidy: bool
 ) -> dict[str, Entry]:
     """Return the clips whose file exists with the recorded size; `tidy` removes temporary files."""
-    sizes = destination.sizes((job.stem.rpartition("/")[0] for job in jobs), tidy=tidy)
+    sizes = destination.sizes(_folders_of(jobs), tidy=tidy)
     finished = {}
     for job in jobs:
         entry = record.find(job.id, job.stem, wav)
         if entry is not None and sizes.get(entry.path or "") == entry.bytes:
             finished[job.id] = entry.skipped()
     return finished
+
+
+def _folders_of(jobs: Iterable[Job]) -> set[str]:
+    """Return the folders that a download writes into: those of its clips, and that of the manifest."""
+    return {"", *(job.stem.rpartition("/")[0] for job in jobs)}
 
 
 class FolderDownload:

@@ -153,6 +153,8 @@ def verify(
         _existing_manifest(destination)  # before the lock, which would create the folder
         with destination.lock() if forget or prove else nullcontext():
             record = _existing_manifest(destination)
+            if forget or prove:
+                destination.sizes([""], tidy=True)
             checks = _check_files(destination, record.files(), progress)
             if prove:
                 checks = _ProofRun(client, record).run(checks, progress)

@@ -177,3 +177,25 @@ def test_an_interrupted_zip_leaves_nothing(box_of: Callable[..., Sandbox], tmp_p
         with pytest.raises(KeyboardInterrupt):
             download_zip(ids, tmp_path / "all.zip", client=client)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_kill_left_beside_the_manifest_goes_at_the_next_write(
+    box_of: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    box = box_of(10, 4, clip_bytes=3000)
+    df = history(box)
+    left = tmp_path / ".histkit-0123456789abcdef.part"
+    with client_of(box) as client:
+        pulled = download_audio(df.head(3), tmp_path, client=client, name="{voice}/{id}")
+        for write in (
+            lambda: download_audio(df.head(3), tmp_path, client=client, name="{voice}/{id}"),
+            lambda: hk.verify(tmp_path, forget=True, progress=False),
+            lambda: hk.verify(tmp_path, prove=True, client=client, progress=False),
+            lambda: hk.retry_failed(pulled.assign(status="failed"), tmp_path, client=client),
+        ):
+            left.write_bytes(b"half a manifest")
+            write()
+            assert list(tmp_path.rglob("*.part")) == []
+        left.write_bytes(b"half a manifest")
+        hk.verify(tmp_path, progress=False)  # it writes nothing
+        assert left.exists()
