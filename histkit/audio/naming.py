@@ -111,7 +111,7 @@ class Template:
                 return [format(value, spec)]
             return [format(one_line_text(str(value)), spec).rstrip()]
         except (ValueError, OverflowError) as error:
-            raise InputError(f"name={quoted(self.text)}: {{{field}:{spec}}} of {quoted(value):.40}: {error}.") from None
+            raise InputError(f"name={quoted(self.text)}: {{{field}:{spec}}} of {quoted(value, 40)}: {error}.") from None
 
 
 def _parse_part(literal: str, field: str | None, spec: str | None, conversion: str | None) -> Part:

@@ -38,6 +38,14 @@ HISTORY = "data/history"
 FOLDER = click.Path(file_okay=False, path_type=Path)
 SOME_FAILED = 5
 NO_SUCH_NAME = 3
+INTERRUPTED = 130
+_NOTHING_HALF = "Interrupted. Files are complete or as they were; run it again."
+_INTERRUPTED = {
+    "sync": "Interrupted. What was read is kept; run it again to resume.",
+    "pull": "Interrupted. Finished clips are kept; run it again to resume.",
+    "zip": "Interrupted. The zip was not written; run it again.",
+    "delete": "Interrupted. Deleted rows are in the journal; run it again for the rest.",
+}
 _MOST_FAILURES = 10
 
 # Parameters of the package that a command takes under another name.
@@ -97,6 +105,9 @@ class Commands(click.Group):
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             print_message(in_option_names(str(error), command))
             ctx.exit(1)
+        except KeyboardInterrupt:
+            print_message(_INTERRUPTED.get(ctx.invoked_subcommand or "", _NOTHING_HALF))
+            ctx.exit(INTERRUPTED)
         except UnmatchedNameWarning as warning:
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             print_message(in_option_names(str(warning), command))

@@ -318,7 +318,7 @@ def _cleaned(value: Any) -> Any:
 def _text(value: Any, name: str, faults: list[str]) -> str | None:
     if value is None or isinstance(value, str):
         return None if value is None else replace_surrogates(value)
-    faults.append(f"{name} is {quoted(value):.40}, not a text")
+    faults.append(f"{name} is {quoted(value, 40)}, not a text")
     return _json(_cleaned(value))
 
 
@@ -327,7 +327,7 @@ def _whole(value: Any, name: str, faults: list[str]) -> int | None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and lowest <= value <= highest and value == int(value):
         return int(value)
-    faults.append(f"{name} is {quoted(value):.40}, not a whole number")
+    faults.append(f"{name} is {quoted(value, 40)}, not a whole number")
     return None
 
 

@@ -203,7 +203,7 @@ def _plan(subscription: Any, now: int, notes: list[str]) -> _Quota:
     if used is None:
         raise InputError(
             "subscription= takes the result of HistoryClient.subscription(), or a dict with its character_count, "
-            f"not {quoted(subscription):.60}."
+            f"not {quoted(subscription, 60)}."
         )
     reset, start = (reset or 0) * SECOND, None
     if not now < reset <= _LAST * SECOND:

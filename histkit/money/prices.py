@@ -183,17 +183,17 @@ def read_prices(source: Any, *, tz: str | tzinfo = "UTC") -> PriceBook:
 
 def _price(table: Any, where: str, currency: Any, zone: tzinfo) -> Price:
     if not isinstance(table, Mapping):
-        raise InputError(f"{where} must be a table with per_1000_credits, not {quoted(table):.60}.")
+        raise InputError(f"{where} must be a table with per_1000_credits, not {quoted(table, 60)}.")
     unknown = sorted(set(map(str, table)) - _FIELDS)
     if unknown:
         raise InputError(f"{where}: {unknown[0]!r} is unknown; there are {', '.join(sorted(_FIELDS))}.")
     code = table.get("currency", currency)
     if not isinstance(code, str) or not re.fullmatch("[A-Z]{3}", code):
-        raise InputError(f"{where}: currency = {quoted(code):.40} must be three capital letters such as EUR.")
+        raise InputError(f"{where}: currency = {quoted(code, 40)} must be three capital letters such as EUR.")
     amount = _amount(table.get("per_1000_credits"), where)
     account = table.get("account")
     if account is not None and (not isinstance(account, str) or not account):
-        raise InputError(f"{where}: account = {quoted(account):.40} must be the name of an account.")
+        raise InputError(f"{where}: account = {quoted(account, 40)} must be the name of an account.")
     return Price(code, amount, _moment(table.get("valid_from"), where, zone), account)
 
 
@@ -201,12 +201,12 @@ def _amount(value: Any, where: str) -> Decimal:
     try:
         amount = Decimal(repr(value) if isinstance(value, float) else value)
     except (InvalidOperation, TypeError, ValueError):
-        raise InputError(f'{where}: per_1000_credits = {quoted(value):.40} is not an amount such as "0.30".') from None
+        raise InputError(f'{where}: per_1000_credits = {quoted(value, 40)} is not an amount such as "0.30".') from None
     if isinstance(value, bool) or not amount.is_finite() or amount < 0 or amount >= 10**6:
-        raise InputError(f"{where}: per_1000_credits = {quoted(value):.40} must be an amount from 0 to a million.")
+        raise InputError(f"{where}: per_1000_credits = {quoted(value, 40)} must be an amount from 0 to a million.")
     if -int(amount.as_tuple().exponent) > _MOST_PLACES:
         raise InputError(
-            f"{where}: per_1000_credits = {quoted(value):.40} has more than {_MOST_PLACES} decimal places."
+            f"{where}: per_1000_credits = {quoted(value, 40)} has more than {_MOST_PLACES} decimal places."
         )
     return amount
 
@@ -215,7 +215,7 @@ def _moment(value: Any, where: str, zone: tzinfo) -> pd.Timestamp | None:
     if value is None:
         return None
     if not isinstance(value, (str, date)):
-        raise InputError(f"{where}: valid_from = {quoted(value):.40} is not a date such as 2026-07-01.")
+        raise InputError(f"{where}: valid_from = {quoted(value, 40)} is not a date such as 2026-07-01.")
     try:
         first = parse_date(value, "valid_from", zone)
     except InputError as error:

@@ -197,7 +197,7 @@ def _read_text(path: str | os.PathLike[str]) -> str:
 
 def _checked_line(number: int, text: Any, voice: Any) -> ScriptLine:
     if not isinstance(text, str) or not text.strip():
-        raise InputError(f"script=: line {number} is {quoted(text):.40}, not a non-empty text.")
+        raise InputError(f"script=: line {number} is {quoted(text, 40)}, not a non-empty text.")
     if voice is not None and not isinstance(voice, str):
-        raise InputError(f"script=: the voice of line {number} is {quoted(voice):.40}; use a name or an id.")
+        raise InputError(f"script=: the voice of line {number} is {quoted(voice, 40)}; use a name or an id.")
     return text, voice

@@ -35,7 +35,7 @@ def checked_near(near: Any) -> float | None:
         return None
     threshold = real_number(near)
     if threshold is None or not 0.5 <= threshold <= 1:
-        raise InputError(f"near={quoted(near):.40} is not a similarity; use a number from 0.5 to 1, such as 0.9.")
+        raise InputError(f"near={quoted(near, 40)} is not a similarity; use a number from 0.5 to 1, such as 0.9.")
     _scorer()
     return threshold
 

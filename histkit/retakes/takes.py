@@ -220,7 +220,7 @@ def _chosen(keep: Any) -> list[str]:
     ids = list(keep) if isinstance(keep, Iterable) else [keep]
     for id_ in ids:
         if not is_text(id_):
-            raise InputError(f"keep= takes 'last', 'first' or a list of history_item_ids, not {quoted(id_):.60}.")
+            raise InputError(f"keep= takes 'last', 'first' or a list of history_item_ids, not {quoted(id_, 60)}.")
     return list(dict.fromkeys(ids))
 
 

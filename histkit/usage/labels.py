@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -134,7 +133,7 @@ def label(
     default, parsed = read_rules(rules)
     column = default if column is None else _column(column, "column=")
     if not is_text(unassigned):
-        raise InputError(f"unassigned={quoted(unassigned):.60} is not a label; use a non-empty string.")
+        raise InputError(f"unassigned={quoted(unassigned, 60)} is not a label; use a non-empty string.")
     labels = list(dict.fromkeys(rule.label for rule in parsed))
     if unassigned in labels:
         raise InputError(f"unassigned={quoted(unassigned)} is also the label of a rule; rename one of them.")
@@ -186,12 +185,12 @@ def read_rules(rules: Rules) -> tuple[str, list[Rule]]:
         raw = read_toml(rules, "rules")
     if not isinstance(raw, Mapping):
         if not isinstance(raw, Iterable) or isinstance(raw, (bytes, pd.DataFrame, pd.Series)):
-            raise InputError(f"rules= takes the path of a TOML file, a dict or a list of dicts, not {quoted(raw):.60}.")
+            raise InputError(f"rules= takes the path of a TOML file, a dict or a list of dicts, not {quoted(raw, 60)}.")
         raw = {"rule": list(raw)}
     for key in raw:
         if key not in ("column", "rule"):
             raise InputError(
-                f"{where}: {quoted(key):.60} is unknown; there are 'column' and, for each rule, '[[rule]]'."
+                f"{where}: {quoted(key, 60)} is unknown; there are 'column' and, for each rule, '[[rule]]'."
             )
     column = _column(raw.get("column", COLUMN), f"{where}: column =")
     tables = raw.get("rule", [])
@@ -205,7 +204,7 @@ def read_rules(rules: Rules) -> tuple[str, list[Rule]]:
 
 def _column(name: Any, where: str) -> str:
     if not is_text(name):
-        raise InputError(f"{where} takes the name of the new column, not {quoted(name):.60}.")
+        raise InputError(f"{where} takes the name of the new column, not {quoted(name, 60)}.")
     if name in _HISTORY_COLUMNS:
         raise InputError(f"{where} {quoted(name)} would replace a column of the history; choose another name.")
     if name in RESERVED:
@@ -217,16 +216,16 @@ def _column(name: Any, where: str) -> str:
 
 def _rule(table: Any, where: str, none: pd.DataFrame) -> Rule:
     if not isinstance(table, Mapping):
-        raise InputError(f"{where} must be a table with a label and conditions, not {quoted(table):.60}.")
+        raise InputError(f"{where} must be a table with a label and conditions, not {quoted(table, 60)}.")
     name = table.get("label")
     if not is_text(name):
-        detail = "" if name is None else f", not {quoted(name):.60}"
+        detail = "" if name is None else f", not {quoted(name, 60)}"
         raise InputError(f"{where} needs a label that is a string, such as label = 'Acme'{detail}.")
-    where = f"{where} ({quoted(name):.60})"
+    where = f"{where} ({quoted(name, 60)})"
     for key in table:
         if key not in ("label", "regex") and key not in CONDITION_COLUMNS:
             raise InputError(
-                f"{where}: {quoted(key):.60} is not a condition; the conditions are {', '.join(CONDITION_COLUMNS)}."
+                f"{where}: {quoted(key, 60)} is not a condition; the conditions are {', '.join(CONDITION_COLUMNS)}."
             )
     if not set(table) - {"label", "regex"}:
         raise InputError(f"{where} has no condition; add at least one of {', '.join(CONDITION_COLUMNS)}.")
@@ -249,12 +248,10 @@ def _checked(key: str, value: Any, where: str) -> Any:
     if key in _LISTS:
         values = (value,) if isinstance(value, str) else value
         if not isinstance(values, (list, tuple)) or not values or not all(isinstance(name, str) for name in values):
-            raise InputError(f"{where}: {key} must be a string or a list of strings, not {quoted(value):.60}.")
+            raise InputError(f"{where}: {key} must be a string or a list of strings, not {quoted(value, 60)}.")
         return tuple(values)
     if value is None or (key == "text" and isinstance(getattr(value, "pattern", None), bytes)):
         raise InputError(
-            f"{where}: {key} = {quoted(value):.60} is not a condition; use a non-empty string or leave it out."
+            f"{where}: {key} = {quoted(value, 60)} is not a condition; use a non-empty string or leave it out."
         )
-    if key in ("after", "before") and isinstance(value, numbers.Number):
-        raise InputError(f"{where}: {key} = {quoted(value):.60} is not a date; use one such as 2026-10-01.")
     return value

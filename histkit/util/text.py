@@ -21,15 +21,25 @@ def error_reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or error_line(error)
 
 
-def quoted(value: object) -> str:
-    """Return the repr of a value for a message: one line of at most 80 characters, without passwords in URLs.
+def quoted(value: object, length: int = 80) -> str:
+    """Return the repr of a value for a message: one line of at most `length` characters, without passwords in URLs.
 
-    A value without a repr (an int of too many digits, a broken ``__repr__``) is its type in angle brackets.
+    A value that was cut has an ellipsis at its end, before the closing quote. A value without a repr (an int of too
+    many digits, a broken ``__repr__``) is its type in angle brackets.
+
+    Examples
+    --------
+    >>> quoted("Once upon a time", 12)
+    "'Once upon…'"
     """
     try:
-        return " ".join(hide_passwords(repr(value)).split())[:80]
+        line = " ".join(hide_passwords(repr(value)).split())
     except Exception:
         return f"<{type(value).__name__}>"
+    if len(line) <= length:
+        return line
+    end = "…" + (line[-1] if line[-1] in "'\"" else "")
+    return line[: length - len(end)].rstrip() + end
 
 
 REDACTED = "(redacted)"  # stands for a secret in a message
