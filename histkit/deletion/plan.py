@@ -164,7 +164,7 @@ class DeletionPlan:
         if not dates:
             return ""
         first, last = min(dates), max(dates)
-        return f" of {first}" + (f" to {last}" if first != last else "") + " (UTC)"
+        return f" of {first}" + (f" to {last}" if first != last else "") + " UTC"
 
 
 def plan_deletion(

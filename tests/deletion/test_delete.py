@@ -85,7 +85,7 @@ def test_without_confirm_it_only_says_what_it_would_do(
     first, last = df["date"].min(), df["date"].max()
     assert said.out == ""
     assert said.err == (
-        f"Would delete 10 rows of {first:%Y-%m-%d} to {last:%Y-%m-%d} (UTC) ({df['credits'].sum():,} credits). "
+        f"Would delete 10 rows of {first:%Y-%m-%d} to {last:%Y-%m-%d} UTC ({df['credits'].sum():,} credits). "
         "Nothing was deleted yet: confirm to delete.\n"
     )
 
