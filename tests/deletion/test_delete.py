@@ -293,7 +293,7 @@ def test_whatever_a_row_says_is_one_line_that_gives_it_back(rows: list[dict[str,
 def test_days_are_told_whatever_says_them(box: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     df = frame_of(box).head(4)
     first, last = f"{df['date'].min():%Y-%m-%d}", f"{df['date'].max():%Y-%m-%d}"
-    span = f" of {first} to {last} (" if first != last else f" of {first} ("
+    span = f" of {first} to {last} UTC (" if first != last else f" of {first} UTC ("
     gaps = df.assign(date_unix=df["date_unix"].astype("Int64"))
     gaps.loc[1, "date_unix"] = pd.NA
     for each in (
