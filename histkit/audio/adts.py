@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from histkit.audio.clip_reader import BLOCK, BrokenClip, ByteReader, ClipStructure
+from histkit.audio.clip_reader import BLOCK, BrokenClip, ByteReader, ClipStructure, id3v2_size
 
 _RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350)
 _HEADER = 7
@@ -34,7 +34,7 @@ def inspect_adts(reader: ByteReader) -> ClipStructure:
     BrokenClip
         A frame is cut, or bytes are no frame.
     """
-    at, seconds, blocks = _leading_tag(reader), 0.0, 0
+    at, seconds, blocks = id3v2_size(reader.read(0, 10)), 0.0, 0
     block, start, rate = b"", at, 0
     while at < reader.size:
         offset = at - start
@@ -57,10 +57,3 @@ def inspect_adts(reader: ByteReader) -> ClipStructure:
     if at < reader.size and not (reader.size - at == 128 and reader.read(at, 3) == b"TAG"):
         raise BrokenClip(f"The AAC is damaged or cut: the bytes from {at:,} on are no whole frame.")
     return ClipStructure(seconds + blocks * _BLOCK_SAMPLES / rate)
-
-
-def _leading_tag(reader: ByteReader) -> int:
-    head = reader.read(0, 10)
-    if head[:3] != b"ID3" or len(head) < 10:
-        return 0
-    return 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])

@@ -73,3 +73,15 @@ class ByteReader:
         if len(raw) < count:
             raise BrokenClip(f"The clip ends within a header, at byte {self.size:,}.")
         return int.from_bytes(raw, order)
+
+
+def id3v2_size(head: bytes) -> int:
+    """Return the size of the ID3v2 tag that begins with these (ten or more) bytes; 0 if they are no such tag."""
+    if head[:3] != b"ID3" or len(head) < 10 or max(head[6:10]) >= 0x80:
+        return 0
+    return 10 + synchsafe(head[6:10]) + (10 if head[5] & 0x10 else 0)
+
+
+def synchsafe(raw: bytes) -> int:
+    """Return the number in four bytes of seven bits."""
+    return raw[0] << 21 | raw[1] << 14 | raw[2] << 7 | raw[3]

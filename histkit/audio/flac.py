@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from histkit.audio.clip_reader import BLOCK, BrokenClip, ByteReader, ClipStructure
+from histkit.audio.clip_reader import BLOCK, BrokenClip, ByteReader, ClipStructure, id3v2_size
 
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
 _HEADER_BYTES = 16  # of the longest frame header
@@ -92,7 +92,7 @@ def inspect_flac(reader: ByteReader) -> ClipStructure:
 
 def _read_metadata(reader: ByteReader) -> tuple[_StreamInfo, int]:
     """Return the header's facts, and where the first frame begins."""
-    at, info = 4, None
+    at, info = id3v2_size(reader.read(0, 10)) + 4, None
     for _ in range(_MAX_METADATA_BLOCKS):
         head = reader.number(at, 4, "big")
         kind, size = head >> 24 & 0x7F, head & 0xFFFFFF

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from histkit.audio.adts import is_adts_frame
+from histkit.audio.clip_reader import id3v2_size
 from histkit.audio.mpeg import begins_with_frames, parse_frame_header
 from histkit.audio.samples import family_of_samples
 from histkit.errors import DownloadError
@@ -149,6 +150,10 @@ def identify(file: BinaryIO, size: int, expected: AudioFormat | None, *, undecla
         raise DownloadError("The clip is empty.")
     _refuse_non_audio(file, head, size)
     family = _family_by_magic(head)
+    tag = id3v2_size(head)
+    if tag:
+        file.seek(tag)
+        family = _family_by_magic(file.read(HEAD_BYTES)) or family
     by_chance = family in ("mp3", "aac") and not begins_with_frames(head, size)  # raw samples may start like a frame
     if expected is not None and expected.headerless and (family is None or by_chance):
         if size < SAMPLE_BYTES[expected.family]:

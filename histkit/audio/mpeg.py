@@ -18,7 +18,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from histkit.audio.clip_reader import BLOCK, BrokenClip, ByteReader, ClipStructure
+from histkit.audio.clip_reader import BLOCK, BrokenClip, ByteReader, ClipStructure, id3v2_size, synchsafe
 
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _KILOBITS = {
@@ -291,9 +291,9 @@ class _Mp3Walk:
     def _tag_size(self, at: int) -> int:
         """Return the size of the tag at a position; 0 if there is none."""
         head = self._reader.read(at, 32)
-        if head[:3] == b"ID3" and len(head) >= 10 and max(head[6:10]) < 0x80:
-            size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-            return 10 + size + (10 if head[5] & 0x10 else 0)
+        size = id3v2_size(head)
+        if size:
+            return size
         if head[:8] == b"APETAGEX" and len(head) == 32:
             return 32 + int.from_bytes(head[12:16], "little")
         return 128 if head[:3] == b"TAG" else 0
@@ -424,5 +424,5 @@ def _trailing_tag_size(reader: ByteReader, end: int) -> int:
     if footer[-9:] == b"LYRICS200" and footer[-15:-9].isdigit():
         return int(footer[-15:-9]) + 15
     if footer[-10:-7] == b"3DI" and max(footer[-4:]) < 0x80:
-        return 20 + (footer[-4] << 21 | footer[-3] << 14 | footer[-2] << 7 | footer[-1])
+        return 20 + synchsafe(footer[-4:])
     return 0

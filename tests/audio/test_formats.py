@@ -17,6 +17,7 @@ from histkit import DownloadError
 from histkit.audio.formats import AudioFormat, add_wav_header, expected_format, identify
 from histkit.audio.structure import measure_clip
 from histkit.sandbox.audio import clip
+from tests.audio import audio_files as files
 from tests.audio.test_structure_cuts import CLIPS
 
 
@@ -165,3 +166,11 @@ def test_random_bytes_are_no_bare_clip(seed: int, size: int) -> None:
     body = b"\0" + random.Random(seed).randbytes(size)
     with pytest.raises(DownloadError):
         bare(body)
+
+
+def test_a_tag_stands_before_any_format() -> None:
+    for family, body in [("mp3", files.mp3()), ("aac", files.adts()), ("flac", files.flac())]:
+        tagged = files.id3v2() + body
+        assert told(tagged).family == bare(tagged).family == told(tagged, "pcm_24000").family == family
+        whole, plain = (measure_clip(io.BytesIO(each), len(each), AudioFormat(family)) for each in (tagged, body))
+        assert whole == plain
