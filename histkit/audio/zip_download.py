@@ -139,7 +139,9 @@ def download_zip(
     -------
     DataFrame
         The manifest, as of `download_audio`; ``path`` is the entry. A clip that could not be downloaded is not in the
-        zip, and its row has the ``error``. ``attrs["histkit"]`` has ``zip`` (absolute path or URL) and ``requests``
+        zip, and its row has the ``error``. A clip of the service's zips has the ``proof`` ``length`` if it shows no end
+        of its own; ``hash`` if it was also requested individually (``manifest.csv`` in the zip has ``length``, since
+        which one it is depends on chance). ``attrs["histkit"]`` has ``zip`` (absolute path or URL) and ``requests``
         (made by the client meanwhile, retries included); of a dry run ``files``, ``requests`` (without retries) and
         ``estimated_bytes``.
 

@@ -1,0 +1,177 @@
+"""Answers that only look like a clip, from a server that sends what it likes."""
+
+from __future__ import annotations
+
+import gzip
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import histkit as hk
+from histkit.sandbox.audio import clip
+from tests.effort import examples
+
+pytestmark = [pytest.mark.any_pandas, pytest.mark.usefixtures("short_waits")]
+
+WAV = clip("an id", 1, 60, "wav_44100", None)[0]
+PCM = clip("an id", 1, 60, "pcm_24000", None)[0]
+Answer = tuple[int, dict[str, str], bytes]
+
+
+def sized(body: bytes, status: int = 200, **headers: str) -> Answer:
+    return status, {"Content-Length": str(len(body)), **headers}, body
+
+
+def chunked(body: bytes, *, end: bool = True) -> Answer:
+    pieces = [body[at : at + 5000] for at in range(0, len(body), 5000)]
+    sent = b"".join(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in pieces)
+    return 200, {"Transfer-Encoding": "chunked"}, sent + (b"0\r\n\r\n" if end else b"")
+
+
+@contextmanager
+def answering(answer: Callable[[int], Answer], *, exists: bool = True) -> Iterator[Any]:
+    """Serve clips as `answer` says, by the number of the request; rows exist or don't."""
+    counter = iter(range(10_000))
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            if self.path.endswith("/audio"):
+                status, headers, body = answer(next(counter))
+            else:
+                status, headers, body = sized(b'{"history_item_id":"a","state":"created"}' if exists else b"{}")
+                status = 200 if exists else 404
+            self.send_response(status)
+            for name, value in {"Content-Type": "audio/wav", **headers, "Connection": "close"}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def pull(server: Any, folder: Path, output_format: str = "wav_44100", max_retries: int = 0) -> pd.Series:
+    df = pd.DataFrame({"history_item_id": ["a"], "output_format": [output_format]})
+    url = f"http://127.0.0.1:{server.server_port}"
+    with hk.HistoryClient("sk_test", base_url=url, max_retries=max_retries) as client:
+        return hk.download_audio(df, folder, name="{id}", client=client, progress=False).iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "answer", "proof"),
+    [
+        (WAV, sized(WAV), "structure"),
+        (WAV, (200, {}, WAV), "structure"),
+        (WAV, chunked(WAV), "structure"),
+        (WAV, sized(gzip.compress(WAV), **{"Content-Encoding": "gzip"}), "structure"),
+        (PCM, sized(PCM), "length"),
+        (PCM, (200, {}, PCM), "none"),
+        (PCM, chunked(PCM), "none"),
+        (PCM, sized(gzip.compress(PCM), **{"Content-Encoding": "gzip"}), "none"),
+    ],
+)
+def test_whole_bodies_are_clips_however_they_come(body: bytes, answer: Answer, proof: str, tmp_path: Path) -> None:
+    with answering(lambda _: answer) as server:
+        pulled = pull(server, tmp_path, "wav_44100" if body is WAV else "pcm_24000")
+    assert (pulled["status"], pulled["proof"]) == ("done", proof)
+    assert (tmp_path / pulled["path"]).read_bytes() == body
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(sized(WAV, status) for status in (201, 202, 203, 206, 207, 226)),
+        sized(WAV[: len(WAV) // 2], 206),
+        sized(WAV[: len(WAV) // 2], 206, **{"Content-Range": f"bytes 0-{len(WAV) // 2 - 1}/{len(WAV)}"}),
+        sized(WAV[len(WAV) // 2 :], 206, **{"Content-Range": f"bytes {len(WAV) // 2}-{len(WAV) - 1}/{len(WAV)}"}),
+        (204, {}, b""),
+        sized(b"", 205),
+        sized(b""),
+        (200, {}, b""),
+        sized(WAV[: len(WAV) // 2]),
+        (200, {}, WAV[: len(WAV) // 2]),
+        (200, {"Content-Length": str(len(WAV))}, WAV[: len(WAV) // 2]),
+        chunked(WAV[: len(WAV) // 2]),
+        chunked(WAV[: len(WAV) // 2], end=False),
+        sized(gzip.compress(WAV)[:9000], **{"Content-Encoding": "gzip"}),
+        sized(b"Service is busy, try again."),
+    ],
+)
+def test_what_is_no_whole_clip_is_retried_and_then_one_line(answer: Answer, tmp_path: Path) -> None:
+    with answering(lambda _: answer) as server:
+        pulled = pull(server, tmp_path / "failed", max_retries=1)
+        assert pulled["status"] == "failed"
+        assert "\n" not in pulled["error"]
+        assert {path.name for path in (tmp_path / "failed").iterdir()} == {"manifest.csv", "manifest.parquet"}
+    with answering(lambda number: answer if number < 2 else sized(WAV)) as server:
+        pulled = pull(server, tmp_path / "done", max_retries=3)
+        assert (pulled["status"], pulled["proof"]) == ("done", "structure")
+        assert (tmp_path / "done" / pulled["path"]).read_bytes() == WAV
+
+
+@pytest.mark.parametrize("answer", [(429, {}, b""), (204, {}, b""), sized(b""), sized(WAV[:5000])])
+def test_a_row_that_does_not_exist_is_gone_whatever_its_clip_says(answer: Answer, tmp_path: Path) -> None:
+    for exists, status in ((False, "gone"), (True, "failed")):
+        with answering(lambda _: answer, exists=exists) as server:
+            assert pull(server, tmp_path / status, max_retries=1)["status"] == status
+
+
+def test_a_body_that_breaks_off_is_never_completed_by_another_one(tmp_path: Path) -> None:
+    broken = (200, {"Content-Length": str(len(PCM))}, PCM[:90_000])
+    for second in (sized(PCM[:90_000]), sized(PCM, 206), sized(PCM[90_000:], 206), (204, {}, b""), sized(PCM[2:])):
+        with answering(lambda number, second=second: (broken, second, sized(PCM))[min(number, 2)]) as server:
+            pulled = pull(server, tmp_path / "pcm", "pcm_24000", max_retries=4)
+            assert (pulled["status"], pulled["proof"]) == ("done", "length")
+            (saved,) = (tmp_path / "pcm").glob("*.pcm")
+            assert saved.read_bytes() == PCM
+            hk.verify(tmp_path / "pcm", progress=False)
+            saved.unlink()
+
+
+def broken_off(share: float) -> Answer:
+    return 200, {"Content-Length": str(len(WAV))}, WAV[: round(len(WAV) * share)]
+
+
+@settings(max_examples=examples(20))
+@given(
+    st.lists(
+        st.one_of(
+            st.floats(0, 1).map(lambda share: sized(WAV[: round(len(WAV) * share)])),
+            st.floats(0, 1).map(lambda share: (200, {}, WAV[: round(len(WAV) * share)])),
+            st.floats(0, 1).map(lambda share: chunked(WAV[: round(len(WAV) * share)])),
+            st.floats(0, 0.99).map(broken_off),
+            st.sampled_from([sized(WAV, 206), (204, {}, b""), sized(b"<html>busy</html>"), (503, {}, b""), sized(WAV)]),
+        ),
+        max_size=6,
+    ),
+    st.integers(0, 4),
+)
+def test_whatever_comes_in_whatever_order_a_saved_clip_is_the_whole_one(answers: list[Answer], retries: int) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        answering(lambda number: answers[number] if number < len(answers) else (204, {}, b"")) as server,
+    ):
+        pulled = pull(server, Path(folder), max_retries=retries)
+        files = [path.read_bytes() for path in Path(folder).iterdir() if not path.name.startswith("manifest")]
+        assert pulled["status"] in ("done", "failed")
+        assert files == ([WAV] if pulled["status"] == "done" else [])
