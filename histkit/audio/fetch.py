@@ -228,7 +228,9 @@ def _fetch_as_wav(client: HistoryClient, source: Source, file: BinaryIO, cancel:
 
 def _identify(file: BinaryIO, body: Body, expected: formats.AudioFormat | None, source: Source) -> formats.AudioFormat:
     try:
-        audio_format = formats.identify(file, body.size, expected, undeclared=not source.output_format)
+        audio_format = formats.identify(
+            file, body.size, expected, undeclared=not source.output_format, stated=source.sample_rate is not None
+        )
     except DownloadError as error:
         raise UnusableResponseError(str(error)) from None
     return source.with_rate(audio_format) or audio_format

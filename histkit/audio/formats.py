@@ -124,7 +124,9 @@ def _audio_format(family: str, rate: int | None) -> AudioFormat:
     return AudioFormat(family, rate if family in _WAV_TAGS else None)
 
 
-def identify(file: BinaryIO, size: int, expected: AudioFormat | None, *, undeclared: bool = False) -> AudioFormat:
+def identify(
+    file: BinaryIO, size: int, expected: AudioFormat | None, *, undeclared: bool = False, stated: bool = False
+) -> AudioFormat:
     """Return the format of a complete clip, and check that it is audio.
 
     Parameters
@@ -138,6 +140,8 @@ def identify(file: BinaryIO, size: int, expected: AudioFormat | None, *, undecla
     undeclared : bool
         Whether the row has no ``output_format``. Such a row may say ``audio/mpeg`` of samples without a header, which
         are then recognised by their likeness; the rate of PCM is unknown.
+    stated : bool
+        Whether the user states that such a row has samples. Bytes of no known format are then PCM.
 
     Raises
     ------
@@ -160,11 +164,14 @@ def identify(file: BinaryIO, size: int, expected: AudioFormat | None, *, undecla
             raise DownloadError("The clip is shorter than one sample.")
         return expected
     if undeclared and (family is None or by_chance):
-        samples = family_of_samples(file, size)
+        samples = family_of_samples(file, size) or ("pcm" if stated and size > 1 else None)
         if samples is not None:
             return _audio_format(samples, None)
     if family is None:
-        raise DownloadError(f"The bytes are not {expected.family if expected else 'of any known audio format'}.")
+        advice = "; if they are raw samples, sample_rate= saves them" if undeclared else ""
+        raise DownloadError(
+            f"The bytes are not {expected.family if expected else 'of any known audio format'}{advice}."
+        )
     return AudioFormat(family)
 
 

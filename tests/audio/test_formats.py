@@ -119,6 +119,20 @@ def test_bare_samples_of_a_row_without_output_format_are_recognised(rate: int, v
     assert measure_clip(io.BytesIO(body), len(body), bare(body)).proof == "none"
 
 
+@pytest.mark.parametrize("volume", [3, 500, 8000])
+def test_bare_noise_that_is_not_loud_is_recognised(volume: int) -> None:
+    noise = np.random.default_rng(volume).integers(-volume, volume, 24_000).astype("<i2").tobytes()
+    assert bare(noise) == AudioFormat("pcm")
+
+
+def test_bytes_of_no_known_format_are_samples_only_where_the_user_states_it() -> None:
+    noise = np.random.default_rng(1).bytes(48_000)
+    with pytest.raises(DownloadError, match="sample_rate= saves them"):
+        bare(noise)
+    stated = identify(io.BytesIO(noise), len(noise), expected_format(None, "audio/mpeg"), undeclared=True, stated=True)
+    assert stated == AudioFormat("pcm")
+
+
 def test_bare_mu_law_and_silence_of_such_a_row_are_recognised() -> None:
     body, _ = clip("an id", 1, 60, "ulaw_8000", None)
     assert bare(body) == AudioFormat("ulaw", 8000)
