@@ -65,7 +65,9 @@ def _labelled(rules: str | None, column: str | None, **chosen: Any) -> tuple[pd.
     return frame, name
 
 
-def _print_caveats(facts: dict[str, Any]) -> None:
+def _print_caveats(facts: dict[str, Any], period: str) -> None:
+    if facts["period"] != period.strip().upper():  # such as "last month"
+        print_message(f"note: the period is {facts['period']}, {facts['tz']}.")
     for caveat in caveats(facts):
         print_message(f"note: {caveat}.")
 
@@ -97,14 +99,14 @@ def statement(
 ) -> None:
     """Bill CLIENT for PERIOD: lines, totals, and a fingerprint of the rows.
 
-    PERIOD is a year 2026, a quarter 2026-Q3, a month 2026-10, an ISO week 2026-W41 or a day 2026-10-05. The same rows
-    always give the same file.
+    PERIOD is a year 2026, a quarter 2026-Q3, a month 2026-10, an ISO week 2026-W41, a day 2026-10-05, or 'last month'.
+    The same rows always give the same file.
     """
     check_output(json_, csv_)
     frame, name = _labelled(rules, column, **chosen)
     lines = hk.statement(frame, client, period, path=output, column=name, tz=tz, prices=prices, by=by, title=title)
     facts = lines.attrs["histkit"]
-    _print_caveats(facts)
+    _print_caveats(facts, period)
     if json_:
         print_data(json_text(lines, ascii_only=True))
     elif csv_:
@@ -139,7 +141,7 @@ def statements(
     check_output(json_, csv_)
     frame, name = _labelled(rules, column, **chosen)
     table = hk.statements(frame, period, folder=output, format=format, column=name, tz=tz, prices=prices, by=by)
-    _print_caveats(table.attrs["histkit"])
+    _print_caveats(table.attrs["histkit"], period)
     columns = [ReportColumn("client", "Client"), *MEASURE_COLUMNS]
     totals = measure_totals(table)
     if prices is not None:

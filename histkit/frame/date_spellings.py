@@ -71,11 +71,18 @@ def suggest_spellings(value: Any, now: datetime, is_date: Callable[[str], bool])
     plain = _plain(text)
     candidates = [spelling for spelling in dict.fromkeys(_candidates(plain, now)) if is_date(spelling)][:3]
     candidates = candidates or difflib.get_close_matches(plain, _WORDS, n=1, cutoff=0.75)
+    if not candidates:
+        corrected = re.sub(r"[^\W\d_]{3,}", _nearest_month, plain)
+        candidates = [spelling for spelling in _from_month_name(corrected, now.date()) if is_date(spelling)]
     if number:
         return [spelling if spelling.isdecimal() and len(spelling) == 10 else repr(spelling) for spelling in candidates]
     if len(candidates) > 1 and all(re.fullmatch(r"\d{4}-\d{2}-\d{2}", spelling) for spelling in candidates):
         return [f"{spelling} ({_day_name(spelling, candidates)})" for spelling in candidates]
     return [repr(spelling) if " " in spelling else spelling for spelling in candidates]
+
+
+def _nearest_month(word: re.Match[str]) -> str:
+    return next(iter(difflib.get_close_matches(word[0], _MONTHS, n=1, cutoff=0.75)), word[0])
 
 
 def _plain(text: str) -> str:

@@ -82,7 +82,7 @@ def did_you_mean(name: str, existing: Iterable[str], kind: str) -> str:
     if close:
         return f"did you mean {' or '.join(map(quoted, close))}?"
     if not names:
-        return f"there is no {kind}."
+        return "the rows have none."
     more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
     return f"the {kind}{'s are' if len(names) > 1 else ' is'} {', '.join(map(quoted, names[:_MOST_LISTED]))}{more}."
 

@@ -187,3 +187,11 @@ def test_both_pairs_are_on_every_command(box: Sandbox, command: str) -> None:
     result = run(command, *where, "--since", "2026-10-02", "--until", "2026-10-01", code=1)
     assert "--since '2026-10-02' is later than --until '2026-10-01'." in result.stderr
     assert not list(Path.cwd().iterdir())
+
+
+def test_a_relative_period_is_shown_as_what_it_is(box: Sandbox) -> None:
+    run("sync")
+    month = month_start(datetime.now(UTC).date(), -1)
+    shown = run("statements", "last month", "--column", "source", "--json")
+    assert f"note: the period is {month:%Y-%m}, UTC." in shown.stderr
+    assert json.loads(shown.stdout)["facts"]["period"] == f"{month:%Y-%m}"

@@ -262,7 +262,7 @@ def test_statements_need_to_know_whose_rows_are_whose(offline: Path) -> None:
         (["--voice", "Rachel", "--voice", "Rachl"], "--voice 'Rachl' matches no voice; did you mean 'Rachel'?"),
         (["--model", "eleven_v9"], "--model 'eleven_v9' matches no model; did you mean 'eleven_v3'"),
         (["--source", "TTTS"], "--source 'TTTS' matches no source; did you mean 'TTS'"),
-        (["--account", "nosuch"], "--account 'nosuch' matches no account; there is no account."),
+        (["--account", "nosuch"], "--account 'nosuch' matches no account; the rows have none."),
     ],
     ids=str,
 )

@@ -86,6 +86,7 @@ REFUSED: list[tuple[Any, tuple[str, ...]]] = [  # what is typed, and the spellin
     ("October", ("use 2026-10.",)),
     ("December", ("use 2025-12.",)),
     ("1 October", ("use 2026-10-01.",)),
+    ("Octber 2026", ("use 2026-10.",)),
     ("20261001", ("use 2026-10-01.",)),
     ("20261001T143000Z", ("use 2026-10-01T14:30:00Z.",)),
     ("202610", ("use 2026-10.",)),
@@ -165,6 +166,18 @@ CANONICAL = re.compile(
     r"|TODAY|YESTERDAY|[1-9]\d{0,3}[DW]|(LAST|THIS) (WEEK|MONTH|QUARTER|YEAR)|\d{10}",
     re.ASCII,
 )
+
+
+@settings(max_examples=examples(200))
+@given(st.integers() | st.integers(1_300_000_000, 4_300_000_000) | st.floats() | st.integers(20150101, 21001231))
+def test_a_number_is_whole_seconds_from_2015_to_2100(number: float) -> None:
+    if 1_420_070_400 <= number <= 4_102_444_800 and number == int(number):
+        assert as_unix(number, "after") == number
+    else:
+        with pytest.raises(hk.InputError, match="is not a date; "):
+            as_unix(number, "after")
+
+
 DAYS = st.dates(date(1990, 1, 1), date(2099, 12, 31))
 STRFTIME = "%d/%m/%Y %m/%d/%Y %d.%m.%Y %Y/%m/%d %Y%m%d %d-%m-%Y %b-%d-%Y %B %d/%m/%y %Y-%m-%d %Y-%m %Y-W%V %c".split()
 TYPED = (

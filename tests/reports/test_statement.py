@@ -215,7 +215,7 @@ def test_several_currencies_are_several_rows(df: pd.DataFrame) -> None:
     ("change", "line"),
     [
         ({"client": "Acmee"}, "did you mean 'Acme'"),
-        ({"client": "zzz"}, "it has 'Acme', 'Blue', 'Nobody', 'unassigned'"),
+        ({"client": "zzz"}, "the clients are 'Acme', 'Blue', 'Nobody', 'unassigned'"),
         ({"client": 5}, "client=5 is not in the column"),
         *(
             ({"period": each}, "is not a period; use a year")
