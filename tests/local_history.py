@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,17 @@ def files_of(folder: Path) -> dict[str, tuple[int, int]]:
     """Give the months' files: inode and time of change."""
     paths = sorted(folder.glob("year=*/month=*/*"))
     return {path.relative_to(folder).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths}
+
+
+def forget_checksums(folder: Path, **changes: Any) -> None:
+    """Make the manifest one of histkit 0.1, which had no checksums; `changes` are made to its accounts."""
+    manifest = json.loads((folder / "_manifest.json").read_text())
+    manifest.pop("crc32", None)
+    for month in manifest["months"].values():
+        month.pop("crc32", None)
+    for account in manifest["accounts"].values():
+        account.update(changes)
+    (folder / "_manifest.json").write_text(json.dumps(manifest))
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -131,6 +131,12 @@ class Transport:
             return SANDBOX
         return urlsplit(self.base_url).hostname or ""
 
+    @property
+    def identity(self) -> str:
+        """A hash of base URL and key, equal for clients of one key; "" without a key."""
+        key = self._key or self._session_key() or (os.environ.get("ELEVENLABS_API_KEY") or "").strip()
+        return hashlib.sha256(f"{self.base_url}\n{key}".encode()).hexdigest() if key else ""
+
     def close(self) -> None:
         """Close the connections that were opened here."""
         if self._local_session is not None:

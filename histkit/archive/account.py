@@ -19,12 +19,22 @@ from histkit.api.pagination import PageWindow
 from histkit.archive.checkpoint import StagedPage, SyncCheckpoint, SyncJob
 from histkit.archive.counter_gaps import counter_gaps
 from histkit.archive.known_ids import some_known_ids
-from histkit.archive.manifest import WORK, Account, HistoryManifest, newest_first, partition_span, write_manifest
+from histkit.archive.manifest import (
+    WORK,
+    Account,
+    HistoryManifest,
+    newest_first,
+    partition_path,
+    partition_span,
+    seconds_of,
+    write_manifest,
+)
 from histkit.archive.merge import Diff, PartitionMerge, account_rows
 from histkit.archive.partitions import PartitionReader
 from histkit.errors import ArchiveError, HistkitError, NotFoundError, PaginationError
 from histkit.fetch.windows import WindowedFetch, WindowRows, rows_of
 from histkit.frame.decode import Page, PageDecoder
+from histkit.frame.schema import TEXT
 from histkit.util.progress import progress_bar
 from histkit.util.storage import ReadStore
 from histkit.util.text import count_noun
@@ -87,7 +97,7 @@ class AccountSync:
         self._decoder = PageDecoder()
         self._checkpoint = SyncCheckpoint(folder / WORK / (sha256(name.encode()).hexdigest()[:12] if name else "spool"))
         self._account = manifest.accounts.get(name, Account())
-        if (self._account.watermark or 0) > _seconds(self._account.synced_at) + _LATE_SECONDS:
+        if (self._account.watermark or 0) > seconds_of(self._account.synced_at) + _LATE_SECONDS:
             self._account.watermark = None  # of histkit 0.1: a date in the future, behind which rows were not read
         self._result = AccountSyncResult(Diff(diff))
 
@@ -107,7 +117,8 @@ class AccountSync:
         return self._result
 
     def _begin(self, *, full: bool) -> None:
-        after = None if full or self._account.watermark is None else self._overlap()[0]
+        complete = full or self._account.incomplete or self._account.watermark is None
+        after = None if complete else self._overlap()[0]
         waiting = [date for date in self._processing().values() if date is not None]
         if after is not None and len(waiting) > _MOST_REQUESTED:
             after = min(after, *waiting)  # single requests would be more
@@ -121,8 +132,9 @@ class AccountSync:
         ]
         self._fetch(job, windows)
         pages = self._checkpoint.pages()
+        self._check_not_under_another_name(pages)
         known = self._overlap()[1] if job.after is not None else []
-        if job.after is not None and self._manifest.months:
+        if not job.full and self._manifest.months:
             self._check_not_another_account(pages, known)
         gone = self._refresh_processing(job, pages)
         self._commit(job, gone)
@@ -173,7 +185,7 @@ class AccountSync:
             span = partition_span(file)
             if span is None or span[1] <= mark - _OVERLAP_SECONDS:
                 break
-            with PartitionReader(self._store, file) as month:
+            with PartitionReader(self._store, file, self._manifest.months.get(file)) as month:
                 groups = [group for group in month.groups() if _reaches(month, group, mark - _OVERLAP_SECONDS)]
                 table = month.read(groups, ["date_unix", "account", "history_item_id", "missing_since"])
             table = table.filter(pc.and_(account_rows(table, self._name), pc.is_null(table.column("missing_since"))))
@@ -277,16 +289,41 @@ class AccountSync:
         account.synced_at = self._manifest.synced_at = stamp
         if job.full or job.after is None:
             account.full_at, account.full_until, account.gaps = stamp, account.watermark, []
+            account.incomplete = False
         self._manifest.accounts[self._name] = account
 
     def _check_service(self) -> None:
-        """Refuse to mix a sandbox history and a real one, before any request; without a key the first one fails."""
+        """Refuse to mix a sandbox history and a real one; first a request tells whether the key is one at all."""
         before, now = self._account.service, self._client.transport.service
         if is_other_service(before, now):
+            self._result.requests += 1
+            self._client.transport.request("GET", "/v1/history", self._decoder, params={"page_size": 1})
             raise ArchiveError(
                 f"{self._describe_folder()}, and this key is of another account, {describe_service(now)}. Sync into "
                 "another folder (histkit sync FOLDER), or delete this one if you don't need it."
             )
+
+    def _check_not_under_another_name(self, pages: Sequence[StagedPage]) -> None:
+        """Raise if the rows of an account that is new in the folder are there under the name of another."""
+        others = self._manifest.accounts.keys() - {self._name}
+        if self._name in self._manifest.accounts or not others:
+            return
+        columns = ["history_item_id", "date_unix"]
+        for page in {pages[place].path: pages[place] for place in (0, len(pages) // 2, -1) if pages}.values():
+            fetched = page.read(columns)
+            months = {partition_path(date) for date in fetched.column("date_unix").to_pylist()}
+            for file in months & self._manifest.months.keys():
+                with PartitionReader(self._store, file, self._manifest.months[file]) as month:
+                    table = month.read(month.groups(), [*columns, "account"])
+                names = table.column("account").cast(TEXT)
+                there = table.set_column(2, "account", names).join(fetched, columns, join_type="inner")
+                if 2 * len(there) > len(fetched):
+                    name = there.column("account")[0].as_py()
+                    self._checkpoint.discard()
+                    raise ArchiveError(
+                        f"The history of account {self._name} is in {self._folder} already, as account {name}: is it "
+                        "the same account? Its rows would be there twice. Use one name for it, or another folder."
+                    )
 
     def _check_same_account(self, pages: Sequence[StagedPage]) -> None:
         """Raise unless the pages of the unfinished sync belong to the client's account."""
@@ -305,7 +342,7 @@ class AccountSync:
         if fetched.intersection(known):
             return
         some = [*known[:3], *self._some_ids()]
-        if some and not self._any_exists(some):
+        if some and fetched.isdisjoint(some) and not self._any_exists(some):
             self._checkpoint.discard()
             raise ArchiveError(
                 f"{self._describe_folder()}. This key is of {self._describe_service()}, whose history has none of the "
@@ -364,7 +401,7 @@ def describe_service(service: str) -> str:
 def _full_due(account: Account) -> str | None:
     """Return why a full sync is due; None if it is not."""
     reasons = []
-    days = int(_seconds(account.synced_at) - _seconds(account.full_at or "")) // 86_400
+    days = int(seconds_of(account.synced_at) - seconds_of(account.full_at)) // 86_400
     if days > _FULL_DAYS:
         reasons.append(f"the last one was {days:,} days ago" if account.full_at else "there was none")
     if account.gaps:
@@ -375,11 +412,6 @@ def _full_due(account: Account) -> str | None:
             "in no row (rows that appeared late, or products that the history doesn't list)"
         )
     return "; ".join(reasons) or None
-
-
-def _seconds(moment: str) -> int:
-    """Return a moment of the manifest in seconds since 1970; 0 where there is none."""
-    return int(datetime.fromisoformat(moment).timestamp()) if moment else 0
 
 
 def _reaches(month: PartitionReader, group: int, date: int) -> bool:

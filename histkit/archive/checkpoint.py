@@ -1,23 +1,24 @@
 """The checkpoint of an unfinished sync: the pages fetched so far, and the state of its windows.
 
-A page is written before the state that counts it. A sync that is killed in between fetches that page again: one page a
-window at most.
+A page is written before the state that counts it and has its checksum. A sync that is killed in between fetches that
+page again: one page a window at most.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.api.pagination import PageWindow
+from histkit.archive.manifest import check_json, crc_of, json_with_checksum
 from histkit.errors import ArchiveError
 from histkit.frame.schema import SCHEMA, SCHEMA_VERSION
 from histkit.util.files import atomic_write
@@ -49,9 +50,30 @@ class SyncJob(msgspec.Struct, frozen=True):
     started: int
 
 
+class _Window(msgspec.Struct, forbid_unknown_fields=True):
+    """The state of a `PageWindow`."""
+
+    page_size: int
+    remember: int | None
+    after: int | None
+    before: int | None
+    position: int | None
+    newest: int | None
+    done: bool
+    _cursor: str | None
+    _restarted_at: int | None
+    _cursor_faults: int
+    _length: int
+    _asked_before: int | None
+    from_top: bool = False
+
+
 class _State(msgspec.Struct):
+    """The job, its windows, and the CRC-32 of each page's file; pages of older versions have none."""
+
     purpose: SyncJob
-    windows: list[dict[str, Any]]
+    windows: list[_Window]
+    pages: dict[str, int] | None = None
     schema_version: int = SCHEMA_VERSION
 
 
@@ -91,18 +113,42 @@ class StagedPage:
 
 
 class SyncCheckpoint:
-    """The folder that holds one account's unfinished sync."""
+    """The folder that holds one account's unfinished sync.
+
+    A damaged one is discarded with a warning: its pages are fetched again.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._state: _State | None = None
         self._next = 0
+        self._crcs: dict[str, int] = {}  # of the pages written
+        self._checked: dict[str, StagedPage] = {}
         if folder.is_dir():
-            self._state = _read_state(folder / _STATE)
-            numbers = [int(path.stem) for path in folder.glob(_PAGES)]
-            self._next = max(numbers, default=-1) + 1
+            try:
+                self._resume()
+            except ArchiveError as error:
+                warnings.warn(f"{error} It is discarded, and its pages are fetched again.", stacklevel=2)
+                self._state = None
         if self._state is None:
             self.discard()
+
+    def _resume(self) -> None:
+        """Read the state, and check the pages that it counts; others, which a kill left, are removed."""
+        self._state = _read_state(self.folder / _STATE)
+        paths = sorted(self.folder.glob(_PAGES))
+        if self._state is None:
+            return
+        if self._state.pages is not None:
+            for path in paths:
+                if path.name not in self._state.pages:
+                    path.unlink(missing_ok=True)
+            self._crcs = dict(self._state.pages)
+            paths = [self.folder / name for name in sorted(self._crcs)]
+            for path in paths:
+                _check_page(path, self._crcs[path.name])
+        self._next = max((int(path.stem) for path in paths), default=-1) + 1
+        self.pages()
 
     @property
     def job(self) -> SyncJob | None:
@@ -111,12 +157,13 @@ class SyncCheckpoint:
 
     def windows(self) -> list[PageWindow]:
         """Return the windows as they were saved."""
-        return [PageWindow.restored(state) for state in self._state.windows] if self._state is not None else []
+        windows = self._state.windows if self._state is not None else []
+        return [PageWindow.restored(msgspec.to_builtins(window)) for window in windows]
 
     def begin(self, job: SyncJob) -> None:
         """Start a new sync; an earlier one on disk is discarded."""
         self.discard()
-        self._state = _State(job, [])
+        self._state = _State(job, [], {})
 
     def limit_start(self, moment: int | None) -> None:
         """Move the start of the job back to a moment; None changes nothing."""
@@ -130,24 +177,28 @@ class SyncCheckpoint:
         facts = {"oldest": dates["min"], "newest": dates["max"], "problems": list(problems)}
         facts |= {"rows": len(rows), "undated": rows.column("date_unix").null_count}
         schema = SCHEMA.with_metadata({b"page": json.dumps(facts).encode()})
-        with (
-            atomic_write(self.folder / f"{self._next:08}.arrow") as temporary,
-            pa.OSFile(str(temporary), "wb") as file,
-            pa.ipc.new_file(file, schema, options=_OPTIONS) as writer,
-        ):
-            writer.write_batch(pa.RecordBatch.from_arrays(rows.columns, schema=schema))
+        path = self.folder / f"{self._next:08}.arrow"
+        with atomic_write(path) as temporary:
+            with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, schema, options=_OPTIONS) as writer:
+                writer.write_batch(pa.RecordBatch.from_arrays(rows.columns, schema=schema))
+            with temporary.open("rb", buffering=0) as written:
+                self._crcs[path.name], _ = crc_of(written)
         self._next += 1
 
     def save(self, windows: Iterable[PageWindow]) -> None:
         """Save the state of the windows."""
         assert self._state is not None
-        self._state.windows = [window.state() for window in windows]
+        self._state.windows = [msgspec.convert(window.state(), _Window) for window in windows]
+        self._state.pages = dict(self._crcs)
         with atomic_write(self.folder / _STATE) as temporary:
-            temporary.write_bytes(msgspec.json.encode(self._state))
+            temporary.write_bytes(json_with_checksum(self._state))
 
     def pages(self) -> list[StagedPage]:
         """Return the pages in the order they were fetched."""
-        return [_facts(path) for path in sorted(self.folder.glob(_PAGES))]
+        for path in sorted(self.folder.glob(_PAGES)):
+            if path.name not in self._checked:
+                self._checked[path.name] = _facts(path)
+        return [self._checked[name] for name in sorted(self._checked)]
 
     def discard(self) -> None:
         """Remove everything."""
@@ -155,30 +206,51 @@ class SyncCheckpoint:
             (self.folder / _STATE).unlink(missing_ok=True)  # first: pages without a state are ignored
             shutil.rmtree(self.folder)
         self._state, self._next = None, 0
+        self._crcs, self._checked = {}, {}
 
 
 def _read_state(path: Path) -> _State | None:
     """Read the state; None if there is none, or a version of histkit with another schema wrote it."""
     try:
-        state = msgspec.json.decode(path.read_bytes(), type=_State)
-    except (FileNotFoundError, msgspec.ValidationError):
+        data = path.read_bytes()
+        has_checksum = check_json(data)
+        if msgspec.json.decode(data, type=_Version).schema_version != SCHEMA_VERSION:
+            return None
+        state = msgspec.json.decode(data, type=_State)
+        if state.pages is not None and not has_checksum:
+            raise ValueError("its checksum is missing")
+        names = state.pages or {}
+        if any(Path(name).name != name or not Path(name).match(_PAGES) for name in names):
+            raise ValueError("it names a page that is none")
+    except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, error) from None
-    return state if state.schema_version == SCHEMA_VERSION else None
+    return state
+
+
+class _Version(msgspec.Struct):
+    schema_version: int = SCHEMA_VERSION
+
+
+def _check_page(path: Path, crc32: int) -> None:
+    try:
+        with path.open("rb", buffering=0) as file:
+            if crc_of(file)[0] != crc32:
+                raise _damaged(path, ValueError("its checksum differs"))
+    except OSError as error:
+        raise _damaged(path, error) from None
 
 
 def _facts(path: Path) -> StagedPage:
     try:
         with pa.memory_map(str(path)) as file:
             facts = json.loads(pa.ipc.open_file(file).schema.metadata[b"page"])
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        page = msgspec.convert({**facts, "path": str(path)}, StagedPage, dec_hook=lambda kind, value: kind(value))
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, error) from None
-    return StagedPage(path, facts["rows"], facts["oldest"], facts["newest"], facts["undated"], tuple(facts["problems"]))
+    return page
 
 
 def _damaged(path: Path, error: BaseException) -> ArchiveError:
-    return ArchiveError(
-        f"{path} of an unfinished sync is damaged ({error_line(error)}). "
-        f"Delete the folder {path.parent} and sync again."
-    )
+    return ArchiveError(f"{path} of an unfinished sync is damaged ({error_line(error)}).")

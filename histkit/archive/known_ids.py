@@ -32,7 +32,7 @@ def some_known_ids(store: ReadStore, manifest: HistoryManifest, account: str, mo
     ids: list[str] = []
     files = newest_first(manifest.months)
     for file in files[:: -(-len(files) // months) or 1]:
-        with PartitionReader(store, file) as month:
+        with PartitionReader(store, file, manifest.months[file]) as month:
             table = month.read(month.groups()[:1], ["account", "history_item_id", "missing_since"])
         table = table.filter(pc.and_(account_rows(table, account), pc.is_null(table.column("missing_since"))))
         ids += table.column("history_item_id").drop_null().slice(0, rows).to_pylist()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
@@ -17,10 +18,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from histkit.archive.manifest import WORK, HistoryManifest, newest_first, partition_span, read_manifest
-from histkit.archive.partitions import FILE_SCHEMA, LOADED, TIE, GroupStatistics, PartitionReader, sort_rows
+from histkit.archive.integrity import warn_of_strays
+from histkit.archive.manifest import (
+    WORK,
+    HistoryManifest,
+    Month,
+    crc_of,
+    month_label,
+    newest_first,
+    partition_span,
+    read_manifest,
+    read_replaced,
+)
+from histkit.archive.merge import id_keys
+from histkit.archive.partitions import (
+    DAMAGE,
+    FILE_SCHEMA,
+    LOADED,
+    REFETCH,
+    TIE,
+    GroupStatistics,
+    PartitionReader,
+    changed_error,
+    damaged_error,
+    sort_rows,
+)
 from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.frame.filters import RowFilter, known_names, name_test
 from histkit.frame.names import KnownNames, warn_unmatched
@@ -28,7 +53,7 @@ from histkit.frame.parquet_metadata import read_footer, readable_schema, upgrade
 from histkit.frame.schema import to_frame
 from histkit.util.arguments import column_names
 from histkit.util.storage import ReadStore
-from histkit.util.text import error_line
+from histkit.util.text import count_noun, error_line
 from histkit.util.threads import map_threads
 
 if TYPE_CHECKING:
@@ -37,6 +62,7 @@ if TYPE_CHECKING:
 _READERS = min(4, os.cpu_count() or 1)
 _ORDER = ("date_unix", "account", TIE)
 _FORMAT = ds.ParquetFileFormat()
+_TRIES = 3
 _LATEST = 2**62  # seconds; beyond any date
 
 
@@ -210,6 +236,8 @@ class LocalHistory:
         Columns and conditions.
     files : list of str
         The months that can hold matching rows, newest first.
+    months : dict of str to Month
+        What the manifest says of all months.
     facts : dict
         For ``attrs["histkit"]``.
     """
@@ -217,6 +245,7 @@ class LocalHistory:
     store: ReadStore
     query: LoadQuery
     files: list[str]
+    months: dict[str, Month]
     facts: dict[str, Any]
 
     def read(self, file: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -229,31 +258,102 @@ class LocalHistory:
         """
         names = self.query.columns if columns is None else tuple(columns)
         needed = list(dict.fromkeys((*names, *_ORDER, *self.query.rows.columns())))
-        system, root = self.store.arrow_filesystem()
         try:
-            # Opened once: a sync may replace the file, so a second open could find other pages than the footer's.
-            with system.open_input_file(f"{root}/{file}") as source:
-                fragment = _FORMAT.make_fragment(source, partition_expression=_dates_of(file))
-                read_footer(fragment.metadata.metadata, self.store.place(file))
-                table = self.query.prune(fragment).to_table(
-                    schema=readable_schema(FILE_SCHEMA, fragment.physical_schema),
-                    columns=needed,
-                    filter=self.query.date_filter(),
-                    use_threads=len(self.files) == 1,  # several months are read side by side
-                    fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=self.store.remote),
-                )
-                table = upgrade_schema(table, self.store.place(file))
+            for attempt in range(_TRIES):
+                with self._open(file) as source:  # once: a sync may replace the file between two opens
+                    fault = self._fault(file, source)
+                    if fault is None:
+                        table = self._read(file, source, needed)
+                        break
+                if attempt == _TRIES - 1:
+                    raise changed_error(self.store.place(file), fault)
         except HistkitError:
             raise
-        except (pa.ArrowException, OSError) as error:
-            with PartitionReader(self.store, file) as month:  # raises an error that says what is wrong with the file
-                month.read(month.groups(), needed)
-            raise self._read_error(file, error) from None
+        except FileNotFoundError:
+            raise ArchiveError(f"{self.store.place(file)} is missing: restore a copy, or {REFETCH}.") from None
+        except OSError as error:
+            if error.errno is not None:
+                raise self._read_error(file, error) from None
+            raise damaged_error(self.store.place(file), error) from None  # Arrow's, about the content
+        except DAMAGE as error:
+            raise damaged_error(self.store.place(file), error) from None
         except Exception as error:
             if not self.store.remote:
                 raise
             raise self._read_error(file, error) from None  # a remote file system raises errors of its own
         return sort_rows(self.query.rows.select(table)).select(names)
+
+    def _open(self, file: str) -> Any:
+        """Open a month's file as Arrow does."""
+        system, root = self.store.arrow_filesystem()
+        return system.open_input_file(f"{root}/{file}")
+
+    def _read(self, file: str, source: Any, needed: list[str]) -> pa.Table:
+        fragment = _FORMAT.make_fragment(source, partition_expression=_dates_of(file))
+        read_footer(fragment.metadata.metadata, self.store.place(file))
+        options = ds.ParquetFragmentScanOptions(
+            pre_buffer=self.store.remote, page_checksum_verification=not self._has_checksum(file)
+        )
+        table = self.query.prune(fragment).to_table(
+            schema=readable_schema(FILE_SCHEMA, fragment.physical_schema),
+            columns=needed,
+            filter=self.query.date_filter(),
+            use_threads=len(self.files) == 1,  # several months are read side by side
+            fragment_scan_options=options,
+        )
+        table = upgrade_schema(table, self.store.place(file))
+        if not self._has_checksum(file):
+            self._check_dates(file, table)
+        return table
+
+    def _has_checksum(self, file: str) -> bool:
+        """Return whether all bytes of a file are checked; those of a remote one would all have to be fetched."""
+        return not self.store.remote and self.months[file].crc32 is not None
+
+    def _fault(self, file: str, source: Any) -> str | None:
+        """Return how a file differs from the manifest and from what a sync wrote since; None if it does not."""
+        known = self.months[file]
+        if self.store.remote:
+            size = source.size()
+            if size == known.bytes or self._is_replaced(file, (None, size)):
+                return None
+            return f"{size:,} bytes instead of {known.bytes:,}"
+        if known.crc32 is None:
+            return self._fault_of_older(file, source)
+        found = crc_of(source)
+        if found == (known.crc32, known.bytes) or self._is_replaced(file, found):
+            return None
+        twin = next((name for name, month in self.months.items() if (month.crc32, month.bytes) == found), None)
+        return "its checksum differs" if twin is None else f"it is a copy of {month_label(twin)}"
+
+    def _fault_of_older(self, file: str, source: Any) -> str | None:
+        """Return whether a month of an older version, which a killed sync may have left, holds rows twice."""
+        if source.size() == self.months[file].bytes:
+            return None
+        with PartitionReader(self.store, file) as month:
+            keys = id_keys(month.read(month.groups(), ["history_item_id", "account"]))
+        twice = len(keys) - len(pc.unique(keys))
+        return f"{count_noun(twice, 'row')} twice" if twice else None
+
+    def _is_replaced(self, file: str, found: tuple[int | None, int]) -> bool:
+        """Return whether a sync wrote a file of this checksum and size after the manifest was read."""
+        months = [month.month for month in read_replaced(self.store).get(file, ())]
+        manifest = read_manifest(self.store)
+        if manifest is not None and file in manifest.months:
+            months.append(manifest.months[file])
+        return any(month.bytes == found[1] and found[0] in (None, month.crc32) for month in months)
+
+    def _check_dates(self, file: str, table: pa.Table) -> None:
+        span, dates = partition_span(file), table.column("date_unix")
+        wrong = (
+            pc.is_valid(dates)
+            if span is None
+            else pc.or_kleene(pc.less(dates, span[0]), pc.greater_equal(dates, span[1]))
+        )
+        count = pc.sum(pc.fill_null(wrong, span is not None)).as_py() or 0
+        if count:
+            what = f"{count_noun(count, 'row')} of another month"
+            raise changed_error(self.store.place(file), what)
 
     def _read_error(self, file: str, error: Exception) -> ArchiveError:
         return ArchiveError(f"{self.store.place(file)} can't be read: {error_line(error)}.")
@@ -294,13 +394,30 @@ def open_history(
         begun = (Path(store.name) / WORK).is_dir()
         what = "an unfinished first sync: run sync again to resume" if begun else "no local history: sync first"
         raise ArchiveError(f"{store.name} holds {what} (histkit.sync({store.name!r}), or histkit sync).")
+    complete = _check_manifest(store, manifest)
     known = KnownNames(set(manifest.voices), accounts={name for name in manifest.accounts if name})
     names = RowFilter(voice=query.rows.voice, account=query.rows.account)
     if manifest.months:
         warn_unmatched(names.unmatched(known), stacklevel=3)
     query = query.resolve_voices(manifest)
-    facts = {"complete": True, "synced_at": manifest.synced_at, "path": store.absolute}
-    return LocalHistory(store, query, _matching_files(store, manifest, query), facts)
+    facts = {"complete": complete, "synced_at": manifest.synced_at, "path": store.absolute}
+    return LocalHistory(store, query, _matching_files(store, manifest, query), manifest.months, facts)
+
+
+def _check_manifest(store: ReadStore, manifest: HistoryManifest) -> bool:
+    """Warn of what the history lacks and of files that it doesn't have; return whether it is complete."""
+    if not store.remote:
+        warn_of_strays(Path(store.name), manifest)
+        months = (month for months in read_replaced(store).values() for month in months)
+        manifest.voices += [voice for month in months for voice in month.voices]
+    lost = [name or "the account" for name, account in manifest.accounts.items() if account.incomplete]
+    if lost:
+        warnings.warn(
+            f"{store.name}: rows of {', '.join(lost)} were lost with a month's file and not read again yet: run "
+            "sync(full=True).",
+            stacklevel=4,
+        )
+    return not lost
 
 
 def _matching_files(store: ReadStore, manifest: HistoryManifest, query: LoadQuery) -> list[str]:

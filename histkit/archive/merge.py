@@ -27,6 +27,7 @@ from histkit.util.storage import ReadStore
 _IDENTITY = ["history_item_id", "account", "missing_since"]
 _MOST_ROWS = 65_536  # in a slice, about
 _NO_MONTH = -(2**40)
+_SEPARATOR = pa.scalar("\0", TEXT)
 _JSON = ("extra", "dialogue")
 _DIFF_COLUMNS = ("account", "history_item_id", "date", "voice_name", "characters", "credits")
 DIFF_SCHEMA = pa.schema([("change", CATEGORY), *(FILE_SCHEMA.field(name) for name in _DIFF_COLUMNS)])
@@ -117,7 +118,7 @@ class PartitionMerge:
         tables = [FILE_SCHEMA.empty_table().select(_IDENTITY)]
         for file in self._manifest.months:
             if self._exists(file):
-                with PartitionReader(self._store, file) as month:
+                with PartitionReader(self._store, file, self._manifest.months.get(file)) as month:
                     table = month.read(month.groups(), _IDENTITY)
                 tables.append(table.filter(account_rows(table, self._account)))
         table = pa.concat_tables(tables)
@@ -154,7 +155,7 @@ class PartitionMerge:
                 break
             if not self._exists(file):
                 continue
-            with PartitionReader(self._store, file) as month:
+            with PartitionReader(self._store, file, self._manifest.months.get(file)) as month:
                 table = month.read(month.groups(), ["history_item_id", "account"])
             ids = table.column("history_item_id").filter(account_rows(table, self._account))
             places = pc.index_in(ids, self._fetched).drop_null().to_numpy()
@@ -172,7 +173,7 @@ class PartitionMerge:
             if not (self._folder / file).exists():
                 self._manifest.months.pop(file, None)  # its file was lost, and the service has no row of it
             return
-        with PartitionReader(self._store, file) as month:
+        with PartitionReader(self._store, file, self._manifest.months.get(file)) as month:
             self._merge(file, month)
 
     def finish(self) -> None:
@@ -182,14 +183,14 @@ class PartitionMerge:
 
     def _exists(self, file: str) -> bool:
         """Return whether a month has a file; only a full sync replaces one that the manifest has and the disk lacks."""
-        exists = (self._folder / file).exists()
-        if not exists and file in self._manifest.months and not self._full:
-            with PartitionReader(self._store, file):  # raises, and says what to do
+        known = self._manifest.months.get(file)
+        exists = known is not None and (self._folder / file).exists()
+        if not exists and known is not None and not self._full:
+            with PartitionReader(self._store, file, known):  # raises, and says what to do
                 raise AssertionError
         return exists
 
     def _merge(self, file: str, month: PartitionReader | None) -> None:
-        rows = len(month) if month is not None else 0
         quick = month is not None and not self._full and not len(self._gone) and file not in self._left
         if not (quick and month is not None and not self._has_changes(file, month)):
             slices = self._slices(file, month)
@@ -198,19 +199,16 @@ class PartitionMerge:
                 merged = self._slice(month, start, end, diff)
                 self._voices |= voices_of(merged)
             self.diff.add(diff)
-            if diff.any():
+            if diff.any() or (month is not None and self._full and not month.has_page_checksums):
                 tables = [merged] if len(slices) == 1 else (self._slice(month, *span, Diff(False)) for span in slices)
-                rows = self._write(file, tables)
-        if (self._folder / file).exists():
-            self._manifest.months[file] = Month(rows, (self._folder / file).stat().st_size)
+                self._manifest.months[file] = self._write(file, tables)
 
-    def _write(self, file: str, tables: Iterable[pa.Table]) -> int:
-        rows = 0
-        with writing_month(self._folder, file) as writer:
+    def _write(self, file: str, tables: Iterable[pa.Table]) -> Month:
+        voices = self._voices.difference(self._manifest.voices)
+        with writing_month(self._folder, file, voices) as writer:
             for table in tables:
-                rows += len(table)
                 writer.add(table)
-        return rows
+        return writer.month
 
     def _has_changes(self, file: str, month: PartitionReader) -> bool:
         """Return whether the fetched rows change a month; only their span is read."""
@@ -376,6 +374,18 @@ def _keys(table: pa.Table) -> pa.ChunkedArray:
         row = table.slice(position, 1).select(SCHEMA.names).to_pylist()[0]
         keys[position] = "?" + hashlib.sha256(json.dumps(row, default=str, sort_keys=True).encode()).hexdigest()
     return pa.chunked_array([pa.array(keys, TEXT)])
+
+
+def id_keys(table: pa.Table) -> pa.ChunkedArray:
+    """Return account and id of each row that has an id, as one text."""
+    accounts = pc.fill_null(table.column("account").cast(TEXT), "")
+    return pc.binary_join_element_wise(accounts, table.column("history_item_id"), _SEPARATOR).drop_null()
+
+
+def row_keys(table: pa.Table) -> pa.ChunkedArray:
+    """Return a key of each row that is unique in a folder: account and id."""
+    accounts = pc.fill_null(table.column("account").cast(TEXT), "")
+    return pc.binary_join_element_wise(accounts, _keys(table), _SEPARATOR)
 
 
 def _last_of_each(table: pa.Table) -> pa.Table:

@@ -8,7 +8,7 @@ tie`` gives a history as the service does.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from histkit.archive.manifest import Month, ReplacedMonth, crc_of, note_replaced
 from histkit.errors import ArchiveError
 from histkit.frame.columns import NO_CODE, text_ranks
 from histkit.frame.parquet_metadata import KINDS, make_footer, read_footer, upgrade_schema
@@ -29,13 +30,25 @@ from histkit.util.text import error_line
 TIE = "tie"
 FILE_SCHEMA = pa.schema(
     [*((column.name, column.arrow) for column in (*COLUMNS, *ARCHIVE_COLUMNS)), (TIE, pa.int32())],
-    metadata=make_footer({}),
+    metadata=make_footer({"page_checksums": True}),
 )
 LOADED = tuple(name for name in FILE_SCHEMA.names if name != TIE)
+# What reading a damaged file can raise; Arrow passes some errors of its C++ libraries on as others than its own.
+DAMAGE = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    SystemError,
+)
 _SLICE_ROWS, _GROUP_ROWS = 32_768, 8_192
 _WITH_STATISTICS = [name for name in FILE_SCHEMA.names if name not in ("text", "dialogue", "extra")]
 _CATEGORIES = [field.name for field in FILE_SCHEMA if pa.types.is_dictionary(field.type)]
-_REFETCH = "run sync(full=True), which fetches that month again (except rows that the service no longer has)"
+REFETCH = "run sync(full=True), which fetches that month again (except rows that the service no longer has)"
 
 
 class GroupStatistics:
@@ -71,29 +84,41 @@ class GroupStatistics:
 class PartitionReader(AbstractContextManager["PartitionReader"]):
     """A month's file, opened for reading.
 
+    Parameters
+    ----------
+    store : ReadStore
+        The folder.
+    file : str
+        The file in it.
+    known : Month, optional
+        What the manifest says of the file; its checksum is compared before anything else is read.
+
     Raises
     ------
     ArchiveError
-        The file does not exist, is damaged, or was written by a newer histkit.
+        The file does not exist, is damaged, is not the one that the manifest knows, or was written by a newer histkit.
     """
 
-    def __init__(self, store: ReadStore, file: str) -> None:
+    def __init__(self, store: ReadStore, file: str, known: Month | None = None) -> None:
         self.where = store.place(file)
         try:
             self._opened = store.open(file)
         except FileNotFoundError:
-            raise ArchiveError(f"{self.where} is missing: restore a copy, or {_REFETCH}.") from None
+            raise ArchiveError(f"{self.where} is missing: restore a copy, or {REFETCH}.") from None
         except OSError as error:
             raise ArchiveError(f"{self.where} can't be read: {error_line(error)}.") from None
         try:
-            self._file = pq.ParquetFile(self._opened)
-            read_footer(self._file.schema_arrow.metadata, self.where)
-        except (pa.ArrowException, OSError) as error:
+            if known is not None and known.crc32 is not None and crc_of(self._opened) != (known.crc32, known.bytes):
+                raise changed_error(self.where)
+            self._file = pq.ParquetFile(self._opened, page_checksum_verification=True)
+            facts = read_footer(self._file.schema_arrow.metadata, self.where)
+        except DAMAGE as error:
             self._opened.close()
             raise self._damaged(error) from None
         except BaseException:
             self._opened.close()
             raise
+        self.has_page_checksums = bool(facts.get("page_checksums"))
         self.names = set(self._file.schema_arrow.names)
         self._statistics = GroupStatistics(self._file.metadata)
 
@@ -121,12 +146,30 @@ class PartitionReader(AbstractContextManager["PartitionReader"]):
             chunks.append((bounds[1], bounds[0], int(self._file.metadata.row_group(group).num_rows)))
         return chunks
 
+    def slices(self) -> list[list[int]]:
+        """Group row groups whose dates overlap; each slice is newer than the next."""
+        known = {}
+        for group in self.groups():
+            bounds = self.bounds(group, "date_unix")
+            if bounds is None or bounds[0] is None or bounds[2]:
+                return [[*self.groups()]]  # rows without a date, or another tool wrote it
+            known[group] = bounds
+        slices: list[list[int]] = []
+        oldest = None
+        for group in sorted(known, key=lambda number: known[number][1], reverse=True):
+            if oldest is None or known[group][1] < oldest:
+                slices.append([])
+                oldest = known[group][0]
+            slices[-1].append(group)
+            oldest = min(oldest, known[group][0])
+        return [sorted(groups) for groups in slices]
+
     def read(self, groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
         """Read columns of row groups in today's types; a column that the file lacks is missing in each row."""
         existing = [name for name in columns if name in self.names]
         try:
             table = self._file.read_row_groups(list(groups), columns=existing)
-        except (pa.ArrowException, OSError) as error:
+        except DAMAGE as error:
             raise self._damaged(error) from None
         table = upgrade_schema(table.replace_schema_metadata(None), self.where)
         arrays = []
@@ -136,8 +179,20 @@ class PartitionReader(AbstractContextManager["PartitionReader"]):
         return pa.table(arrays, names=list(columns))
 
     def _damaged(self, error: BaseException) -> ArchiveError:
-        what = f"{self.where} is damaged ({error_line(error)})"
-        return ArchiveError(f"{what}. Restore a copy, or delete it and {_REFETCH}.")
+        return damaged_error(self.where, error)
+
+
+def damaged_error(where: str, error: BaseException) -> ArchiveError:
+    """Return the error for a month's file that Arrow can't read."""
+    return ArchiveError(f"{where} is damaged ({error_line(error)}). Restore a copy, or {REFETCH}.")
+
+
+def changed_error(where: str, what: str = "its checksum differs") -> ArchiveError:
+    """Return the error for a month's file that is not the one that histkit wrote."""
+    return ArchiveError(
+        f"{where} is damaged, or another program wrote it ({what}). Restore a copy, or {REFETCH}. "
+        "histkit check shows the state of all months."
+    )
 
 
 def _missing(rows: int, kind: pa.DataType) -> pa.ChunkedArray:
@@ -181,24 +236,59 @@ def _ranks(column: pa.ChunkedArray) -> Any:
 
 
 @contextmanager
-def writing_month(folder: str | os.PathLike[str], file: str) -> Iterator[PartitionWriter]:
-    """Yield the writer of a month's file, which replaces the file when the block ends without an error."""
-    with (
-        atomic_write(Path(folder) / file) as temporary,
-        pq.ParquetWriter(
-            temporary, FILE_SCHEMA, compression="zstd", use_dictionary=_CATEGORIES, write_statistics=_WITH_STATISTICS
-        ) as writer,
-    ):
-        month = PartitionWriter(writer)
-        yield month
-        month.finish()
+def writing_month(
+    folder: str | os.PathLike[str],
+    file: str,
+    voices: Iterable[tuple[str | None, str | None]] = (),
+    *,
+    note: bool = True,
+) -> Iterator[PartitionWriter]:
+    """Yield the writer of a month's file, which replaces the file when the block ends without an error.
+
+    Parameters
+    ----------
+    folder, file : path-like, str
+        The local history, and the file in it.
+    voices : iterable of (id, name)
+        Voices that the manifest does not know yet.
+    note : bool
+        Note the file among the replaced ones, so that it counts as whole until the manifest is written.
+    """
+    with atomic_write(Path(folder) / file) as temporary:
+        with pq.ParquetWriter(
+            temporary,
+            FILE_SCHEMA,
+            compression="zstd",
+            use_dictionary=_CATEGORIES,
+            write_statistics=_WITH_STATISTICS,
+            write_page_checksum=True,
+        ) as parquet:
+            writer = PartitionWriter(parquet)
+            yield writer
+            writer.finish()
+        with temporary.open("rb", buffering=0) as written:
+            crc32, size = crc_of(written)
+        writer.month = Month(writer.written, size, crc32)
+        if note:
+            note_replaced(folder, ReplacedMonth(file, writer.month, list(voices)))
 
 
 class PartitionWriter:
-    """Writes sorted tables; the file depends on the rows alone, not on how they are divided into tables."""
+    """Writes sorted tables; the file depends on the rows alone, not on how they are divided into tables.
+
+    Attributes
+    ----------
+    written : int
+        Rows added.
+    month : Month
+        What the manifest is to say of the file; set when the file is complete.
+    """
+
+    month: Month
 
     def __init__(self, writer: pq.ParquetWriter) -> None:
         self._writer = writer
+        self.written = 0
         self._waiting: list[pa.Table] = []
         self._rows = 0
 
@@ -206,6 +296,7 @@ class PartitionWriter:
         """Add rows, which follow those added before."""
         self._waiting.append(table.select(FILE_SCHEMA.names))
         self._rows += len(table)
+        self.written += len(table)
         while self._rows >= 2 * _SLICE_ROWS:
             self._flush()
 

@@ -13,18 +13,17 @@ import pyarrow as pa
 
 from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.archive.account import AccountSync
+from histkit.archive.integrity import BUSY, open_for_update
 from histkit.archive.load import load
-from histkit.archive.manifest import WORK, HistoryManifest, Month, read_manifest
-from histkit.archive.merge import DIFF_SCHEMA, Diff, voices_of
-from histkit.archive.partitions import PartitionReader
-from histkit.archive.upgrade import move_undated
+from histkit.archive.manifest import WORK
+from histkit.archive.merge import DIFF_SCHEMA, Diff
 from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.fetch.reader import warn_of_problems
 from histkit.frame.schema import to_frame
 from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.files import exclusive_lock, remove_temporary_files
 from histkit.util.progress import print_summary
-from histkit.util.storage import ReadStore, normalize_path
+from histkit.util.storage import normalize_path
 from histkit.util.text import hide_passwords
 
 if TYPE_CHECKING:
@@ -42,8 +41,9 @@ class SyncRun:
         self._workers = workers
         self._progress = progress
         self._remove_partial_files()
-        self._manifest = self._read_or_rebuild_manifest()
-        move_undated(folder, self._manifest)
+        history = open_for_update(folder, full=full)
+        self._manifest = history.manifest
+        self.repaired = history.notes
         self._diff = Diff(diff)
         self._requests = 0
         self.failed: dict[str, str] = {}
@@ -104,26 +104,6 @@ class SyncRun:
             )
         return "\n".join(lines)
 
-    def _read_or_rebuild_manifest(self) -> HistoryManifest:
-        """Read the manifest, and add the months of a killed sync, which it doesn't know."""
-        store = ReadStore(self._folder)
-        manifest = read_manifest(store) or HistoryManifest()
-        voices = set(manifest.voices)
-        for path in self._folder.glob("year=*/month=*/history.parquet"):
-            file = path.relative_to(self._folder).as_posix()
-            known = manifest.months.get(file)
-            if known is not None and known.bytes == path.stat().st_size:
-                continue
-            try:
-                with PartitionReader(store, file) as month:
-                    manifest.months[file] = Month(len(month), path.stat().st_size)
-                    voices |= voices_of(month.read(month.groups(), ["voice_id", "voice_name"]))
-            except ArchiveError:
-                if known is None:
-                    raise
-        manifest.voices = list(voices)
-        return manifest
-
     def _remove_partial_files(self) -> None:
         """Remove the temporary files of killed syncs."""
         remove_temporary_files(self._folder, ".", "year=*/month=*", f"{WORK}/*")
@@ -158,6 +138,11 @@ def _account_clients(accounts: Mapping[str, HistoryClient]) -> dict[str, History
         check_client(client, f"accounts[{name!r}]", required=True)
         if not isinstance(name, str) or not name.strip():
             raise InputError(f"accounts= has the name {name!r}; names must be non-empty strings.")
+    keys: dict[str, str] = {}
+    for name, client in accounts.items():
+        first = keys.setdefault(client.transport.identity or name, name)
+        if first != name:
+            raise InputError(f"accounts= has one key under two names, {first!r} and {name!r}; use one of them.")
     return {**accounts}
 
 
@@ -237,15 +222,18 @@ def sync(
     """
     full, diff = true_or_false("full", full), true_or_false("diff", diff)
     folder, clients = Path(normalize_path(path)), validate_clients(path, accounts, client, workers)
-    busy = f"Another sync is writing into {folder}: wait for it to end."
+    if folder.is_file():
+        raise ArchiveError(f"{folder} is a file; sync keeps a local history in a folder, such as data/history.")
     with ExitStack() as stack:
         if clients is None:
             clients = {"": stack.enter_context(borrowed_client(None, workers))}
-        stack.enter_context(exclusive_lock(folder / WORK / "lock", busy))
+        stack.enter_context(exclusive_lock(folder / WORK / "lock", BUSY.format(folder)))
         run = SyncRun(folder, full=full, workers=workers, progress=progress, diff=diff)
         run.sync(clients)
     print_summary(run.summary(), progress)
     warn_of_problems(run.problems, stacklevel=3)
+    if run.repaired:
+        warnings.warn(f"{folder} was not as histkit wrote it: {'; '.join(run.repaired)}.", stacklevel=2)
     if run.failed:
         failures = "; ".join(f"{name}: {error}" for name, error in run.failed.items())
         warnings.warn(f"{len(run.failed)} of {len(clients)} accounts were not synced: {failures}", stacklevel=2)

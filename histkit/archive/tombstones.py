@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 
 from histkit.api.existence import DELETED as STATE
 from histkit.archive.checkpoint import SyncCheckpoint
-from histkit.archive.manifest import WORK, HistoryManifest, Month, read_manifest, write_manifest
-from histkit.archive.merge import account_rows, voices_of
+from histkit.archive.integrity import HistoryFolder
+from histkit.archive.manifest import WORK, HistoryManifest, read_manifest, write_manifest
+from histkit.archive.merge import account_rows
 from histkit.archive.partitions import FILE_SCHEMA, PartitionReader, sort_rows, writing_month
 from histkit.errors import ArchiveError
 from histkit.frame.schema import CATEGORY, DATE, TEXT
@@ -66,8 +67,8 @@ def mark_deleted(
     Raises
     ------
     ArchiveError
-        There is no local history, a sync is writing into it, or a file is damaged or can't be written. Rows marked
-        until then stay marked.
+        There is no local history, a sync is writing into it, or a file is damaged or can't be written. The rows of
+        other files are marked.
 
     Notes
     -----
@@ -90,16 +91,26 @@ def mark_deleted(
     _manifest_of(folder)  # before the lock, which would create the folder
     target = DeletionTarget(pa.array(list(ids), TEXT), account)
     with exclusive_lock(folder / WORK / "lock", f"a sync is writing into {folder}"):
-        manifest = _manifest_of(folder)
+        history = HistoryFolder(folder, deep=False)
+        manifest, bad = history.manifest, {state.file for state in history.problems}
+        if history.damaged_manifest is not None:
+            raise history.damaged_manifest
+        history.upgrade()
         _drop_unfinished(folder, target)
-        marked = 0
+        marked, failed = 0, None
         try:
-            for path in sorted(folder.glob("year=*/month=*/history.parquet")):
-                marked += _mark_month(folder, path.relative_to(folder).as_posix(), manifest, target, moment)
+            for file in sorted(manifest.months.keys() - bad):
+                try:
+                    marked += _mark_month(folder, file, manifest, target, moment)
+                except ArchiveError as error:  # the other months are marked first
+                    failed = failed or error
         finally:
             waited = _forget_processing(manifest, target)
             if marked or waited:
                 write_manifest(folder, manifest)
+        if failed is not None:
+            raise failed
+        history.raise_problems()
     return marked
 
 
@@ -130,38 +141,16 @@ def _forget_processing(manifest: HistoryManifest, target: DeletionTarget) -> boo
 
 
 def _mark_month(folder: Path, file: str, manifest: HistoryManifest, target: DeletionTarget, moment: datetime) -> int:
-    with PartitionReader(ReadStore(folder), file) as month:
+    with PartitionReader(ReadStore(folder), file, manifest.months[file]) as month:
         marked = sum(pc.sum(target.unmarked(month.read([group], _LOOKED_AT))).as_py() or 0 for group in month.groups())
         if not marked:
             return 0
-        voices = set(manifest.voices)
         with writing_month(folder, file) as writer:
-            for groups in _slices(month):
+            for groups in month.slices():
                 table = sort_rows(month.read(groups, FILE_SCHEMA.names))
-                voices |= voices_of(table)  # of a month that a killed sync left, the manifest knows none
                 writer.add(_marked(table, target.unmarked(table), moment))
-        manifest.months[file] = Month(len(month), (folder / file).stat().st_size)
-        manifest.voices = sorted(voices, key=lambda pair: (pair[0] or "", pair[1] or ""))
+        manifest.months[file] = writer.month
     return int(marked)
-
-
-def _slices(month: PartitionReader) -> list[list[int]]:
-    """Group row groups whose dates overlap; each slice is newer than the next."""
-    known = {}
-    for group in month.groups():
-        bounds = month.bounds(group, "date_unix")
-        if bounds is None or bounds[0] is None or bounds[2]:
-            return [[*month.groups()]]  # rows without a date, or another tool wrote it
-        known[group] = bounds
-    slices: list[list[int]] = []
-    oldest = None
-    for group in sorted(known, key=lambda number: known[number][1], reverse=True):
-        if oldest is None or known[group][1] < oldest:
-            slices.append([])
-            oldest = known[group][0]
-        slices[-1].append(group)
-        oldest = min(oldest, known[group][0])
-    return [sorted(groups) for groups in slices]
 
 
 def _marked(table: pa.Table, rows: pa.ChunkedArray, moment: datetime) -> pa.Table:

@@ -6,8 +6,22 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from histkit.archive.manifest import OLD_UNDATED, UNDATED, HistoryManifest, write_manifest
+from histkit.archive.manifest import OLD_UNDATED, UNDATED, HistoryManifest, Month, write_manifest
+from histkit.archive.partitions import FILE_SCHEMA, PartitionReader, sort_rows, writing_month
 from histkit.util.files import atomic_write
+from histkit.util.storage import ReadStore
+
+
+def rewrite_month(folder: Path, file: str) -> Month:
+    """Write a month of an older version again: with checksums of its pages, and today's types of columns.
+
+    Plain tools read a folder only if its files have the same types. The month is read in slices of time, so that memory
+    does not grow with it.
+    """
+    with PartitionReader(ReadStore(folder), file) as month, writing_month(folder, file) as writer:
+        for groups in month.slices():
+            writer.add(sort_rows(month.read(groups, FILE_SCHEMA.names)))
+    return writer.month
 
 
 def move_undated(folder: Path, manifest: HistoryManifest) -> None:

@@ -12,20 +12,26 @@ import click
 import pandas as pd
 
 import histkit as hk
+from histkit.archive.integrity import check_history
+from histkit.archive.manifest import month_label
 from histkit.cli import audio, statements, usage
 from histkit.cli.common import (
+    CSV,
     FOLDER,
     HISTORY,
     JSON,
     SOME_FAILED,
     WORKERS,
     Commands,
+    check_output,
     filters,
     print_json,
     print_size,
+    print_table,
     rows_of,
 )
 from histkit.cli.output import print_message
+from histkit.reports.model import ReportColumn, ReportTable
 from histkit.sandbox.faults import FAULTS
 from histkit.util.text import count_noun
 
@@ -66,7 +72,10 @@ def sync(
 
     An interrupted sync resumes when it is run again. Exit code 5: some accounts failed, the others are synced.
     """
-    accounts = dict(map(_account, account)) or None
+    named = [*map(_account, account)]
+    accounts = dict(named) or None
+    if accounts is not None and len(accounts) < len(named):
+        raise click.BadParameter("two accounts have one name", param_hint="--account")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         changed_rows = hk.sync(folder, full=full, accounts=accounts, workers=workers, diff=True)
@@ -79,6 +88,30 @@ def sync(
         print_message(warning.message)
     if facts["failed"]:
         raise SystemExit(SOME_FAILED)
+
+
+@main.command()
+@click.argument("folder", type=FOLDER, default=HISTORY)
+@click.option("--repair", is_flag=True, help="Repair what needs no request; bad files are moved aside, not deleted.")
+@JSON
+@CSV
+def check(folder: Path, repair: bool, json_: bool, csv_: bool) -> None:
+    """Check every byte of the local history in FOLDER (data/history) against its manifest.
+
+    Exit code 1: something is not right; the table says what, and what cures it.
+    """
+    check_output(json_, csv_)
+    history = check_history(folder, repair=repair)
+    states = history.states()
+    rows = [(month_label(state.file), state.rows, state.state, state.cure, state.file) for state in states]
+    frame = pd.DataFrame(rows, columns=["month", "rows", "state", "cure", "file"]).astype({"rows": "Int64"})
+    columns = [ReportColumn("month", "Month"), ReportColumn("rows", "Rows", "count")]
+    columns += [ReportColumn("state", "State"), ReportColumn("cure", "Cure")]
+    print_table(ReportTable("", frame, tuple(columns)), json_, csv_)
+    for note in history.notes:
+        click.echo(f"histkit: {note}", err=True)
+    if any(state.cure for state in states):
+        raise SystemExit(1)
 
 
 def _account(text: str) -> tuple[str, hk.HistoryClient]:

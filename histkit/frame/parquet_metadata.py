@@ -18,6 +18,10 @@ _KEY = b"histkit"
 KINDS = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}
 
 
+class NewerVersionError(ArchiveError):
+    """A newer histkit wrote the file."""
+
+
 def make_footer(facts: Mapping[str, Any]) -> dict[bytes, bytes]:
     """Return the metadata of a file of this version."""
     return {_KEY: json.dumps({"schema_version": SCHEMA_VERSION, **facts}).encode()}
@@ -28,7 +32,7 @@ def read_footer(metadata: Mapping[bytes, bytes] | None, where: str) -> dict[str,
 
     Raises
     ------
-    ArchiveError
+    NewerVersionError
         A newer histkit wrote the file.
     """
     try:
@@ -38,7 +42,7 @@ def read_footer(metadata: Mapping[bytes, bytes] | None, where: str) -> dict[str,
     except (ValueError, TypeError, AttributeError):
         raise ArchiveError(f"{where} has a footer that can't be read: write it again or restore a copy.") from None
     if newer:
-        raise ArchiveError(f"{where} was written by a newer histkit: upgrade with pip install -U histkit.")
+        raise NewerVersionError(f"{where} was written by a newer histkit: upgrade with pip install -U histkit.")
     return facts
 
 

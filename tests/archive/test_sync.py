@@ -22,6 +22,7 @@ import histkit as hk
 from histkit.frame import parquet_metadata as _versions
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
+from tests.local_history import forget_checksums
 
 KNOWN = [column.name for column in hk.COLUMNS]
 
@@ -349,7 +350,10 @@ def test_a_manifest_older_than_its_months_loses_nothing(box_of: Callable[..., Sa
     sync(tmp_path, box)
     (tmp_path / "_manifest.json").write_bytes(manifest)
     box.add(1)
-    assert sync(tmp_path, box)["history_item_id"].tolist() == ids_of(box)
+    with pytest.raises(hk.ArchiveError, match=r"history\.parquet .*sync\(full=True\)"):
+        sync(tmp_path, box)
+    with pytest.warns(UserWarning, match="was not as histkit wrote it"):
+        assert sync(tmp_path, box, full=True)["history_item_id"].tolist() == ids_of(box)
     (tmp_path / "_manifest.json").unlink()
     assert sync(tmp_path, box)["history_item_id"].tolist() == ids_of(box)
     assert json.loads((tmp_path / "_manifest.json").read_bytes())["schema_version"] == 3
@@ -450,7 +454,7 @@ def test_what_is_not_asked_for_is_not_read(shared_box: Sandbox, tmp_path: Path) 
     oldest = min(tmp_path.rglob("*.parquet"), key=lambda path: [int(part.split("=")[1]) for part in path.parts[-3:-1]])
     oldest.write_bytes(b"PAR1" + os.urandom(500) + b"PAR1")
     assert len(hk.load(tmp_path, after="2026-09-01")) > 0
-    with pytest.raises(hk.ArchiveError, match=r"history\.parquet is damaged .* Restore a copy, or delete it") as caught:
+    with pytest.raises(hk.ArchiveError, match=r"history\.parquet is damaged.* Restore a copy, or run") as caught:
         hk.load(tmp_path)
     assert str(oldest) in str(caught.value)
     assert damaged.exists()
@@ -488,11 +492,13 @@ def test_an_older_file_is_upgraded_and_a_newer_one_refused(
     table = table.set_column(place, "characters", table.column(place).cast("int32"))
     table = table.sort_by([("date_unix", "descending")])
     pq.write_table(table.replace_schema_metadata({b"histkit": b'{"schema_version": 1}'}), file)
+    forget_checksums(tmp_path)
     again = hk.load(tmp_path)
     assert again.dtypes.astype(str).equals(df.dtypes.astype(str))
     assert sorted(again["history_item_id"]) == sorted(df["history_item_id"])
     assert changes(tmp_path, box, full=True) == {}
     pq.write_table(table.replace_schema_metadata({b"histkit": b'{"schema_version": 99}'}), file)
+    forget_checksums(tmp_path)
     with pytest.raises(hk.ArchiveError, match="newer histkit"):
         hk.load(tmp_path)
     (tmp_path / "_manifest.json").write_text('{"schema_version": 99}')

@@ -74,7 +74,7 @@ def test_one_account_that_fails_does_not_stop_the_others(box_of: Callable[..., S
     assert (len(df), df.attrs["histkit"]["failed"]) == (130, {})
     with pytest.raises(hk.AuthenticationError):
         hk.sync(
-            folder, accounts={name: client_of(box, api_key="sk_wrong") for name in ("bad", "worse")}, progress=False
+            folder, accounts={name: client_of(box, api_key=f"sk_{name}") for name in ("bad", "worse")}, progress=False
         )
     assert len(hk.load(folder)) == 130
 
@@ -131,3 +131,34 @@ def test_more_arguments_that_can_not_be_used(folder: Path, client: hk.HistoryCli
     with pytest.raises(hk.InputError, match="folder of this machine"):
         hk.sync("memory://history", client=client)
     assert not folder.exists()
+
+
+def test_one_key_or_one_account_under_two_names_is_refused(service: Callable[..., Service], folder: Path) -> None:
+    of = service([row(number, NOW - number) for number in range(2500)])
+    again = hk.HistoryClient("sk_test", base_url=of.client.transport.base_url)
+    with pytest.raises(hk.InputError, match="one key under two names, 'a' and 'b'"):
+        hk.sync(folder, accounts={"a": of.client, "b": again}, progress=False)
+    hk.sync(folder, accounts={"a": of.client}, progress=False)
+    other_key = hk.HistoryClient("sk_another_key_of_that_account", base_url=of.client.transport.base_url)
+    of.rows.insert(0, row(9000, NOW + 1))
+    with pytest.raises(hk.ArchiveError, match=r"account b is in .*history already, as account a"):
+        hk.sync(folder, accounts={"b": other_key}, progress=False)
+    with pytest.warns(UserWarning, match=r"1 of 2 accounts were not synced: b: .*as account a"):
+        df = hk.sync(folder, accounts={"a": of.client, "b": other_key}, progress=False)
+    assert set(df["account"]) == {"a"}
+    assert len(df) == 2501
+
+
+def test_a_mistyped_key_beside_a_sandbox_history_is_told_as_one(box_of: Callable[..., Sandbox], folder: Path) -> None:
+    box = box_of(items=40)
+    hk.sync(folder, client=client_of(box), progress=False)
+    with pytest.raises(hk.AuthenticationError):
+        hk.sync(folder, client=client_of(box, api_key="sk_mistyped"), progress=False)
+
+
+def test_a_file_in_place_of_the_folder_is_said(tmp_path: Path, client: hk.HistoryClient) -> None:
+    (tmp_path / "clients.toml").write_text("")
+    for call in (hk.load, hk.scan, lambda path: hk.sync(path, client=client)):
+        with pytest.raises(hk.ArchiveError, match=r"clients\.toml is a file") as caught:
+            call(tmp_path / "clients.toml")
+        assert "Errno" not in str(caught.value)

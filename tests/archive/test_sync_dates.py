@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from tests.effort import examples
-from tests.local_history import DAY, NOTHING, NOW, OCTOBER, found, ids_of, read, sync
+from tests.local_history import DAY, NOTHING, NOW, OCTOBER, forget_checksums, found, ids_of, read, sync
 from tests.raw_service import Row, Service, row, same
 
 pytestmark = pytest.mark.any_pandas
@@ -98,12 +98,7 @@ def test_a_watermark_of_the_future_that_an_older_version_left_is_not_trusted(
 ) -> None:
     of = service([row(0, NOW + 30 * DAY), *(row(1 + number, NOW - 5 * DAY - number) for number in range(50))])
     sync(folder, of)
-    manifest = json.loads((folder / "_manifest.json").read_text())
-    manifest["accounts"][""]["watermark"] = NOW + 30 * DAY
-    manifest.pop("crc32", None)
-    for month in manifest["months"].values():
-        month.pop("crc32", None)
-    (folder / "_manifest.json").write_text(json.dumps(manifest))
+    forget_checksums(folder, watermark=NOW + 30 * DAY)
     of.rows.insert(1, row(99, NOW - 4 * DAY))
     assert found(sync(folder, of)) == {"new": 1, "changed": 0, "missing": 0}
     assert json.loads((folder / "_manifest.json").read_text())["accounts"][""]["watermark"] <= NOW
@@ -166,12 +161,7 @@ def test_a_gap_that_late_rows_fill_and_a_reset_of_the_counter_are_no_gaps(
 def test_a_last_full_sync_of_long_ago_is_said(service: Callable[..., Service], folder: Path) -> None:
     of = service([row(number, NOW - number) for number in range(5)])
     sync(folder, of)
-    manifest = json.loads((folder / "_manifest.json").read_text())
-    manifest["accounts"][""]["full_at"] = datetime.fromtimestamp(NOW - 45 * DAY, UTC).isoformat()
-    manifest.pop("crc32", None)
-    for month in manifest["months"].values():
-        month.pop("crc32", None)
-    (folder / "_manifest.json").write_text(json.dumps(manifest))
+    forget_checksums(folder, full_at=datetime.fromtimestamp(NOW - 45 * DAY, UTC).isoformat())
     assert sync(folder, of).attrs["histkit"]["full_due"] == {"": "the last one was 45 days ago"}
     assert sync(folder, of, full=True).attrs["histkit"]["full_due"] == {}
 
@@ -327,11 +317,9 @@ def test_an_older_historys_rows_without_a_date_are_moved_by_the_next_sync(
     (folder / HIVE).parent.mkdir(parents=True)
     shutil.move(folder / UNDATED, folder / HIVE)
     shutil.rmtree(folder / "year=0")
+    forget_checksums(folder)
     manifest = json.loads((folder / "_manifest.json").read_text())
     manifest["months"][HIVE] = manifest["months"].pop(UNDATED)
-    manifest.pop("crc32", None)
-    for month in manifest["months"].values():
-        month.pop("crc32", None)
     (folder / "_manifest.json").write_text(json.dumps(manifest))
     assert len(hk.load(folder)) == 41
     if killed:  # in between, with both files there

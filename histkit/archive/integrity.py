@@ -1,0 +1,572 @@
+"""Is a local history what histkit wrote? Compare the folder with its manifest, and repair it.
+
+A month's file is right if its checksum is that of the manifest, or of a sync that was killed before it wrote the
+manifest. Any other file is read by a child process first, since a damaged file can end a process that reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from histkit.archive.manifest import (
+    MANIFEST,
+    OLD_UNDATED,
+    UNDATED,
+    WORK,
+    Account,
+    DamagedManifestError,
+    HistoryManifest,
+    Month,
+    crc_of,
+    is_month,
+    month_label,
+    newest_first,
+    partition_path,
+    partition_span,
+    read_manifest,
+    read_replaced,
+    write_manifest,
+)
+from histkit.archive.merge import id_keys, row_keys, voices_of
+from histkit.archive.partitions import FILE_SCHEMA, REFETCH, PartitionReader, sort_rows, writing_month
+from histkit.archive.upgrade import move_undated, rewrite_month
+from histkit.errors import ArchiveError
+from histkit.frame.parquet_metadata import NewerVersionError
+from histkit.frame.schema import TEXT
+from histkit.util.files import exclusive_lock
+from histkit.util.storage import ReadStore, normalize_path
+from histkit.util.text import count_noun, error_line
+
+ASIDE = ".histkit-aside"
+BUSY = "Another sync is writing into {}: wait for it to end."
+_FULL, _REPAIR = "sync(full=True)", "histkit check --repair"
+_UNKNOWN = "not a file of this history"
+_SECONDS = 600  # for one file
+_SHOWN = 3  # stray files in a message
+
+
+@dataclass
+class MonthState:
+    """The state of a month's file, or of another file in the folder.
+
+    Attributes
+    ----------
+    file : str
+        Path in the folder.
+    state : str
+        ``ok``, or what is wrong.
+    cure : str
+        What makes it right; empty where it is.
+    rows : int or None
+        Rows that can be read.
+    intact : bool
+        Whether it has as many different rows as the manifest says, so that it can be repaired without the service.
+    readable : bool
+        Whether its rows can be read.
+    """
+
+    file: str
+    state: str = "ok"
+    cure: str = ""
+    rows: int | None = None
+    intact: bool = False
+    readable: bool = True
+
+    def line(self, folder: Path) -> str:
+        """Return the state as the beginning of a sentence."""
+        return f"{folder / self.file} {'' if self.state.startswith('holds') else 'is '}{self.state}"
+
+
+@dataclass
+class Content:
+    """What a child process found in a month's file.
+
+    Attributes
+    ----------
+    rows, wrong, twice : int
+        Rows; rows of other months; rows that are there more than once.
+    current : bool
+        Whether this version wrote it.
+    voices : list of (id, name)
+        Its voices.
+    accounts : list of str or None
+        Its accounts.
+    problem : str
+        Why it can't be read; empty if it can.
+    newer : str
+        The message where a newer histkit wrote it.
+    """
+
+    rows: int = 0
+    wrong: int = 0
+    twice: int = 0
+    current: bool = False
+    voices: list[tuple[str | None, str | None]] = field(default_factory=list)
+    accounts: list[str | None] = field(default_factory=list)
+    problem: str = ""
+    newer: str = ""
+
+    def fault(self) -> str:
+        """Return what is wrong with the rows; empty if nothing is."""
+        if self.problem:
+            return f"damaged ({self.problem})"
+        parts = [f"{count_noun(self.wrong, 'row')} of other months"] if self.wrong else []
+        parts += [f"{count_noun(self.twice, 'row')} twice"] if self.twice else []
+        return f"holds {' and '.join(parts)}" if parts else ""
+
+
+def inspect(folder: Path, file: str) -> Content:
+    """Read a month's file completely."""
+    try:
+        with PartitionReader(ReadStore(folder), file) as month:
+            lacking = {"history_item_id", "date_unix"} - month.names
+            if lacking:
+                return Content(problem=f"it has no column {min(lacking)}")
+            table, current = month.read(month.groups(), FILE_SCHEMA.names), month.has_page_checksums
+        table.validate(full=True)
+    except NewerVersionError as error:
+        return Content(newer=error_line(error))
+    except (ArchiveError, pa.ArrowException) as error:
+        return Content(problem=error_line(error).removeprefix(f"{folder / file} "))
+    inside = _inside(table, file)
+    voices = sorted(voices_of(table), key=lambda pair: (pair[0] or "", pair[1] or ""))
+    accounts = pc.unique(table.column("account").cast(TEXT)).to_pylist()
+    rows = len(table)
+    twice = rows - len(pc.unique(row_keys(table)))
+    return Content(rows, rows - int(inside.sum()), twice, current, voices, accounts)
+
+
+def inspect_apart(folder: Path, files: Sequence[str]) -> dict[str, Content]:
+    """Read months' files in a child process; one that ends it is damaged."""
+    found: dict[str, Content] = {}
+    code = "import sys; from histkit.archive.integrity import main; main(sys.argv[1], sys.argv[2:])"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    while rest := [file for file in files if file not in found]:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", code, str(folder.absolute()), *rest],
+                capture_output=True,
+                env=environment,
+                timeout=_SECONDS * len(rest),
+                check=False,
+            ).stdout
+        except subprocess.TimeoutExpired as error:
+            done = error.stdout or b""
+        before = len(found)
+        for line in done.splitlines():
+            file, facts = json.loads(line)
+            facts["voices"] = [tuple(pair) for pair in facts["voices"]]
+            found[file] = Content(**facts)
+            if found[file].newer:
+                raise NewerVersionError(found[file].newer)
+        if len(found) - before < len(rest):
+            found[rest[len(found) - before]] = Content(problem="reading it ends the process")
+    return found
+
+
+def main(folder: str, files: Iterable[str]) -> None:
+    """Print what each file holds as a line of JSON: the child process of `inspect_apart`."""
+    for file in files:
+        print(json.dumps([file, vars(inspect(Path(folder), file))]), flush=True)
+
+
+def stray_files(folder: Path, known: Iterable[str]) -> list[str]:
+    """Return the files that are no months of the history and that other tools take for some."""
+    months = {*known, UNDATED, OLD_UNDATED}
+    return sorted(file for file in _files(folder, "") if file not in months)
+
+
+def _files(folder: Path, prefix: str) -> Iterator[str]:
+    try:
+        entries = list(os.scandir(folder / prefix))
+    except OSError:
+        return
+    for entry in entries:
+        name = f"{prefix}{entry.name}"
+        if entry.name.startswith((".", "_")):
+            continue
+        if entry.is_dir() and not is_month(name):
+            yield from _files(folder, f"{name}/")
+        elif name.startswith("year=") or name.endswith(".parquet"):
+            yield name
+
+
+def warn_of_strays(folder: Path, manifest: HistoryManifest) -> None:
+    """Warn of files that are no months of the history; they are not read."""
+    strays = stray_files(folder, {*manifest.months, *read_replaced(ReadStore(folder))})
+    if strays:
+        names = ", ".join(strays[:_SHOWN]) + (", ..." if len(strays) > _SHOWN else "")
+        warnings.warn(
+            f"{folder} has {count_noun(len(strays), 'file')} that the history does not have and that are not read "
+            f"({names}): move them elsewhere, or run histkit check --repair.",
+            stacklevel=5,
+        )
+
+
+class HistoryFolder:
+    """A local history's folder and manifest, compared with each other; the caller holds the folder's lock.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    deep : bool
+        Compare the checksum of every month, not only its size.
+
+    Attributes
+    ----------
+    manifest : HistoryManifest
+        With the months of a killed sync. Of a damaged or missing one, what the months say.
+    problems : list of MonthState
+        What is not as it should be.
+    notes : list of str
+        What was repaired.
+    older : list of str
+        Months that an older version wrote.
+    """
+
+    def __init__(self, folder: Path, *, deep: bool) -> None:
+        self.folder = folder
+        self._store = ReadStore(folder)
+        self._deep = deep
+        self.problems: list[MonthState] = []
+        self.notes: list[str] = []
+        self.older: list[str] = []
+        self.damaged_manifest: DamagedManifestError | None = None
+        existing = self._read()
+        self.manifest = existing or HistoryManifest()
+        replaced = read_replaced(self._store)
+        self._take_replaced()
+        if existing is None:
+            self._rebuild()
+        else:
+            self._compare()
+        self.strays = stray_files(folder, {*self.manifest.months, *replaced, *(state.file for state in self.problems)})
+
+    def _read(self) -> HistoryManifest | None:
+        try:
+            return read_manifest(self._store)
+        except DamagedManifestError as error:
+            self.damaged_manifest = error
+            return None
+
+    def _take_replaced(self) -> None:
+        """Take in the months that a killed sync replaced."""
+        voices = set(self.manifest.voices)
+        for file, months in read_replaced(self._store).items():
+            found = self._checksum(file)
+            for month in months:
+                if is_month(file) and found == (month.month.crc32, month.month.bytes):
+                    self.manifest.months[file] = month.month
+                    voices |= set(month.voices)
+        self.manifest.voices = list(voices)
+
+    def _checksum(self, file: str) -> tuple[int, int] | None:
+        try:
+            with (self.folder / file).open("rb", buffering=0) as opened:
+                return crc_of(opened)
+        except OSError:
+            return None
+
+    def _months_on_disk(self) -> list[str]:
+        paths = self.folder.glob("year=*/month=*/history.parquet")
+        files = [file for path in paths if is_month(file := path.relative_to(self.folder).as_posix())]
+        return [file for file in files if not (file == OLD_UNDATED and UNDATED in files)]
+
+    def _rebuild(self) -> None:
+        """Make the manifest of the months on disk; accounts are read completely by the next sync."""
+        unknown = [file for file in self._months_on_disk() if file not in self.manifest.months]
+        self._adopt(unknown, rebuild=True)
+
+    def _adopt(self, files: Sequence[str], *, rebuild: bool = False) -> None:
+        """Take in months that no checksum vouches for, if each row is in its month, once."""
+        if not files:
+            return
+        voices = set(self.manifest.voices)
+        for file, content in inspect_apart(self.folder, files).items():
+            known, found = self.manifest.months.get(file), self._checksum(file)
+            if content.fault() or found is None or (known is not None and content.rows < known.rows):
+                self._add_problem(file, content)
+                continue
+            self.manifest.months[file] = Month(content.rows, found[1], found[0])
+            self.older += [] if content.current else [file]
+            voices |= set(content.voices)
+            for account in content.accounts if rebuild else ():
+                self.manifest.accounts.setdefault(account or "", Account())
+        self.manifest.voices = list(voices)
+
+    def _compare(self) -> None:
+        months = self.manifest.months
+        legacy = bool(months) and all(month.crc32 is None for month in months.values())
+        doubtful, other = [], []
+        for file, month in list(months.items()):
+            path = self.folder / file
+            if not path.is_file():
+                state = "a folder" if path.is_dir() else "missing"
+                self.problems.append(MonthState(file, state, _FULL, readable=False))
+            elif month.crc32 is None:
+                doubtful.append(file)
+            elif path.stat().st_size != month.bytes or (
+                self._deep and self._checksum(file) != (month.crc32, month.bytes)
+            ):
+                other.append(file)
+        if legacy:  # a killed sync of an older version can have left more
+            doubtful += [file for file in self._months_on_disk() if file not in months]
+        self._upgrade(doubtful)
+        for file, content in inspect_apart(self.folder, other).items():
+            self._add_problem(file, content)
+
+    def _upgrade(self, files: Iterable[str]) -> None:
+        """Take in months of an older version, which had no checksums, if each row is in its month, once."""
+        doubtful = []
+        for file in files:
+            known, found = self.manifest.months.get(file), self._checksum(file)
+            if self._deep or known is None or found is None or found[1] != known.bytes:
+                doubtful.append(file)
+                continue
+            with PartitionReader(self._store, file) as month:
+                dates = month.read(month.groups(), ["date_unix"])
+            if _inside(dates, file).all():
+                self.manifest.months[file] = Month(known.rows, found[1], found[0])
+                self.older.append(file)
+            else:
+                doubtful.append(file)
+        self._adopt(doubtful)
+
+    def _add_problem(self, file: str, content: Content) -> None:
+        known = self.manifest.months.get(file)
+        unique = content.rows - content.wrong - content.twice
+        intact = not content.problem and (unique == known.rows if known is not None else not content.wrong)
+        twin = self._twin(file)
+        state = f"a copy of {month_label(twin)}" if twin else content.fault() or "written by another program"
+        if not intact and not content.problem and not twin and known is not None and unique < known.rows:
+            state += f", {count_noun(known.rows - unique, 'row')} missing"
+        rows = None if content.problem else content.rows
+        cure = f"{_FULL}, or {_REPAIR}" if intact else _FULL
+        self.problems.append(MonthState(file, state, cure, rows, intact, not content.problem))
+
+    def _twin(self, file: str) -> str | None:
+        found = self._checksum(file)
+        same = (name for name, month in self.manifest.months.items() if (month.crc32, month.bytes) == found)
+        return next((name for name in same if name != file), None)
+
+    def states(self) -> list[MonthState]:
+        """Return the state of everything in the folder, newest month first."""
+        bad = {state.file: state for state in self.problems}
+        months = [bad.get(file) or MonthState(file, rows=month.rows) for file, month in self.manifest.months.items()]
+        months += [state for file, state in bad.items() if file not in self.manifest.months]
+        order = {file: place for place, file in enumerate(newest_first(state.file for state in months))}
+        months.sort(key=lambda state: order[state.file])
+        strays = [MonthState(file, _UNKNOWN, f"{_FULL}, or {_REPAIR}") for file in self.strays]
+        manifest = []
+        if self.damaged_manifest is not None:
+            state = str(self.damaged_manifest).removeprefix(f"{self.folder / MANIFEST} is ").partition(": restore")[0]
+            manifest = [MonthState(MANIFEST, state, f"{_FULL}, or {_REPAIR}")]
+        return [*manifest, *months, *strays, *self._doubles(bad)]
+
+    def _doubles(self, bad: Iterable[str]) -> list[MonthState]:
+        """Find rows that are in two months."""
+        if not self._deep:
+            return []
+        keys = []
+        for file in self.manifest.months:
+            if file not in bad:
+                with PartitionReader(self._store, file) as month:
+                    table = month.read(month.groups(), ["history_item_id", "account"])
+                keys += id_keys(table).chunks
+        every = pa.chunked_array(keys, TEXT)
+        count = len(every) - len(pc.unique(every))
+        state = f"{count_noun(count, 'row')} in two months"
+        return [MonthState("(all months)", state, _FULL)] if count else []
+
+    def raise_problems(self) -> None:
+        """Raise an error that names the first problem and its cure."""
+        if self.damaged_manifest is not None:
+            raise self.damaged_manifest
+        unknown = [MonthState(file, _UNKNOWN, _FULL) for file in self.strays if is_month(file)]  # would be replaced
+        problems = [*self.problems, *unknown]
+        if problems:
+            more = f" (histkit check shows {len(problems) - 1:,} more)" if problems[1:] else ""
+            repair = ", or histkit check --repair" if problems[0].intact else ""
+            raise ArchiveError(f"{problems[0].line(self.folder)}{more}: restore a copy, or {REFETCH}{repair}.")
+
+    def upgrade(self) -> None:
+        """Write the months of older versions as this version does; no request is needed."""
+        move_undated(self.folder, self.manifest)
+        for file in [UNDATED if file == OLD_UNDATED else file for file in self.older]:
+            if file in self.manifest.months and (self.folder / file).is_file():
+                self.manifest.months[file] = rewrite_month(self.folder, file)
+        self.older = []
+
+    def repair(self, *, full: bool) -> None:
+        """Repair what can be repaired without the service; before a full sync also what that will complete.
+
+        Bad files are moved to `ASIDE`, not deleted.
+        """
+        if self.damaged_manifest is not None:
+            self._set_aside(MANIFEST, "damaged; made again from the months")
+            self.damaged_manifest = None
+        for file in self.strays:
+            self._set_aside(file, _UNKNOWN)
+        self.strays = []
+        others: list[pa.Table] = []
+        for state in self.problems:
+            if state.intact or full:
+                others += self._repair_month(state)
+        self.problems = [state for state in self.problems if not (state.intact or full)]
+        self._add_rows(others)
+
+    def _repair_month(self, state: MonthState) -> list[pa.Table]:
+        """Write a month again with those of its rows that belong to it; return the others."""
+        file, path = state.file, self.folder / state.file
+        if not state.intact:
+            for account in self.manifest.accounts.values():
+                account.incomplete = True
+        if not state.readable:
+            if path.exists():
+                self._set_aside(file, state.state)
+            return []
+        with PartitionReader(self._store, file) as month:
+            table = month.read(month.groups(), FILE_SCHEMA.names)
+        self._set_aside(file, state.state, keep=True)
+        inside = pa.array(_inside(table, file))
+        rows = _distinct(table.filter(inside))
+        if len(rows):
+            self._write(file, rows, note=state.intact)
+        else:
+            path.unlink()
+        return [table.filter(pc.invert(inside))]
+
+    def _add_rows(self, tables: Sequence[pa.Table]) -> None:
+        """Add rows to the months of their dates where they are not there yet."""
+        table = pa.concat_tables([FILE_SCHEMA.empty_table(), *tables])
+        unrepaired = {state.file for state in self.problems}
+        files = np.array([partition_path(date) for date in table.column("date_unix").to_pylist()], object)
+        for file in sorted(set(files.tolist()) - unrepaired):
+            rows = table.filter(pa.array(files == file))
+            if (self.folder / file).exists():
+                with PartitionReader(self._store, file, self.manifest.months.get(file)) as month:
+                    rows = pa.concat_tables([month.read(month.groups(), FILE_SCHEMA.names), rows])
+            known = self.manifest.months.get(file)
+            rows = _distinct(rows)
+            if known is None or len(rows) > known.rows or not (self.folder / file).exists():
+                self._write(file, rows, note=False)
+
+    def _write(self, file: str, rows: pa.Table, *, note: bool) -> None:
+        voices = voices_of(rows)
+        with writing_month(self.folder, file, voices, note=note) as writer:
+            writer.add(sort_rows(rows.unify_dictionaries()))
+        self.manifest.months[file] = writer.month
+        self.manifest.voices = list({*self.manifest.voices, *voices})
+
+    def _set_aside(self, file: str, why: str, *, keep: bool = False) -> None:
+        stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        target = self.folder / ASIDE / stamp / f"{file}.aside"
+        number = 1
+        while target.exists():
+            number += 1
+            target = self.folder / ASIDE / stamp / f"{file}.{number}.aside"
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if keep:
+                shutil.copy2(self.folder / file, target)
+            else:
+                shutil.move(self.folder / file, target)
+        except OSError as error:
+            raise ArchiveError(f"{self.folder / file} can't be moved to {target}: {error_line(error)}.") from None
+        verb = "a copy is" if keep else "moved to"
+        self.notes.append(f"{file}: {why}; {verb} {target}")
+
+
+def open_for_update(folder: Path, *, full: bool = False) -> HistoryFolder:
+    """Compare a folder with its manifest before writing into it; the caller holds the folder's lock.
+
+    Parameters
+    ----------
+    folder : Path
+        The local history.
+    full : bool
+        Repair it first: a full sync follows, which fetches what was lost.
+
+    Raises
+    ------
+    ArchiveError
+        A file is not what histkit wrote, and `full` is False.
+    """
+    history = HistoryFolder(folder, deep=full)
+    if full:
+        history.repair(full=True)
+    else:
+        history.raise_problems()
+        warn_of_strays(folder, history.manifest)
+    history.upgrade()
+    return history
+
+
+def check_history(path: str | os.PathLike[str], *, repair: bool = False) -> HistoryFolder:
+    """Compare a local history with its manifest, every byte of it.
+
+    Parameters
+    ----------
+    path : path-like or str
+        The folder of `histkit.sync`.
+    repair : bool
+        Repair what can be repaired without the service.
+
+    Returns
+    -------
+    HistoryFolder
+        Its `states` say what is right; `notes` what was repaired.
+
+    Raises
+    ------
+    ArchiveError
+        There is no local history, another process is writing into it, or it is of a newer histkit.
+    """
+    folder = Path(normalize_path(path))
+    store = ReadStore(folder)
+    try:
+        there = read_manifest(store) is not None or any(folder.glob("year=*/month=*/*"))
+    except DamagedManifestError:
+        there = True
+    if not there:
+        raise ArchiveError(
+            f"{folder} holds no local history: sync first (histkit.sync({str(folder)!r}), or histkit sync)."
+        )
+    with exclusive_lock(folder / WORK / "lock", BUSY.format(folder)):
+        history = HistoryFolder(folder, deep=True)
+        if repair:
+            history.repair(full=False)
+            history.upgrade()
+            write_manifest(folder, history.manifest)
+    return history
+
+
+def _inside(table: pa.Table, file: str) -> Any:
+    """Return which rows belong to a month's file."""
+    dates, span = table.column("date_unix"), partition_span(file)
+    if span is None:
+        return dates.is_null().to_numpy()
+    inside = pc.and_(pc.greater_equal(dates, span[0]), pc.less(dates, span[1]))
+    return pc.fill_null(inside, False).to_numpy()
+
+
+def _distinct(table: pa.Table) -> pa.Table:
+    """Return each row once."""
+    keys = row_keys(table).to_pylist()
+    first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+    return table if len(first) == len(keys) else table.take(pa.array(sorted(first.values()), pa.int64()))

@@ -1,0 +1,322 @@
+"""A folder that is not as histkit wrote it: named, never read as something else, healed by a full sync."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+import histkit as hk
+from histkit.cli import main
+from histkit.sandbox import Sandbox
+from tests.archive.flips import count_flips
+from tests.conftest import client_of
+from tests.local_history import NOTHING, forget_checksums, found, sync
+from tests.raw_service import same
+
+AUGUST, SEPTEMBER = "year=2026/month=8/history.parquet", "year=2026/month=9/history.parquet"
+
+
+@pytest.fixture
+def copy(local: Path, tmp_path: Path) -> Path:
+    shutil.copytree(local, tmp_path / "history")
+    return tmp_path / "history"
+
+
+def plainly(path: Path) -> pa.Table:
+    return pq.read_table(path, partitioning=None)
+
+
+def copied_over(folder: Path) -> None:
+    shutil.copy(folder / AUGUST, folder / SEPTEMBER)
+
+
+def written_otherwise(folder: Path) -> None:
+    pq.write_table(plainly(folder / SEPTEMBER), folder / SEPTEMBER, compression="snappy")
+
+
+def rows_lost(folder: Path) -> None:
+    pq.write_table(plainly(folder / SEPTEMBER)[5:], folder / SEPTEMBER)
+
+
+def rows_twice(folder: Path) -> None:
+    table = plainly(folder / SEPTEMBER)
+    pq.write_table(pa.concat_tables([table, table]), folder / SEPTEMBER)
+
+
+def rows_of_another_month(folder: Path) -> None:
+    tables = [plainly(folder / file) for file in (SEPTEMBER, AUGUST)]
+    pq.write_table(pa.concat_tables([tables[0], tables[1][:7]]), folder / SEPTEMBER)
+
+
+def rows_moved_to_another_month(folder: Path) -> None:
+    rows_of_another_month(folder)
+    pq.write_table(plainly(folder / AUGUST)[7:], folder / AUGUST)
+
+
+def cut(folder: Path) -> None:
+    data = (folder / SEPTEMBER).read_bytes()
+    (folder / SEPTEMBER).write_bytes(data[: len(data) // 2])
+
+
+def empty(folder: Path) -> None:
+    (folder / SEPTEMBER).write_bytes(b"")
+
+
+def of_another_schema(folder: Path) -> None:
+    pq.write_table(pa.table({"history_item_id": [1, 2], "x": ["a", "b"]}), folder / SEPTEMBER)
+
+
+def of_text(folder: Path) -> None:
+    table = plainly(folder / SEPTEMBER)
+    column = table.column("date_unix").cast(pa.string())
+    pq.write_table(table.set_column(table.column_names.index("date_unix"), "date_unix", column), folder / SEPTEMBER)
+
+
+def a_folder(folder: Path) -> None:
+    (folder / SEPTEMBER).unlink()
+    (folder / SEPTEMBER).mkdir()
+
+
+def missing(folder: Path) -> None:
+    (folder / SEPTEMBER).unlink()
+
+
+WRONG = [
+    *(copied_over, written_otherwise, rows_lost, rows_twice, rows_of_another_month, rows_moved_to_another_month, cut),
+    *(empty, of_another_schema, of_text, a_folder, missing),
+]
+
+
+def month_01(folder: Path) -> None:
+    shutil.copytree((folder / SEPTEMBER).parent, folder / "year=2026/month=09", dirs_exist_ok=True)
+
+
+def year_abc(folder: Path) -> None:
+    shutil.copytree((folder / SEPTEMBER).parent, folder / "year=abc/month=1", dirs_exist_ok=True)
+
+
+def beside(folder: Path) -> None:
+    shutil.copy(folder / SEPTEMBER, (folder / SEPTEMBER).with_name("history (1).parquet"))
+
+
+def deeper(folder: Path) -> None:
+    shutil.copytree((folder / SEPTEMBER).parent, folder / "year=2026/month=9/month=9", dirs_exist_ok=True)
+
+
+def at_the_top(folder: Path) -> None:
+    shutil.copy(folder / SEPTEMBER, folder / "backup.parquet")
+
+
+def a_month_more(folder: Path) -> None:
+    shutil.copytree((folder / SEPTEMBER).parent, folder / "year=2027/month=3", dirs_exist_ok=True)
+
+
+STRAYS = [month_01, year_abc, beside, deeper, at_the_top, a_month_more]
+
+
+def checked(folder: Path, *options: str) -> tuple[int, dict[str, tuple[str, str]]]:
+    done = CliRunner().invoke(main, ["check", str(folder), "--json", *options])
+    rows = json.loads(done.stdout)["rows"] if done.exit_code in (0, 1) and done.stdout else []
+    return done.exit_code, {row["file"]: (row["state"], row["cure"]) for row in rows if row["cure"]}
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("harm", WRONG, ids=lambda harm: harm.__name__)
+def test_a_month_that_is_not_what_was_written_is_named_and_healed_by_a_full_sync(
+    shared_box: Sandbox, copy: Path, whole: pd.DataFrame, harm: Callable[[Path], None], legacy: bool
+) -> None:
+    if legacy:
+        if harm in (written_otherwise, rows_lost, of_text):
+            pytest.skip("an older version's manifest has nothing to compare them with")
+        forget_checksums(copy)
+    harm(copy)
+    with pytest.raises(hk.ArchiveError, match=r"month=[89]/history\.parquet .*sync\(full=True\)") as caught:
+        hk.load(copy)
+    assert "\n" not in str(caught.value)
+    same(hk.load(copy, before="2026-08-01"), hk.filter_items(whole, before="2026-08-01").reset_index(drop=True))
+    with pytest.raises(hk.ArchiveError, match=r"month=[89]/history\.parquet .*sync\(full=True\)"):
+        sync(copy, shared_box)
+    code, wrong = checked(copy)
+    assert code == 1
+    assert SEPTEMBER in wrong
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what was set aside
+        df = sync(copy, shared_box, full=True)
+    same(df, whole)
+    assert found(df)["missing"] == 0
+    assert checked(copy) == (0, {})
+    assert found(sync(copy, shared_box)) == NOTHING
+
+
+@pytest.mark.parametrize("harm", WRONG, ids=lambda harm: harm.__name__)
+def test_a_repair_makes_right_what_needs_no_service_and_says_so_of_the_rest(
+    copy: Path, whole: pd.DataFrame, harm: Callable[[Path], None]
+) -> None:
+    harm(copy)
+    code, wrong = checked(copy, "--repair")
+    if harm in (written_otherwise, of_text, rows_twice, rows_of_another_month):
+        assert (code, wrong) == (0, {})
+        same(hk.load(copy), whole)
+        assert len(list((copy / ".histkit-aside").rglob("*.aside"))) == 1
+    else:
+        assert code == 1
+        assert all("sync(full=True)" in cure or "histkit sync --full" in cure for _, cure in wrong.values())
+        with pytest.raises(hk.ArchiveError):
+            hk.load(copy)
+
+
+@pytest.mark.parametrize("harm", STRAYS, ids=lambda harm: harm.__name__)
+def test_a_stray_file_is_never_taken_in(
+    shared_box: Sandbox, copy: Path, whole: pd.DataFrame, harm: Callable[[Path], None]
+) -> None:
+    harm(copy)
+    with pytest.warns(UserWarning, match="1 file that the history does not have") as caught:
+        same(hk.load(copy), whole)
+    assert len(caught) == 1
+    if harm is a_month_more:  # a sync could have to write that very file
+        with pytest.raises(hk.ArchiveError, match="not a file of this history"):
+            sync(copy, shared_box)
+    else:
+        with pytest.warns(UserWarning, match="1 file that the history does not have"):
+            same(sync(copy, shared_box), whole)
+    assert checked(copy)[0] == 1
+    with pytest.warns(UserWarning, match="moved to"):
+        same(sync(copy, shared_box, full=True), whole)
+    assert checked(copy) == (0, {})
+    assert len(pd.read_parquet(copy)) == len(whole)
+    harm(copy)
+    assert checked(copy, "--repair") == (0, {})
+    same(hk.load(copy), whole)
+
+
+def test_rows_that_only_a_damaged_folder_has_are_kept_by_a_full_sync(
+    box_of: Callable[..., Sandbox], folder: Path
+) -> None:
+    box = box_of(items=900)
+    df = sync(folder, box)
+    here = df[(df["date"] >= "2026-08-01") & (df["date"] < "2026-10-01")]
+    box.remove(here["history_item_id"].iloc[::5].tolist())
+    rows_moved_to_another_month(folder)
+    with pytest.warns(UserWarning, match="was not as histkit wrote it"):
+        again = sync(folder, box, full=True)
+    assert sorted(again["history_item_id"]) == sorted(df["history_item_id"])
+    assert again["missing_since"].notna().sum() == len(here.iloc[::5])
+
+
+def test_rows_lost_of_an_account_that_was_not_synced_are_said_until_it_is(
+    box_of: Callable[..., Sandbox], folder: Path
+) -> None:
+    clients = {"a": client_of(box_of(items=300)), "b": client_of(box_of(items=300, seed=5))}
+    df = hk.sync(folder, accounts=clients, progress=False)
+    empty(folder)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        hk.sync(folder, accounts={"a": clients["a"]}, full=True, progress=False)
+    assert any("rows of b were lost" in str(warning.message) for warning in caught)
+    with pytest.warns(UserWarning, match="rows of b were lost"):
+        assert hk.load(folder).attrs["histkit"]["complete"] is False
+    same(hk.sync(folder, accounts=clients, progress=False), df)
+
+
+def test_an_older_versions_history_is_upgraded_by_the_next_sync_without_a_download(
+    shared_box: Sandbox, copy: Path, whole: pd.DataFrame
+) -> None:
+    for path in copy.rglob("*.parquet"):
+        pq.write_table(plainly(path), path)  # without checksums of pages
+    forget_checksums(copy)
+    same(hk.load(copy), whole)
+    shared_box.reset()
+    assert found(sync(copy, shared_box)) == NOTHING
+    assert len(shared_box.requests()) <= 2
+    months = json.loads((copy / "_manifest.json").read_text())["months"]
+    assert all(month["crc32"] is not None for month in months.values())
+    assert all(b"page_checksums" in pq.read_schema(path).metadata[b"histkit"] for path in copy.rglob("*.parquet"))
+    same(hk.load(copy), whole)
+    assert checked(copy) == (0, {})
+
+
+BAD_JSON = [
+    *(b"", b"\xff\xfe", b"[1]", b"null", b"{}", b'{"schema_version": true}', b'{"schema_version": 1e999}'),
+    *(b'{"schema_version": 3, "months": []}', b'{"schema_version": 3, "accounts": {"": {"synced_at": "now"}}}'),
+    b'{"schema_version": 3, "accounts": {"": {"watermark": 9999999999999999}}}',
+    b'{"schema_version": 3, "months": {"../x/year=2026/month=1/history.parquet": {"rows": 1, "bytes": 1}}}',
+    b'{"schema_version": 3, "months": {"year=2026/month=1/history.parquet": {"rows": -1, "bytes": 1}}}',
+    b'{"a":' * 100_000,
+]
+
+
+@pytest.mark.parametrize("data", BAD_JSON, ids=range(len(BAD_JSON)))
+def test_a_manifest_that_is_none_is_one_line_and_is_made_again(
+    shared_box: Sandbox, copy: Path, whole: pd.DataFrame, data: bytes
+) -> None:
+    (copy / "_manifest.json").write_bytes(data)
+    for call in (lambda: hk.load(copy), lambda: hk.scan(copy), lambda: sync(copy, shared_box)):
+        with pytest.raises(hk.ArchiveError, match=r"_manifest\.json is damaged .*sync\(full=True\)") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+    assert checked(copy)[0] == 1
+    assert checked(copy, "--repair") == (0, {})
+    same(hk.load(copy), whole)
+
+
+@pytest.mark.parametrize("data", BAD_JSON, ids=range(len(BAD_JSON)))
+def test_an_unfinished_sync_that_is_damaged_is_said_and_fetched_again(
+    shared_box: Sandbox, copy: Path, whole: pd.DataFrame, data: bytes
+) -> None:
+    spool = copy / ".histkit" / "spool"
+    spool.mkdir()
+    (spool / "state.json").write_bytes(data)
+    (spool / "00000000.arrow").write_bytes(b"ARROW1 and nothing")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        same(sync(copy, shared_box), whole)
+    assert all("of an unfinished sync is damaged" in str(warning.message) for warning in caught)
+    assert not spool.exists()
+
+
+def test_flipped_bits_are_named_or_have_no_effect(tmp_path: Path) -> None:
+    counts = count_flips(24, seed=1, folder=tmp_path)
+    assert sum(counts.values()) == 24
+    assert counts["other values"] == counts["raw errors"] == counts["aborts"] == 0, counts
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+def test_a_thousand_flipped_bits_are_named_or_have_no_effect(tmp_path: Path) -> None:
+    counts = count_flips(1000, seed=2, folder=tmp_path)
+    assert sum(counts.values()) == 1000
+    assert counts["other values"] == counts["raw errors"] == counts["aborts"] == 0, counts
+
+
+def test_check_prints_a_table_that_says_what_is_right(copy: Path) -> None:
+    done = CliRunner().invoke(main, ["check", str(copy)])
+    assert done.exit_code == 0
+    assert "2026-09" in done.output
+    copied_over(copy)
+    done = CliRunner().invoke(main, ["check", str(copy)])
+    assert done.exit_code == 1
+    assert "a copy of 2026-08" in " ".join(done.output.split())
+    done = CliRunner().invoke(main, ["check", str(copy / "nothing")])
+    assert done.exit_code == 1
+    assert "holds no local history" in done.output
+
+
+def test_a_remote_month_of_another_size_or_month_is_named(copy: Path) -> None:
+    rows_twice(copy)
+    with pytest.raises(hk.ArchiveError, match=r"bytes instead of"):
+        hk.load(f"file://{copy}")
+    forget_checksums(copy)
+    shutil.copy(copy / AUGUST, copy / SEPTEMBER)
+    arguments: Any = {"columns": ["credits"]}
+    with pytest.raises(hk.ArchiveError, match=r"bytes instead of|rows of another month"):
+        hk.load(f"file://{copy}", **arguments)
