@@ -38,7 +38,8 @@ def test_accounts_share_a_folder_with_a_watermark_each(service: Callable[..., Se
     same(hk.load(folder, account=["studio"]).drop(columns="account"), read(studio))
     with pytest.warns(UserWarning, match="'nobody' matches no account"):
         assert len(hk.load(folder, account=["studio", "agency", "nobody"])) == 1251
-    assert len(hk.load(folder, account="Studio")) == 0
+    with pytest.warns(UserWarning, match="did you mean 'studio'"):
+        assert len(hk.load(folder, account="Studio")) == 0
 
 
 def test_rows_of_one_second_and_of_one_id_stand_by_account(service: Callable[..., Service], folder: Path) -> None:
