@@ -569,6 +569,7 @@ class SpeechAccessor:
         subscription: Any = None,
         billing: Any = None,
         now: Any = None,
+        force: bool = False,
     ) -> Path | None:
         """Write a usage report, or print it on the terminal.
 
@@ -578,7 +579,8 @@ class SpeechAccessor:
         ----------
         path : path-like, optional
             The file; its extension selects the format: ``.html`` (one file, inline charts), ``.xlsx`` (extra ``xlsx``)
-            or ``.md``. None: print on the terminal.
+            or ``.md``. An existing report is replaced. Links are followed; a device, a pipe and ``-`` (standard output)
+            are streamed to, as HTML if they have no extension. None: print on the terminal.
         title : str, optional
             The headline.
         tz : str, default "UTC"
@@ -596,6 +598,8 @@ class SpeechAccessor:
             For ``freq="billing"``, as in `usage_table`; default: `subscription`.
         now : str, datetime or Timestamp, optional
             Start of the forecast; a naive date is UTC. Default: the current time.
+        force : bool
+            Also replace a file of another kind.
         """
         from histkit.reports.report import report
 
@@ -610,6 +614,7 @@ class SpeechAccessor:
             subscription=subscription,
             billing=billing,
             now=now,
+            force=force,
         )
 
     def statement(
@@ -623,6 +628,7 @@ class SpeechAccessor:
         prices: Any = None,
         by: Any = ("voice", "model"),
         title: str | None = None,
+        force: bool = False,
     ) -> pd.DataFrame:
         """Compute the statement of one client for one period: line items, totals, and a fingerprint of the billed rows.
 
@@ -637,7 +643,8 @@ class SpeechAccessor:
             days or instants (str, date, datetime), the end exclusive. All in `tz`.
         path : path-like, optional
             Also write it to this file: ``.html`` (one file, prints well), ``.xlsx`` (extra ``xlsx``), ``.md``, ``.csv``
-            (the lines alone) or ``.json``; the same statement gives the same bytes.
+            (the lines alone) or ``.json``; the same statement gives the same bytes. An existing file of the same kind
+            is replaced. Links are followed; devices, pipes and ``-`` (standard output) are streamed to.
         column : str, default "client"
             The column with the client of each row.
         tz : str or tzinfo, default "UTC"
@@ -648,11 +655,13 @@ class SpeechAccessor:
             The groups that make the lines, as in `histkit.usage_table`.
         title : str, optional
             Default: "Statement for <client>, <period>".
+        force : bool
+            Also replace a file of another kind.
         """
         from histkit.reports.statement import statement
 
         return statement(
-            self._frame, client, period, path=path, column=column, tz=tz, prices=prices, by=by, title=title
+            self._frame, client, period, path=path, column=column, tz=tz, prices=prices, by=by, title=title, force=force
         )
 
     def statements(
@@ -665,6 +674,7 @@ class SpeechAccessor:
         tz: str | tzinfo = "UTC",
         prices: Any = None,
         by: Any = ("voice", "model"),
+        force: bool = False,
     ) -> pd.DataFrame:
         """Compute the statements of all clients for one period; together they bill every row of the period.
 
@@ -687,10 +697,14 @@ class SpeechAccessor:
             See `histkit.read_prices`; adds costs.
         by : str or list, default ("voice", "model")
             The groups that make the lines, as in `histkit.usage_table`.
+        force : bool
+            Also replace files of another kind.
         """
         from histkit.reports.statement import statements
 
-        return statements(self._frame, period, folder=folder, format=format, column=column, tz=tz, prices=prices, by=by)
+        return statements(
+            self._frame, period, folder=folder, format=format, column=column, tz=tz, prices=prices, by=by, force=force
+        )
 
     def explore(
         self,
@@ -845,6 +859,7 @@ class SpeechAccessor:
         progress: bool | None = None,
         client: HistoryClient | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        force: bool = False,
     ) -> pd.DataFrame:
         """Download the audio of any number of rows into one zip, one entry per history item. Costs no credits.
 
@@ -853,8 +868,9 @@ class SpeechAccessor:
         Parameters
         ----------
         path : path-like or str
-            The zip. An existing file is replaced when the new one is complete. Also a URL that fsspec knows
-            (``s3://bucket/all.zip``; extra ``remote``): the zip is written on this machine and uploaded.
+            The zip. An existing zip is replaced when the new one is complete. Links are followed; a device, a pipe and
+            ``-`` (standard output) are streamed to. Also a URL that fsspec knows (``s3://bucket/all.zip``; extra
+            ``remote``): the zip is written on this machine and uploaded.
         name : str
             Template of the path in the folder, without extension. Fields: every column, and ``id``, ``voice`` (name,
             else id, ``dialogue``), ``model``, ``index`` (position from 0), ``date`` (UTC, ``{date:%Y-%m}``), ``text``
@@ -880,6 +896,8 @@ class SpeechAccessor:
             Default: a client with the key and base URL of the environment.
         storage_options : mapping, optional
             Passed to fsspec.
+        force : bool
+            Also write to a name with another ending, and over a file of another kind.
         """
         from histkit.audio.zip_download import download_zip
 
@@ -894,6 +912,7 @@ class SpeechAccessor:
             progress=progress,
             client=client,
             storage_options=storage_options,
+            force=force,
         )
 
     def delete(
@@ -941,7 +960,7 @@ class SpeechAccessor:
             client=client,
         )
 
-    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+    def to_parquet(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
         """Write a frame as one Parquet file (zstd) that any tool reads.
 
         See `histkit.to_parquet` for details.
@@ -949,13 +968,16 @@ class SpeechAccessor:
         Parameters
         ----------
         path : path-like
-            The file; its folder is created. An existing file is replaced only when the new one is complete.
+            The file; its folder is created. An existing file of the same kind is replaced when the new one is complete.
+            Links are followed; a device, a pipe and ``-`` (standard output) are streamed to.
+        force : bool
+            Also write to a name with another ending, and over a file of another kind.
         """
         from histkit.frame.files import to_parquet
 
-        return to_parquet(self._frame, path)
+        return to_parquet(self._frame, path, force=force)
 
-    def to_csv(self, path: str | os.PathLike[str], *, excel: bool = False) -> Path:
+    def to_csv(self, path: str | os.PathLike[str], *, excel: bool = False, force: bool = False) -> Path:
         """Write a frame as CSV: UTF-8, dates in ISO 8601, lists as JSON.
 
         See `histkit.to_csv` for details.
@@ -963,15 +985,18 @@ class SpeechAccessor:
         Parameters
         ----------
         path : path-like
-            The file; its folder is created. An existing file is replaced only when the new one is complete.
+            The file; its folder is created. An existing file of the same kind is replaced when the new one is complete.
+            Links are followed; a device, a pipe and ``-`` (standard output) are streamed to.
         excel : bool
             Begin with a byte order mark, without which Excel assumes another encoding.
+        force : bool
+            Also write to a name with another ending, and over a file of another kind.
         """
         from histkit.frame.files import to_csv
 
-        return to_csv(self._frame, path, excel=excel)
+        return to_csv(self._frame, path, excel=excel, force=force)
 
-    def to_xlsx(self, path: str | os.PathLike[str]) -> Path:
+    def to_xlsx(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
         """Write a frame as an Excel sheet: real numbers and dates, ids and texts as text, no formulas.
 
         See `histkit.to_xlsx` for details.
@@ -979,11 +1004,14 @@ class SpeechAccessor:
         Parameters
         ----------
         path : path-like
-            The file; its folder is created. An existing file is replaced only when the new one is complete.
+            The file; its folder is created. An existing file of the same kind is replaced when the new one is complete.
+            Links are followed; a device, a pipe and ``-`` (standard output) are streamed to.
+        force : bool
+            Also write to a name with another ending, and over a file of another kind.
         """
         from histkit.frame.files import to_xlsx
 
-        return to_xlsx(self._frame, path)
+        return to_xlsx(self._frame, path, force=force)
 
 
 forget_accessor(pd.DataFrame, _NAME, __name__)

@@ -7,16 +7,26 @@ the file is uploaded directly.
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, TypeVar
 
-from histkit.errors import ArchiveError, DownloadError
-from histkit.util.files import AppendOnlyFile, exclusive_lock, is_temporary, replaceable_file, temporary_name
+from histkit.errors import ArchiveError, DownloadError, InputError
+from histkit.util.files import (
+    AppendOnlyFile,
+    exclusive_lock,
+    is_temporary,
+    remove_if_abandoned,
+    remove_temporary_files,
+    temporary_folder,
+    temporary_name,
+)
+from histkit.util.outputs import FileKind
 from histkit.util.storage import normalize_path, open_filesystem
 from histkit.util.text import error_line, error_reason, hide_passwords
 
@@ -109,33 +119,50 @@ def open_destination(path: str | os.PathLike[str], options: Mapping[str, Any] | 
 
 
 @contextmanager
-def written_file(name: str, options: Mapping[str, Any] | None) -> Iterator[Path]:
-    """Yield the local path at which a file is to be written; for a URL it is uploaded at the end of the block.
+def uploaded_file(url: str, options: Mapping[str, Any] | None, kind: FileKind, *, force: bool) -> Iterator[Path]:
+    """Yield the path on this machine at which a file is to be written that is uploaded at the end of the block.
 
     Parameters
     ----------
-    name : str
-        A path or URL; its folder is created, and removed again if it stays empty. Where it is a link, the file it
-        leads to is written.
+    url : str
+        Of a file system that fsspec knows.
     options : mapping or None
         Storage options for fsspec.
+    kind : FileKind
+        What is written.
+    force : bool
+        Replace a file of any kind.
+
+    Raises
+    ------
+    InputError
+        A file is there that is of another kind.
+    DownloadError
+        The place can't be written.
     """
-    if "://" in name:
-        parent, _, file = name.rpartition("/")
-    else:
-        target = replaceable_file(Path(name))
-        parent, file = str(target.parent), target.name
+    parent, _, file = url.rpartition("/")
     destination = open_destination(parent, options)
     try:
+        if not force:
+            _check_kind(destination, file, kind)
         destination.prepare()
-        if isinstance(destination, LocalFolder):
-            yield destination.folder / file
-        else:
-            part = destination.part(file)
-            yield part
-            destination.put(part, file)
+        part = destination.part(file)
+        yield part
+        destination.put(part, file)
     finally:
         destination.close()
+
+
+def _check_kind(destination: Destination, name: str, kind: FileKind) -> None:
+    """Raise `InputError` if a file is there that is of another kind, as its first bytes show."""
+    try:
+        with destination.open(name) as file:
+            head = file.read(4)
+    except FileNotFoundError:
+        return
+    if head and not kind.holds(head, io.BytesIO(head)):
+        what = f"{destination.name}/{name} exists and is not {kind.name}"
+        raise InputError(f"{what}: use another name, or force=True to overwrite it.")
 
 
 class LocalFolder:
@@ -198,7 +225,7 @@ class LocalFolder:
     def sizes(self, parents: Iterable[str], *, tidy: bool) -> dict[str, int]:
         """Return the size of each regular file in some folders."""
         sizes = {}
-        for parent in sorted(set(parents)):
+        for parent in sorted({"", *parents}):  # the manifest's own temporary files are in the folder itself
             try:
                 with os.scandir(self.folder / parent) as files:
                     for file in files:
@@ -208,8 +235,7 @@ class LocalFolder:
                             name = f"{parent}/{file.name}" if parent else file.name
                             sizes[name] = file.stat(follow_symlinks=False).st_size
                         elif tidy:
-                            with suppress(OSError):
-                                Path(file.path).unlink()
+                            remove_if_abandoned(Path(file.path))
             except (FileNotFoundError, NotADirectoryError):
                 continue
         return sizes
@@ -241,11 +267,13 @@ class RemoteFolder:
         protocols = {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
         self._direct = bool(protocols & _OBJECT_STORES)
         self._created: set[str] = set()
-        self._parts = tempfile.TemporaryDirectory(prefix="histkit-")
+        remove_temporary_files(Path(tempfile.gettempdir()), ".")
+        self._exit = ExitStack()
+        self._parts = self._exit.enter_context(temporary_folder(Path(tempfile.gettempdir())))
 
     def prepare(self) -> None:
         """Create the folder, and check that it is writable before any clip is requested."""
-        probe = Path(self._parts.name) / temporary_name()
+        probe = self._parts / temporary_name()
         probe.write_bytes(b"")
         name = temporary_name()
         self.put(probe, name)
@@ -257,7 +285,7 @@ class RemoteFolder:
 
     def part(self, file: str) -> Path:
         """Return a path in a temporary folder of this machine."""
-        return Path(self._parts.name) / temporary_name()
+        return self._parts / temporary_name()
 
     def put(self, part: Path, file: str) -> None:
         """Upload, and check the size that arrived."""
@@ -318,7 +346,7 @@ class RemoteFolder:
 
     def close(self) -> None:
         """Remove the temporary files."""
-        self._parts.cleanup()
+        self._exit.close()
 
     def _call(self, file: str, call: Callable[[], T]) -> T:
         """Call the file system; its errors, which may be of any type, become `DownloadError`."""

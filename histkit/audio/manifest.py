@@ -26,8 +26,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import msgspec
 import pandas as pd
@@ -37,9 +36,10 @@ import pyarrow.parquet as pq
 from histkit.audio.destination import JOURNAL, Destination, PullJournal, stays_inside
 from histkit.audio.fetch import Proof
 from histkit.errors import ArchiveError, DownloadError
-from histkit.frame.files import to_csv, to_parquet
+from histkit.frame.files import write_csv, write_parquet
 from histkit.frame.parquet_metadata import read_footer
 from histkit.util.filenames import casefold_path
+from histkit.util.files import flush_to_disk, open_temporary
 from histkit.util.text import count_noun, error_line, error_reason
 
 MANIFEST = "manifest.parquet"
@@ -263,16 +263,20 @@ class FolderManifest:
         frame = manifest_frame(entries)
         for name in _FILE_ONLY:
             frame[name] = pd.array([getattr(entry, name) for entry in entries], dtype="string[pyarrow]")
-        self._write("manifest.csv", lambda part: to_csv(frame[[*COLUMNS, "format"]], part))
+        self._write("manifest.csv", lambda part: write_csv(frame[[*COLUMNS, "format"]], part))
         frame.attrs["histkit"] = {_CHECKSUM: _checksum_of(frame[name].tolist() for name in [*COLUMNS, *_FILE_ONLY])}
-        self._write(MANIFEST, lambda part: to_parquet(frame, part))
+        self._write(MANIFEST, lambda part: write_parquet(frame, part))
         self._unmerged = []
 
-    def _write(self, file: str, write: Callable[[Path], Any]) -> None:
+    def _write(self, file: str, write: Callable[[BinaryIO], None]) -> None:
         part = self._destination.part(file)
         try:
-            write(part)
+            with open_temporary(part) as opened:
+                write(opened)
+                flush_to_disk(opened)
             self._destination.put(part, file)
+        except OSError as error:
+            raise DownloadError(f"{self._destination.name}/{file} can't be written: {error_reason(error)}.") from None
         finally:
             part.unlink(missing_ok=True)
 

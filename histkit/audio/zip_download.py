@@ -22,7 +22,7 @@ from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.api.error_mapping import concerns_every_request
 from histkit.api.options import RequestOptions
 from histkit.api.retry import retrying
-from histkit.audio.destination import written_file
+from histkit.audio.destination import uploaded_file
 from histkit.audio.fetch import (
     Cancelled,
     CircuitBreaker,
@@ -78,9 +78,10 @@ from histkit.errors import (
     TransportError,
 )
 from histkit.frame.dates import timestamps_of
-from histkit.util.files import SUFFIX, TEMPORARY, temporary_beside
+from histkit.util.files import SUFFIX, TEMPORARY, is_write_fault
+from histkit.util.outputs import STDOUT, ZIP, OutputFile
 from histkit.util.progress import file_progress
-from histkit.util.storage import normalize_path
+from histkit.util.storage import check_storage_options, normalize_path
 from histkit.util.text import hide_passwords, quoted
 from histkit.util.threads import map_threads
 
@@ -101,6 +102,7 @@ def download_zip(
     progress: bool | None = None,
     client: HistoryClient | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    force: bool = False,
 ) -> pd.DataFrame:
     """Download the audio of any number of rows into one zip, one entry per history item. Costs no credits.
 
@@ -113,7 +115,8 @@ def download_zip(
     items : DataFrame or Series
         As in `download_audio`. A history item that occurs in several rows is one entry.
     path : path-like or str
-        The zip. An existing file is replaced when the new one is complete. Also a URL that fsspec knows
+        The zip. An existing zip is replaced when the new one is complete. Links are followed; a device, a pipe and
+        ``-`` (standard output) are streamed to. Also a URL that fsspec knows
         (``s3://bucket/all.zip``; extra ``remote``): the zip is written on this machine and uploaded.
     name : str, optional
         As in `download_audio`.
@@ -134,6 +137,8 @@ def download_zip(
         Default: a client with the key and base URL of the environment.
     storage_options : mapping, optional
         Passed to fsspec.
+    force : bool
+        Also write to a name with another ending, and over a file of another kind.
 
     Returns
     -------
@@ -171,28 +176,44 @@ def download_zip(
     template = Template.parse(DEFAULT_NAME if name is None else name)
     plan = _plan(items, template, wav=wav, bulk=bulk, sample_rate=sample_rate)
     target = _zip_path(path)
+    check_storage_options(normalize_path(path), storage_options)
+    output = zip_output(path, force=force)
     if dry_run:
         requests = len(plan.requests) + any(len(rows) > 1 for rows in plan.requests)  # one clip is compared
         return dry_run_manifest(items, plan.ids, plan.jobs, plan.known, wav=wav, requests=requests)
     with (
         borrowed_client(client) as service,
-        written_file(target, storage_options) as local,
-        temporary_beside(local) as file,
+        uploaded_file(target, storage_options, ZIP, force=force) if output is None else output.open() as temporary,
+        temporary.open("w+b") as file,
     ):
         before = service.transport.requests
-        manifest = _write_zip(file, plan, ZipDownload(service, plan.jobs, plan.clips, wav, local.parent), progress)
+        manifest = _write_zip(file, plan, ZipDownload(service, plan.jobs, plan.clips, wav, temporary.parent), progress)
         requests = service.transport.requests - before
     manifest.index = items.index
-    manifest.attrs["histkit"] = {
-        "zip": hide_passwords(target) if "://" in target else str(Path(target).absolute()),
-        "requests": requests,
-    }
+    place = hide_passwords(target) if output is None else STDOUT if target == STDOUT else str(output.path.absolute())
+    manifest.attrs["histkit"] = {"zip": place, "requests": requests}
     return manifest
+
+
+def zip_output(path: str | os.PathLike[str], *, force: bool = False) -> OutputFile | None:
+    """Return the file of a zip on this machine; None for one that is uploaded to a URL.
+
+    Raises
+    ------
+    InputError
+        The path has another ending, is a folder, or a file is there that is no zip.
+    ArchiveError
+        It can't be written.
+    """
+    target = _zip_path(path)
+    return None if "://" in target else OutputFile(target, ZIP, force=force)
 
 
 def _zip_path(path: str | os.PathLike[str]) -> str:
     target = normalize_path(path)
-    if target.endswith("://") or str(path).endswith("/") or ("://" not in target and Path(target).is_dir()):
+    if target.startswith("file:///"):
+        target = target.removeprefix("file://")
+    if target.endswith("://") or str(path).endswith("/"):
         raise InputError(f"path={quoted(str(path))} is a folder; add the name of the zip.")
     return target
 
@@ -357,6 +378,8 @@ class ZipDownload:
             clip = fetch_clip(self._client, job.source, self._wav, file, self._cancel)
             fetched = entry_of(job, clip), FileSlice(file, 0, clip.bytes)
         except (HistkitError, OSError) as error:
+            if is_write_fault(error):  # of the disk, not of this clip
+                raise
             fetched, failure = (failure_entry(job.id, error), None), error
         self._breaker.record(answered=not isinstance(failure, TransportError))
         return fetched

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import pandas as pd
 
 import histkit as hk
 from histkit.archive.integrity import check_history
@@ -18,6 +17,7 @@ from histkit.cli import audio, statements, usage
 from histkit.cli.common import (
     CSV,
     FOLDER,
+    FORCE,
     HISTORY,
     JSON,
     SOME_FAILED,
@@ -26,19 +26,21 @@ from histkit.cli.common import (
     check_output,
     filters,
     print_json,
-    print_size,
     print_table,
+    print_written,
+    rows_and_size,
     rows_of,
 )
 from histkit.cli.output import print_message
 from histkit.reports.model import ReportColumn, ReportTable
 from histkit.sandbox.faults import FAULTS
+from histkit.util import outputs
 from histkit.util.text import count_noun
 
-_WRITERS: dict[str, Callable[[pd.DataFrame, Path], Path]] = {
-    "parquet": hk.to_parquet,
-    "csv": hk.to_csv,
-    "xlsx": hk.to_xlsx,
+_WRITERS: dict[str, tuple[outputs.FileKind, Callable[..., Path]]] = {
+    "parquet": (outputs.PARQUET, hk.to_parquet),
+    "csv": (outputs.CSV, hk.to_csv),
+    "xlsx": (outputs.XLSX, hk.to_xlsx),
 }
 
 
@@ -76,6 +78,8 @@ def sync(
     accounts = dict(named) or None
     if accounts is not None and len(accounts) < len(named):
         raise click.BadParameter("two accounts have one name", param_hint="--account")
+    if changes is not None:
+        outputs.OutputFile(changes, outputs.CSV)  # raises before anything is read
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         changed_rows = hk.sync(folder, full=full, accounts=accounts, workers=workers, diff=True)
@@ -128,10 +132,16 @@ def _account(text: str) -> tuple[str, hk.HistoryClient]:
 @click.argument("path", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--format", "format_", type=click.Choice([*_WRITERS]), help="Default: by the file's ending.")
 @click.option("--excel", is_flag=True, help="CSV that Excel opens correctly (with a byte order mark).")
+@FORCE
 @WORKERS
 @filters
-def export(path: Path | None, format_: str | None, excel: bool, workers: int | None, **chosen: Any) -> None:
-    """Write the local history, or a part of it, to PATH (.parquet, .csv or .xlsx; default: history.FORMAT)."""
+def export(
+    path: Path | None, format_: str | None, excel: bool, force: bool, workers: int | None, **chosen: Any
+) -> None:
+    """Write the local history, or a part of it, to PATH (.parquet, .csv or .xlsx; default: history.FORMAT).
+
+    With --format, PATH can be - (standard output). A file of the same kind is replaced.
+    """
     if path is None:
         if format_ is None:
             raise click.UsageError("PATH or --format (csv, parquet, xlsx) is missing.")
@@ -140,12 +150,11 @@ def export(path: Path | None, format_: str | None, excel: bool, workers: int | N
     format_ = format_ or (ending if ending in _WRITERS else None)
     if format_ is None:
         raise click.BadParameter(f"{path} ends in none of .parquet, .csv, .xlsx: add --format.", param_hint="PATH")
+    kind, write = _WRITERS[format_]
+    output = outputs.OutputFile(path, kind, force=force)
     frame = rows_of(workers=workers, **chosen)
-    if excel and format_ == "csv":
-        written = hk.to_csv(frame, path, excel=True)
-    else:
-        written = _WRITERS[format_](frame, path)
-    print_size(written, len(frame))
+    write(frame, path, force=force, **({"excel": True} if excel and format_ == "csv" else {}))
+    print_written(output, rows_and_size(output, len(frame)))
 
 
 @main.command()

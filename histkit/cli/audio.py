@@ -11,7 +11,9 @@ import histkit as hk
 from histkit.audio.jobs import SAMPLE_RATES
 from histkit.audio.manifest import describe_plan, status_counts
 from histkit.audio.naming import DEFAULT_NAME
+from histkit.audio.zip_download import zip_output
 from histkit.cli.common import (
+    FORCE,
     JSON,
     SOME_FAILED,
     date_bounds,
@@ -25,6 +27,7 @@ from histkit.cli.common import (
 )
 from histkit.cli.output import print_line, print_message, print_note
 from histkit.deletion.delete import DEFAULT_JOURNAL, run_deletion
+from histkit.util.outputs import OutputFile
 from histkit.util.text import count_noun, join_counts
 
 _SCRIPT_NAME = "{script_line:04}-{voice}-{text:.40}"
@@ -135,12 +138,15 @@ def pull(
     _print_result(pulled, folder, json_)
 
 
-def _print_result(pulled: pd.DataFrame, where: str, json_: bool) -> None:
+def _print_result(pulled: pd.DataFrame, where: str, json_: bool, output: OutputFile | None = None) -> None:
+    """Print the counts of a download and its first failures; on stderr alone if the zip was streamed."""
     counts, size = status_counts(pulled), int(pulled["bytes"].sum())
+    facts = {"counts": counts, "bytes": size, "path": where}
+    streamed, replaced = (output is not None and output.streamed), (output is not None and output.exists)
     if json_:
-        print_json({"counts": counts, "bytes": size, "path": where})
+        print_json(facts if output is None else facts | {"replaced": replaced}, err=streamed)
     else:
-        print_line(_outcome(counts, size, where))
+        (print_note if streamed else print_line)(_outcome(counts, size, where) + " (replaced)" * replaced)
     _print_notes(pulled)
     if report_failures(pulled):
         raise SystemExit(SOME_FAILED)
@@ -164,6 +170,7 @@ def _print_notes(pulled: pd.DataFrame) -> None:
 @click.option("--one-by-one", is_flag=True, help="Request each clip individually, not in zips of the service.")
 @_RATE
 @_DRY
+@FORCE
 @JSON
 @filters
 def zip_(
@@ -174,6 +181,7 @@ def zip_(
     one_by_one: bool,
     sample_rate: int | None,
     dry_run: bool,
+    force: bool,
     json_: bool,
     **chosen: Any,
 ) -> None:
@@ -181,12 +189,14 @@ def zip_(
 
     Exit code 5: some clips failed and are not in the zip.
     """
+    output = zip_output(path, force=force)
     items = _items(ids, chosen)
+    options: dict[str, Any] = {"name": name, "format": format_, "sample_rate": sample_rate, "force": force}
     if dry_run:
-        _print_plan(hk.download_zip(items, path, name=name, format=format_, dry_run=True), json_)
+        _print_plan(hk.download_zip(items, path, dry_run=True, **options), json_)
         return
-    packed = hk.download_zip(items, path, name=name, format=format_, bulk=not one_by_one, sample_rate=sample_rate)
-    _print_result(packed, path, json_)
+    packed = hk.download_zip(items, path, bulk=not one_by_one, **options)
+    _print_result(packed, path, json_, output)
 
 
 @click.command()

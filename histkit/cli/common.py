@@ -32,6 +32,7 @@ from histkit.frame.json_values import plain_value, records
 from histkit.frame.names import UnmatchedNameWarning
 from histkit.reports import terminal
 from histkit.reports.model import ReportTable
+from histkit.util.outputs import OutputFile
 from histkit.util.text import count_noun, quoted, terminal_text
 
 HISTORY = "data/history"
@@ -73,6 +74,7 @@ _PHRASES = (
     (re.compile(r" or pass HistoryClient\(api_key=\.\.\.\)"), ""),
     (re.compile(r"ELEVENLABS_API_KEY or api_key="), "ELEVENLABS_API_KEY"),
     (re.compile(r"histkit\.sync\(.*\), or histkit sync"), "histkit sync"),
+    (re.compile(r"force=True"), "--force"),
     (re.compile(r"; or pass a list of strings"), "; use a text file"),
     (
         re.compile(r"use a text file, a list of strings, or a frame with the column 'text'"),
@@ -158,6 +160,7 @@ CSV = click.option("--csv", "csv_", is_flag=True, help="Print CSV.")
 TZ = click.option("--tz", default="UTC", show_default=True, help="IANA name of the zone of days and months.")
 RULES = click.option("--rules", type=click.Path(dir_okay=False), help="TOML file of rules that assign rows to clients.")
 PRICES = click.option("--prices", type=click.Path(dir_okay=False), help="TOML file of prices; adds costs.")
+FORCE = click.option("--force", is_flag=True, help="Also replace a file of another kind.")
 WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Parallel requests to the API (4).")
 
 
@@ -362,14 +365,24 @@ def reported_warnings() -> Iterator[None]:
                 print_message(in_words_of_command(str(warning.message)))
 
 
-def print_json(facts: Mapping[str, Any]) -> None:
-    """Print facts as one line of JSON."""
-    print_data(json.dumps(plain_value(facts)) + "\n")
+def print_json(facts: Mapping[str, Any], *, err: bool = False) -> None:
+    """Print facts as one line of JSON; `err`: on standard error."""
+    print_data(json.dumps(plain_value(facts)) + "\n", err=err)
 
 
-def print_size(path: Path, rows: int) -> None:
-    """Print a file that was written, its rows and its size."""
-    print_line(f"{path}: {count_noun(rows, 'row')}, {path.stat().st_size / 1e6:,.1f} MB")
+def print_written(output: OutputFile, what: str) -> None:
+    """Print a file that was written, what it holds, and whether it replaced another; on stderr if it was streamed."""
+    line = f"{output.path}: {what}{' (replaced)' if output.exists else ''}"
+    if output.streamed:
+        print_note(line)
+    else:
+        print_line(line)
+
+
+def rows_and_size(output: OutputFile, rows: int) -> str:
+    """Return the number of rows in a file that was written, and its size unless it was streamed."""
+    size = "" if output.streamed else f", {output.path.stat().st_size / 1e6:,.1f} MB"
+    return count_noun(rows, "row") + size
 
 
 def check_output(json_: bool, csv_: bool) -> None:

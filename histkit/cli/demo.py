@@ -17,6 +17,7 @@ from histkit.reports.model import ReportColumn, ReportTable, period_column
 from histkit.reports.sections import usage_report_table
 from histkit.reports.terminal import output_console, print_table
 from histkit.sandbox import serve
+from histkit.util.outputs import PNG, OutputFile
 from histkit.util.text import shorten
 
 CLIPS = 10
@@ -101,5 +102,6 @@ def _newest(df: pd.DataFrame) -> pd.DataFrame:
 
 def _chart(df: pd.DataFrame, path: Path) -> Path:
     axes = df.speech.plot_usage(by="voice", freq="MS")
-    axes.figure.savefig(path, dpi=150)
+    with OutputFile(path, PNG).open() as temporary:
+        axes.figure.savefig(temporary, dpi=150, format="png")
     return path

@@ -32,9 +32,10 @@ def print_note(text: str) -> None:
     _print(text, err=True)
 
 
-def print_data(text: str) -> None:
-    """Print lines of CSV or JSON on standard output."""
-    click.echo(encodable_text(terminal_lines(text), _encoding(sys.stdout)), nl=False)
+def print_data(text: str, *, err: bool = False) -> None:
+    """Print lines of CSV or JSON on standard output; `err`: on standard error."""
+    stream = sys.stderr if err else sys.stdout
+    click.echo(encodable_text(terminal_lines(text), _encoding(stream)), nl=False, err=err)
 
 
 def _print(text: str, *, err: bool) -> None:

@@ -13,19 +13,21 @@ import histkit as hk
 from histkit.cli.common import (
     CSV,
     FOLDER,
+    FORCE,
     JSON,
     PRICES,
     RULES,
     TZ,
     check_output,
     print_table,
+    print_written,
     source,
     whole_history,
 )
-from histkit.cli.output import print_data, print_line, print_message
+from histkit.cli.output import print_data, print_message
 from histkit.frame.files import csv_text
 from histkit.reports.model import MEASURE_COLUMNS, ReportColumn, ReportTable, measure_totals
-from histkit.reports.statement_files import FORMATS, caveats, json_text, statement_report
+from histkit.reports.statement_files import FORMATS, caveats, json_text, statement_output, statement_report
 from histkit.reports.terminal import print_report
 from histkit.usage.labels import COLUMN, label, read_rules
 from histkit.util.text import count_noun
@@ -34,6 +36,7 @@ from histkit.util.text import count_noun
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = source(command)
     for option in (
+        FORCE,
         CSV,
         JSON,
         click.option(
@@ -95,6 +98,7 @@ def statement(
     by: tuple[str, ...],
     json_: bool,
     csv_: bool,
+    force: bool,
     **chosen: Any,
 ) -> None:
     """Bill CLIENT for PERIOD: lines, totals, and a fingerprint of the rows.
@@ -103,18 +107,20 @@ def statement(
     The same rows always give the same file.
     """
     check_output(json_, csv_)
+    target = None if output is None else statement_output(output, force=force)
     frame, name = _labelled(rules, column, **chosen)
-    lines = hk.statement(frame, client, period, path=output, column=name, tz=tz, prices=prices, by=by, title=title)
+    options: dict[str, Any] = {"path": output, "column": name, "tz": tz, "prices": prices, "by": by, "force": force}
+    lines = hk.statement(frame, client, period, title=title, **options)
     facts = lines.attrs["histkit"]
     _print_caveats(facts, period)
     if json_:
         print_data(json_text(lines, ascii_only=True))
     elif csv_:
         print_data(csv_text(lines, for_terminal=True))
-    elif output is None:
+    elif target is None:
         print_report(statement_report(lines))
     else:
-        print_line(f"{output}: {count_noun(facts['rows'], 'row')}, fingerprint {facts['fingerprint']}")
+        print_written(target, f"{count_noun(facts['rows'], 'row')}, fingerprint {facts['fingerprint']}")
 
 
 @click.command()
@@ -135,13 +141,17 @@ def statements(
     by: tuple[str, ...],
     json_: bool,
     csv_: bool,
+    force: bool,
     **chosen: Any,
 ) -> None:
     """Bill every client for PERIOD (see histkit statement): together, all rows of the period."""
     check_output(json_, csv_)
     frame, name = _labelled(rules, column, **chosen)
-    table = hk.statements(frame, period, folder=output, format=format, column=name, tz=tz, prices=prices, by=by)
+    options: dict[str, Any] = {"folder": output, "format": format, "column": name, "tz": tz, "prices": prices, "by": by}
+    table = hk.statements(frame, period, force=force, **options)
     _print_caveats(table.attrs["histkit"], period)
+    if table.attrs["histkit"]["replaced"]:
+        print_message(f"{count_noun(table.attrs['histkit']['replaced'], 'file')} replaced.")
     columns = [ReportColumn("client", "Client"), *MEASURE_COLUMNS]
     totals = measure_totals(table)
     if prices is not None:

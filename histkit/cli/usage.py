@@ -12,14 +12,16 @@ import pandas as pd
 import histkit as hk
 from histkit.cli.common import (
     CSV,
+    FORCE,
     JSON,
     PRICES,
     RULES,
     TZ,
     filters,
     print_json,
-    print_size,
     print_table,
+    print_written,
+    rows_and_size,
     rows_of,
     source,
     whole_history,
@@ -28,9 +30,11 @@ from histkit.cli.output import print_line, print_note
 from histkit.money.forecast import forecast, used_share
 from histkit.reports.model import ReportColumn, ReportTable, period_column, total_of
 from histkit.reports.quota import quota_lines
+from histkit.reports.report import KINDS
 from histkit.reports.sections import ledger_report_table, line_report_table, usage_report_table
 from histkit.retakes.lines import line_table
 from histkit.usage.labels import COLUMN, label
+from histkit.util.outputs import output_of
 from histkit.util.text import count_noun
 
 PERIODS = {
@@ -115,22 +119,25 @@ def _subscription() -> Any:
 @click.option("--quota", "with_quota", is_flag=True, help="Read the subscription: adds quota and forecast.")
 @RULES
 @PRICES
+@FORCE
 @filters
 def report(
     path: Path | None,
     title: str | None,
     with_quota: bool,
+    force: bool,
     tz: str,
     rules: str | None,
     prices: str | None,
     **chosen: Any,
 ) -> None:
-    """Write a usage report to PATH (.html, .xlsx, .md), or print it."""
+    """Write a usage report to PATH (.html, .xlsx, .md), or print it. PATH - is HTML on standard output."""
+    output = None if path is None else output_of(path, KINDS, "a report", force=force)
     frame = _rows(rules, {**chosen, "tz": tz})
     subscription = _subscription() if with_quota else None
-    written = hk.report(frame, path, title=title, tz=tz, prices=prices, subscription=subscription)
-    if written is not None:
-        print_size(written, len(frame))
+    hk.report(frame, path, title=title, tz=tz, prices=prices, subscription=subscription, force=force)
+    if output is not None:
+        print_written(output, rows_and_size(output, len(frame)))
 
 
 @click.command()

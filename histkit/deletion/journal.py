@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from histkit.errors import ArchiveError
 from histkit.util.files import AppendOnlyFile
+from histkit.util.outputs import JSON_LINES, OutputFile
 from histkit.util.text import error_reason
 
 
@@ -23,6 +24,8 @@ class Journal:
 
     Raises
     ------
+    InputError
+        The file exists and holds something else.
     ArchiveError
         The file can't be written.
     """
@@ -30,8 +33,11 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
+            OutputFile(path, JSON_LINES)  # raises InputError if a file is there that is something else
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = AppendOnlyFile(path)
+        except ArchiveError as error:
+            raise ArchiveError(f"{error} Nothing is deleted without a journal.") from None
         except (OSError, ValueError) as error:
             raise self._not_writable(error) from None
 

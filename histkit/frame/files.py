@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,8 +20,9 @@ from histkit.errors import ArchiveError, InputError, SchemaError
 from histkit.frame.formulas import guard_formulas, remove_guards
 from histkit.frame.parquet_metadata import make_footer, read_footer, upgrade_schema
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, TEXT, check_frame, to_arrow, to_frame
+from histkit.frame.workbook import open_workbook
 from histkit.util.arguments import column_names, true_or_false
-from histkit.util.files import atomic_write
+from histkit.util.outputs import CSV, PARQUET, XLSX, OutputFile
 from histkit.util.storage import local_path, normalize_path
 from histkit.util.text import cell_text, error_line, one_line_text, terminal_text
 
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SHEET_ROWS, _CELL_CHARACTERS = 1_048_575, 32_767  # of Excel, without the header
+_PARQUET_OPTIONS: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 _BOOK = {"constant_memory": True, "default_date_format": "yyyy-mm-dd hh:mm:ss"}
 _WIDTHS = {"history_item_id": 23, "date": 19, "text": 60, "voice_name": 24, "voice_id": 23, "model_id": 24}
 
 
-def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
+def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str], *, force: bool = False) -> Path:
     """Write a frame as one Parquet file (zstd) that any tool reads.
 
     Parameters
@@ -41,7 +43,10 @@ def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     frame : pandas.DataFrame
         A history, or any part of one; further columns are kept, the index is not.
     path : path-like
-        The file; its folder is created. An existing file is replaced only when the new one is complete.
+        The file; its folder is created. An existing file of the same kind is replaced when the new one is complete.
+        Links are followed; a device, a pipe and ``-`` (standard output) are streamed to.
+    force : bool
+        Also write to a name with another ending, and over a file of another kind.
 
     Returns
     -------
@@ -52,6 +57,8 @@ def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     ------
     SchemaError
         A column can't be stored.
+    InputError
+        The name has another ending, or the file exists and is of another kind.
     ArchiveError
         The file can't be written.
 
@@ -64,11 +71,20 @@ def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     >>> again.equals(df)
     True
     """
-    table = to_arrow(frame)
-    table = table.replace_schema_metadata(make_footer(_plain_facts(frame.attrs.get("histkit"))))
-    with atomic_write(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-    return local_path(path)
+    output = OutputFile(path, PARQUET, force=force)
+    table = _parquet_table(frame)
+    with output.open() as temporary, temporary.open("wb") as file:
+        pq.write_table(table, file, **_PARQUET_OPTIONS)
+    return output.path
+
+
+def write_parquet(frame: pd.DataFrame, file: BinaryIO) -> None:
+    """Write what `to_parquet` writes to an open file."""
+    pq.write_table(_parquet_table(frame), file, **_PARQUET_OPTIONS)
+
+
+def _parquet_table(frame: pd.DataFrame) -> pa.Table:
+    return to_arrow(frame).replace_schema_metadata(make_footer(_plain_facts(frame.attrs.get("histkit"))))
 
 
 def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -114,7 +130,7 @@ def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None 
     return frame
 
 
-def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = False) -> Path:
+def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = False, force: bool = False) -> Path:
     r"""Write a frame as CSV: UTF-8, dates in ISO 8601, lists as JSON.
 
     A text that a spreadsheet would run as a formula (it begins with ``= + - @``, also after blanks, or one of its
@@ -125,9 +141,12 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
     frame : pandas.DataFrame
         A history, or any part of one, or a usage table; the index is not written.
     path : path-like
-        The file; its folder is created. An existing file is replaced only when the new one is complete.
+        The file; its folder is created. An existing file of the same kind is replaced when the new one is complete.
+        Links are followed; a device, a pipe and ``-`` (standard output) are streamed to.
     excel : bool
         Begin with a byte order mark, without which Excel assumes another encoding.
+    force : bool
+        Also write to a name with another ending, and over a file of another kind.
 
     Returns
     -------
@@ -138,6 +157,8 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
     ------
     SchemaError
         A column can't be stored.
+    InputError
+        The name has another ending, or the file exists and is of another kind.
     ArchiveError
         The file can't be written.
 
@@ -149,12 +170,18 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
     ...     hk.read_csv(path).shape[0]
     50
     """
-    table = _csv_table(frame)
     excel = true_or_false("excel", excel)
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
+    output = OutputFile(path, CSV, force=force)
+    table = _csv_table(frame)
+    with output.open() as temporary, temporary.open("wb") as file:
         file.write(b"\xef\xbb\xbf" if excel else b"")
         pacsv.write_csv(table, file)
-    return local_path(path)
+    return output.path
+
+
+def write_csv(frame: pd.DataFrame, file: BinaryIO) -> None:
+    """Write what `to_csv` writes to an open file."""
+    pacsv.write_csv(_csv_table(frame), file)
 
 
 def csv_text(frame: pd.DataFrame, *, for_terminal: bool = False) -> str:
@@ -236,7 +263,7 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     return to_frame(pa.table(columns, names=names))
 
 
-def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
+def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str], *, force: bool = False) -> Path:
     """Write a frame as an Excel sheet: real numbers and dates, ids and texts as text, no formulas.
 
     Needs the extra ``xlsx``.
@@ -248,7 +275,10 @@ def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         written as a clock in their zone shows them (UTC, in a history), since Excel has no zones. A text of more than
         32,767 characters, the limit of a cell, is cut and ends in "…"; a warning states how many.
     path : path-like
-        The file; its folder is created. An existing file is replaced only when the new one is complete.
+        The file; its folder is created. An existing file of the same kind is replaced when the new one is complete.
+        Links are followed; a device, a pipe and ``-`` (standard output) are streamed to.
+    force : bool
+        Also write to a name with another ending, and over a file of another kind.
 
     Returns
     -------
@@ -258,7 +288,10 @@ def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     InputError
-        More rows than a sheet holds (1,048,575), or xlsxwriter is not installed.
+        More rows than a sheet holds (1,048,575), xlsxwriter is not installed, the name has another ending, or the file
+        exists and is of another kind.
+    ArchiveError
+        The file can't be written.
 
     Examples
     --------
@@ -268,10 +301,7 @@ def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     >>> path.name
     'history.xlsx'
     """
-    try:
-        import xlsxwriter
-    except ImportError:
-        raise InputError("to_xlsx needs xlsxwriter: pip install 'histkit[xlsx]'.") from None
+    output = OutputFile(path, XLSX, force=force)
     check_frame(frame, "to_xlsx")
     if len(frame) > _SHEET_ROWS:
         rows = f"A sheet holds {_SHEET_ROWS:,} rows, not {len(frame):,}"
@@ -279,8 +309,7 @@ def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     table = to_arrow(frame)
     options: dict[str, Any] = dict.fromkeys(("strings_to_formulas", "strings_to_urls", "strings_to_numbers"), False)
     cut = 0
-    with atomic_write(path) as temporary:
-        book = xlsxwriter.Workbook(str(temporary), {**options, **_BOOK})
+    with output.open() as temporary, open_workbook(temporary, {**options, **_BOOK}, "to_xlsx") as book:
         sheet, bold = book.add_worksheet("history"), book.add_format({"bold": True, "bottom": 1})
         for place, name in enumerate(table.column_names):
             sheet.set_column(place, place, _WIDTHS.get(name, 14))
@@ -302,10 +331,9 @@ def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
                         sheet.write_string(row, place, str(value))
                     elif value is not None and value == value:
                         sheet.write(row, place, value)
-        book.close()
     if cut:
         warnings.warn(f"{cut:,} texts are longer than a cell of {path} holds and were cut.", stacklevel=2)
-    return local_path(path)
+    return output.path
 
 
 def _values(column: pa.Array) -> list[Any]:

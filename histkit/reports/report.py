@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from histkit.errors import InputError
 from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.schema import DESCRIPTIVE_COLUMNS, require
@@ -33,12 +32,10 @@ from histkit.reports.xlsx import write_xlsx
 from histkit.retakes.takes import takes
 from histkit.usage.table import parse_query
 from histkit.util.arguments import whole_number
-from histkit.util.files import atomic_write
-from histkit.util.storage import local_path
-from histkit.util.text import quoted
+from histkit.util.outputs import HTML, MARKDOWN, XLSX, OutputFile, output_of
 from histkit.util.threads import DaemonThreads
 
-ENDINGS = (".html", ".htm", ".xlsx", ".md")
+KINDS = (HTML, XLSX, MARKDOWN)
 _MOST_DAYS_BY_DAY, _MOST_DAYS_BY_MONTH = 62, 800  # default periods: days, months; quarters for a longer history
 
 
@@ -54,6 +51,7 @@ def report(
     subscription: Any = None,
     billing: Any = None,
     now: Any = None,
+    force: bool = False,
 ) -> Path | None:
     """Write a usage report, or print it on the terminal.
 
@@ -66,7 +64,8 @@ def report(
         A history, or any part of one. Columns ``client`` (of `label`) and ``account`` get sections of their own.
     path : path-like, optional
         The file; its extension selects the format: ``.html`` (one file, inline charts), ``.xlsx`` (extra ``xlsx``) or
-        ``.md``. None: print on the terminal.
+        ``.md``. An existing report is replaced. Links are followed; a device, a pipe and ``-`` (standard output) are
+        streamed to, as HTML if they have no extension. None: print on the terminal.
     title : str, optional
         The headline.
     tz : str, default "UTC"
@@ -84,6 +83,8 @@ def report(
         For ``freq="billing"``, as in `usage_table`; default: `subscription`.
     now : str, datetime or Timestamp, optional
         Start of the forecast; a naive date is UTC. Default: the current time.
+    force : bool
+        Also replace a file of another kind.
 
     Returns
     -------
@@ -95,7 +96,7 @@ def report(
     SchemaError
         The frame lacks a column.
     InputError
-        An argument is invalid, or the file has another extension.
+        An argument is invalid, the file has another extension, or it exists and is of another kind.
     ArchiveError
         The file can't be written.
 
@@ -108,9 +109,7 @@ def report(
     ...     "October</h1>" in path.read_text()
     True
     """
-    target = None if path is None else local_path(path)
-    if target is not None and target.suffix.lower() not in ENDINGS:
-        raise InputError(f"path={quoted(str(path))}: a report is .html, .xlsx or .md.")
+    output = None if path is None else output_of(path, KINDS, "a report", force=force)
     top = whole_number("top", top, 1)
     check_title(title)
     built = build_report(
@@ -124,11 +123,11 @@ def report(
         billing=billing,
         now=now,
     )
-    if target is None:
+    if output is None:
         print_report(built)
         return None
-    write_report(built, target)
-    return target
+    write_report(built, output)
+    return output.path
 
 
 def build_report(
@@ -189,15 +188,15 @@ def _assemble(spec: ReportSpec, frame: pd.DataFrame, title: str, subtitle: str) 
     return Report(title, subtitle, headline_facts(spec, retakes, counters), tuple(sections))
 
 
-def write_report(report: Report, path: Path) -> None:
+def write_report(report: Report, output: OutputFile) -> None:
     """Write a report atomically; the same report gives the same bytes.
 
     Parameters
     ----------
     report : Report
         The report.
-    path : Path
-        With one of `ENDINGS`.
+    output : OutputFile
+        Its kind is one of `KINDS`.
 
     Raises
     ------
@@ -206,10 +205,9 @@ def write_report(report: Report, path: Path) -> None:
     InputError
         XlsxWriter is not installed.
     """
-    ending = path.suffix.lower()
-    with atomic_write(path) as temporary:
-        if ending == ".xlsx":
+    with output.open() as temporary:
+        if output.kind is XLSX:
             write_xlsx(report, temporary)
         else:
-            text = markdown(report) if ending == ".md" else html(report)
+            text = markdown(report) if output.kind is MARKDOWN else html(report)
             temporary.write_text(text, encoding="utf-8", newline="\n", errors="replace")

@@ -28,7 +28,7 @@ from histkit.frame.schema import TEXT, require
 from histkit.money.costs import cost_table
 from histkit.money.prices import PriceBook, digits_of, read_prices
 from histkit.reports.model import check_title, total_of
-from histkit.reports.statement_files import FORMATS, statement_path, write_statement
+from histkit.reports.statement_files import FORMATS, statement_output, write_statement
 from histkit.usage.aggregate import MEASURES
 from histkit.usage.labels import COLUMN
 from histkit.usage.periods import Period, parse_period
@@ -36,6 +36,7 @@ from histkit.usage.table import parse_query, usage_table
 from histkit.util.arguments import one_of
 from histkit.util.arrays import Ints, Mask
 from histkit.util.filenames import safe_name, unique_names
+from histkit.util.outputs import OutputFile
 from histkit.util.storage import local_path
 from histkit.util.text import quoted
 
@@ -78,6 +79,7 @@ def statement(
     prices: Any = None,
     by: Any = ("voice", "model"),
     title: str | None = None,
+    force: bool = False,
 ) -> pd.DataFrame:
     """Compute the statement of one client for one period: line items, totals, and a fingerprint of the billed rows.
 
@@ -93,7 +95,8 @@ def statement(
         or instants (str, date, datetime), the end exclusive. All in `tz`.
     path : path-like, optional
         Also write it to this file: ``.html`` (one file, prints well), ``.xlsx`` (extra ``xlsx``), ``.md``, ``.csv``
-        (the lines alone) or ``.json``; the same statement gives the same bytes.
+        (the lines alone) or ``.json``; the same statement gives the same bytes. An existing file of the same kind is
+        replaced. Links are followed; devices, pipes and ``-`` (standard output) are streamed to.
     column : str, default "client"
         The column with the client of each row.
     tz : str or tzinfo, default "UTC"
@@ -104,6 +107,8 @@ def statement(
         The groups that make the lines, as in `histkit.usage_table`.
     title : str, optional
         Default: "Statement for <client>, <period>".
+    force : bool
+        Also replace a file of another kind.
 
     Returns
     -------
@@ -120,7 +125,8 @@ def statement(
     Raises
     ------
     InputError
-        The client or the column doesn't exist, the period is invalid, or another argument is.
+        The client or the column doesn't exist, the period is invalid, or another argument is; or the file exists and is
+        of another kind.
     SchemaError
         The frame lacks a column of a history.
     ArchiveError
@@ -144,7 +150,7 @@ def statement(
     >>> int(lines["credits"].sum()) == lines.attrs["histkit"]["totals"]["credits"]
     True
     """
-    target = None if path is None else statement_path(path)
+    output = None if path is None else statement_output(path, force=force)
     check_title(title)
     request = _parse_request(frame, period, column, tz, prices, by)
     if not isinstance(client, str) or client not in request.clients:
@@ -152,8 +158,8 @@ def statement(
     of_client = request.codes == request.clients.index(client)
     rows = frame[request.columns(frame)].iloc[np.flatnonzero(of_client & request.inside)]
     table = _bill(rows, request, client, int((of_client & ~request.dated).sum()), title)
-    if target is not None:
-        write_statement(table, target)
+    if output is not None:
+        write_statement(table, output)
     return table
 
 
@@ -167,6 +173,7 @@ def statements(
     tz: str | tzinfo = "UTC",
     prices: Any = None,
     by: Any = ("voice", "model"),
+    force: bool = False,
 ) -> pd.DataFrame:
     """Compute the statements of all clients for one period; together they bill every row of the period.
 
@@ -178,6 +185,8 @@ def statements(
         Also write each statement into this folder, to a file named by client and period.
     format : {"md", "html", "xlsx", "csv", "json"}
         The format of these files.
+    force : bool
+        Also replace files of another kind.
 
     Returns
     -------
@@ -186,7 +195,8 @@ def statements(
         ``credits`` (Int64), with `prices` ``cost`` (decimal, the total of the statement), ``currency`` (string) and
         ``priced`` (Float64, 0 to 1), then ``path`` (string; missing without `folder`) and ``fingerprint`` (string). A
         client with costs in several currencies has a row for each, and one more for unpriced credits.
-        ``attrs["histkit"]`` has the facts of `statement` that all clients share, and the counts of rows.
+        ``attrs["histkit"]`` has the facts of `statement` that all clients share, the counts of rows, and ``replaced``,
+        the number of files that existed.
 
     Raises
     ------
@@ -210,18 +220,26 @@ def statements(
     rows = rows[np.argsort(request.codes[rows], kind="stable")]
     billed, codes = frame[request.columns(frame)].iloc[rows], request.codes[rows]
     undated = np.bincount(request.codes[~request.dated], minlength=len(request.clients))
+    outputs: dict[int, OutputFile] = {}
+    for code in np.unique(codes).tolist() if folder is not None else ():
+        outputs[code] = statement_output(local_path(folder) / files[code], force=force)
     lines: list[dict[str, Any]] = []
     for code in np.unique(codes).tolist():
         client = request.clients[code]
         start, stop = np.searchsorted(codes, (code, code + 1))
         table = _bill(billed.iloc[start:stop], request, client, int(undated[code]), None)
-        path = None if folder is None else local_path(folder) / files[code]
-        if path is not None:
-            write_statement(table, path)
-        proof = {"path": path and str(path), "fingerprint": table.attrs["histkit"]["fingerprint"]}
+        output = outputs.get(code)
+        if output is not None:
+            write_statement(table, output)
+        proof = {
+            "path": None if output is None else str(output.path),
+            "fingerprint": table.attrs["histkit"]["fingerprint"],
+        }
         lines += [{"client": client, **totals, **proof} for totals in _totals_by_currency(table)]
     result = _statements_frame(lines, priced=request.book is not None)
-    result.attrs["histkit"] = {**request.facts, "rows": len(rows), "rows_without_date": int(undated.sum())}
+    counts = {"rows": len(rows), "rows_without_date": int(undated.sum())}
+    replaced = sum(output.exists for output in outputs.values())
+    result.attrs["histkit"] = {**request.facts, **counts, "replaced": replaced}
     return result
 
 

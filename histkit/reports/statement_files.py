@@ -3,46 +3,39 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime, time, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from histkit.errors import InputError
 from histkit.frame.files import csv_text
 from histkit.frame.json_values import plain_value, records
 from histkit.reports.model import Fact, Report, ReportColumn, ReportTable, Section
-from histkit.reports.report import write_report
+from histkit.reports.report import KINDS, write_report
 from histkit.reports.sections import DIALOGUE_NOTE
-from histkit.util.files import atomic_write
-from histkit.util.storage import local_path
-from histkit.util.text import count_noun, format_value, quoted
+from histkit.util.outputs import CSV, JSON, OutputFile, output_of
+from histkit.util.text import count_noun, format_value
 
 FORMATS = ("md", "html", "xlsx", "csv", "json")
 _HISTORY_FACTS = ("open", "newest", "incomplete", "rows_without_date")  # of the history, not of the billed rows
 _COUNTS = ("items", "characters", "credits")
 
 
-def statement_path(path: Any) -> Path:
-    """Return the path of a statement's file, whose extension selects the format.
+def statement_output(path: Any, *, force: bool = False) -> OutputFile:
+    """Return the file of a statement, whose extension selects the format.
 
     Raises
     ------
     InputError
-        The extension is unknown.
+        The extension is unknown, or the file exists and is of another kind.
+    ArchiveError
+        It can't be written.
     """
-    target = local_path(path) if isinstance(path, (str, os.PathLike)) else Path()
-    if target.suffix[1:].lower() not in FORMATS:
-        endings = ", ".join(f".{name}" for name in FORMATS)
-        shown = quoted(str(path) if isinstance(path, os.PathLike) else path)
-        raise InputError(f"path={shown} can't hold a statement; use one of {endings}.")
-    return target
+    return output_of(path, (*KINDS, CSV, JSON), "a statement", force=force)
 
 
-def write_statement(table: pd.DataFrame, path: Path) -> None:
+def write_statement(table: pd.DataFrame, output: OutputFile) -> None:
     """Write a statement atomically.
 
     Raises
@@ -50,12 +43,11 @@ def write_statement(table: pd.DataFrame, path: Path) -> None:
     ArchiveError
         The file can't be written.
     """
-    ending = path.suffix[1:].lower()
-    if ending not in ("csv", "json"):
-        write_report(statement_report(table), path)
+    if output.kind in KINDS:
+        write_report(statement_report(table), output)
         return
-    text = csv_text(table) if ending == "csv" else json_text(table)
-    with atomic_write(path) as temporary:
+    text = csv_text(table) if output.kind is CSV else json_text(table)
+    with output.open() as temporary:
         temporary.write_bytes(text.encode("utf-8", "replace"))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from histkit.errors import InputError
+from histkit.frame.workbook import open_workbook
 from histkit.reports.model import Report, ReportColumn, ReportTable, Section
 from histkit.util.text import NOTHING, ValueKind, cell_text, format_column, format_value, one_line_text
 
@@ -40,11 +40,7 @@ def write_xlsx(report: Report, path: Path) -> None:
     InputError
         XlsxWriter is not installed.
     """
-    try:
-        import xlsxwriter
-    except ImportError:
-        raise InputError("An .xlsx report needs XlsxWriter: pip install 'histkit[xlsx]'.") from None
-    with xlsxwriter.Workbook(path, _OPTIONS) as book:
+    with open_workbook(path, _OPTIONS, "An .xlsx report") as book:
         book.set_properties({"title": one_line_text(report.title), "created": _EPOCH})
         book.set_size(2400, 1600)
         right = {"align": "right"}

@@ -1,7 +1,8 @@
 """Atomic file writes, locked folders, and TOML files.
 
 A file is written under a temporary name in the folder of its target, flushed to the disk and renamed. A process that
-is killed leaves at most a temporary file, which `remove_temporary_files` finds by its name.
+is killed leaves at most a temporary file, which `remove_temporary_files` finds by its name, and knows to be abandoned
+because its lock (``flock``) is free: the system releases the locks of a process that ends, however it ends.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 import stat
+import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,11 +22,18 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
+try:
+    import fcntl
+except ImportError:  # Windows, where an open file can't be removed
+    fcntl = None  # type: ignore[assignment]
+
 from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.util.storage import local_path
 from histkit.util.text import error_line, error_reason, replace_surrogates
 
 TEMPORARY, SUFFIX = ".histkit-", ".part"
+_SHOWN_CHARACTERS = 300
+_ABANDONED_SECONDS = 86_400  # age of a temporary file, where there are no locks
 _WRITE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # a write raises them without naming its file
 
 
@@ -37,15 +47,88 @@ def is_temporary(name: str) -> bool:
     return name.startswith(TEMPORARY) and name.endswith(SUFFIX)
 
 
+def open_temporary(path: Path) -> BinaryIO:
+    """Create a temporary file; as long as it is open, `remove_temporary_files` spares it.
+
+    Raises
+    ------
+    OSError
+        The file exists, or can't be written.
+    """
+    while True:
+        file = path.open("x+b")
+        _lock_descriptor(file.fileno())
+        if fcntl is None or os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # another process took it for an abandoned one before it was locked
+
+
+@contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """Yield a new temporary folder, which is removed with its files at the end.
+
+    Raises
+    ------
+    OSError
+        The folder can't be created.
+    """
+    folder, descriptor = _make_temporary_folder(parent)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _make_temporary_folder(parent: Path) -> tuple[Path, int | None]:
+    """Create a temporary folder; return it and the descriptor that locks it."""
+    while True:
+        folder = parent / temporary_name()
+        folder.mkdir(mode=0o700)
+        if fcntl is None:
+            return folder, None
+        with suppress(FileNotFoundError):  # another process took it for an abandoned one before it was locked
+            descriptor = os.open(folder, os.O_RDONLY)
+            _lock_descriptor(descriptor)
+            if folder.exists():
+                return folder, descriptor
+            os.close(descriptor)
+
+
+def _lock_descriptor(descriptor: int) -> None:
+    if fcntl is not None:
+        with suppress(OSError):  # a file system without locks, where nothing is ever swept
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
 def remove_temporary_files(folder: Path, *patterns: str) -> None:
     """Remove what killed processes left in the subfolders that match glob patterns (``"."`` is the folder itself).
 
-    The caller holds the lock of the folder, so that no other process is writing there.
+    The temporary files of processes that are still writing stay.
     """
     for pattern in patterns:
         for path in folder.glob(f"{pattern}/{TEMPORARY}*{SUFFIX}"):
-            with suppress(OSError):
+            remove_if_abandoned(path)
+
+
+def remove_if_abandoned(path: Path) -> None:
+    """Remove a temporary file or folder unless a running process is writing it."""
+    with suppress(OSError):
+        mode = path.lstat().st_mode
+        if fcntl is None:
+            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
                 path.unlink()
+        elif stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if stat.S_ISDIR(mode):
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def flush_to_disk(file: BinaryIO) -> None:
@@ -54,30 +137,27 @@ def flush_to_disk(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-@contextmanager
-def temporary_beside(target: Path) -> Iterator[BinaryIO]:
-    """Yield an open temporary file that replaces the target when the block succeeds, and is removed otherwise.
-
-    Raises
-    ------
-    OSError
-        The file can't be written.
-    """
-    with _replacement(target) as temporary, temporary.open("r+b") as file:
-        yield file
-
-
-def replaceable_file(path: Path) -> Path:
-    """Return the file that a new one may take the place of: `path`, or where it is a link, what it leads to.
+def resolve_file(path: Path) -> Path:
+    """Return the file that a path leads to; a link is followed, also where its target does not exist yet.
 
     Raises
     ------
     ArchiveError
-        It is a folder, a device or a pipe.
+        It is a folder, a device, a pipe, or a link that leads to itself.
+    OSError
+        The path can't be read.
     """
     target = path.resolve()
-    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-        kind = "a folder" if target.is_dir() else "a device or a pipe"
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return target
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise ArchiveError(f"{path} can't be written: it is a link that leads to itself.") from None
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
         raise ArchiveError(f"{path} can't be written: it is {kind}.")
     return target
 
@@ -95,37 +175,89 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         The file can't be written.
     """
     expanded = local_path(path)
-    temporary: Path | None = None
-    try:
-        target = replaceable_file(expanded)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _replacement(target) as temporary:
-            yield temporary
-    except OSError as error:
-        if temporary is not None and not _is_about(error, temporary):
-            raise
-        raise ArchiveError(f"{expanded} can't be written: {error_reason(error)}.") from None
+    with write_errors(expanded), replacement(resolve_file(expanded)) as temporary:
+        yield temporary
 
 
 @contextmanager
-def _replacement(target: Path) -> Iterator[Path]:
-    temporary = target.parent / temporary_name()
+def write_errors(path: Path) -> Iterator[None]:
+    """Raise the errors of writing a file as `ArchiveError`; errors about other files pass.
+
+    The block raises them about the file's temporary name, or, where the disk is full, about none.
+    """
     try:
-        temporary.open("xb").close()  # with the rights that the umask leaves a new file
+        yield
+    except OSError as error:
+        if not _is_about(error, path):
+            raise
+        raise ArchiveError(f"{shown_path(path)} can't be written: {write_reason(error)}.") from None
+
+
+@contextmanager
+def replacement(target: Path) -> Iterator[Path]:
+    """Yield the path of a temporary file that replaces a regular file, with its rights, when the block succeeds.
+
+    The folder is created, and removed again if the block fails and it is empty.
+
+    Raises
+    ------
+    OSError
+        The file can't be written.
+    """
+    created = [folder for folder in target.parents if not folder.exists()]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(target.parent)) from None
+    temporary = target.parent / temporary_name()
+    held: BinaryIO | None = None
+    try:
+        held = open_temporary(temporary)  # with the rights that the umask leaves a new file
+        if fcntl is None:
+            held.close()
         yield temporary
+        with suppress(OSError):
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
         with temporary.open("r+b") as file:
             flush_to_disk(file)
         temporary.replace(target)
+        created = []
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if held is not None:
+            held.close()
+        for folder in created:
+            with suppress(OSError):
+                folder.rmdir()
 
 
-def _is_about(error: OSError, temporary: Path) -> bool:
-    """Return whether an error is about the temporary file, not about another one that the caller's block uses."""
-    names = (error.filename, error.filename2)
-    if names == (None, None):
-        return error.errno in _WRITE_FAULTS or str(temporary) in str(error)
-    return any(name is not None and os.fsdecode(name) == str(temporary) for name in names if not isinstance(name, int))
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """Return a path for a message: one line, a very long one without its middle."""
+    text = replace_surrogates(" ".join(os.fspath(path).split()))
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:60]} ... {text[-60:]}"
+
+
+def write_reason(error: OSError) -> str:
+    """Return the system's words for an error, also for one that another library raised in its own."""
+    if error.errno == errno.ENOTDIR and isinstance(error.filename, str):
+        places = [Path(error.filename), *Path(error.filename).parents]
+        return f"{next((str(place) for place in places if place.is_file()), error.filename)} is not a folder"
+    return os.strerror(error.errno) if error.errno else error_reason(error)
+
+
+def is_write_fault(error: BaseException) -> bool:
+    """Return whether an error is that of a full or broken disk."""
+    return isinstance(error, OSError) and error.errno in _WRITE_FAULTS
+
+
+def _is_about(error: OSError, path: Path) -> bool:
+    """Return whether an error is about a temporary file, or about a path, not about another one that a block uses."""
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
+    if not names:
+        return error.errno in _WRITE_FAULTS or f"/{TEMPORARY}" in str(error)
+    places = {str(path), *map(str, path.parents), *map(str, path.resolve().parents), str(path.resolve())}
+    return any(name in places or any(map(is_temporary, Path(name).parts)) for name in names)
 
 
 def sha256_of(file: BinaryIO) -> str:

@@ -77,7 +77,7 @@ def open_filesystem(name: str, options: Mapping[str, Any] | None = None) -> tupl
     ArchiveError
         fsspec can't open it.
     """
-    _check(name, options)
+    check_storage_options(name, options)
     if "://" not in name:
         return None
     try:
@@ -91,7 +91,8 @@ def open_filesystem(name: str, options: Mapping[str, Any] | None = None) -> tupl
     return opened
 
 
-def _check(name: str, options: Mapping[str, Any] | None) -> None:
+def check_storage_options(name: str, options: Mapping[str, Any] | None) -> None:
+    """Raise `InputError` for storage options that are no mapping, or are given without a URL."""
     if options is not None and not isinstance(options, Mapping):
         raise InputError(f"storage_options= takes a dict of options for fsspec, not {quoted(options)}.")
     if options and "://" not in name:
@@ -111,7 +112,7 @@ class ReadStore:
 
     def __init__(self, path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> None:
         self._address = normalize_path(path)
-        _check(self._address, options)
+        check_storage_options(self._address, options)
         self.name = hide_passwords(self._address)
         self._options = dict(options or {})
         self.remote = "://" in self.name

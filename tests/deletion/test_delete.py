@@ -326,9 +326,15 @@ def test_without_a_journal_nothing_is_deleted(box: Sandbox, tmp_path: Path, caps
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     for journal in ("file/deleted.jsonl", "folder"):
-        with pytest.raises(hk.ArchiveError, match=r"can't be written: .* Nothing is deleted without it") as caught:
+        with pytest.raises(
+            hk.ArchiveError, match=r"can't be written: .* Nothing is deleted without a journal"
+        ) as caught:
             delete(df, confirm=True, journal=journal, client=client_of(box))
         assert "\n" not in str(caught.value)
+    (tmp_path / "prices.toml").write_text('currency = "EUR"')
+    with pytest.raises(hk.InputError, match=r"prices\.toml exists and is not a file of JSON lines: use another name\."):
+        delete(df, confirm=True, journal=tmp_path / "prices.toml", client=client_of(box))
+    assert (tmp_path / "prices.toml").read_text() == 'currency = "EUR"'
     assert box.requests() == []
     assert capsys.readouterr().err == ""
 

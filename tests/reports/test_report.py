@@ -302,7 +302,7 @@ def test_a_client_named_other_is_not_billed_with_the_rest(df: pd.DataFrame, tmp_
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"path": "report.pdf"}, r"path='report\.pdf': a report is \.html, \.xlsx or \.md\."),
+        ({"path": "report.pdf"}, r"path='report\.pdf' can't hold a report; use one of \.html, \.xlsx, \.md\."),
         ({"path": "r.md", "top": 0}, "top=0 must be a whole number of at least 1."),
         ({"path": "r.md", "tz": "Mars"}, "tz='Mars' is not a time zone"),
         ({"path": "r.md", "freq": "fortnight"}, "freq='fortnight'"),

@@ -166,7 +166,7 @@ def test_folding_loses_nothing_and_breaks_no_number(text: str, width: int) -> No
 
 
 @given(name=TEXTS)
-def test_a_name_is_clean_in_markdown_html_and_a_workbook(name: str) -> None:
+def test_a_name_is_clean_in_markdown_html_and_a_workbook(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     frame = pd.DataFrame({"name": pd.Series([name], dtype=object), "count": [5]})
     table = ReportTable(name, frame, (ReportColumn("name", name), ReportColumn("count", "Count", "count")), {}, name)
     report = Report(name, name, (Fact(name, 5, note=name),), (Section("a", "A", (name,), (table,)),))
@@ -176,8 +176,8 @@ def test_a_name_is_clean_in_markdown_html_and_a_workbook(name: str) -> None:
         text.encode()
     document = html(report)
     assert document.count("<script") == document.count("<img") == 0
-    file = io.BytesIO()
-    write_xlsx(report, file)  # type: ignore[arg-type]
+    file = tmp_path_factory.mktemp("xlsx") / "a.xlsx"
+    write_xlsx(report, file)
     for sheet in openpyxl.load_workbook(file).worksheets:
         for cell in itertools.chain.from_iterable(sheet.iter_rows()):
             assert cell.data_type != "f"

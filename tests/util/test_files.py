@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,9 +18,10 @@ from histkit.util.files import (
     atomic_write,
     exclusive_lock,
     is_temporary,
+    open_temporary,
     read_toml,
     remove_temporary_files,
-    temporary_beside,
+    temporary_folder,
     temporary_name,
 )
 
@@ -44,16 +46,6 @@ def test_a_file_is_replaced_only_when_the_new_one_is_whole(tmp_path: Path) -> No
             _write_half(temporary, end)
     assert target.read_text() == "first"
     assert names(target.parent) == ["a.csv"]
-
-
-def test_the_open_form_keeps_the_same_promise(tmp_path: Path) -> None:
-    target = tmp_path / "a.zip"
-    with temporary_beside(target) as file:
-        file.write(b"first")
-    with pytest.raises(ValueError, match="stop"), temporary_beside(target) as file:
-        _write_half(Path(file.name), ValueError)
-    assert target.read_bytes() == b"first"
-    assert names(tmp_path) == ["a.zip"]
 
 
 def test_a_name_as_long_as_the_file_system_allows_is_written(tmp_path: Path) -> None:
@@ -154,7 +146,7 @@ def test_rights_follow_the_umask_which_is_never_changed(
             patch.delattr(os, "umask")  # a process has one for all its threads: nobody may touch it
             with atomic_write(tmp_path / "a") as temporary:
                 temporary.write_text("x")
-            with temporary_beside(tmp_path / "b") as file:
+            with open_temporary(tmp_path / "b") as file:
                 file.write(b"x")
         assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in "ab"} == {0o666 & ~mask}
     finally:
@@ -170,6 +162,45 @@ def test_what_a_kill_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     assert [is_temporary(path.name) for path in left + kept] == [True] * 2 + [False] * 3
     remove_temporary_files(tmp_path, ".", "*")
     assert [path.exists() for path in left + kept] == [False] * 2 + [True] * 3
+
+
+def test_what_is_being_written_is_never_swept(tmp_path: Path) -> None:
+    with (
+        open_temporary(tmp_path / temporary_name()) as file,
+        temporary_folder(tmp_path) as folder,
+        atomic_write(tmp_path / "a.csv") as temporary,
+    ):
+        (folder / "part").write_text("x")
+        remove_temporary_files(tmp_path, ".")
+        assert Path(file.name).exists()
+        assert (folder / "part").exists()
+        assert temporary.exists()
+        temporary.write_text("whole")
+    remove_temporary_files(tmp_path, ".")
+    assert names(tmp_path) == ["a.csv"]
+
+
+def test_a_folder_that_a_kill_left_is_swept_and_nothing_else_of_that_name(tmp_path: Path) -> None:
+    for name in (temporary_name(), temporary_name()):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sheet1.xml").write_text("x")
+    pipe, link = tmp_path / temporary_name(), tmp_path / temporary_name()
+    os.mkfifo(pipe)
+    link.symlink_to(tmp_path / "elsewhere")
+    remove_temporary_files(tmp_path, ".")
+    assert {*names(tmp_path)} == {pipe.name, link.name}
+
+
+def test_two_writers_of_one_folder_spare_each_other(tmp_path: Path) -> None:
+    def write(number: int) -> None:
+        for turn in range(20):
+            with atomic_write(tmp_path / f"{number}.csv") as temporary:
+                temporary.write_text(f"{turn}")
+                remove_temporary_files(tmp_path, ".")
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, range(4)))
+    assert sorted(path.read_text() for path in tmp_path.iterdir()) == ["19"] * 4
 
 
 def test_a_lock_is_held_by_one_and_given_back(tmp_path: Path) -> None:
