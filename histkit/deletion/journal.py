@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from histkit.errors import ArchiveError
+from histkit.errors import ArchiveError, HistkitError
 from histkit.util.files import AppendOnlyFile
 from histkit.util.outputs import JSON_LINES, OutputFile
 from histkit.util.text import error_reason
@@ -34,10 +34,11 @@ class Journal:
         self._path = path
         try:
             OutputFile(path, JSON_LINES)  # raises InputError if a file is there that is something else
+        except HistkitError as error:
+            raise type(error)(f"{error} Nothing is deleted without a journal.") from None
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = AppendOnlyFile(path)
-        except ArchiveError as error:
-            raise ArchiveError(f"{error} Nothing is deleted without a journal.") from None
         except (OSError, ValueError) as error:
             raise self._not_writable(error) from None
 

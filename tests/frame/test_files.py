@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 import openpyxl
 import pandas as pd
@@ -96,8 +97,8 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
 ) -> None:
     path = hk.to_parquet(df.head(3), tmp_path / "a.parquet")
 
-    def broken(table: object, temporary: Path, **_: object) -> None:
-        temporary.write_bytes(b"half")
+    def broken(table: object, temporary: BinaryIO, **_: object) -> None:
+        temporary.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.pq, "write_table", broken)
