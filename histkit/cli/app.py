@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 
 import histkit as hk
 from histkit.archive.integrity import check_history
