@@ -94,7 +94,9 @@ class SpeechAccessor:
             regex=regex,
         )
 
-    def label(self, rules: Rules, *, column: str | None = None, unassigned: str = "unassigned") -> pd.DataFrame:
+    def label(
+        self, rules: Rules, *, column: str | None = None, unassigned: str = "unassigned", tz: str | tzinfo = "UTC"
+    ) -> pd.DataFrame:
         """Add a column with the label of the first rule that matches each row.
 
         See `histkit.label` for details.
@@ -108,10 +110,13 @@ class SpeechAccessor:
             but columns of the history and words of ``usage_table(by=)`` (voice, model, ...) are refused.
         unassigned : str, default "unassigned"
             Label of the rows that no rule matches.
+        tz : str or tzinfo, default "UTC"
+            Zone of the rules' days and naive times, unless the rules have a ``tz`` of their own. For statements, the
+            same as theirs.
         """
         from histkit.usage.labels import label
 
-        return label(self._frame, rules, column=column, unassigned=unassigned)
+        return label(self._frame, rules, column=column, unassigned=unassigned, tz=tz)
 
     def usage(
         self,

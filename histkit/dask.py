@@ -177,12 +177,13 @@ class DaskSpeechAccessor:
         *,
         column: str | None = None,
         unassigned: str = "unassigned",
+        tz: str | tzinfo = "UTC",
     ) -> dd.DataFrame:
         """Add a column that labels each row by the first rule that matches it.
 
         Parameters
         ----------
-        rules, column, unassigned
+        rules, column, unassigned, tz
             As in `histkit.label`. The rules are read immediately; workers don't need the file.
 
         Returns
@@ -190,8 +191,12 @@ class DaskSpeechAccessor:
         dask.dataframe.DataFrame
             Lazy, with the column, whose categories are the same in each partition.
         """
-        default, parsed_rules = read_rules(rules)
-        parsed = {"column": default, "rule": [{"label": rule.label, **rule.conditions()} for rule in parsed_rules]}
+        default, parsed_rules = read_rules(rules, tz)
+        parsed = {
+            "column": default,
+            "tz": parsed_rules[0].tz,
+            "rule": [{"label": rule.label, **rule.conditions()} for rule in parsed_rules],
+        }
         name = default if column is None else column
         meta = label(self._frame._meta, parsed, column=column, unassigned=unassigned)[name]
         conditions = (name for rule in parsed_rules for name in rule.conditions())

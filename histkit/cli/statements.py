@@ -55,14 +55,14 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _labelled(rules: str | None, column: str | None, **chosen: Any) -> tuple[pd.DataFrame, str]:
+def _labelled(rules: str | None, column: str | None, tz: str, **chosen: Any) -> tuple[pd.DataFrame, str]:
     """Read the complete history with its column of clients; also return the name of that column."""
     if rules is None and column is None:
         raise click.UsageError("Add --rules, a TOML file that assigns rows to clients, or --column, such as account.")
     name = column or (COLUMN if rules is None else read_rules(rules)[0])
     frame = whole_history(**chosen)
     if rules is not None:
-        return label(frame, rules, column=name), name
+        return label(frame, rules, column=name, tz=tz), name
     if name not in frame.columns:
         raise click.UsageError(f"--column {name}: the history has no such column.")
     return frame, name
@@ -108,7 +108,7 @@ def statement(
     """
     check_output(json_, csv_)
     target = None if output is None else statement_output(output, force=force)
-    frame, name = _labelled(rules, column, **chosen)
+    frame, name = _labelled(rules, column, tz, **chosen)
     options: dict[str, Any] = {"path": output, "column": name, "tz": tz, "prices": prices, "by": by, "force": force}
     lines = hk.statement(frame, client, period, title=title, **options)
     facts = lines.attrs["histkit"]
@@ -146,7 +146,7 @@ def statements(
 ) -> None:
     """Bill every client for PERIOD (see histkit statement): together, all rows of the period."""
     check_output(json_, csv_)
-    frame, name = _labelled(rules, column, **chosen)
+    frame, name = _labelled(rules, column, tz, **chosen)
     options: dict[str, Any] = {"folder": output, "format": format, "column": name, "tz": tz, "prices": prices, "by": by}
     table = hk.statements(frame, period, force=force, **options)
     _print_caveats(table.attrs["histkit"], period)

@@ -55,7 +55,7 @@ def _rows(rules: str | None, chosen: dict[str, Any]) -> pd.DataFrame:
     frame = rows_of(**chosen)
     if frame.empty:
         print_note("No rows: nothing in this history meets the options.")
-    return label(frame, rules) if rules else frame
+    return label(frame, rules, tz=chosen["tz"]) if rules else frame
 
 
 @click.command()

@@ -6,12 +6,14 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
+from histkit.frame.clock import zone_of
 from histkit.frame.filters import CONDITION_COLUMNS, RowFilter
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, check_frame, require, to_frame
 from histkit.usage.aggregate import RESERVED
@@ -41,7 +43,9 @@ class Rule:
     text : str, re.Pattern or None
         Regular expression searched for in the text and in each line of a dialogue; a str ignores letter case.
     after, before : str, date, datetime or None
-        Dates: after is inclusive, before exclusive; a naive one is UTC.
+        Dates: after is inclusive, before exclusive.
+    tz : tzinfo
+        Zone of days and naive times.
     """
 
     label: str
@@ -53,6 +57,7 @@ class Rule:
     text: str | re.Pattern[str] | None = None
     after: Any = None
     before: Any = None
+    tz: tzinfo = UTC
 
     def conditions(self) -> dict[str, Any]:
         """Return the conditions that are set, by name."""
@@ -66,11 +71,16 @@ class Rule:
         """Return the rows that meet every condition."""
         if self.account is not None:
             require(frame, ["account"], f"the rule for {self.label!r}")
-        return frame[RowFilter.of(**self.conditions()).mask(frame)]
+        return frame[RowFilter.of(**self.conditions(), tz=self.tz).mask(frame)]
 
 
 def label(
-    frame: pd.DataFrame, rules: Rules, *, column: str | None = None, unassigned: str = "unassigned"
+    frame: pd.DataFrame,
+    rules: Rules,
+    *,
+    column: str | None = None,
+    unassigned: str = "unassigned",
+    tz: str | tzinfo = "UTC",
 ) -> pd.DataFrame:
     """Add a column with the label of the first rule that matches each row.
 
@@ -85,6 +95,9 @@ def label(
         columns of the history and words of ``usage_table(by=)`` (voice, model, ...) are refused.
     unassigned : str, default "unassigned"
         Label of the rows that no rule matches.
+    tz : str or tzinfo, default "UTC"
+        Zone of the rules' days and naive times, unless the rules have a ``tz`` of their own. For statements, the same
+        as theirs.
 
     Returns
     -------
@@ -105,6 +118,7 @@ def label(
     An example file. All conditions of a rule must hold; they mean the same as in `histkit.filter_items`::
 
         column = "client"                  # optional
+        tz = "Europe/Berlin"               # optional
         [[rule]]
         label = "Acme"
         voice = ["Rachel", "21m00Tcm4TlvDq8ikWAM"]
@@ -130,7 +144,7 @@ def label(
     500
     """
     check_frame(frame, "label")
-    default, parsed = read_rules(rules)
+    default, parsed = read_rules(rules, tz)
     column = default if column is None else _column(column, "column=")
     if not is_text(unassigned):
         raise InputError(f"unassigned={quoted(unassigned, 60)} is not a label; use a non-empty string.")
@@ -152,13 +166,15 @@ def label(
     return labelled
 
 
-def read_rules(rules: Rules) -> tuple[str, list[Rule]]:
+def read_rules(rules: Rules, tz: str | tzinfo = "UTC") -> tuple[str, list[Rule]]:
     """Read and check rules.
 
     Parameters
     ----------
     rules : path-like, dict, or list of dict
         As `label` takes them.
+    tz : str or tzinfo
+        Zone of days and naive times, unless the rules have one.
 
     Returns
     -------
@@ -188,18 +204,19 @@ def read_rules(rules: Rules) -> tuple[str, list[Rule]]:
             raise InputError(f"rules= takes the path of a TOML file, a dict or a list of dicts, not {quoted(raw, 60)}.")
         raw = {"rule": list(raw)}
     for key in raw:
-        if key not in ("column", "rule"):
+        if key not in ("column", "tz", "rule"):
             raise InputError(
-                f"{where}: {quoted(key, 60)} is unknown; there are 'column' and, for each rule, '[[rule]]'."
+                f"{where}: {quoted(key, 60)} is unknown; there are 'column', 'tz' and, for each rule, '[[rule]]'."
             )
     column = _column(raw.get("column", COLUMN), f"{where}: column =")
+    zone = zone_of(raw.get("tz", tz))
     tables = raw.get("rule", [])
     if not isinstance(tables, (list, tuple)):
         raise InputError(f"{where}: rules are a list; write '[[rule]]' above each, with two brackets.")
     if not tables:
         raise InputError(f"{where}: there is no rule; add at least one '[[rule]]' with a label and a condition.")
     none = to_frame([]).assign(account=pd.Categorical([]))
-    return column, [_rule(table, f"{where}, rule {place}", none) for place, table in enumerate(tables, 1)]
+    return column, [_rule(table, f"{where}, rule {place}", none, zone) for place, table in enumerate(tables, 1)]
 
 
 def _column(name: Any, where: str) -> str:
@@ -214,7 +231,7 @@ def _column(name: Any, where: str) -> str:
     return name
 
 
-def _rule(table: Any, where: str, none: pd.DataFrame) -> Rule:
+def _rule(table: Any, where: str, none: pd.DataFrame, zone: tzinfo) -> Rule:
     if not isinstance(table, Mapping):
         raise InputError(f"{where} must be a table with a label and conditions, not {quoted(table, 60)}.")
     name = table.get("label")
@@ -235,7 +252,7 @@ def _rule(table: Any, where: str, none: pd.DataFrame) -> Rule:
     values = {key: _checked(key, value, where) for key, value in table.items() if key != "regex"}
     if not regex:
         values["text"] = re.compile(re.escape(values["text"]), re.IGNORECASE)
-    rule = Rule(**values)
+    rule = Rule(**values, tz=zone)
     try:
         rule.apply(none)  # on no rows: filter_items decides which conditions are valid
     except (InputError, RecursionError, OverflowError) as error:

@@ -327,3 +327,19 @@ def test_usage_sees_a_column_of_labels(word: str) -> None:
     labelled = label(DF, [{"label": "Acme", "voice": "Rachel"}], column=word)
     table = hk.usage_table(labelled, word)
     assert set(table[word]) == set(labelled[word].unique())
+
+
+@pytest.mark.parametrize("where", ["argument", "rules"])
+def test_the_days_of_rules_are_those_of_tz(where: str) -> None:
+    rules: dict[str, Any] = {
+        "rule": [{"label": "New", "after": "2026-09-01"}, {"label": "Old", "before": date(2026, 9, 1)}],
+        **({"tz": "Europe/Berlin"} if where == "rules" else {}),
+    }
+    rows = DF.head(2).assign(
+        date=pd.to_datetime(["2026-08-31T21:59:59Z", "2026-08-31T22:30:00Z"]).astype(DF["date"].dtype)
+    )
+    labelled = label(rows, rules, tz="UTC" if where == "rules" else "Europe/Berlin")
+    assert labelled["client"].tolist() == ["Old", "New"]
+    assert label(rows, {"rule": rules["rule"]})["client"].tolist() == ["Old", "Old"]
+    with pytest.raises(hk.InputError, match="tz='Mars' is not a time zone"):
+        label(rows, {**rules, "tz": "Mars"})
