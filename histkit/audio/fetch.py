@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, TypeVar
 
 from histkit.api.client import HistoryClient
 from histkit.api.existence import item_exists
@@ -25,6 +26,7 @@ from histkit.errors import (
 )
 from histkit.util.files import sha256_of
 
+T = TypeVar("T")
 Proof = Literal["structure", "hash", "length", "none"]
 
 _MIN_FAILURES = 8
@@ -125,6 +127,16 @@ class CircuitBreaker:
         """Raise `TransportError` if the limit is reached."""
         if self.tripped:
             raise TransportError(f"Not tried: the {self.limit} clips before it got no response from the service.")
+
+    def call(self, request: Callable[[], T]) -> T | HistkitError | OSError:
+        """Return the result of a request, or its error as a value, and count whether the service answered."""
+        try:
+            self.check()
+            result: T | HistkitError | OSError = request()
+        except (HistkitError, OSError) as error:
+            result = error
+        self.record(answered=not isinstance(result, TransportError))
+        return result
 
     def record(self, *, answered: bool) -> None:
         """Count a request; any answer, also a refusal, resets the count."""

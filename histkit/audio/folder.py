@@ -30,7 +30,7 @@ from histkit.audio.jobs import (
 )
 from histkit.audio.manifest import Entry, FolderManifest, manifest_frame
 from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
-from histkit.errors import HistkitError, InputError, TransportError
+from histkit.errors import HistkitError, InputError
 from histkit.frame.schema import require
 from histkit.util.files import flush_to_disk
 from histkit.util.progress import file_progress
@@ -361,14 +361,8 @@ class FolderDownload:
 
     def _fetch(self, job: Job) -> Entry:
         """Download one clip; return its line, also after a failure."""
-        failure = None
-        try:
-            self._breaker.check()
-            entry = self._download(job)
-        except (HistkitError, OSError) as error:
-            entry, failure = self._record_failure(job, error), error
-        self._breaker.record(answered=not isinstance(failure, TransportError))
-        return entry
+        entry = self._breaker.call(lambda: self._download(job))
+        return entry if isinstance(entry, Entry) else self._record_failure(job, entry)
 
     def _download(self, job: Job) -> Entry:
         part = self._create_part(job)

@@ -16,11 +16,11 @@ import pandas as pd
 from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.audio import formats
 from histkit.audio.destination import Destination, open_destination
-from histkit.audio.fetch import CircuitBreaker, Proof, Source, fetch_clip, threads_for
+from histkit.audio.fetch import CircuitBreaker, Clip, Proof, Source, fetch_clip, threads_for
 from histkit.audio.jobs import failure_entry, validate_options
 from histkit.audio.manifest import MANIFEST, Entry, FolderManifest
 from histkit.audio.structure import inspect_clip
-from histkit.errors import DownloadError, HistkitError, InputError, TransportError
+from histkit.errors import DownloadError, InputError
 from histkit.util.files import sha256_of
 from histkit.util.progress import progress_bar
 from histkit.util.text import error_line
@@ -326,18 +326,14 @@ class _ProofRun:
 
     def _compare(self, check: FileCheck) -> FileCheck:
         """Download a clip again, and compare it with its file."""
-        entry = check.entry
-        failure = None
-        try:
-            self._breaker.check()
+
+        def fetch() -> Clip:
             with tempfile.TemporaryFile() as file:
-                clip = fetch_clip(self._client, _source_of(check), entry.format == "wav", file, self._cancel)
-        except (HistkitError, OSError) as error:
-            failure = error
-        self._breaker.record(answered=not isinstance(failure, TransportError))
-        if failure is not None:
-            reason = failure_entry(entry.history_item_id, failure).error
-            return replace(check, error=f"Not downloaded again: {reason}")
+                return fetch_clip(self._client, _source_of(check), check.entry.format == "wav", file, self._cancel)
+
+        clip = self._breaker.call(fetch)
+        if not isinstance(clip, Clip):
+            return replace(check, error=f"Not downloaded again: {failure_entry(check.history_item_id, clip).error}")
         if clip.sha256 == check.sha256:
             return replace(check, proof="hash", error=None)
         problem = f"A second download differs: {clip.bytes:,} bytes of {clip.extension}, the file has {check.bytes:,}."

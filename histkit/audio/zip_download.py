@@ -371,18 +371,13 @@ class ZipDownload:
 
     def _fetch_single(self, row: int, file: BinaryIO) -> Fetched:
         """Download a clip into an empty file by a request of its own."""
-        job, failure = self._jobs[row], None
-        fetched: Fetched
-        try:
-            self._breaker.check()
-            clip = fetch_clip(self._client, job.source, self._wav, file, self._cancel)
-            fetched = entry_of(job, clip), FileSlice(file, 0, clip.bytes)
-        except (HistkitError, OSError) as error:
-            if is_write_fault(error):  # of the disk, not of this clip
-                raise
-            fetched, failure = (failure_entry(job.id, error), None), error
-        self._breaker.record(answered=not isinstance(failure, TransportError))
-        return fetched
+        job = self._jobs[row]
+        clip = self._breaker.call(lambda: fetch_clip(self._client, job.source, self._wav, file, self._cancel))
+        if isinstance(clip, Clip):
+            return entry_of(job, clip), FileSlice(file, 0, clip.bytes)
+        if is_write_fault(clip):  # of the disk, not of this clip
+            raise clip
+        return failure_entry(job.id, clip), None
 
     def _fetch_singly(self, rows: Sequence[int], file: BinaryIO) -> dict[int, Fetched]:
         """Download clips by requests of their own in several threads, and append them to a file."""
