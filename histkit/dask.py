@@ -19,6 +19,7 @@ from histkit.archive.load import open_history
 from histkit.errors import InputError
 from histkit.frame.filters import CONDITION_COLUMNS, RowFilter
 from histkit.frame.json_values import json_array
+from histkit.frame.keys import rows_checked
 from histkit.frame.schema import to_frame
 from histkit.retakes.takes import line_keys, takes
 from histkit.usage.aggregate import TEXT, UsageQuery, column_of, combine, is_voice, partial_sums
@@ -233,7 +234,8 @@ class DaskSpeechAccessor:
             keep = list(keep)
         ids = [] if keep in ("last", "first") else keep if isinstance(keep, list) else [keep]
         example = self._frame._meta.reindex(range(len(ids)))
-        takes(example.assign(history_item_id=pd.Series(ids, dtype=object)) if ids else example, keep=keep)
+        with rows_checked():  # an id may be named twice
+            takes(example.assign(history_item_id=pd.Series(ids, dtype=object)) if ids else example, keep=keep)
         meta = takes(self._frame._meta)
         meta.attrs.clear()
         part = self._part([*meta.columns, "dialogue", "character_count_change_from"])

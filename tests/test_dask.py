@@ -28,6 +28,8 @@ from histkit.usage.labels import label
 from histkit.usage.table import build_table, parse_query, usage_table
 from tests.usage.test_table import FREQS, ZONES, bys, frames
 
+pytestmark = pytest.mark.filterwarnings("ignore:The frame has no column 'history_item_id'")
+
 RULES = [{"label": "Acme", "speaker": "Rachel"}, {"label": "In house", "text": "the", "after": "2026-01-01"}]
 
 

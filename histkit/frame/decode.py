@@ -7,25 +7,25 @@ documented, so they go to `extra` with whatever else this version doesn't know.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Annotated, Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from histkit.api.models import decode_object
 from histkit.api.pagination import PageFacts
-from histkit.errors import SchemaError
 from histkit.frame.json_values import LINE_FIELDS, json_text
+from histkit.frame.raw_json import JsonText, is_deep, read_value, split_array, split_object
 from histkit.frame.schema import CATEGORY, DATE, SCHEMA, SETTINGS, TEXT, schema
-from histkit.util.text import quoted, replace_surrogates
+from histkit.util.text import is_valid_unicode, quoted, replace_surrogates
 
 _OPTIONAL_TEXTS = (
     "request_id",
@@ -40,7 +40,8 @@ _OPTIONAL_TEXTS = (
 )
 _NUMBERS = ("date_unix", "character_count_change_from", "character_count_change_to")
 _UNDOCUMENTED = ("feedback", "avatar_context")
-_KEPT = "\0kept"  # column of lenient decoding: values that go to `extra` unchanged
+_EXTRA = "extra"  # of a row that was decoded leniently: what has no column, as it came
+_REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _RANGE = (-(2**53), 2**53)
 _RANGES = {"date_unix": (-62_135_596_800, 253_402_300_799)}  # the years 1 to 9999
 _SETTING_TYPES: dict[str, set[type]] = {
@@ -86,17 +87,14 @@ class PageDecoder:
 
     def __call__(self, body: bytes) -> Page:
         """Decode a page; raise `msgspec.DecodeError` if the body is not a page."""
-        with suppress(msgspec.DecodeError):
+        with suppress(*_REFUSALS):
             return self._decode_typed(body)
-        raw = decode_object(body)
-        if not isinstance(raw.get("history"), list) or not isinstance(raw.get("has_more"), bool):
-            raise msgspec.DecodeError("the answer is not a page of the history")
-        names = {str(name) for row in raw["history"] if isinstance(row, dict) for name in row}
-        unknown = names - _known_fields()
-        if self._add_fields(unknown):
-            with suppress(msgspec.DecodeError):  # a value of the wrong type as well
+        page = _read_page(body)
+        names = {name for row in page.rows for name in row.values}
+        if self._add_fields(names - _known_fields()):
+            with suppress(*_REFUSALS):  # a value of the wrong type as well
                 return self._decode_typed(body)
-        return self._decode_page_leniently(raw, tuple(sorted(unknown)))
+        return self._decode_page_leniently(page)
 
     def _add_fields(self, names: set[str]) -> bool:
         """Remember new field names, except those that a struct can't have; return whether there were any."""
@@ -118,21 +116,17 @@ class PageDecoder:
         )
         return Page(self._batch(columns, unknown), facts)
 
-    def _decode_page_leniently(self, raw: dict[str, Any], unknown: tuple[str, ...]) -> Page:
+    def _decode_page_leniently(self, page: _RawPage) -> Page:
         problems: list[str] = []
-        rows = [
-            _decode_leniently(row, unknown, self._alignments, problems)
-            for row in raw["history"]
-            if isinstance(row, dict)
+        rows = [_decode_leniently(row, self._alignments, problems) for row in page.rows]
+        columns = {name: [row.get(name) for row in rows] for name in (*_known_fields(), _EXTRA)}
+        repeats = _repeats([row.body for row in page.rows])
+        ids = [
+            item or _stand_in(row.body, repeat)
+            for item, row, repeat in zip(columns["history_item_id"], page.rows, repeats, strict=True)
         ]
-        columns = {name: [row[name] for row in rows] for name in (*_row_fields(unknown), _KEPT)}
-        invalid = len(raw["history"]) - len(rows)
-        if invalid:
-            raise SchemaError(f"{invalid} rows of a page are not JSON objects; ids before: {_ids_of(rows)}.")
-        ids = [item or _stand_in(*row) for item, row in zip(columns["history_item_id"], _counted(raw), strict=True)]
-        last = raw.get("last_history_item_id")
-        facts = PageFacts(ids, columns["date_unix"], raw["has_more"], last if isinstance(last, str) and last else None)
-        return Page(self._batch(columns, unknown), facts, tuple(problems))
+        facts = PageFacts(ids, columns["date_unix"], page.has_more, page.last_id)
+        return Page(self._batch(columns, ()), facts, tuple(problems))
 
     def _batch(self, columns: Mapping[str, Sequence[Any]], unknown: tuple[str, ...]) -> pa.RecordBatch:
         settings = columns["settings"]
@@ -183,25 +177,35 @@ def _odd_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _extra_array(columns: Mapping[str, Sequence[Any]], unknown: tuple[str, ...]) -> pa.Array:
-    parts: dict[int, list[str]] = {}
+    """Return what has no column as JSON objects, their names in order."""
+    rows = len(columns["settings"])
+    parts: dict[int, dict[str, Any]] = {}
     for name in unknown:
         values = columns[name]
-        if values.count(None) == len(values):
-            continue
-        for row, value in enumerate(values):
-            if value is not None:
-                parts.setdefault(row, []).append(f"{_json(name)}: {_json(value)}")
-    kept = columns.get(_KEPT) or [None] * len(columns["settings"])
-    for row, (settings, unchanged) in enumerate(zip(columns["settings"], kept, strict=True)):
-        odd = _odd_settings(settings) if settings else {}
-        for name, value in {"settings": odd, **(unchanged or {})}.items():
-            if value:
-                parts.setdefault(row, []).append(f"{_json(name)}: {_json(value)}")
+        if values.count(None) < rows:
+            for row, value in enumerate(values):
+                if value is not None:
+                    parts.setdefault(row, {})[name] = value
+    for row, unchanged in enumerate(columns.get(_EXTRA, ())):
+        if unchanged:
+            parts[row] = dict(unchanged)
+    for row, settings in enumerate(columns["settings"]):
+        odd = _odd_settings(settings) if settings else None
+        if odd:
+            parts.setdefault(row, {})["settings"] = odd
     if not parts:
-        return pa.nulls(len(columns["settings"]), TEXT)
-    return pa.array(
-        [f"{{{', '.join(parts[row])}}}" if row in parts else None for row in range(len(columns["settings"]))], TEXT
-    )
+        return pa.nulls(rows, TEXT)
+    return pa.array([_extra_text(parts[row]) if row in parts else None for row in range(rows)], TEXT)
+
+
+def _extra_text(values: Mapping[str, Any]) -> str:
+    return f"{{{', '.join(f'{json_text(name)}: {_bounded_json(values[name])}' for name in sorted(values))}}}"
+
+
+def _bounded_json(value: Any) -> str:
+    if isinstance(value, (dict, list)) and is_deep(value):
+        raise RecursionError  # decoded leniently, the value is its JSON as a text
+    return json_text(value)
 
 
 def _add_dialogue(arrays: dict[str, pa.Array], dialogue: Sequence[_Dialogue | None]) -> None:
@@ -225,7 +229,7 @@ def _alignments_text(value: msgspec.Raw | bytes | msgspec.UnsetType | None) -> s
     """Return the bytes of an object as compact text, and None for null."""
     if not value:
         return None
-    text = msgspec.json.format(bytes(value), indent=-1).decode()
+    text = value.decode() if isinstance(value, bytes) else msgspec.json.format(bytes(value), indent=-1).decode()
     if text[0] not in "{n":
         raise msgspec.DecodeError("alignments that are not an object")
     return None if text == "null" else text
@@ -235,21 +239,10 @@ def _length(line: _Line | Mapping[str, Any]) -> int:
     return len((line.text if isinstance(line, _Line) else line.get("text")) or "")
 
 
-def _known_fields() -> set[str]:
-    return {
-        "history_item_id",
-        "content_type",
-        "state",
-        "settings",
-        "dialogue",
-        "alignments",
-        *_NUMBERS,
-        *_OPTIONAL_TEXTS,
-    }
-
-
-def _row_fields(unknown: tuple[str, ...]) -> list[str]:
-    return [*sorted(_known_fields()), *unknown]
+@cache
+def _known_fields() -> frozenset[str]:
+    fields = ("history_item_id", "content_type", "state", "settings", "dialogue", "alignments")
+    return frozenset((*fields, *_NUMBERS, *_OPTIONAL_TEXTS))
 
 
 @lru_cache(maxsize=64)
@@ -275,77 +268,142 @@ def _page_decoder(unknown: tuple[str, ...], alignments: bool) -> tuple[Any, tupl
     return msgspec.json.Decoder(page), names
 
 
-def _decode_leniently(
-    row: dict[str, Any], unknown: tuple[str, ...], alignments: bool, problems: list[str]
-) -> dict[str, Any]:
-    out: dict[str, Any] = {name: _cleaned(row.get(name)) for name in unknown}
-    faults: list[str] = []
-    kept: dict[str, Any] = {}
+@dataclass(frozen=True)
+class _RawRow:
+    """A row of a page that is decoded leniently: as it is written, its values, and what is wrong with it so far."""
+
+    body: bytes
+    values: dict[str, Any]
+    faults: list[str]
+
+
+@dataclass(frozen=True)
+class _RawPage:
+    """A page that is decoded leniently."""
+
+    rows: list[_RawRow]
+    has_more: bool
+    last_id: str | None
+
+
+class _Envelope(msgspec.Struct):
+    history: list[msgspec.Raw]
+    has_more: bool
+    last_history_item_id: str | None = None
+
+
+def _read_page(body: bytes) -> _RawPage:
+    with suppress(*_REFUSALS):
+        page = msgspec.json.decode(body, type=_Envelope)
+        rows = [_read_row(bytes(row)) for row in page.history]
+        return _RawPage(rows, page.has_more, page.last_history_item_id or None)
+    members = dict(split_object(body))
+    has_more, last = (members.get(name, b"null") for name in (b'"has_more"', b'"last_history_item_id"'))
+    if b'"history"' not in members or has_more not in (b"true", b"false"):
+        raise msgspec.DecodeError("the answer is not a page of the history")
+    last_id = read_value(last)[0]
+    rows = [_read_row(row) for row in split_array(members[b'"history"'])]
+    return _RawPage(rows, has_more == b"true", last_id if isinstance(last_id, str) and last_id else None)
+
+
+def _read_row(body: bytes) -> _RawRow:
+    """Read the values of a row; one that is no object has the value as its only field, ``row``."""
+    with suppress(*_REFUSALS):
+        values = msgspec.json.decode(body)
+        if isinstance(values, dict) and not is_deep(values):
+            return _RawRow(body, values, [])
+    if not body.startswith(b"{"):
+        value, problem = read_value(body)
+        return _RawRow(body, {"row": value}, [f"the row is not an object{f', and {problem}' if problem else ''}"])
+    values, faults = {}, []
+    for key, text in split_object(body):
+        name, (value, problem) = read_value(key)[0], read_value(text)
+        if not isinstance(name, str):
+            raise msgspec.DecodeError("the name of a field is not a text")
+        if name == "settings" and isinstance(value, JsonText) and text.startswith(b"{"):
+            value = {str(read_value(setting)[0]): read_value(inner)[0] for setting, inner in split_object(text)}
+        values[name] = value
+        if problem:
+            faults.append(f"{quoted(name) if name not in _known_fields() else name} {problem}")
+    return _RawRow(body, values, faults)
+
+
+def _decode_leniently(row: _RawRow, alignments: bool, problems: list[str]) -> dict[str, Any]:
+    """Return the fields of a row; a value that its column can't hold goes to `_EXTRA` as it came."""
+    faults, known = list(row.faults), _known_fields()
+    kept = {name: value for name, value in row.values.items() if name not in known and value is not None}
+    out: dict[str, Any] = {_EXTRA: kept}
     for name in ("history_item_id", "content_type", "state", *_OPTIONAL_TEXTS):
-        out[name] = _text(row.get(name), name, faults)
+        out[name] = _text(row.values.get(name), name, faults, kept)
     for name in _NUMBERS:
-        out[name] = _whole(row.get(name), name, faults)
+        out[name] = _whole(row.values.get(name), name, faults, kept)
     for name in ("history_item_id", "content_type"):
-        if not row.get(name):
+        if not row.values.get(name):
             faults.append(f"{name} is missing")
-    settings, dialogue = _cleaned(row.get("settings")), row.get("dialogue")
-    out["settings"] = settings if isinstance(settings, dict) else None
-    if settings is not None and not isinstance(settings, dict):
-        kept["settings"] = settings
-        faults.append("settings is not an object")
-    out["dialogue"] = _lines(dialogue, faults)
-    if dialogue is not None and out["dialogue"] is None:
-        kept["dialogue"] = dialogue
-    out[_KEPT] = kept
-    out["alignments"] = _alignments(row.get("alignments"), faults) if alignments else None
+    out["settings"] = _object(row.values.get("settings"), "settings", faults, kept)
+    out["dialogue"] = _lines(row.values.get("dialogue"), faults, kept)
+    if alignments and _object(row.values.get("alignments"), "alignments", faults, kept) is not None:
+        out["alignments"] = _compact(dict(split_object(row.body))[b'"alignments"'], row.values["alignments"])
     if faults:
-        problems.append(f"{row.get('history_item_id') or 'a row without id'}: {', '.join(faults)}")
+        problems.append(f"{out['history_item_id'] or 'a row without id'}: {', '.join(faults)}")
     return out
 
 
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+def _text(value: Any, name: str, faults: list[str], kept: dict[str, Any]) -> str | None:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) and not isinstance(value, JsonText) else None
+    if name == "history_item_id" and isinstance(value, int) and not isinstance(value, bool):
+        text = str(value)
+    if text is not value:
+        faults.append(f"{name} is {quoted(value, 40)}, not a text")
+        kept[name] = value
+    elif text is not None and not is_valid_unicode(text):
+        faults.append(f"{name} has half of a surrogate pair")
+        kept[name] = value
+    return None if text is None else replace_surrogates(text)
 
 
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, str):
-        return replace_surrogates(value)
-    if isinstance(value, dict):
-        return {_cleaned(name): _cleaned(element) for name, element in value.items()}
-    return [_cleaned(element) for element in value] if isinstance(value, list) else value
-
-
-def _text(value: Any, name: str, faults: list[str]) -> str | None:
-    if value is None or isinstance(value, str):
-        return None if value is None else replace_surrogates(value)
-    faults.append(f"{name} is {quoted(value, 40)}, not a text")
-    return _json(_cleaned(value))
-
-
-def _whole(value: Any, name: str, faults: list[str]) -> int | None:
+def _whole(value: Any, name: str, faults: list[str], kept: dict[str, Any]) -> int | None:
+    """Return a whole number: also one that is written as text or as a fraction of zero, and a date rounded down."""
+    number = value
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,16}", value):
+        number = int(value)
+    elif isinstance(value, float) and (value.is_integer() or name == "date_unix") and abs(value) < _RANGE[1]:
+        number = math.floor(value)
     lowest, highest = _RANGES.get(name, _RANGE)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if number and lowest <= value <= highest and value == int(value):
-        return int(value)
-    faults.append(f"{name} is {quoted(value, 40)}, not a whole number")
-    return None
+    whole = isinstance(number, int) and not isinstance(number, bool) and lowest <= number <= highest
+    if not whole or number != value:
+        faults.append(f"{name} is {quoted(value, 40)}, not a whole number")
+        if value is not None:
+            kept[name] = value
+    return int(number) if whole else None
 
 
-def _alignments(value: Any, faults: list[str]) -> bytes | None:
+def _object(value: Any, name: str, faults: list[str], kept: dict[str, Any]) -> dict[str, Any] | None:
     if value is None or isinstance(value, dict):
-        return None if value is None else json_text(value).encode()
-    faults.append("alignments is not an object")
+        return value
+    faults.append(f"{name} is {quoted(value, 40)}, not an object")
+    kept[name] = value
     return None
 
 
-def _lines(dialogue: Any, faults: list[str]) -> list[dict[str, Any]] | None:
+def _compact(body: bytes, value: Any) -> bytes:
+    """Return a value as it is written, without the white space; encoded anew where it has a lone surrogate or NaN."""
+    try:
+        return msgspec.json.format(body, indent=-1)
+    except msgspec.DecodeError:
+        return json_text(value).encode()
+
+
+def _lines(dialogue: Any, faults: list[str], kept: dict[str, Any]) -> list[dict[str, Any]] | None:
     """Return dialogue lines with the known fields first; None if a line is no object of texts."""
     if dialogue is None:
         return None
-    lines = dialogue if isinstance(dialogue, list) else [dialogue]
-    if isinstance(dialogue, list) and all(map(_is_line, lines)):
-        return [{**dict.fromkeys(LINE_FIELDS), **line} for line in lines]
+    if isinstance(dialogue, list) and all(map(_is_line, dialogue)):
+        return [{**dict.fromkeys(LINE_FIELDS), **line} for line in dialogue]
     faults.append("dialogue is not a list of lines of text")
+    kept["dialogue"] = dialogue
     return None
 
 
@@ -353,18 +411,13 @@ def _is_line(line: Any) -> bool:
     return isinstance(line, dict) and all(isinstance(line.get(name), str | None) for name in LINE_FIELDS)
 
 
-def _counted(raw: dict[str, Any]) -> Iterator[tuple[bytes, int]]:
-    """Yield the bytes of each row, and how often the same bytes occurred in the page before."""
+def _repeats(rows: list[bytes]) -> Iterator[int]:
+    """Yield how often the same row occurred in the page before."""
     seen: Counter[bytes] = Counter()
-    for row in raw["history"]:
-        body = msgspec.json.encode(_cleaned(row))
-        yield body, seen[body]
-        seen[body] += 1
+    for row in rows:
+        yield seen[row]
+        seen[row] += 1
 
 
 def _stand_in(row: bytes, repeat: int) -> str:
     return f"?{hashlib.sha256(row).hexdigest()[:24]}.{repeat}"
-
-
-def _ids_of(rows: list[dict[str, Any]]) -> str:
-    return ", ".join(str(row["history_item_id"]) for row in rows[-3:]) or "none"

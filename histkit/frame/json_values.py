@@ -42,9 +42,15 @@ def plain_value(value: Any) -> Any:
 def json_text(value: Any) -> str:
     """Return a value as compact JSON: in UTF-8, or, for a lone surrogate, with escapes."""
     try:
-        return msgspec.json.encode(value).decode()
+        return msgspec.json.encode(value, enc_hook=_plain_string).decode()
     except UnicodeEncodeError:
         return json.dumps(value, separators=(",", ":"))
+
+
+def _plain_string(value: Any) -> str:
+    if isinstance(value, str):  # of a subclass
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
 def read_json(text: str) -> Any:

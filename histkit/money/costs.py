@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from histkit.frame.columns import plain_values, whole_numbers
+from histkit.frame.keys import refuse_duplicates
 from histkit.frame.schema import require
 from histkit.money.prices import NO_PRICE, PriceBook, digits_of, read_prices
 from histkit.usage.aggregate import distinct_rows, partial_sums, ratio, sums_by_code
@@ -100,6 +101,7 @@ def cost_table(
     True
     """
     require(frame, ("date", *MEASURES[1:]), "a cost table")
+    refuse_duplicates(frame, "the cost table")
     book = read_prices(prices, tz=tz)
     return cost_table_of(
         with_price_index(frame, book), book, by, freq, top, tz=tz, billing=billing, week_start=week_start

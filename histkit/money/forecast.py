@@ -21,6 +21,7 @@ from histkit.errors import InputError
 from histkit.frame.clock import DAY, HOUR, SECOND, timestamps, zone_of
 from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import as_unix, instants_of
+from histkit.frame.keys import refuse_duplicates
 from histkit.frame.schema import require
 from histkit.money.ledger import FROM, TO, Entries, chain_counters, several_accounts
 from histkit.usage.buckets import bucket, edges
@@ -119,6 +120,7 @@ def forecast(
     if days is not None:
         days = whole_number("days", days, 1, MOST_DAYS)
     require(frame, ("date", "credits"), "the forecast")
+    refuse_duplicates(frame, "the forecast")
     if several_accounts(frame):
         raise InputError("The frame has several accounts; a counter belongs to one: df[df['account'] == '...'].")
     notes: list[str] = []

@@ -17,6 +17,7 @@ import pandas as pd
 from histkit.frame.clock import SECOND, timestamps, zone_of
 from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import instants_of
+from histkit.frame.keys import refuse_duplicates
 from histkit.frame.schema import require
 from histkit.usage.buckets import bucket
 from histkit.usage.periods import parse_freq
@@ -130,6 +131,7 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
     """
     length, zone = parse_freq(freq), zone_of(tz)
     require(frame, ("date", "credits", FROM, TO), "the ledger")
+    refuse_duplicates(frame, "the ledger")
     groups = _accounts(frame)
     counters = frame[["date", FROM, TO]]
     entries = [chain_counters(counters.iloc[rows], rows) for rows in groups]

@@ -20,6 +20,7 @@ from histkit.errors import ApiError, AuthenticationError, InputError, RateLimitE
 from histkit.frame.clock import timestamps
 from histkit.frame.columns import float_numbers
 from histkit.frame.dates import as_unix, instants_of
+from histkit.frame.keys import refuse_duplicates, rows_checked
 from histkit.frame.schema import require
 from histkit.money.ledger import ledger, several_accounts
 from histkit.usage.buckets import bucket
@@ -152,6 +153,7 @@ def reconcile(
     True
     """
     require(frame, ["date", "credits"], "comparing with the official figures")
+    refuse_duplicates(frame, "the comparison")
     one_of("freq", freq, _FREQS, "is not possible: the official figures are daily")
     if several_accounts(frame):
         raise InputError("These rows belong to several accounts: compare each with its own client.")
@@ -165,11 +167,14 @@ def reconcile(
     )
     official = _official_usage(first, end, None, client) if official is None else _daily(official)
     start, stop = (pd.Timestamp(moment, unit="s", tz="UTC") for moment in (first, end))
-    counted = ledger(frame, "D")  # of all rows: the gap of the first day follows from the day before
+    with rows_checked():
+        counted = ledger(frame, "D")  # of all rows: the gap of the first day follows from the day before
     counted = counted[(counted["period"] >= start) & (counted["period"] < stop)]
     seen = frame[known & (micros >= first * 1_000_000) & (micros < end * 1_000_000)]
+    with rows_checked():
+        used = usage_table(seen, None, "D")
     columns = {
-        "history": _sum_by_bucket(usage_table(seen, None, "D"), "credits", freq),
+        "history": _sum_by_bucket(used, "credits", freq),
         "gap": _sum_by_bucket(counted, "unseen", freq),
         "official": _sum_by_bucket(official[official["period"].between(start, stop, "left")], "credits", freq),
     }

@@ -23,6 +23,7 @@ from histkit.errors import InputError
 from histkit.frame.clock import zone_of
 from histkit.frame.columns import factorize_text, whole_numbers
 from histkit.frame.dates import instants_of, parse_date
+from histkit.frame.keys import refuse_duplicates
 from histkit.frame.schema import TEXT, require
 from histkit.util.arrays import Ints
 from histkit.util.files import read_toml
@@ -256,6 +257,7 @@ def add_cost(frame: pd.DataFrame, prices: Any, *, tz: str | tzinfo = "UTC") -> p
     True
     """
     require(frame, ["date", "credits"], "adding costs")
+    refuse_duplicates(frame, "the costs")
     book = read_prices(prices, tz=tz)
     index = book.price_index(frame)
     credits, known = whole_numbers(frame["credits"])

@@ -19,6 +19,7 @@ from histkit.audio.zip_download import download_zip
 from histkit.errors import HistkitError, InputError
 from histkit.frame.clock import zone_of
 from histkit.frame.files import to_csv
+from histkit.frame.keys import rows_checked, warn_of_duplicates
 from histkit.notebook.controls import display_in, parse_int, run_in_output
 from histkit.notebook.explorer_view import ExplorerView
 from histkit.notebook.players import play
@@ -80,7 +81,9 @@ def explore(
     zone_of(tz)
     check_client(client)
     normalize_path(folder)  # so that an invalid folder is refused here, not by a button
-    return Explorer(Selection(frame, tz, size=page_size), client, os.fspath(folder))
+    selection = Selection(frame, tz, size=page_size)
+    warn_of_duplicates(frame, "the explorer")
+    return Explorer(selection, client, os.fspath(folder))
 
 
 class Explorer:
@@ -270,7 +273,8 @@ class Explorer:
         rows = self.state.chart_rows
         days = 0 if rows["date"].isna().all() else (rows["date"].max() - rows["date"].min()).days
         freq = "D" if days <= 62 else "W" if days <= 400 else "MS"
-        plot_usage(rows, self.view.chart_by.value, freq, tz=self.state.tz, ax=figure.add_subplot())
+        with rows_checked():  # when the explorer was opened
+            plot_usage(rows, self.view.chart_by.value, freq, tz=self.state.tz, ax=figure.add_subplot())
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=100)
         self.view.chart.value = buffer.getvalue()

@@ -13,6 +13,7 @@ from histkit.errors import SchemaError
 from histkit.frame.clock import name_of, timestamps, zone_of
 from histkit.frame.columns import float_numbers, whole_numbers
 from histkit.frame.dates import instants_of
+from histkit.frame.keys import warn_of_duplicates
 from histkit.frame.schema import check_frame, require
 from histkit.plotting.style import (
     GREY,
@@ -79,6 +80,7 @@ def plot_hours(
     """
     one_of("measure", measure, MEASURES, "is not a measure")
     require(frame, ["date"] if measure == "items" else ["date", measure], "the chart of hours")
+    warn_of_duplicates(frame, "the chart of hours")
     zone = zone_of(tz)
     ax = axes_or_new(ax, 3.4)
     instants, dated = instants_of(frame["date"])
@@ -276,6 +278,8 @@ def plot_takes(frame: pd.DataFrame, *, top: int = 12, ax: Axes | None = None) ->
     top = whole_number("top", top, 1, 40)
     check_frame(frame, "the chart of takes")
     table = frame if {"line", "keeper", "thrown_away"} <= set(frame.columns) else takes(frame)
+    if table is frame:
+        warn_of_duplicates(frame, "the chart of takes")
     require(table, ["line", "takes", "text", "credits", "keeper", "thrown_away"], "the chart of takes")
     lines = line_table(table, top)
     ax = axes_or_new(ax, bars_height(len(lines)))

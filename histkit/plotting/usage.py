@@ -14,6 +14,7 @@ import pandas as pd
 from histkit.frame.clock import name_of, timestamps
 from histkit.frame.columns import plain_values
 from histkit.frame.dates import instants_of
+from histkit.frame.keys import rows_checked, warn_of_duplicates
 from histkit.plotting.style import (
     GREY,
     INK,
@@ -106,7 +107,9 @@ def plot_usage(
     _check(measure, kind, top, freq)
     query = parse_query(by, freq, tz=tz, top=None, billing=billing, week_start=week_start)
     names = list(query.names)
-    table = usage_table(frame, names, freq, tz=tz, billing=billing, week_start=week_start)
+    with rows_checked():
+        table = usage_table(frame, names, freq, tz=tz, billing=billing, week_start=week_start)
+    warn_of_duplicates(frame, "the chart")
     clock = None if query.length is None else _Clock(query.length, query.zone)
     series = _series(table, names, measure, top)
     owns_figure = ax is None

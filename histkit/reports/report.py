@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import as_unix, instants_of
+from histkit.frame.keys import refuse_duplicates, rows_checked, warn_of_duplicates
 from histkit.frame.schema import DESCRIPTIVE_COLUMNS, require
 from histkit.money.costs import with_price_index
 from histkit.money.prices import read_prices
@@ -123,10 +125,11 @@ def report(
         billing=billing,
         now=now,
     )
-    if output is None:
-        print_report(built)
-        return None
-    write_report(built, output)
+    with rows_checked():  # charts are drawn now
+        if output is None:
+            print_report(built)
+            return None
+        write_report(built, output)
     return output.path
 
 
@@ -153,12 +156,17 @@ def build_report(
     if now is not None:
         as_unix(now, "now")
     book = None if prices is None else read_prices(prices, tz=tz)
+    if book is None:
+        warn_of_duplicates(frame, "the report")
+    else:
+        refuse_duplicates(frame, "a report with prices")
     priced = frame if book is None else with_price_index(frame, book)
     spec = ReportSpec(priced, tz, freq, billing, top, book, subscription, now)
     dates = "no dated rows"
     if span is not None:
         dates = " to ".join(f"{moment.tz_convert(zone):%Y-%m-%d}" for moment in span)
-    return _assemble(spec, frame, title or "Speech usage", f"{dates}, {tz}; {len(frame):,} items")
+    with rows_checked():
+        return _assemble(spec, frame, title or "Speech usage", f"{dates}, {tz}; {len(frame):,} items")
 
 
 def _date_span(dates: pd.Series) -> tuple[pd.Timestamp, pd.Timestamp] | None:
@@ -175,7 +183,7 @@ def _default_freq(span: tuple[pd.Timestamp, pd.Timestamp] | None) -> str:
 
 def _assemble(spec: ReportSpec, frame: pd.DataFrame, title: str, subtitle: str) -> Report:
     """Compute the sections of a report and put them in order."""
-    future = DaemonThreads().submit(takes, frame)  # the takes are half of the work
+    future = DaemonThreads().submit(copy_context().run, takes, frame)  # the takes are half of the work
     counters = counter_table(spec)
     sections: list[Section] = [*usage_sections(spec)]
     if spec.subscription is not None:

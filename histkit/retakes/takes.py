@@ -18,6 +18,7 @@ from histkit.errors import InputError
 from histkit.frame.columns import factorize_text, integer_array, text_array, text_ranks, whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.dialogues import flat_lines
+from histkit.frame.keys import refuse_duplicates
 from histkit.frame.schema import TEXT, require
 from histkit.retakes.similarity import checked_near, link_similar
 from histkit.util.arrays import Hashes, Ints, Mask
@@ -105,6 +106,7 @@ def takes(
     True
     """
     require(frame, _NEEDED, "the table of takes")
+    refuse_duplicates(frame, "the table of takes")
     chosen, likeness = _chosen(keep), checked_near(near)
     keys, has_text, talks = _line_hashes(frame)
     if likeness is not None:

@@ -17,6 +17,7 @@ import pandas as pd
 from histkit.errors import InputError
 from histkit.frame.clock import timestamps, zone_of
 from histkit.frame.columns import NO_CODE, factorize, factorize_text, text_ranks
+from histkit.frame.keys import warn_of_duplicates
 from histkit.frame.schema import require
 from histkit.usage.aggregate import MEASURES as MEASURES
 from histkit.usage.aggregate import (
@@ -138,7 +139,9 @@ def usage_table(
     True
     """
     query = parse_query(by, freq, tz=tz, top=top, fill=fill, compare=compare, billing=billing, week_start=week_start)
-    return build_table(partial_sums(frame, query), query)
+    partial = partial_sums(frame, query)
+    warn_of_duplicates(frame, "the usage table")
+    return build_table(partial, query)
 
 
 def parse_query(
@@ -266,6 +269,7 @@ def speakers(frame: pd.DataFrame) -> pd.DataFrame:
     ['row', 'voice_id', 'voice_name', 'items', 'characters', 'credits']
     """
     require(frame, ("voice_id", "voice_name", "dialogue", "characters", "credits"), "the table of speakers")
+    warn_of_duplicates(frame, "the table of speakers")
     parts = parts_of(frame)
     spoken = parts.spoken
     single = np.setdiff1d(np.arange(len(frame)), spoken.rows)

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 import histkit as hk
 
+pytestmark = pytest.mark.filterwarnings("ignore:The frame has no column 'history_item_id'")
+
 PRICES = {"currency": "EUR", "price": [{"per_1000_credits": "0.30"}]}
 TWO_CURRENCIES = {
     "price": [

@@ -22,6 +22,8 @@ from histkit.money.ledger import FROM, TO, ledger
 from histkit.sandbox import Sandbox
 from tests.effort import examples
 
+pytestmark = pytest.mark.filterwarnings("ignore:The frame has no column 'history_item_id'")
+
 NOW = 1_790_812_800  # 2026-10-01, UTC, a Thursday
 HOUR, DAY = 3600, 86_400
 BAND = ["p10", "p50", "p90"]

@@ -16,6 +16,8 @@ import histkit as hk
 from histkit.money.ledger import FROM, SUMS, TO, chain_counters, ledger
 from tests.effort import examples
 
+pytestmark = pytest.mark.filterwarnings("ignore:The frame has no column 'history_item_id'")
+
 START = 1_790_812_800  # 2026-10-01, UTC
 HOUR, DAY = 3600, 86_400
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kolkata", "America/Sao_Paulo", "Pacific/Apia"]

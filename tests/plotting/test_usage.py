@@ -24,6 +24,8 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 from matplotlib.dates import date2num
 
+pytestmark = pytest.mark.filterwarnings("ignore:The frame has no column 'history_item_id'")
+
 HOSTILE = [
     "$x^2$ and $",
     "_under",

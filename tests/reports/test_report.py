@@ -22,6 +22,8 @@ from histkit.reports.sections import usage_report_table
 from histkit.reports.terminal import print_report
 from tests.browser import Page, chromium_page
 
+pytestmark = pytest.mark.filterwarnings("ignore:The frame has no column 'history_item_id'")
+
 HOSTILE = [
     '<img src=x onerror="document.title=1">',
     '=HYPERLINK("http://x",1)',

@@ -414,9 +414,10 @@ def test_texts_that_are_no_good_unicode_are_told_apart_all_the_same() -> None:
     assert table["line"].isna().sum() == 2
 
 
-def test_a_row_that_stands_twice_in_a_frame_is_two_takes() -> None:
+def test_a_row_that_stands_twice_in_a_frame_is_refused() -> None:
     frame = frame_of([{"id": "a", "text": "Hi", "credits": 3}, {"id": "a", "text": "Hi", "credits": 3}])
-    assert takes(frame, keep=["a"])["keeper"].tolist() == [False, True]
+    with pytest.raises(hk.SchemaError, match=r"1 row of 2 repeats another \(history_item_id 'a'\).*drop_duplicates"):
+        takes(frame, keep=["a"])
 
 
 @pytest.mark.parametrize(

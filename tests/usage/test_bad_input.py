@@ -14,6 +14,8 @@ import pytest
 import histkit as hk
 from tests.effort import QUICK, examples
 
+pytestmark = pytest.mark.filterwarnings("ignore:The frame has no column 'history_item_id'")
+
 FRAME = hk.sample_history(30)
 PRICES = {"currency": "EUR", "price": [{"per_1000_credits": "0.3"}]}
 SUBSCRIPTION = {"character_count": 33459, "character_limit": 100_000, "next_character_count_reset_unix": 1794648600}

@@ -14,6 +14,8 @@ import histkit as hk
 from histkit.usage.table import usage_table
 from tests.usage.test_table import IDS, MEASURES, NAMES, ZONES, bys, check_sums, frame_of, frames_and_freqs, lines
 
+pytestmark = pytest.mark.filterwarnings("ignore:The frame has no column 'history_item_id'")
+
 COMPARED = ["credits_previous", "credits_change", "volume", "mix"]
 FREQS = ["D", "W", "MS", "QS-FEB", "YS"]
 near = st.integers(1_772_000_000, 1_780_000_000)

@@ -22,6 +22,8 @@ from histkit.usage.periods import parse_freq
 from histkit.usage.table import usage_table
 from tests.usage.test_table import MEASURES, ZONES, bys, frame_of, frames, frames_and_freqs
 
+pytestmark = pytest.mark.filterwarnings("ignore:The frame has no column 'history_item_id'")
+
 PERIODS = {"monthly_period": 1, "3_month_period": 3, "6_month_period": 6, "annual_period": 12}
 instants = st.integers(1_200_000_000, 2_000_000_000)
 ZERO = [0, 0, 0]

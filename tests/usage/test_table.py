@@ -25,6 +25,8 @@ from histkit.usage.dialogue import apportion
 from histkit.usage.table import speakers, usage_table
 from tests.effort import examples
 
+pytestmark = pytest.mark.filterwarnings("ignore:The frame has no column 'history_item_id'")
+
 TEXT = pd.StringDtype("pyarrow")
 LINE = pa.struct([("text", pa.string()), ("voice_id", pa.string()), ("voice_name", pa.string())])
 MEASURES = ["items", "characters", "credits"]
