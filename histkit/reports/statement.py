@@ -23,11 +23,8 @@ from histkit.errors import InputError
 from histkit.frame.clock import SECOND, iso, name_of, zone_of
 from histkit.frame.columns import factorize, whole_numbers
 from histkit.frame.dates import instants_of
-<<<<<<< HEAD
-from histkit.frame.names import did_you_mean
-=======
 from histkit.frame.keys import refuse_duplicates
->>>>>>> b7d138b (Rows that occur twice: money refuses them, the rest warns; odd values of a page are kept in extra, deep or broken JSON takes no row with it)
+from histkit.frame.names import did_you_mean
 from histkit.frame.schema import TEXT, require
 from histkit.money.costs import cost_table
 from histkit.money.prices import PriceBook, digits_of, read_prices

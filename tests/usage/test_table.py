@@ -72,7 +72,7 @@ rows = st.fixed_dictionaries(
         "text": st.sampled_from(["Chapter 1", "chapter ii", "", None]),
         "characters": amounts,
         "credits": amounts,
-        "date_unix": st.none() | st.integers(1_400_000_000, 2_000_000_000),
+        "date_unix": st.none() | st.integers(1_430_000_000, 2_000_000_000),
         "dialogue": st.none() | st.lists(lines, max_size=5),
     }
 )
@@ -474,7 +474,7 @@ def matches(row: dict[str, Any], wanted: str) -> bool:
     st.sampled_from([None, "anna", "b5VkMs8HjNg2RzTq7EpC"]),
     st.sampled_from([None, "tts"]),
     st.sampled_from([None, r"chapter \w+$", re.compile("^[ab]")]),
-    st.none() | st.integers(1_400_000_000, 2_000_000_000),
+    st.none() | st.integers(1_430_000_000, 2_000_000_000),
 )
 def test_a_filter_keeps_what_a_look_at_each_row_keeps(
     rows: list[dict[str, Any]], voice: Any, speaker: Any, source: Any, text: Any, after: Any
