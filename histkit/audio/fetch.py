@@ -31,9 +31,9 @@ Proof = Literal["structure", "hash", "length", "none"]
 
 _MIN_FAILURES = 8
 _CHUNKS: RequestOptions = {"chunk_size": formats.BLOCK}
-_UNKNOWN_RATE = (
-    "The clip has no header: saved as raw samples (16-bit PCM) of unknown rate. "
-    "sample_rate= states the rate, and format='wav' adds the header."
+_NOTE_OF_SAMPLES = "The clip has no header, and its row states no format: saved as raw samples"
+_NOTE_OF_PCM = (
+    f"{_NOTE_OF_SAMPLES} (16-bit PCM) of unknown rate. sample_rate= states it, and format='wav' adds the header."
 )
 
 
@@ -217,7 +217,9 @@ def _fetch_once(client: HistoryClient, source: Source, wav: bool, file: BinaryIO
     if wav and audio_format.wrappable:  # its header proves nothing, since it is made for the bytes that came
         size = formats.add_wav_header(file, body.size, audio_format)
         return Clip("wav", size, structure.seconds, sha256_of(file), converted=True, proof=proof)
-    note = _UNKNOWN_RATE if guessed and audio_format.rate is None else None
+    note = None
+    if guessed:
+        note = _NOTE_OF_PCM if audio_format.rate is None else f"{_NOTE_OF_SAMPLES} ({audio_format.family})."
     return Clip(audio_format.family, body.size, structure.seconds, body.sha256, converted=False, proof=proof, note=note)
 
 
