@@ -140,8 +140,9 @@ def uploaded_file(url: str, options: Mapping[str, Any] | None, kind: FileKind, *
     DownloadError
         The place can't be written.
     """
-    parent, _, file = url.rpartition("/")
-    destination = open_destination(parent, options)
+    scheme, _, rest = url.partition("://")
+    parent, _, file = rest.rpartition("/")
+    destination = open_destination(f"{scheme}://{parent}", options)
     try:
         if not force:
             _check_kind(destination, file, kind)

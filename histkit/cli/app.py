@@ -114,7 +114,7 @@ def check(folder: Path, repair: bool, json_: bool, csv_: bool) -> None:
     columns += [ReportColumn("state", "State"), ReportColumn("cure", "Cure")]
     print_table(ReportTable("", frame, tuple(columns)), json_, csv_)
     for note in history.notes:
-        click.echo(f"histkit: {note}", err=True)
+        print_message(note)
     if any(state.cure for state in states):
         raise SystemExit(1)
 

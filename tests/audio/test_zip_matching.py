@@ -385,7 +385,9 @@ def test_a_run_that_is_ended_leaves_the_old_zip_and_one_temporary_file_at_most(
     box_of: Callable[..., Sandbox], tmp_path: Path, how: str
 ) -> None:
     box = box_of(300, 4, clip_bytes=20_000, bandwidth=600_000)
-    (tmp_path / "all.zip").write_bytes(b"the old one")
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("old.mp3", "the old one")
+    old = (tmp_path / "all.zip").read_bytes()
     command = [sys.executable, "-c", ZIP, box.url, box.api_key, str(tmp_path / "all.zip")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 30
@@ -395,5 +397,5 @@ def test_a_run_that_is_ended_leaves_the_old_zip_and_one_temporary_file_at_most(
     process.send_signal(getattr(signal, how))
     process.communicate(timeout=20)
     left = [each.name for each in tmp_path.iterdir()]
-    assert (tmp_path / "all.zip").read_bytes() == b"the old one"
+    assert (tmp_path / "all.zip").read_bytes() == old
     assert len(left) == (2 if how == "SIGKILL" else 1)
