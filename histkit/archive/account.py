@@ -20,6 +20,7 @@ from histkit.archive.checkpoint import StagedPage, SyncCheckpoint, SyncJob
 from histkit.archive.counter_gaps import counter_gaps
 from histkit.archive.known_ids import some_known_ids
 from histkit.archive.manifest import (
+    UNDATED,
     WORK,
     Account,
     HistoryManifest,
@@ -100,6 +101,7 @@ class AccountSync:
         if (self._account.watermark or 0) > seconds_of(self._account.synced_at) + _LATE_SECONDS:
             self._account.watermark = None  # of histkit 0.1: a date in the future, behind which rows were not read
         self._result = AccountSyncResult(Diff(diff))
+        self._undated = False  # whether rows without a date were fetched
 
     def run(self, *, full: bool) -> AccountSyncResult:
         """Sync the account; pages fetched before an error stay on disk for the next sync."""
@@ -113,7 +115,7 @@ class AccountSync:
             self._resume(unfinished)
             full = full and not (unfinished.full and unfinished.started > time.time() - _FRESH)
         self._begin(full=full)
-        self._result.full_due = _full_due(self._account)
+        self._result.full_due = _full_due(self._account, undated_unseen=self._has_undated() and not self._undated)
         return self._result
 
     def _begin(self, *, full: bool) -> None:
@@ -261,6 +263,7 @@ class AccountSync:
     def _update(self, job: SyncJob, pages: Sequence[StagedPage], gone: Sequence[str], now: int) -> None:
         account = self._account
         started = self._checkpoint.job.started if self._checkpoint.job is not None else job.started
+        self._undated = any(page.undated for page in pages)
         known = account.watermark
         newest = [date for page in pages if (date := page.newest_until(started)) is not None]
         if newest:
@@ -291,6 +294,16 @@ class AccountSync:
             account.full_at, account.full_until, account.gaps = stamp, account.watermark, []
             account.incomplete = False
         self._manifest.accounts[self._name] = account
+
+    def _has_undated(self) -> bool:
+        """Return whether rows of the account without a date are on disk, and not missing."""
+        known = self._manifest.months.get(UNDATED)
+        if known is None:
+            return False
+        with PartitionReader(self._store, UNDATED, known) as month:
+            table = month.read(month.groups(), ["account", "missing_since"])
+        rows = pc.and_(account_rows(table, self._name), pc.is_null(table.column("missing_since")))
+        return bool(pc.any(rows).as_py())
 
     def _check_service(self) -> None:
         """Refuse to mix a sandbox history and a real one; first a request tells whether the key is one at all."""
@@ -398,12 +411,22 @@ def describe_service(service: str) -> str:
     return f"an account at {service}" if service else "an account"
 
 
-def _full_due(account: Account) -> str | None:
-    """Return why a full sync is due; None if it is not."""
+def _full_due(account: Account, *, undated_unseen: bool) -> str | None:
+    """Return why a full sync is due; None if it is not.
+
+    Parameters
+    ----------
+    account : Account
+        The account's state.
+    undated_unseen : bool
+        Whether it has rows without a date, and none was fetched, so that new ones would not be either.
+    """
     reasons = []
     days = int(seconds_of(account.synced_at) - seconds_of(account.full_at)) // 86_400
     if days > _FULL_DAYS:
         reasons.append(f"the last one was {days:,} days ago" if account.full_at else "there was none")
+    elif days > 0 and undated_unseen:
+        reasons.append("new rows without a date are found by a full sync alone")
     if account.gaps:
         count, credits = len(account.gaps), sum(credits for _, credits in account.gaps)
         first = datetime.fromtimestamp(min(date for date, _ in account.gaps), UTC)

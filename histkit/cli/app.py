@@ -108,7 +108,11 @@ def check(folder: Path, repair: bool, json_: bool, csv_: bool) -> None:
     check_output(json_, csv_)
     history = check_history(folder, repair=repair)
     states = history.states()
-    rows = [(month_label(state.file), state.rows, state.state, state.cure, state.file) for state in states]
+    cures = [state.cure.replace("sync(full=True)", "histkit sync --full") for state in states]
+    rows = [
+        (month_label(state.file), state.rows, state.state, cure, state.file)
+        for state, cure in zip(states, cures, strict=True)
+    ]
     frame = pd.DataFrame(rows, columns=["month", "rows", "state", "cure", "file"]).astype({"rows": "Int64"})
     columns = [ReportColumn("month", "Month"), ReportColumn("rows", "Rows", "count")]
     columns += [ReportColumn("state", "State"), ReportColumn("cure", "Cure")]

@@ -412,6 +412,7 @@ def folder(shared_box: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
+@pytest.mark.filterwarnings("ignore:.*'nobody' matches no voice")
 @pytest.mark.parametrize(
     "conditions",
     [

@@ -178,6 +178,22 @@ def test_new_rows_without_a_date_are_found_where_the_listing_has_them(
     assert found(quiet(folder, of)) == NOTHING
 
 
+def test_where_the_listing_has_rows_without_a_date_last_a_full_sync_is_due(
+    service: Callable[..., Service], folder: Path
+) -> None:
+    of = service([*(row(number, NOW - 4000 * number) for number in range(1500)), row(8000, None)])
+    assert quiet(folder, of).attrs["histkit"]["full_due"] == {}
+    forget_checksums(folder, full_at=datetime.fromtimestamp(NOW - 2 * DAY, UTC).isoformat())
+    of.rows.append(row(8001, None))
+    df = quiet(folder, of)
+    assert (found(df)["new"], df.attrs["histkit"]["full_due"][""]) == (
+        0,
+        "new rows without a date are found by a full sync alone",
+    )
+    df = quiet(folder, of, full=True)
+    assert (found(df)["new"], df.attrs["histkit"]["full_due"]) == (1, {})
+
+
 @settings(max_examples=examples(8), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_however_rows_appear_an_incremental_sync_has_those_of_a_full_one(

@@ -82,6 +82,7 @@ def test_a_months_file_is_zstd_with_groups_narrow_in_voice_and_date(large: tuple
     assert table.schema.names == FILE_SCHEMA.names
 
 
+@pytest.mark.filterwarnings("ignore:.*'nobody' matches no voice")
 def test_one_months_many_rows_come_in_order_and_of_a_voice_only_its_own(large: tuple[Path, Service]) -> None:
     df = hk.load(large[0])
     assert df["history_item_id"].tolist() == ids_of(large[1].rows)
