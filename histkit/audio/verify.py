@@ -344,6 +344,6 @@ def _source_of(check: FileCheck) -> Source:
     """Return the clip of a file, with the format that its row declared."""
     entry = check.entry
     declared, content_type = entry.output_format, entry.content_type
-    if declared is None and content_type is None and entry.format is None:  # a manifest of histkit 0.1
-        declared = (entry.path or "").rpartition(".")[2]
+    if declared is None and entry.format is None and (check.raw or content_type is None):
+        declared = (entry.path or "").rpartition(".")[2]  # recognised before, or by histkit 0.1
     return Source(entry.history_item_id, declared, content_type, check.sample_rate)

@@ -175,3 +175,18 @@ def test_whatever_comes_in_whatever_order_a_saved_clip_is_the_whole_one(answers:
         files = [path.read_bytes() for path in Path(folder).iterdir() if not path.name.startswith("manifest")]
         assert pulled["status"] in ("done", "failed")
         assert files == ([WAV] if pulled["status"] == "done" else [])
+
+
+def test_silence_that_only_the_user_knows_as_samples_is_proven_by_a_second_download(tmp_path: Path) -> None:
+    silence = bytes(48_000)
+    answer = sized(silence, **{"Content-Type": "audio/mpeg"})
+    with answering(lambda _: answer) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
+        with hk.HistoryClient("sk_test", base_url=url, max_retries=0) as client:
+            df = pd.DataFrame({"history_item_id": ["a"], "content_type": ["audio/mpeg"]})
+            for options in ({}, {"format": "wav"}):
+                folder = tmp_path / str(len(options))
+                pulled = hk.download_audio(df, folder, client=client, sample_rate=24_000, progress=False, **options)
+                assert (pulled["status"][0], pulled["proof"][0], pulled["seconds"][0]) == ("done", "none", 1.0)
+                proven = hk.verify(folder, prove=True, client=client, progress=False)
+                assert (proven["status"][0], proven["proof"][0]) == ("ok", "hash")
