@@ -200,10 +200,10 @@ def test_messages_say_what_to_type_on_the_command_line(
     wrong_key = CliRunner().invoke(main, ["sync", str(tmp_path / "a")]).stderr
     assert "set ELEVENLABS_API_KEY." in no_key
     assert "Check ELEVENLABS_API_KEY, and" in wrong_key
-    for message in (no_key, wrong_key, in_option_names("Run sync(full=True) later.", None, {})):
+    for message in (no_key, wrong_key, in_option_names("Run sync(full=True) later.", None)):
         assert "=" not in message.replace(shared_box.url, "")
         assert "HistoryClient" not in message
-    assert in_option_names("Run sync(full=True) later.", None, {}) == "Run histkit sync --full later."
+    assert in_option_names("Run sync(full=True) later.", None) == "Run histkit sync --full later."
 
 
 def test_a_file_in_the_home_directory_is_written_and_measured(

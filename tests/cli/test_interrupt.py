@@ -44,7 +44,7 @@ def test_ctrl_c_says_what_is_safe(
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     _, messages = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, messages
     assert f"histkit: {line}" in messages.decode()
     assert b"Aborted" not in messages
     assert b"Traceback" not in messages
