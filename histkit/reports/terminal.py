@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +55,16 @@ def output_console() -> tuple[Console, bool]:
     console, width = Console(highlight=False), output_width()
     if console.is_jupyter:
         return console, False
-    console.width = width or PIPE_WIDTH
+    console.width = width or _pipe_width()
     return console, width is not None
+
+
+def _pipe_width() -> int:
+    """Return the columns of the terminal that most likely shows what is piped (to head, to less), else a default."""
+    with suppress(AttributeError, OSError, ValueError):
+        if stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
+            return os.get_terminal_size(sys.stderr.fileno()).columns or PIPE_WIDTH
+    return PIPE_WIDTH
 
 
 def print_table(table: ReportTable, hint: str = "") -> None:
@@ -303,19 +313,21 @@ def _choose_layout(columns: list[_Cells], width: int, *, fixed: bool) -> _Layout
         position: max(least[position], min(natural[position], _COMFORTABLE_TEXT)) for position in range(len(columns))
     }
 
-    def fitted(kept: list[int], floor: dict[int, int], margin: int, gap: int, bars: bool) -> _Layout | None:
+    def fitted(
+        kept: list[int], floor: dict[int, int], margin: int, gap: int, *, bars: bool = False, exceed: bool = False
+    ) -> _Layout | None:
         bar_columns = sum(columns[position].column.bar for position in kept) if bars else 0
         room = width - margin - gap * (len(kept) - 1) - (_BAR_CELLS + gap) * bar_columns
-        if sum(floor[position] for position in kept) > room and (fixed or bars):
+        if sum(floor[position] for position in kept) > room and not exceed:
             return None
         widths = _share_room([floor[position] for position in kept], [natural[position] for position in kept], room)
         return _Layout([columns[position] for position in kept], widths, margin, gap, bars)
 
     kept = list(range(len(columns)))
-    layout = fitted(kept, comfortable, 2, 3, True) or fitted(kept, least, 2, 3, False)
+    layout = fitted(kept, comfortable, 2, 3, bars=True) or fitted(kept, least, 2, 3)
     ranked = sorted((columns[place].column.drop_rank, place) for place in kept[1:] if columns[place].column.drop_rank)
     while layout is None:
-        layout = fitted(kept, least, 0, 2, False)
+        layout = fitted(kept, least, 0, 2, exceed=not fixed)
         if layout is None and not ranked:
             return None
         if layout is None:
@@ -381,9 +393,10 @@ def _stacked(columns: list[_Cells], width: int, rows: int, *, with_totals: bool)
             yield from _labelled(cells.label, cells.texts[row], width, is_text=cells.column.foldable)
     if with_totals:
         yield _line([])
-        for cells in columns:
+        yield _line([(columns[0].total, "bold")])
+        for cells in columns[1:]:
             if cells.total:
-                yield from _labelled(cells.label, cells.total, width, is_text=cells is columns[0])
+                yield from _labelled(cells.label, cells.total, width, is_text=False)
     yield _line([])
 
 
