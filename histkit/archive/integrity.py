@@ -211,8 +211,8 @@ def warn_of_strays(folder: Path, manifest: HistoryManifest) -> None:
     if strays:
         names = ", ".join(strays[:_SHOWN]) + (", ..." if len(strays) > _SHOWN else "")
         warnings.warn(
-            f"{folder} has {count_noun(len(strays), 'file')} that the history does not have and that are not read "
-            f"({names}): move them elsewhere, or run histkit check --repair.",
+            f"{folder} has {count_noun(len(strays), 'file')} that the history does not have and does not read "
+            f"({names}): run histkit check --repair, which moves such files aside.",
             stacklevel=5,
         )
 
@@ -417,7 +417,8 @@ class HistoryFolder:
 
         Bad files are moved to `ASIDE`, not deleted.
         """
-        if self.damaged_manifest is not None:
+        rebuilt, lost = self.damaged_manifest is not None, not all(state.intact for state in self.problems)
+        if rebuilt:
             self._set_aside(MANIFEST, "damaged; made again from the months")
             self.damaged_manifest = None
         for file in self.strays:
@@ -429,6 +430,8 @@ class HistoryFolder:
                 others += self._repair_month(state)
         self.problems = [state for state in self.problems if not (state.intact or full)]
         self._add_rows(others)
+        if rebuilt and not lost:  # else a load before the end of the full sync would not miss what is lost
+            write_manifest(self.folder, self.manifest)
 
     def _repair_month(self, state: MonthState) -> list[pa.Table]:
         """Write a month again with those of its rows that belong to it; return the others."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
@@ -314,14 +315,13 @@ class LocalHistory:
         """Return how a file differs from the manifest and from what a sync wrote since; None if it does not."""
         known = self.months[file]
         if self.store.remote:
-            size = source.size()
-            if size == known.bytes or self._is_replaced(file, (None, size)):
-                return None
-            return f"{size:,} bytes instead of {known.bytes:,}"
+            return self._fault_of_remote(file, source)
         if known.crc32 is None:
             return self._fault_of_older(file, source)
         found = crc_of(source)
-        if found == (known.crc32, known.bytes) or self._is_replaced(file, found):
+        if found == (known.crc32, known.bytes):
+            return None
+        if any(found == (month.crc32, month.bytes) for month in self._versions(file)):
             return None
         twin = next((name for name, month in self.months.items() if (month.crc32, month.bytes) == found), None)
         return "its checksum differs" if twin is None else f"it is a copy of {month_label(twin)}"
@@ -335,13 +335,25 @@ class LocalHistory:
         twice = len(keys) - len(pc.unique(keys))
         return f"{count_noun(twice, 'row')} twice" if twice else None
 
-    def _is_replaced(self, file: str, found: tuple[int | None, int]) -> bool:
-        """Return whether a sync wrote a file of this checksum and size after the manifest was read."""
+    def _fault_of_remote(self, file: str, source: Any) -> str | None:
+        """Compare size and footer; the pages that are read have checksums of their own."""
+        known, size = self.months[file], int(source.size())
+
+        def is_version(month: Month) -> bool:
+            if month.bytes != size or month.footer_bytes is None:
+                return month.bytes == size
+            footer: bytes = source.read_at(month.footer_bytes, size - month.footer_bytes)
+            return bool(zlib.crc32(footer) == month.footer_crc32)
+
+        if is_version(known) or any(map(is_version, self._versions(file))):
+            return None
+        return f"{size:,} bytes instead of {known.bytes:,}" if size != known.bytes else "its footer's checksum differs"
+
+    def _versions(self, file: str) -> list[Month]:
+        """Return what syncs wrote of a month after the manifest was read."""
         months = [month.month for month in read_replaced(self.store).get(file, ())]
         manifest = read_manifest(self.store)
-        if manifest is not None and file in manifest.months:
-            months.append(manifest.months[file])
-        return any(month.bytes == found[1] and found[0] in (None, month.crc32) for month in months)
+        return [*months, *([manifest.months[file]] if manifest is not None and file in manifest.months else [])]
 
     def _check_dates(self, file: str, table: pa.Table) -> None:
         span, dates = partition_span(file), table.column("date_unix")

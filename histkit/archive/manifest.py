@@ -34,6 +34,7 @@ UNDATED = "year=0/month=0/history.parquet"
 OLD_UNDATED = "year=__HIVE_DEFAULT_PARTITION__/month=__HIVE_DEFAULT_PARTITION__/history.parquet"  # until 0.2
 _CHECKSUM = re.compile(rb',\n "crc32": (\d{1,10})\n}\s*$')
 _CHUNK = 1 << 20
+_FOOTER_END = 8  # bytes: the footer's length, and Parquet's name
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # of the years 1 and 9999, UTC
 
 
@@ -42,11 +43,16 @@ class DamagedManifestError(ArchiveError):
 
 
 class Month(msgspec.Struct):
-    """A month's file: rows, bytes on disk, and their CRC-32 (None: an older version wrote the manifest)."""
+    """A month's file: rows, bytes on disk, and their CRC-32 (None: an older version wrote the manifest).
+
+    The footer's length and CRC-32 serve those who read a few pages from a URL; pages have checksums of their own.
+    """
 
     rows: int
     bytes: int
     crc32: int | None = None
+    footer_bytes: int | None = None
+    footer_crc32: int | None = None
 
 
 class ReplacedMonth(msgspec.Struct):
@@ -275,6 +281,14 @@ def note_replaced(folder: str | os.PathLike[str], month: ReplacedMonth) -> None:
             file.flush_to_disk()
     except OSError as error:
         raise ArchiveError(f"{path} can't be written: {error_reason(error)}.") from None
+
+
+def footer_of(file: Any, size: int) -> tuple[int, int]:
+    """Return the length of the footer of an open Parquet file of a size, and its CRC-32."""
+    file.seek(size - _FOOTER_END)
+    length = int.from_bytes(file.read(4), "little") + _FOOTER_END
+    file.seek(size - length)
+    return length, zlib.crc32(file.read(length))
 
 
 def crc_of(file: Any) -> tuple[int, int]:

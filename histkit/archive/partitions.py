@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from histkit.archive.manifest import Month, ReplacedMonth, crc_of, note_replaced
+from histkit.archive.manifest import Month, ReplacedMonth, crc_of, footer_of, note_replaced
 from histkit.errors import ArchiveError
 from histkit.frame.columns import NO_CODE, text_ranks
 from histkit.frame.parquet_metadata import KINDS, make_footer, read_footer, upgrade_schema
@@ -268,7 +268,7 @@ def writing_month(
             writer.finish()
         with temporary.open("rb", buffering=0) as written:
             crc32, size = crc_of(written)
-        writer.month = Month(writer.written, size, crc32)
+            writer.month = Month(writer.written, size, crc32, *footer_of(written, size))
         if note:
             note_replaced(folder, ReplacedMonth(file, writer.month, list(voices)))
 

@@ -344,3 +344,17 @@ def test_a_remote_month_of_another_size_or_month_is_named(copy: Path) -> None:
     arguments: Any = {"columns": ["credits"]}
     with pytest.raises(hk.ArchiveError, match=r"bytes instead of|rows of another month"):
         hk.load(f"file://{copy}", **arguments)
+
+
+def test_a_flipped_bit_of_a_remote_months_footer_or_page_is_named(copy: Path, whole: pd.DataFrame) -> None:
+    path = copy / SEPTEMBER
+    data = path.read_bytes()
+    footer = int.from_bytes(data[-8:-4], "little")
+    for place in (len(data) - 8 - footer // 2, len(data) - 8 - footer // 3, len(data) // 3):
+        changed = bytearray(data)
+        changed[place] ^= 16
+        path.write_bytes(changed)
+        with pytest.raises(hk.ArchiveError, match=r"month=9/history\.parquet is damaged"):
+            hk.load(f"file://{copy}")
+    path.write_bytes(data)
+    same(hk.load(f"file://{copy}"), whole)
