@@ -7,7 +7,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -20,11 +20,20 @@ from histkit.errors import ArchiveError, InputError, SchemaError
 from histkit.frame.formulas import guard_formulas, remove_guards
 from histkit.frame.parquet_metadata import make_footer, read_footer, upgrade_schema
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, TEXT, check_frame, to_arrow, to_frame
+from histkit.frame.spreadsheet_csv import (
+    as_utf8,
+    decimal_commas,
+    find_separator,
+    read_dates,
+    read_flags,
+    read_numbers,
+    refuse_shortened,
+)
 from histkit.frame.workbook import open_workbook
 from histkit.util.arguments import column_names, true_or_false
 from histkit.util.outputs import CSV, PARQUET, XLSX, OutputFile
 from histkit.util.storage import local_path, normalize_path
-from histkit.util.text import cell_text, error_line, one_line_text, terminal_text
+from histkit.util.text import cell_text, error_line, one_line_text, quoted, terminal_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,6 +128,9 @@ def read_parquet(path: str | os.PathLike[str], *, columns: Sequence[str] | None 
     (50, 2)
     """
     names = column_names(columns)
+    repeated = next((name for name in names or () if (names or []).count(name) > 1), None)
+    if repeated is not None:
+        raise InputError(f"columns= names {quoted(repeated)} twice; name each column once.")
     try:
         table = pq.read_table(normalize_path(path), columns=names, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
@@ -211,6 +223,10 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
 
     The types of other columns are inferred. Missing and empty texts are distinguished: only empty texts are quoted.
 
+    A file that a spreadsheet saved again is read, too: with semicolons or tabs, in UTF-16 or Windows-1252, with decimal
+    commas, with its own dates if the column ``date_unix`` is there. What it changed for good is refused: an id that
+    became a number, a date that could mean two days. Empty texts are missing then.
+
     Parameters
     ----------
     path : path-like
@@ -238,29 +254,44 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     ('Int64', True)
     """
     known = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}
-    options = pacsv.ConvertOptions(
-        column_types=dict.fromkeys(known, TEXT),
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-        null_values=[""],
-    )
-    try:
-        raw = pacsv.read_csv(
-            local_path(path), parse_options=pacsv.ParseOptions(newlines_in_values=True), convert_options=options
-        )
-    except (OSError, pa.ArrowException) as error:
-        raise ArchiveError(f"{path} can't be read as CSV: {error_line(error)}.") from None
-    columns = []
+    raw, separator = _read_raw(path, known)
     names = remove_guards(pa.chunked_array([raw.column_names], TEXT)).to_pylist()
-    for name, column in zip(names, raw.columns, strict=True):
-        if column.type in (TEXT, pa.string()):
-            column = remove_guards(column)
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise SchemaError(f"{path} has several columns named {quoted(repeated)}; remove one.")
+    cells = {
+        name: remove_guards(column) if column.type in (TEXT, pa.string()) else column
+        for name, column in zip(names, raw.columns, strict=True)
+    }
+    columns = {}
+    for name, column in cells.items():
         try:
-            columns.append(_parsed(column, known[name]) if name in known else column)
+            if name in known:
+                columns[name] = _parsed(name, column, known[name], cells.get("date_unix"))
+            else:
+                columns[name] = decimal_commas(column) if separator != "," and column.type == TEXT else column
         except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
             what = f"column {name!r} has a value that is no {known.get(name)}"
             raise SchemaError(f"{path}: {what}: {error_line(error)}") from None
-    return to_frame(pa.table(columns, names=names))
+    return to_frame(pa.table(columns))
+
+
+def _read_raw(path: str | os.PathLike[str], known: Mapping[str, pa.DataType]) -> tuple[pa.Table, str]:
+    """Return the cells of a CSV file, those of known columns as texts, and the separator."""
+    try:
+        data, separator = find_separator(as_utf8(local_path(path).read_bytes()), known)
+        options = pacsv.ConvertOptions(
+            column_types=dict.fromkeys(known, TEXT),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            null_values=[""],
+        )
+        parsing = pacsv.ParseOptions(delimiter=separator, newlines_in_values=True)
+        table = pacsv.read_csv(pa.BufferReader(data), parse_options=parsing, convert_options=options)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise ArchiveError(f"{path} can't be read as CSV: {error_line(error)}.") from None
+    types = [pa.field(field.name, TEXT if field.type == pa.string() else field.type) for field in table.schema]
+    return table.cast(pa.schema(types)), separator
 
 
 def to_xlsx(frame: pd.DataFrame, path: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -369,11 +400,15 @@ def _csv_cells(array: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     return guard_formulas(array.cast(TEXT))
 
 
-def _parsed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
-    if pa.types.is_nested(kind):
-        return pa.array([None if value is None else json.loads(value) for value in column.to_pylist()], kind)
+def _parsed(
+    name: str, column: pa.ChunkedArray, kind: pa.DataType, seconds: pa.ChunkedArray | None
+) -> pa.ChunkedArray | pa.Array:
     if pa.types.is_boolean(kind):
-        return pa.array([{"True": True, "False": False, None: None}[value] for value in column.to_pylist()], kind)
-    if pa.types.is_dictionary(kind):
-        return column.dictionary_encode().cast(kind)
-    return column.cast(kind)
+        return read_flags(column)
+    if pa.types.is_timestamp(kind):
+        return read_dates(column, seconds if name == "date" else None)
+    if kind == TEXT or pa.types.is_dictionary(kind):
+        if name.endswith("_id"):
+            refuse_shortened(column)
+        return column.dictionary_encode().cast(kind) if pa.types.is_dictionary(kind) else column
+    return read_numbers(column, kind)

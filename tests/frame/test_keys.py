@@ -112,7 +112,7 @@ def test_a_merge_that_fans_out_is_refused() -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "plain csv"])
 def test_files_are_checked_as_frames_are(kind: str, tmp_path: Path) -> None:
-    path = tmp_path / "a"
+    path = tmp_path / ("a.parquet" if kind == "parquet" else "a.csv")
     twice = pd.concat([DF, DF.head(5)])
     if kind == "parquet":
         frame = hk.read_parquet(hk.to_parquet(twice, path))

@@ -476,6 +476,7 @@ def matches(row: dict[str, Any], wanted: str) -> bool:
     st.sampled_from([None, r"chapter \w+$", re.compile("^[ab]")]),
     st.none() | st.integers(1_430_000_000, 2_000_000_000),
 )
+@pytest.mark.filterwarnings("ignore::histkit.frame.names.UnmatchedNameWarning")
 def test_a_filter_keeps_what_a_look_at_each_row_keeps(
     rows: list[dict[str, Any]], voice: Any, speaker: Any, source: Any, text: Any, after: Any
 ) -> None:
