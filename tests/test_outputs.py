@@ -16,8 +16,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import histkit as hk
+from histkit.cli import main
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 
@@ -303,3 +305,17 @@ def test_a_folder_of_clips_that_can_not_be_read_is_an_error_in_one_line(tmp_path
     (tmp_path / "clips" / file).mkdir(parents=True)
     with pytest.raises(hk.DownloadError, match=rf"{file} can't be read: Is a directory\."):
         hk.verify(tmp_path / "clips")
+
+
+def test_a_pull_on_a_full_disk_is_one_line(
+    box_of: Callable[..., Sandbox], small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = box_of(40, 3, clip_bytes=60_000)
+    monkeypatch.setenv("ELEVENLABS_BASE_URL", box.url)
+    monkeypatch.setenv("ELEVENLABS_API_KEY", box.api_key)
+    result = CliRunner().invoke(main, ["pull", "-o", str(small_disk / "audio"), "--live"])
+    assert result.exit_code == 1
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("Reading from the API")]
+    assert len(lines) == 1
+    assert "can't be written: No space left on device." in lines[0]
+    assert list(small_disk.rglob(".histkit-*")) == []

@@ -17,6 +17,7 @@ import pandas as pd
 
 import histkit as hk
 from histkit.cli.output import (
+    give_up,
     print_data,
     print_line,
     print_message,
@@ -107,6 +108,10 @@ class Commands(click.Group):
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             print_message(in_option_names(str(error), command))
             ctx.exit(1)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            give_up(error)
         except KeyboardInterrupt:
             print_message(_INTERRUPTED.get(ctx.invoked_subcommand or "", _NOTHING_HALF))
             ctx.exit(INTERRUPTED)

@@ -7,12 +7,13 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from histkit.reports.terminal import fold, output_width
-from histkit.util.text import encodable_text, error_reason, terminal_lines, terminal_text
+from histkit.util.files import write_reason
+from histkit.util.text import encodable_text, terminal_lines, terminal_text
 
 _SCREEN = 20  # columns; a narrower width is not one
 
@@ -67,21 +68,22 @@ def standard_streams() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        _give_up(error)
+        give_up(error)
     finally:
         try:
             sys.stdout.flush()
         except OSError as error:
-            _give_up(error)
+            give_up(error)
 
 
-def _give_up(error: OSError) -> None:
-    """End after an error of standard output."""
+def give_up(error: OSError) -> NoReturn:
+    """End after an error of writing; quietly after that of a pipe that was closed."""
     with suppress(AttributeError, OSError, ValueError):  # else the interpreter fails once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if not isinstance(error, BrokenPipeError):
         with suppress(OSError):
-            print_message(f"the output can't be written: {error_reason(error)}.")
+            where = f"{error.filename}:" if error.filename else "the output can't be written:"
+            print_message(f"{where} {write_reason(error)}.")
     raise SystemExit(1)
 
 
