@@ -35,7 +35,7 @@ WARM.set_forkserver_preload(
         *("histkit.reports.statement_files", "histkit.plotting.charts", "matplotlib.pyplot", "xlsxwriter", "jinja2"),
     ]
 )
-KILLS_A_ROUND = 5
+KILLS_A_ROUND = 8
 CHOSEN = ("--voice", "Rachel")
 HELD = (".parquet", ".csv", ".xlsx", ".html", ".md", ".json", ".jsonl", ".zip", ".toml")
 
@@ -222,7 +222,7 @@ def _synced(folder: Path, box: Sandbox) -> object:
 def _pulled(folder: Path, box: Sandbox) -> object:
     checked = hk.verify(folder / "audio")
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in (folder / "audio").rglob("*.*")}
-    clips = {name: content for name, content in files.items() if "manifest" not in name}
+    clips = {name: content for name, content in files.items() if "manifest" not in name and "/." not in name}
     return sorted(checked["status"].tolist()), clips
 
 
