@@ -173,7 +173,12 @@ def valid(frame: pd.DataFrame, client: hk.HistoryClient, tmp_path: Path, monkeyp
         "download_audio": lambda: {"items": frame, "folder": tmp_path / "audio", "dry_run": True, **silent},
         "download_zip": lambda: {"items": frame, "path": tmp_path / "all.zip", "dry_run": True, **silent},
         "explore": lambda: {"frame": frame, "client": client},
-        "filter_items": lambda: {"frame": frame, "voice": "Rachel", "text": "a", "after": "2020-01-01"},
+        "filter_items": lambda: {
+            "frame": frame,
+            "voice": frame["voice_name"].dropna().iloc[0],
+            "text": "a",
+            "after": "2020-01-01",
+        },
         "forecast": lambda: {"frame": frame, "subscription": SUBSCRIPTION, "now": frame["date"].max()},
         "keepers": lambda: {"frame": frame},
         "label": lambda: {"frame": frame, "rules": RULES},

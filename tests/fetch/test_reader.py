@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -288,7 +289,7 @@ def test_alignments_come_only_when_asked_for(box_of: Callable[..., Sandbox]) -> 
     pd.testing.assert_frame_equal(plain, full.drop(columns="alignments"))
     for times, item in zip(full["alignments"], box.history(), strict=True):
         if item.get("alignments"):
-            assert times == item["alignments"]
+            assert msgspec.json.decode(times) == item["alignments"]
         else:
             assert pd.isna(times)
 
