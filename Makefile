@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE =
 help:
 	@echo "make demo           the whole way on a made-up account, into data/demo/"
 	@echo "make test           the tests, at a size that takes a few minutes"
-	@echo "make faults         50 kills, large histories, ten times as many random cases (half an hour)"
+	@echo "make faults         faults, 300 kills, 1,000 flips, large histories, ten times the random cases (an hour)"
 	@echo "make browser        pages and notebooks in a real Chromium"
 	@echo "make test-pandas22  the tests that depend on pandas, on pandas 2.2"
 	@echo "make check          ruff, mypy and import-linter"
@@ -47,6 +47,7 @@ test: $(VENV)/.dev
 
 faults: $(VENV)/.dev
 	@$(VENV)/bin/python -m pytest -n auto --dist worksteal -m "faults or hypothesis" --hypothesis-profile thorough --timeout 3600
+	@$(VENV)/bin/python tools/faults.py --write
 
 browser: $(VENV)/.dev
 	@$(VENV)/bin/python -m pytest -m browser

@@ -14,6 +14,7 @@ import os
 import random
 import shutil
 import time
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -35,9 +36,9 @@ WARM.set_forkserver_preload(
         *("histkit.reports.statement_files", "histkit.plotting.charts", "matplotlib.pyplot", "xlsxwriter", "jinja2"),
     ]
 )
-KILLS_A_ROUND = 8
+KILLS_A_ROUND = 11
 CHOSEN = ("--voice", "Rachel")
-HELD = (".parquet", ".csv", ".xlsx", ".html", ".md", ".json", ".jsonl", ".zip", ".toml")
+HELD = (".parquet", ".csv", ".xlsx", ".html", ".md", ".json", ".jsonl", ".zip", ".toml", ".aside")
 
 
 @dataclass
@@ -214,6 +215,21 @@ def _rows(frame: pd.DataFrame) -> list[tuple[str, ...]]:
     return [tuple(map(repr, row)) for row in frame[names].astype(object).itertuples(index=False)]
 
 
+def _broken_history(folder: Path, box: Sandbox) -> None:
+    """Copy a month over another, and add a folder of a month that doesn't exist."""
+    _history(folder, box)
+    months = sorted((folder / "data" / "history").glob("year=*/month=*/*.parquet"))
+    shutil.copy(months[0], months[1])
+    shutil.copytree(months[2].parent, months[2].parent.parent / "month=13")
+
+
+def _healed(folder: Path, box: Sandbox) -> object:
+    with client_of(box) as client, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it names what was wrong
+        hk.sync(folder / "data" / "history", client=client, full=True, progress=False)
+    return _synced(folder, box)
+
+
 def _synced(folder: Path, box: Sandbox) -> object:
     frame = hk.load(folder / "data" / "history")
     return _rows(frame), frame["missing_since"].notna().tolist()
@@ -283,6 +299,7 @@ ITEMS = 300
 COMMANDS: dict[str, Command] = {
     "sync": Command(("sync",), _synced, latency=0.05),
     "sync --full": Command(("sync", "--full"), _synced, _history_and_changes, latency=0.05),
+    "check --repair": Command(("check", "--repair"), _healed, _broken_history, codes=(0, 1)),
     "pull": Command(("pull", *CHOSEN), _pulled, _history, latency=0.01),
     "zip": Command(("zip", "clips.zip", *CHOSEN), _zipped, _history, latency=0.05),
     "delete": Command(
