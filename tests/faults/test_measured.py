@@ -12,6 +12,8 @@ from tests.warm_sandbox import SandboxForks
 
 pytestmark = pytest.mark.any_pandas
 
+PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
+
 
 @pytest.mark.parametrize("operation", ["pull", "zip", "delete"])
 def test_nothing_is_lost_by_faults_of_the_service(operation: str, forks: SandboxForks, tmp_path: Path) -> None:
@@ -30,3 +32,25 @@ def test_a_flipped_bit_of_a_clip_is_named(forks: SandboxForks, tmp_path: Path) -
     for name, counts in count_clip_flips(12, 5, forks, tmp_path).items():
         assert counts["other values"] + counts["raw errors"] == 0, (name, counts)
         assert name != "clip" or counts["named"] == 12
+
+
+def tables() -> dict[str, list[dict[str, str]]]:
+    """Return the tables of docs/faults.md by the heading above them."""
+    made: dict[str, list[dict[str, str]]] = {}
+    for section in PAGE.read_text("utf-8").split("\n## ")[1:]:
+        lines = section.splitlines()
+        cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+        made[lines[0]] = [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+    return made
+
+
+def test_the_page_of_faults_was_measured_whole_and_nothing_was_lost() -> None:
+    faults, kills_made, flipped, cuts = tables().values()
+    assert int(faults[-1]["runs"]) >= 180
+    assert {row["lost or doubled"] + row["wrong"] for row in faults} == {"00"}
+    assert int(kills_made[-1]["kills"]) >= 300
+    assert {value for row in kills_made for name, value in row.items() if name not in ("command", "kills")} == {"0"}
+    assert int(flipped[0]["flips"].replace(",", "")) >= 1000
+    assert {row["other values"] + row["raw errors and aborts"] for row in flipped} == {"00"}
+    assert {row["cuts"] for row in cuts[:-1]} == {"300"}
+    assert {row["taken for whole"] for row in cuts} == {"0"}
