@@ -75,7 +75,7 @@ def find_separator(data: bytes, known: Collection[str]) -> tuple[bytes, str]:
 
 
 def _names(text: str, separator: str) -> set[str]:
-    return set(next(csv.reader(io.StringIO(text), delimiter=separator), []))
+    return set(next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), []))
 
 
 def refuse_shortened(column: pa.ChunkedArray) -> None:

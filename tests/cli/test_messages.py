@@ -89,7 +89,7 @@ def test_no_bad_value_of_any_option_shows_python(
         (["takes", "--near", "7"], "--near 7.0 "),
         (["usage", "--tz", "Mars"], "--tz 'Mars' is not a time zone"),
         (["usage", "--by", "credits"], "--by 'credits' is not possible"),
-        (["report", "x.pdf"], "PATH 'x.pdf': a report is .html, .xlsx or .md."),
+        (["report", "x.pdf"], "PATH 'x.pdf' can't hold a report; use one of .html, .xlsx, .md."),
         (["statement", "Nobody", "2026", "--column", "source"], "CLIENT 'Nobody' is not in the column 'source'"),
         (["statement", "TTS", "soon", "--column", "source"], "PERIOD 'soon' is not a period"),
         (["statement", "TTS", "2026", "--column", "mood"], "--column mood: the history has no such column."),
@@ -141,8 +141,9 @@ def test_the_sandbox_has_at_least_one_row() -> None:
 
 def test_a_table_is_printed_for_the_width_there_is(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: dict[str, Any] = {}
-    for width in ("80", "200"):
+    for width in ("80", "160", "no terminal"):
         monkeypatch.setenv("COLUMNS", width)
         lines[width] = CliRunner().invoke(main, ["usage", "monthly", "--by", "voice"]).stdout.splitlines()
-        assert max(map(len, lines[width])) <= 160
-    assert lines["80"] == lines["200"]  # a pipe has no width of its own
+        assert max(map(len, lines[width])) <= (80 if width == "80" else 160)
+    assert lines["160"] == lines["no terminal"]  # a pipe has no width of its own
+    assert lines["80"] != lines["160"]

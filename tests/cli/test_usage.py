@@ -132,7 +132,10 @@ def test_the_report_is_written_or_printed(online: Path, whole: pd.DataFrame) -> 
     assert "Autumn</h1>" in Path("out.html").read_text("utf-8")
     assert ">Quota</h2>" in Path("out.html").read_text("utf-8")
     assert "Top texts" in run("report").stdout
-    assert run("report", "out.pdf", code=1).stderr == "histkit: PATH 'out.pdf': a report is .html, .xlsx or .md.\n"
+    assert (
+        run("report", "out.pdf", code=1).stderr
+        == "histkit: PATH 'out.pdf' can't hold a report; use one of .html, .xlsx, .md.\n"
+    )
     assert not Path("out.pdf").exists()
 
 
