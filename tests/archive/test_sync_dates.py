@@ -44,7 +44,11 @@ def listed(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda each: -(each["date_unix"] if each["date_unix"] is not None else 2**60))
 
 
-@pytest.mark.parametrize("strange", [30 * DAY, 1, 5000, FAR_FUTURE - NOW, FAR_PAST - NOW, -NOW, None])
+@pytest.mark.parametrize(
+    "strange",
+    [30 * DAY, 1, 5000, FAR_FUTURE - NOW, FAR_PAST - NOW, -NOW, None],
+    ids=["a month", "a second", "hours", "far future", "far past", "1970", "none"],
+)
 @pytest.mark.parametrize("count", [1, 40])
 def test_a_row_of_a_strange_date_hides_no_new_row(
     service: Callable[..., Service], folder: Path, strange: int | None, count: int
