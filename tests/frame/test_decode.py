@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histkit.frame.decode import PageDecoder
-from histkit.frame.raw_json import is_deep, read_value, split_array, split_object
+from histkit.util.raw_json import is_deep, read_value, split_array, split_object
 from histkit.frame.schema import to_frame
 from tests.raw_service import row
 
