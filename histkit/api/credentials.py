@@ -100,7 +100,7 @@ class Redactor:
             return f"{text.rpartition(' ')[0]} …"
         try:
             return msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return text
 
 

@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Self
 
 import msgspec
 
+from histkit.util.raw_json import read_shallow
+
 
 @dataclass(frozen=True, kw_only=True)
 class ApiObject:
@@ -209,9 +211,13 @@ def decode_json(body: bytes) -> Any:
     """
     try:
         return msgspec.json.decode(body)
+    except RecursionError:  # one value that is nested too deep takes no other with it
+        return read_shallow(body)
     except msgspec.DecodeError as error:
         try:  # lone surrogates, which only Python's decoder accepts
             return json.loads(body.decode("utf-8", "replace").encode("utf-8", "replace"))
+        except RecursionError:
+            return read_shallow(body)
         except ValueError:
             raise error from None
 

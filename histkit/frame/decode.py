@@ -23,8 +23,8 @@ import pyarrow.compute as pc
 
 from histkit.api.pagination import PageFacts
 from histkit.frame.json_values import LINE_FIELDS, json_text
-from histkit.util.raw_json import JsonText, is_deep, read_value, split_array, split_object
 from histkit.frame.schema import CATEGORY, DATE, SCHEMA, SETTINGS, TEXT, schema
+from histkit.util.raw_json import JsonText, is_deep, read_value, split_array, split_object
 from histkit.util.text import is_valid_unicode, quoted, replace_surrogates
 
 _OPTIONAL_TEXTS = (

@@ -90,6 +90,27 @@ def read_value(body: bytes) -> tuple[Any, str | None]:
     return value, problem or (odd[0] if odd else None)
 
 
+def read_shallow(body: bytes, levels: int = 3) -> Any:
+    """Decode JSON that is nested too deep for a decoder: its objects, and arrays of objects, to some levels.
+
+    What is nested too deep within them is `JsonText`.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        The text is not JSON.
+    """
+    value, _ = read_value(body)
+    if not isinstance(value, JsonText) or levels == 0:
+        return value
+    if body.lstrip()[:1] == b"{":
+        return {read_value(name)[0]: read_shallow(member, levels - 1) for name, member in split_object(body)}
+    elements = split_array(body)
+    if not elements[0].startswith(b"{"):
+        return value
+    return [read_shallow(element, levels - 1) for element in elements]
+
+
 def is_deep(value: Any) -> bool:
     """Return whether a value is nested deeper than `MOST_NESTED`, without recursion."""
     level = [value]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histkit.frame.decode import PageDecoder
-from histkit.util.raw_json import is_deep, read_value, split_array, split_object
 from histkit.frame.schema import to_frame
+from histkit.util.raw_json import is_deep, read_value, split_array, split_object
 from tests.raw_service import row
 
 DEEP = "[" * 100_000 + "]" * 100_000
