@@ -139,6 +139,7 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=1.0, help="do only this share of each part")
     parser.add_argument("parts", nargs="*", choices=["matrix", "kills", "flips", "cuts", []], help="default: all")
     options = parser.parse_args()
+    os.environ["PYTHONWARNINGS"] = "ignore"  # killed processes leave semaphores, of which multiprocessing warns
     parts = options.parts or ["matrix", "kills", "flips", "cuts"]
     started = time.monotonic()
     forks = SandboxForks()
