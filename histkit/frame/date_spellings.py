@@ -9,6 +9,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,13 @@ _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
+_OTHER_NAMES = {  # of months, in German, French, Spanish and Italian, where they are not close to the English ones
+    **{"jänner": 1, "janvier": 1, "enero": 1, "gennaio": 1, "février": 2, "fevrier": 2, "febrero": 2, "febbraio": 2},
+    **{"märz": 3, "maerz": 3, "mars": 3, "marzo": 3, "avril": 4, "abril": 4, "aprile": 4},
+    **{"mai": 5, "mayo": 5, "maggio": 5, "juin": 6, "junio": 6, "giugno": 6, "juillet": 7, "julio": 7, "luglio": 7},
+    **{"août": 8, "aout": 8, "agosto": 8, "settembre": 9, "okt": 10, "ottobre": 10},
+    **{"dez": 12, "décembre": 12, "diciembre": 12, "dicembre": 12},
+}
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WORDS = (
     *("today", "yesterday"),
@@ -26,6 +34,7 @@ _LONGEST = 60  # characters of a text that could be a date
 _UNITS = {1: 0, 1_000: 3, 1_000_000: 6, 1_000_000_000: 9}  # seconds to nanoseconds, and their extra digits
 _DIGITS = re.compile(r"(\d{4})(\d{2})(?:(\d{2})(?:[t ]?(\d{2})(\d{2})(\d{2})?z?)?)?")
 _PARTS = re.compile(r"(\d{1,4})\s*[-/.,\s]\s*(\d{1,4})(?:\s*[-/.,\s]\s*(\d{1,4}))?(?![\d/])(.*)")
+_CLOCK = re.compile(r"\b\d{1,2}:\d{2}(?::\d{2})?(?:\s*[ap]\.?m\b)?(?:\s*(?:z\b|utc\b|gmt\b|[+-]\d{2}:?\d{2}\b))?")
 _QUARTER = re.compile(r"(?:(\d{4})\W?)?(?:q([1-4])|([1-4])q)(?:\W?(\d{4}))?")
 _WEEK = re.compile(r"(?:(\d{4})\W?)?(?:week|w|cw|kw)\W?(\d{1,2})(?:\W+(\d{4}))?")
 _AGO = re.compile(r"(?:the )?(?:last |past |-)?(\d{1,4}|an?|one)? ?([a-z]+)(?: ago)?")
@@ -38,7 +47,10 @@ _AGO_UNITS = {
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "hour"),
     **dict.fromkeys(("min", "mins", "minute", "minutes"), "minute"),
 }
-_TIME_OF_DAY = re.compile(r"[t,\s]*(\d{1,2})(?:[:h.](\d{2}))?(?::\d{2}(?:\.\d*)?)?\s*([ap])?\.?(?:m\b)?.*")
+_TIME_OF_DAY = re.compile(
+    r"[t,\s]*(?P<hour>\d{1,2})(?:[:h.]?(?P<minute>\d{2}))?(?P<second>:\d{2})?(?:[.,]\d*)?"
+    r"\s*(?:(?P<half>[ap])\.?m\b\.?)?\s*(?P<zone>z|utc|gmt)?(?P<offset>[+-]\d{2}(?::?\d{2})?)?"
+)
 
 
 def suggest_spellings(value: Any, now: datetime, is_date: Callable[[str], bool]) -> list[str]:
@@ -107,6 +119,12 @@ def _candidates(text: str, now: datetime) -> Iterator[str]:
     if text.isdecimal() or re.fullmatch(r"\d{8}[t ]?\d{4,6}z?", text):
         yield from _from_digits(text)
         return
+    if re.fullmatch(r"\d(?:\.\d+)?e\+?\d{1,2}", text):  # a number as Excel writes it
+        yield from _from_digits(str(int(float(text))))
+        return
+    if re.fullmatch(r"\d{4}-w\d{2}-?[1-7]|\d{4}-\d{3}", text):
+        yield from _from_place_in_year(text)
+    text = re.sub(r"(?<=\d)[年月](?=\d)", "-", text).rstrip("日年月号號")
     if re.fullmatch(r"\d{9,19}\.\d*", text):
         yield from _from_digits(text.partition(".")[0])
     yield from _from_words(text, now)
@@ -143,6 +161,13 @@ def _from_digits(text: str) -> Iterator[str]:
         yield text  # a year, as a number
 
 
+def _from_place_in_year(text: str) -> Iterator[str]:
+    """Yield the day of a week and its day, ``2026-w40-1``, or of a day of the year, ``2026-275``."""
+    form, number = ("%G-W%V-%u", text.upper()) if "w" in text else ("%Y-%j", text)
+    with suppress(ValueError):
+        yield f"{datetime.strptime(number, form).replace(tzinfo=UTC):%Y-%m-%d}"
+
+
 def _from_parts(first: str, second: str, third: str | None, today: date) -> Iterator[str]:
     """Yield the dates that two or three numbers can be: the day before the month, then the month before the day."""
     if third is None:
@@ -158,19 +183,23 @@ def _from_parts(first: str, second: str, third: str | None, today: date) -> Iter
         orders = [(first, second, third)]
         if int(second) > 12:
             orders.append((first, third, second))
-        elif 1 <= int(second) and int(third) > 28:  # a day that the month doesn't have
-            orders += [(first, second, str(day)) for day in (30, 29, 28) if day < int(third)]
         for year, month, day in orders:
-            spelling = f"{year}-{month:0>2}-{day:0>2}"
-            yield spelling
+            yield (spelling := _existing(f"{year}-{month:0>2}-{day:0>2}"))
             if _is_day(spelling):
                 return
     else:
         year = third if len(third) == 4 else f"20{third:0>2}"
-        yield f"{year}-{second:0>2}-{first:0>2}"
-        yield f"{year}-{first:0>2}-{second:0>2}"
+        yield _existing(f"{year}-{second:0>2}-{first:0>2}")
+        yield _existing(f"{year}-{first:0>2}-{second:0>2}")
         if len(third) < 4:
             yield f"20{first:0>2}-{second:0>2}-{third:0>2}"
+
+
+def _existing(spelling: str) -> str:
+    """Return a day; the last one of its month instead of one that is too late by up to three, as 30 February."""
+    day = int(spelling[8:])
+    days = [f"{spelling[:8]}{day - late:02}" for late in range(4)] if 28 < day < 32 else []
+    return next(filter(_is_day, days), spelling)
 
 
 def _is_day(spelling: str) -> bool:
@@ -182,19 +211,25 @@ def _is_day(spelling: str) -> bool:
 
 
 def _time_of_day(text: str) -> str:
+    """Return a time in ISO 8601, with the offset that was typed; empty if it is none, or has a zone's short name."""
     match = _TIME_OF_DAY.fullmatch(text)
-    if match is None:
+    if match is None or (match["zone"] and match["offset"]):
         return ""
-    hour = int(match[1]) % 12 + (12 if match[3] == "p" else 0) if match[3] else int(match[1])
-    return f"T{hour:02}:{match[2] or '00'}"
+    hour = int(match["hour"])
+    if match["half"]:
+        hour = hour % 12 + (12 if match["half"] == "p" else 0)
+    offset = "Z" if match["zone"] else match["offset"] or ""
+    return f"T{hour:02}:{match['minute'] or '00'}{match['second'] or ''}{offset}"
 
 
 def _from_month_name(text: str, today: date) -> Iterator[str]:
-    tokens = re.findall(r"[^\W\d_]+|\d+", text)
+    clock = _CLOCK.search(text)
+    time = "" if clock is None else _time_of_day(clock[0])
+    tokens = re.findall(r"[^\W\d_]+|\d+", _CLOCK.sub(" ", text))
     months = [
         place
         for place, name in enumerate(_MONTHS, 1)
-        if any(token == "sept" or (len(token) > 2 and name.startswith(token)) for token in tokens if token.isalpha())
+        if any(_OTHER_NAMES.get(token) == place or (len(token) > 2 and name.startswith(token)) for token in tokens)
     ]
     if len(months) != 1:
         return
@@ -203,7 +238,11 @@ def _from_month_name(text: str, today: date) -> Iterator[str]:
     day = next((number for number in numbers if len(number) < 3), None)
     if year is None and len(numbers) > 1 and len(numbers[1]) == 2:
         year = f"20{numbers[1]}"
-    yield _latest(year, f"{months[0]:02}" + ("" if day is None else f"-{day:0>2}"), today)
+    short_year = re.search(r"['\u2019](\d{2})$|[a-z][-/ ]?([2-9]\d)$", text) if len(numbers) == 1 else None
+    if short_year is None or short_year[2]:
+        yield _latest(year, f"{months[0]:02}" + ("" if day is None else f"-{day:0>2}{time}"), today)
+    if short_year is not None:  # of October '26, or in Oct-26
+        yield f"20{short_year[1] or short_year[2]}-{months[0]:02}"
 
 
 def _latest(year: str | None, rest: str, today: date) -> str:
@@ -216,7 +255,7 @@ def _latest(year: str | None, rest: str, today: date) -> str:
     elif begin is not None:
         begun = begin <= today.month
     else:
-        begun = rest <= f"{today:%m-%d}"[: len(rest)]
+        begun = rest[:5] <= f"{today:%m-%d}"[: len(rest)]
     return f"{today.year - (not begun)}-{rest}"
 
 
@@ -229,6 +268,8 @@ def _from_words(text: str, now: datetime) -> Iterator[str]:
         yield f"{now:%Y-%m-%dT%H:%M}"
     if text == "tomorrow":
         yield str(today + timedelta(days=1))
+    if words[0] in ("today", "yesterday") and (time := _time_of_day(" ".join(words[1:]))):
+        yield f"{today - timedelta(days=words[0] == 'yesterday')}{time}"
     for place, name in enumerate(_WEEKDAYS):
         if len(words[-1]) > 2 and name.startswith(words[-1]) and len(words) <= 2:
             yield str(today - timedelta(days=(today.weekday() - place - 1) % 7 + 1))
