@@ -175,9 +175,9 @@ class AsyncHistoryClient:
         max_retries: int = 5,
         max_concurrency: int = 4,
         session: requests.Session | None = None,
-        total_timeout: float = 600.0,
-        max_page_bytes: int = 256 << 20,
-        max_clip_bytes: int = 2 << 30,
+        total_timeout: float | None = None,
+        max_page_bytes: int | None = None,
+        max_clip_bytes: int | None = None,
     ) -> None:
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
         self._client = HistoryClient(

@@ -7,6 +7,8 @@ which closes the connection, because a blocked read can't be interrupted otherwi
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +26,7 @@ SLOWEST_STREAM = 8192  # bytes a second on average, below which audio counts as 
 ERROR_BYTES = 1 << 20  # of an error's body; the rest is not read
 _LOOK_SECONDS = 0.1
 _IDLE_LOOKS = 20
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 def seconds_of(name: str, value: Any) -> float:
@@ -61,12 +64,33 @@ class Bounds:
 
     @classmethod
     def of(cls, total_timeout: Any, max_page_bytes: Any, max_clip_bytes: Any) -> Bounds:
-        """Return bounds after a check of their values."""
+        """Return bounds after a check of their values; for None, those of the environment, else the defaults."""
+        bounds = cls.of_environment()
         return cls(
-            seconds_of("total_timeout", total_timeout),
-            whole_number("max_page_bytes", max_page_bytes, 1),
-            whole_number("max_clip_bytes", max_clip_bytes, 1),
+            bounds.total_timeout if total_timeout is None else seconds_of("total_timeout", total_timeout),
+            bounds.max_page_bytes if max_page_bytes is None else whole_number("max_page_bytes", max_page_bytes, 1),
+            bounds.max_clip_bytes if max_clip_bytes is None else whole_number("max_clip_bytes", max_clip_bytes, 1),
         )
+
+    @classmethod
+    def of_environment(cls) -> Bounds:
+        """Return the bounds that ``HISTKIT_TOTAL_TIMEOUT``, ``..._MAX_PAGE_BYTES`` and ``..._MAX_CLIP_BYTES`` state.
+
+        Raises
+        ------
+        InputError
+            One of them is not a number in its range.
+        """
+        values: dict[str, Any] = {}
+        for name, default in vars(cls()).items():
+            variable = f"HISTKIT_{name.upper()}"
+            text = os.environ.get(variable, "").strip()
+            if text:
+                number = type(default)(text) if _NUMBER.fullmatch(text) else text
+                values[name] = (
+                    whole_number(variable, number, 1) if isinstance(default, int) else seconds_of(variable, number)
+                )
+        return cls(**values)
 
     def for_call(self, options: RequestOptions | None) -> Bounds:
         """Return the bounds with those that the options of a call replace."""

@@ -149,15 +149,17 @@ class HistoryClient:
         Maximum number of requests in flight; halved after a 429 for concurrency, and increased again after successes.
     session : requests.Session, optional
         Session to use, for instance with a proxy or an adapter; the key is never stored in it.
-    total_timeout : float
+    total_timeout : float, optional
         Seconds for one attempt of a request, from sending it to the last byte of the response, however steadily bytes
-        arrive (default 10 minutes). Audio and zips get one more second for each 8 KiB that arrived, so that large files
-        finish on slow lines. With a `session`, the status line and the headers are bounded by `timeout` only.
-    max_page_bytes : int
-        Largest JSON response, in bytes after decompression (default 256 MiB; 1,000 rows of 5,000 characters
-        with alignments are about 180 MB).
-    max_clip_bytes : int
-        Largest audio file or zip in bytes (default 2 GiB). A larger zip is replaced by smaller ones in `download_zip`.
+        arrive; default: ``HISTKIT_TOTAL_TIMEOUT``, else 10 minutes. Audio and zips get one more second for each 8 KiB
+        that arrived, so that large files finish on slow lines. With a `session`, the status line and the headers
+        are bounded by `timeout` only.
+    max_page_bytes : int, optional
+        Largest JSON response, in bytes after decompression; default: ``HISTKIT_MAX_PAGE_BYTES``, else 256 MiB (1,000
+        rows of 5,000 characters with alignments are about 180 MB).
+    max_clip_bytes : int, optional
+        Largest audio file or zip in bytes; default: ``HISTKIT_MAX_CLIP_BYTES``, else 2 GiB. A larger
+        zip is replaced by smaller ones in `download_zip`.
 
     Examples
     --------
@@ -178,9 +180,9 @@ class HistoryClient:
         max_retries: int = 5,
         max_concurrency: int = 4,
         session: requests.Session | None = None,
-        total_timeout: float = 600.0,
-        max_page_bytes: int = 256 << 20,
-        max_clip_bytes: int = 2 << 30,
+        total_timeout: float | None = None,
+        max_page_bytes: int | None = None,
+        max_clip_bytes: int | None = None,
     ) -> None:
         api_key = (
             Secret(api_key) if isinstance(api_key, str) else api_key

@@ -69,6 +69,10 @@ _PHRASES = (
         re.compile(r"verify\((?P<quote>['\"])(?P<folder>.*?)(?P=quote), prove=True\)"),
         r"histkit verify \g<folder> --prove",
     ),
+    (
+        re.compile(r"HistoryClient\((total_timeout|max_page_bytes|max_clip_bytes)=\.\.\.\)"),
+        lambda match: f"the environment variable HISTKIT_{match[1].upper()}",
+    ),
     (re.compile(r"confirm to delete"), "--confirm deletes them"),
     (re.compile(r"\(overwrite=True\)"), "(histkit pull --overwrite)"),
     (re.compile(r"overwrite=True downloads"), "histkit pull --overwrite downloads"),

@@ -226,3 +226,18 @@ def test_the_watchdogs_thread_ends_and_begins_again(monkeypatch: pytest.MonkeyPa
         assert thread is not None
         thread.join(5)
         assert not thread.is_alive()
+
+
+def test_the_environment_sets_bounds_and_arguments_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HISTKIT_TOTAL_TIMEOUT", "30")
+    monkeypatch.setenv("HISTKIT_MAX_CLIP_BYTES", "1000")
+    client = hk.HistoryClient("sk_x", max_clip_bytes=7)
+    assert (client.total_timeout, client.max_page_bytes, client.max_clip_bytes) == (30.0, 256 << 20, 7)
+    assert hk.HistoryClient("sk_x").max_clip_bytes == 1000
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "2 GiB", "1e9", "nan", "٣"])
+def test_a_bound_of_the_environment_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("HISTKIT_MAX_CLIP_BYTES", value)
+    with pytest.raises(hk.InputError, match="HISTKIT_MAX_CLIP_BYTES="):
+        hk.HistoryClient("sk_x")
