@@ -278,8 +278,9 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 def _read_raw(path: str | os.PathLike[str], known: Mapping[str, pa.DataType]) -> tuple[pa.Table, str]:
     """Return the cells of a CSV file, those of known columns as texts, and the separator."""
+    file = local_path(path)
     try:
-        data, separator = find_separator(as_utf8(local_path(path).read_bytes()), known)
+        data, separator = find_separator(as_utf8(file.read_bytes()), known)
         options = pacsv.ConvertOptions(
             column_types=dict.fromkeys(known, TEXT),
             strings_can_be_null=True,
