@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pajson
 
 from histkit.errors import SchemaError
-from histkit.frame.columns import values_of
+from histkit.frame.columns import strings_of, values_of
 from histkit.frame.json_values import read_json
 from histkit.frame.schema import LINE, TEXT, require, to_frame
 from histkit.util.arrays import Ints
@@ -76,7 +76,8 @@ def dialogue_lines(frame: pd.DataFrame) -> pd.DataFrame:
     lines = flat_lines(frame["dialogue"])
     starts = np.flatnonzero(np.r_[True, np.diff(lines.rows) != 0]) if len(lines.rows) else lines.rows
     numbers = np.arange(len(lines.rows)) - np.repeat(starts, np.diff(np.r_[starts, len(lines.rows)]))
-    ids = np.array(values_of(frame, "history_item_id"), object)[lines.rows]
+    names = strings_of(frame, "history_item_id")
+    ids = [names[row] for row in lines.rows.tolist()]
     texts = (array.dictionary_encode() for array in (lines.voice_ids, lines.voice_names))
     voices = [pa.chunked_array([array]) for array in texts]
     table = pa.table([pa.array(numbers, pa.int64()), *voices, lines.texts], ["line", "voice_id", "voice_name", "text"])
