@@ -17,6 +17,7 @@ from histkit.archive.manifest import month_label
 from histkit.cli import audio, statements, usage
 from histkit.cli.common import (
     CSV,
+    FILE,
     FOLDER,
     FORCE,
     HISTORY,
@@ -63,9 +64,7 @@ def main() -> None:
     metavar="NAME=VARIABLE",
     help="One of several accounts: a name, and the environment variable with its key; may be repeated.",
 )
-@click.option(
-    "--changes", type=click.Path(dir_okay=False, path_type=Path), help="Write the changed rows to this CSV file."
-)
+@click.option("--changes", type=FILE, help="Write the changed rows to this CSV file.")
 @WORKERS
 @JSON
 def sync(
@@ -134,7 +133,7 @@ def _account(text: str) -> tuple[str, hk.HistoryClient]:
 
 
 @main.command()
-@click.argument("path", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("path", required=False, type=FILE)
 @click.option("--format", "format_", type=click.Choice([*_WRITERS]), help="Default: by the file's ending.")
 @click.option("--excel", is_flag=True, help="CSV that Excel opens correctly (with a byte order mark).")
 @FORCE
@@ -152,7 +151,7 @@ def export(
             raise click.UsageError("PATH or --format (csv, parquet, xlsx) is missing.")
         path = Path(f"history.{format_}")
     ending = path.suffix.lower().removeprefix(".")
-    format_ = format_ or (ending if ending in _WRITERS else None)
+    format_ = format_ or next((name for name, (kind, _) in _WRITERS.items() if f".{ending}" in kind.endings), None)
     if format_ is None:
         raise click.BadParameter(f"{path} ends in none of .parquet, .csv, .xlsx: add --format.", param_hint="PATH")
     kind, write = _WRITERS[format_]
@@ -183,7 +182,7 @@ def sandbox(items: int, seed: int, port: int, fault: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.option("--folder", default="data/demo", show_default=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--folder", default="data/demo", show_default=True, type=FOLDER)
 @click.option("--items", default=5000, show_default=True, type=click.IntRange(min=1), help="Rows in the history.")
 def demo(folder: Path, items: int) -> None:
     """Run every step on a made-up account: read, tables, chart, audio, zip. No key, no network."""

@@ -34,10 +34,24 @@ from histkit.frame.names import UnmatchedNameWarning
 from histkit.reports import terminal
 from histkit.reports.model import ReportTable
 from histkit.util.outputs import OutputFile
+from histkit.util.storage import local_path
 from histkit.util.text import count_noun, quoted, terminal_text
 
 HISTORY = "data/history"
-FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+class LocalPath(click.Path):
+    """A path of this machine; a URL is refused, which as a path would be a folder named ``s3:``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path that was typed."""
+        if isinstance(value, str) and "://" in value:
+            local_path(value)  # raises InputError
+        return super().convert(value, param, ctx)
+
+
+FILE = LocalPath(dir_okay=False, allow_dash=True, path_type=Path)
+FOLDER = LocalPath(file_okay=False, path_type=Path)
 SOME_FAILED = 5
 NO_SUCH_NAME = 3
 INTERRUPTED = 130

@@ -12,6 +12,7 @@ import pandas as pd
 import histkit as hk
 from histkit.cli.common import (
     CSV,
+    FILE,
     FOLDER,
     FORCE,
     JSON,
@@ -81,7 +82,7 @@ def _print_caveats(facts: dict[str, Any], period: str) -> None:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="File to write: .html, .xlsx, .md, .csv or .json. Default: print the statement.",
 )
 @click.option("--title", help="Headline.")

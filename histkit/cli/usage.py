@@ -12,6 +12,7 @@ import pandas as pd
 import histkit as hk
 from histkit.cli.common import (
     CSV,
+    FILE,
     FORCE,
     JSON,
     PRICES,
@@ -114,7 +115,7 @@ def _subscription() -> Any:
 
 
 @click.command()
-@click.argument("path", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("path", required=False, type=FILE)
 @click.option("--title", help="Headline.")
 @click.option("--quota", "with_quota", is_flag=True, help="Read the subscription: adds quota and forecast.")
 @RULES

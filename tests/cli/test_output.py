@@ -216,3 +216,45 @@ def test_the_first_column_is_there_at_any_width(hostile: Path, monkeypatch: pyte
         dates.append(sorted(set(re.findall(r"\d{4}-\d\d-\d\d", text))))
     assert len(dates[0]) == 40
     assert dates == [dates[0]] * 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("export", "s3://bucket/h.csv"),
+        ("export", "file:///h.csv"),
+        ("report", "s3://bucket/r.html"),
+        ("statement", "a", "2026", "--column", "voice_name", "-o", "s3://bucket/s.html"),
+        ("statements", "2026", "--column", "voice_name", "-o", "s3://bucket"),
+        ("usage", "--history", "s3://bucket/h"),
+        ("check", "s3://bucket/h"),
+        ("sync", "s3://bucket/h"),
+        ("demo", "--folder", "s3://bucket/h"),
+    ],
+    ids=lambda each: each[0],
+)
+def test_a_url_is_not_a_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "is a URL; use a path on this machine" in result.stderr
+    assert not [*tmp_path.iterdir()]
+
+
+def test_every_ending_of_a_format_is_known(hostile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(hostile)
+    path = tmp_path / "h.pq"
+    assert CliRunner().invoke(main, ["export", str(path)]).exit_code == 0
+    assert len(pd.read_parquet(path)) == 40
+
+
+def test_a_folder_named_dash_does_not_take_the_place_of_standard_output(
+    hostile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").mkdir()
+    result = CliRunner().invoke(main, ["report", "-", "--history", str(hostile / "data/history")])
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("<!doctype html>")
