@@ -107,6 +107,8 @@ class Content:
         Its accounts.
     problem : str
         Why it can't be read; empty if it can.
+    lacking : str
+        The first column that this version writes and the file does not have; empty if there is none.
     newer : str
         The message where a newer histkit wrote it.
     """
@@ -118,6 +120,7 @@ class Content:
     voices: list[tuple[str | None, str | None]] = field(default_factory=list)
     accounts: list[str | None] = field(default_factory=list)
     problem: str = ""
+    lacking: str = ""
     newer: str = ""
 
     def fault(self) -> str:
@@ -133,21 +136,43 @@ def inspect(folder: Path, file: str) -> Content:
     """Read a month's file completely."""
     try:
         with PartitionReader(ReadStore(folder), file) as month:
-            lacking = {"history_item_id", "date_unix"} - month.names
-            if lacking:
-                return Content(problem=f"it has no column {min(lacking)}")
+            lacking = [name for name in FILE_SCHEMA.names if name not in month.names]
+            needed = {"history_item_id", "date_unix"}.intersection(lacking)
+            if needed:
+                return Content(problem=f"it has no column {min(needed)}")
             table, current = month.read(month.groups(), FILE_SCHEMA.names), month.has_page_checksums
         table.validate(full=True)
     except NewerVersionError as error:
         return Content(newer=error_line(error))
     except (ArchiveError, pa.ArrowException) as error:
-        return Content(problem=error_line(error).removeprefix(f"{folder / file} "))
+        return Content(problem=_reason(error, f"{folder / file}"))
+    if not _has_dates(table):
+        return Content(problem="its column date_unix does not hold seconds since 1970")
     inside = _inside(table, file)
     voices = sorted(voices_of(table), key=lambda pair: (pair[0] or "", pair[1] or ""))
     accounts = pc.unique(table.column("account").cast(TEXT)).to_pylist()
     rows = len(table)
     twice = rows - len(pc.unique(row_keys(table)))
-    return Content(rows, rows - int(inside.sum()), twice, current, voices, accounts)
+    first = lacking[0] if lacking else ""
+    return Content(rows, rows - int(inside.sum()), twice, current, voices, accounts, lacking=first)
+
+
+def _reason(error: Exception, where: str) -> str:
+    """Return why a file can't be read, without its name and what to do."""
+    line = error_line(error, 1000).removeprefix(where).lstrip(": ")
+    for advice in (". Restore a copy", ". Write it again"):
+        line = line.partition(advice)[0]
+    inner = line.removeprefix("is damaged (")
+    return inner if inner == line else inner.removesuffix(")")
+
+
+def _has_dates(table: pa.Table) -> bool:
+    """Return whether all dates are of the years 1 to 9999."""
+    bounds = pc.min_max(table.column("date_unix")).as_py()
+    try:
+        return all(bool(partition_path(bound)) for bound in bounds.values())
+    except (ValueError, OverflowError, OSError):
+        return False
 
 
 def inspect_apart(folder: Path, files: Sequence[str]) -> dict[str, Content]:
@@ -355,6 +380,8 @@ class HistoryFolder:
         state = f"a copy of {month_label(twin)}" if twin else content.fault() or "written by another program"
         if not intact and not content.problem and not twin and known is not None and unique < known.rows:
             state += f", {count_noun(known.rows - unique, 'row')} missing"
+        if known is not None and content.lacking:  # a repair would keep the rows without its values
+            intact, state = False, f"{state}, without the column {content.lacking}"
         rows = None if content.problem else content.rows
         cure = f"{_FULL}, or {_REPAIR}" if intact else _FULL
         self.problems.append(MonthState(file, state, cure, rows, intact, not content.problem))

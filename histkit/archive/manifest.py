@@ -210,9 +210,13 @@ def decode_manifest(data: bytes, where: str) -> HistoryManifest:
     """
     has_checksum = check_json(data)
     try:
-        version = msgspec.json.decode(data, type=dict[str, Any])["schema_version"]
+        content = msgspec.json.decode(data, type=dict[str, Any])
+        version = content["schema_version"]
         if version > SCHEMA_VERSION:
             raise ArchiveError(f"{where} was written by a newer histkit: upgrade with pip install -U histkit.")
+        lacking = {"months", "accounts"} - content.keys()
+        if lacking:
+            raise ValueError(f"it has no {min(lacking)}")
         manifest = msgspec.json.decode(data, type=HistoryManifest)
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(error_line(error)) from None

@@ -90,6 +90,8 @@ def _cast(name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedAr
         return json_array(name, column).cast(kind)
     if pa.types.is_dictionary(kind) and not pa.types.is_dictionary(column.type):
         return column.cast(kind.value_type).dictionary_encode().cast(kind)
+    if name == "date_unix" and pa.types.is_timestamp(column.type):  # in whatever unit
+        column = column.cast(pa.timestamp("s", column.type.tz))
     if kind == DATE and pa.types.is_timestamp(column.type) and column.type.tz is None:
         return pc.assume_timezone(column.cast(pa.timestamp("us")), "UTC")
     return column.cast(kind)

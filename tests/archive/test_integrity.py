@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -106,6 +107,24 @@ def of_text(folder: Path) -> None:
     pq.write_table(table.set_column(table.column_names.index("date_unix"), "date_unix", column), folder / SEPTEMBER)
 
 
+def with_dates(folder: Path, dates: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> None:
+    table = plainly(folder / SEPTEMBER)
+    place = table.column_names.index("date_unix")
+    pq.write_table(table.set_column(place, "date_unix", dates(table.column("date_unix"))), folder / SEPTEMBER)
+
+
+def of_timestamps(folder: Path) -> None:
+    with_dates(folder, lambda dates: dates.cast(pa.timestamp("s", "UTC")))  # Parquet has milliseconds at least
+
+
+def of_milliseconds(folder: Path) -> None:
+    with_dates(folder, lambda dates: pc.multiply(dates, 1000))
+
+
+def without_texts(folder: Path) -> None:
+    pq.write_table(plainly(folder / SEPTEMBER).drop_columns(["text"]), folder / SEPTEMBER)
+
+
 def a_folder(folder: Path) -> None:
     (folder / SEPTEMBER).unlink()
     (folder / SEPTEMBER).mkdir()
@@ -118,6 +137,7 @@ def missing(folder: Path) -> None:
 WRONG = [
     *(copied_over, written_otherwise, rows_lost, rows_twice, rows_of_another_month, rows_moved_to_another_month, cut),
     *(empty, of_another_schema, of_text, a_folder, missing),
+    *(of_timestamps, of_milliseconds, without_texts),
 ]
 
 
@@ -155,12 +175,14 @@ def checked(folder: Path, *options: str) -> tuple[int, dict[str, tuple[str, str]
 
 
 @pytest.mark.parametrize("legacy", some([False, True], False))
-@pytest.mark.parametrize("harm", some(WRONG, copied_over, rows_twice, cut), ids=lambda harm: harm.__name__)
+@pytest.mark.parametrize(
+    "harm", some(WRONG, copied_over, rows_twice, cut, of_milliseconds), ids=lambda harm: harm.__name__
+)
 def test_a_month_that_is_not_what_was_written_is_named_and_healed_by_a_full_sync(
     small_box: Sandbox, copy: Path, whole: pd.DataFrame, harm: Callable[[Path], None], legacy: bool
 ) -> None:
     if legacy:
-        if harm in (written_otherwise, rows_lost, of_text):
+        if harm in (written_otherwise, rows_lost, of_text, of_timestamps, without_texts):
             pytest.skip("an older version's manifest has nothing to compare them with")
         forget_checksums(copy)
     harm(copy)
@@ -173,6 +195,7 @@ def test_a_month_that_is_not_what_was_written_is_named_and_healed_by_a_full_sync
     code, wrong = checked(copy)
     assert code == 1
     assert SEPTEMBER in wrong
+    assert "Restore" not in wrong[SEPTEMBER][0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what was set aside
         df = sync(copy, small_box, full=True)
@@ -182,13 +205,17 @@ def test_a_month_that_is_not_what_was_written_is_named_and_healed_by_a_full_sync
     assert found(sync(copy, small_box)) == NOTHING
 
 
-@pytest.mark.parametrize("harm", some(WRONG, written_otherwise, rows_lost), ids=lambda harm: harm.__name__)
+@pytest.mark.parametrize(
+    "harm",
+    some(WRONG, written_otherwise, rows_lost, of_timestamps, of_milliseconds, without_texts),
+    ids=lambda harm: harm.__name__,
+)
 def test_a_repair_makes_right_what_needs_no_service_and_says_so_of_the_rest(
     copy: Path, whole: pd.DataFrame, harm: Callable[[Path], None]
 ) -> None:
     harm(copy)
     code, wrong = checked(copy, "--repair")
-    if harm in (written_otherwise, of_text, rows_twice, rows_of_another_month):
+    if harm in (written_otherwise, of_text, of_timestamps, rows_twice, rows_of_another_month):
         assert (code, wrong) == (0, {})
         same(hk.load(copy), whole)
         assert len(list((copy / ".histkit-aside").rglob("*.aside"))) == 1

@@ -135,6 +135,7 @@ def test_many_rows_that_were_processing_cost_few_requests(tmp_path: Path) -> Non
 
 NO_MANIFESTS = [
     *("", "{}", "[1]", "null", '{"schema_version": "x"}', '{"schema_version": 2, "months": 1}'),
+    *('{"schema_version": 2, "accounts": {}}', '{"schema_version": 2, "months": {}}'),
     '{"schema_version": 2, "months": {"x": {"rows": 1, "bytes": 1}}}',
 ]
 
