@@ -65,10 +65,17 @@ def main() -> None:
     help="One of several accounts: a name, and the environment variable with its key; may be repeated.",
 )
 @click.option("--changes", type=FILE, help="Write the changed rows to this CSV file.")
+@FORCE
 @WORKERS
 @JSON
 def sync(
-    folder: Path, full: bool, account: tuple[str, ...], changes: Path | None, workers: int | None, json_: bool
+    folder: Path,
+    full: bool,
+    account: tuple[str, ...],
+    changes: Path | None,
+    workers: int | None,
+    json_: bool,
+    force: bool,
 ) -> None:
     """Update the local history in FOLDER (data/history): all rows the first time, then the new ones.
 
@@ -79,13 +86,13 @@ def sync(
     if accounts is not None and len(accounts) < len(named):
         raise click.BadParameter("two accounts have one name", param_hint="--account")
     if changes is not None:
-        outputs.OutputFile(changes, outputs.CSV)  # raises before anything is read
+        outputs.OutputFile(changes, outputs.CSV, force=force)  # raises before anything is read
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         changed_rows = hk.sync(folder, full=full, accounts=accounts, workers=workers, diff=True)
     facts = changed_rows.attrs["histkit"]
     if changes is not None:
-        hk.to_csv(changed_rows, changes)
+        hk.to_csv(changed_rows, changes, force=force)
     if json_:
         print_json(facts)
     for warning in caught:

@@ -23,6 +23,7 @@ from rich.cells import cell_len
 import histkit as hk
 from histkit.cli import main
 from histkit.cli.output import print_data, print_line, print_message
+from histkit.sandbox import serve
 from histkit.util.text import terminal_lines, terminal_text
 from tests.raw_service import Service, row
 
@@ -258,3 +259,17 @@ def test_a_folder_named_dash_does_not_take_the_place_of_standard_output(
     result = CliRunner().invoke(main, ["report", "-", "--history", str(hostile / "data/history")])
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("<!doctype html>")
+
+
+def test_sync_has_the_option_that_its_refusal_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("changes.txt").write_text("mine")
+    with serve(5) as box:
+        monkeypatch.setenv("ELEVENLABS_BASE_URL", box.url)
+        monkeypatch.setenv("ELEVENLABS_API_KEY", box.api_key)
+        refused = CliRunner().invoke(main, ["sync", "--changes", "changes.txt"])
+        assert (refused.exit_code, Path("changes.txt").read_text()) == (1, "mine")
+        assert "--force" in refused.stderr
+        forced = CliRunner().invoke(main, ["sync", "--changes", "changes.txt", "--force"])
+    assert forced.exit_code == 0, forced.stderr
+    assert len(pd.read_csv("changes.txt")) == 5
