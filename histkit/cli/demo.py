@@ -64,17 +64,17 @@ def run_demo(folder: Path, items: int) -> None:
         console.print(f"  {path}  {path.stat().st_size / 1e3:,.0f} kB", markup=False)
     first = folder / "audio" / str(pulled["path"].iloc[0])
     console.print(f"  {folder / 'audio'}  {len(pulled)} clips, such as {first.name}", markup=False)
-    console.print("\nTry next:", *(f"  {line}" for line in suggestions(folder, history)), sep="\n", markup=False)
+    console.print("\nTry next:", *(f"  {line}" for line in suggestions(folder, history, items)), sep="\n", markup=False)
 
 
-def suggestions(folder: Path, history: Path) -> list[str]:
+def suggestions(folder: Path, history: Path, items: int) -> list[str]:
     """Return commands to try next, each with a comment; they work in the current directory."""
     program, source = _program(), f"--history {shlex.quote(str(history))}"
     commands = [
         (f"{program} usage monthly --by model --since 2026-08-01 {source}", "by any column and period"),
         (f"{program} takes --top 5 {source}", "texts that were generated again and again"),
         (f"{program} report {shlex.quote(str(folder / 'report.html'))} {source}", "a page to send to others"),
-        (f"{program} sandbox", "this account, for code of yours"),
+        (f"{program} sandbox --items {items}", "this account, for code of yours"),
         (f"ELEVENLABS_API_KEY=sk_... {program} sync", "your own history, into data/history"),
     ]
     if Path("Makefile").is_file() and Path("notebooks/quickstart.ipynb").is_file():

@@ -18,7 +18,7 @@ def markdown(report: Report) -> str:
     for fact in report.facts:
         note = f" ({escaped(fact.note)})" if fact.note else ""
         lines.append(f"- **{escaped(fact.label)}**: {escaped(format_value(fact.value, fact.kind))}{note}")
-    for section in report.sections:
+    for section in report.text_sections():
         lines += ["", f"## {escaped(section.title)}"]
         for note in section.notes:
             lines += ["", escaped(note)]

@@ -83,13 +83,14 @@ class Fact:
 
 @dataclass(frozen=True)
 class Section:
-    """A section of a report."""
+    """A section of a report; one that `needs_charts` is left out where there are none."""
 
     key: str
     title: str
     notes: tuple[str, ...] = ()
     tables: tuple[ReportTable, ...] = ()
     charts: tuple[Chart, ...] = ()
+    needs_charts: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,10 @@ class Report:
     subtitle: str
     facts: tuple[Fact, ...]
     sections: tuple[Section, ...]
+
+    def text_sections(self) -> list[Section]:
+        """Return the sections of an output without charts."""
+        return [section for section in self.sections if not section.needs_charts]
 
 
 MEASURE_COLUMNS = (

@@ -98,7 +98,8 @@ def usage_sections(spec: ReportSpec) -> Iterator[Section]:
         notes = (DIALOGUE_NOTE,) if name == "voice" else ()
         yield Section(f"by-{name}", f"Usage by {name}", notes, (table,), charts)
     hours = Chart("Items by hour and weekday", lambda ax: plot_hours(spec.frame, tz=spec.tz, ax=ax), (9, 3.2))
-    yield Section("hours", "When it is generated", (f"Hours of the clock in {spec.tz}.",), charts=(hours,))
+    note = f"Hours of the clock in {spec.tz}."
+    yield Section("hours", "When it is generated", (note,), charts=(hours,), needs_charts=True)
 
 
 def _draw_share(frame: pd.DataFrame, by: str, ax: Any) -> Any:

@@ -103,7 +103,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
     show(report.subtitle, "dim")
     for fact in report.facts:
         _print_fact(console, fact.label, format_value(fact.value, fact.kind), fact.note)
-    for section in report.sections:
+    for section in report.text_sections():
         _print_line(console, [])
         show(section.title, "bold underline")
         for note in section.notes:

@@ -56,7 +56,7 @@ def write_xlsx(report: Report, path: Path) -> None:
         totals = {kind: book.add_format({"num_format": code, **bold}) for kind, code in _NUMBER_FORMATS.items()}
         totals["text"] = book.add_format(bold)
         _write_summary(book.add_worksheet("Summary"), report, cells)
-        for section in report.sections:
+        for section in report.text_sections():
             _write_section(book.add_worksheet(section.title[:31]), section, cells, totals)
 
 
