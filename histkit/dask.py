@@ -23,7 +23,7 @@ from histkit.frame.keys import rows_checked
 from histkit.frame.schema import to_frame
 from histkit.retakes.takes import line_keys, takes
 from histkit.usage.aggregate import TEXT, UsageQuery, column_of, combine, is_voice, partial_sums
-from histkit.usage.labels import Rules, label, read_rules
+from histkit.usage.labels import Rule, Rules, assign_labels, read_rules
 from histkit.usage.table import build_table, parse_query
 from histkit.util.accessors import forget_accessor
 
@@ -193,16 +193,11 @@ class DaskSpeechAccessor:
             Lazy, with the column, whose categories are the same in each partition.
         """
         default, parsed_rules = read_rules(rules, tz)
-        parsed = {
-            "column": default,
-            "tz": parsed_rules[0].tz,
-            "rule": [{"label": rule.label, **rule.conditions()} for rule in parsed_rules],
-        }
         name = default if column is None else column
-        meta = label(self._frame._meta, parsed, column=column, unassigned=unassigned)[name]
+        meta = assign_labels(self._frame._meta, parsed_rules, name, unassigned)[name]
         conditions = (name for rule in parsed_rules for name in rule.conditions())
         part = self._part(column for name in conditions for column in CONDITION_COLUMNS[name])
-        return self._frame.assign(**{name: part.map_partitions(_labels, parsed, name, unassigned, meta=meta)})
+        return self._frame.assign(**{name: part.map_partitions(_labels, parsed_rules, name, unassigned, meta=meta)})
 
     def takes(
         self, *, keep: Literal["last", "first"] | Iterable[str] = "last", near: float | None = None
@@ -275,8 +270,8 @@ def _mask(frame: pd.DataFrame, rows: RowFilter) -> pd.Series:
     return pd.Series(rows.mask(frame), index=frame.index)
 
 
-def _labels(frame: pd.DataFrame, rules: dict[str, Any], column: str, unassigned: str) -> pd.Series:
-    return label(frame, rules, column=column, unassigned=unassigned)[column]
+def _labels(frame: pd.DataFrame, rules: list[Rule], column: str, unassigned: str) -> pd.Series:
+    return assign_labels(frame, rules, column, unassigned)[column]
 
 
 def _combined(partials: pd.DataFrame) -> pd.DataFrame:

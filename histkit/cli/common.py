@@ -28,11 +28,12 @@ from histkit.cli.output import (
 from histkit.frame.clock import iso, name_of, zone_of
 from histkit.frame.dates import parse_date
 from histkit.frame.files import csv_text
-from histkit.frame.filters import RowFilter
+from histkit.frame.filters import CONDITION_COLUMNS, NAME_CONDITIONS, RowFilter
 from histkit.frame.json_values import plain_value, records
-from histkit.frame.names import UnmatchedNameWarning
+from histkit.frame.names import MissingColumnError, UnmatchedNameError, UnmatchedNameWarning, has_suggestion
 from histkit.reports import terminal
 from histkit.reports.model import ReportTable
+from histkit.usage.labels import Rule, assign_labels, read_rules, rules_name, unmatched_names
 from histkit.util.outputs import OutputFile
 from histkit.util.storage import local_path
 from histkit.util.text import count_noun, quoted, terminal_text
@@ -110,7 +111,10 @@ _PARAMETER = re.compile(
 
 
 class Commands(click.Group):
-    """A group of commands that ends an error of histkit with one line on stderr and exit code 1."""
+    """A group of commands that ends an error of histkit with one line on stderr and exit code 1.
+
+    The exit code of a name that matches nothing is 3.
+    """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line."""
@@ -122,6 +126,10 @@ class Commands(click.Group):
         try:
             with warnings_as_lines():
                 return super().invoke(ctx)
+        except (UnmatchedNameWarning, UnmatchedNameError, MissingColumnError) as problem:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            print_message(in_option_names(str(problem), command))
+            ctx.exit(NO_SUCH_NAME)
         except hk.HistkitError as error:
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             print_message(in_option_names(str(error), command))
@@ -133,10 +141,6 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             print_message(_INTERRUPTED.get(ctx.invoked_subcommand or "", _NOTHING_HALF))
             ctx.exit(INTERRUPTED)
-        except UnmatchedNameWarning as warning:
-            command = self.get_command(ctx, ctx.invoked_subcommand or "")
-            print_message(in_option_names(str(warning), command))
-            ctx.exit(NO_SUCH_NAME)
         except click.ClickException as error:
             error.message = terminal_text(error.message)  # type: ignore[misc]
             raise
@@ -338,7 +342,7 @@ def _read_rows(
     client: hk.HistoryClient | None,
     arguments: dict[str, Any],
 ) -> pd.DataFrame:
-    if not live and not search and (was_typed("history") or (history / "_manifest.json").exists()):
+    if not live and not search and _is_local(history):
         if workers is not None:
             raise click.UsageError("--workers is for reading from the API: add --live.")
         frame = hk.load(history, account=account or None, **arguments)
@@ -349,6 +353,61 @@ def _read_rows(
         why = "--search is the service's" if search else f"no local history in {history}"
         print_note(f"Reading from the API ({why}).")
     return hk.read_history(search=search, limit=limit, workers=workers, client=client, **arguments)
+
+
+def _is_local(history: Path) -> bool:
+    return was_typed("history") or (history / "_manifest.json").exists()
+
+
+def labelled_rows(
+    frame: pd.DataFrame,
+    rules: str,
+    *,
+    tz: str,
+    history: Path,
+    live: bool,
+    column: str | None = None,
+    search: str | None = None,
+    **chosen: Any,
+) -> pd.DataFrame:
+    """Add the clients of some rows; end the command if a rule has a name that matches nothing in the whole history.
+
+    Where only a part of the history was read from the API, a name ends the command if it is close to one that exists.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The rows that `rows_of` read with the other options.
+    rules : str
+        A TOML file.
+    column : str, optional
+        Default: the column of the rules.
+    tz, history, live, search, **chosen
+        The values of the options.
+    """
+    default, parsed = read_rules(rules, tz)
+    labelled = assign_labels(frame, parsed, default if column is None else column)
+    where = rules_name(rules)
+    problems = unmatched_names(frame, parsed, where)
+    if not live and not search and _is_local(history):
+        if problems or frame.empty:
+            problems = unmatched_names(_named_columns(history, parsed), parsed, where)
+    elif search or any(value not in (None, (), False) for value in chosen.values()):
+        problems = list(filter(has_suggestion, problems))
+    for problem in problems:
+        print_message(problem)
+    if problems:
+        click.get_current_context().exit(NO_SUCH_NAME)
+    return labelled
+
+
+def _named_columns(history: Path, rules: list[Rule]) -> pd.DataFrame:
+    """Read the columns of a whole local history that hold the names in some rules."""
+    conditions = [name for name in NAME_CONDITIONS if any(getattr(rule, name) for rule in rules)]
+    columns = dict.fromkeys(column for name in conditions for column in CONDITION_COLUMNS[name])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of the same history were printed when the rows were read
+        return hk.load(history, columns=list(columns) or ["date"])
 
 
 def was_typed(name: str) -> bool:

@@ -20,6 +20,7 @@ from histkit.cli.common import (
     RULES,
     TZ,
     check_output,
+    labelled_rows,
     print_table,
     print_written,
     source,
@@ -27,11 +28,12 @@ from histkit.cli.common import (
 )
 from histkit.cli.output import print_data, print_message
 from histkit.frame.files import csv_text
+from histkit.frame.names import UnmatchedNameError, did_you_mean
 from histkit.reports.model import MEASURE_COLUMNS, ReportColumn, ReportTable, measure_totals
 from histkit.reports.statement_files import FORMATS, caveats, json_text, statement_output, statement_report
 from histkit.reports.terminal import print_report
-from histkit.usage.labels import COLUMN, label, read_rules
-from histkit.util.text import count_noun
+from histkit.usage.labels import COLUMN, read_rules
+from histkit.util.text import count_noun, quoted
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,9 +65,12 @@ def _labelled(rules: str | None, column: str | None, tz: str, **chosen: Any) -> 
     name = column or (COLUMN if rules is None else read_rules(rules)[0])
     frame = whole_history(**chosen)
     if rules is not None:
-        return label(frame, rules, column=name, tz=tz), name
+        return labelled_rows(frame, rules, column=name, tz=tz, **chosen), name
     if name not in frame.columns:
-        raise click.UsageError(f"--column {name}: the history has no such column.")
+        columns = map(str, frame.columns)
+        raise UnmatchedNameError(
+            f"column={quoted(name)} is not in the history; {did_you_mean(name, columns, 'column')}"
+        )
     return frame, name
 
 

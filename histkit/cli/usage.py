@@ -19,6 +19,7 @@ from histkit.cli.common import (
     RULES,
     TZ,
     filters,
+    labelled_rows,
     print_json,
     print_table,
     print_written,
@@ -34,7 +35,7 @@ from histkit.reports.quota import quota_lines
 from histkit.reports.report import KINDS
 from histkit.reports.sections import ledger_report_table, line_report_table, usage_report_table
 from histkit.retakes.lines import line_table
-from histkit.usage.labels import COLUMN, label
+from histkit.usage.labels import COLUMN
 from histkit.util.outputs import output_of
 from histkit.util.text import count_noun
 
@@ -56,7 +57,7 @@ def _rows(rules: str | None, chosen: dict[str, Any]) -> pd.DataFrame:
     frame = rows_of(**chosen)
     if frame.empty:
         print_note("No rows: nothing in this history meets the options.")
-    return label(frame, rules, tz=chosen["tz"]) if rules else frame
+    return labelled_rows(frame, rules, **chosen) if rules else frame
 
 
 @click.command()

@@ -24,7 +24,7 @@ from histkit.frame.clock import zone_of
 from histkit.frame.dates import date_range
 from histkit.frame.decode import Page, PageDecoder
 from histkit.frame.filters import RowFilter
-from histkit.frame.names import KnownNames, UnmatchedNameWarning, looks_like_id
+from histkit.frame.names import KnownNames, UnmatchedNameWarning, has_suggestion, looks_like_id
 from histkit.frame.schema import to_frame
 from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.progress import progress_bar
@@ -239,7 +239,7 @@ class HistoryRead:
         problems = replace(names, **left).unmatched(self._known)
         bounded = self._plan.after is not None or self._plan.before is not None or self._plan.server
         for problem in problems:
-            undecided = bounded and "did you mean" not in problem  # it may be in rows that were not read
+            undecided = bounded and not has_suggestion(problem)  # it may be in rows that were not read
             category = UserWarning if undecided else UnmatchedNameWarning
             limits = " Only rows that meet the other conditions were read." if undecided else ""
             warnings.warn(problem + limits, category, stacklevel=stacklevel + 1)

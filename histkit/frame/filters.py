@@ -230,27 +230,39 @@ def filter_items(
     return frame[mask]
 
 
-def known_names(frame: pd.DataFrame, conditions: RowFilter) -> KnownNames:
-    """Return the names that occur in the rows of a frame, as far as the conditions need them."""
+def known_names(frame: pd.DataFrame, conditions: RowFilter, *, unused: bool = False) -> KnownNames:
+    """Return the names that occur in the rows of a frame, as far as the conditions need them.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A history.
+    conditions : RowFilter
+        Its names decide which columns are read.
+    unused : bool
+        Also the categories that no row has: pandas keeps those of the rows that were filtered out.
+    """
     known = KnownNames()
     if conditions.voice or conditions.speaker:
         for column, place in (("voice_id", 0), ("voice_name", 1)):
-            known.voices |= {(value, None) if place == 0 else (None, value) for value in _distinct(frame[column])}
+            known.voices |= {
+                (value, None) if place == 0 else (None, value) for value in _distinct(frame[column], unused)
+            }
     if conditions.speaker:
         lines = flat_lines(frame["dialogue"])
         known.voices |= {(value, None) for value in pc.unique(lines.voice_ids).to_pylist() if value is not None}
         known.voices |= {(None, value) for value in pc.unique(lines.voice_names).to_pylist() if value is not None}
     for condition, column in (("model", "model_id"), ("source", "source"), ("account", "account")):
         if getattr(conditions, condition):
-            getattr(known, f"{condition}s").update(_distinct(frame[column]))
+            getattr(known, f"{condition}s").update(_distinct(frame[column], unused))
     return known
 
 
-def _distinct(column: pd.Series) -> list[str]:
-    """Return the distinct values that rows have; a category may have none."""
+def _distinct(column: pd.Series, unused: bool) -> list[str]:
+    """Return the distinct values that rows have, or with `unused` also the categories without rows."""
     codes, values = factorize(column)
     counts = np.bincount(codes + 1, minlength=len(values) + 1)[1:]
-    return [str(value) for value, count in zip(values, counts, strict=True) if count]
+    return [str(value) for value, count in zip(values, counts, strict=True) if count or unused]
 
 
 def as_name_list(value: Any, name: str) -> Names:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from histkit.errors import InputError, SchemaError
 from histkit.util.text import quoted
 
 SOURCES = frozenset(
@@ -23,6 +24,14 @@ _CLEARLY_LESS = 0.15  # a name that is less similar than the closest by this muc
 
 class UnmatchedNameWarning(UserWarning):
     """A name that was passed matches no row."""
+
+
+class UnmatchedNameError(InputError):
+    """A name that was passed matches nothing, so that there is no result."""
+
+
+class MissingColumnError(SchemaError):
+    """A column that was named, or that is needed, is not in the frame."""
 
 
 def fold_name(name: str) -> str:
@@ -87,6 +96,20 @@ def did_you_mean(name: str, existing: Iterable[str], kind: str) -> str:
     return f"the {kind}{'s are' if len(names) > 1 else ' is'} {', '.join(map(quoted, names[:_MOST_LISTED]))}{more}."
 
 
+def has_suggestion(problem: str) -> bool:
+    """Return whether a message on a name that doesn't exist suggests a close one.
+
+    Only such a name is surely mistyped where a part of the rows is known: others may be in the rest.
+
+    Examples
+    --------
+    >>> known = KnownNames(models={"eleven_v3"}, accounts={"studio"})
+    >>> has_suggestion(known.problem("model", "eleven_v9")), has_suggestion(known.problem("account", "lab"))
+    (True, False)
+    """
+    return "; did you mean " in problem
+
+
 @dataclass
 class KnownNames:
     """The names that occur in some rows.
@@ -126,7 +149,8 @@ class KnownNames:
     def _voice_problem(self, condition: str, name: str) -> str | None:
         ids = {voice_id for voice_id, _ in self.voices if voice_id is not None}
         names = {voice_name for _, voice_name in self.voices if voice_name is not None}
-        if name in ids or any(fold_name(name) in voice_keys(other) for other in names):
+        folded = fold_name(name)
+        if name in ids or any(folded in voice_keys(other) for other in names):
             return None
         twins = sorted(other for other in ids if other.casefold() == name.casefold())
         if twins:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError, SchemaError
-from histkit.frame.names import close_names
+from histkit.frame.names import MissingColumnError, close_names
 from histkit.util.text import error_line, quoted
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def check_frame(frame: object, purpose: str) -> None:
 
 
 def require(frame: pd.DataFrame, columns: Iterable[str], purpose: str, also: Iterable[str] = ()) -> None:
-    """Check a frame as `check_frame` does, and raise `SchemaError` naming the first of `columns` that it lacks.
+    """Check a frame as `check_frame` does, and raise `MissingColumnError` for the first of `columns` that it lacks.
 
     The message has the columns with a close name, and the close ones of the words in `also`.
     """
@@ -216,7 +216,7 @@ def require(frame: pd.DataFrame, columns: Iterable[str], purpose: str, also: Ite
         if name not in frame.columns:
             close = close_names(name, [*map(str, frame.columns), *also]) if isinstance(name, str) else []
             hint = f" Did you mean {' or '.join(map(quoted, close))}?" if close else ""
-            raise SchemaError(f"The frame has no column {quoted(name)}, which {purpose} needs.{hint}")
+            raise MissingColumnError(f"The frame has no column {quoted(name)}, which {purpose} needs.{hint}")
 
 
 def _pandas_column(column: pa.ChunkedArray, kind: pa.DataType) -> Any:

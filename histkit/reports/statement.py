@@ -24,7 +24,7 @@ from histkit.frame.clock import SECOND, iso, name_of, zone_of
 from histkit.frame.columns import factorize, whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.keys import refuse_duplicates
-from histkit.frame.names import did_you_mean
+from histkit.frame.names import UnmatchedNameError, did_you_mean
 from histkit.frame.schema import TEXT, require
 from histkit.money.costs import cost_table
 from histkit.money.prices import PriceBook, digits_of, read_prices
@@ -155,7 +155,7 @@ def statement(
     check_title(title)
     request = _parse_request(frame, period, column, tz, prices, by)
     if not isinstance(client, str) or client not in request.clients:
-        raise InputError(_unknown_client(client, request.clients, column))
+        raise UnmatchedNameError(_unknown_client(client, request.clients, column))
     of_client = request.codes == request.clients.index(client)
     rows = frame[request.columns(frame)].iloc[np.flatnonzero(of_client & request.inside)]
     table = _bill(rows, request, client, int((of_client & ~request.dated).sum()), title)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Any
@@ -14,7 +14,8 @@ import pandas as pd
 
 from histkit.errors import InputError
 from histkit.frame.clock import zone_of
-from histkit.frame.filters import CONDITION_COLUMNS, RowFilter
+from histkit.frame.filters import CONDITION_COLUMNS, NAME_CONDITIONS, RowFilter, known_names
+from histkit.frame.names import has_suggestion, warn_unmatched
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, check_frame, require, to_frame
 from histkit.usage.aggregate import RESERVED
 from histkit.util.files import read_toml
@@ -25,7 +26,6 @@ Words = tuple[str, ...] | None
 
 COLUMN = "client"
 _HISTORY_COLUMNS = frozenset(column.name for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN))
-_LISTS = ("voice", "model", "source", "speaker", "account")
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,12 @@ def label(
     SchemaError
         The frame lacks a column that a rule needs.
 
+    Warns
+    -----
+    UserWarning
+        A rule has a name that matches nothing in the frame, but is close to one that does; the line has both. A name
+        without a close one may be in rows that the frame leaves out: it is no mistake.
+
     Notes
     -----
     An example file. All conditions of a rule must hold; they mean the same as in `histkit.filter_items`::
@@ -144,16 +150,34 @@ def label(
     500
     """
     check_frame(frame, "label")
+    where = rules_name(rules)
     default, parsed = read_rules(rules, tz)
-    column = default if column is None else _column(column, "column=")
+    labelled = assign_labels(frame, parsed, default if column is None else column, unassigned)
+    warn_unmatched(filter(has_suggestion, unmatched_names(frame, parsed, where)), stacklevel=2)
+    return labelled
+
+
+def assign_labels(
+    frame: pd.DataFrame, rules: Sequence[Rule], column: str = COLUMN, unassigned: str = "unassigned"
+) -> pd.DataFrame:
+    """Add the column of labels as `label` does, by rules that `read_rules` has read; names are not checked.
+
+    Parameters
+    ----------
+    frame, column, unassigned
+        As in `label`.
+    rules : sequence of Rule
+        In their order.
+    """
+    column = _column(column, "column=")
     if not is_text(unassigned):
         raise InputError(f"unassigned={quoted(unassigned, 60)} is not a label; use a non-empty string.")
-    labels = list(dict.fromkeys(rule.label for rule in parsed))
+    labels = list(dict.fromkeys(rule.label for rule in rules))
     if unassigned in labels:
         raise InputError(f"unassigned={quoted(unassigned)} is also the label of a rule; rename one of them.")
     codes = np.full(len(frame), len(labels), np.int64)
     unlabelled = np.arange(len(frame))
-    for rule in parsed:
+    for rule in rules:
         used = frame[[name for name in frame.columns if name in rule.columns()]]  # copying others would cost time
         rows = rule.apply(used.iloc[unlabelled].set_axis(unlabelled, axis=0)).index.to_numpy()
         codes[rows] = labels.index(rule.label)
@@ -164,6 +188,49 @@ def label(
     facts = labelled.attrs.get("histkit")  # pandas made it a deep copy
     labelled.attrs["histkit"] = {**(facts if isinstance(facts, Mapping) else {}), "labels": counts}
     return labelled
+
+
+def unmatched_names(frame: pd.DataFrame, rules: Sequence[Rule], where: str = "rules") -> list[str]:
+    """Return a message for each name in the rules that matches nothing in a frame; without rows nothing is known.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A history with the columns of the conditions. Categories that no row has are names that exist.
+    rules : sequence of Rule
+        As `read_rules` returns them.
+    where : str
+        Begins each message: the file of the rules.
+
+    Examples
+    --------
+    >>> import histkit as hk
+    >>> from histkit.usage.labels import read_rules, unmatched_names
+    >>> column, rules = read_rules([{"label": "Acme", "voice": ["Rachel", "Rachl"]}])
+    >>> unmatched_names(hk.sample_history(500), rules, "clients.toml")
+    ["clients.toml: rule 'Acme': voice='Rachl' matches no voice; did you mean 'Rachel'?"]
+    """
+    first_rule: dict[tuple[str, str], str] = {}
+    for rule in rules:
+        for condition in NAME_CONDITIONS:
+            for name in getattr(rule, condition) or ():
+                first_rule.setdefault((condition, name), rule.label)
+    if frame.empty or not first_rule:
+        return []
+    names: dict[str, Any] = {
+        condition: tuple(name for key, name in first_rule if key == condition) or None for condition in NAME_CONDITIONS
+    }
+    known = known_names(frame, RowFilter(**names), unused=True)
+    return [
+        f"{where}: rule {quoted(rule, 60)}: {problem}"
+        for (condition, name), rule in first_rule.items()
+        if (problem := known.problem(condition, name)) is not None
+    ]
+
+
+def rules_name(rules: Any) -> str:
+    """Return how messages name some rules: by the path of their file, if they are one."""
+    return " ".join(str(rules).split()) if isinstance(rules, (str, os.PathLike)) else "rules"
 
 
 def read_rules(rules: Rules, tz: str | tzinfo = "UTC") -> tuple[str, list[Rule]]:
@@ -195,10 +262,8 @@ def read_rules(rules: Rules, tz: str | tzinfo = "UTC") -> tuple[str, list[Rule]]
     >>> column, rules[0].label, rules[0].conditions()
     ('team', 'Ads', {'text': 'summer sale'})
     """
-    where, raw = "rules", rules
-    if isinstance(rules, (str, os.PathLike)):
-        where = " ".join(str(rules).split())
-        raw = read_toml(rules, "rules")
+    where = rules_name(rules)
+    raw = read_toml(rules, "rules") if isinstance(rules, (str, os.PathLike)) else rules
     if not isinstance(raw, Mapping):
         if not isinstance(raw, Iterable) or isinstance(raw, (bytes, pd.DataFrame, pd.Series)):
             raise InputError(f"rules= takes the path of a TOML file, a dict or a list of dicts, not {quoted(raw, 60)}.")
@@ -262,7 +327,7 @@ def _rule(table: Any, where: str, none: pd.DataFrame, zone: tzinfo) -> Rule:
 
 def _checked(key: str, value: Any, where: str) -> Any:
     """Return a condition as a rule holds it; refuse values that `filter_items` would interpret differently."""
-    if key in _LISTS:
+    if key in NAME_CONDITIONS:
         values = (value,) if isinstance(value, str) else value
         if not isinstance(values, (list, tuple)) or not values or not all(isinstance(name, str) for name in values):
             raise InputError(f"{where}: {key} must be a string or a list of strings, not {quoted(value, 60)}.")

@@ -180,7 +180,7 @@ def test_takes_are_listed_by_what_they_cost(offline: Path, whole: pd.DataFrame) 
         (["usage", "--since", "2026-10-01", "--after", "2026-10-01"], 2, "--since and --after exclude each other."),
         (["usage", "--since", "2026-10-01", "--tz", "Mars"], 1, "--tz 'Mars' is not a time zone"),
         (["usage", "--tz", "Mars"], 1, "--tz 'Mars' is not a time zone"),
-        (["usage", "--by", "mood"], 1, "The frame has no column 'mood'"),
+        (["usage", "--by", "mood"], 3, "The frame has no column 'mood'"),
         (["usage", "--json", "--csv"], 2, "--json and --csv exclude each other."),
         (["usage", "--reset-day", "3"], 2, "--reset-day is for billing periods."),
         (["usage", "--rules", "none.toml"], 1, "none.toml: the file does not exist"),
@@ -251,7 +251,7 @@ def test_statements_of_all_clients(offline: Path, whole: pd.DataFrame) -> None:
 def test_statements_need_to_know_whose_rows_are_whose(offline: Path) -> None:
     Path("rules.toml").write_text(RULES, "utf-8")
     assert "Add --rules" in run("statement", "Acme", "2026", code=2).stderr
-    assert "did you mean 'Acme Büro'?" in run("statement", "Acme Buro", "2026", "--rules", "rules.toml", code=1).stderr
+    assert "did you mean 'Acme Büro'?" in run("statement", "Acme Buro", "2026", "--rules", "rules.toml", code=3).stderr
     assert "is not a period" in run("statements", "soon", "--rules", "rules.toml", code=1).stderr
     assert (
         "exclude each other" in run("statement", "Acme", "2026", "--column", "source", "--csv", "--json", code=2).stderr
@@ -282,13 +282,90 @@ def test_a_name_that_matches_nothing_ends_every_command(
     assert sorted(Path.cwd().rglob("*")) == before
 
 
+BILLING = [
+    ["usage"],
+    ["usage", "--by", "client", "--after", "2026-09", "--limit", "5"],
+    ["usage", "--model", "eleven_v3"],
+    ["usage", "--before", "2000-01-01"],
+    ["usage", "--live", "--after", "2026-09"],
+    ["usage", "--live"],
+    ["report"],
+    ["report", "report.html"],
+    ["statement", "Acme", "2026-09", "-o", "acme.html"],
+    ["statement", "Acme", "2026-09", "--live", "--json"],
+    ["statements", "2026-09", "-o", "bills"],
+]
+
+
+@pytest.mark.parametrize("arguments", BILLING, ids=str)
+def test_a_mistyped_name_in_rules_ends_every_command(online: Path, arguments: list[str]) -> None:
+    Path("rules.toml").write_text('[[rule]]\nlabel = "Acme"\nvoice = ["Rachel", "Rachl"]\nmodel = "Eleven_v33"\n')
+    before = sorted(Path.cwd().rglob("*"))
+    result = run(*arguments, "--rules", "rules.toml", code=3)
+    lines = [line for line in result.stderr.splitlines() if "rules.toml" in line]
+    assert len(lines) == 2
+    assert lines[0] == "histkit: rules.toml: rule 'Acme': voice='Rachl' matches no voice; did you mean 'Rachel'?"
+    assert lines[1].startswith("histkit: rules.toml: rule 'Acme': model='Eleven_v33' matches no model; did you mean")
+    assert result.stdout == ""
+    assert sorted(Path.cwd().rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["usage"], 3),
+        (["statements", "2026-09"], 3),
+        (["usage", "--live"], 3),
+        (["usage", "--live", "--limit", "9"], 0),
+    ],
+    ids=str,
+)
+def test_rules_are_checked_against_the_whole_history_if_it_is_there(
+    online: Path, arguments: list[str], code: int
+) -> None:
+    Path("rules.toml").write_text('[[rule]]\nlabel = "Acme"\nvoice = ["Rachel", "0123456789abcdefghij"]\n')
+    result = run(*arguments, "--rules", "rules.toml", code=code)
+    assert ("voice='0123456789abcdefghij' matches no voice; no row has this id." in result.stderr) == (code == 3)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["usage", "--limit", "1"],
+        ["usage", "--voice", "Rachel", "--model", "eleven_v3"],
+        ["report", "--before", "2000-01-01"],
+        ["statements", "2026-09"],
+    ],
+    ids=str,
+)
+def test_a_rule_for_rows_that_the_options_leave_out_is_no_mistake(
+    offline: Path, whole: pd.DataFrame, arguments: list[str]
+) -> None:
+    names = {"voice": "voice_name", "model": "model_id", "source": "source", "speaker": "voice_name"}
+    rules = [
+        f'[[rule]]\nlabel = "{condition}"\n{condition} = {sorted(whole[column].dropna().astype(str).unique())}\n'
+        for condition, column in names.items()
+    ]
+    Path("rules.toml").write_text("".join([*rules, '[[rule]]\nlabel = "x"\nsource = "VoicePreview"\n']), "utf-8")
+    assert "matches no" not in run(*arguments, "--rules", "rules.toml").stderr
+
+
+def test_a_client_or_a_column_that_does_not_exist_ends_with_the_code_of_names(offline: Path) -> None:
+    Path("rules.toml").write_text(RULES, "utf-8")
+    result = run("statement", "Acme Büro", "2026-09", "--rules", "rules.toml", "--by", "clint", code=3)
+    assert "The frame has no column 'clint'" in result.stderr
+    assert "Did you mean 'client'" in result.stderr
+    result = run("statements", "2026-09", "--column", "acount", code=3)
+    assert result.stderr == "histkit: --column 'acount' is not in the history; did you mean 'account'?\n"
+
+
 def test_a_name_without_rows_in_the_dates_is_no_mistake(offline: Path) -> None:
     assert "No rows" in run("usage", "--voice", "rachel", "--before", "2020-01-01").stderr
 
 
 def test_clients_need_rules(offline: Path) -> None:
     assert "--by client: add --rules" in run("usage", "--by", "client", code=2).stderr
-    assert "Did you mean 'voice'" in run("usage", "--by", "voic", code=1).stderr
+    assert "Did you mean 'voice'" in run("usage", "--by", "voic", code=3).stderr
 
 
 def test_a_text_is_a_pattern_or_literal(offline: Path, whole: pd.DataFrame) -> None:

@@ -140,7 +140,7 @@ def test_letter_case_is_ignored_by_every_reader(history: Any, condition: dict[st
 def test_rules_for_names_that_are_not_there_yet_do_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        hk.label(DF, [{"label": "A", "voice": "Rachl"}])
+        hk.label(DF, [{"label": "A", "voice": "Nobody at all"}])
 
 
 @pytest.mark.parametrize(("by", "words"), [("voic", "'voice'"), ("modle", "'model'"), ("sourc", "'source'")])

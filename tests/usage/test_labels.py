@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.frame.filters import filter_items
-from histkit.usage.labels import Rule, label, read_rules
+from histkit.frame.names import UnmatchedNameWarning
+from histkit.usage.labels import Rule, label, read_rules, unmatched_names
 
 DF = hk.sample_history(250, seed=3).assign(
     account=lambda frame: pd.Categorical(np.where(frame.index % 3 == 0, None, np.where(frame.index % 2, "acme", "own")))
@@ -98,6 +100,7 @@ def test_labels_are_those_of_filtering_rule_by_rule(rules: list[dict[str, Any]],
     assert all(type(count) is int for count in counts.values())
 
 
+@pytest.mark.filterwarnings("ignore:.* matches no ")
 @given(rule_sets, st.integers(1, 3), st.randoms(use_true_random=False))
 def test_parts_of_a_history_agree_with_the_whole(rules: list[dict[str, Any]], parts: int, random: Any) -> None:
     part_of = np.array([random.randrange(parts) for _ in range(len(DF))])
@@ -169,6 +172,61 @@ def test_labelling_again_replaces_the_label() -> None:
     twice = label(once, [{"label": "All", "text": "."}])
     assert twice["client"].cat.categories.tolist() == ["All", "unassigned"]
     assert twice.columns.tolist() == once.columns.tolist()
+
+
+def messages(frame: pd.DataFrame, rules: Any) -> list[str]:
+    """Return the warnings of labelling, which are all on names and point at the caller."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        label(frame, rules)
+    assert {(warning.category, warning.filename) for warning in caught} <= {(UnmatchedNameWarning, __file__)}
+    return [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "words"),
+    [
+        ({"voice": "Rachl"}, "voice='Rachl' matches no voice; did you mean 'Rachel'?"),
+        ({"voice": ["Rachel", "Rachl"]}, "voice='Rachl' matches no voice; did you mean 'Rachel'?"),
+        ({"speaker": "Rachl", "text": "a"}, "speaker='Rachl' matches no voice; did you mean 'Rachel'?"),
+        ({"model": "eleven_v9"}, "model='eleven_v9' matches no model; did you mean 'eleven_v3'"),
+        ({"source": ("TTS", "TTTS")}, "source='TTTS' matches no source; did you mean 'TTS'"),
+        ({"account": "acmee"}, "account='acmee' matches no account; did you mean 'acme'?"),
+        ({"voice": values("voice_id")[0].swapcase()}, "Ids keep their letter case."),
+    ],
+    ids=str,
+)
+def test_a_mistyped_name_in_a_rule_is_warned_of_once(conditions: dict[str, Any], words: str, tmp_path: Path) -> None:
+    rules = [{"label": "Acme", **conditions}, {"label": "again", **conditions}]
+    (message,) = messages(DF, rules)
+    assert message.startswith("rules: rule 'Acme': ")
+    assert words in message
+    path = tmp_path / "clients.toml"
+    lines = [f"{name} = {list(value) if isinstance(value, tuple) else value!r}" for name, value in conditions.items()]
+    path.write_text("\n".join(["[[rule]]", "label = 'Acme'", *lines]), "utf-8")
+    assert messages(DF, path) == [message.replace("rules:", f"{path}:", 1)]
+    assert messages(DF.iloc[:0], path) == []
+
+
+def test_a_name_that_may_be_in_other_rows_is_no_mistake() -> None:
+    """A part of a frame keeps the categories of the whole; a name that is close to nothing may be of another part."""
+    absent = [{"label": "a", "voice": "Nobody at all"}, {"label": "b", "voice": "aaaaaaaaaaaaaaaaaaa1"}]
+    assert messages(DF, absent) == []
+    assert [message.split(": ")[1] for message in unmatched_names(DF, read_rules(absent)[1])] == [
+        "rule 'a'",
+        "rule 'b'",
+    ]
+    every = [{"label": name, "model": name} for name in values("model_id")]
+    every += [{"label": name, "voice": name} for name in values("voice_name")]
+    for row in range(0, len(DF), 40):
+        assert messages(DF.iloc[row : row + 1], every) == []
+
+
+@given(
+    st.sampled_from(["TTS", "STS", "Projects", "PD", "Dubbing", "PlayAPI", "ConvAI", "InVPC", "flows", "voicepreview"])
+)
+def test_a_source_of_the_documentation_is_never_mistyped(source: str) -> None:
+    assert messages(DF[DF["source"] == "TTS"].astype({"source": str}), [{"label": "Acme", "source": source}]) == []
 
 
 def test_an_empty_frame_gets_the_same_column() -> None:
