@@ -222,11 +222,10 @@ def _strength(check: FileCheck) -> int:
 def _existing_manifest(destination: Destination) -> FolderManifest:
     record = FolderManifest(destination)
     if record.is_empty():
-        folder = Path(destination.name)
-        if not destination.remote and not folder.is_dir():
-            reason = "is a file" if folder.exists() else "does not exist"
-            raise DownloadError(f"{destination.name} is not a folder of download_audio: it {reason}.")
-        raise DownloadError(f"{destination.name} holds no {MANIFEST}: it is not a folder of download_audio.")
+        reason = ""
+        if not destination.remote and not Path(destination.name).is_dir():
+            reason = ", but a file" if Path(destination.name).exists() else "; it does not exist"
+        raise DownloadError(f"{destination.name} holds no {MANIFEST}: it is not a folder of download_audio{reason}.")
     return record
 
 
