@@ -42,7 +42,15 @@ from histkit.archive.manifest import (
     write_manifest,
 )
 from histkit.archive.merge import id_keys, row_keys, voices_of
-from histkit.archive.partitions import FILE_SCHEMA, REFETCH, PartitionReader, sort_rows, writing_month
+from histkit.archive.partitions import (
+    FILE_SCHEMA,
+    REFETCH,
+    PartitionReader,
+    changed_error,
+    month_written_again,
+    sort_rows,
+    writing_month,
+)
 from histkit.archive.upgrade import move_undated, rewrite_month
 from histkit.errors import ArchiveError
 from histkit.frame.parquet_metadata import NewerVersionError
@@ -55,6 +63,7 @@ ASIDE = ".histkit-aside"
 BUSY = "Another sync is writing into {}: wait for it to end."
 _FULL, _REPAIR = "sync(full=True)", "histkit check --repair"
 _UNKNOWN = "not a file of this history"
+_REWRITTEN = "written by another program"
 _SECONDS = 600  # for one file
 _SHOWN = 3  # stray files in a message
 
@@ -74,7 +83,7 @@ class MonthState:
     rows : int or None
         Rows that can be read.
     intact : bool
-        Whether it has as many different rows as the manifest says, so that it can be repaired without the service.
+        Whether its rows are those that were written, so that it can be repaired without the service.
     readable : bool
         Whether its rows can be read.
     """
@@ -163,7 +172,8 @@ def _reason(error: Exception, where: str) -> str:
     for advice in (". Restore a copy", ". Write it again"):
         line = line.partition(advice)[0]
     inner = line.removeprefix("is damaged (")
-    return inner if inner == line else inner.removesuffix(")")
+    reason = inner if inner == line else inner.removesuffix(")")
+    return "page checksum differs" if "page integrity" in reason else reason.rstrip(".")
 
 
 def _has_dates(table: pa.Table) -> bool:
@@ -301,11 +311,7 @@ class HistoryFolder:
         self.manifest.voices = list(voices)
 
     def _checksum(self, file: str) -> tuple[int, int] | None:
-        try:
-            with (self.folder / file).open("rb", buffering=0) as opened:
-                return crc_of(opened)
-        except OSError:
-            return None
+        return _checksum_of(self.folder / file)
 
     def _months_on_disk(self) -> list[str]:
         paths = self.folder.glob("year=*/month=*/history.parquet")
@@ -375,16 +381,39 @@ class HistoryFolder:
     def _add_problem(self, file: str, content: Content) -> None:
         known = self.manifest.months.get(file)
         unique = content.rows - content.wrong - content.twice
-        intact = not content.problem and (unique == known.rows if known is not None else not content.wrong)
+        intact = not content.problem and (self._proves_values(file, known) if known is not None else not content.wrong)
         twin = self._twin(file)
-        state = f"a copy of {month_label(twin)}" if twin else content.fault() or "written by another program"
-        if not intact and not content.problem and not twin and known is not None and unique < known.rows:
+        state = f"a copy of {month_label(twin)}" if twin else content.fault() or self._other_bytes(file, known)
+        if known is not None and not content.problem and not twin and unique < known.rows:
             state += f", {count_noun(known.rows - unique, 'row')} missing"
-        if known is not None and content.lacking:  # a repair would keep the rows without its values
-            intact, state = False, f"{state}, without the column {content.lacking}"
+        elif known is not None and content.lacking:
+            state += f", without the column {content.lacking}"
+        elif not intact and state == _REWRITTEN:
+            state += ", its values may differ"
         rows = None if content.problem else content.rows
         cure = f"{_FULL}, or {_REPAIR}" if intact else _FULL
         self.problems.append(MonthState(file, state, cure, rows, intact, not content.problem))
+
+    def _proves_values(self, file: str, known: Month) -> bool:
+        """Return whether a readable month's rows are those that were written: written again, they have its checksum.
+
+        The number of rows proves nothing: a flipped bit keeps it. A month of an older version has no checksum.
+        """
+        table = self._read_month(file)
+        rows = _distinct(table.filter(pa.array(_inside(table, file))))
+        if known.crc32 is None:
+            return len(rows) == known.rows
+        again = month_written_again(rows)
+        return (again.crc32, again.bytes) == (known.crc32, known.bytes)
+
+    def _read_month(self, file: str) -> pa.Table:
+        with PartitionReader(self._store, file) as month:
+            return month.read(month.groups(), FILE_SCHEMA.names)
+
+    def _other_bytes(self, file: str, known: Month | None) -> str:
+        """Return what is wrong with a month of the right number of rows: no other program writes as many bytes."""
+        flipped = known is not None and (self.folder / file).stat().st_size == known.bytes
+        return "damaged (checksum differs)" if flipped else _REWRITTEN
 
     def _twin(self, file: str) -> str | None:
         found = self._checksum(file)
@@ -442,7 +471,7 @@ class HistoryFolder:
     def repair(self, *, full: bool) -> None:
         """Repair what can be repaired without the service; before a full sync also what that will complete.
 
-        Bad files are moved to `ASIDE`, not deleted.
+        What is replaced is kept in `ASIDE`. A file that can't be repaired stays until a full sync replaces it.
         """
         rebuilt, lost = self.damaged_manifest is not None, not all(state.intact for state in self.problems)
         if rebuilt:
@@ -470,8 +499,7 @@ class HistoryFolder:
             if path.exists():
                 self._set_aside(file, state.state)
             return []
-        with PartitionReader(self._store, file) as month:
-            table = month.read(month.groups(), FILE_SCHEMA.names)
+        table = self._read_month(file)
         self._set_aside(file, state.state, keep=True)
         inside = pa.array(_inside(table, file))
         rows = _distinct(table.filter(inside))
@@ -519,7 +547,30 @@ class HistoryFolder:
         except OSError as error:
             raise ArchiveError(f"{self.folder / file} can't be moved to {target}: {error_line(error)}.") from None
         verb = "a copy is" if keep else "moved to"
-        self.notes.append(f"{file}: {why}; {verb} {target}")
+        self.notes.append(f"{self.folder / file}: {why}; {verb} {target}")
+
+
+def _checksum_of(path: Path) -> tuple[int, int] | None:
+    try:
+        with path.open("rb", buffering=0) as opened:
+            return crc_of(opened)
+    except OSError:
+        return None
+
+
+def changed_months(folder: Path, manifest: HistoryManifest) -> list[str]:
+    """Return the months whose file is not the one that a manifest knows, newest first: every byte is read."""
+    return [
+        file
+        for file in newest_first(manifest.months)
+        if _checksum_of(folder / file) != (manifest.months[file].crc32, manifest.months[file].bytes)
+    ]
+
+
+def changed_months_error(folder: Path, files: Sequence[str]) -> ArchiveError:
+    """Return the error that names the first of the months that `changed_months` found."""
+    more = f"; {count_noun(len(files) - 1, 'other month')} too" if files[1:] else ""
+    return changed_error(str(folder / files[0]), f"its checksum differs{more}")
 
 
 def open_for_update(folder: Path, *, full: bool = False) -> HistoryFolder:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from histkit.archive.checkpoint import StagedPage
 from histkit.archive.manifest import HistoryManifest, Month, months_of, newest_first, partition_path, partition_span
-from histkit.archive.partitions import FILE_SCHEMA, TIE, PartitionReader, sort_rows, writing_month
+from histkit.archive.partitions import FILE_SCHEMA, TIE, ChangedMonthError, PartitionReader, sort_rows, writing_month
 from histkit.frame.schema import CATEGORY, DATE, SCHEMA, TEXT
 from histkit.util.arrays import Ints, Mask
 from histkit.util.storage import ReadStore
@@ -146,7 +146,8 @@ class PartitionMerge:
     def _find_moved(self, files: set[str]) -> None:
         """Find fetched rows that are on disk in another month than their date's, and the months that they leave.
 
-        Months other than `files` are read only if a fetched row is not in the month of its date.
+        Months other than `files` are read only if a fetched row is not in the month of its date. A damaged one is left
+        to the full sync that heals it, which finds the rows that leave it.
         """
         moved = [self._moved]
         unseen = np.ones(len(self._fetched), bool)
@@ -155,8 +156,13 @@ class PartitionMerge:
                 break
             if not self._exists(file):
                 continue
-            with PartitionReader(self._store, file, self._manifest.months.get(file)) as month:
-                table = month.read(month.groups(), ["history_item_id", "account"])
+            try:
+                with PartitionReader(self._store, file, self._manifest.months.get(file)) as month:
+                    table = month.read(month.groups(), ["history_item_id", "account"])
+            except ChangedMonthError:
+                if self._full or file in files:
+                    raise
+                continue  # the rows of other months are stored; the sync names it at its end
             ids = table.column("history_item_id").filter(account_rows(table, self._account))
             places = pc.index_in(ids, self._fetched).drop_null().to_numpy()
             unseen[places] = False

@@ -7,6 +7,7 @@ tie`` gives a history as the service does.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -49,6 +50,10 @@ _SLICE_ROWS, _GROUP_ROWS = 32_768, 8_192
 _WITH_STATISTICS = [name for name in FILE_SCHEMA.names if name not in ("text", "dialogue", "extra")]
 _CATEGORIES = [field.name for field in FILE_SCHEMA if pa.types.is_dictionary(field.type)]
 REFETCH = "run sync(full=True), which fetches that month again (except rows that the service no longer has)"
+
+
+class ChangedMonthError(ArchiveError):
+    """A month's file is not the one that the manifest knows."""
 
 
 class GroupStatistics:
@@ -187,9 +192,9 @@ def damaged_error(where: str, error: BaseException) -> ArchiveError:
     return ArchiveError(f"{where} is damaged ({error_line(error)}). Restore a copy, or {REFETCH}.")
 
 
-def changed_error(where: str, what: str = "its checksum differs") -> ArchiveError:
+def changed_error(where: str, what: str = "its checksum differs") -> ChangedMonthError:
     """Return the error for a month's file that is not the one that histkit wrote."""
-    return ArchiveError(
+    return ChangedMonthError(
         f"{where} is damaged, or another program wrote it ({what}). Restore a copy, or {REFETCH}. "
         "histkit check shows the state of all months."
     )
@@ -255,22 +260,44 @@ def writing_month(
         Note the file among the replaced ones, so that it counts as whole until the manifest is written.
     """
     with atomic_write(Path(folder) / file) as temporary:
-        with pq.ParquetWriter(
-            temporary,
-            FILE_SCHEMA,
-            compression="zstd",
-            use_dictionary=_CATEGORIES,
-            write_statistics=_WITH_STATISTICS,
-            write_page_checksum=True,
-        ) as parquet:
-            writer = PartitionWriter(parquet)
+        with _writer_of(temporary) as writer:
             yield writer
-            writer.finish()
         with temporary.open("rb", buffering=0) as written:
-            crc32, size = crc_of(written)
-            writer.month = Month(writer.written, size, crc32, *footer_of(written, size))
+            writer.month = _month_of(written, writer.written)
         if note:
             note_replaced(folder, ReplacedMonth(file, writer.month, list(voices)))
+
+
+def month_written_again(table: pa.Table) -> Month:
+    """Return what the manifest would say of rows if they were written now; no file is written.
+
+    Equal checksums prove equal values. Others prove nothing: another version of Arrow can write other bytes.
+    """
+    buffer = io.BytesIO()
+    with _writer_of(buffer) as writer:
+        writer.add(sort_rows(table.unify_dictionaries()))
+    return _month_of(buffer, writer.written)
+
+
+@contextmanager
+def _writer_of(target: Any) -> Iterator[PartitionWriter]:
+    """Yield the writer of a month into a path or an open file."""
+    with pq.ParquetWriter(
+        target,
+        FILE_SCHEMA,
+        compression="zstd",
+        use_dictionary=_CATEGORIES,
+        write_statistics=_WITH_STATISTICS,
+        write_page_checksum=True,
+    ) as parquet:
+        writer = PartitionWriter(parquet)
+        yield writer
+        writer.finish()
+
+
+def _month_of(written: Any, rows: int) -> Month:
+    crc32, size = crc_of(written)
+    return Month(rows, size, crc32, *footer_of(written, size))
 
 
 class PartitionWriter:

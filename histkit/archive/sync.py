@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.archive.account import AccountSync
-from histkit.archive.integrity import BUSY, open_for_update
+from histkit.archive.integrity import BUSY, changed_months, changed_months_error, open_for_update
 from histkit.archive.load import load
 from histkit.archive.manifest import WORK
 from histkit.archive.merge import DIFF_SCHEMA, Diff
@@ -24,12 +24,26 @@ from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.files import exclusive_lock, remove_temporary_files
 from histkit.util.progress import print_summary
 from histkit.util.storage import normalize_path
-from histkit.util.text import hide_passwords
+from histkit.util.text import count_noun, hide_passwords
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _NO_NAME = "(the account without a name)"
+
+
+class DamagedMonthError(ArchiveError):
+    """A month's file is not what was written; the sync itself was completed.
+
+    Attributes
+    ----------
+    changes : pandas.DataFrame
+        What `sync` returns with ``diff=True``.
+    """
+
+    def __init__(self, message: str, changes: pd.DataFrame) -> None:
+        super().__init__(message)
+        self.changes = changes
 
 
 class SyncRun:
@@ -49,6 +63,7 @@ class SyncRun:
         self.failed: dict[str, str] = {}
         self.full_due: dict[str, str] = {}
         self.problems: list[str] = []
+        self.damaged: list[str] = []
 
     def sync(self, clients: Mapping[str, HistoryClient]) -> None:
         """Sync each account; raise only if none could be synced."""
@@ -81,6 +96,7 @@ class SyncRun:
             self.problems += outcome.problems
             if outcome.full_due is not None:
                 self.full_due[name] = outcome.full_due
+        self.damaged = changed_months(self._folder, self._manifest)  # also of the months that the sync did not need
 
     def diff_table(self) -> pa.Table:
         """Return the rows that are new, changed or missing."""
@@ -96,7 +112,8 @@ class SyncRun:
         diff, rows = self._diff, self._manifest.rows()
         changes = f"{diff.new:,} new, {diff.changed:,} changed, {diff.missing:,} missing"
         requests = f"{self._requests:,} request{'s' * (self._requests != 1)}"
-        lines = [f"{self._folder}: {rows:,} rows; {changes} ({requests})"]
+        damaged = f"; {count_noun(len(self.damaged), 'month')} damaged" if self.damaged else ""
+        lines = [f"{self._folder}: {rows:,} rows; {changes} ({requests}){damaged}"]
         for name, reason in self.full_due.items():
             account = f" of {name}" if name else ""
             lines.append(
@@ -192,8 +209,8 @@ def sync(
     Raises
     ------
     ArchiveError
-        Another sync is writing into the folder; a file is damaged or can't be written; the key belongs to another
-        account.
+        Another sync is writing into the folder; a file is damaged (every byte is compared; rows that were fetched are
+        stored first) or can't be written; the key belongs to another account.
     PaginationError
         The history could not be read to its end. Fetched rows are kept.
     InputError
@@ -237,6 +254,10 @@ def sync(
     if run.failed:
         failures = "; ".join(f"{name}: {error}" for name, error in run.failed.items())
         warnings.warn(f"{len(run.failed)} of {len(clients)} accounts were not synced: {failures}", stacklevel=2)
-    frame = to_frame(run.diff_table()) if diff else load(folder)
+    changes = to_frame(run.diff_table())
+    if run.damaged:
+        changes.attrs["histkit"] = run.facts()
+        raise DamagedMonthError(str(changed_months_error(folder, run.damaged)), changes)
+    frame = changes if diff else load(folder)
     frame.attrs["histkit"] = {**frame.attrs.get("histkit", {}), **run.facts()}
     return frame

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pandas as pd
 import histkit as hk
 from histkit.archive.integrity import check_history
 from histkit.archive.manifest import month_label
+from histkit.archive.sync import DamagedMonthError
 from histkit.cli import audio, statements, usage
 from histkit.cli.common import (
     CSV,
@@ -27,9 +27,11 @@ from histkit.cli.common import (
     Commands,
     check_output,
     filters,
+    in_words_of_command,
     print_json,
     print_table,
     print_written,
+    reported_warnings,
     rows_and_size,
     rows_of,
 )
@@ -79,7 +81,8 @@ def sync(
 ) -> None:
     """Update the local history in FOLDER (data/history): all rows the first time, then the new ones.
 
-    An interrupted sync resumes when it is run again. Exit code 5: some accounts failed, the others are synced.
+    An interrupted sync resumes when it is run again. Exit code 1: a file is damaged; what was read is stored. Exit code
+    5: some accounts failed, the others are synced.
     """
     named = [*map(_account, account)]
     accounts = dict(named) or None
@@ -87,44 +90,53 @@ def sync(
         raise click.BadParameter("two accounts have one name", param_hint="--account")
     if changes is not None:
         outputs.OutputFile(changes, outputs.CSV, force=force)  # raises before anything is read
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        changed_rows = hk.sync(folder, full=full, accounts=accounts, workers=workers, diff=True)
+    damage: DamagedMonthError | None = None
+    with reported_warnings():
+        try:
+            changed_rows = hk.sync(folder, full=full, accounts=accounts, workers=workers, diff=True)
+        except DamagedMonthError as error:  # after the sync: its changes are written first
+            damage, changed_rows = error, error.changes
     facts = changed_rows.attrs["histkit"]
     if changes is not None:
         hk.to_csv(changed_rows, changes, force=force)
     if json_:
         print_json(facts)
-    for warning in caught:
-        print_message(warning.message)
+    if damage is not None:
+        raise damage
     if facts["failed"]:
         raise SystemExit(SOME_FAILED)
 
 
 @main.command()
 @click.argument("folder", type=FOLDER, default=HISTORY)
-@click.option("--repair", is_flag=True, help="Repair what needs no request; bad files are moved aside, not deleted.")
+@click.option("--repair", is_flag=True, help="Repair what needs no request; replaced files are kept in .histkit-aside.")
 @JSON
 @CSV
 def check(folder: Path, repair: bool, json_: bool, csv_: bool) -> None:
     """Check every byte of the local history in FOLDER (data/history) against its manifest.
 
-    Exit code 1: something is not right; the table says what, and what cures it.
+    Exit code 1: something is not right; the table says what, and what cures it. A damaged month that --repair can't
+    repair stays until histkit sync --full replaces it and keeps the old file in .histkit-aside.
     """
     check_output(json_, csv_)
     history = check_history(folder, repair=repair)
     states = history.states()
-    cures = [state.cure.replace("sync(full=True)", "histkit sync --full") for state in states]
     rows = [
-        (month_label(state.file), state.rows, state.state, cure, state.file)
-        for state, cure in zip(states, cures, strict=True)
+        (
+            month_label(state.file),
+            state.rows,
+            in_words_of_command(state.state),
+            in_words_of_command(state.cure),
+            state.file,
+        )
+        for state in states
     ]
     frame = pd.DataFrame(rows, columns=["month", "rows", "state", "cure", "file"]).astype({"rows": "Int64"})
     columns = [ReportColumn("month", "Month"), ReportColumn("rows", "Rows", "count")]
     columns += [ReportColumn("state", "State"), ReportColumn("cure", "Cure")]
     print_table(ReportTable("", frame, tuple(columns)), json_, csv_)
     for note in history.notes:
-        print_message(note)
+        print_message(in_words_of_command(note))
     if any(state.cure for state in states):
         raise SystemExit(1)
 

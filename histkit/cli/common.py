@@ -101,10 +101,10 @@ _PHRASES = (
         "use a file with a text a line",
     ),
 )
-_PARAMETER = re.compile(
+_PARAMETER = re.compile(  # year= and month= are folders
     r"""
     (?P<quoted> (?<!\w) (?: '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" ) (?!\w) )  # quoted user input is left unchanged
-    | (?<![\w.?&/-]) (?P<name>[a-z_]+)= (?P<value> '(?:[^'\\]|\\.)*' | (?=[^\s.,:;)]) )?
+    | (?<![\w.?&/-]) (?!(?:year|month)=) (?P<name>[a-z_]+)= (?P<value> '(?:[^'\\]|\\.)*' | (?=[^\s.,:;)]) )?
     """,
     re.VERBOSE,
 )

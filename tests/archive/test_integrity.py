@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +18,12 @@ import pytest
 from click.testing import CliRunner
 
 import histkit as hk
+from histkit.archive.manifest import partition_span
 from histkit.cli import main
 from histkit.sandbox import Sandbox
 from tests.archive.flips import count_flips
 from tests.conftest import client_of
-from tests.local_history import NOTHING, forget_checksums, found, sync
+from tests.local_history import NOTHING, forget_checksums, found, read, sync
 from tests.raw_service import same
 from tests.warm_sandbox import SandboxForks
 
@@ -385,3 +387,93 @@ def test_a_flipped_bit_of_a_remote_months_footer_or_page_is_named(copy: Path, wh
             hk.load(f"file://{copy}")
     path.write_bytes(data)
     same(hk.load(f"file://{copy}"), whole)
+
+
+def flip(path: Path, place: int, bit: int = 3) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1 << bit
+    path.write_bytes(data)
+
+
+def test_a_sync_names_a_damaged_month_that_it_does_not_need_and_stores_the_new_rows(
+    box_of: Callable[..., Sandbox], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = box_of(items=900)
+    monkeypatch.setenv("ELEVENLABS_API_KEY", box.api_key)
+    monkeypatch.setenv("ELEVENLABS_BASE_URL", box.url)
+    sync(folder, box, diff=True)
+    flip(folder / AUGUST, (folder / AUGUST).stat().st_size // 3)
+    for diff in (True, False):
+        with pytest.raises(hk.ArchiveError, match=r"month=8/history\.parquet is damaged.*sync\(full=True\)") as caught:
+            sync(folder, box, diff=diff)
+        assert "\n" not in str(caught.value)
+    new = {*box.add(3)}
+    changes = folder.with_name("changes.csv")
+    done = CliRunner().invoke(main, ["sync", str(folder), "--json", "--changes", str(changes)])
+    assert done.exit_code == 1
+    summary, error = done.stderr.splitlines()
+    assert summary.endswith("; 1 month damaged")
+    assert f"{folder / AUGUST} is damaged" in error
+    assert "histkit sync --full" in error
+    assert json.loads(done.stdout)["diff"] == {"new": 3, "changed": 0, "missing": 0}
+    assert {*pd.read_csv(changes)["history_item_id"]} == new
+    assert new < {*hk.load(folder, after="2026-09-01")["history_item_id"]}
+    done = CliRunner().invoke(main, ["sync", str(folder), "--full"])
+    assert done.exit_code == 0
+    assert "damaged (page checksum differs); moved to" in done.stderr
+    assert f"{folder / AUGUST}: damaged" in done.stderr
+    assert checked(folder) == (0, {})
+    assert CliRunner().invoke(main, ["sync", str(folder)]).exit_code == 0
+    same(hk.load(folder), read(box))
+
+
+def test_a_damaged_page_is_a_short_state_and_stays_until_a_full_sync(copy: Path) -> None:
+    flip(copy / SEPTEMBER, (copy / SEPTEMBER).stat().st_size // 3)
+    damaged = (copy / SEPTEMBER).read_bytes()
+    for options in ((), ("--repair",)):
+        assert checked(copy, *options) == (1, {SEPTEMBER: ("damaged (page checksum differs)", "histkit sync --full")})
+        assert (copy / SEPTEMBER).read_bytes() == damaged
+    assert not (copy / ".histkit-aside").exists()
+
+
+def rewritten_with_another_value(folder: Path) -> None:
+    with_dates(folder, lambda dates: pc.subtract(dates, pc.cast(pc.equal(dates, pc.max(dates)), pa.int64())))
+
+
+def test_a_month_whose_values_may_differ_is_never_taken_in_by_a_repair(
+    small_box: Sandbox, copy: Path, whole: pd.DataFrame
+) -> None:
+    rewritten_with_another_value(copy)
+    for options in ((), ("--repair",)):
+        code, wrong = checked(copy, *options)
+        state = "written by another program, its values may differ"
+        assert (code, wrong) == (1, {SEPTEMBER: (state, "histkit sync --full")})
+    with pytest.raises(hk.ArchiveError, match=r"month=9/history\.parquet"):
+        hk.load(copy)
+    with pytest.warns(UserWarning, match="a copy is"):
+        same(sync(copy, small_box, full=True), whole)
+
+
+@pytest.mark.parametrize("flips", [20, pytest.param(200, marks=pytest.mark.faults)])
+def test_a_repair_takes_in_a_flipped_month_only_if_no_value_differs(small: Path, tmp_path: Path, flips: int) -> None:
+    """Each month has one flipped bit; half of the bits are in the footers, which the pages' checksums don't cover."""
+    dice = random.Random(flips)
+    originals = {path.relative_to(small): path.read_bytes() for path in sorted(small.rglob("*.parquet"))}
+    done = 0
+    while done < flips:
+        folder = tmp_path / f"history {done}"
+        shutil.copytree(small, folder)
+        for file, data in originals.items():
+            footer = int.from_bytes(data[-8:-4], "little") + 8
+            flip(folder / file, dice.randrange(dice.choice((0, len(data) - footer)), len(data)), dice.randrange(8))
+        code, wrong = checked(folder, "--repair")
+        for file, data in originals.items():
+            repaired = (folder / file).read_bytes() == data
+            assert repaired != (file.as_posix() in wrong)
+        assert code == bool(wrong)
+        for name in wrong:
+            span = partition_span(name)
+            assert span is not None
+            with pytest.raises(hk.ArchiveError, match=name):
+                hk.load(folder, after=span[0], before=span[1])
+        done += len(originals)
