@@ -4,7 +4,8 @@ Covers MPEG 1, 2 and 2.5, layers I to III, free format, ID3v2, ID3v1, APEv2 and 
 one. The header frame that encoders write first (Xing, Info, VBRI) holds no sound; its number of frames is compared with
 the frames that are there. A file without it is read to its last byte: each frame must be whole. That alone does not
 show that no frame is missing. In layer III a frame's data may begin in the frames before it (bit reservoir). Where LAME
-ends a file it closes the reservoir, and writes its name behind the last data. A file that ends so is whole.
+ends a file it closes the reservoir, and writes its name behind the last data. A file that ends so is whole, if no frame
+shortly before ends so as well.
 
 Layout: ISO/IEC 11172-3, ISO/IEC 13818-3, the ID3v2.4 and the LAME header specifications.
 """
@@ -332,20 +333,34 @@ class _Mp3Walk:
         return self._end < self._reader.size or self._is_flushed()
 
     def _is_flushed(self) -> bool:
-        """Return whether the encoder closed the bit reservoir in the last frame: its mark and filling follow the data.
+        """Return whether the encoder closed the bit reservoir in the last frame, and in no frame shortly before it.
 
-        Within a sound, the data of following frames stands there.
+        An encoder that does without the reservoir (and LAME in digital silence) leaves its mark in frames within the
+        file as well, so that it doesn't show the end.
         """
-        at, _, header = self._last[-1]
-        if header.stream[1] != _LAYER_3:
+        *before, last = self._last
+        return self._has_mark(last) and not any(self._has_mark(frame) for frame in before)
+
+    def _side_info(self, frame: tuple[int, int, FrameHeader]) -> int:
+        at, _, header = frame
+        return int.from_bytes(self._reader.read(at + 4 + 2 * header.protected, header.side_info), "big")
+
+    def _has_mark(self, last: tuple[int, int, FrameHeader]) -> bool:
+        """Return whether the encoder's mark and filling follow a frame's data up to its end.
+
+        In other frames, the data of following frames stands there.
+        """
+        if last[2].stream[1] != _LAYER_3:
             return False
-        side = int.from_bytes(self._reader.read(at + 4 + 2 * header.protected, header.side_info), "big")
         main, begin = b"", 0
-        for start, size, other in self._last:
+        for frame in self._last:
+            start, size, header = frame
             begin = len(main)
-            skipped = 4 + 2 * other.protected + other.side_info
+            skipped = 4 + 2 * header.protected + header.side_info
             main += self._reader.read(start + skipped, max(0, size - skipped))
-        back, bits = _main_data(side, header)
+            if frame is last:
+                break
+        back, bits = _main_data(self._side_info(last), last[2])
         end = 8 * (begin - back) + bits
         if begin < back or end > 8 * len(main):
             return False

@@ -209,6 +209,14 @@ def test_the_mark_of_the_encoder_and_filling_show_it(mark: bytes, filling: bytes
         assert inspect(b"".join([*frames, other]), "mp3").proof == "none"
 
 
+def test_a_mark_that_stands_in_each_frame_does_not_show_the_end() -> None:
+    """Encoders without a bit reservoir close every frame: a file cut between two frames ends like a whole one."""
+    *_, last = files.mp3_frames()
+    for count in (2, 3, 40, 100):
+        assert inspect(last * count, "mp3").proof == "none"
+        assert inspect(files.header_frame(count) + last * count, "mp3").proof == "structure"
+
+
 def test_stray_bytes_between_frames_are_not_counted_and_prove_nothing() -> None:
     frames = files.mp3_frames()
     seconds = pytest.approx(len(frames) * 1152 / 44_100)
