@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import histkit as hk
@@ -87,6 +87,7 @@ def test_a_401_that_names_the_key_or_nothing_is_a_wrong_key(body: object) -> Non
 
 @given(st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=30), st.text(min_size=1, max_size=60))
 def test_any_unknown_code_of_a_401_leaves_the_services_words_in_the_line(code: str, words: str) -> None:
+    assume(code not in ("unauthorized", "authentication_error", "forbidden", "authorization_error"))  # say nothing
     error = error_from_response(401, {}, {"detail": {"code": "unauthorized", "status": code, "message": words}})
     printed = " ".join("".join(char if char.isprintable() else " " for char in words).split())
     assert printed in str(error)
