@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -291,7 +292,8 @@ def write_body(stream: ByteStream, file: BinaryIO, cancel: threading.Event, star
     Raises
     ------
     UnusableResponseError
-        The status is not 200, the body is empty, or it has not the size that was declared.
+        The status is not 200, the body is a part of the clip, encoded in an unknown way or empty, or it has not the
+        size that was declared.
     TooLargeError
         It is larger than the client's ``max_clip_bytes``; what was written is removed.
     Cancelled
@@ -301,8 +303,7 @@ def write_body(stream: ByteStream, file: BinaryIO, cancel: threading.Event, star
     file.seek(start)
     file.truncate()
     try:
-        if stream.status_code != 200:
-            raise UnusableResponseError(_describe_status(stream))
+        _check_headers(stream)
         for chunk in stream:
             if cancel.is_set():
                 raise Cancelled
@@ -325,11 +326,23 @@ def write_body(stream: ByteStream, file: BinaryIO, cancel: threading.Event, star
     return Body(size, digest.hexdigest(), stream.headers.get("content-type"), declared is not None)
 
 
-def _describe_status(stream: ByteStream) -> str:
-    if stream.status_code == 206:
-        part = stream.headers.get("content-range")
-        return f"A part of the clip came instead of the whole (HTTP 206{f', {part:.60}' if part else ''})."
-    return f"No clip came (HTTP {stream.status_code})."
+def _check_headers(stream: ByteStream) -> None:
+    """Raise `UnusableResponseError` unless a response says that its body is the whole clip, as it is."""
+    part = stream.headers.get("content-range", "")
+    if stream.status_code == 206 or (stream.status_code == 200 and part and not _is_whole_range(part)):
+        shown = f", {part:.60}" if part else ""
+        raise UnusableResponseError(f"A part of the clip came instead of the whole (HTTP {stream.status_code}{shown}).")
+    if stream.status_code != 200:
+        raise UnusableResponseError(f"No clip came (HTTP {stream.status_code}).")
+    if not stream.is_decoded:
+        encoding = stream.headers["content-encoding"]
+        raise UnusableResponseError(f"The clip came compressed in a way that can't be read ({encoding:.60}).")
+
+
+def _is_whole_range(part: str) -> bool:
+    """Return whether a Content-Range spans all bytes: ``bytes 0-99/100``."""
+    match = re.fullmatch(r"bytes +0-([0-9]+)/([0-9]+)", part.strip(), re.IGNORECASE)
+    return match is not None and int(match[1]) + 1 == int(match[2])
 
 
 def _declared_size(stream: ByteStream) -> int | None:

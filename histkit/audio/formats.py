@@ -58,6 +58,7 @@ _OTHER_FILES = {
     "A PDF": b"%PDF-",
     "A gzip file": b"\x1f\x8b\x08",
     "A zip": b"PK\x05\x06",
+    "A zstd file": b"\x28\xb5\x2f\xfd",
     "A 7z file": b"7z\xbc\xaf\x27\x1c",
 }
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")

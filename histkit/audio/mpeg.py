@@ -3,9 +3,8 @@
 Covers MPEG 1, 2 and 2.5, layers I to III, free format, ID3v2, ID3v1, APEv2 and Lyrics3 tags, several files joined into
 one. The header frame that encoders write first (Xing, Info, VBRI) holds no sound; its number of frames is compared with
 the frames that are there. A file without it is read to its last byte: each frame must be whole. That alone does not
-show that no frame is missing. In layer III a frame's data may begin in the frames before it (bit reservoir). Where LAME
-ends a file it closes the reservoir, and writes its name behind the last data. A file that ends so is whole, if no frame
-shortly before ends so as well.
+show that no frame is missing, and neither does the mark that some encoders write behind the last data: it also stands
+in digital silence, and in every frame of an encoder that does without a bit reservoir.
 
 Layout: ISO/IEC 11172-3, ISO/IEC 13818-3, the ID3v2.4 and the LAME header specifications.
 """
@@ -13,7 +12,6 @@ Layout: ISO/IEC 11172-3, ISO/IEC 13818-3, the ID3v2.4 and the LAME header specif
 from __future__ import annotations
 
 import re
-from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -38,10 +36,6 @@ _TAG_REACH = 64  # a header frame is recognised by its first bytes
 _PLACEHOLDER = 0x7FFFFF00  # numbers from here on are placeholders of programs that stream
 _MAX_BREAKS = 1000  # places where tags or stray bytes stand between frames
 _FREE_FORMAT_BYTES = 8192  # of the largest free format frame
-_RESERVOIR_FRAMES = 32
-# LAME (also in ffmpeg) writes its name and version behind the last data, as far as there is room, then filling.
-# In digital silence the mark also stands within the file, but then more than once before the end of a frame.
-_FLUSHED = re.compile(rb"LAME(?:[0-9][ -~]{0,16}?)?[\xaa\x55\x00\xff]*|LAM")
 _DECODER_DELAY = 529
 
 
@@ -54,8 +48,6 @@ class FrameHeader(NamedTuple):
     rate: int
     side_info: int  # bytes between header and main data; 0 but in layer III
     padding: int
-    channels: int
-    protected: bool
 
 
 class _HeaderFrame(NamedTuple):
@@ -94,14 +86,11 @@ def parse_frame_header(head: bytes) -> FrameHeader | None:
     samples = 384 if layer == _LAYER_1 else 1152 if version == 3 or layer != _LAYER_3 else 576
     slot = 4 if layer == _LAYER_1 else 1
     size = (samples // 8 * bits // rate // slot + padding) * slot if bits else 0
-    channels = 1 if head[3] >> 6 == 3 else 2
-    protected = not head[1] & 1
     side_info = 0
     if layer == _LAYER_3:
-        side_info = (17 if channels == 1 else 32) if version == 3 else (9 if channels == 1 else 17)
-    return FrameHeader(
-        (version, layer, rate, not bits), size, samples, rate, side_info, padding * slot, channels, protected
-    )
+        mono = head[3] >> 6 == 3
+        side_info = (17 if mono else 32) if version == 3 else (9 if mono else 17)
+    return FrameHeader((version, layer, rate, not bits), size, samples, rate, side_info, padding * slot)
 
 
 def begins_with_frames(head: bytes, size: int) -> bool:
@@ -122,8 +111,8 @@ def inspect_mp3(reader: ByteReader) -> ClipStructure:
     """Return the structure of an MP3 (also of layers I and II).
 
     ``seconds`` is what a full decode gives: encoder delay and padding are left out where one header frame states them
-    for the whole file. ``proof`` is ``structure`` if the number of frames or bytes in the header frame is there;
-    without such a number, if the encoder closed its bit reservoir in the last frame, or a tag follows it.
+    for the whole file. ``proof`` is ``structure`` if the number of frames or bytes in the header frame is there,
+    or a tag follows the last frame.
 
     Raises
     ------
@@ -141,7 +130,6 @@ class _Mp3Walk:
         self._free_sizes: dict[tuple[int, int, int, bool], int] = {}
         self._segments: list[_Segment] = []
         self._samples: dict[int, int] = {}  # by rate
-        self._last: deque[tuple[int, int, FrameHeader]] = deque(maxlen=_RESERVOIR_FRAMES)
         self._stray = 0
 
     def run(self) -> ClipStructure:
@@ -162,7 +150,7 @@ class _Mp3Walk:
 
     def _walk_frames(self, at: int) -> int:
         """Walk whole frames of one stream; return the position of the first bytes that are something else."""
-        reader, end, last = self._reader, self._end, self._last
+        reader, end = self._reader, self._end
         stream, samples, frames, rate = self._stream, 0, 0, 0
         block, start = b"", at
         while at < end:
@@ -188,7 +176,6 @@ class _Mp3Walk:
                     self._segments.append(_Segment(at))
                 frames += 1
                 samples += header.samples
-                last.append((at, size, header))
             self._stream, stream, rate = header.stream, header.stream, header.rate
             at += size
         self._add(frames, samples, rate)
@@ -330,44 +317,7 @@ class _Mp3Walk:
             return True
         if last.claim is not None and last.frames < last.expected and not last.claim.bytes:
             return False
-        return self._end < self._reader.size or self._is_flushed()
-
-    def _is_flushed(self) -> bool:
-        """Return whether the encoder closed the bit reservoir in the last frame, and in no frame shortly before it.
-
-        An encoder that does without the reservoir (and LAME in digital silence) leaves its mark in frames within the
-        file as well, so that it doesn't show the end.
-        """
-        *before, last = self._last
-        return self._has_mark(last) and not any(self._has_mark(frame) for frame in before)
-
-    def _side_info(self, frame: tuple[int, int, FrameHeader]) -> int:
-        at, _, header = frame
-        return int.from_bytes(self._reader.read(at + 4 + 2 * header.protected, header.side_info), "big")
-
-    def _has_mark(self, last: tuple[int, int, FrameHeader]) -> bool:
-        """Return whether the encoder's mark and filling follow a frame's data up to its end.
-
-        In other frames, the data of following frames stands there.
-        """
-        if last[2].stream[1] != _LAYER_3:
-            return False
-        main, begin = b"", 0
-        for frame in self._last:
-            start, size, header = frame
-            begin = len(main)
-            skipped = 4 + 2 * header.protected + header.side_info
-            main += self._reader.read(start + skipped, max(0, size - skipped))
-            if frame is last:
-                break
-        back, bits = _main_data(self._side_info(last), last[2])
-        end = 8 * (begin - back) + bits
-        if begin < back or end > 8 * len(main):
-            return False
-        whole_bytes = main[(end + 7) // 8 :]
-        rest = 8 * len(main) - end
-        shifted = (int.from_bytes(main, "big") & (1 << rest) - 1) >> rest % 8
-        return any(_FLUSHED.fullmatch(filling) for filling in (whole_bytes, shifted.to_bytes(rest // 8, "big")))
+        return self._end < self._reader.size
 
     def _seconds(self) -> float:
         seconds = sum(samples / rate for rate, samples in self._samples.items())
@@ -379,21 +329,6 @@ class _Mp3Walk:
                 trimmed = next((cut / rate for cut in (start + end, start) if cut / rate < seconds), 0.0)
                 return seconds - trimmed
         return seconds
-
-
-def _main_data(side_info: int, header: FrameHeader) -> tuple[int, int]:
-    """Return how many bytes a layer III frame's data begins before it, and how many bits its data has."""
-    bits = header.side_info * 8
-
-    def field(offset: int, width: int) -> int:
-        return side_info >> bits - offset - width & (1 << width) - 1
-
-    if header.stream[0] == 3:
-        back, offset, granules, step = field(0, 9), (18 if header.channels == 1 else 20), 2, 59
-    else:
-        back, offset, granules, step = field(0, 8), (9 if header.channels == 1 else 10), 1, 63
-    used = sum(field(offset + step * part, 12) for part in range(granules * header.channels))
-    return back, used
 
 
 def _read_claim(frame: bytes, header: FrameHeader) -> _HeaderFrame:

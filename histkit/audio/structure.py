@@ -4,8 +4,7 @@ What can be shown differs by container:
 
 ========================  =============================================================================================
 WAV                       the sizes in the header are those of the bytes; not if it was streamed without sizes
-MP3                       the number of frames in the header frame; without one, the mark that LAME writes where it
-                          ends, or a tag at the end
+MP3                       the number of frames or bytes in the header frame, or a tag at the end
 Ogg                       checksums and numbers of the pages, and the page that ends each stream
 MP4                       its tables reach no further than the bytes; not if it is fragmented and states no duration
 FLAC                      the number of samples in the header; not if it was streamed without one

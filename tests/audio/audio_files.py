@@ -51,14 +51,11 @@ def rf64(samples: bytes, *, size: int | None = None) -> bytes:
 
 
 def mp3_frames(seconds: float = 3.0) -> list[bytes]:
-    """Return the frames of an MP3 without a header frame; each holds its own data, the last the encoder's mark."""
+    """Return the frames of an MP3 without a header frame; each holds its own data."""
     count = round(seconds * 44_100 / MP3_SAMPLES)
     body, _ = clip("mp3", 1, 100, "mp3_44100_128", count * MP3_FRAME)
     frames = [body[at : at + MP3_FRAME] for at in range(MP3_FRAME, len(body), MP3_FRAME)]  # without the header frame
-    *frames, last = (frames * (count // len(frames) + 1))[:count]
-    side = int.from_bytes(last[4:21], "big")
-    end = 21 + (sum(side >> 136 - offset - 12 & 0xFFF for offset in (18, 77)) + 7) // 8
-    return [*frames, (last[:end] + b"LAME3.100").ljust(MP3_FRAME, b"\xaa")]
+    return (frames * (count // len(frames) + 1))[:count]
 
 
 def header_frame(

@@ -156,6 +156,7 @@ def test_what_has_a_header_is_identified_by_it_also_in_such_a_row(name: str) -> 
         b"\xff\xd8\xff\xe0" + bytes(100),
         b"%PDF-1.7\n\xe2\xe3" + bytes(100),
         b"\x1f\x8b\x08\x00" + bytes(100),
+        b"\x28\xb5\x2f\xfd" + bytes(100),
         b"GIF89a" + bytes(100),
     ],
 )

@@ -85,6 +85,8 @@ def pull(server: Any, folder: Path, output_format: str = "wav_44100", max_retrie
         (WAV, chunked(WAV), "structure"),
         (WAV, sized(gzip.compress(WAV), **{"Content-Encoding": "gzip"}), "structure"),
         (PCM, sized(PCM), "length"),
+        (PCM, sized(PCM, **{"Content-Range": f"bytes 0-{len(PCM) - 1}/{len(PCM)}"}), "length"),
+        (PCM, sized(PCM, **{"Content-Encoding": "identity"}), "length"),
         (PCM, (200, {}, PCM), "none"),
         (PCM, chunked(PCM), "none"),
         (PCM, sized(gzip.compress(PCM), **{"Content-Encoding": "gzip"}), "none"),
@@ -127,6 +129,27 @@ def test_what_is_no_whole_clip_is_retried_and_then_one_line(answer: Answer, tmp_
         pulled = pull(server, tmp_path / "done", max_retries=3)
         assert (pulled["status"], pulled["proof"]) == ("done", "structure")
         assert (tmp_path / "done" / pulled["path"]).read_bytes() == WAV
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Range": f"bytes 0-{len(PCM) // 2 - 1}/{len(PCM)}"},
+        {"Content-Range": f"bytes {len(PCM) // 2}-{len(PCM) - 1}/{len(PCM)}"},
+        {"Content-Range": "bytes 0-99/*"},
+        {"Content-Range": "nonsense"},
+        {"Content-Encoding": "zstd"},
+        {"Content-Encoding": "gzip, br"},
+    ],
+)
+def test_samples_that_a_header_says_are_not_all_or_not_samples_are_no_clip(
+    headers: dict[str, str], tmp_path: Path
+) -> None:
+    half = PCM[: len(PCM) // 4 * 2]
+    with answering(lambda _: sized(half, **headers)) as server:
+        pulled = pull(server, tmp_path, "pcm_24000")
+    assert pulled["status"] == "failed"
+    assert "\n" not in pulled["error"]
 
 
 @pytest.mark.parametrize("answer", [(429, {}, b""), (204, {}, b""), sized(b""), sized(WAV[:5000])])
