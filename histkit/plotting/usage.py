@@ -286,6 +286,7 @@ def _put_legend(ax: Axes, owns_figure: bool) -> None:
         height = float(ax.get_position().height * ax.figure.bbox.height / ax.figure.dpi)
         ax.set_ylim(0, ax.get_ylim()[1] / max(1 - inches / height, 0.4))
         options |= {"ncols": columns, "columnspacing": 1.0, "labelspacing": 0.3}
+        options |= {"frameon": True, "framealpha": 1.0, "edgecolor": "none"}  # no grid line through it
     font = {"family": fonts(), "size": 9 if owns_figure else 7}
     ax.legend(handles[::-1], labels[::-1], prop=font, **options)  # reversed: the chart stacks upwards
 

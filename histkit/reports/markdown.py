@@ -46,7 +46,7 @@ def _table(table: ReportTable) -> Iterator[str]:
     yield "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|"
     for cells in rows_of(table):
         yield "| " + " | ".join(map(escaped, cells)) + " |"
-    if table.totals:
+    if table.has_totals_line:
         cells = totals_of(table)
         yield "| " + " | ".join(f"**{escaped(cell)}**" if cell else "" for cell in cells) + " |"
     if table.note:

@@ -61,6 +61,11 @@ class ReportTable:
     totals: dict[str, Any] = field(default_factory=dict)
     note: str = ""
 
+    @property
+    def has_totals_line(self) -> bool:
+        """Whether the totals are shown: not below columns of numbers only, whose one row is the total."""
+        return bool(self.totals) and not all(column.numeric for column in self.columns)
+
 
 @dataclass(frozen=True)
 class Chart:

@@ -273,10 +273,10 @@ class _TerminalTable:
         indent = layout.margin if layout is not None else 0
         yield from prose(self.table.title, "italic", indent)
         if layout is None:
-            yield from _stacked(columns, width, len(self.table.frame), with_totals=bool(self.table.totals))
+            yield from _stacked(columns, width, len(self.table.frame), with_totals=self.table.has_totals_line)
         else:
             rule = "─" if encoding.startswith("utf") else "-"
-            yield from _beside(layout, rule, len(self.table.frame), with_totals=bool(self.table.totals))
+            yield from _beside(layout, rule, len(self.table.frame), with_totals=self.table.has_totals_line)
             omitted = [cells.label for cells in columns if cells not in layout.columns]
             if omitted:
                 yield from prose(f"Not shown at this width: {', '.join(omitted)}; {self.hint}.", "dim", indent)
@@ -288,7 +288,7 @@ def _cells_of(table: ReportTable, encoding: str) -> list[_Cells]:
         return encodable_text(terminal_text(text), encoding)
 
     columns = list(zip(*rows_of(table), strict=True)) or [()] * len(table.columns)
-    totals = totals_of(table) if table.totals else [""] * len(table.columns)
+    totals = totals_of(table) if table.has_totals_line else [""] * len(table.columns)
     block = "█" if encoding.startswith("utf") else "#"
     return [
         _Cells(

@@ -103,7 +103,7 @@ def _write_table(sheet: Any, row: int, table: ReportTable, formats: Formats, tot
         _write_text(sheet, row, position, column.label, formats["heading"])
         _write_column(sheet, row + 1, position, table.frame[column.name].astype(object).tolist(), column.kind, formats)
     row += 1 + len(table.frame)
-    if table.totals:
+    if table.has_totals_line:
         for position, column in enumerate(table.columns):
             value = table.totals.get(column.name, None if position else "Total")
             kind = column.kind if column.name in table.totals else "text"

@@ -60,6 +60,14 @@ def test_a_table_fits_the_terminal_where_it_can_and_has_bars_where_there_is_room
     assert "Roger - Laid-Back, Casual, Resonant " in printed(tables[0], 160)
 
 
+def test_a_row_that_is_the_total_is_shown_once() -> None:
+    table = usage_report_table(hk.usage_table(hk.sample_history(1000), []), [])
+    report = Report("Usage", "", (), (Section("total", "Total", tables=(table,)),))
+    for text in (printed(table, 80), printed(table, 20), markdown(report), html(report)):
+        assert text.count("1,000") == 1
+    assert table.totals["items"] == 1000
+
+
 HOSTILE = "\x1b[31mRed\x07\u202eevil\r\n\t\x9b\u2028\u200b\u2066\ud800\ufe0f\u200d"
 TEXTS = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=40),
