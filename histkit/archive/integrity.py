@@ -13,7 +13,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from histkit.archive.manifest import (
     partition_span,
     read_manifest,
     read_replaced,
+    twin_of,
     write_manifest,
 )
 from histkit.archive.merge import id_keys, row_keys, voices_of
@@ -106,8 +107,9 @@ class Content:
 
     Attributes
     ----------
-    rows, wrong, twice : int
-        Rows; rows of other months; rows that are there more than once.
+    rows, wrong, twice, unnamed : int
+        Rows; rows of other months; rows that are there more than once; rows without an id, unless the file is what this
+        version writes for its rows. Such a row may have lost its id.
     current : bool
         Whether this version wrote it.
     voices : list of (id, name)
@@ -125,6 +127,7 @@ class Content:
     rows: int = 0
     wrong: int = 0
     twice: int = 0
+    unnamed: int = 0
     current: bool = False
     voices: list[tuple[str | None, str | None]] = field(default_factory=list)
     accounts: list[str | None] = field(default_factory=list)
@@ -138,6 +141,7 @@ class Content:
             return f"damaged ({self.problem})"
         parts = [f"{count_noun(self.wrong, 'row')} of other months"] if self.wrong else []
         parts += [f"{count_noun(self.twice, 'row')} twice"] if self.twice else []
+        parts += [f"{count_noun(self.unnamed, 'row')} without an id"] if self.unnamed else []
         return f"holds {' and '.join(parts)}" if parts else ""
 
 
@@ -162,8 +166,11 @@ def inspect(folder: Path, file: str) -> Content:
     accounts = pc.unique(table.column("account").cast(TEXT)).to_pylist()
     rows = len(table)
     twice = rows - len(pc.unique(row_keys(table)))
+    unnamed = table.column("history_item_id").null_count
+    if unnamed and _checksum_of(folder / file) == month_written_again(table).checksum:
+        unnamed = 0
     first = lacking[0] if lacking else ""
-    return Content(rows, rows - int(inside.sum()), twice, current, voices, accounts, lacking=first)
+    return Content(rows, rows - int(inside.sum()), twice, unnamed, current, voices, accounts, lacking=first)
 
 
 def _reason(error: Exception, where: str) -> str:
@@ -305,7 +312,7 @@ class HistoryFolder:
         for file, months in read_replaced(self._store).items():
             found = self._checksum(file)
             for month in months:
-                if is_month(file) and found == (month.month.crc32, month.month.bytes):
+                if is_month(file) and found == month.month.checksum:
                     self.manifest.months[file] = month.month
                     voices |= set(month.voices)
         self.manifest.voices = list(voices)
@@ -330,6 +337,8 @@ class HistoryFolder:
         voices = set(self.manifest.voices)
         for file, content in inspect_apart(self.folder, files).items():
             known, found = self.manifest.months.get(file), self._checksum(file)
+            if known is not None and found is not None and found[1] == known.bytes:
+                content = replace(content, unnamed=0)  # an older version wrote it
             if content.fault() or found is None or (known is not None and content.rows < known.rows):
                 self._add_problem(file, content)
                 continue
@@ -351,9 +360,7 @@ class HistoryFolder:
                 self.problems.append(MonthState(file, state, _FULL, readable=False))
             elif month.crc32 is None:
                 doubtful.append(file)
-            elif path.stat().st_size != month.bytes or (
-                self._deep and self._checksum(file) != (month.crc32, month.bytes)
-            ):
+            elif path.stat().st_size != month.bytes or (self._deep and self._checksum(file) != month.checksum):
                 other.append(file)
         if legacy:  # a killed sync of an older version can have left more
             doubtful += [file for file in self._months_on_disk() if file not in months]
@@ -381,7 +388,10 @@ class HistoryFolder:
     def _add_problem(self, file: str, content: Content) -> None:
         known = self.manifest.months.get(file)
         unique = content.rows - content.wrong - content.twice
-        intact = not content.problem and (self._proves_values(file, known) if known is not None else not content.wrong)
+        proven = not content.problem and known is not None and self._proves_values(file, known)
+        if proven and known is not None and known.crc32 is not None:
+            content = replace(content, unnamed=0)
+        intact = not content.unnamed and (proven if known is not None else not (content.problem or content.wrong))
         twin = self._twin(file)
         state = f"a copy of {month_label(twin)}" if twin else content.fault() or self._other_bytes(file, known)
         if known is not None and not content.problem and not twin and unique < known.rows:
@@ -403,8 +413,7 @@ class HistoryFolder:
         rows = _distinct(table.filter(pa.array(_inside(table, file))))
         if known.crc32 is None:
             return len(rows) == known.rows
-        again = month_written_again(rows)
-        return (again.crc32, again.bytes) == (known.crc32, known.bytes)
+        return month_written_again(rows).checksum == known.checksum
 
     def _read_month(self, file: str) -> pa.Table:
         with PartitionReader(self._store, file) as month:
@@ -416,9 +425,7 @@ class HistoryFolder:
         return "damaged (checksum differs)" if flipped else _REWRITTEN
 
     def _twin(self, file: str) -> str | None:
-        found = self._checksum(file)
-        same = (name for name, month in self.manifest.months.items() if (month.crc32, month.bytes) == found)
-        return next((name for name in same if name != file), None)
+        return twin_of(self.manifest.months, file, self._checksum(file))
 
     def states(self) -> list[MonthState]:
         """Return the state of everything in the folder, newest month first."""
@@ -500,6 +507,8 @@ class HistoryFolder:
                 self._set_aside(file, state.state)
             return []
         table = self._read_month(file)
+        if not state.intact:  # else rows that lost their ids would be there beside those that are fetched
+            table = table.filter(pc.is_valid(table.column("history_item_id")))
         self._set_aside(file, state.state, keep=True)
         inside = pa.array(_inside(table, file))
         rows = _distinct(table.filter(inside))
@@ -561,9 +570,7 @@ def _checksum_of(path: Path) -> tuple[int, int] | None:
 def changed_months(folder: Path, manifest: HistoryManifest) -> list[str]:
     """Return the months whose file is not the one that a manifest knows, newest first: every byte is read."""
     return [
-        file
-        for file in newest_first(manifest.months)
-        if _checksum_of(folder / file) != (manifest.months[file].crc32, manifest.months[file].bytes)
+        file for file in newest_first(manifest.months) if _checksum_of(folder / file) != manifest.months[file].checksum
     ]
 
 

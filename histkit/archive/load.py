@@ -33,6 +33,7 @@ from histkit.archive.manifest import (
     partition_span,
     read_manifest,
     read_replaced,
+    twin_of,
 )
 from histkit.archive.merge import id_keys
 from histkit.archive.partitions import (
@@ -319,11 +320,11 @@ class LocalHistory:
         if known.crc32 is None:
             return self._fault_of_older(file, source)
         found = crc_of(source)
-        if found == (known.crc32, known.bytes):
+        if found == known.checksum:
             return None
-        if any(found == (month.crc32, month.bytes) for month in self._versions(file)):
+        if any(found == month.checksum for month in self._versions(file)):
             return None
-        twin = next((name for name, month in self.months.items() if (month.crc32, month.bytes) == found), None)
+        twin = twin_of(self.months, file, found)
         return "its checksum differs" if twin is None else f"it is a copy of {month_label(twin)}"
 
     def _fault_of_older(self, file: str, source: Any) -> str | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,6 +53,11 @@ class Month(msgspec.Struct):
     crc32: int | None = None
     footer_bytes: int | None = None
     footer_crc32: int | None = None
+
+    @property
+    def checksum(self) -> tuple[int | None, int]:
+        """The CRC-32 and the size, as `crc_of` returns them."""
+        return self.crc32, self.bytes
 
 
 class ReplacedMonth(msgspec.Struct):
@@ -146,6 +151,11 @@ def month_label(file: str) -> str:
     return "(no date)" if span is None else f"{datetime.fromtimestamp(span[0], UTC):%Y-%m}"
 
 
+def twin_of(months: Mapping[str, Month], file: str, checksum: tuple[int, int] | None) -> str | None:
+    """Return the month that a file of some checksum is a copy of; None if it is of none."""
+    return next((name for name, month in months.items() if name != file and month.checksum == checksum), None)
+
+
 def months_of(oldest: int, newest: int) -> list[str]:
     """Return the files of all months from one date to another."""
     first, last = (np.datetime64(date, "s").astype("datetime64[M]") for date in (oldest, newest))
@@ -182,6 +192,8 @@ def read_manifest(store: ReadStore) -> HistoryManifest | None:
         data = store.read(MANIFEST)
     except FileNotFoundError:
         return None
+    except IsADirectoryError:
+        raise _damaged(where, "it is a folder") from None
     except NotADirectoryError:
         raise ArchiveError(
             f"{store.name} is a file, not the folder of a local history, which sync makes. "
@@ -192,10 +204,13 @@ def read_manifest(store: ReadStore) -> HistoryManifest | None:
     try:
         return decode_manifest(data, where)
     except ValueError as error:
-        raise DamagedManifestError(
-            f"{where} is damaged ({error_line(error)}): restore a copy, or run sync(full=True), which makes it again "
-            "from the months."
-        ) from None
+        raise _damaged(where, error_line(error)) from None
+
+
+def _damaged(where: str, reason: str) -> DamagedManifestError:
+    return DamagedManifestError(
+        f"{where} is damaged ({reason}): restore a copy, or run sync(full=True), which makes it again from the months."
+    )
 
 
 def decode_manifest(data: bytes, where: str) -> HistoryManifest:

@@ -113,7 +113,7 @@ class PartitionReader(AbstractContextManager["PartitionReader"]):
         except OSError as error:
             raise ArchiveError(f"{self.where} can't be read: {error_line(error)}.") from None
         try:
-            if known is not None and known.crc32 is not None and crc_of(self._opened) != (known.crc32, known.bytes):
+            if known is not None and known.crc32 is not None and crc_of(self._opened) != known.checksum:
                 raise changed_error(self.where)
             self._file = pq.ParquetFile(self._opened, page_checksum_verification=True)
             facts = read_footer(self._file.schema_arrow.metadata, self.where)

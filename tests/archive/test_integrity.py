@@ -23,8 +23,8 @@ from histkit.cli import main
 from histkit.sandbox import Sandbox
 from tests.archive.flips import count_flips
 from tests.conftest import client_of
-from tests.local_history import NOTHING, forget_checksums, found, read, sync
-from tests.raw_service import same
+from tests.local_history import NOTHING, OCTOBER, forget_checksums, found, read, sync
+from tests.raw_service import Service, row, same
 from tests.warm_sandbox import SandboxForks
 
 AUGUST, SEPTEMBER = "year=2026/month=8/history.parquet", "year=2026/month=9/history.parquet"
@@ -127,6 +127,13 @@ def without_texts(folder: Path) -> None:
     pq.write_table(plainly(folder / SEPTEMBER).drop_columns(["text"]), folder / SEPTEMBER)
 
 
+def without_some_ids(folder: Path) -> None:
+    table = plainly(folder / SEPTEMBER)
+    place = table.column_names.index("history_item_id")
+    ids = [None] * 5 + table.column("history_item_id").to_pylist()[5:]
+    pq.write_table(table.set_column(place, "history_item_id", pa.array(ids, pa.large_string())), folder / SEPTEMBER)
+
+
 def a_folder(folder: Path) -> None:
     (folder / SEPTEMBER).unlink()
     (folder / SEPTEMBER).mkdir()
@@ -139,7 +146,7 @@ def missing(folder: Path) -> None:
 WRONG = [
     *(copied_over, written_otherwise, rows_lost, rows_twice, rows_of_another_month, rows_moved_to_another_month, cut),
     *(empty, of_another_schema, of_text, a_folder, missing),
-    *(of_timestamps, of_milliseconds, without_texts),
+    *(of_timestamps, of_milliseconds, without_texts, without_some_ids),
 ]
 
 
@@ -176,16 +183,22 @@ def checked(folder: Path, *options: str) -> tuple[int, dict[str, tuple[str, str]
     return done.exit_code, {row["file"]: (row["state"], row["cure"]) for row in rows if row["cure"]}
 
 
-@pytest.mark.parametrize("legacy", some([False, True], False))
+# An older version's manifest has nothing to compare these with.
+NOT_COMPARED = [written_otherwise, rows_lost, of_text, of_timestamps, without_texts, without_some_ids]
+QUICK = [copied_over, rows_twice, cut, of_milliseconds, without_some_ids]
+
+
 @pytest.mark.parametrize(
-    "harm", some(WRONG, copied_over, rows_twice, cut, of_milliseconds), ids=lambda harm: harm.__name__
+    ("harm", "legacy"),
+    [
+        *(pytest.param(harm, False, marks=() if harm in QUICK else pytest.mark.faults) for harm in WRONG),
+        *(pytest.param(harm, True, marks=pytest.mark.faults) for harm in WRONG if harm not in NOT_COMPARED),
+    ],
 )
 def test_a_month_that_is_not_what_was_written_is_named_and_healed_by_a_full_sync(
     small_box: Sandbox, copy: Path, whole: pd.DataFrame, harm: Callable[[Path], None], legacy: bool
 ) -> None:
     if legacy:
-        if harm in (written_otherwise, rows_lost, of_text, of_timestamps, without_texts):
-            pytest.skip("an older version's manifest has nothing to compare them with")
         forget_checksums(copy)
     harm(copy)
     with pytest.raises(hk.ArchiveError, match=r"month=[89]/history\.parquet .*sync\(full=True\)") as caught:
@@ -209,7 +222,7 @@ def test_a_month_that_is_not_what_was_written_is_named_and_healed_by_a_full_sync
 
 @pytest.mark.parametrize(
     "harm",
-    some(WRONG, written_otherwise, rows_lost, of_timestamps, of_milliseconds, without_texts),
+    some(WRONG, written_otherwise, rows_lost, of_timestamps, of_milliseconds, without_texts, without_some_ids),
     ids=lambda harm: harm.__name__,
 )
 def test_a_repair_makes_right_what_needs_no_service_and_says_so_of_the_rest(
@@ -308,11 +321,18 @@ BAD_JSON = [
 ]
 
 
-@pytest.mark.parametrize("data", some(BAD_JSON, b"null", BAD_JSON[-1]), ids=range(len(BAD_JSON)))
+BAD_MANIFESTS = [*BAD_JSON, None]  # None: a folder
+
+
+@pytest.mark.parametrize("data", some(BAD_MANIFESTS, b"null", BAD_JSON[-1], None), ids=range(len(BAD_MANIFESTS)))
 def test_a_manifest_that_is_none_is_one_line_and_is_made_again(
-    small_box: Sandbox, copy: Path, whole: pd.DataFrame, data: bytes
+    small_box: Sandbox, copy: Path, whole: pd.DataFrame, data: bytes | None
 ) -> None:
-    (copy / "_manifest.json").write_bytes(data)
+    if data is None:
+        (copy / "_manifest.json").unlink()
+        (copy / "_manifest.json").mkdir()
+    else:
+        (copy / "_manifest.json").write_bytes(data)
     for call in (lambda: hk.load(copy), lambda: hk.scan(copy), lambda: sync(copy, small_box)):
         with pytest.raises(hk.ArchiveError, match=r"_manifest\.json is damaged .*sync\(full=True\)") as caught:
             call()
@@ -452,6 +472,41 @@ def test_a_month_whose_values_may_differ_is_never_taken_in_by_a_repair(
         hk.load(copy)
     with pytest.warns(UserWarning, match="a copy is"):
         same(sync(copy, small_box, full=True), whole)
+
+
+@pytest.mark.parametrize("without", ["manifest", "checksums"])
+def test_rows_that_lost_their_ids_are_not_taken_in_where_no_checksum_tells(
+    small_box: Sandbox, copy: Path, whole: pd.DataFrame, without: str
+) -> None:
+    if without == "manifest":
+        (copy / "_manifest.json").write_bytes(b"")
+    else:
+        forget_checksums(copy)
+    without_some_ids(copy)
+    for options in ((), ("--repair",)):
+        code, wrong = checked(copy, *options)
+        assert code == 1
+        assert wrong[SEPTEMBER] == ("holds 5 rows without an id", "histkit sync --full")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what was set aside
+        same(sync(copy, small_box, full=True), whole)
+    assert checked(copy) == (0, {})
+
+
+def test_rows_that_never_had_an_id_are_taken_in_again(tmp_path: Path) -> None:
+    rows = [row(number, OCTOBER + number) for number in range(6)]
+    rows[2]["history_item_id"] = rows[3]["history_item_id"] = None
+    folder = tmp_path / "history"
+    with Service(rows) as service, pytest.warns(UserWarning, match="history_item_id"):
+        df = sync(folder, service)
+    assert df["history_item_id"].isna().sum() == 2
+    (folder / "_manifest.json").write_bytes(b"")
+    assert checked(folder, "--repair") == (0, {})
+    same(hk.load(folder), df)
+    path = next(folder.rglob("*.parquet"))
+    pq.write_table(plainly(path), path, compression="snappy")
+    assert checked(folder, "--repair") == (0, {})
+    same(hk.load(folder), df)
 
 
 @pytest.mark.parametrize("flips", [20, pytest.param(200, marks=pytest.mark.faults)])
