@@ -273,6 +273,8 @@ class HistoryFolder:
     ----------
     manifest : HistoryManifest
         With the months of a killed sync. Of a damaged or missing one, what the months say.
+    made_again : bool
+        Whether the manifest is damaged or missing.
     problems : list of MonthState
         What is not as it should be.
     notes : list of str
@@ -290,6 +292,7 @@ class HistoryFolder:
         self.older: list[str] = []
         self.damaged_manifest: DamagedManifestError | None = None
         existing = self._read()
+        self.made_again = existing is None
         self.manifest = existing or HistoryManifest()
         replaced = read_replaced(self._store)
         self._take_replaced()
@@ -480,7 +483,8 @@ class HistoryFolder:
 
         What is replaced is kept in `ASIDE`. A file that can't be repaired stays until a full sync replaces it.
         """
-        rebuilt, lost = self.damaged_manifest is not None, not all(state.intact for state in self.problems)
+        lost = not all(state.intact for state in self.problems)
+        rebuilt = self.damaged_manifest is not None and (full or not lost)
         if rebuilt:
             self._set_aside(MANIFEST, "damaged; made again from the months")
             self.damaged_manifest = None
@@ -639,8 +643,9 @@ def check_history(path: str | os.PathLike[str], *, repair: bool = False) -> Hist
         history = HistoryFolder(folder, deep=True)
         if repair:
             history.repair(full=False)
-            history.upgrade()
-            write_manifest(folder, history.manifest)
+            if not (history.made_again and history.problems):  # else a load would not miss the rows of these months
+                history.upgrade()
+                write_manifest(folder, history.manifest)
     return history
 
 

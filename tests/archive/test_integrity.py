@@ -342,6 +342,29 @@ def test_a_manifest_that_is_none_is_one_line_and_is_made_again(
     same(hk.load(copy), whole)
 
 
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("harm", [cut, without_some_ids])
+def test_a_repair_makes_no_manifest_without_a_month_that_it_cant_read(
+    small_box: Sandbox, copy: Path, whole: pd.DataFrame, harm: Callable[[Path], None], there: bool
+) -> None:
+    """A manifest without the month would be one of fewer rows, and a load could not tell."""
+    harm(copy)
+    (copy / "_manifest.json").unlink()
+    if there:
+        (copy / "_manifest.json").write_bytes(b"{}")
+    for _ in range(3):
+        code, wrong = checked(copy, "--repair")
+        assert code == 1
+        assert SEPTEMBER in wrong
+        assert ("_manifest.json" in wrong) == there
+        with pytest.raises(hk.ArchiveError, match="is damaged" if there else "no local history|unfinished first sync"):
+            hk.load(copy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what was set aside
+        same(sync(copy, small_box, full=True), whole)
+    assert checked(copy) == (0, {})
+
+
 @pytest.mark.parametrize("data", some(BAD_JSON, b"null", BAD_JSON[-1]), ids=range(len(BAD_JSON)))
 def test_an_unfinished_sync_that_is_damaged_is_said_and_fetched_again(
     small_box: Sandbox, copy: Path, whole: pd.DataFrame, data: bytes
