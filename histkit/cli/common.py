@@ -30,7 +30,7 @@ from histkit.frame.dates import parse_date
 from histkit.frame.files import csv_text
 from histkit.frame.filters import CONDITION_COLUMNS, NAME_CONDITIONS, RowFilter
 from histkit.frame.json_values import plain_value, records
-from histkit.frame.names import MissingColumnError, UnmatchedNameError, UnmatchedNameWarning, has_suggestion
+from histkit.frame.names import MissingColumnError, UnmatchedNameError, UnmatchedNameWarning
 from histkit.reports import terminal
 from histkit.reports.model import ReportTable
 from histkit.usage.labels import Rule, assign_labels, read_rules, rules_name, unmatched_names
@@ -368,11 +368,12 @@ def labelled_rows(
     live: bool,
     column: str | None = None,
     search: str | None = None,
-    **chosen: Any,
+    **_: Any,
 ) -> pd.DataFrame:
-    """Add the clients of some rows; end the command if a rule has a name that matches nothing in the whole history.
+    """Add the clients of some rows; end the command if a rule has a mistyped name.
 
-    Where only a part of the history was read from the API, a name ends the command if it is close to one that exists.
+    Names are compared with the whole local history, else with the rows that were read. One that matches nothing is
+    mistyped if it is close to one that exists; others are printed.
 
     Parameters
     ----------
@@ -382,21 +383,18 @@ def labelled_rows(
         A TOML file.
     column : str, optional
         Default: the column of the rules.
-    tz, history, live, search, **chosen
+    tz, history, live, search
         The values of the options.
     """
     default, parsed = read_rules(rules, tz)
     labelled = assign_labels(frame, parsed, default if column is None else column)
     where = rules_name(rules)
-    problems = unmatched_names(frame, parsed, where)
-    if not live and not search and _is_local(history):
-        if problems or frame.empty:
-            problems = unmatched_names(_named_columns(history, parsed), parsed, where)
-    elif search or any(value not in (None, (), False) for value in chosen.values()):
-        problems = list(filter(has_suggestion, problems))
-    for problem in problems:
-        print_message(problem)
-    if problems:
+    mistyped, absent = unmatched_names(frame, parsed, where)
+    if (mistyped or absent or frame.empty) and not live and not search and _is_local(history):
+        mistyped, absent = unmatched_names(_named_columns(history, parsed), parsed, where)
+    for message in (*mistyped, *absent):
+        print_message(message)
+    if mistyped:
         click.get_current_context().exit(NO_SUCH_NAME)
     return labelled
 

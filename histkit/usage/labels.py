@@ -19,12 +19,13 @@ from histkit.frame.names import has_suggestion, warn_unmatched
 from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, check_frame, require, to_frame
 from histkit.usage.aggregate import RESERVED
 from histkit.util.files import read_toml
-from histkit.util.text import error_line, is_text, quoted
+from histkit.util.text import count_noun, error_line, is_text, quoted
 
 Rules = str | os.PathLike[str] | Mapping[str, Any] | Iterable[Mapping[str, Any]]
 Words = tuple[str, ...] | None
 
 COLUMN = "client"
+_MOST_LISTED = 5  # names that match nothing
 _HISTORY_COLUMNS = frozenset(column.name for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN))
 
 
@@ -116,8 +117,8 @@ def label(
     Warns
     -----
     UserWarning
-        A rule has a name that matches nothing in the frame, but is close to one that does; the line has both. A name
-        without a close one may be in rows that the frame leaves out: it is no mistake.
+        A rule has a name that matches nothing in the frame, but is close to one that does; the line has both. One more
+        line has the names without a close one, which may be of rows to come, or that the frame leaves out.
 
     Notes
     -----
@@ -153,7 +154,8 @@ def label(
     where = rules_name(rules)
     default, parsed = read_rules(rules, tz)
     labelled = assign_labels(frame, parsed, default if column is None else column, unassigned)
-    warn_unmatched(filter(has_suggestion, unmatched_names(frame, parsed, where)), stacklevel=2)
+    mistyped, absent = unmatched_names(frame, parsed, where)
+    warn_unmatched([*mistyped, *absent], stacklevel=2)
     return labelled
 
 
@@ -190,8 +192,8 @@ def assign_labels(
     return labelled
 
 
-def unmatched_names(frame: pd.DataFrame, rules: Sequence[Rule], where: str = "rules") -> list[str]:
-    """Return a message for each name in the rules that matches nothing in a frame; without rows nothing is known.
+def unmatched_names(frame: pd.DataFrame, rules: Sequence[Rule], where: str = "rules") -> tuple[list[str], list[str]]:
+    """Return messages on the names in the rules that match nothing in a frame; without rows nothing is known.
 
     Parameters
     ----------
@@ -202,13 +204,20 @@ def unmatched_names(frame: pd.DataFrame, rules: Sequence[Rule], where: str = "ru
     where : str
         Begins each message: the file of the rules.
 
+    Returns
+    -------
+    mistyped : list of str
+        A message for each name that is close to one that exists.
+    absent : list of str
+        At most one message, for all other names.
+
     Examples
     --------
     >>> import histkit as hk
     >>> from histkit.usage.labels import read_rules, unmatched_names
     >>> column, rules = read_rules([{"label": "Acme", "voice": ["Rachel", "Rachl"]}])
     >>> unmatched_names(hk.sample_history(500), rules, "clients.toml")
-    ["clients.toml: rule 'Acme': voice='Rachl' matches no voice; did you mean 'Rachel'?"]
+    (["clients.toml: rule 'Acme': voice='Rachl' matches no voice; did you mean 'Rachel'?"], [])
     """
     first_rule: dict[tuple[str, str], str] = {}
     for rule in rules:
@@ -216,16 +225,29 @@ def unmatched_names(frame: pd.DataFrame, rules: Sequence[Rule], where: str = "ru
             for name in getattr(rule, condition) or ():
                 first_rule.setdefault((condition, name), rule.label)
     if frame.empty or not first_rule:
-        return []
+        return [], []
     names: dict[str, Any] = {
         condition: tuple(name for key, name in first_rule if key == condition) or None for condition in NAME_CONDITIONS
     }
     known = known_names(frame, RowFilter(**names), unused=True)
-    return [
-        f"{where}: rule {quoted(rule, 60)}: {problem}"
-        for (condition, name), rule in first_rule.items()
-        if (problem := known.problem(condition, name)) is not None
-    ]
+    mistyped, absent = [], []
+    for (condition, name), of_rule in first_rule.items():
+        problem = known.problem(condition, name)
+        if problem is None:
+            continue
+        if has_suggestion(problem):
+            mistyped.append(f"{where}: rule {quoted(of_rule, 60)}: {problem}")
+        else:
+            absent.append(f"{condition}={quoted(name, 60)} (rule {quoted(of_rule, 60)})")
+    return mistyped, [_absent(absent, where)] if absent else []
+
+
+def _absent(names: Sequence[str], where: str) -> str:
+    match, their = ("matches", "its") if len(names) == 1 else ("match", "their")
+    listed = ", ".join(names[:_MOST_LISTED])
+    more = f" and {len(names) - _MOST_LISTED:,} more" if len(names) > _MOST_LISTED else ""
+    count = count_noun(len(names), "name")
+    return f"{where}: {count} {match} none of the rows: {listed}{more}. Check {their} spelling."
 
 
 def rules_name(rules: Any) -> str:

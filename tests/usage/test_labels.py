@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import histkit as hk
 from histkit.frame.filters import filter_items
 from histkit.frame.names import UnmatchedNameWarning
-from histkit.usage.labels import Rule, label, read_rules, unmatched_names
+from histkit.usage.labels import Rule, label, read_rules
 
 DF = hk.sample_history(250, seed=3).assign(
     account=lambda frame: pd.Categorical(np.where(frame.index % 3 == 0, None, np.where(frame.index % 2, "acme", "own")))
@@ -85,7 +85,7 @@ def by_hand(frame: pd.DataFrame, rules: list[dict[str, Any]]) -> list[str]:
     return found.tolist()
 
 
-@pytest.mark.filterwarnings("ignore:.* matches no ")
+@pytest.mark.filterwarnings("ignore:.* match(es)? no")
 @given(rule_sets, st.integers(0, 250))
 def test_labels_are_those_of_filtering_rule_by_rule(rules: list[dict[str, Any]], rows: int) -> None:
     frame = DF.iloc[:rows]
@@ -100,7 +100,7 @@ def test_labels_are_those_of_filtering_rule_by_rule(rules: list[dict[str, Any]],
     assert all(type(count) is int for count in counts.values())
 
 
-@pytest.mark.filterwarnings("ignore:.* matches no ")
+@pytest.mark.filterwarnings("ignore:.* match(es)? no")
 @given(rule_sets, st.integers(1, 3), st.randoms(use_true_random=False))
 def test_parts_of_a_history_agree_with_the_whole(rules: list[dict[str, Any]], parts: int, random: Any) -> None:
     part_of = np.array([random.randrange(parts) for _ in range(len(DF))])
@@ -208,14 +208,26 @@ def test_a_mistyped_name_in_a_rule_is_warned_of_once(conditions: dict[str, Any],
     assert messages(DF.iloc[:0], path) == []
 
 
-def test_a_name_that_may_be_in_other_rows_is_no_mistake() -> None:
-    """A part of a frame keeps the categories of the whole; a name that is close to nothing may be of another part."""
+def test_names_that_are_close_to_none_are_one_line() -> None:
     absent = [{"label": "a", "voice": "Nobody at all"}, {"label": "b", "voice": "aaaaaaaaaaaaaaaaaaa1"}]
-    assert messages(DF, absent) == []
-    assert [message.split(": ")[1] for message in unmatched_names(DF, read_rules(absent)[1])] == [
-        "rule 'a'",
-        "rule 'b'",
+    assert messages(DF, absent[:1]) == [
+        "rules: 1 name matches none of the rows: voice='Nobody at all' (rule 'a'). Check its spelling."
     ]
+    both = (
+        "rules: 2 names match none of the rows: voice='Nobody at all' (rule 'a'), voice='aaaaaaaaaaaaaaaaaaa1' "
+        "(rule 'b'). Check their spelling."
+    )
+    assert messages(DF, absent) == [both]
+    (close, rest) = messages(DF, [*absent, {"label": "c", "voice": "Rachl"}])
+    assert (close.endswith("did you mean 'Rachel'?"), rest) == (True, both)
+    (many,) = messages(DF, [{"label": "a", "speaker": [f"{place}" * 9 for place in range(1, 9)]}])
+    assert many.startswith("rules: 8 names match none of the rows: speaker='111111111' (rule 'a'), speaker='222222222'")
+    assert many.endswith("speaker='555555555' (rule 'a') and 3 more. Check their spelling.")
+    assert messages(DF.iloc[:0], absent) == []
+
+
+def test_a_name_that_is_in_other_rows_is_no_mistake() -> None:
+    """A part of a frame keeps the categories of the whole."""
     every = [{"label": name, "model": name} for name in values("model_id")]
     every += [{"label": name, "voice": name} for name in values("voice_name")]
     for row in range(0, len(DF), 40):
