@@ -233,7 +233,7 @@ def _print_proofs(checked: pd.DataFrame, prove: bool) -> None:
         return
     words = {"structure": "by their structure", "hash": "by a second download", "length": "by their length only"}
     known = ", ".join(f"{proofs[proof]:,} {word}" for proof, word in words.items() if proof in proofs)
-    click.echo(
+    print_line(
         f"Known to be whole: {known or 'none'}" + (f"; not known: {proofs['none']:,}" if "none" in proofs else "")
     )
     notes = checked[(checked["status"] == "ok") & checked["error"].notna()]

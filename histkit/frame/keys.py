@@ -50,11 +50,18 @@ def refuse_duplicates(frame: pd.DataFrame, purpose: str) -> None:
         raise SchemaError(problem)
 
 
-def warn_of_duplicates(frame: pd.DataFrame, purpose: str) -> None:
-    """Warn once if rows occur twice, or if the frame has no ids to tell; parameters as in `refuse_duplicates`."""
+def warn_of_duplicates(frame: pd.DataFrame, purpose: str) -> str | None:
+    """Warn once if rows occur twice, or if the frame has no ids to tell; parameters as in `refuse_duplicates`.
+
+    Returns
+    -------
+    str or None
+        The warning; None if no row occurs twice.
+    """
     problem = _problem(frame, purpose)
     if problem is not None:
         _warn(problem)
+    return problem
 
 
 @contextmanager

@@ -96,11 +96,16 @@ def report(
     Raises
     ------
     SchemaError
-        The frame lacks a column.
+        The frame lacks a column; with `prices`, rows occur twice.
     InputError
         An argument is invalid, the file has another extension, or it exists and is of another kind.
     ArchiveError
         The file can't be written.
+
+    Warns
+    -----
+    UserWarning
+        Rows occur twice. The report then has usage only: no texts, takes, ledger and quota.
 
     Examples
     --------
@@ -156,12 +161,13 @@ def build_report(
     if now is not None:
         as_unix(now, "now")
     book = None if prices is None else read_prices(prices, tz=tz)
+    duplicates = None
     if book is None:
-        warn_of_duplicates(frame, "the report")
+        duplicates = warn_of_duplicates(frame, "the report")
     else:
         refuse_duplicates(frame, "a report with prices")
     priced = frame if book is None else with_price_index(frame, book)
-    spec = ReportSpec(priced, tz, freq, billing, top, book, subscription, now)
+    spec = ReportSpec(priced, tz, freq, billing, top, book, subscription, now, duplicates)
     dates = "no dated rows"
     if span is not None:
         dates = " to ".join(f"{moment.tz_convert(zone):%Y-%m-%d}" for moment in span)
@@ -183,6 +189,9 @@ def _default_freq(span: tuple[pd.Timestamp, pd.Timestamp] | None) -> str:
 
 def _assemble(spec: ReportSpec, frame: pd.DataFrame, title: str, subtitle: str) -> Report:
     """Compute the sections of a report and put them in order."""
+    if spec.duplicates is not None:
+        only_usage = (*usage_sections(spec), omissions_section(spec, None))
+        return Report(title, subtitle, headline_facts(spec, None, None), only_usage)
     future = DaemonThreads().submit(copy_context().run, takes, frame)  # the takes are half of the work
     counters = counter_table(spec)
     sections: list[Section] = [*usage_sections(spec)]

@@ -60,6 +60,8 @@ class ReportSpec:
         Plan and counter; None: no forecast.
     now : Any
         Start of the forecast.
+    duplicates : str or None
+        The warning of rows that occur twice; the report then has usage only.
     """
 
     frame: pd.DataFrame
@@ -70,6 +72,7 @@ class ReportSpec:
     prices: PriceBook | None
     subscription: Any
     now: Any
+    duplicates: str | None = None
 
     @property
     def ledger_freq(self) -> str:
@@ -260,6 +263,8 @@ def omissions_section(spec: ReportSpec, counters: pd.DataFrame | None) -> Sectio
         "Music, sound effects and agents' conversations: the service keeps them elsewhere.",
         "What others generated under their own keys, and rows that were deleted before they were first synced.",
     ]
+    if spec.duplicates is not None:
+        notes.append(f"Texts, takes, ledger and quota. {spec.duplicates}")
     unknown = int(frame["credits"].isna().sum())
     undated = int(frame["date"].isna().sum())
     if unknown:
@@ -273,7 +278,7 @@ def omissions_section(spec: ReportSpec, counters: pd.DataFrame | None) -> Sectio
     return Section("left-out", "What is not included", tuple(notes))
 
 
-def headline_facts(spec: ReportSpec, takes: pd.DataFrame, counters: pd.DataFrame | None) -> tuple[Fact, ...]:
+def headline_facts(spec: ReportSpec, takes: pd.DataFrame | None, counters: pd.DataFrame | None) -> tuple[Fact, ...]:
     """Build the headline numbers of a report."""
     frame = spec.frame
     unknown = int(frame["credits"].isna().sum())
@@ -283,8 +288,10 @@ def headline_facts(spec: ReportSpec, takes: pd.DataFrame, counters: pd.DataFrame
         Fact("Credits", total_of(frame["credits"]), note=note),
         Fact("Characters", total_of(frame["characters"])),
         Fact("Voices", frame["voice_id"].nunique()),
-        Fact("Thrown away", takes.attrs["histkit"]["thrown_away"], note="credits for takes that were not kept"),
     ]
+    if takes is not None:
+        thrown_away = takes.attrs["histkit"]["thrown_away"]
+        facts.append(Fact("Thrown away", thrown_away, note="credits for takes that were not kept"))
     if counters is not None:
         facts.append(Fact("Unseen", total_of(counters["unseen"]), note="credits outside this history; an estimate"))
     if spec.prices is not None:

@@ -80,6 +80,21 @@ def test_rows_of_two_reads_that_overlap_are_refused_or_warned_of(name: str, tmp_
     assert caught(WARNS[name], twice.drop_duplicates("history_item_id")) == []
 
 
+def test_a_report_on_rows_that_occur_twice_has_usage_only(tmp_path: Path) -> None:
+    twice = pd.concat([DF, DF.iloc[:48]])
+    with pytest.warns(UserWarning, match="48 rows of 448 repeat another") as caught:
+        hk.report(twice, tmp_path / "twice.md", subscription=SUBSCRIPTION, now=NOW)
+    hk.report(DF, tmp_path / "once.md", subscription=SUBSCRIPTION, now=NOW)
+    twice_text, once_text = ((tmp_path / f"{name}.md").read_text("utf-8") for name in ("twice", "once"))
+    headings = [[line for line in text.splitlines() if line.startswith("## ")] for text in (twice_text, once_text)]
+    left_out = ["## Quota", "## Top texts", "## Takes", "## Ledger"]
+    assert [line for line in headings[1] if line not in headings[0]] == left_out
+    assert [line for line in headings[0] if line not in headings[1]] == []
+    assert f"Texts, takes, ledger and quota. {caught[0].message}" in twice_text.replace("\\", "")
+    for fact in ("Thrown away", "Unseen"):
+        assert (fact in twice_text, fact in once_text) == (False, True)
+
+
 @pytest.mark.parametrize("name", [*REFUSES, *WARNS])
 def test_a_frame_without_ids_is_taken_with_one_warning(name: str) -> None:
     needed = name in ("takes", "waste", "keepers", "plot_takes", "report", "report with prices", "explore")
