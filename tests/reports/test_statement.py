@@ -25,7 +25,7 @@ PRICES = {
 RULES = [
     {"label": "Acme", "voice": "Rachel"},
     {"label": "Blue", "model": "eleven_flash_v2_5"},
-    {"label": "Nobody", "voice": "-"},
+    {"label": "Nobody", "before": "2000-01-01"},
 ]
 FORMATS = ("md", "html", "xlsx", "csv", "json")
 ZONES = sorted(zoneinfo.available_timezones())
