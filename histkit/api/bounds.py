@@ -11,9 +11,9 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from histkit.api.options import RequestOptions, options_of
@@ -26,7 +26,7 @@ SLOWEST_STREAM = 8192  # bytes a second on average, below which audio counts as 
 ERROR_BYTES = 1 << 20  # of an error's body; the rest is not read
 _LOOK_SECONDS = 0.1
 _IDLE_LOOKS = 20
-_NUMBER = re.compile(r"[0-9]{1,18}")
+_NUMBER = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})?")
 
 
 def seconds_of(name: str, value: Any) -> float:
@@ -65,12 +65,8 @@ class Bounds:
     @classmethod
     def of(cls, total_timeout: Any, max_page_bytes: Any, max_clip_bytes: Any) -> Bounds:
         """Return bounds after a check of their values; for None, those of the environment, else the defaults."""
-        bounds = cls.of_environment()
-        return cls(
-            bounds.total_timeout if total_timeout is None else seconds_of("total_timeout", total_timeout),
-            bounds.max_page_bytes if max_page_bytes is None else whole_number("max_page_bytes", max_page_bytes, 1),
-            bounds.max_clip_bytes if max_clip_bytes is None else whole_number("max_clip_bytes", max_clip_bytes, 1),
-        )
+        given = {"total_timeout": total_timeout, "max_page_bytes": max_page_bytes, "max_clip_bytes": max_clip_bytes}
+        return cls.of_environment()._with(given)
 
     @classmethod
     def of_environment(cls) -> Bounds:
@@ -81,24 +77,22 @@ class Bounds:
         InputError
             One of them is not a number in its range.
         """
-        values: dict[str, Any] = {}
-        for name, default in vars(cls()).items():
+        values = {}
+        for name in vars(cls()):
             variable = f"HISTKIT_{name.upper()}"
             text = os.environ.get(variable, "").strip()
             if text:
-                number = type(default)(text) if _NUMBER.fullmatch(text) else text
-                values[name] = (
-                    whole_number(variable, number, 1) if isinstance(default, int) else seconds_of(variable, number)
-                )
+                values[name] = _bound(name, _number(text), variable)
         return cls(**values)
 
     def for_call(self, options: RequestOptions | None) -> Bounds:
         """Return the bounds with those that the options of a call replace."""
         options = options_of(options)
-        values = {name: options.get(name) for name in ("total_timeout", "max_page_bytes", "max_clip_bytes")}
-        if all(value is None for value in values.values()):
-            return self
-        return Bounds.of(**(vars(self) | {name: value for name, value in values.items() if value is not None}))
+        return self._with({name: options.get(name) for name in vars(self)})
+
+    def _with(self, values: Mapping[str, Any]) -> Bounds:
+        """Return the bounds with some of other values, which are checked; None keeps one."""
+        return replace(self, **{name: _bound(name, value, name) for name, value in values.items() if value is not None})
 
     def check_page(self, size: int, where: str) -> None:
         """Raise `TransportError` if a JSON response is larger than `max_page_bytes`."""
@@ -109,6 +103,18 @@ class Bounds:
         """Raise `TransportError` if an audio file or a zip is larger than `max_clip_bytes`."""
         if size > self.max_clip_bytes:
             raise too_large(where, "max_clip_bytes", self.max_clip_bytes)
+
+
+def _bound(name: str, value: Any, label: str) -> Any:
+    """Return the value of a bound after a check; `label` names it in the message."""
+    return seconds_of(label, value) if name == "total_timeout" else whole_number(label, value, 1)
+
+
+def _number(text: str) -> float | str:
+    """Return the number that a text states, an int where it has no fraction; any other text as it is."""
+    if not _NUMBER.fullmatch(text):
+        return text
+    return float(text) if "." in text else int(text)
 
 
 def too_large(where: str, name: str, value: int) -> TransportError:

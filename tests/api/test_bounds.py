@@ -234,9 +234,20 @@ def test_the_environment_sets_bounds_and_arguments_win(monkeypatch: pytest.Monke
     client = hk.HistoryClient("sk_x", max_clip_bytes=7)
     assert (client.total_timeout, client.max_page_bytes, client.max_clip_bytes) == (30.0, 256 << 20, 7)
     assert hk.HistoryClient("sk_x").max_clip_bytes == 1000
+    monkeypatch.setenv("HISTKIT_TOTAL_TIMEOUT", "0.5")
+    assert hk.HistoryClient("sk_x").total_timeout == 0.5
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "2 GiB", "1e9", "nan", "٣"])
+def test_options_of_a_call_replace_bounds_of_the_client_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds = Bounds.of(5, 6, 7)
+    monkeypatch.setenv("HISTKIT_TOTAL_TIMEOUT", "soon")
+    assert bounds.for_call({"max_page_bytes": 8}) == Bounds(5, 8, 7)
+    assert bounds.for_call(None) == bounds
+    with pytest.raises(hk.InputError, match="max_page_bytes=0"):
+        bounds.for_call({"max_page_bytes": 0})
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "2.5", "2 GiB", "1e9", "nan", "٣"])
 def test_a_bound_of_the_environment_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("HISTKIT_MAX_CLIP_BYTES", value)
     with pytest.raises(hk.InputError, match="HISTKIT_MAX_CLIP_BYTES="):
