@@ -121,7 +121,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     seconds = _longest_wait(value)
     if seconds is not None:
         return seconds
-    date, now = _as_timestamp(value), _as_timestamp(headers.get("date", ""))
+    date, now = http_date(value), http_date(headers.get("date", ""))
     return None if date is None else max(0.0, date - (time.time() if now is None else now))
 
 
@@ -131,8 +131,8 @@ def _longest_wait(value: str) -> float | None:
     return max(map(float, numbers)) if all(_SECONDS.fullmatch(number) for number in numbers) else None
 
 
-def _as_timestamp(value: str) -> float | None:
-    """Return the time of an HTTP date, in seconds since 1970."""
+def http_date(value: str) -> float | None:
+    """Return an HTTP date in seconds since 1970; None if it is malformed. One without a zone is UTC."""
     try:
         date = email.utils.parsedate_to_datetime(value)
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()

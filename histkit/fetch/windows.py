@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
 import pyarrow as pa
 
 from histkit.api.client import HistoryClient
 from histkit.api.pagination import PageWindow, Query
+from histkit.api.retry import http_date
 from histkit.errors import ApiError
 from histkit.fetch.density import RowDensity, choose_split, rows_remaining
 from histkit.frame.decode import Page, PageDecoder
@@ -207,20 +207,13 @@ class WindowedFetch:
             cancel=self._cancel,
         )
         if self.served_at is None:
-            self.served_at = _http_date(response.headers)
+            date = http_date(response.headers.get("date", ""))
+            self.served_at = None if date is None else int(date)
         return response.data
 
     def _decode(self, body: bytes) -> Page:
         with self._decoding:  # one at a time: threads that contend for the interpreter lock are slower than one
             return self._decoder(body)
-
-
-def _http_date(headers: Mapping[str, str]) -> int | None:
-    """Return the header ``Date`` in seconds since 1970; None where it is missing or malformed."""
-    try:
-        return int(parsedate_to_datetime(headers.get("date", "")).timestamp())
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _ascending_dates(page: Page) -> list[int]:

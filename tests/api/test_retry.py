@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 
 import pytest
 import tenacity
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import histkit as hk
-from histkit.api.retry import is_passing, is_refused_for_rate, retrying
+from histkit.api.retry import http_date, is_passing, is_refused_for_rate, retrying
 
 
 def without_waiting(policy: tenacity.Retrying) -> tenacity.Retrying:
@@ -92,3 +93,21 @@ def test_no_policy_waits_longer_than_the_limit_however_long_its_attempts_may_tak
     with pytest.raises(hk.RateLimitError):
         retrying(5, worth=is_passing, seconds=math.inf).copy(sleep=slept.append)(call)
     assert slept == []
+
+
+def test_an_http_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        dates = [http_date(f"Thu, 26 Nov 2026 18:00:00{zone}") for zone in (" GMT", " -0000", "", " +0100")]
+        assert dates == [1795716000, 1795716000, 1795716000, 1795716000 - 3600]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    "value", ["", "soon", "26", "Thu, 99 Nov 2026 18:00:00 GMT", "Thu, 26 Nov 2026 18:00:00 +9999999"]
+)
+def test_a_malformed_http_date_is_none(value: str) -> None:
+    assert http_date(value) is None
