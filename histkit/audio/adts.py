@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from histkit.audio.clip_reader import BLOCK, BrokenClip, ByteReader, ClipStructure, id3v2_size
+from histkit.audio.clip_reader import BLOCK, BrokenClip, ByteReader, ClipStructure, id3v2_size, start_of_trailing_tags
 
 _RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350)
 _HEADER = 7
@@ -54,6 +54,6 @@ def inspect_adts(reader: ByteReader) -> ClipStructure:
         at += size
     if not blocks:
         raise BrokenClip("The AAC holds no sound.")
-    if at < reader.size and not (reader.size - at == 128 and reader.read(at, 3) == b"TAG"):
+    if at < reader.size and at != start_of_trailing_tags(reader):
         raise BrokenClip(f"The AAC is damaged or cut: the bytes from {at:,} on are no whole frame.")
     return ClipStructure(seconds + blocks * _BLOCK_SAMPLES / rate)

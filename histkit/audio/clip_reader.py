@@ -79,9 +79,32 @@ def id3v2_size(head: bytes) -> int:
     """Return the size of the ID3v2 tag that begins with these (ten or more) bytes; 0 if they are no such tag."""
     if head[:3] != b"ID3" or len(head) < 10 or max(head[6:10]) >= 0x80:
         return 0
-    return 10 + synchsafe(head[6:10]) + (10 if head[5] & 0x10 else 0)
+    return 10 + _synchsafe(head[6:10]) + (10 if head[5] & 0x10 else 0)
 
 
-def synchsafe(raw: bytes) -> int:
+def _synchsafe(raw: bytes) -> int:
     """Return the number in four bytes of seven bits."""
     return raw[0] << 21 | raw[1] << 14 | raw[2] << 7 | raw[3]
+
+
+def start_of_trailing_tags(reader: ByteReader) -> int:
+    """Return where the tags at the end of a file begin (ID3v1, APEv2, Lyrics3, ID3v2 with a footer)."""
+    end = reader.size
+    while True:
+        size = _trailing_tag_size(reader, end)
+        if not 0 < size <= end:
+            return end
+        end -= size
+
+
+def _trailing_tag_size(reader: ByteReader, end: int) -> int:
+    if end >= 128 and reader.read(end - 128, 3) == b"TAG" and reader.read(end - 131, 8) != b"APETAGEX":
+        return 128 + (227 if end >= 355 and reader.read(end - 355, 4) == b"TAG+" else 0)
+    footer = reader.read(end - 32, 32) if end >= 32 else b""
+    if footer[:8] == b"APETAGEX":
+        return int.from_bytes(footer[12:16], "little") + (32 if footer[23] & 0x80 else 0)
+    if footer[-9:] == b"LYRICS200" and footer[-15:-9].isdigit():
+        return int(footer[-15:-9]) + 15
+    if footer[-10:-7] == b"3DI" and max(footer[-4:]) < 0x80:
+        return 20 + _synchsafe(footer[-4:])
+    return 0

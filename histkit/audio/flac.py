@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from histkit.audio.clip_reader import BLOCK, BrokenClip, ByteReader, ClipStructure, id3v2_size
+from histkit.audio.clip_reader import BLOCK, BrokenClip, ByteReader, ClipStructure, id3v2_size, start_of_trailing_tags
 
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
 _HEADER_BYTES = 16  # of the longest frame header
@@ -73,7 +73,7 @@ def inspect_flac(reader: ByteReader) -> ClipStructure:
         Frames are missing, or the last one is cut.
     """
     info, at = _read_metadata(reader)
-    end = reader.size - 128 if reader.size >= 128 and reader.read(reader.size - 128, 3) == b"TAG" else reader.size
+    end = start_of_trailing_tags(reader)
     samples, last = 0, None
     for frame in _frames(reader, at, end):
         if last is None and frame.start != at:

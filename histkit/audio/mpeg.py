@@ -17,7 +17,14 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from histkit.audio.clip_reader import BLOCK, BrokenClip, ByteReader, ClipStructure, id3v2_size, synchsafe
+from histkit.audio.clip_reader import (
+    BLOCK,
+    BrokenClip,
+    ByteReader,
+    ClipStructure,
+    id3v2_size,
+    start_of_trailing_tags,
+)
 
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _KILOBITS = {
@@ -125,7 +132,7 @@ def inspect_mp3(reader: ByteReader) -> ClipStructure:
 class _Mp3Walk:
     def __init__(self, reader: ByteReader) -> None:
         self._reader = reader
-        self._end = _start_of_trailing_tags(reader)
+        self._end = start_of_trailing_tags(reader)
         self._stream: tuple[int, int, int, bool] | None = None
         self._free_sizes: dict[tuple[int, int, int, bool], int] = {}
         self._segments: list[_Segment] = []
@@ -353,26 +360,3 @@ def _stated(frame: bytes, at: int) -> int:
     """Return a number of a header frame; 0 for a placeholder."""
     number = int.from_bytes(frame[at : at + 4], "big")
     return number if number < _PLACEHOLDER else 0
-
-
-def _start_of_trailing_tags(reader: ByteReader) -> int:
-    """Return where the tags at the end of a file begin (ID3v1, APEv2, Lyrics3, ID3v2 with a footer)."""
-    end = reader.size
-    while True:
-        size = _trailing_tag_size(reader, end)
-        if not 0 < size <= end:
-            return end
-        end -= size
-
-
-def _trailing_tag_size(reader: ByteReader, end: int) -> int:
-    if end >= 128 and reader.read(end - 128, 3) == b"TAG" and reader.read(end - 131, 8) != b"APETAGEX":
-        return 128 + (227 if end >= 355 and reader.read(end - 355, 4) == b"TAG+" else 0)
-    footer = reader.read(end - 32, 32) if end >= 32 else b""
-    if footer[:8] == b"APETAGEX":
-        return int.from_bytes(footer[12:16], "little") + (32 if footer[23] & 0x80 else 0)
-    if footer[-9:] == b"LYRICS200" and footer[-15:-9].isdigit():
-        return int(footer[-15:-9]) + 15
-    if footer[-10:-7] == b"3DI" and max(footer[-4:]) < 0x80:
-        return 20 + synchsafe(footer[-4:])
-    return 0

@@ -311,6 +311,15 @@ def test_aac_frames_are_walked() -> None:
     assert "cut" in problem(files.adts(100)[:-1], "aac")
 
 
+@pytest.mark.parametrize("end", [files.id3v1(), files.apev2(), files.apev2(header=False) + files.id3v1()])
+def test_tags_behind_flac_and_aac_are_skipped_as_behind_mp3(end: bytes) -> None:
+    assert inspect(files.flac() + end, "flac") == inspect(files.flac(), "flac")
+    assert inspect(files.adts() + end, "aac") == inspect(files.adts(), "aac")
+    assert "not whole" in problem(files.flac()[:-1] + end, "flac")
+    assert "damaged" in problem(files.adts() + b"stray" + end, "aac")
+    assert problem(files.adts()[:-1] + end, "aac").startswith("The AAC is damaged or cut")
+
+
 # Samples
 
 
