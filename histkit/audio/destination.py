@@ -7,7 +7,6 @@ the file is uploaded directly.
 
 from __future__ import annotations
 
-import io
 import os
 import tempfile
 import time
@@ -16,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, TypeVar
 
-from histkit.errors import ArchiveError, DownloadError, InputError
+from histkit.errors import ArchiveError, DownloadError
 from histkit.util.files import (
     AppendOnlyFile,
     exclusive_lock,
@@ -145,7 +144,7 @@ def uploaded_file(url: str, options: Mapping[str, Any] | None, kind: FileKind, *
     destination = open_destination(f"{scheme}://{parent}", options)
     try:
         if not force:
-            _check_kind(destination, file, kind)
+            _check_content(destination, file, kind)
         destination.prepare()
         part = destination.part(file)
         yield part
@@ -154,16 +153,16 @@ def uploaded_file(url: str, options: Mapping[str, Any] | None, kind: FileKind, *
         destination.close()
 
 
-def _check_kind(destination: Destination, name: str, kind: FileKind) -> None:
-    """Raise `InputError` if a file is there that is of another kind, as its first bytes show."""
+def _check_content(destination: Destination, name: str, kind: FileKind) -> None:
+    """Raise `InputError` if a file is there that is of another kind."""
+    shown = f"{destination.name}/{name}"
     try:
         with destination.open(name) as file:
-            head = file.read(4)
+            kind.check_content(file, shown)  # type: ignore[arg-type]
     except FileNotFoundError:
         return
-    if head and not kind.holds(head, io.BytesIO(head)):
-        what = f"{destination.name}/{name} exists and is not {kind.name}"
-        raise InputError(f"{what}: use another name, or force=True to overwrite it.")
+    except OSError as error:
+        raise DownloadError(hide_passwords(f"{shown} can't be read: {error_line(error)}.")) from None
 
 
 class LocalFolder:

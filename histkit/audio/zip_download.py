@@ -206,7 +206,11 @@ def zip_output(path: str | os.PathLike[str], *, force: bool = False) -> OutputFi
         It can't be written.
     """
     target = _zip_path(path)
-    return None if "://" in target else OutputFile(target, ZIP, force=force)
+    if "://" not in target:
+        return OutputFile(target, ZIP, force=force)
+    if not force:
+        ZIP.check_ending(target.rpartition("/")[2], hide_passwords(target))
+    return None
 
 
 def _zip_path(path: str | os.PathLike[str]) -> str:

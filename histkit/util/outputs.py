@@ -18,7 +18,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from histkit.errors import ArchiveError, InputError
@@ -62,6 +62,21 @@ class FileKind:
     endings: tuple[str, ...]
     holds: Callable[[bytes, BinaryIO], bool]
     is_text: bool = False
+
+    def check_ending(self, name: str, shown: str) -> None:
+        """Raise `InputError` if the name of a file has none of the endings; `shown` is its path for the message."""
+        ending = PurePath(name).suffix.lower()
+        if not self.endings or ending in self.endings:
+            return
+        what = f"doesn't end in {self.endings[0]}" if ending else "has no ending"
+        raise InputError(f"{shown} {what}: use {PurePath(name).with_suffix(self.endings[0])}, or force=True.")
+
+    def check_content(self, file: BinaryIO, shown: str) -> None:
+        """Raise `InputError` if an open file holds something of another kind; `shown` is its path for the message."""
+        head = file.read(_HEAD)
+        if head and not self.holds(head, file):
+            advice = ", or force=True to overwrite it" if self.endings else ""
+            raise InputError(f"{shown} exists and is not {self.name}: use another name{advice}.")
 
 
 def _is_text(head: bytes) -> bool:
@@ -183,36 +198,24 @@ class OutputFile:
 
     def _check_ending(self) -> None:
         assert isinstance(self._target, Path)
-        if self._force or not self.kind.endings:
+        if self._force:
             return
-        first = self.kind.endings[0]
-        for file in (self.path, self._target):
-            ending = file.suffix.lower()
-            if ending in self.kind.endings or (not ending and file is not self.path):
-                continue
-            if not ending:
-                raise InputError(
-                    f"{shown_path(file)} has no ending: use {file.with_name(file.name + first).name}, or force=True."
-                )
-            better = file.with_suffix(first).name
-            raise InputError(f"{shown_path(file)} doesn't end in {first}: use {better}, or force=True.")
+        self.kind.check_ending(self.path.name, shown_path(self.path))
+        if self._target.suffix:
+            self.kind.check_ending(self._target.name, shown_path(self._target))
 
     def _check_content(self) -> None:
         """Raise `InputError` if a file is there that is of another kind."""
         assert isinstance(self._target, Path)
         try:
             with self._target.open("rb") as file:
-                head = file.read(_HEAD)
-                alike = not head or self._force or self.kind.holds(head, file)
+                if not self._force:
+                    self.kind.check_content(file, shown_path(self.path))
+                self.exists = os.fstat(file.fileno()).st_size > 0
         except FileNotFoundError:
             return
         except OSError as error:
             raise ArchiveError(f"{shown_path(self.path)} can't be read: {write_reason(error)}.") from None
-        if not alike:
-            what = f"{shown_path(self.path)} exists and is not {self.kind.name}"
-            advice = ", or force=True to overwrite it" if self.kind.endings else ""
-            raise InputError(f"{what}: use another name{advice}.")
-        self.exists = bool(head)
 
     @contextmanager
     def open(self) -> Iterator[Path]:

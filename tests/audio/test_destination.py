@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import socket
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -291,3 +293,31 @@ def test_a_zip_goes_into_a_bucket_whole_or_not_at_all(
         with pytest.raises(hk.InputError, match="storage_options"):
             hk.download_zip(df, tmp_path / "none.zip", storage_options={"anon": True}, client=client)
     assert [path.rpartition("/")[2] for path in memory.find("/bucket/audio")] == ["all.zip"]
+
+
+def test_a_zip_in_a_bucket_replaces_a_zip_only(box_of: Callable[..., Sandbox], memory: Any) -> None:
+    box = box_of(3, clip_bytes=5000)
+    workbook, text = io.BytesIO(), b'currency = "EUR"\n'
+    with zipfile.ZipFile(workbook, "w") as archive:
+        archive.writestr("[Content_Types].xml", b"")
+        archive.writestr("xl/workbook.xml", b"")
+    with client_of(box) as client:
+        df = hk.read_history(client=client)
+        for name in ("rachel", "rachel.toml"):
+            for dry_run in (True, False):
+                with pytest.raises(hk.InputError, match=r"rachel(\.toml)? .*: use rachel\.zip, or force=True"):
+                    hk.download_zip(df, f"memory://bucket/{name}", dry_run=dry_run, client=client)
+        requests = client.transport.requests
+        for content in (workbook.getvalue(), text):
+            memory.pipe_file("/bucket/old.zip", content)
+            with pytest.raises(hk.InputError, match=r"bucket/old\.zip exists and is not a zip: .*force=True"):
+                hk.download_zip(df, "memory://bucket/old.zip", client=client)
+            assert memory.cat_file("/bucket/old.zip") == content
+        assert client.transport.requests == requests
+        hk.download_zip(df, "memory://bucket/old.zip", force=True, client=client)
+        first = memory.cat_file("/bucket/old.zip")
+        assert len(zipfile.ZipFile(io.BytesIO(first)).namelist()) == 4
+        hk.download_zip(df.head(1), "memory://bucket/old.zip", client=client)
+        assert memory.cat_file("/bucket/old.zip") != first
+        hk.download_zip(df, "memory://bucket/rachel", force=True, client=client)
+    assert set(memory.find("/bucket")) == {"/bucket/old.zip", "/bucket/rachel"}
