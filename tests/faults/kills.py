@@ -94,7 +94,6 @@ def measure(name: str, kills: int, seed: int, forks: SandboxForks, folder: Path)
 
 def _round(command: Command, kills: int, dice: random.Random, forks: SandboxForks, folder: Path) -> Kills:
     seed = dice.randrange(1000)
-    started = time.monotonic()
     with _prepared(command, seed, forks, folder / "undisturbed") as box:
         started = time.monotonic()
         assert _start(command, box, folder / "undisturbed", None)
