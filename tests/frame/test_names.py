@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -137,10 +136,11 @@ def test_letter_case_is_ignored_by_every_reader(history: Any, condition: dict[st
     assert (hk.label(DF, rules)["client"] == "A").sum() == len(DF.speech.filter(**condition))
 
 
-def test_rules_for_names_that_are_not_there_yet_do_not_warn() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        hk.label(DF, [{"label": "A", "voice": "Nobody at all"}])
+def test_rules_for_names_that_are_not_there_yet_warn_and_label_nothing() -> None:
+    with pytest.warns(UserWarning, match="^rules: 1 name matches none of the rows: voice='Nobody at all' ") as caught:
+        labelled = hk.label(DF, [{"label": "A", "voice": "Nobody at all"}])
+    assert len(caught) == 1
+    assert set(labelled["client"]) == {"unassigned"}
 
 
 @pytest.mark.parametrize(("by", "words"), [("voic", "'voice'"), ("modle", "'model'"), ("sourc", "'source'")])
