@@ -20,6 +20,14 @@ def is_adts_frame(head: bytes) -> bool:
     )
 
 
+def begins_with_adts_frames(head: bytes, size: int) -> bool:
+    """Return whether a file of `size` bytes begins with two frames, or with one that is all of it."""
+    if not is_adts_frame(head):
+        return False
+    first = _frame_size(head)
+    return first == size or is_adts_frame(head[first : first + _HEADER])
+
+
 def _frame_size(head: bytes) -> int:
     return (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
 

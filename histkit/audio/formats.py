@@ -14,7 +14,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from histkit.audio.adts import is_adts_frame
+from histkit.audio.adts import begins_with_adts_frames, is_adts_frame
 from histkit.audio.clip_reader import id3v2_size
 from histkit.audio.mpeg import begins_with_frames, parse_frame_header
 from histkit.audio.samples import family_of_samples
@@ -159,7 +159,10 @@ def identify(
     if tag:
         file.seek(tag)
         family = _family_by_magic(file.read(HEAD_BYTES)) or family
-    by_chance = family in ("mp3", "aac") and not begins_with_frames(head, size)  # raw samples may start like a frame
+    # raw samples may start like a frame
+    by_chance = (family == "mp3" and not begins_with_frames(head, size)) or (
+        family == "aac" and not tag and not begins_with_adts_frames(head, size)
+    )
     if expected is not None and expected.headerless and (family is None or by_chance):
         if size < SAMPLE_BYTES[expected.family]:
             raise DownloadError("The clip is shorter than one sample.")

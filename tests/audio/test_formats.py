@@ -146,6 +146,22 @@ def test_what_has_a_header_is_identified_by_it_also_in_such_a_row(name: str) -> 
     assert bare(body).family == output_format.partition("_")[0]
 
 
+@pytest.mark.parametrize("output_format", [None, "pcm_24000", "ulaw_8000"])
+@pytest.mark.parametrize(("family", "body"), [("mp3", files.mp3()), ("aac", files.adts())])
+def test_frames_are_no_samples_whatever_a_row_or_the_user_states(
+    family: str, body: bytes, output_format: str | None
+) -> None:
+    expected = expected_format(output_format, "audio/mpeg")
+    undeclared = output_format is None
+    audio_format = identify(io.BytesIO(body), len(body), expected, undeclared=undeclared, stated=True)
+    assert audio_format == AudioFormat(family)
+
+
+def test_samples_that_start_like_a_frame_are_samples() -> None:
+    for start in (files.mp3()[:4], files.adts()[:7] + b"\0"):
+        assert told(start + files.pcm(), "pcm_24000") == AudioFormat("pcm", 24_000)
+
+
 @pytest.mark.parametrize(
     "body",
     [
