@@ -8,7 +8,6 @@ the file is uploaded directly.
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
@@ -21,8 +20,7 @@ from histkit.util.files import (
     exclusive_lock,
     is_temporary,
     remove_if_abandoned,
-    remove_temporary_files,
-    temporary_folder,
+    scratch_folder,
     temporary_name,
 )
 from histkit.util.outputs import FileKind
@@ -267,9 +265,8 @@ class RemoteFolder:
         protocols = {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
         self._direct = bool(protocols & _OBJECT_STORES)
         self._created: set[str] = set()
-        remove_temporary_files(Path(tempfile.gettempdir()), ".")
         self._exit = ExitStack()
-        self._parts = self._exit.enter_context(temporary_folder(Path(tempfile.gettempdir())))
+        self._parts = self._exit.enter_context(scratch_folder())
 
     def prepare(self) -> None:
         """Create the folder, and check that it is writable before any clip is requested."""

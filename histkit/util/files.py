@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Iterator
@@ -79,6 +80,21 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         if descriptor is not None:
             os.close(descriptor)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a new temporary folder where the system has its own; what killed processes left there is removed first.
+
+    Raises
+    ------
+    OSError
+        The folder can't be created.
+    """
+    place = Path(tempfile.gettempdir())
+    remove_temporary_files(place, ".")
+    with temporary_folder(place) as folder:
+        yield folder
 
 
 def _make_temporary_folder(parent: Path) -> tuple[Path, int | None]:

@@ -13,7 +13,6 @@ import re
 import shutil
 import stat
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,8 +25,8 @@ from histkit.util.arguments import true_or_false
 from histkit.util.files import (
     remove_temporary_files,
     replacement,
+    scratch_folder,
     shown_path,
-    temporary_folder,
     write_errors,
     write_reason,
 )
@@ -228,9 +227,7 @@ class OutputFile:
         """
         with write_errors(self.path):
             if self.streamed:
-                folder = Path(tempfile.gettempdir())
-                remove_temporary_files(folder, ".")
-                with temporary_folder(folder) as parent:
+                with scratch_folder() as parent:
                     temporary = parent / self.path.name
                     yield temporary
                     self._stream(temporary)
