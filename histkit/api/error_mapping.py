@@ -147,7 +147,7 @@ def _wait_words(seconds: float) -> str:
     try:
         end = datetime.now(UTC) + timedelta(seconds=seconds)
     except OverflowError:
-        return f"{format_duration(seconds)}"
+        return format_duration(seconds)
     return f"{format_duration(seconds)}, until {end:%Y-%m-%d %H:%M} UTC"
 
 

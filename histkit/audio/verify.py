@@ -27,7 +27,8 @@ from histkit.util.text import error_line
 from histkit.util.threads import map_threads
 
 _READERS = 4
-_PROVEN = ("structure", "hash")
+PROVEN: tuple[Proof, ...] = ("structure", "hash")
+"""Proofs that a clip is whole."""
 _STRENGTH: tuple[Proof, ...] = ("none", "length", "hash", "structure")
 COLUMNS = {
     "history_item_id": "string[pyarrow]",
@@ -302,7 +303,7 @@ class _ProofRun:
     def run(self, checks: Sequence[FileCheck], progress: bool | None) -> list[FileCheck]:
         """Return the checks, with the result of the second download in place of those that had no proof."""
         result = list(checks)
-        due = [number for number, check in enumerate(checks) if check.status == "ok" and check.proof not in _PROVEN]
+        due = [number for number, check in enumerate(checks) if check.status == "ok" and check.proof not in PROVEN]
         if not due:
             return result
         with borrowed_client(self._given) as self._client:

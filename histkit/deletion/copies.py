@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from histkit.audio.verify import FileCheck, verified_copies
+from histkit.audio.verify import PROVEN, FileCheck, verified_copies
 from histkit.frame.columns import values_of
 
 _SHORTEST_PART = 0.5  # of the time that the service states; a clip may lack silence, not half of the speech
@@ -90,7 +90,7 @@ def judge_copies(
         if doubt is not None:
             suspect.add(item)
             reasons[item] = f"{check.path} {doubt}: download it again (overwrite=True)."
-        elif check.proof in ("structure", "hash"):
+        elif check.proof in PROVEN:
             paths[item] = check.path
         elif check.proof == "length" and check.raw:
             paths[item] = check.path

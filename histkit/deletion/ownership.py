@@ -96,9 +96,11 @@ class Ownership:
     def _known_ids(self) -> list[str]:
         """Return some rows of the local history that are not to be deleted."""
         known: list[str] = []
+        if self._folder is None:
+            return known
         with suppress(ArchiveError):  # a damaged month shows nothing
             store = ReadStore(str(self._folder))
-            manifest = read_manifest(store) if self._folder is not None else None
+            manifest = read_manifest(store)
             if manifest is not None:
                 known = some_known_ids(store, manifest, self._account, _MONTHS, _ROWS_OF_MONTH)
         others = [item for item in known if item not in set(self._ids)]
