@@ -161,18 +161,18 @@ def reconcile(
     if not known.any() and (after is None or before is None):
         raise InputError("The frame has no dates: pass after= and before=.")
     seconds = micros[known] // 1_000_000
+    now = datetime.now(UTC)
     first, end = _whole_days(
-        int(seconds.min()) if after is None else as_unix(after, "after"),
-        int(seconds.max()) + 1 if before is None else as_unix(before, "before"),
+        int(seconds.min()) if after is None else as_unix(after, "after", now=now),
+        int(seconds.max()) + 1 if before is None else as_unix(before, "before", now=now),
     )
     official = _official_usage(first, end, None, client) if official is None else _daily(official)
     start, stop = (pd.Timestamp(moment, unit="s", tz="UTC") for moment in (first, end))
-    with rows_checked():
-        counted = ledger(frame, "D")  # of all rows: the gap of the first day follows from the day before
-    counted = counted[(counted["period"] >= start) & (counted["period"] < stop)]
     seen = frame[known & (micros >= first * 1_000_000) & (micros < end * 1_000_000)]
     with rows_checked():
+        counted = ledger(frame, "D")  # of all rows: the gap of the first day follows from the day before
         used = usage_table(seen, None, "D")
+    counted = counted[(counted["period"] >= start) & (counted["period"] < stop)]
     columns = {
         "history": _sum_by_bucket(used, "credits", freq),
         "gap": _sum_by_bucket(counted, "unseen", freq),
