@@ -10,11 +10,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 import histkit as hk
 from histkit.cli import main
 from histkit.sandbox import Sandbox
+from tests.cli.commands import run
 from tests.conftest import client_of
 
 pytestmark = [pytest.mark.any_pandas, pytest.mark.usefixtures("short_waits")]
@@ -28,13 +29,6 @@ def box(box_of: Callable[..., Sandbox], tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("ELEVENLABS_API_KEY", made.api_key)
     monkeypatch.chdir(tmp_path)
     return made
-
-
-def run(*arguments: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result
 
 
 def data(*arguments: str, code: int = 0) -> Any:

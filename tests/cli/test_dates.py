@@ -10,10 +10,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from click.testing import CliRunner, Result
 
-from histkit.cli import main
 from histkit.sandbox import Sandbox
+from tests.cli.commands import run
 
 pytestmark = [pytest.mark.any_pandas, pytest.mark.usefixtures("short_waits")]
 
@@ -110,13 +109,6 @@ def box(box_of: Callable[..., Sandbox], tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("ELEVENLABS_API_KEY", made.api_key)
     monkeypatch.chdir(tmp_path)
     return made
-
-
-def run(*arguments: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result
 
 
 def dates_of(box: Sandbox) -> list[int]:

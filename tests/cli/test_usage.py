@@ -11,11 +11,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
 
 import histkit as hk
-from histkit.cli import main
 from histkit.sandbox import Sandbox
+from tests.cli.commands import run
 
 
 @pytest.fixture
@@ -32,13 +31,6 @@ def online(offline: Path, shared_box: Sandbox, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("ELEVENLABS_BASE_URL", shared_box.url)
     monkeypatch.setenv("ELEVENLABS_API_KEY", shared_box.api_key)
     return offline
-
-
-def run(*arguments: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result
 
 
 def data(*arguments: str) -> Any:
