@@ -33,7 +33,7 @@ from histkit.frame.json_values import plain_value, records
 from histkit.frame.names import MissingColumnError, UnmatchedNameError, UnmatchedNameWarning
 from histkit.reports import terminal
 from histkit.reports.model import ReportTable
-from histkit.usage.labels import Rule, assign_labels, read_rules, rules_name, unmatched_names
+from histkit.usage.labels import Rule, assign_labels, rules_name, unmatched_names
 from histkit.util.outputs import OutputFile
 from histkit.util.storage import local_path
 from histkit.util.text import count_noun, quoted, terminal_text
@@ -361,12 +361,12 @@ def _is_local(history: Path) -> bool:
 
 def labelled_rows(
     frame: pd.DataFrame,
-    rules: str,
+    rules: list[Rule],
+    column: str,
+    path: str,
     *,
-    tz: str,
     history: Path,
     live: bool,
-    column: str | None = None,
     search: str | None = None,
     **_: Any,
 ) -> pd.DataFrame:
@@ -379,19 +379,20 @@ def labelled_rows(
     ----------
     frame : pandas.DataFrame
         The rows that `rows_of` read with the other options.
-    rules : str
-        A TOML file.
-    column : str, optional
-        Default: the column of the rules.
-    tz, history, live, search
+    rules : list of Rule
+        As `read_rules` returns them.
+    column : str
+        The new column.
+    path : str
+        The file of the rules, for messages.
+    history, live, search
         The values of the options.
     """
-    default, parsed = read_rules(rules, tz)
-    labelled = assign_labels(frame, parsed, default if column is None else column)
-    where = rules_name(rules)
-    mistyped, absent = unmatched_names(frame, parsed, where)
+    labelled = assign_labels(frame, rules, column)
+    where = rules_name(path)
+    mistyped, absent = unmatched_names(frame, rules, where)
     if (mistyped or absent or frame.empty) and not live and not search and _is_local(history):
-        mistyped, absent = unmatched_names(_named_columns(history, parsed), parsed, where)
+        mistyped, absent = unmatched_names(_named_columns(history, rules), rules, where)
     for message in (*mistyped, *absent):
         print_message(message)
     if mistyped:

@@ -62,10 +62,11 @@ def _labelled(rules: str | None, column: str | None, tz: str, **chosen: Any) -> 
     """Read the complete history with its column of clients; also return the name of that column."""
     if rules is None and column is None:
         raise click.UsageError("Add --rules, a TOML file that assigns rows to clients, or --column, such as account.")
-    name = column or (COLUMN if rules is None else read_rules(rules)[0])
+    default, parsed = (COLUMN, []) if rules is None else read_rules(rules, tz)
+    name = column or default
     frame = whole_history(**chosen)
     if rules is not None:
-        return labelled_rows(frame, rules, column=name, tz=tz, **chosen), name
+        return labelled_rows(frame, parsed, name, rules, **chosen), name
     if name not in frame.columns:
         columns = map(str, frame.columns)
         raise UnmatchedNameError(

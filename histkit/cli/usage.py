@@ -35,7 +35,7 @@ from histkit.reports.quota import quota_lines
 from histkit.reports.report import KINDS
 from histkit.reports.sections import ledger_report_table, line_report_table, usage_report_table
 from histkit.retakes.lines import line_table
-from histkit.usage.labels import COLUMN
+from histkit.usage.labels import COLUMN, read_rules
 from histkit.util.outputs import output_of
 from histkit.util.text import count_noun
 
@@ -54,10 +54,11 @@ OVER_QUOTA = 4
 
 def _rows(rules: str | None, chosen: dict[str, Any]) -> pd.DataFrame:
     """Read the rows that the options select, with the labels of the rules."""
+    column, parsed = read_rules(rules, chosen["tz"]) if rules else (COLUMN, [])  # raises before anything is read
     frame = rows_of(**chosen)
     if frame.empty:
         print_note("No rows: nothing in this history meets the options.")
-    return labelled_rows(frame, rules, **chosen) if rules else frame
+    return labelled_rows(frame, parsed, column, rules, **chosen) if rules else frame
 
 
 @click.command()

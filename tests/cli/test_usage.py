@@ -337,6 +337,16 @@ def test_a_rule_for_rows_that_the_options_leave_out_is_no_mistake(
     assert "rules.toml" not in run(*arguments, "--rules", "rules.toml").stderr
 
 
+@pytest.mark.parametrize("command", [["usage"], ["report"], ["statements", "2026-09"]], ids=str)
+def test_rules_that_are_wrong_end_a_command_before_it_reads(
+    online: Path, shared_box: Sandbox, command: list[str]
+) -> None:
+    Path("rules.toml").write_text('[[rule]]\nlabel = "Acme"\nvoise = "Rachel"\n')
+    before = len(shared_box.requests())
+    assert "'voise' is not a condition" in run(*command, "--live", "--rules", "rules.toml", code=1).stderr
+    assert len(shared_box.requests()) == before
+
+
 def test_a_client_or_a_column_that_does_not_exist_ends_with_the_code_of_names(offline: Path) -> None:
     Path("rules.toml").write_text(RULES, "utf-8")
     result = run("statement", "Acme Büro", "2026-09", "--rules", "rules.toml", "--by", "clint", code=3)
