@@ -283,6 +283,8 @@ def headline_facts(spec: ReportSpec, takes: pd.DataFrame | None, counters: pd.Da
     frame = spec.frame
     unknown = int(frame["credits"].isna().sum())
     note = f"of {unknown:,} more items it is not known" if unknown else "measured"
+    if spec.duplicates is not None:
+        note = "rows that occur twice are counted twice"
     facts = [
         Fact("Items", len(frame)),
         Fact("Credits", total_of(frame["credits"]), note=note),

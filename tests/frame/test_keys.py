@@ -91,6 +91,8 @@ def test_a_report_on_rows_that_occur_twice_has_usage_only(tmp_path: Path) -> Non
     assert [line for line in headings[1] if line not in headings[0]] == left_out
     assert [line for line in headings[0] if line not in headings[1]] == []
     assert f"Texts, takes, ledger and quota. {caught[0].message}" in twice_text.replace("\\", "")
+    assert "(rows that occur twice are counted twice)" in twice_text
+    assert "counted twice" not in once_text
     for fact in ("Thrown away", "Unseen"):
         assert (fact in twice_text, fact in once_text) == (False, True)
 
