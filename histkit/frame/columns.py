@@ -48,19 +48,25 @@ def text_array(column: pd.Series) -> pa.Array:
 def factorize(column: pd.Series) -> tuple[Ints, pd.Index]:
     """Return codes and distinct values of a column of any dtype; missing values have the code -1.
 
+    The values of a categorical column are its categories, also those that no row has.
+
     Raises
     ------
     SchemaError
         The column holds values that can't be compared (lists, for instance).
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
-        codes, values = column.cat.codes.to_numpy(), column.cat.categories
-    else:
-        try:
-            codes, values = pd.factorize(column)
-        except (TypeError, NotImplementedError) as error:  # lists: a Python object, or an Arrow type
-            what = f"Column {quoted(column.name)} ({column.dtype}) holds something other than texts or numbers"
-            raise SchemaError(f"{what}: {error_line(error)}.") from None
+        return column.cat.codes.to_numpy(np.int64), column.cat.categories
+    return factorize_values(column)
+
+
+def factorize_values(column: pd.Series) -> tuple[Ints, pd.Index]:
+    """Return codes and distinct values as `factorize` does, but only values that a row has, in order of appearance."""
+    try:
+        codes, values = pd.factorize(column)
+    except (TypeError, NotImplementedError) as error:  # lists: a Python object, or an Arrow type
+        what = f"Column {quoted(column.name)} ({column.dtype}) holds something other than texts or numbers"
+        raise SchemaError(f"{what}: {error_line(error)}.") from None
     return codes.astype(np.int64), values
 
 

@@ -272,7 +272,7 @@ def _parse_request(frame: pd.DataFrame, period: Any, column: Any, tz: Any, price
         raise InputError(
             f"The frame has no column {quoted(column)}; run df.speech.label(rules) first, or pass column=."
         )
-    codes, clients = _clients(frame[column], column)
+    codes, clients = _clients(frame[column])
     instants, dated = instants_of(frame["date"])
     inside = dated & (instants >= span.start * SECOND) & (instants < span.end * SECOND)
     newest = int(instants[dated].max()) // SECOND if dated.any() else None
@@ -290,12 +290,9 @@ def _parse_request(frame: pd.DataFrame, period: Any, column: Any, tz: Any, price
     return _StatementRequest(span, zone, names, book, clients, codes, inside, dated, facts)
 
 
-def _clients(column: pd.Series, name: str) -> tuple[Ints, list[str]]:
+def _clients(column: pd.Series) -> tuple[Ints, list[str]]:
     """Return the client of each row, as a position in the sorted list of clients."""
-    try:
-        codes, values = factorize(column)
-    except (TypeError, NotImplementedError):
-        raise InputError(f"Column {name!r} ({column.dtype}) holds something other than names of clients.") from None
+    codes, values = factorize(column)
     texts = [*map(str, values), UNASSIGNED]  # a missing value has the code -1, the last
     clients = sorted(set(texts if (codes < 0).any() else texts[:-1]))
     places = {text: place for place, text in enumerate(clients)}

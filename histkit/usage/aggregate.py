@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from histkit.errors import InputError
-from histkit.frame.columns import factorize_text, integer_array, whole_numbers
+from histkit.errors import InputError, SchemaError
+from histkit.frame.columns import factorize_text, factorize_values, integer_array, whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.schema import require
 from histkit.usage.buckets import bucket
@@ -283,7 +283,7 @@ def _total(measure: Measure, blocks: Sequence[Ints], counts: Ints) -> tuple[Ints
 
 def any_column(name: Any, column: pd.Series) -> Group:
     """Return the grouping by a column, in its own dtype; missing values are one group."""
-    codes, uniques = pd.factorize(column)
+    codes, uniques = factorize_values(column)
     codes = np.where(codes < 0, len(uniques), codes)
     first = np.full(len(uniques) + 1, -1, np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
@@ -331,7 +331,7 @@ def _group(frame: pd.DataFrame, name: Any, label: str) -> Group:
         return Group(label, pd.array([None, *texts], dtype=TEXT), [codes])
     try:
         return any_column(label, frame[column])
-    except (TypeError, NotImplementedError):
+    except SchemaError:
         raise InputError(
             f"by={quoted(name)} is not possible: rows can't be grouped by {frame[column].dtype}."
         ) from None

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import histkit as hk
@@ -174,6 +175,16 @@ def test_a_group_that_is_no_column_is_refused(function: Callable[..., Any], by: 
         return
     with pytest.raises(hk.HistkitError, match=r"no column|by=.* is not possible"):
         function(FRAME, by, **arguments)
+
+
+@pytest.mark.parametrize("dtype", ["object", "arrow"])
+def test_a_column_of_lists_can_not_be_grouped_by(dtype: str) -> None:
+    lists = pd.Series([[1]] * len(FRAME), index=FRAME.index, dtype="object")
+    frame = FRAME.assign(tags=lists if dtype == "object" else lists.astype(pd.ArrowDtype(pa.list_(pa.int64()))))
+    with pytest.raises(hk.InputError, match=r"^by=.tags. is not possible: rows can.t be grouped by (object|list)"):
+        hk.usage_table(frame, "tags")
+    with pytest.raises(hk.SchemaError, match=r"^Column 'tags' \(.*\) holds something other than texts or numbers"):
+        hk.statement(frame, "Acme", "2026-10", column="tags")
 
 
 def test_a_missing_column_of_credits_is_named() -> None:
