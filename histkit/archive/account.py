@@ -31,7 +31,7 @@ from histkit.archive.manifest import (
     write_manifest,
 )
 from histkit.archive.merge import Diff, PartitionMerge, account_rows
-from histkit.archive.partitions import PartitionReader
+from histkit.archive.partitions import PartitionReader, word_rows
 from histkit.errors import ArchiveError, HistkitError, NotFoundError, PaginationError
 from histkit.fetch.windows import WindowedFetch, WindowRows, rows_of
 from histkit.frame.decode import Page, PageDecoder
@@ -284,7 +284,7 @@ class AccountSync:
             table = page.read(["history_item_id", "date_unix", "state"])
             for item in account.processing.keys() & set(table.column("history_item_id").to_pylist()):
                 del account.processing[item]
-            unfinished = table.filter(pc.fill_null(pc.equal(table.column("state").cast("string"), "processing"), False))
+            unfinished = table.filter(word_rows(table, "state", "processing"))
             columns = (unfinished.column(name).to_pylist() for name in ("history_item_id", "date_unix"))
             account.processing |= dict(zip(*columns, strict=True))
         stamp = datetime.fromtimestamp(now, UTC).isoformat()

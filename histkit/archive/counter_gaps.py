@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.archive.checkpoint import StagedPage
+from histkit.archive.partitions import word_rows
 from histkit.util.arrays import Ints
 
 _COLUMNS = ["date_unix", "character_count_change_from", "character_count_change_to"]
@@ -39,8 +40,7 @@ def counter_gaps(pages: Sequence[StagedPage], after: int, before: int) -> list[t
     if not tables:
         return []
     table = pa.concat_tables(tables)
-    waiting = pc.fill_null(pc.equal(table.column("state").cast("string"), "processing"), False)
-    table = table.filter(pc.invert(waiting)).select(_COLUMNS).drop_null()
+    table = table.filter(pc.invert(word_rows(table, "state", "processing"))).select(_COLUMNS).drop_null()
     dates, start, end = (column.to_numpy() for column in table.columns)
     usable = (start >= 0) & (end >= start) & (end > 0) & (end <= _MOST)
     return _gaps(dates[usable], start[usable], end[usable], after, before)

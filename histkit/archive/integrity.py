@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +35,6 @@ from histkit.archive.manifest import (
     month_label,
     newest_first,
     partition_path,
-    partition_span,
     read_manifest,
     read_replaced,
     twin_of,
@@ -49,6 +47,7 @@ from histkit.archive.partitions import (
     PartitionReader,
     changed_error,
     month_written_again,
+    rows_of_month,
     sort_rows,
     writing_month,
 )
@@ -161,7 +160,7 @@ def inspect(folder: Path, file: str) -> Content:
         return Content(problem=_reason(error, f"{folder / file}"))
     if not _has_dates(table):
         return Content(problem="its column date_unix does not hold seconds since 1970")
-    inside = _inside(table, file)
+    inside = rows_of_month(table, file)
     voices = sorted(voices_of(table), key=lambda pair: (pair[0] or "", pair[1] or ""))
     accounts = pc.unique(table.column("account").cast(TEXT)).to_pylist()
     rows = len(table)
@@ -170,7 +169,9 @@ def inspect(folder: Path, file: str) -> Content:
     if unnamed and _checksum_of(folder / file) == month_written_again(table).checksum:
         unnamed = 0
     first = lacking[0] if lacking else ""
-    return Content(rows, rows - int(inside.sum()), twice, unnamed, current, voices, accounts, lacking=first)
+    return Content(
+        rows, rows - pc.sum(inside, min_count=0).as_py(), twice, unnamed, current, voices, accounts, lacking=first
+    )
 
 
 def _reason(error: Exception, where: str) -> str:
@@ -381,7 +382,7 @@ class HistoryFolder:
                 continue
             with PartitionReader(self._store, file) as month:
                 dates = month.read(month.groups(), ["date_unix"])
-            if _inside(dates, file).all():
+            if pc.all(rows_of_month(dates, file), min_count=0).as_py():
                 self.manifest.months[file] = Month(known.rows, found[1], found[0])
                 self.older.append(file)
             else:
@@ -413,7 +414,7 @@ class HistoryFolder:
         The number of rows proves nothing: a flipped bit keeps it. A month of an older version has no checksum.
         """
         table = self._read_month(file)
-        rows = _distinct(table.filter(pa.array(_inside(table, file))))
+        rows = _distinct(table.filter(rows_of_month(table, file)))
         if known.crc32 is None:
             return len(rows) == known.rows
         return month_written_again(rows).checksum == known.checksum
@@ -514,7 +515,7 @@ class HistoryFolder:
         if not state.intact:  # else rows that lost their ids would be there beside those that are fetched
             table = table.filter(pc.is_valid(table.column("history_item_id")))
         self._set_aside(file, state.state, keep=True)
-        inside = pa.array(_inside(table, file))
+        inside = rows_of_month(table, file)
         rows = _distinct(table.filter(inside))
         if len(rows):
             self._write(file, rows, note=state.intact)
@@ -647,15 +648,6 @@ def check_history(path: str | os.PathLike[str], *, repair: bool = False) -> Hist
                 history.upgrade()
                 write_manifest(folder, history.manifest)
     return history
-
-
-def _inside(table: pa.Table, file: str) -> Any:
-    """Return which rows belong to a month's file."""
-    dates, span = table.column("date_unix"), partition_span(file)
-    if span is None:
-        return dates.is_null().to_numpy()
-    inside = pc.and_(pc.greater_equal(dates, span[0]), pc.less(dates, span[1]))
-    return pc.fill_null(inside, False).to_numpy()
 
 
 def _distinct(table: pa.Table) -> pa.Table:

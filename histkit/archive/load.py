@@ -46,6 +46,7 @@ from histkit.archive.partitions import (
     PartitionReader,
     changed_error,
     damaged_error,
+    rows_of_month,
     sort_rows,
 )
 from histkit.errors import ArchiveError, HistkitError, InputError
@@ -357,13 +358,7 @@ class LocalHistory:
         return [*months, *([manifest.months[file]] if manifest is not None and file in manifest.months else [])]
 
     def _check_dates(self, file: str, table: pa.Table) -> None:
-        span, dates = partition_span(file), table.column("date_unix")
-        wrong = (
-            pc.is_valid(dates)
-            if span is None
-            else pc.or_kleene(pc.less(dates, span[0]), pc.greater_equal(dates, span[1]))
-        )
-        count = pc.sum(pc.fill_null(wrong, span is not None)).as_py() or 0
+        count = len(table) - pc.sum(rows_of_month(table, file), min_count=0).as_py()
         if count:
             what = f"{count_noun(count, 'row')} of another month"
             raise changed_error(self.store.place(file), what)

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from histkit.errors import ArchiveError
-from histkit.frame.schema import SCHEMA_VERSION
+from histkit.frame.schema import FIRST_SECOND, LAST_SECOND, SCHEMA_VERSION
 from histkit.util.files import AppendOnlyFile, atomic_write
 from histkit.util.storage import ReadStore
 from histkit.util.text import error_line, error_reason, quoted
@@ -35,7 +35,6 @@ OLD_UNDATED = "year=__HIVE_DEFAULT_PARTITION__/month=__HIVE_DEFAULT_PARTITION__/
 _CHECKSUM = re.compile(rb',\n "crc32": (\d{1,10})\n}\s*$')
 _CHUNK = 1 << 20
 _FOOTER_END = 8  # bytes: the footer's length, and Parquet's name
-_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # of the years 1 and 9999, UTC
 
 
 class DamagedManifestError(ArchiveError):
@@ -241,7 +240,7 @@ def decode_manifest(data: bytes, where: str) -> HistoryManifest:
         if not has_checksum and month.crc32 is not None:
             raise ValueError("its checksum is missing")
     for account in manifest.accounts.values():
-        if account.watermark is not None and not _FIRST_SECOND <= account.watermark <= _LAST_SECOND:
+        if account.watermark is not None and not FIRST_SECOND <= account.watermark <= LAST_SECOND:
             raise ValueError("a watermark is no date")
         for moment in (account.synced_at, account.full_at):
             seconds_of(moment)

@@ -19,7 +19,15 @@ import pyarrow.compute as pc
 
 from histkit.archive.checkpoint import StagedPage
 from histkit.archive.manifest import HistoryManifest, Month, months_of, newest_first, partition_path, partition_span
-from histkit.archive.partitions import FILE_SCHEMA, TIE, ChangedMonthError, PartitionReader, sort_rows, writing_month
+from histkit.archive.partitions import (
+    FILE_SCHEMA,
+    TIE,
+    ChangedMonthError,
+    PartitionReader,
+    sort_rows,
+    word_rows,
+    writing_month,
+)
 from histkit.frame.schema import CATEGORY, DATE, SCHEMA, TEXT
 from histkit.util.arrays import Ints, Mask
 from histkit.util.storage import ReadStore
@@ -348,8 +356,7 @@ def voices_of(table: pa.Table) -> set[tuple[str | None, str | None]]:
 
 def account_rows(table: pa.Table, account: str) -> pa.ChunkedArray:
     """Return a mask without missing values of the rows of an account ("": the one without a name)."""
-    names = table.column("account").cast(TEXT)
-    return pc.fill_null(pc.equal(names, account), False) if account else pc.is_null(names)
+    return word_rows(table, "account", account) if account else pc.is_null(table.column("account").cast(TEXT))
 
 
 def _all(word: str | None, rows: int) -> pa.ChunkedArray:
@@ -429,10 +436,6 @@ def _differ(before: pa.Table, after: pa.Table) -> Mask:
         if pa.types.is_dictionary(old.type):
             old, new = old.cast(TEXT), new.cast(TEXT)
         if old.equals(new):
-            continue
-        if pa.types.is_nested(old.type):
-            pairs = zip(old.to_pylist(), new.to_pylist(), strict=True)
-            differ |= np.array([one != other for one, other in pairs], bool)
             continue
         same = pc.fill_null(pc.equal(old, new), False)
         same = pc.or_(same, pc.and_(pc.is_null(old), pc.is_null(new)))

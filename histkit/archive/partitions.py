@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from histkit.archive.manifest import Month, ReplacedMonth, crc_of, footer_of, note_replaced
+from histkit.archive.manifest import Month, ReplacedMonth, crc_of, footer_of, note_replaced, partition_span
 from histkit.errors import ArchiveError
 from histkit.frame.columns import NO_CODE, text_ranks
-from histkit.frame.parquet_metadata import KINDS, make_footer, read_footer, upgrade_schema
-from histkit.frame.schema import ARCHIVE_COLUMNS, COLUMNS
+from histkit.frame.parquet_metadata import make_footer, read_footer, upgrade_schema
+from histkit.frame.schema import ARCHIVE_COLUMNS, COLUMNS, KINDS, TEXT
 from histkit.util.files import atomic_write
 from histkit.util.storage import ReadStore
 from histkit.util.text import error_line
@@ -198,6 +198,19 @@ def changed_error(where: str, what: str = "its checksum differs") -> ChangedMont
         f"{where} is damaged, or another program wrote it ({what}). Restore a copy, or {REFETCH}. "
         "histkit check shows the state of all months."
     )
+
+
+def word_rows(table: pa.Table, name: str, word: str) -> pa.ChunkedArray:
+    """Return a mask without missing values of the rows that have a word in a category column."""
+    return pc.fill_null(pc.equal(table.column(name).cast(TEXT), word), False)
+
+
+def rows_of_month(table: pa.Table, file: str) -> pa.ChunkedArray:
+    """Return a mask without missing values of the rows whose date is of a month's file."""
+    dates, span = table.column("date_unix"), partition_span(file)
+    if span is None:
+        return pc.is_null(dates)
+    return pc.fill_null(pc.and_(pc.greater_equal(dates, span[0]), pc.less(dates, span[1])), False)
 
 
 def _missing(rows: int, kind: pa.DataType) -> pa.ChunkedArray:

@@ -16,7 +16,7 @@ from histkit.archive.checkpoint import SyncCheckpoint
 from histkit.archive.integrity import HistoryFolder
 from histkit.archive.manifest import WORK, HistoryManifest, read_manifest, write_manifest
 from histkit.archive.merge import account_rows
-from histkit.archive.partitions import FILE_SCHEMA, PartitionReader, sort_rows, writing_month
+from histkit.archive.partitions import FILE_SCHEMA, PartitionReader, sort_rows, word_rows, writing_month
 from histkit.errors import ArchiveError
 from histkit.frame.schema import CATEGORY, DATE, TEXT
 from histkit.util.files import exclusive_lock
@@ -34,8 +34,7 @@ class DeletionTarget:
 
     def unmarked(self, table: pa.Table) -> pa.ChunkedArray:
         """Return a mask without missing values of the rows that have to be marked."""
-        state = pc.fill_null(pc.equal(table.column("state").cast(TEXT), STATE), False)
-        marked = pc.and_(state, pc.is_valid(table.column("missing_since")))
+        marked = pc.and_(word_rows(table, "state", STATE), pc.is_valid(table.column("missing_since")))
         rows = pc.and_(pc.is_in(table.column("history_item_id"), self.ids), pc.invert(marked))
         return rows if self.account is None else pc.and_(rows, account_rows(table, self.account))
 

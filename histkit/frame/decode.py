@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from histkit.api.pagination import PageFacts
 from histkit.frame.json_values import LINE_FIELDS, json_text
-from histkit.frame.schema import CATEGORY, DATE, SCHEMA, SETTINGS, TEXT, schema
+from histkit.frame.schema import CATEGORY, DATE, FIRST_SECOND, LAST_SECOND, SCHEMA, SETTINGS, TEXT, schema
 from histkit.util.raw_json import JsonText, is_deep, read_value, split_array, split_object
 from histkit.util.text import is_valid_unicode, quoted, replace_surrogates
 
@@ -43,7 +43,7 @@ _UNDOCUMENTED = ("feedback", "avatar_context")
 _EXTRA = "extra"  # of a row that was decoded leniently: what has no column, as it came
 _REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _RANGE = (-(2**53), 2**53)
-_RANGES = {"date_unix": (-62_135_596_800, 253_402_300_799)}  # the years 1 to 9999
+_RANGES = {"date_unix": (FIRST_SECOND, LAST_SECOND)}
 _SETTING_TYPES: dict[str, set[type]] = {
     name: {bool, type(None)} if SCHEMA.field(name).type == pa.bool_() else {int, float, type(None)} for name in SETTINGS
 }

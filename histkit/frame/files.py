@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from histkit.errors import ArchiveError, InputError, SchemaError
 from histkit.frame.formulas import guard_formulas, remove_guards
 from histkit.frame.parquet_metadata import make_footer, read_footer, upgrade_schema
-from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, TEXT, check_frame, to_arrow, to_frame
+from histkit.frame.schema import KINDS, TEXT, check_frame, to_arrow, to_frame
 from histkit.frame.spreadsheet_csv import (
     as_utf8,
     decimal_commas,
@@ -253,8 +253,7 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     >>> again["credits"].dtype.name, int(again["credits"].sum()) == int(df["credits"].sum())
     ('Int64', True)
     """
-    known = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}
-    raw, separator = _read_raw(path, known)
+    raw, separator = _read_raw(path, KINDS)
     names = remove_guards(pa.chunked_array([raw.column_names], TEXT)).to_pylist()
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)
@@ -266,12 +265,12 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     columns = {}
     for name, column in cells.items():
         try:
-            if name in known:
-                columns[name] = _parsed(name, column, known[name], cells.get("date_unix"))
+            if name in KINDS:
+                columns[name] = _parsed(name, column, KINDS[name], cells.get("date_unix"))
             else:
                 columns[name] = decimal_commas(column) if separator != "," and column.type == TEXT else column
         except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
-            what = f"column {name!r} has a value that is no {known.get(name)}"
+            what = f"column {name!r} has a value that is no {KINDS.get(name)}"
             raise SchemaError(f"{path}: {what}: {error_line(error)}") from None
     return to_frame(pa.table(columns))
 

@@ -11,11 +11,10 @@ import pyarrow.compute as pc
 
 from histkit.errors import ArchiveError
 from histkit.frame.json_values import json_array
-from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, DATE, JSON_COLUMNS, SCHEMA_VERSION
+from histkit.frame.schema import DATE, JSON_COLUMNS, KINDS, SCHEMA_VERSION
 from histkit.util.text import error_line
 
 _KEY = b"histkit"
-KINDS = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}
 
 
 class NewerVersionError(ArchiveError):

@@ -87,6 +87,8 @@ ARCHIVE_COLUMNS: tuple[Column, ...] = (
     _column("account", CATEGORY, "name in `sync(accounts=...)`; missing where accounts have no names", ""),
     _column("missing_since", DATE, "when `sync(full=True)` first found the row gone from the service", ""),
 )
+KINDS = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799  # of the years 1 and 9999, UTC
 SCHEMA_VERSION = 3  # 1: without ARCHIVE_COLUMNS; 2: dialogue as a list of structs
 SCHEMA = pa.schema([pa.field(column.name, column.arrow) for column in COLUMNS])
 SETTINGS = ("stability", "similarity_boost", "style", "speed", "use_speaker_boost")
@@ -126,9 +128,6 @@ def to_frame(batches: Iterable[pa.RecordBatch] | pa.Table, *, alignments: bool =
     return pd.DataFrame(data)
 
 
-_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # of the years 1 and 9999, UTC
-
-
 def to_arrow(frame: pd.DataFrame) -> pa.Table:
     """Convert a frame to an Arrow table: known columns in their types of `COLUMNS`, others as inferred, no index.
 
@@ -140,12 +139,11 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
     from histkit.frame.json_values import json_array
 
     check_frame(frame, "a file")
-    known = {column.name: column.arrow for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN)}
     if not frame.columns.is_unique or not all(isinstance(name, str) for name in frame.columns):
         raise SchemaError("Column names must be distinct strings to be stored; rename them first (df.columns = [...]).")
     arrays = []
     for name in frame.columns:
-        kind = known.get(name)
+        kind = KINDS.get(name)
         try:
             array = json_array(name, frame[name]) if name in JSON_COLUMNS else pa.array(frame[name], from_pandas=True)
             array = array if kind is None else array.cast(kind)
@@ -160,7 +158,7 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
 
 def _check_years(dates: pa.Array | pa.ChunkedArray) -> None:
     bounds = pc.min_max(dates.cast(pa.timestamp("s", dates.type.tz), safe=False).cast(pa.int64())).as_py()
-    if bounds["min"] is not None and not _FIRST_SECOND <= bounds["min"] <= bounds["max"] <= _LAST_SECOND:
+    if bounds["min"] is not None and not FIRST_SECOND <= bounds["min"] <= bounds["max"] <= LAST_SECOND:
         raise ValueError("a date is before the year 1 or after the year 9999")
 
 

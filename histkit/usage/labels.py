@@ -16,7 +16,7 @@ from histkit.errors import InputError
 from histkit.frame.clock import zone_of
 from histkit.frame.filters import CONDITION_COLUMNS, NAME_CONDITIONS, RowFilter, known_names
 from histkit.frame.names import has_suggestion, warn_unmatched
-from histkit.frame.schema import ALIGNMENTS_COLUMN, ARCHIVE_COLUMNS, COLUMNS, check_frame, require, to_frame
+from histkit.frame.schema import KINDS, check_frame, require, to_frame
 from histkit.usage.aggregate import RESERVED
 from histkit.util.files import read_toml
 from histkit.util.text import count_noun, error_line, is_text, quoted
@@ -26,7 +26,6 @@ Words = tuple[str, ...] | None
 
 COLUMN = "client"
 _MOST_LISTED = 5  # names that match nothing
-_HISTORY_COLUMNS = frozenset(column.name for column in (*COLUMNS, *ARCHIVE_COLUMNS, ALIGNMENTS_COLUMN))
 
 
 @dataclass(frozen=True)
@@ -309,7 +308,7 @@ def read_rules(rules: Rules, tz: str | tzinfo = "UTC") -> tuple[str, list[Rule]]
 def _column(name: Any, where: str) -> str:
     if not is_text(name):
         raise InputError(f"{where} takes the name of the new column, not {quoted(name, 60)}.")
-    if name in _HISTORY_COLUMNS:
+    if name in KINDS:
         raise InputError(f"{where} {quoted(name)} would replace a column of the history; choose another name.")
     if name in RESERVED:
         raise InputError(
