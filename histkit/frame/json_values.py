@@ -12,6 +12,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from histkit.errors import InputError
+from histkit.util.raw_json import MOST_NESTED
+
+_NESTED = (Mapping, list, tuple, set, frozenset, np.ndarray)
+
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a frame as JSON values."""
@@ -23,20 +28,35 @@ def plain_value(value: Any) -> Any:
     """Return a value as a JSON value: decimals as text, dates in ISO 8601, missing values as null.
 
     Numbers that are not finite, and types that JSON lacks, become text.
+
+    Raises
+    ------
+    InputError
+        The value is nested deeper than `MOST_NESTED`.
     """
+    return _plain_value(value, MOST_NESTED)
+
+
+def _plain_value(value: Any, levels: int) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (str, bool, int)):
         return value
-    if isinstance(value, Mapping):
-        return {str(name): plain_value(element) for name, element in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset, np.ndarray)):
-        return [plain_value(element) for element in value]
+    if isinstance(value, _NESTED):
+        if levels == 0:
+            raise _too_deep()
+        if isinstance(value, Mapping):
+            return {str(name): _plain_value(element, levels - 1) for name, element in value.items()}
+        return [_plain_value(element, levels - 1) for element in value]
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return None
     if hasattr(value, "isoformat"):
         return value.isoformat()
     return value if isinstance(value, float) and math.isfinite(value) else str(value)
+
+
+def _too_deep() -> InputError:
+    return InputError(f"A value is nested deeper than {MOST_NESTED} levels; store it as text.")
 
 
 def json_text(value: Any) -> str:
@@ -72,6 +92,23 @@ def dialogue_json(lines: Any) -> str:
     return json_text(plain)
 
 
+def inferred_array(column: pd.Series) -> pa.Array | pa.ChunkedArray:
+    """Return a column in the type that Arrow infers.
+
+    Raises
+    ------
+    pyarrow.ArrowException, TypeError, ValueError
+        The values have no common type.
+    InputError
+        A cell is nested deeper than `MOST_NESTED`: Arrow would end the process.
+    """
+    if column.dtype == object:
+        for cell in column:
+            if isinstance(cell, _NESTED):
+                plain_value(cell)
+    return pa.array(column, from_pandas=True)
+
+
 def json_array(name: str, column: pd.Series | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Return the column ``dialogue`` or ``alignments`` as JSON texts; lists, structs and dicts are converted.
 
@@ -79,6 +116,8 @@ def json_array(name: str, column: pd.Series | pa.ChunkedArray) -> pa.Array | pa.
     ------
     TypeError
         A cell is neither text nor nested.
+    InputError
+        A cell is nested deeper than `MOST_NESTED`.
     """
     array = column
     if isinstance(column, pd.Series):
@@ -94,7 +133,10 @@ def _nested_text(name: str, value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if name == "dialogue" and isinstance(value, (list, tuple, np.ndarray)):
-        return dialogue_json(value)
+        try:
+            return dialogue_json(value)
+        except RecursionError:
+            raise _too_deep() from None
     if isinstance(value, (Mapping, list, tuple, np.ndarray)):
         return json_text(plain_value(value))
     if pd.isna(value):

@@ -136,7 +136,7 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
     SchemaError
         A column can't be converted to its type; the message names it.
     """
-    from histkit.frame.json_values import json_array
+    from histkit.frame.json_values import inferred_array, json_array
 
     check_frame(frame, "a file")
     if not frame.columns.is_unique or not all(isinstance(name, str) for name in frame.columns):
@@ -145,7 +145,7 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
     for name in frame.columns:
         kind = KINDS.get(name)
         try:
-            array = json_array(name, frame[name]) if name in JSON_COLUMNS else pa.array(frame[name], from_pandas=True)
+            array = json_array(name, frame[name]) if name in JSON_COLUMNS else inferred_array(frame[name])
             array = array if kind is None else array.cast(kind)
             if pa.types.is_timestamp(array.type):
                 _check_years(array)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import openpyxl
 import pandas as pd
@@ -17,6 +18,7 @@ from openpyxl.utils.escape import unescape
 
 import histkit as hk
 from histkit.frame import files, parquet_metadata
+from histkit.frame.json_values import records
 from histkit.util.text import cell_text
 from tests.effort import examples
 
@@ -173,3 +175,24 @@ def test_any_text_comes_back_from_excel_without_its_control_characters_alone(tex
         sheet = openpyxl.load_workbook(hk.to_xlsx(frame, f"{folder}/a.xlsx"))["history"]
     found = [row[0].value or "" for row in sheet.iter_rows(min_row=2)]
     assert [unescape(text) for text in found] == [cell_text(text) for text in texts]
+
+
+@pytest.mark.parametrize("column", ["dialogue", "alignments", "other"])
+@pytest.mark.parametrize("wrap", [lambda cell: [cell], lambda cell: ({"a": cell},)], ids=["list", "tuple"])
+def test_a_cell_that_is_nested_too_deep_is_one_line(tmp_path: Path, column: str, wrap: Callable[[Any], Any]) -> None:
+    """Arrow would end the process."""
+    cell: Any = 1
+    for _ in range(100_000):
+        cell = wrap(cell)
+    frame = pd.DataFrame({column: pd.Series([cell], dtype=object)})
+    for write in (hk.to_csv, hk.to_parquet):
+        with pytest.raises(hk.SchemaError, match=rf"Column '{column}' .*nested deeper than 100 levels") as caught:
+            write(frame, tmp_path / "x", force=True)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(hk.InputError, match="nested deeper than 100 levels"):
+        records(frame)
+    assert not list(tmp_path.iterdir())
+    shallow = pd.DataFrame({"other": pd.Series([[[[1]]], [[]], None], dtype=object)})
+    assert records(shallow) == [{"other": [[[1]]]}, {"other": [[]]}, {"other": None}]
+    again = hk.read_parquet(hk.to_parquet(shallow, tmp_path / "x.parquet"))
+    assert len(again) == 3
