@@ -125,7 +125,7 @@ class Transport:
     @property
     def service(self) -> str:
         """The host that has the account; ``"sandbox"`` for a made-up account of `histkit.sandbox`, "" without a key."""
-        key = self._key or self._session_key() or (os.environ.get("ELEVENLABS_API_KEY") or "").strip()
+        key = self._own_key()
         if not key:
             return ""
         if is_loopback(self.base_url) and key.startswith(SANDBOX_KEY):
@@ -135,8 +135,8 @@ class Transport:
     @property
     def identity(self) -> str:
         """A hash of base URL and key, equal for clients of one key; "" without a key."""
-        key = self._key or self._session_key() or (os.environ.get("ELEVENLABS_API_KEY") or "").strip()
-        return hashlib.sha256(f"{self.base_url}\n{key}".encode()).hexdigest() if key else ""
+        key = self._own_key()
+        return _digest(self.base_url, key).hex() if key else ""
 
     def close(self) -> None:
         """Close the connections that were opened here."""
@@ -350,7 +350,11 @@ class Transport:
     def _account(self, url: str, arguments: Mapping[str, Any]) -> bytes:
         """Return a digest of the host and the key of a request."""
         key = arguments["auth"].key or find_key(arguments["headers"]) or self._session_key() or ""
-        return hashlib.sha256(f"{urlsplit(url).netloc} {key}".encode("utf-8", "replace")).digest()
+        return _digest(urlsplit(url).netloc, key)
+
+    def _own_key(self) -> str:
+        """Return the key of requests that bring none: the argument's, the session's or the environment's, or ""."""
+        return self._key or self._session_key() or (os.environ.get("ELEVENLABS_API_KEY") or "").strip()
 
     def _session_key(self) -> str | None:
         return None if self._session is None else find_key(self._session.headers)
@@ -370,6 +374,11 @@ class Transport:
         if not key:
             raise AuthenticationError("No API key: set ELEVENLABS_API_KEY or pass HistoryClient(api_key=...).")
         return validate_key(key)
+
+
+def _digest(place: str, key: str) -> bytes:
+    """Return a digest that stands for a key at a place, and shows neither."""
+    return hashlib.sha256(f"{place}\n{key}".encode("utf-8", "replace")).digest()
 
 
 @dataclass(frozen=True)

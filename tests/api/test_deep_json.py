@@ -1,14 +1,12 @@
 """JSON that is nested too deep for a decoder, in answers to single calls."""
 
-import socketserver
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 import histkit as hk
+from tests.raw_service import raw_answers
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
 ROW = (
@@ -19,21 +17,9 @@ ROW = (
 
 @contextmanager
 def answering(status: int, body: bytes) -> Iterator[hk.HistoryClient]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        with hk.HistoryClient("sk_x", base_url=f"http://127.0.0.1:{server.server_address[1]}", max_retries=0) as client:
-            yield client
-        server.shutdown()
+    head = b"HTTP/1.1 %d Answer\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
+    with raw_answers(lambda: [head, body]) as url, hk.HistoryClient("sk_x", base_url=url, max_retries=0) as client:
+        yield client
 
 
 def test_a_deep_value_takes_no_other_with_it() -> None:
