@@ -14,7 +14,8 @@ The column ``proof`` states how a clip is known to be whole:
 ``length``
     The service declared the number of bytes, and so many came. Weaker: a server that cuts a clip can declare the part.
 ``none``
-    Nothing shows it: raw samples or a WAV of a stream, whose length the service did not declare.
+    Nothing shows it: raw samples or a WAV of a stream, whose length the service did not declare, or samples that were
+    only recognised by their likeness.
 
 It is missing for a row without a file, and in manifests of histkit 0.1.
 """
