@@ -24,7 +24,7 @@ from histkit.frame.schema import SCHEMA, SCHEMA_VERSION
 from histkit.util.files import atomic_write
 from histkit.util.text import error_line
 
-_STATE = "state.json"
+STATE = "state.json"
 _PAGES = "[0-9]" * 8 + ".arrow"
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -135,7 +135,7 @@ class SyncCheckpoint:
 
     def _resume(self) -> None:
         """Read the state, and check the pages that it counts; others, which a kill left, are removed."""
-        self._state = _read_state(self.folder / _STATE)
+        self._state = _read_state(self.folder / STATE)
         paths = sorted(self.folder.glob(_PAGES))
         if self._state is None:
             return
@@ -190,7 +190,7 @@ class SyncCheckpoint:
         assert self._state is not None
         self._state.windows = [msgspec.convert(window.state(), _Window) for window in windows]
         self._state.pages = dict(self._crcs)
-        with atomic_write(self.folder / _STATE) as temporary:
+        with atomic_write(self.folder / STATE) as temporary:
             temporary.write_bytes(json_with_checksum(self._state))
 
     def pages(self) -> list[StagedPage]:
@@ -203,7 +203,7 @@ class SyncCheckpoint:
     def discard(self) -> None:
         """Remove everything."""
         if self.folder.exists():
-            (self.folder / _STATE).unlink(missing_ok=True)  # first: pages without a state are ignored
+            (self.folder / STATE).unlink(missing_ok=True)  # first: pages without a state are ignored
             shutil.rmtree(self.folder)
         self._state, self._next = None, 0
         self._crcs, self._checked = {}, {}

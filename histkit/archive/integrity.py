@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from histkit.archive.checkpoint import STATE
 from histkit.archive.manifest import (
     MANIFEST,
     OLD_UNDATED,
@@ -443,6 +444,8 @@ class HistoryFolder:
         if self.damaged_manifest is not None:
             state = str(self.damaged_manifest).removeprefix(f"{self.folder / MANIFEST} is ").partition(": restore")[0]
             manifest = [MonthState(MANIFEST, state, f"{_FULL}, or {_REPAIR}")]
+        elif self.made_again:
+            manifest = [MonthState(MANIFEST, "missing", _FULL if self.unfinished() else f"{_FULL}, or {_REPAIR}")]
         return [*manifest, *months, *strays, *self._doubles(bad)]
 
     def _doubles(self, bad: Iterable[str]) -> list[MonthState]:
@@ -459,6 +462,10 @@ class HistoryFolder:
         count = len(every) - len(pc.unique(every))
         state = f"{count_noun(count, 'row')} in two months"
         return [MonthState("(all months)", state, _FULL)] if count else []
+
+    def unfinished(self) -> bool:
+        """Return whether a sync was interrupted."""
+        return any((self.folder / WORK).glob(f"*/{STATE}"))
 
     def raise_problems(self) -> None:
         """Raise an error that names the first problem and its cure."""
@@ -644,9 +651,10 @@ def check_history(path: str | os.PathLike[str], *, repair: bool = False) -> Hist
         history = HistoryFolder(folder, deep=True)
         if repair:
             history.repair(full=False)
-            if not (history.made_again and history.problems):  # else a load would not miss the rows of these months
+            if not (history.made_again and (history.problems or history.unfinished())):  # else a load misses no rows
                 history.upgrade()
                 write_manifest(folder, history.manifest)
+                history.made_again = False
     return history
 
 

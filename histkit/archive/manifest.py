@@ -225,14 +225,15 @@ def decode_manifest(data: bytes, where: str) -> HistoryManifest:
     has_checksum = check_json(data)
     try:
         content = msgspec.json.decode(data, type=dict[str, Any])
-        version = content["schema_version"]
-        if version > SCHEMA_VERSION:
+        if "schema_version" not in content:
+            raise ValueError("it has no schema_version")
+        if content["schema_version"] > SCHEMA_VERSION:
             raise ArchiveError(f"{where} was written by a newer histkit: upgrade with pip install -U histkit.")
         lacking = {"months", "accounts"} - content.keys()
         if lacking:
             raise ValueError(f"it has no {min(lacking)}")
         manifest = msgspec.json.decode(data, type=HistoryManifest)
-    except (KeyError, TypeError, RecursionError) as error:
+    except (TypeError, RecursionError) as error:
         raise ValueError(error_line(error)) from None
     for file, month in manifest.months.items():
         if not is_month(file) or month.rows < 0 or month.bytes < 0:

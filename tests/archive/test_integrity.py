@@ -356,12 +356,36 @@ def test_a_repair_makes_no_manifest_without_a_month_that_it_cant_read(
         code, wrong = checked(copy, "--repair")
         assert code == 1
         assert SEPTEMBER in wrong
-        assert ("_manifest.json" in wrong) == there
+        assert wrong["_manifest.json"][0] == ("damaged (it has no schema_version)" if there else "missing")
         with pytest.raises(hk.ArchiveError, match="is damaged" if there else "no local history|unfinished first sync"):
             hk.load(copy)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what was set aside
         same(sync(copy, small_box, full=True), whole)
+    assert checked(copy) == (0, {})
+
+
+@pytest.mark.parametrize("unfinished", [True, False])
+def test_a_missing_manifest_is_named_and_made_again_unless_a_sync_is_unfinished(
+    small_box: Sandbox, copy: Path, whole: pd.DataFrame, unfinished: bool
+) -> None:
+    """Of a first sync that was killed, the months on disk can be some of them."""
+    (copy / "_manifest.json").unlink()
+    if unfinished:
+        (copy / SEPTEMBER).unlink()
+        (copy / ".histkit" / "spool").mkdir()
+        (copy / ".histkit" / "spool" / "state.json").write_bytes(b"{}")
+    cure = "histkit sync --full" if unfinished else "histkit sync --full, or histkit check --repair"
+    assert checked(copy) == (1, {"_manifest.json": ("missing", cure)})
+    if unfinished:
+        assert checked(copy, "--repair") == (1, {"_manifest.json": ("missing", cure)})
+        with pytest.raises(hk.ArchiveError, match="an unfinished first sync"):
+            hk.load(copy)
+        with pytest.warns(UserWarning, match="of an unfinished sync is damaged"):
+            same(sync(copy, small_box), whole)
+    else:
+        assert checked(copy, "--repair") == (0, {})
+        same(hk.load(copy), whole)
     assert checked(copy) == (0, {})
 
 
