@@ -190,6 +190,23 @@ def test_an_existing_file_of_another_kind_is_refused_and_unchanged(writers: Writ
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".histkit")]
 
 
+@pytest.mark.parametrize("damage", ["cut", "a version to come", "a name that is not UTF-8"])
+def test_a_damaged_zip_is_a_file_of_another_kind(tmp_path: Path, damage: str) -> None:
+    data = bytearray(zip_of("é/workbook.xml"))
+    entry = data.index(b"PK\x01\x02")
+    if damage == "cut":
+        del data[-4:]
+    elif damage == "a version to come":
+        data[entry + 6] = 255
+    else:
+        data[entry + 46] = 255
+    target = tmp_path / "x.xlsx"
+    target.write_bytes(data)
+    with pytest.raises(hk.InputError, match="exists and is not an Excel workbook"):
+        hk.to_xlsx(hk.sample_history(3), target)
+    assert target.read_bytes() == data
+
+
 @pytest.mark.parametrize("name", ENDINGS)
 def test_a_name_without_the_ending_is_refused_and_told_a_better_one(
     writers: Writers, name: str, tmp_path: Path
