@@ -143,8 +143,8 @@ class HistoryClient:
     timeout : float
         Seconds without data after which a request fails; at most 10 for connecting.
     max_retries : int
-        Further attempts after a connection fault, a broken body, 408, 429 or 5xx. Waits grow exponentially with full
-        jitter, follow ``Retry-After``, and end 300 s after the first attempt.
+        Further attempts after a connection fault, a broken body, 408, 409, 429 or 5xx. Waits grow exponentially with
+        full jitter, follow ``Retry-After``, and end 300 s after the first attempt.
     max_concurrency : int
         Maximum number of requests in flight; halved after a 429 for concurrency, and increased again after successes.
     session : requests.Session, optional

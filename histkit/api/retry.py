@@ -21,7 +21,7 @@ from histkit.errors import ApiError, TransportError
 BACKOFF_SECONDS = 0.5  # upper limit of the first wait; it doubles with each attempt
 RETRY_SECONDS = 300.0  # no call waits longer than this, whatever ``Retry-After`` requests
 _SECONDS = re.compile(r"\d{1,15}(?:\.\d+)?", re.ASCII)
-_RETRIED_STATUS = frozenset({200, 408, 429})  # 200: the body was broken or a web page
+_RETRIED_STATUS = frozenset({200, 408, 409, 429})  # 200: the body was broken or a web page
 _log = logging.getLogger("histkit")
 
 

@@ -161,7 +161,7 @@ class Transport:
         ----------
         method, path : str
             ``GET`` (and ``POST``, which is used for reading only) is retried after connection faults, broken bodies,
-            408, 429 and 5xx; ``DELETE`` after 429 only.
+            408, 409, 429 and 5xx; ``DELETE`` after 429 only.
         decode : callable
             Converts the body to the result; `msgspec.DecodeError` means a broken body.
         params : mapping, optional

@@ -42,6 +42,7 @@ FAULTS: dict[str, Fault] = {
     "error_500": Fault(Kind.RATE, 0, "500 internal_error"),
     "error_503": Fault(Kind.RATE, 0, "503 service_unavailable"),
     "error_408": Fault(Kind.RATE, 0, "408 request_timeout"),
+    "error_409": Fault(Kind.RATE, 0, "409 conflict"),
     "reset": Fault(Kind.RATE, 0, "the connection is reset before any byte"),
     "cut_off": Fault(Kind.RATE, 0, "the connection closes in mid-body"),
     "cut_sized": Fault(Kind.RATE, 0, "an audio or zip breaks off, and its Content-Length is that of the part"),
@@ -101,11 +102,35 @@ FAULTS: dict[str, Fault] = {
     "zip_bare": Fault(Kind.RATE, 0, "several ids get the audio of the first instead of a zip"),
     "poisoned": Fault(Kind.NAMES, [], "ids that make a bulk download of several fail"),
     "poison_status": Fault(Kind.STATUS, 500, "HTTP status of that failure"),
+    "log_starts": Fault(Kind.WORD, "inclusive", "start_time of the request log", ("inclusive", "exclusive", "ignored")),
+    "log_ends": Fault(Kind.WORD, "exclusive", "end_time of the request log", ("exclusive", "inclusive", "ignored")),
+    "log_order": Fault(
+        Kind.WORD,
+        "sorted",
+        "order of the request log: as asked, always one, or none within an answer",
+        ("sorted", "ascending", "descending", "shuffled"),
+    ),
+    "log_columns": Fault(
+        Kind.WORD,
+        "usual",
+        "columns of the request log: with other names, in another order, without a request id, differing from answer "
+        "to answer, or in a unit that does",
+        ("usual", "renamed", "reordered", "bare", "changing", "unit"),
+    ),
+    "log_times": Fault(
+        Kind.WORD, "ms", "times of the request log: numbers, texts, or whole seconds", ("ms", "us", "iso", "s")
+    ),
+    "log_filters": Fault(Kind.WORD, "applied", "filters of the request log", ("applied", "ignored", "refused")),
+    "log_cap": Fault(Kind.NUMBER, None, "maximum of rows in an answer of the request log, whatever limit says"),
+    "log_burst": Fault(Kind.NUMBER, 0, "further requests in one millisecond of the request log"),
+    "log_blank": Fault(Kind.NUMBER, 0.0, "share of the request log's rows without a time or a request id"),
+    "log_repeat": Fault(Kind.RATE, 0, "a request to the request log gets the previous answer again"),
+    "log_empty": Fault(Kind.RATE, 0, "an answer of the request log has no rows"),
     "only": Fault(
         Kind.WORD,
         None,
         "the one kind of request that fails",
-        ("list", "item", "audio", "download", "delete", "account"),
+        ("list", "item", "audio", "download", "delete", "account", "log"),
     ),
 }
 

@@ -141,6 +141,7 @@ def unknown_item(history_item_id: str) -> Refusal:
 
 FAULT_REFUSALS: dict[str, Refusal] = {
     "error_408": Refusal(408, "request_timeout", "request_timeout", "The request took too long."),
+    "error_409": Refusal(409, "conflict", "already_running", "Another request is already in progress."),
     "error_500": Refusal(500, "internal_error", "internal_error", "Something went wrong on our side."),
     "error_503": Refusal(503, "service_unavailable", "service_unavailable", "The service is overloaded."),
     "rate_limit": Refusal(429, "rate_limit_error", "rate_limit_exceeded", "Too many requests. Please slow down."),

@@ -13,6 +13,7 @@ from histkit.sandbox import account, audio, catalog, usage_stats, zips
 from histkit.sandbox.faults import Faults
 from histkit.sandbox.history_pages import HistoryPages
 from histkit.sandbox.prng import identity
+from histkit.sandbox.request_log import REQUESTS, SCOPE, RequestLog
 from histkit.sandbox.responses import (
     FAULT_REFUSALS,
     HELP_PAGE,
@@ -35,9 +36,10 @@ _SCOPES = {
     "audio": "speech_history_read",
     "download": "speech_history_read",
     "delete": "speech_history_write",
+    "log": SCOPE,
 }
 _REFUSING = (
-    *("error_500", "error_503", "error_408", "rate_limit", "too_many"),
+    *("error_500", "error_503", "error_408", "error_409", "rate_limit", "too_many"),
     *("quota_401", "payment_issue", "unusual_activity"),
 )
 _ACCOUNT = {
@@ -73,6 +75,8 @@ class Request:
         item = unquote(parts[2]) if len(parts) > 2 else None
         if split.path in _ACCOUNT:
             kind = "account"
+        elif split.path == REQUESTS:
+            kind = "log"
         elif parts[:2] == ["v1", "history"] and len(parts) <= 4:
             if len(parts) == 2:
                 kind = "list"
@@ -93,6 +97,7 @@ class Api:
         self.store = store
         self.faults = faults
         self.pages = HistoryPages(store, faults)
+        self.log = RequestLog(store, faults)
         self.keys: dict[str, frozenset[str] | None] = {key: None}
 
     def key(self, scopes: list[str]) -> str:
@@ -151,7 +156,9 @@ class Api:
             return json_reply({"detail": "Not Found"}, 404)
         if request.path == usage_stats.SUCCESSOR:
             return self._successor(request)
-        allowed = {"download": ("POST",), "item": ("GET",), "delete": ("DELETE",)}.get(request.kind, ("GET",))
+        allowed = {"download": ("POST",), "log": ("POST",), "item": ("GET",), "delete": ("DELETE",)}.get(
+            request.kind, ("GET",)
+        )
         if request.method not in allowed:
             return json_reply({"detail": "Method Not Allowed"}, 405)
         self._authorize(request)
@@ -169,6 +176,8 @@ class Api:
                 return self._audio(self._number(request))
             case "download":
                 return self._download(request)
+            case "log":
+                return json_reply(self.log.answer(_parse_json(request.body), request.number))
         if request.path == usage_stats.STATS:
             if self.faults["no_stats"]:
                 return json_reply({"detail": "Not Found"}, 404)
@@ -257,11 +266,7 @@ class Api:
         if request.method != "POST":
             return json_reply({"detail": "Method Not Allowed"}, 405)
         self._authorize(request)
-        try:
-            body = msgspec.json.decode(request.body, type=dict)
-        except (msgspec.DecodeError, msgspec.ValidationError):
-            raise Invalid(["body"], "JSON decode error", "json_invalid") from None
-        return json_reply(usage_stats.by_product(self.store.rows, body))
+        return json_reply(usage_stats.by_product(self.store.rows, _parse_json(request.body)))
 
     def _subscription(self) -> dict[str, Any]:
         with self.store.lock:
@@ -280,6 +285,14 @@ def _refusal_of(name: str) -> Refusal:
 def _with_wrong_byte(data: bytes) -> bytes:
     middle = len(data) // 2
     return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def _parse_json(body: bytes) -> dict[str, Any]:
+    """Decode a body that must be a JSON object."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        raise Invalid(["body"], "JSON decode error", "json_invalid") from None
 
 
 def _parse_bulk_body(body: bytes) -> tuple[list[str], bool]:

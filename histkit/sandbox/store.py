@@ -205,6 +205,11 @@ class Store:
             return str(self._changed[number]["history_item_id"])
         return str(self.rows.data.ids[number].decode())
 
+    def arrived(self) -> list[Fields]:
+        """Return the rows that were added, also those that were removed since, in the order of their arrival."""
+        with self.lock:
+            return [self._changed[number] for number in range(self._base, self._next)]
+
     # Selecting --------------------------------------------------------------------------------------------
 
     def _mask(self, filters: Filters) -> Mask:

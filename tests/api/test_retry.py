@@ -43,7 +43,7 @@ def test_there_are_as_many_attempts_as_it_takes_and_no_more_than_allowed(retries
 @given(st.integers(100, 599))
 def test_what_may_pass_and_what_was_not_carried_out(status: int) -> None:
     error = hk.ApiError("x", status_code=status)
-    assert is_passing(error) == (status in (200, 408, 429) or status >= 500)
+    assert is_passing(error) == (status in (200, 408, 409, 429) or status >= 500)
     assert is_refused_for_rate(error) == (status == 429)
 
 

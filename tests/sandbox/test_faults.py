@@ -52,6 +52,7 @@ def ids(rows: list[dict[str, Any]]) -> list[str]:
         ("error_500", 500, "internal_error"),
         ("error_503", 503, "service_unavailable"),
         ("error_408", 408, "request_timeout"),
+        ("error_409", 409, "already_running"),
         ("quota_401", 401, "quota_exceeded"),
         ("payment_issue", 401, "payment_issue"),
         ("unusual_activity", 401, "detected_unusual_activity"),
