@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 
 from histkit.errors import (
@@ -22,7 +23,7 @@ from histkit.errors import (
     ServerError,
     UnprocessableEntityError,
 )
-from histkit.util.text import format_duration
+from histkit.util.text import format_duration, quoted
 
 CONCURRENCY_CODES = frozenset({"concurrent_limit_exceeded", "too_many_concurrent_requests"})
 _SCOPE_CODES = frozenset({"missing_permissions", "insufficient_permissions"})
@@ -31,6 +32,7 @@ _KEY_CODES = frozenset({"invalid_api_key", "missing_api_key", "api_key_not_found
 _GENERIC_CODES = frozenset({"unauthorized", "authentication_error", "forbidden", "authorization_error"})
 _FORBIDDEN_CODES = frozenset({"feature_not_available", "subscription_required"}) | _SCOPE_CODES
 _GONE_CODES = frozenset({"history_item_not_found", "invalid_id"})
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _SCOPE = re.compile(r"\b[a-z]+(?:_[a-z]+)*_(?:read|write|access)\b")
 
 
@@ -119,7 +121,12 @@ def error_from_response(
     message = rule.message if wait is None else _LONG_WAIT.format(wait=_wait_words(wait), reason="{reason}")
     code = detail.codes[0] if detail.codes else "no error code"
     error = rule.kind(
-        message.format(reason=reason.rstrip(".") if "{reason}." in message else reason, code=code).rstrip(),
+        message.format(
+            reason=reason.rstrip(".") if "{reason}." in message else reason,
+            code=code,
+            title=_title_of(body),
+            content=_content_of(lowered, body),
+        ).rstrip(),
         status_code=status,
         code=detail.codes[0] if detail.codes else None,
         body=body,
@@ -135,6 +142,20 @@ def error_from_response(
                 "dashboard (Developers, API keys), or use another key."
             )
     return error
+
+
+def _title_of(body: Any) -> str:
+    """Return the title of a web page in brackets, with a blank before it, or ""."""
+    match = _TITLE.search(body) if isinstance(body, str) else None
+    title = _line(unescape(match[1])) if match else ""
+    return f" ({quoted(title)})" if title else ""
+
+
+def _content_of(headers: Mapping[str, str], body: Any) -> str:
+    """Describe what a response holds: its type, and how it begins."""
+    kind = _line(headers.get("content-type", "").partition(";")[0]) or "no content type"
+    text = _line(body) if isinstance(body, str) else body
+    return f"{kind} without a body" if text in ("", None) else f"{kind}: {quoted(text)}"
 
 
 def concerns_every_request(error: BaseException) -> bool:
@@ -204,7 +225,7 @@ class _Rule:
 
 _ANY, _REDIRECTS, _SERVER = range(1000), range(300, 400), range(500, 1000)
 _WEB_PAGE = (
-    "A web page came back instead of the API's answer: something on the way to the service (a proxy, a login page, "
+    "A web page{title} came back instead of the API's answer: something on the way to the service (a proxy, a login page, "
     "bot protection) intercepted the request. Check the network and the base URL."
 )
 _CREDITS_USED = "The account's credits are used up; the API key is fine. The service says: {reason}"
@@ -226,7 +247,7 @@ _TOO_MANY = (
     "says: {{reason}}"
 )
 _REDIRECTED = "The service redirects the request; a request with a key is never redirected."
-_UNREADABLE = "The service's answer is not the JSON or audio that was requested."
+_UNREADABLE = "The service's answer is not the JSON or audio that was requested, but {content}."
 _NONE_GIVEN = "it gives no reason"
 
 _RULES = (  # the first that applies

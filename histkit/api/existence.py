@@ -1,4 +1,4 @@
-"""Whether a history item exists, by a request for it."""
+"""Whether history items exist in the account of a key."""
 
 from __future__ import annotations
 
@@ -27,3 +27,32 @@ def item_exists(client: HistoryClient, history_item_id: str, retries: int = 2) -
         raise
     except HistkitError:
         return None
+
+
+def absence_hint(requested: int, absent: int) -> str | None:
+    """Return a sentence about rows of which none exists in the account of the key; None if there is no such sign.
+
+    Parameters
+    ----------
+    requested : int
+        Number of rows that were requested from the service.
+    absent : int
+        How many of them do not exist there.
+
+    Examples
+    --------
+    >>> absence_hint(2, 1)
+    >>> absence_hint(2, 2).partition(": ")[0]
+    'None of the 2 requested rows exists in the account of this key'
+    """
+    if not absent or absent < requested:
+        return None
+    if absent == 1:
+        return (
+            "The requested row does not exist in the account of this key: was it deleted, or is it the key of another "
+            "account?"
+        )
+    return (
+        f"None of the {absent:,} requested rows exists in the account of this key: were they deleted, or is it the key "
+        "of another account?"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from histkit.api.client import HistoryClient, borrowed_client, check_client
+from histkit.api.existence import absence_hint
 from histkit.audio.destination import Destination, open_destination
 from histkit.audio.fetch import Cancelled, CircuitBreaker, Source, fetch_clip, threads_for
 from histkit.audio.jobs import (
@@ -116,6 +118,11 @@ def download_audio(
     DownloadError
         The folder can't be used, or another download is writing into it.
 
+    Warns
+    -----
+    UserWarning
+        None of the requested clips exists in the account of the key.
+
     Notes
     -----
     ``proof`` is ``structure`` if the container shows the clip's end (the sizes of a WAV, the last page of an Ogg, MP3
@@ -159,7 +166,9 @@ def download_audio(
             if not overwrite:
                 entries |= finished
             due = [job for job in jobs if job.id not in entries]
-            entries |= FolderDownload(client, destination, record, wav, again=overwrite).run(due, workers, progress)
+            fetched = FolderDownload(client, destination, record, wav, again=overwrite).run(due, workers, progress)
+    _warn_of_absent(fetched)
+    entries |= fetched
     manifest = manifest_frame((entries[item] for item in ids), items.index)
     manifest.attrs["histkit"] = {"folder": destination.address}
     return manifest
@@ -200,6 +209,11 @@ def retry_failed(
     AuthenticationError, PermissionDeniedError, OSError, DownloadError
         As in `download_audio`.
 
+    Warns
+    -----
+    UserWarning
+        As in `download_audio`.
+
     Examples
     --------
     >>> import tempfile, histkit as hk
@@ -221,6 +235,7 @@ def retry_failed(
     folder = _recorded_folder(manifest) if folder is None else folder
     with closing(open_destination(folder, storage_options)) as destination:
         entries: dict[str, Entry] = {}
+        fetched: dict[str, Entry] = {}
         if ids:
             record = FolderManifest(destination)
             _retry_jobs(destination, record, ids, sample_rate)  # refuses a wrong folder before it is locked
@@ -229,10 +244,19 @@ def retry_failed(
                 entries, jobs = _retry_jobs(destination, record, ids, sample_rate)
                 destination.sizes(_folders_of(chain(*jobs.values())), tidy=True)
                 for wav, due in jobs.items():
-                    entries |= FolderDownload(client, destination, record, wav).run(due, workers, progress)
+                    fetched |= FolderDownload(client, destination, record, wav).run(due, workers, progress)
+    _warn_of_absent(fetched)
+    entries |= fetched
     result = _with_lines(manifest, failed, [entries[item] for item in failed_ids])
     result.attrs["histkit"] = {"folder": destination.address}
     return result
+
+
+def _warn_of_absent(fetched: Mapping[str, Entry]) -> None:
+    """Warn the caller of a public function if none of the requested clips exists in the account of the key."""
+    hint = absence_hint(len(fetched), sum(entry.status == "gone" for entry in fetched.values()))
+    if hint is not None:
+        warnings.warn(hint, stacklevel=3)
 
 
 def _recorded_folder(manifest: pd.DataFrame) -> str:

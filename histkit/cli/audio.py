@@ -33,7 +33,6 @@ from histkit.util.text import count_noun, join_counts
 _SCRIPT_NAME = "{script_line:04}-{voice}-{text:.40}"
 _NAME = click.option("--name", default=DEFAULT_NAME, show_default=True, metavar="TEMPLATE", help="Name of each file.")
 _WAV = click.option("--format", "format_", type=click.Choice(["wav"]), help="Convert to WAV.")
-_FIRST_ROWS = 3  # that are gone; fewer are no sign of another account's key
 _IDS = click.option("--id", "ids", multiple=True, metavar="ID", help="Only this history item; may be repeated.")
 _RATE = click.option(
     "--sample-rate", type=click.IntRange(*SAMPLE_RATES), metavar="HZ", help="Of raw samples whose rate is unknown."
@@ -153,13 +152,10 @@ def _print_result(pulled: pd.DataFrame, where: str, json_: bool, output: OutputF
 
 
 def _print_notes(pulled: pd.DataFrame) -> None:
-    """Print reservations about clips that were saved, and a hint if there are none in the account."""
+    """Print reservations about clips that were saved."""
     saved = pulled[pulled["status"].isin(["done", "skipped"])]
     for note, count in saved["error"].value_counts().items():
         print_message(f"{count_noun(count, 'clip')}: {in_words_of_command(str(note))}")
-    refused = pulled["error"].str.startswith("The service has no audio of it").fillna(False)
-    if len(pulled) >= _FIRST_ROWS and refused.all():
-        print_message("none of these clips exists in the account of this key: is it the key of another account?")
 
 
 @click.command("zip")

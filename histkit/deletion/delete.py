@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from histkit.api.client import HistoryClient, borrowed_client, check_client
+from histkit.api.existence import absence_hint
 from histkit.archive.manifest import read_manifest
 from histkit.archive.tombstones import mark_deleted
 from histkit.audio.fetch import CircuitBreaker
@@ -97,8 +98,8 @@ def delete(
     Warns
     -----
     UserWarning
-        Deleted rows could not be marked: the history that the frame was loaded from no longer exists, a sync is
-        writing into it, or no row was found in the key's account.
+        No row was found in the key's account, or deleted rows could not be marked: the history that the frame was
+        loaded from no longer exists, or a sync is writing into it.
 
     Notes
     -----
@@ -167,8 +168,9 @@ def run_deletion(
     finally:
         if run.started or not plan.ids:
             report(run.summary())
-        if run.not_marked:
-            warnings.warn(run.not_marked, stacklevel=3)
+        reservation = run.not_marked or run.absence_hint()
+        if reservation:
+            warnings.warn(reservation, stacklevel=3)
     return run.table()
 
 
@@ -310,6 +312,12 @@ class DeletionRun:
                 )
                 return
 
+    def absence_hint(self) -> str | None:
+        """Return a sentence if no row was found in the account of the key."""
+        if self._ownership is None or self._ownership.is_certain:
+            return None
+        return absence_hint(len(self._results), sum(status == "gone" for status, _ in self._results.values()))
+
     def _deleted(self) -> list[str]:
         return [item for item, (status, _) in self._results.items() if status in ("deleted", "gone")]
 
@@ -373,8 +381,6 @@ class DeletionRun:
         line += self._plan.kept_reasons()
         if self._marked:
             line += f"; {self._marked:,} marked in {self._folder}"
-        if counts["gone"] and not counts["deleted"] and not self._stopped:
-            line += "; if this is unexpected, check that the key belongs to their account"
         if self._stopped:
             line += f"; stopped: {self._stopped.rstrip('.')}"
         return f"{line}; record: {self._journal}"

@@ -153,6 +153,7 @@ def test_samples_that_a_header_says_are_not_all_or_not_samples_are_no_clip(
 
 
 @pytest.mark.parametrize("answer", [(429, {}, b""), (204, {}, b""), sized(b""), sized(WAV[:5000])])
+@pytest.mark.filterwarnings("ignore:The requested row does not exist")
 def test_a_row_that_does_not_exist_is_gone_whatever_its_clip_says(answer: Answer, tmp_path: Path) -> None:
     for exists, status in ((False, "gone"), (True, "failed")):
         with answering(lambda _: answer, exists=exists) as server:
@@ -213,3 +214,20 @@ def test_silence_that_only_the_user_knows_as_samples_is_proven_by_a_second_downl
                 assert (pulled["status"][0], pulled["proof"][0], pulled["seconds"][0]) == ("done", "none", 1.0)
                 proven = hk.verify(folder, prove=True, client=client, progress=False)
                 assert (proven["status"][0], proven["proof"][0]) == ("ok", "hash")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "words"),
+    [
+        (b"<html><title>Item &amp; not found</title></html>", "text/html", "A web page ('Item & not found') came"),
+        (b"gone\n<b>now</b>", "text/html; charset=utf-8", "but text/html: 'gone <b>now</b>'."),
+        (b"", "text/html", "but text/html without a body."),
+        (b'{"detail": "no clip"}', "application/json", "but application/json: {'detail': 'no clip'}."),
+    ],
+)
+def test_another_answer_than_a_clip_is_named(tmp_path: Path, body: bytes, content_type: str, words: str) -> None:
+    with answering(lambda _: sized(body, **{"Content-Type": content_type}), exists=False) as server:
+        row = pull(server, tmp_path)
+    assert row["status"] == "failed"
+    assert words in row["error"]
+    assert row["error"].endswith("(HTTP 200)")

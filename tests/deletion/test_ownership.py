@@ -53,6 +53,34 @@ def test_another_accounts_key_marks_nothing_and_stops_soon(
         assert done["error"].str.contains("is it the key of another account").sum() == rows - 3
 
 
+@pytest.mark.parametrize("rows", [1, 2, 40])
+def test_another_accounts_key_is_named_alike_for_clips_and_deletions(
+    box_of: Callable[..., Sandbox], tmp_path: Path, rows: int
+) -> None:
+    """Without a local history, too, and by each function."""
+    box, other = box_of(60), box_of(60, 2)
+    df = hk.read_history(client=client_of(box), progress=False).head(rows)
+    hint = r"exists? in the account of this key: .* or is it the key of another account\?"
+    with pytest.warns(UserWarning, match=hint) as caught:
+        pulled = hk.download_audio(df, tmp_path / "audio", client=client_of(other), progress=False)
+    assert (len(caught), caught[0].filename) == (1, __file__)
+    assert set(pulled["status"]) == {"gone"}
+    with pytest.warns(UserWarning, match=hint) as caught:
+        delete(df, confirm=True, client=client_of(other), progress=False)
+    assert (len(caught), caught[0].filename) == (1, __file__)
+    box.set(error_500=1.0)
+    failed = hk.download_audio(
+        df, tmp_path / "failed", client=client_of(box, max_retries=0), progress=False
+    )  # no sign of either
+    assert set(failed["status"]) == {"failed"}
+    with pytest.warns(UserWarning, match=hint):
+        again = hk.retry_failed(failed, client=client_of(other), progress=False)
+    assert set(again["status"]) == {"gone"}
+    box.set(error_500=0.0)
+    part = hk.download_audio(df, tmp_path / "right", client=client_of(box), progress=False)
+    assert set(part["status"]) == {"done"}
+
+
 def test_rows_that_were_deleted_elsewhere_are_marked_with_the_right_key(
     box_of: Callable[..., Sandbox], folder: Path
 ) -> None:
