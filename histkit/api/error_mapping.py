@@ -225,8 +225,8 @@ class _Rule:
 
 _ANY, _REDIRECTS, _SERVER = range(1000), range(300, 400), range(500, 1000)
 _WEB_PAGE = (
-    "A web page{title} came back instead of the API's answer: something on the way to the service (a proxy, a login page, "
-    "bot protection) intercepted the request. Check the network and the base URL."
+    "A web page{title} came back instead of the API's answer: something on the way to the service (a proxy, a login "
+    "page, bot protection) intercepted the request. Check the network and the base URL."
 )
 _CREDITS_USED = "The account's credits are used up; the API key is fine. The service says: {reason}"
 _UNUSUAL = "The service refuses this network for the account's plan; the key is known. It says: {reason}"

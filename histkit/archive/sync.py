@@ -23,7 +23,7 @@ from histkit.frame.schema import to_frame
 from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.files import exclusive_lock, remove_temporary_files
 from histkit.util.progress import print_summary
-from histkit.util.storage import normalize_path
+from histkit.util.storage import folder_name
 from histkit.util.text import count_noun, hide_passwords
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def sync(
     (500, 503, {'new': 3, 'changed': 0, 'missing': 0})
     """
     full, diff = true_or_false("full", full), true_or_false("diff", diff)
-    folder, clients = Path(normalize_path(path)), validate_clients(path, accounts, client, workers)
+    folder, clients = Path(folder_name(path)), validate_clients(path, accounts, client, workers)
     if folder.is_file():
         raise ArchiveError(f"{folder} is a file; sync keeps a local history in a folder, such as data/history.")
     with ExitStack() as stack:

@@ -24,7 +24,7 @@ from histkit.util.files import (
     temporary_name,
 )
 from histkit.util.outputs import FileKind
-from histkit.util.storage import normalize_path, open_filesystem
+from histkit.util.storage import folder_name, open_filesystem
 from histkit.util.text import error_line, error_reason, hide_passwords
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ def open_destination(path: str | os.PathLike[str], options: Mapping[str, Any] | 
     DownloadError
         fsspec can't open the URL.
     """
-    name = normalize_path(path)
+    name = folder_name(path)
     try:
         system = open_filesystem(name, options)
     except ArchiveError as error:

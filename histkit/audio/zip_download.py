@@ -79,9 +79,9 @@ from histkit.errors import (
 )
 from histkit.frame.dates import timestamps_of
 from histkit.util.files import SUFFIX, TEMPORARY, is_write_fault
-from histkit.util.outputs import STDOUT, ZIP, OutputFile
+from histkit.util.outputs import ZIP, OutputFile
 from histkit.util.progress import file_progress
-from histkit.util.storage import check_storage_options, normalize_path
+from histkit.util.storage import STDOUT, check_storage_options, normalize_path
 from histkit.util.text import hide_passwords, quoted
 from histkit.util.threads import map_threads
 

@@ -28,6 +28,7 @@ from histkit.cli.common import (
 from histkit.cli.output import print_line, print_message, print_note
 from histkit.deletion.delete import DEFAULT_JOURNAL, run_deletion
 from histkit.util.outputs import OutputFile
+from histkit.util.storage import folder_name, local_path
 from histkit.util.text import count_noun, join_counts
 
 _SCRIPT_NAME = "{script_line:04}-{voice}-{text:.40}"
@@ -122,6 +123,7 @@ def pull(
 
     Interrupted? Run it again: it resumes. Exit code 5: some clips failed, the others are complete.
     """
+    folder_name(folder)  # raises InputError, before anything is read
     items = _items(ids, chosen)
     if kept or script is not None:
         items = _keepers(items, script, near)
@@ -253,6 +255,7 @@ def delete(
 
     The local history keeps the rows, marked as deleted. Exit code 5: some rows could not be deleted.
     """
+    local_path(chosen["history"])  # the rows are marked there
     bounds = date_bounds(**{name: chosen.pop(name) for name in ("after", "before", "since", "until", "tz")})
     conditions = (*ids, bounds.description, *(chosen[name] for name in ("voice", "model", "source", "search", "text")))
     if confirm and not any(conditions) and chosen["limit"] is None:

@@ -35,24 +35,33 @@ from histkit.reports import terminal
 from histkit.reports.model import ReportTable
 from histkit.usage.labels import Rule, assign_labels, rules_name, unmatched_names
 from histkit.util.outputs import OutputFile
-from histkit.util.storage import local_path
+from histkit.util.storage import local_folder, local_path
 from histkit.util.text import count_noun, quoted, terminal_text
 
 HISTORY = "data/history"
 
 
 class LocalPath(click.Path):
-    """A path of this machine; a URL is refused, which as a path would be a folder named ``s3:``."""
+    """A path of this machine. A URL is refused, which as a path would be a folder named ``s3:``, and a folder ``-``."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path that was typed."""
-        if isinstance(value, str) and "://" in value:
-            local_path(value)  # raises InputError
+        if isinstance(value, str) and value:
+            (local_path if self.allow_dash else local_folder)(value)  # raises InputError
         return super().convert(value, param, ctx)
+
+
+class History(LocalPath):
+    """A local history to read: a folder of this machine, or a URL, which stays a text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path or URL that was typed."""
+        return value if isinstance(value, str) and "://" in value else super().convert(value, param, ctx)
 
 
 FILE = LocalPath(dir_okay=False, allow_dash=True, path_type=Path)
 FOLDER = LocalPath(file_okay=False, path_type=Path)
+HISTORY_TO_READ = History(file_okay=False, path_type=Path)
 SOME_FAILED = 5
 NO_SUCH_NAME = 3
 INTERRUPTED = 130
@@ -196,7 +205,9 @@ def source(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--live", is_flag=True, help="Read from the API even if there is a local history."),
         click.option("--account", multiple=True, help="One account of a local history; may be repeated."),
-        click.option("--history", default=HISTORY, show_default=True, type=FOLDER, help="The local history."),
+        click.option(
+            "--history", default=HISTORY, show_default=True, type=HISTORY_TO_READ, help="The local history; also a URL."
+        ),
     ):
         command = option(command)
     return command
@@ -288,7 +299,7 @@ def _iso(seconds: int, zone: tzinfo) -> str:
 
 def rows_of(
     *,
-    history: Path,
+    history: Path | str,
     account: tuple[str, ...],
     live: bool,
     search: str | None,
@@ -333,7 +344,7 @@ def rows_of(
 
 
 def _read_rows(
-    history: Path,
+    history: Path | str,
     account: tuple[str, ...],
     live: bool,
     search: str | None,
@@ -355,8 +366,8 @@ def _read_rows(
     return hk.read_history(search=search, limit=limit, workers=workers, client=client, **arguments)
 
 
-def _is_local(history: Path) -> bool:
-    return was_typed("history") or (history / "_manifest.json").exists()
+def _is_local(history: Path | str) -> bool:
+    return was_typed("history") or (Path(history) / "_manifest.json").exists()
 
 
 def labelled_rows(
@@ -365,7 +376,7 @@ def labelled_rows(
     column: str,
     path: str,
     *,
-    history: Path,
+    history: Path | str,
     live: bool,
     search: str | None = None,
     **_: Any,
@@ -400,7 +411,7 @@ def labelled_rows(
     return labelled
 
 
-def _named_columns(history: Path, rules: list[Rule]) -> pd.DataFrame:
+def _named_columns(history: Path | str, rules: list[Rule]) -> pd.DataFrame:
     """Read the columns of a whole local history that hold the names in some rules."""
     conditions = [name for name in NAME_CONDITIONS if any(getattr(rule, name) for rule in rules)]
     columns = dict.fromkeys(column for name in conditions for column in CONDITION_COLUMNS[name])

@@ -38,7 +38,7 @@ from histkit.util.arguments import one_of
 from histkit.util.arrays import Ints, Mask
 from histkit.util.filenames import safe_name, unique_names
 from histkit.util.outputs import OutputFile
-from histkit.util.storage import local_path
+from histkit.util.storage import local_folder
 from histkit.util.text import quoted
 
 UNASSIGNED = "unassigned"  # the label of rows that no rule of `label` matches; here also of rows without a label
@@ -223,7 +223,7 @@ def statements(
     undated = np.bincount(request.codes[~request.dated], minlength=len(request.clients))
     outputs: dict[int, OutputFile] = {}
     for code in np.unique(codes).tolist() if folder is not None else ():
-        outputs[code] = statement_output(local_path(folder) / files[code], force=force)
+        outputs[code] = statement_output(local_folder(folder) / files[code], force=force)
     lines: list[dict[str, Any]] = []
     for code in np.unique(codes).tolist():
         client = request.clients[code]

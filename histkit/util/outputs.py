@@ -30,10 +30,9 @@ from histkit.util.files import (
     write_errors,
     write_reason,
 )
-from histkit.util.storage import local_path
+from histkit.util.storage import STDOUT, local_path
 from histkit.util.text import quoted, terminal_lines
 
-STDOUT = "-"
 _HEAD = 8192  # bytes of a file that show what it is
 _MOST_LINKS = 40  # as the kernel follows
 _DESCRIPTOR = re.compile(r"/dev/fd/(\d+)|/proc/(?:self|thread-self|\d+)/fd/(\d+)")

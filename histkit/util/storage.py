@@ -10,6 +10,8 @@ from typing import Any
 from histkit.errors import ArchiveError, InputError
 from histkit.util.text import error_line, hide_passwords, quoted
 
+STDOUT = "-"
+
 _NAME_BYTES = 255  # of one file or folder name, on all common file systems
 
 
@@ -65,6 +67,26 @@ def local_path(path: Any) -> Path:
     if "://" in name:
         raise InputError(f"{hide_passwords(name)} is a URL; use a path on this machine.")
     return Path(name)
+
+
+def folder_name(path: Any) -> str:
+    """Return the path or URL of a folder to write into, as `normalize_path` does.
+
+    Raises
+    ------
+    InputError
+        The argument is none, or ``-``, standard output, which holds no files.
+    """
+    name = normalize_path(path)
+    if name == STDOUT:
+        raise InputError("- is standard output, and a folder is due here; a folder of that name is ./-.")
+    return name
+
+
+def local_folder(path: Any) -> Path:
+    """Return a folder of this machine to write into, as `folder_name` and `local_path` do."""
+    folder_name(path)
+    return local_path(path)
 
 
 def open_filesystem(name: str, options: Mapping[str, Any] | None = None) -> tuple[Any, str] | None:

@@ -228,7 +228,7 @@ def test_the_first_column_is_there_at_any_width(hostile: Path, monkeypatch: pyte
         ("report", "s3://bucket/r.html"),
         ("statement", "a", "2026", "--column", "voice_name", "-o", "s3://bucket/s.html"),
         ("statements", "2026", "--column", "voice_name", "-o", "s3://bucket"),
-        ("usage", "--history", "s3://bucket/h"),
+        ("delete", "--history", "s3://bucket/h", "--limit", "1"),
         ("check", "s3://bucket/h"),
         ("sync", "s3://bucket/h"),
         ("demo", "--folder", "s3://bucket/h"),
@@ -243,6 +243,62 @@ def test_a_url_is_not_a_folder_of_that_name(
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "is a URL; use a path on this machine" in result.stderr
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sync", "-"),
+        ("pull", "-o", "-"),
+        ("statements", "2026", "--column", "voice_name", "-o", "-"),
+        ("demo", "--folder", "-"),
+        ("usage", "--history", "-"),
+    ],
+    ids=lambda each: each[0],
+)
+def test_standard_output_is_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "histkit: - is standard output, and a folder is due here; a folder of that name is ./-.\n",
+    )
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_folder_that_is_called_dash_can_be_named(hostile: Path, tmp_path: Path) -> None:
+    history = hk.load(hostile / "data/history")
+    with pytest.raises(hk.InputError, match=r"- is standard output"):
+        hk.download_audio(history, "-", dry_run=True)
+    with pytest.raises(hk.InputError, match=r"- is standard output"):
+        hk.statements(history, "2026", column="voice_name", folder="-")
+    assert hk.download_audio(history, tmp_path / "-", dry_run=True, progress=False)["status"].eq("pending").all()
+
+
+def test_the_commands_read_a_history_at_a_url(
+    hostile: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    import fsspec
+
+    system = fsspec.filesystem("memory")
+    system.put(str(hostile / "data/history"), "memory://commands/history", recursive=True)
+    request.addfinalizer(lambda: system.rm("memory://commands", recursive=True))
+    monkeypatch.chdir(hostile)
+    for arguments in (
+        ("usage", "--by", "voice", "--csv"),
+        ("ledger", "daily", "--json"),
+        ("takes", "--csv"),
+        ("export", "-", "--format", "csv"),
+        ("statements", "2026", "--column", "voice_name", "--csv"),
+    ):
+        there = CliRunner().invoke(main, [*arguments, "--history", "memory://commands/history"])
+        here = CliRunner().invoke(main, [*arguments, "--history", "data/history"])
+        assert (there.exit_code, there.stdout) == (0, here.stdout), there.stderr
+    absent = CliRunner().invoke(main, ["usage", "--history", "memory://nowhere"])
+    assert (absent.exit_code, absent.stderr.count("\n")) == (1, 1)
+    assert "memory://nowhere" in absent.stderr
 
 
 def test_every_ending_of_a_format_is_known(hostile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
