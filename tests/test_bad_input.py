@@ -30,7 +30,10 @@ from tests.conftest import client_of
 from tests.effort import examples
 from tests.test_accessor import FUNCTIONS, METHODS, NAMES
 
-pytestmark = pytest.mark.hypothesis  # in make faults with all cases
+pytestmark = [
+    pytest.mark.hypothesis,  # in make faults with all cases
+    pytest.mark.filterwarnings("ignore:.* in the account of this key:UserWarning"),  # some of the rows are made up
+]
 
 RULES = [{"label": "Acme", "voice": "Rachel"}, {"label": "Blue", "model": "eleven_multilingual_v2"}]
 PRICES = {"currency": "EUR", "price": [{"per_1000_credits": "0.30"}]}
