@@ -28,9 +28,10 @@ from histkit.cli.output import (
 from histkit.frame.clock import iso, name_of, zone_of
 from histkit.frame.dates import parse_date
 from histkit.frame.files import csv_text
-from histkit.frame.filters import CONDITION_COLUMNS, NAME_CONDITIONS, RowFilter
+from histkit.frame.filters import RowFilter
 from histkit.frame.json_values import plain_value, records
 from histkit.frame.names import MissingColumnError, UnmatchedNameError, UnmatchedNameWarning
+from histkit.frame.schema import KINDS
 from histkit.reports import terminal
 from histkit.reports.model import ReportTable
 from histkit.usage.labels import Rule, assign_labels, rules_name, unmatched_names
@@ -403,7 +404,7 @@ def labelled_rows(
     where = rules_name(path)
     mistyped, absent = unmatched_names(frame, rules, where)
     if (mistyped or absent or frame.empty) and not live and not search and _is_local(history):
-        mistyped, absent = unmatched_names(_named_columns(history, rules), rules, where)
+        mistyped, absent = unmatched_names(frame, rules, where, whole=_named_columns(history, rules))
     for message in (*mistyped, *absent):
         print_message(message)
     if mistyped:
@@ -413,11 +414,10 @@ def labelled_rows(
 
 def _named_columns(history: Path | str, rules: list[Rule]) -> pd.DataFrame:
     """Read the columns of a whole local history that hold the names in some rules."""
-    conditions = [name for name in NAME_CONDITIONS if any(getattr(rule, name) for rule in rules)]
-    columns = dict.fromkeys(column for name in conditions for column in CONDITION_COLUMNS[name])
+    columns = {column for rule in rules for column in rule.name_columns() if column in KINDS}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of the same history were printed when the rows were read
-        return hk.load(history, columns=list(columns) or ["date"])
+        return hk.load(history, columns=sorted(columns) or ["date"])
 
 
 def was_typed(name: str) -> bool:

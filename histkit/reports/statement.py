@@ -31,6 +31,7 @@ from histkit.money.prices import PriceBook, digits_of, read_prices
 from histkit.reports.model import check_title, total_of
 from histkit.reports.statement_files import FORMATS, statement_output, write_statement
 from histkit.usage.aggregate import MEASURES
+from histkit.usage.label_zones import check_label_zone
 from histkit.usage.labels import COLUMN
 from histkit.usage.periods import Period, parse_period
 from histkit.usage.table import parse_query, usage_table
@@ -275,6 +276,7 @@ def _parse_request(frame: pd.DataFrame, period: Any, column: Any, tz: Any, price
     codes, clients = _clients(frame[column])
     instants, dated = instants_of(frame["date"])
     inside = dated & (instants >= span.start * SECOND) & (instants < span.end * SECOND)
+    check_label_zone(frame, column, zone, inside)
     newest = int(instants[dated].max()) // SECOND if dated.any() else None
     is_open = newest is None or newest < span.end
     history = frame.attrs.get("histkit")

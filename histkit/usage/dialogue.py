@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +123,35 @@ def parts_of(frame: pd.DataFrame) -> SpeakerShares:
     else:
         spoken = DialogueShares(lines.rows, line_ids, line_names, lines.lengths)
     return SpeakerShares(voices, names, spoken, keys, name_values)
+
+
+def spoken_by(
+    frame: pd.DataFrame, has_id: Callable[[str], bool], has_name: Callable[[str], bool]
+) -> tuple[Ints, Ints, Ints]:
+    """Return how much of each dialogue some voices speak.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A history; needs the columns voice_id, voice_name and dialogue.
+    has_id, has_name : callable
+        Whether an id, or the name that a voice has in the dialogue, is that of one of the voices.
+
+    Returns
+    -------
+    rows, spoken, total : int64 arrays, shape (dialogues,)
+        Positions of the rows that are dialogues, the characters that these voices speak, and all characters: the
+        weights by which usage divides a dialogue.
+    """
+    talks = np.flatnonzero(frame["dialogue"].notna().to_numpy(bool))
+    parts = parts_of(frame[["voice_id", "voice_name", "dialogue"]].iloc[talks])
+    by_key = [has_id(key) if key is not None else has_name(name or "") for key, name in parts.keys]
+    by_name = [*map(has_name, parts.texts)]
+    spoken = parts.spoken
+    theirs = np.array([*by_key, False], bool)[spoken.voices] | np.array([*by_name, False], bool)[spoken.names]
+    rows, codes = np.unique(spoken.rows, return_inverse=True)
+    total = add_by_code(spoken.weights, codes, len(rows))
+    return talks[rows], add_by_code(np.where(theirs, spoken.weights, 0), codes, len(rows)), total
 
 
 @dataclass(frozen=True)

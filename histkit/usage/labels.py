@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,18 +16,25 @@ import pandas as pd
 
 from histkit.errors import InputError
 from histkit.frame.clock import zone_of
-from histkit.frame.filters import CONDITION_COLUMNS, NAME_CONDITIONS, RowFilter, known_names
-from histkit.frame.names import has_suggestion, warn_unmatched
+from histkit.frame.columns import factorize
+from histkit.frame.dates import instants_of
+from histkit.frame.filters import CONDITION_COLUMNS, NAME_CONDITIONS, RowFilter, known_names, name_test
+from histkit.frame.names import did_you_mean, has_suggestion, warn_unmatched
 from histkit.frame.schema import KINDS, check_frame, require, to_frame
 from histkit.usage.aggregate import RESERVED
+from histkit.usage.dialogue import spoken_by
+from histkit.usage.label_zones import FACT, ZonedBound, zone_facts, zoned_bounds
+from histkit.util.arrays import Ints, Mask
 from histkit.util.files import read_toml
 from histkit.util.text import count_noun, error_line, is_text, quoted
 
 Rules = str | os.PathLike[str] | Mapping[str, Any] | Iterable[Mapping[str, Any]]
 Words = tuple[str, ...] | None
+Value = str | int | bool
 
 COLUMN = "client"
 _MOST_LISTED = 5  # names that match nothing
+_CONDITIONS = ", ".join([*CONDITION_COLUMNS, "where"])
 
 
 @dataclass(frozen=True)
@@ -44,8 +53,15 @@ class Rule:
         Regular expression searched for in the text and in each line of a dialogue; a str ignores letter case.
     after, before : str, date, datetime or None
         Dates: after is inclusive, before exclusive.
+    dialogues : "any", "most", Fraction or None
+        How much of a dialogue the voices must speak: one character, more than half, or at least this share of the
+        characters. None: a dialogue has no voice.
+    where : tuple of (column, values)
+        Exact values in other columns.
     tz : tzinfo
         Zone of days and naive times.
+    own_tz : bool
+        Whether the rules themselves name it.
     """
 
     label: str
@@ -57,21 +73,84 @@ class Rule:
     text: str | re.Pattern[str] | None = None
     after: Any = None
     before: Any = None
+    dialogues: str | Fraction | None = None
+    where: tuple[tuple[str, tuple[Value, ...]], ...] = ()
     tz: tzinfo = UTC
+    own_tz: bool = False
 
     def conditions(self) -> dict[str, Any]:
         """Return the conditions that are set, by name."""
-        return {name: getattr(self, name) for name in CONDITION_COLUMNS if getattr(self, name) is not None}
+        names = [*CONDITION_COLUMNS, "dialogues", "where"]
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None and (name != "where" or value)}
 
     def columns(self) -> set[str]:
         """Return the columns that the conditions use."""
-        return {column for name in self.conditions() for column in CONDITION_COLUMNS[name]}
+        names = {column for name in self.conditions() for column in CONDITION_COLUMNS.get(name, ())}
+        return names | {column for column, _ in self.where} | ({"dialogue"} if self.dialogues is not None else set())
+
+    def name_columns(self) -> set[str]:
+        """Return the columns that hold the names and values of the conditions."""
+        names = replace(self, text=None, after=None, before=None)
+        return names.columns()
 
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the rows that meet every condition."""
+        purpose = f"the rule for {self.label!r}"
         if self.account is not None:
-            require(frame, ["account"], f"the rule for {self.label!r}")
-        return frame[RowFilter.of(**self.conditions(), tz=self.tz).mask(frame)]
+            require(frame, ["account"], purpose)
+        require(frame, [column for column, _ in self.where], purpose)
+        conditions = {name: value for name, value in self.conditions().items() if name in CONDITION_COLUMNS}
+        mask: Mask = np.ones(len(frame), bool)
+        for column, values in self.where:
+            mask &= _value_mask(frame[column], values)
+        if self.dialogues is not None:
+            mask &= self._voice_mask(frame, conditions.pop("voice"))
+        rows = frame if mask.all() else frame[mask]
+        return rows[RowFilter.of(**conditions, tz=self.tz).mask(rows)]
+
+    def _voice_mask(self, frame: pd.DataFrame, names: tuple[str, ...]) -> Mask:
+        """Return which rows have one of the voices, and in which dialogues these voices speak enough."""
+        require(frame, CONDITION_COLUMNS["speaker"], f"the rule for {self.label!r}")
+        mask = RowFilter(voice=names).mask(frame)
+        rows, spoken, total = spoken_by(frame, names.__contains__, name_test(names))
+        if self.dialogues == "any":
+            mask[rows] = spoken > 0
+        elif isinstance(self.dialogues, Fraction):
+            pairs = zip(spoken.tolist(), total.tolist(), strict=True)
+            mask[rows] = [part >= self.dialogues * characters for part, characters in pairs]
+        else:
+            mask[rows] = 2 * spoken > total
+        return mask
+
+    def zone_dependent_rows(self, frame: pd.DataFrame) -> dict[ZonedBound, Ints]:
+        """Return the positions of the rows that another zone of the dates could bring in or out, for each date."""
+        bounds = list(zoned_bounds({"after": self.after, "before": self.before}, self.tz))
+        if not bounds or "date" not in frame.columns:
+            return {}
+        instants, dated = instants_of(frame["date"])
+        rest = replace(self, after=None, before=None)
+        rows = {}
+        for bound in bounds:
+            near = np.flatnonzero(bound.rows_near(instants, dated))
+            rows[bound] = rest.apply(frame.iloc[near].set_axis(near, axis=0)).index.to_numpy(np.int64)
+        return rows
+
+
+def _value_mask(column: pd.Series, values: Sequence[Value]) -> Mask:
+    """Return which rows have exactly one of the values; a missing value is none."""
+    codes, existing = factorize(column)
+    mask: Mask = np.array([*(any(_is_same(other, value) for value in values) for other in existing), False], bool)[
+        codes
+    ]
+    return mask
+
+
+def _is_same(other: Any, value: Value) -> bool:
+    if isinstance(value, (str, bool)) or isinstance(other, (str, bool, np.bool_)):
+        kinds = (str,) if isinstance(value, str) else (bool, np.bool_)
+        return isinstance(value, (str, bool)) and isinstance(other, kinds) and bool(other == value)
+    return bool(other == value)
 
 
 def label(
@@ -97,14 +176,14 @@ def label(
         Label of the rows that no rule matches.
     tz : str or tzinfo, default "UTC"
         Zone of the rules' days and naive times, unless the rules have a ``tz`` of their own. For statements, the same
-        as theirs.
+        as theirs: `histkit.statement` refuses rows that have another label by the days of its own zone.
 
     Returns
     -------
     pandas.DataFrame
         A new frame with the same index and the column, of dtype category: the categories are the labels in the order of
         the rules, then `unassigned`, also those without rows. ``attrs["histkit"]["labels"]`` has the number of rows of
-        each label.
+        each label; ``label_dates`` is there if labels depend on the zone of a date, and has this zone.
 
     Raises
     ------
@@ -136,7 +215,18 @@ def label(
 
     Conditions are ``voice``, ``model``, ``source``, ``speaker``, ``text``, ``after``, ``before``, and ``account``: the
     exact name of an account, or several, in the column ``account``. With ``regex = false``, a rule's ``text`` is
-    searched for as it is.
+    searched for as it is. Any other column of the frame is a condition by its exact values, such as one that was joined
+    from a log::
+
+        where = { app = ["web", "mobile"], project = 42 }
+
+    A dialogue has no voice of its own, so ``voice`` doesn't find it. ``dialogues``, beside ``voice``, says which
+    dialogues belong to these voices: ``"any"`` (they speak at least one character), ``"most"`` (more than half of the
+    characters), or a number: at least this share of the characters, such as 0.3. The characters are those by which
+    usage tables divide a dialogue. A label is that of the whole row, and each row has one: two rules with ``"most"``
+    never match the same dialogue; with ``"any"`` the first one does. Equal halves are no one's ``"most"``.
+
+    Days in ``after`` and ``before`` depend on the zone. A date with an offset (``2026-09-01T00:00:00+02:00``) doesn't.
 
     Examples
     --------
@@ -178,20 +268,32 @@ def assign_labels(
         raise InputError(f"unassigned={quoted(unassigned)} is also the label of a rule; rename one of them.")
     codes = np.full(len(frame), len(labels), np.int64)
     unlabelled = np.arange(len(frame))
+    bounds: dict[ZonedBound, Ints] = {}
     for rule in rules:
+        require(frame, [name for name, _ in rule.where], f"the rule for {rule.label!r}")  # knows the other columns
         used = frame[[name for name in frame.columns if name in rule.columns()]]  # copying others would cost time
-        rows = rule.apply(used.iloc[unlabelled].set_axis(unlabelled, axis=0)).index.to_numpy()
+        left = used.iloc[unlabelled].set_axis(unlabelled, axis=0)
+        rows = rule.apply(left).index.to_numpy()
+        for bound, places in rule.zone_dependent_rows(left).items():
+            bounds[bound] = np.union1d(bounds.get(bound, places), unlabelled[places])
         codes[rows] = labels.index(rule.label)
         unlabelled = unlabelled[codes[unlabelled] == len(labels)]
     labels.append(unassigned)
     labelled = frame.assign(**{column: pd.Categorical.from_codes(codes, categories=labels)})
     counts = dict(zip(labels, np.bincount(codes, minlength=len(labels)).tolist(), strict=True))
-    facts = labelled.attrs.get("histkit")  # pandas made it a deep copy
-    labelled.attrs["histkit"] = {**(facts if isinstance(facts, Mapping) else {}), "labels": counts}
+    history = labelled.attrs.get("histkit")  # pandas made it a deep copy
+    facts = {**(history if isinstance(history, Mapping) else {}), "labels": counts}
+    dates = facts.pop(FACT, None)
+    dates = {name: value for name, value in dates.items() if name != column} if isinstance(dates, Mapping) else {}
+    if rules and (zoned := zone_facts(bounds, codes, labels, rules[0].tz, own=rules[0].own_tz)):
+        dates[column] = zoned
+    labelled.attrs["histkit"] = facts | ({FACT: dates} if dates else {})
     return labelled
 
 
-def unmatched_names(frame: pd.DataFrame, rules: Sequence[Rule], where: str = "rules") -> tuple[list[str], list[str]]:
+def unmatched_names(
+    frame: pd.DataFrame, rules: Sequence[Rule], where: str = "rules", *, whole: pd.DataFrame | None = None
+) -> tuple[list[str], list[str]]:
     """Return messages on the names in the rules that match nothing in a frame; without rows nothing is known.
 
     Parameters
@@ -202,6 +304,8 @@ def unmatched_names(frame: pd.DataFrame, rules: Sequence[Rule], where: str = "ru
         As `read_rules` returns them.
     where : str
         Begins each message: the file of the rules.
+    whole : pandas.DataFrame, optional
+        The history that the frame is a part of: names are looked up there, in the columns that it has.
 
     Returns
     -------
@@ -218,27 +322,59 @@ def unmatched_names(frame: pd.DataFrame, rules: Sequence[Rule], where: str = "ru
     >>> unmatched_names(hk.sample_history(500), rules, "clients.toml")
     (["clients.toml: rule 'Acme': voice='Rachl' matches no voice; did you mean 'Rachel'?"], [])
     """
+    history = frame if whole is None else whole
+    mistyped, absent = [], []
+    problems = [
+        *_name_problems(history, [rule for rule in rules if rule.dialogues is None], "voice"),
+        *_name_problems(history, [rule for rule in rules if rule.dialogues is not None], "speaker"),
+        *_value_problems(frame, rules, history),
+    ]
+    for shown, of_rule, problem in problems:
+        if has_suggestion(problem):
+            mistyped.append(f"{where}: rule {quoted(of_rule, 60)}: {problem}")
+        else:
+            absent.append(f"{shown} (rule {quoted(of_rule, 60)})")
+    return mistyped, [_absent(absent, where)] if absent else []
+
+
+def _name_problems(frame: pd.DataFrame, rules: Sequence[Rule], voices: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the names that match nothing: name as shown, label of its first rule, message.
+
+    `voices` is the condition by which the names of voices are known: ``speaker`` includes those in dialogues.
+    """
     first_rule: dict[tuple[str, str], str] = {}
     for rule in rules:
         for condition in NAME_CONDITIONS:
             for name in getattr(rule, condition) or ():
                 first_rule.setdefault((condition, name), rule.label)
-    if frame.empty or not first_rule:
-        return [], []
-    names: dict[str, Any] = {
-        condition: tuple(name for key, name in first_rule if key == condition) or None for condition in NAME_CONDITIONS
-    }
+    names: dict[str, Any] = {}
+    for condition, name in first_rule:
+        read = voices if condition == "voice" else condition
+        names[read] = (*names.get(read, ()), name)
+    if not names or frame.empty:
+        return
     known = known_names(frame, RowFilter(**names), unused=True)
-    mistyped, absent = [], []
     for (condition, name), of_rule in first_rule.items():
         problem = known.problem(condition, name)
-        if problem is None:
-            continue
-        if has_suggestion(problem):
-            mistyped.append(f"{where}: rule {quoted(of_rule, 60)}: {problem}")
-        else:
-            absent.append(f"{condition}={quoted(name, 60)} (rule {quoted(of_rule, 60)})")
-    return mistyped, [_absent(absent, where)] if absent else []
+        if problem is not None:
+            yield f"{condition}={quoted(name, 60)}", of_rule, problem
+
+
+def _value_problems(
+    frame: pd.DataFrame, rules: Sequence[Rule], history: pd.DataFrame
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the values of ``where`` that no row has, as `_name_problems` does."""
+    first_rule: dict[tuple[str, Value], str] = {}
+    for rule in rules:
+        for column, values in rule.where:
+            for value in values:
+                first_rule.setdefault((column, value), rule.label)
+    for (column, value), of_rule in first_rule.items():
+        rows = history if column in history.columns else frame
+        existing = factorize(rows[column])[1]
+        if len(rows) and not any(_is_same(other, value) for other in existing):
+            shown = f"{column}={quoted(value, 60)}"
+            yield shown, of_rule, f"{shown} matches no value; {did_you_mean(str(value), map(str, existing), 'value')}"
 
 
 def _absent(names: Sequence[str], where: str) -> str:
@@ -302,7 +438,8 @@ def read_rules(rules: Rules, tz: str | tzinfo = "UTC") -> tuple[str, list[Rule]]
     if not tables:
         raise InputError(f"{where}: there is no rule; add at least one '[[rule]]' with a label and a condition.")
     none = to_frame([]).assign(account=pd.Categorical([]))
-    return column, [_rule(table, f"{where}, rule {place}", none, zone) for place, table in enumerate(tables, 1)]
+    parsed = [_rule(table, f"{where}, rule {place}", none, zone) for place, table in enumerate(tables, 1)]
+    return column, [replace(rule, own_tz="tz" in raw) for rule in parsed]
 
 
 def _column(name: Any, where: str) -> str:
@@ -326,19 +463,25 @@ def _rule(table: Any, where: str, none: pd.DataFrame, zone: tzinfo) -> Rule:
         raise InputError(f"{where} needs a label that is a string, such as label = 'Acme'{detail}.")
     where = f"{where} ({quoted(name, 60)})"
     for key in table:
-        if key not in ("label", "regex") and key not in CONDITION_COLUMNS:
+        if key not in ("label", "regex", "dialogues", "where") and key not in CONDITION_COLUMNS:
             raise InputError(
-                f"{where}: {quoted(key, 60)} is not a condition; the conditions are {', '.join(CONDITION_COLUMNS)}."
+                f"{where}: {quoted(key, 60)} is not a condition; the conditions are {_CONDITIONS}; other columns are "
+                f"conditions in where = {{ column = 'value' }}."
             )
-    if not set(table) - {"label", "regex"}:
-        raise InputError(f"{where} has no condition; add at least one of {', '.join(CONDITION_COLUMNS)}.")
+    if not set(table) - {"label", "regex", "dialogues"}:
+        raise InputError(f"{where} has no condition; add at least one of {_CONDITIONS}.")
     regex = table.get("regex", True)
     if not isinstance(regex, bool) or (not regex and not isinstance(table.get("text"), str)):
         raise InputError(f"{where}: regex = {quoted(regex)} must be true or false, beside a text.")
+    if "dialogues" in table and "voice" not in table:
+        raise InputError(
+            f"{where}: dialogues = says which dialogues belong to the voices in voice =, which is missing."
+        )
     values = {key: _checked(key, value, where) for key, value in table.items() if key != "regex"}
     if not regex:
         values["text"] = re.compile(re.escape(values["text"]), re.IGNORECASE)
     rule = Rule(**values, tz=zone)
+    none = none.assign(**{column: pd.Categorical([]) for column, _ in rule.where if column not in none.columns})
     try:
         rule.apply(none)  # on no rows: filter_items decides which conditions are valid
     except (InputError, RecursionError, OverflowError) as error:
@@ -353,8 +496,47 @@ def _checked(key: str, value: Any, where: str) -> Any:
         if not isinstance(values, (list, tuple)) or not values or not all(isinstance(name, str) for name in values):
             raise InputError(f"{where}: {key} must be a string or a list of strings, not {quoted(value, 60)}.")
         return tuple(values)
+    if key == "dialogues":
+        return _checked_share(value, where)
+    if key == "where":
+        return _checked_where(value, where)
     if value is None or (key == "text" and isinstance(getattr(value, "pattern", None), bytes)):
         raise InputError(
             f"{where}: {key} = {quoted(value, 60)} is not a condition; use a non-empty string or leave it out."
         )
     return value
+
+
+def _checked_share(value: Any, where: str) -> str | Fraction:
+    if value in ("any", "most") and isinstance(value, str):
+        return value
+    try:
+        if isinstance(value, (int, float, Decimal, Fraction)) and not isinstance(value, bool):
+            share = Fraction(str(value))  # 0.1 is a tenth
+            if 0 < share <= 1:
+                return share
+    except ValueError:
+        pass
+    raise InputError(
+        f"{where}: dialogues = {quoted(value, 60)} is not a share of a dialogue; use 'any', 'most', or a number above "
+        f"0 and up to 1, such as 0.3."
+    )
+
+
+def _checked_where(value: Any, where: str) -> tuple[tuple[str, tuple[Value, ...]], ...]:
+    if not isinstance(value, Mapping) or not value:
+        raise InputError(
+            f"{where}: where takes columns and their values, such as where = {{ app = ['web', 'mobile'] }}."
+        )
+    conditions = []
+    for column, values in value.items():
+        if not is_text(column):
+            raise InputError(f"{where}: where: {quoted(column, 60)} is not the name of a column.")
+        values = values if isinstance(values, (list, tuple)) else (values,)
+        if not values or not all(isinstance(item, (str, int)) for item in values):
+            raise InputError(
+                f"{where}: where: {quoted(column, 60)} takes a text, a whole number, true or false, or a list of "
+                f"these, not {quoted(value[column], 60)}."
+            )
+        conditions.append((column, tuple(values)))
+    return tuple(conditions)

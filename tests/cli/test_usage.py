@@ -240,6 +240,44 @@ def test_statements_of_all_clients(offline: Path, whole: pd.DataFrame) -> None:
     assert names >= {"Rachel"}
 
 
+def test_a_statement_in_another_zone_than_its_rules_is_refused(offline: Path, whole: pd.DataFrame) -> None:
+    late = whole[whole["date"].dt.hour >= 22].iloc[-1]
+    day = f"{late['date'] + pd.Timedelta(hours=3):%Y-%m-%d}"  # the same evening is this day in Berlin
+    rules = f'[[rule]]\nlabel = "New"\nafter = {day}\n[[rule]]\nlabel = "Old"\nbefore = {day}\n'
+    Path("rules.toml").write_text(f'tz = "UTC"\n{rules}')
+    asked = ("statements", day, "--rules", "rules.toml", "--tz", "Europe/Berlin")
+    line = run(*asked, code=1).stderr.splitlines()[-1]
+    assert f"its rules read {day} as a date of UTC, and this is a statement of Europe/Berlin" in line
+    assert line.endswith("; write tz = 'Europe/Berlin' into the rules, or use --tz 'UTC' here.")
+    Path("rules.toml").write_text(rules)  # one --tz for both
+    assert [row["client"] for row in data(*asked)["rows"]] == ["New"]
+
+
+def test_rules_by_other_columns_and_dialogues(offline: Path, whole: pd.DataFrame) -> None:
+    Path("rules.toml").write_text("""
+        [[rule]]
+        label = "Studio"
+        where = { source = ["Projects", "Dubbing"] }
+        [[rule]]
+        label = "Rachel"
+        voice = "Rachel"
+        dialogues = "most"
+    """)
+    found = {
+        row["client"]: row["items"] for row in data("usage", "total", "--by", "client", "--rules", "rules.toml")["rows"]
+    }
+    expected = hk.label(whole, "rules.toml")["client"].value_counts()
+    assert found == {name: count for name, count in expected.items() if count}
+    assert found["Rachel"] > (whole["voice_name"].eq("Rachel") & ~whole["source"].isin(["Projects", "Dubbing"])).sum()
+    Path("rules.toml").write_text('[[rule]]\nlabel = "Web"\nwhere = { source = "Projets" }\n')
+    rows = ("usage", "--limit", "1", "--rules", "rules.toml")
+    assert "rule 'Web': source='Projets' matches no value; did you mean 'Projects'?" in run(*rows, code=3).stderr
+    Path("rules.toml").write_text('[[rule]]\nlabel = "Web"\nwhere = { source = "Projects" }\n')
+    assert "rules.toml" not in run(*rows).stderr  # the value is in the whole history
+    Path("rules.toml").write_text('[[rule]]\nlabel = "Web"\nwhere = { sourc = "Projects" }\n')
+    assert "no column 'sourc', which the rule for 'Web' needs. Did you mean 'source'?" in run(*rows, code=3).stderr
+
+
 def test_statements_need_to_know_whose_rows_are_whose(offline: Path) -> None:
     Path("rules.toml").write_text(RULES, "utf-8")
     assert "Add --rules" in run("statement", "Acme", "2026", code=2).stderr

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import pickle
 import re
 import warnings
 from datetime import UTC, date, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from hypothesis import strategies as st
 import histkit as hk
 from histkit.frame.filters import filter_items
 from histkit.frame.names import UnmatchedNameWarning
-from histkit.usage.labels import Rule, label, read_rules
+from histkit.usage.labels import Rule, assign_labels, label, read_rules
 
 DF = hk.sample_history(250, seed=3).assign(
     account=lambda frame: pd.Categorical(np.where(frame.index % 3 == 0, None, np.where(frame.index % 2, "acme", "own")))
@@ -314,6 +317,20 @@ GOOD = {"label": "Acme", "voice": "Rachel"}
         ([{**GOOD, "before": True}], ["rule 1 ('Acme')", "before", "True"]),
         ([{**GOOD, "before": None}], ["rule 1 ('Acme')", "before", "None"]),
         ([{**GOOD, "after": "2026-02-01", "before": "2026-01-01"}], ["rule 1 ('Acme')", "later"]),
+        ([{**GOOD, "dialogues": "some"}], ["rule 1 ('Acme')", "'any', 'most'", "'some'"]),
+        ([{**GOOD, "dialogues": True}], ["rule 1 ('Acme')", "'any', 'most'", "True"]),
+        ([{**GOOD, "dialogues": 0}], ["rule 1 ('Acme')", "above 0", "0"]),
+        ([{**GOOD, "dialogues": 1.5}], ["rule 1 ('Acme')", "up to 1", "1.5"]),
+        ([{**GOOD, "dialogues": float("nan")}], ["rule 1 ('Acme')", "nan"]),
+        ([{"label": "Acme", "model": "x", "dialogues": "any"}], ["rule 1 ('Acme')", "voice =", "missing"]),
+        ([{"label": "Acme", "dialogues": "any"}], ["rule 1 ('Acme')", "no condition"]),
+        ([{**GOOD, "where": "web"}], ["rule 1 ('Acme')", "where = {"]),
+        ([{**GOOD, "where": {}}], ["rule 1 ('Acme')", "where = {"]),
+        ([{**GOOD, "where": {"app": []}}], ["rule 1 ('Acme')", "'app'", "[]"]),
+        ([{**GOOD, "where": {"app": 1.5}}], ["rule 1 ('Acme')", "'app'", "1.5"]),
+        ([{**GOOD, "where": {"app": {"a": 1}}}], ["rule 1 ('Acme')", "'app'"]),
+        ([{**GOOD, "where": {3: "web"}}], ["rule 1 ('Acme')", "3"]),
+        ([{**GOOD, "app": "web"}], ["rule 1 ('Acme')", "where = { column = 'value' }"]),
     ],
 )
 def test_a_rule_that_cannot_be_used_is_one_clear_line(rules: Any, words: list[str]) -> None:
@@ -413,3 +430,144 @@ def test_the_days_of_rules_are_those_of_tz(where: str) -> None:
     assert label(rows, {"rule": rules["rule"]})["client"].tolist() == ["Old", "Old"]
     with pytest.raises(hk.InputError, match="tz='Mars' is not a time zone"):
         label(rows, {**rules, "tz": "Mars"})
+
+
+def dialogue_frame(*dialogues: list[tuple[str, str]] | None) -> pd.DataFrame:
+    cells = [
+        None
+        if lines is None
+        else json.dumps([{"text": text, "voice_id": f"{name}-id", "voice_name": name} for name, text in lines])
+        for lines in dialogues
+    ]
+    frame = DF[DF["dialogue"].isna()].head(len(cells)).reset_index(drop=True)
+    own = [None if cell else "Ann" for cell in cells]
+    return frame.assign(dialogue=pd.Series(cells, dtype=DF["dialogue"].dtype), voice_id=None, voice_name=own)
+
+
+def shared(frame: pd.DataFrame, dialogues: Any, voice: Any = "ann") -> list[int]:
+    rows = assign_labels(frame, read_rules([{"label": "Acme", "voice": voice, "dialogues": dialogues}])[1])
+    return np.flatnonzero(rows["client"] == "Acme").tolist()
+
+
+def test_dialogues_belong_to_a_voice_by_its_share_of_the_characters() -> None:
+    frame = dialogue_frame(
+        None,
+        [("Ann", "x" * 6), ("Bob", "x" * 4)],
+        [("Ann", "x" * 5), ("Bob", "x" * 5)],
+        [("Ann", "x"), ("Bob", "x" * 8), ("Ann", "xx"), ("Cy", "x" * 9)],
+        [("Ann", ""), ("Bob", "x")],
+        [("Bob", "x")],
+    )
+    assert label(frame, [{"label": "Acme", "voice": "Ann"}])["client"].eq("Acme").tolist() == [True] + [False] * 5
+    assert shared(frame, "any") == [0, 1, 2, 3]
+    assert shared(frame, "most") == [0, 1]
+    assert shared(frame, 0.5) == [0, 1, 2]
+    assert shared(frame, 0.15) == [0, 1, 2, 3]
+    assert shared(frame, 0.150001) == [0, 1, 2]
+    assert shared(frame, 1) == [0]
+    assert shared(frame, "most", ["ann", "Bob-id"]) == [0, 1, 2, 3, 4, 5]
+    order = [{"label": name, "voice": name, "dialogues": "any"} for name in ("Bob", "Ann")]
+    assert label(frame, order)["client"].tolist() == ["Ann", "Bob", "Bob", "Bob", "Bob", "Bob"]
+
+
+lines_of_dialogues = st.lists(
+    st.none()
+    | st.lists(st.tuples(st.sampled_from(["Ann", "Bob", "Cy"]), st.text("xy ", max_size=6)), min_size=1, max_size=5),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(
+    dialogues=lines_of_dialogues, share=st.sampled_from(["any", "most"]) | st.floats(0.01, 1).map(lambda x: round(x, 2))
+)
+def test_the_share_of_a_dialogue_is_that_of_usage(dialogues: Any, share: Any) -> None:
+    frame = dialogue_frame(*dialogues)
+    found = {name: set(shared(frame, share, name)) for name in ("Ann", "Bob", "Cy")}
+    for row in range(len(frame)):
+        # 10,000 credits: the parts of usage are the shares, to a unit
+        part = frame.iloc[[row]].assign(credits=10_000)
+        table = hk.usage_table(part, "voice")
+        usage = {str(voice): credits for voice, credits in zip(table["voice"], table["credits"], strict=True)}
+        for name in found:
+            mine, limit = int(usage.get(name, 0)), {"any": 1, "most": 5001}.get(share) or round(share * 10_000)
+            if abs(mine - limit) > 1:
+                assert (row in found[name]) == (mine >= limit)
+    if share == "most" or (not isinstance(share, str) and share > 0.5):
+        assert not any(found[one] & found[other] for one, other in itertools.combinations(found, 2))
+
+
+def test_a_voice_that_only_speaks_in_dialogues_is_known_to_rules_with_dialogues() -> None:
+    frame = dialogue_frame(None, [("Bob", "x")])
+    rule = {"label": "Acme", "voice": "Bob"}
+    assert messages(frame, [{**rule, "dialogues": "any"}]) == []
+    assert len(messages(frame, [rule])) == 1
+    with_typo = messages(frame, [{"label": "Acme", "voice": "Bobb", "dialogues": "any"}])
+    assert with_typo == ["rules: rule 'Acme': voice='Bobb' matches no voice; did you mean 'Bob'?"]
+
+
+LOGGED = DF.head(8).assign(
+    app=pd.Categorical(["web", "mobile", "tv", None] * 2),
+    project=[1.0, 2.0, np.nan, 1.0] * 2,
+    test=pd.array([True, False, None, True] * 2, "boolean"),
+    key=pd.array(["1", "2", None, "x"] * 2, "string[pyarrow]"),
+)
+
+
+@pytest.mark.parametrize(
+    ("where", "rows"),
+    [
+        ({"app": ["web", "mobile"]}, [0, 1, 4, 5]),
+        ({"app": "tv"}, [2, 6]),
+        ({"project": 1}, [0, 3, 4, 7]),
+        ({"test": True}, [0, 3, 4, 7]),
+        ({"key": "1"}, [0, 4]),
+        ({"app": ["web"], "project": [1, 2], "test": True}, [0, 4]),
+    ],
+)
+def test_other_columns_are_conditions_by_exact_values(where: dict[str, Any], rows: list[int]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        labelled = label(LOGGED, [{"label": "Acme", "where": where}])
+    assert np.flatnonzero(labelled["client"] == "Acme").tolist() == rows
+    with_voice = label(LOGGED, [{"label": "Acme", "where": where, "after": "1990-01-01", "before": "1990-02-01"}])
+    assert not with_voice["client"].eq("Acme").any()
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ({"app": "wbe"}, "rules: rule 'Acme': app='wbe' matches no value; did you mean 'web'?"),
+        ({"app": ["web", "Mobile"]}, "rules: rule 'Acme': app='Mobile' matches no value; did you mean 'mobile'?"),
+        ({"project": 77}, "rules: 1 name matches none of the rows: project=77 (rule 'Acme'). Check its spelling."),
+        ({"test": 1}, "rules: 1 name matches none of the rows: test=1 (rule 'Acme'). Check its spelling."),
+        ({"key": 1}, "rules: rule 'Acme': key=1 matches no value; did you mean '1'?"),
+    ],
+)
+def test_a_value_that_no_row_has_is_warned_of(where: dict[str, Any], message: str) -> None:
+    assert messages(LOGGED, [{"label": "Acme", "where": where}]) == [message]
+
+
+def test_a_column_that_is_not_there_is_named_with_a_close_one() -> None:
+    with pytest.raises(hk.SchemaError, match=r"no column 'ap', which the rule for 'Acme' needs\. Did you mean 'app'\?"):
+        label(LOGGED, [{"label": "Acme", "where": {"ap": "web"}}])
+    with pytest.raises(hk.SchemaError, match="no column 'app'"):
+        label(DF.head(0), [{"label": "Acme", "where": {"app": "web"}}])
+
+
+def test_the_new_conditions_are_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text("""
+        [[rule]]
+        label = "Acme"
+        voice = "Rachel"
+        dialogues = 0.3
+        [[rule]]
+        label = "Web"
+        where = { app = ["web", "mobile"], project = 1 }
+    """)
+    rules = read_rules(path)[1]
+    assert rules[0].conditions() == {"voice": ("Rachel",), "dialogues": Fraction(3, 10)}
+    assert rules[1].conditions() == {"where": (("app", ("web", "mobile")), ("project", (1,)))}
+    assert pickle.loads(pickle.dumps(rules)) == rules
+    assert label(LOGGED, path)["client"].eq("Web").sum() == 2

@@ -1,0 +1,161 @@
+"""Zones of labels: the dates of a column's rules whose instants depend on a zone, kept as facts and checked later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, timedelta, timezone, tzinfo
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from histkit.errors import InputError
+from histkit.frame.clock import first_instant, iso, name_of
+from histkit.frame.columns import factorize
+from histkit.frame.dates import instants_of, parse_date, to_micros
+from histkit.util.arrays import Ints, Mask
+from histkit.util.text import count_noun, quoted
+
+FACT = "label_dates"
+_EXTREMES = tuple(timezone(timedelta(hours=hours)) for hours in (-12, 14))
+_REACH = 24 * 3600  # seconds; no zone is further from UTC, now or in the past
+_MOST_LISTED = 3
+
+
+@dataclass(frozen=True)
+class ZonedBound:
+    """A date of a rule that is a day or a time of a clock: another instant in another zone.
+
+    Attributes
+    ----------
+    wall : int
+        The time of the clock, in seconds since its 1970-01-01 00:00.
+    instant : int
+        The instant in the zone of the rules, in seconds since 1970.
+    """
+
+    wall: int
+    instant: int
+
+    def rows_near(self, instants: Ints, dated: Mask) -> Mask:
+        """Return which rows are so close to it that another zone could put them on its other side."""
+        low, high = to_micros(self.wall - _REACH), to_micros(self.wall + _REACH)
+        near: Mask = dated & (instants >= low) & (instants < high)
+        return near
+
+
+def zoned_bounds(dates: Mapping[str, Any], zone: tzinfo) -> Iterator[ZonedBound]:
+    """Yield the dates that depend on the zone; instants (with an offset, or numbers) don't.
+
+    Parameters
+    ----------
+    dates : mapping of str to date
+        Dates as `histkit.frame.dates.parse_date` takes them, by the name of their condition; None is no date.
+    zone : tzinfo
+        The zone in which they are read.
+    """
+    for name, value in dates.items():
+        if value is None or len({parse_date(value, name, other).start for other in _EXTREMES}) == 1:
+            continue
+        span = parse_date(value, name, zone)
+        fixed = span.label if span.relative else value  # "today" is another day in another zone
+        yield ZonedBound(parse_date(fixed, name, UTC).start, span.start)
+
+
+def zone_facts(
+    bounds: Mapping[ZonedBound, Ints], codes: Ints, labels: Sequence[str], zone: tzinfo, *, own: bool
+) -> dict[str, Any]:
+    """Return what `check_label_zone` needs to know of a column of labels, as plain values; empty if nothing.
+
+    Parameters
+    ----------
+    bounds : mapping of ZonedBound to int64 array
+        The rows whose label could depend on each date.
+    codes : int64 array
+        Label of each row, as a position in `labels`.
+    labels : sequence of str
+        All labels.
+    zone : tzinfo
+        The zone of the rules.
+    own : bool
+        Whether the rules themselves name it.
+    """
+    dates = [
+        {"wall": bound.wall, "instant": bound.instant, "labels": [labels[code] for code in np.unique(codes[rows])]}
+        for bound, rows in bounds.items()
+        if len(rows)
+    ]
+    return {"tz": name_of(zone), "own": own, "dates": dates} if dates else {}
+
+
+def check_label_zone(frame: pd.DataFrame, column: Any, zone: tzinfo, inside: Mask) -> None:
+    """Refuse rows that the dates of rules may have labelled otherwise, had they been days of this zone.
+
+    The facts are those that `label` left in the frame's ``attrs``. Where pandas dropped them (``concat`` of frames
+    that were labelled apart), nothing is known, and nothing refused.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A history with the column.
+    column : str
+        The column of labels.
+    zone : tzinfo
+        The zone in which the rows were selected.
+    inside : mask
+        The rows that were.
+
+    Raises
+    ------
+    InputError
+        There are such rows: dated between the instants that one date is in both zones, with a label that depends on it.
+    """
+    facts = _facts_of(frame, column)
+    if not facts:
+        return
+    instants, dated = instants_of(frame["date"])
+    codes, values = factorize(frame[column])
+    affected = np.zeros(len(frame), bool)
+    days: list[str] = []
+    for date in facts["dates"]:
+        start, end = sorted((date["instant"], first_instant(date["wall"], zone)))
+        between = inside & dated & (instants >= to_micros(start)) & (instants < to_micros(end))
+        depends = np.array([*(str(value) in date["labels"] for value in values), False], bool)
+        between &= depends[codes]
+        if between.any():
+            affected |= between
+            days.append(_wall_text(date["wall"]))
+    if not days:
+        return
+    own, name, theirs = facts["own"], name_of(zone), facts["tz"]
+    listed = ", ".join(sorted(set(days))[:_MOST_LISTED])
+    again = f"write tz = {name!r} into the rules" if own else f"label again with tz={name!r}"
+    rows = count_noun(int(affected.sum()), "row")
+    raise InputError(
+        f"{rows} of the period may have the wrong label in {quoted(column)}: its rules read {listed} as a date of "
+        f"{theirs}, and this is a statement of {name}; {again}, or use tz={theirs!r} here."
+    )
+
+
+def _wall_text(wall: int) -> str:
+    text = iso(wall, UTC)[:16]
+    return text.removesuffix("T00:00")
+
+
+def _facts_of(frame: pd.DataFrame, column: Any) -> dict[str, Any] | None:
+    """Return the facts on a column, None where there are none that can be read: attrs may hold anything."""
+    history = frame.attrs.get("histkit")
+    columns = history.get(FACT) if isinstance(history, Mapping) else None
+    facts = columns.get(column) if isinstance(columns, Mapping) and isinstance(column, str) else None
+    try:
+        return {
+            "tz": str(facts["tz"]),  # type: ignore[index]
+            "own": bool(facts["own"]),  # type: ignore[index]
+            "dates": [
+                {"wall": int(date["wall"]), "instant": int(date["instant"]), "labels": set(map(str, date["labels"]))}
+                for date in facts["dates"]  # type: ignore[index]
+            ],
+        }
+    except (KeyError, TypeError, ValueError):
+        return None
