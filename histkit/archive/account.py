@@ -244,6 +244,7 @@ class AccountSync:
             gone=gone,
             now=now,
             diff=self._result.diff.keep_rows,
+            known_until=self._account.watermark,
         )
         if job.full and self._manifest.months:
             self._check_missing(*merge.known(), fetched=sum(page.rows for page in pages))
@@ -294,6 +295,8 @@ class AccountSync:
             account.full_at, account.full_until, account.gaps = stamp, account.watermark, []
             account.incomplete = False
         self._manifest.accounts[self._name] = account
+        if not any(account.incomplete for account in self._manifest.accounts.values()):
+            self._manifest.lost = {}
 
     def _has_undated(self) -> bool:
         """Return whether rows of the account without a date are on disk, and not missing."""

@@ -500,11 +500,18 @@ class HistoryFolder:
             self._set_aside(file, _UNKNOWN)
         self.strays = []
         others: list[pa.Table] = []
+        known = {file: month.rows for file, month in self.manifest.months.items()}
+        repaired = [state.file for state in self.problems if not state.intact and full]
         for state in self.problems:
             if state.intact or full:
                 others += self._repair_month(state)
         self.problems = [state for state in self.problems if not (state.intact or full)]
         self._add_rows(others)
+        for file in repaired:
+            kept = self.manifest.months[file].rows if (self.folder / file).exists() else 0
+            lost_rows = known.get(file, 0) - kept
+            if lost_rows > 0:
+                self.manifest.lost[file] = lost_rows
         if rebuilt and not lost:  # else a load before the end of the full sync would not miss what is lost
             write_manifest(self.folder, self.manifest)
 

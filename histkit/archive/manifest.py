@@ -99,13 +99,17 @@ class Account(msgspec.Struct):
 
 
 class HistoryManifest(msgspec.Struct):
-    """The content of a folder: files, accounts (the one without a name is ``""``), voices (id, name) ever seen."""
+    """The content of a folder: files, accounts (the one without a name is ``""``), voices (id, name) ever seen.
+
+    `lost` has the number of rows that a month has lost with its file, until every account is read completely again.
+    """
 
     schema_version: int = SCHEMA_VERSION
     synced_at: str = ""
     months: dict[str, Month] = msgspec.field(default_factory=dict)
     accounts: dict[str, Account] = msgspec.field(default_factory=dict)
     voices: list[tuple[str | None, str | None]] = msgspec.field(default_factory=list)
+    lost: dict[str, int] = msgspec.field(default_factory=dict)
 
     def rows(self) -> int:
         """Return the number of rows of all months."""

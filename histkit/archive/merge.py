@@ -43,12 +43,16 @@ DIFF_SCHEMA = pa.schema([("change", CATEGORY), *(FILE_SCHEMA.field(name) for nam
 
 @dataclass
 class Diff:
-    """The changes of a sync: numbers of new, changed and missing rows, and the rows themselves if `keep_rows`."""
+    """The changes of a sync: numbers of new, changed and missing rows, and the rows themselves if `keep_rows`.
+
+    Restored rows were lost with a month's file and are fetched again.
+    """
 
     keep_rows: bool
     new: int = 0
     changed: int = 0
     missing: int = 0
+    restored: int = 0
     moved: int = 0  # rows that are in another month now
     tables: list[pa.Table] = field(default_factory=list)
 
@@ -57,6 +61,7 @@ class Diff:
         self.new += other.new
         self.changed += other.changed
         self.missing += other.missing
+        self.restored += other.restored
         self.tables += other.tables
 
     def record(self, change: str, rows: pa.Table) -> None:
@@ -68,7 +73,7 @@ class Diff:
 
     def any(self) -> bool:
         """Return whether anything changed."""
-        return bool(self.new or self.changed or self.missing or self.moved)
+        return bool(self.new or self.changed or self.missing or self.restored or self.moved)
 
 
 class PartitionMerge:
@@ -90,6 +95,9 @@ class PartitionMerge:
         Ids that the service no longer has.
     now : int
         Seconds since 1970, for ``missing_since``.
+    known_until : int, optional
+        Date up to which the account's rows had been read. As many of these as a month has lost, the oldest first, are
+        restored and not new.
     """
 
     def __init__(
@@ -103,7 +111,9 @@ class PartitionMerge:
         gone: Sequence[str] = (),
         now: int,
         diff: bool = False,
+        known_until: int | None = None,
     ) -> None:
+        self._known_until = known_until
         self._folder = folder
         self._store = ReadStore(folder)
         self._manifest = manifest
@@ -209,10 +219,12 @@ class PartitionMerge:
         if not (quick and month is not None and not self._has_changes(file, month)):
             slices = self._slices(file, month)
             diff, merged = Diff(self.diff.keep_rows), None
-            for start, end in slices:
-                merged = self._slice(month, start, end, diff)
+            for start, end in reversed(slices):  # of lost rows the oldest ones first
+                merged = self._slice(month, start, end, diff, self._manifest.lost.get(file, 0))
                 self._voices |= voices_of(merged)
             self.diff.add(diff)
+            if diff.restored:
+                self._manifest.lost[file] -= diff.restored
             if diff.any() or (month is not None and self._full and not month.has_page_checksums):
                 tables = [merged] if len(slices) == 1 else (self._slice(month, *span, Diff(False)) for span in slices)
                 self._manifest.months[file] = self._write(file, tables)
@@ -251,8 +263,13 @@ class PartitionMerge:
         ]
         return [*_cut_span(*span, [*stored, *fetched])]
 
-    def _slice(self, month: PartitionReader | None, start: int | None, end: int | None, diff: Diff) -> pa.Table:
-        """Return the rows of a span of seconds, stored and fetched ones merged, in their order."""
+    def _slice(
+        self, month: PartitionReader | None, start: int | None, end: int | None, diff: Diff, lost: int = 0
+    ) -> pa.Table:
+        """Return the rows of a span of seconds, stored and fetched ones merged, in their order.
+
+        `lost` is the number of rows that the month has lost.
+        """
         stored = sort_rows(self._stored(month, start, end))
         of_account = account_rows(stored, self._account)
         existing, others = stored.filter(of_account), stored.filter(pc.invert(of_account))
@@ -268,7 +285,10 @@ class PartitionMerge:
         before = existing.take(pc.drop_null(positions))
         added = fetched.filter(pc.is_null(positions))
         moved = pc.is_in(added.column("history_item_id"), self._moved)
-        diff.record("new", added.filter(pc.invert(moved)))
+        new = added.filter(pc.invert(moved))
+        restored = self._were_known(new, lost - diff.restored)
+        diff.record("new", new.filter(pc.invert(restored)))
+        diff.record("restored", new.filter(restored))
         diff.record("changed", added.filter(moved))
         diff.record("changed", updated.filter(pa.array(_differ(before, updated))))
         kept = self._mark_missing(kept, diff)
@@ -276,6 +296,15 @@ class PartitionMerge:
         fetched = fetched.set_column(fetched.column_names.index(TIE), TIE, ties)
         table = pa.concat_tables([_assign_ties(fetched, kept.select(fetched.column_names)), others])
         return sort_rows(table)
+
+    def _were_known(self, rows: pa.Table, most: int) -> pa.Array:
+        """Return a mask of the rows that were known before the month lost rows: the oldest, as far as can be told."""
+        known = np.zeros(len(rows), bool)
+        if most > 0 and self._known_until is not None:
+            dates = pc.fill_null(rows.column("date_unix"), 0).to_numpy()
+            order = np.argsort(dates, kind="stable")
+            known[order[dates[order] <= self._known_until][:most]] = True
+        return pa.array(known)
 
     def _mark_missing(self, kept: pa.Table, diff: Diff) -> pa.Table:
         since = kept.column("missing_since")

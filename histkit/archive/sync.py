@@ -105,12 +105,14 @@ class SyncRun:
     def facts(self) -> dict[str, Any]:
         """Return the facts of the sync for a frame's ``attrs``."""
         counts = {name: getattr(self._diff, name) for name in ("new", "changed", "missing")}
-        return {"diff": counts, "requests": self._requests, "failed": dict(self.failed), "full_due": self.full_due}
+        facts = {"diff": counts, "restored": self._diff.restored, "requests": self._requests}
+        return {**facts, "failed": dict(self.failed), "full_due": self.full_due}
 
     def summary(self) -> str:
         """Return the line to print."""
         diff, rows = self._diff, self._manifest.rows()
         changes = f"{diff.new:,} new, {diff.changed:,} changed, {diff.missing:,} missing"
+        changes += f", {diff.restored:,} restored" * bool(diff.restored)
         requests = f"{self._requests:,} request{'s' * (self._requests != 1)}"
         damaged = f"; {count_noun(len(self.damaged), 'month')} damaged" if self.damaged else ""
         lines = [f"{self._folder}: {rows:,} rows; {changes} ({requests}){damaged}"]
@@ -188,8 +190,8 @@ def sync(
         Several accounts in one folder, distinguished by the column ``account``. An account that fails does not stop the
         others; a warning names it.
     diff : bool
-        Return the rows that are new, changed or missing instead of the history, which is then not read: memory stays
-        flat, and a sync without new rows takes a fraction of a second.
+        Return the rows that are new, changed, missing or restored instead of the history, which is then not read:
+        memory stays flat, and a sync without new rows takes a fraction of a second.
     client : HistoryClient, optional
         Default: a client with the key and base URL of the environment.
     workers : int, optional
@@ -201,10 +203,11 @@ def sync(
     -------
     pandas.DataFrame
         As `load`. ``attrs["histkit"]`` also has ``diff`` (``new``, ``changed``, ``missing``: numbers of rows),
-        ``requests``, ``failed`` (account to error) and ``full_due`` (account to the reason why a full sync is due: the
-        last one is more than 30 days ago, or the counters show credits that are in no row). With `diff`: one row for
-        each row of the history that is new, changed or missing, with the columns ``change``, ``account``,
-        ``history_item_id``, ``date``, ``voice_name``, ``characters``, ``credits``.
+        ``restored`` (rows that were lost with a month's file, and fetched again), ``requests``, ``failed`` (account to
+        error) and ``full_due`` (account to the reason why a full sync is due: the last one is more than 30 days ago, or
+        the counters show credits that are in no row). With `diff`: one row for each row of the history that is new,
+        changed, missing or restored, with the columns ``change``, ``account``, ``history_item_id``, ``date``,
+        ``voice_name``, ``characters``, ``credits``.
 
     Raises
     ------

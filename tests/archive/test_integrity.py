@@ -215,7 +215,7 @@ def test_a_month_that_is_not_what_was_written_is_named_and_healed_by_a_full_sync
         warnings.simplefilter("ignore")  # of what was set aside
         df = sync(copy, small_box, full=True)
     same(df, whole)
-    assert found(df)["missing"] == 0
+    assert found(df) == {**found(df), "new": 0, "missing": 0}  # what was lost is restored
     assert checked(copy) == (0, {})
     assert found(sync(copy, small_box)) == NOTHING
 
@@ -291,7 +291,28 @@ def test_rows_lost_of_an_account_that_was_not_synced_are_said_until_it_is(
     assert any("rows of b were lost" in str(warning.message) for warning in caught)
     with pytest.warns(UserWarning, match="rows of b were lost"):
         assert hk.load(folder).attrs["histkit"]["complete"] is False
-    same(hk.sync(folder, accounts=clients, progress=False), df)
+    again = hk.sync(folder, accounts=clients, progress=False)
+    same(again, df)
+    assert (found(again)["new"], again.attrs["histkit"]["restored"]) == (0, 35)  # b's in that month
+    assert hk.sync(folder, accounts=clients, progress=False, full=True).attrs["histkit"]["restored"] == 0
+
+
+def test_new_rows_beside_restored_ones_are_told_apart(box_of: Callable[..., Sandbox], folder: Path) -> None:
+    box = box_of(items=300)
+    df = sync(folder, box)
+    newest = max(
+        folder.glob("year=*/month=*/history.parquet"), key=lambda path: pd.read_parquet(path)["date_unix"].max()
+    )
+    lost = len(pd.read_parquet(newest))
+    newest.write_bytes(newest.read_bytes()[:-100])
+    box.add(7)
+    with pytest.warns(UserWarning, match="was not as histkit wrote it"):
+        changes = hk.sync(folder, client=client_of(box), progress=False, full=True, diff=True)
+    assert changes["change"].value_counts().to_dict() == {"restored": lost, "new": 7}
+    assert changes.attrs["histkit"]["diff"] == {"new": 7, "changed": 0, "missing": 0}
+    assert changes.attrs["histkit"]["restored"] == lost
+    assert set(changes.loc[changes["change"] == "restored", "history_item_id"]) <= set(df["history_item_id"])
+    assert len(hk.load(folder)) == 307
 
 
 def test_an_older_versions_history_is_upgraded_by_the_next_sync_without_a_download(
