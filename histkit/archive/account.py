@@ -294,6 +294,7 @@ class AccountSync:
         if job.full or job.after is None:
             account.full_at, account.full_until, account.gaps = stamp, account.watermark, []
             account.incomplete = False
+            self._manifest.unsearched.pop(self._name, None)
         self._manifest.accounts[self._name] = account
         if not any(account.incomplete for account in self._manifest.accounts.values()):
             self._manifest.lost = {}

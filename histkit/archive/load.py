@@ -11,6 +11,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from functools import reduce
@@ -53,7 +54,7 @@ from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.frame.filters import RowFilter, known_names, name_test
 from histkit.frame.names import KnownNames, warn_unmatched
 from histkit.frame.parquet_metadata import read_footer, readable_schema, upgrade_schema
-from histkit.frame.schema import to_frame
+from histkit.frame.schema import TEXT, to_frame
 from histkit.util.arguments import column_names
 from histkit.util.storage import ReadStore
 from histkit.util.text import count_noun, error_line
@@ -425,7 +426,29 @@ def _check_manifest(store: ReadStore, manifest: HistoryManifest) -> bool:
             "sync(full=True).",
             stacklevel=4,
         )
+    _warn_of_doubles(store, manifest)
     return not lost
+
+
+def _warn_of_doubles(store: ReadStore, manifest: HistoryManifest) -> None:
+    """Warn of rows in two months, which can be there only if a month was damaged during a sync, and restored."""
+    files = {file for files in manifest.unsearched.values() for file in files} & manifest.months.keys()
+    if not files:
+        return
+    keys: dict[bool, list[pa.Array]] = {True: [], False: []}
+    for file, known in manifest.months.items():
+        with suppress(ArchiveError), PartitionReader(store, file, known) as month:  # a damaged one is named when read
+            keys[file in files] += id_keys(month.read(month.groups(), ["history_item_id", "account"])).chunks
+    stale = pa.chunked_array(keys[True], TEXT)
+    twice = pc.sum(pc.is_in(stale, pa.chunked_array(keys[False], TEXT))).as_py() or 0
+    if twice:
+        months = ", ".join(month_label(file) for file in newest_first(files))
+        verb = "is" if twice == 1 else "are"
+        warnings.warn(
+            f"{store.name}: {count_noun(twice, 'row')} {verb} there twice, in {months} and in the month of the later "
+            "date, because the file was damaged when a sync stored them: run sync(full=True).",
+            stacklevel=5,
+        )
 
 
 def _matching_files(store: ReadStore, manifest: HistoryManifest, query: LoadQuery) -> list[str]:

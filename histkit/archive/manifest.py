@@ -102,6 +102,7 @@ class HistoryManifest(msgspec.Struct):
     """The content of a folder: files, accounts (the one without a name is ``""``), voices (id, name) ever seen.
 
     `lost` has the number of rows that a month has lost with its file, until every account is read completely again.
+    `unsearched` has, by account, months that were damaged when rows were stored which may have left them.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -110,6 +111,7 @@ class HistoryManifest(msgspec.Struct):
     accounts: dict[str, Account] = msgspec.field(default_factory=dict)
     voices: list[tuple[str | None, str | None]] = msgspec.field(default_factory=list)
     lost: dict[str, int] = msgspec.field(default_factory=dict)
+    unsearched: dict[str, list[str]] = msgspec.field(default_factory=dict)
 
     def rows(self) -> int:
         """Return the number of rows of all months."""

@@ -167,7 +167,7 @@ class PartitionMerge:
         Months other than `files` are read only if a fetched row is not in the month of its date. A damaged one is left
         to the full sync that heals it, which finds the rows that leave it.
         """
-        moved = [self._moved]
+        moved, damaged = [self._moved], []
         unseen = np.ones(len(self._fetched), bool)
         for file in sorted(self._manifest.months, key=lambda file: file not in files):
             if file not in files and not unseen.any():
@@ -180,6 +180,7 @@ class PartitionMerge:
             except ChangedMonthError:
                 if self._full or file in files:
                     raise
+                damaged.append(file)
                 continue  # the rows of other months are stored; the sync names it at its end
             ids = table.column("history_item_id").filter(account_rows(table, self._account))
             places = pc.index_in(ids, self._fetched).drop_null().to_numpy()
@@ -189,6 +190,9 @@ class PartitionMerge:
                 self._left.add(file)
                 moved.append(self._fetched.take(pa.array(places)))
         self._moved = pa.concat_arrays(moved)
+        if damaged and unseen.any():
+            known = self._manifest.unsearched.get(self._account, [])
+            self._manifest.unsearched[self._account] = sorted({*known, *damaged})
 
     def month(self, file: str) -> None:
         """Merge one month; a month without a change is not written."""

@@ -257,6 +257,32 @@ def test_a_row_that_moves_from_an_old_month_is_changed_by_an_incremental_sync(
     assert sorted(hk.load(folder)["history_item_id"]) == sorted(ids_of(of.rows))
 
 
+def test_a_row_that_left_a_month_while_it_was_damaged_is_named_once_the_month_is_restored(
+    service: Callable[..., Service], folder: Path
+) -> None:
+    of = service([row(number, NOW - 20 * DAY * number) for number in range(20)])
+    sync(folder, of)
+    moved = of.rows.pop(15)
+    [old] = [
+        path
+        for path in folder.glob("year=*/month=*/history.parquet")
+        if moved["history_item_id"] in pd.read_parquet(path)["history_item_id"].tolist()
+    ]
+    sound = old.read_bytes()
+    old.write_bytes(sound[:100] + bytes([sound[100] ^ 8]) + sound[101:])
+    of.rows.insert(0, {**moved, "date_unix": NOW - 1})
+    with pytest.raises(hk.ArchiveError, match=r"restore a copy|Restore a copy"):
+        sync(folder, of)
+    old.write_bytes(sound)
+    with pytest.warns(UserWarning, match=r"1 row is there twice, in 20.*run sync\(full=True\)"):
+        df = hk.load(folder)
+    assert (df["history_item_id"] == moved["history_item_id"]).sum() == 2
+    healed = sync(folder, of, full=True)
+    assert sorted(healed["history_item_id"]) == sorted(ids_of(of.rows))
+    old_again = hk.load(folder)  # without a warning
+    assert len(old_again) == 20
+
+
 SAME = [
     ({"settings": {"stability": "NaN"}}, {"settings": {"stability": "NaN"}}),
     ({"settings": {"stability": 0.0}}, {"settings": {"stability": -0.0}}),
