@@ -120,10 +120,38 @@ _PARAMETER = re.compile(  # year= and month= are folders
 )
 
 
+class _WrongUsage(click.ClickException):
+    """A usage error, shown as one line like every other error."""
+
+    exit_code = click.UsageError.exit_code
+
+    def __init__(self, error: click.UsageError) -> None:
+        if isinstance(error, click.BadParameter) and isinstance(error.param, click.Argument) and not error.param_hint:
+            error.param_hint = f"'{(error.param.name or '').upper()}'"  # else all choices, which the message has, too
+        message = terminal_text(" ".join(error.format_message().split()))
+        end = "" if message.endswith((".", ")", "?")) else "."
+        place = f" See {error.ctx.command_path} --help." if error.ctx is not None else ""
+        super().__init__(message + end + place)
+
+    def show(self, file: Any = None) -> None:
+        """Print the line on standard error."""
+        print_message(self.message)
+
+
+@contextmanager
+def _usage_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        raise _WrongUsage(error) from None
+
+
 class Commands(click.Group):
     """A group of commands that ends an error of histkit with one line on stderr and exit code 1.
 
-    The exit code of a name that matches nothing is 3.
+    The exit code of a name that matches nothing is 3, that of a wrong command line 2.
     """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
@@ -131,10 +159,15 @@ class Commands(click.Group):
         with standard_streams():
             return super().main(*args, **kwargs)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the command line up to the name of the command."""
+        with _usage_in_one_line():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
-            with warnings_as_lines():
+            with warnings_as_lines(), _usage_in_one_line():
                 return super().invoke(ctx)
         except (UnmatchedNameWarning, UnmatchedNameError, MissingColumnError) as problem:
             command = self.get_command(ctx, ctx.invoked_subcommand or "")

@@ -18,6 +18,7 @@ from histkit.cli.common import (
     PRICES,
     RULES,
     TZ,
+    date_bounds,
     filters,
     labelled_rows,
     print_json,
@@ -28,7 +29,9 @@ from histkit.cli.common import (
     source,
     whole_history,
 )
+from histkit.cli.cut_periods import cut_periods
 from histkit.cli.output import print_line, print_note
+from histkit.frame.clock import zone_of
 from histkit.money.forecast import forecast, used_share
 from histkit.reports.model import ReportColumn, ReportTable, period_column, total_of
 from histkit.reports.quota import quota_lines
@@ -36,6 +39,7 @@ from histkit.reports.report import KINDS
 from histkit.reports.sections import ledger_report_table, line_report_table, usage_report_table
 from histkit.retakes.lines import line_table
 from histkit.usage.labels import COLUMN, read_rules
+from histkit.usage.table import parse_query
 from histkit.util.outputs import output_of
 from histkit.util.text import count_noun
 
@@ -108,6 +112,13 @@ def usage(
         groups.insert(0, period_column(freq))
     unknown = table.attrs["histkit"].get("rows_without_credits", 0)
     note = f"The credits of {count_noun(unknown, 'item')} are unknown." if unknown else ""
+    if freq is not None:
+        bounds = date_bounds(**{name: chosen[name] for name in ("after", "before", "since", "until")}, tz=tz)
+        length = parse_query((), freq, tz=tz, billing=options.get("billing")).length
+        assert length is not None
+        cut, sentence = cut_periods(table["period"], length, zone_of(tz), bounds)
+        table.attrs["histkit"]["cut_periods"] = cut
+        note = f"{note} {sentence}".strip()
     print_table(usage_report_table(table, groups, note), json_, csv_)
 
 
