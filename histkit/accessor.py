@@ -112,7 +112,7 @@ class SpeechAccessor:
             Label of the rows that no rule matches.
         tz : str or tzinfo, default "UTC"
             Zone of the rules' days and naive times, unless the rules have a ``tz`` of their own. For statements, the
-            same as theirs.
+            same as theirs: `histkit.statement` refuses rows that have another label by the days of its own zone.
         """
         from histkit.usage.labels import label
 
@@ -290,7 +290,11 @@ class SpeechAccessor:
         return plot_hours(self._frame, tz=tz, measure=measure, ax=ax)
 
     def takes(
-        self, *, keep: Literal["last", "first"] | Iterable[str] = "last", near: float | None = None
+        self,
+        *,
+        keep: Literal["last", "first"] | Iterable[str] = "last",
+        near: float | None = None,
+        across_accounts: bool = False,
     ) -> pd.DataFrame:
         """Find the takes of each line: the rows in which the same voice says the same text.
 
@@ -303,13 +307,21 @@ class SpeechAccessor:
             id in it keep the newest.
         near : float, optional
             Also treat similar texts as the same (extra ``near``): the least similarity, 0.5 to 1, such as 0.9.
+        across_accounts : bool, default False
+            Whether the same text and voice in two accounts is one line. Without a column ``account`` all rows are of
+            one account; rows whose account is missing are another one.
         """
         from histkit.retakes.takes import takes
 
-        return takes(self._frame, keep=keep, near=near)
+        return takes(self._frame, keep=keep, near=near, across_accounts=across_accounts)
 
     def keepers(
-        self, *, script: Any = None, keep: Literal["last", "first"] | Iterable[str] = "last", near: float | None = None
+        self,
+        *,
+        script: Any = None,
+        keep: Literal["last", "first"] | Iterable[str] = "last",
+        near: float | None = None,
+        across_accounts: bool = False,
     ) -> pd.DataFrame:
         """Return the take that is kept of each line, in the order of the script.
 
@@ -321,13 +333,13 @@ class SpeechAccessor:
             The lines to be spoken: a text file (UTF-8, one line of the script per line, blank lines are ignored), a
             list of texts, or a frame with the column ``text`` and optionally ``voice`` (name or id), for lines of one
             voice only. Default: none; lines are in the order in which each was first generated.
-        keep, near
+        keep, near, across_accounts
             As in `histkit.takes`; with `near`, a line of the script without an exact match is matched with the most
             similar texts.
         """
         from histkit.retakes.keepers import keepers
 
-        return keepers(self._frame, script=script, keep=keep, near=near)
+        return keepers(self._frame, script=script, keep=keep, near=near, across_accounts=across_accounts)
 
     def waste(
         self,
@@ -336,6 +348,7 @@ class SpeechAccessor:
         *,
         keep: Literal["last", "first"] | Iterable[str] = "last",
         near: float | None = None,
+        across_accounts: bool = False,
         tz: str | tzinfo = "UTC",
         week_start: str | None = None,
         billing: Any = None,
@@ -352,11 +365,8 @@ class SpeechAccessor:
         freq : str, optional
             A pandas alias: ``h`` (also ``2h``, ``6h``, ...), ``D``, ``W`` (weeks from Monday; see `week_start`),
             ``MS``, ``QS``, ``YS``, or an older spelling of these. Or ``"billing"``: from reset to reset of `billing`.
-        keep : "last", "first", or history_item_ids, default "last"
-            The take to keep of each line: the newest, the oldest, or the one whose id is in this list; lines without an
-            id in it keep the newest.
-        near : float, optional
-            Also treat similar texts as the same (extra ``near``): the least similarity, 0.5 to 1, such as 0.9.
+        keep, near, across_accounts
+            As in `histkit.takes`: accounts are separate.
         tz : str or tzinfo, default "UTC"
             Zone of the periods, an IANA name.
         week_start : str, optional
@@ -368,7 +378,17 @@ class SpeechAccessor:
         """
         from histkit.money.waste import waste
 
-        return waste(self._frame, by, freq, keep=keep, near=near, tz=tz, week_start=week_start, billing=billing)
+        return waste(
+            self._frame,
+            by,
+            freq,
+            keep=keep,
+            near=near,
+            across_accounts=across_accounts,
+            tz=tz,
+            week_start=week_start,
+            billing=billing,
+        )
 
     def plot_takes(self, *, top: int = 12, ax: Axes | None = None) -> Axes:
         """Draw the texts with the most credits thrown away, next to the credits of the kept takes.
@@ -743,6 +763,7 @@ class SpeechAccessor:
         self,
         *,
         near: float | None = None,
+        across_accounts: bool = False,
         folder: str | os.PathLike[str] | None = None,
         client: HistoryClient | None = None,
     ) -> Picker:
@@ -754,6 +775,9 @@ class SpeechAccessor:
         ----------
         near : float, optional
             Also treat similar texts as the same (extra ``near``): the least similarity, 0.5 to 1, such as 0.9.
+        across_accounts : bool, default False
+            Whether the same text and voice in two accounts is one line. Without a column ``account`` all rows are of
+            one account; rows whose account is missing are another one.
         folder : path-like, optional
             Folder of `download_audio` from which clips are played.
         client : HistoryClient, optional
@@ -762,7 +786,7 @@ class SpeechAccessor:
         """
         from histkit.notebook.picker import pick_takes
 
-        return pick_takes(self._frame, near=near, folder=folder, client=client)
+        return pick_takes(self._frame, near=near, across_accounts=across_accounts, folder=folder, client=client)
 
     def play(
         self, *, folder: str | os.PathLike[str] | None = None, client: HistoryClient | None = None, limit: int = 10

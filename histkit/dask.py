@@ -17,7 +17,7 @@ import pandas as pd
 
 from histkit.archive.load import open_history
 from histkit.errors import InputError
-from histkit.frame.filters import CONDITION_COLUMNS, RowFilter
+from histkit.frame.filters import RowFilter
 from histkit.frame.json_values import json_array
 from histkit.frame.keys import rows_checked
 from histkit.frame.schema import to_frame
@@ -195,12 +195,15 @@ class DaskSpeechAccessor:
         default, parsed_rules = read_rules(rules, tz)
         name = default if column is None else column
         meta = assign_labels(self._frame._meta, parsed_rules, name, unassigned)[name]
-        conditions = (name for rule in parsed_rules for name in rule.conditions())
-        part = self._part(column for name in conditions for column in CONDITION_COLUMNS[name])
+        part = self._part(column for rule in parsed_rules for column in rule.columns())
         return self._frame.assign(**{name: part.map_partitions(_labels, parsed_rules, name, unassigned, meta=meta)})
 
     def takes(
-        self, *, keep: Literal["last", "first"] | Iterable[str] = "last", near: float | None = None
+        self,
+        *,
+        keep: Literal["last", "first"] | Iterable[str] = "last",
+        near: float | None = None,
+        across_accounts: bool = False,
     ) -> dd.DataFrame:
         """Find the takes of each line.
 
@@ -210,6 +213,8 @@ class DaskSpeechAccessor:
             As in `histkit.takes`; an id that is in no partition is ignored.
         near : None
             Not available here.
+        across_accounts : bool, default False
+            As in `histkit.takes`.
 
         Returns
         -------
@@ -230,16 +235,20 @@ class DaskSpeechAccessor:
         ids = [] if keep in ("last", "first") else keep if isinstance(keep, list) else [keep]
         example = self._frame._meta.reindex(range(len(ids)))
         with rows_checked():  # an id may be named twice
-            takes(example.assign(history_item_id=pd.Series(ids, dtype=object)) if ids else example, keep=keep)
+            takes(
+                example.assign(history_item_id=pd.Series(ids, dtype=object)) if ids else example,
+                keep=keep,
+                across_accounts=across_accounts,
+            )
         meta = takes(self._frame._meta)
         meta.attrs.clear()
         part = self._part([*meta.columns, "dialogue", "character_count_change_from"])
         named = [name for name in part.columns if isinstance(part.dtypes[name], pd.CategoricalDtype)]
         packed = part.astype(dict.fromkeys(named, TEXT)).assign(
-            line_key=part.map_partitions(line_keys, meta=("line_key", "uint64")),
+            line_key=part.map_partitions(line_keys, across_accounts=across_accounts, meta=("line_key", "uint64")),
             dialogue=part[["dialogue"]].map_partitions(_packed, meta=("dialogue", TEXT)),
         )
-        return packed.shuffle("line_key").map_partitions(_takes, ids or keep, named, meta=meta)
+        return packed.shuffle("line_key").map_partitions(_takes, ids or keep, named, across_accounts, meta=meta)
 
     def _part(self, columns: Iterable[Any]) -> dd.DataFrame:
         needed = set(columns)
@@ -284,13 +293,13 @@ def _packed(frame: pd.DataFrame) -> pd.Series:
     return pd.Series(pd.array(texts, dtype=TEXT), index=frame.index)
 
 
-def _takes(frame: pd.DataFrame, keep: str | list[str], named: list[str]) -> pd.DataFrame:
+def _takes(frame: pd.DataFrame, keep: str | list[str], named: list[str], across_accounts: bool) -> pd.DataFrame:
     """Restore categories, which the shuffle can't carry, and find the takes."""
     if not isinstance(keep, str):
         existing = set(frame["history_item_id"])
         keep = [item for item in keep if item in existing]
     columns = {name: pd.Categorical(frame[name].astype(_CATEGORIES)) for name in named}
-    return takes(frame.assign(**columns), keep=keep)
+    return takes(frame.assign(**columns), keep=keep, across_accounts=across_accounts)
 
 
 def _example(meta: pd.DataFrame, query: UsageQuery) -> pd.DataFrame:

@@ -204,6 +204,24 @@ def test_labels_are_those_of_pandas_and_the_rules_are_read_once(
     check_same(lazy.speech.usage(["client", "model"]).compute(), usage_table(expected, ["client", "model"]))
 
 
+def test_rules_by_share_and_by_other_columns_are_those_of_pandas(ddf: dd.DataFrame, history: pd.DataFrame) -> None:
+    rules = [
+        {"label": "Acme", "voice": "Rachel", "dialogues": "most"},
+        {"label": "Studio", "where": {"source": ["Projects", "Dubbing"]}},
+    ]
+    lazy = ddf.speech.label(rules)["client"].compute().reset_index(drop=True)
+    pd.testing.assert_series_equal(lazy, label(history, rules)["client"])
+
+
+def test_takes_of_accounts_are_those_of_pandas(ddf: dd.DataFrame, history: pd.DataFrame) -> None:
+    lines = history.assign(account=[("one", "two")[place % 2] for place in range(len(history))])
+    lazy = dd.from_pandas(lines, npartitions=3)
+    for across in (False, True):
+        table = lazy.speech.takes(across_accounts=across).compute()
+        expected = takes(lines, across_accounts=across)
+        pd.testing.assert_frame_equal(by_id(table), by_id(expected), check_categorical=False, check_dtype=False)
+
+
 def test_takes_are_those_of_pandas_wherever_they_stood(ddf: dd.DataFrame, history: pd.DataFrame) -> None:
     expected = takes(history)
     assert expected["takes"].max() > 1

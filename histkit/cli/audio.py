@@ -59,6 +59,7 @@ def _keepers(items: pd.DataFrame, script: str | None, near: float | None) -> pd.
     reports = {
         "missing_lines": "have no take",
         "lines_of_several_voices": "have takes of several voices, all of which are selected",
+        "lines_of_several_accounts": "have takes in several accounts, all of which are selected (or use --account)",
     }
     for name, report in reports.items():
         numbers = facts.get(name)
@@ -99,7 +100,7 @@ def _print_plan(plan: pd.DataFrame, json_: bool) -> None:
 @_RATE
 @_DRY
 @click.option("--workers", type=click.IntRange(min=1), help="Parallel downloads.")
-@click.option("--keepers", "kept", is_flag=True, help="Only the last of several takes of a text.")
+@click.option("--keepers", "kept", is_flag=True, help="Only the last of several takes of a text, in each account.")
 @click.option("--script", type=click.Path(dir_okay=False), help="Text file: only the last takes of its lines.")
 @click.option("--near", type=float, help="With --keepers or --script: similarity (0.5 to 1) of takes of one line.")
 @JSON

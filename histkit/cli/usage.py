@@ -226,12 +226,13 @@ def _official_table(figures: pd.DataFrame, freq: str) -> ReportTable:
 @click.command()
 @click.option("--top", default=20, show_default=True, type=click.IntRange(min=1), help="Number of texts.")
 @click.option("--near", type=float, help="Also group similar texts: minimum similarity, 0.5 to 1.")
+@click.option("--across-accounts", is_flag=True, help="Also group takes of a text in several accounts.")
 @JSON
 @CSV
 @filters
-def takes(top: int, near: float | None, json_: bool, csv_: bool, **chosen: Any) -> None:
+def takes(top: int, near: float | None, across_accounts: bool, json_: bool, csv_: bool, **chosen: Any) -> None:
     """List the texts that one voice generated more than once, with most credits thrown away first."""
-    takes = hk.takes(rows_of(**chosen), near=near)
+    takes = hk.takes(rows_of(**chosen), near=near, across_accounts=across_accounts)
     facts = takes.attrs["histkit"]
     note = (
         f"{facts['lines_with_takes']:,} of {facts['lines']:,} texts have several takes; "

@@ -27,6 +27,7 @@ def waste(
     *,
     keep: Literal["last", "first"] | Iterable[str] = "last",
     near: float | None = None,
+    across_accounts: bool = False,
     tz: str | tzinfo = "UTC",
     week_start: str | None = None,
     billing: Any = None,
@@ -39,8 +40,8 @@ def waste(
         A history, or any part of one, as `histkit.takes` and `histkit.usage_table` need it.
     by, freq, tz, week_start, billing
         As in `histkit.usage_table`.
-    keep, near
-        As in `histkit.takes`.
+    keep, near, across_accounts
+        As in `histkit.takes`: accounts are separate.
 
     Returns
     -------
@@ -68,7 +69,7 @@ def waste(
     >>> bool(table["thrown_away"].sum() == hk.takes(df)["thrown_away"].sum())
     True
     """
-    takes_of_frame = takes(frame, keep=keep, near=near)
+    takes_of_frame = takes(frame, keep=keep, near=near, across_accounts=across_accounts)
     table = waste_table_of(frame, takes_of_frame, by, freq, tz=tz, week_start=week_start, billing=billing)
     table.attrs["histkit"] = takes_of_frame.attrs["histkit"]
     return table

@@ -18,7 +18,7 @@ from histkit.retakes.keepers import keepers
 from histkit.retakes.lines import line_table
 from histkit.retakes.takes import takes
 from histkit.util.storage import normalize_path
-from histkit.util.text import one_line_text
+from histkit.util.text import format_value, one_line_text
 
 if TYPE_CHECKING:
     from histkit.api.client import HistoryClient
@@ -30,6 +30,7 @@ def pick_takes(
     frame: pd.DataFrame,
     *,
     near: float | None = None,
+    across_accounts: bool = False,
     folder: str | os.PathLike[str] | None = None,
     client: HistoryClient | None = None,
 ) -> Picker:
@@ -40,6 +41,8 @@ def pick_takes(
     frame : pandas.DataFrame
         A history, or any part of one.
     near : float, optional
+        As in `histkit.takes`.
+    across_accounts : bool, default False
         As in `histkit.takes`.
     folder : path-like, optional
         Folder of `download_audio` from which clips are played.
@@ -68,7 +71,7 @@ def pick_takes(
     True
     """
     check_client(client)
-    return Picker(frame, near, None if folder is None else normalize_path(folder), client)
+    return Picker(frame, near, None if folder is None else normalize_path(folder), client, across_accounts)
 
 
 class Picker:
@@ -87,10 +90,16 @@ class Picker:
     """
 
     def __init__(
-        self, frame: pd.DataFrame, near: float | None, folder: str | None, client: HistoryClient | None
+        self,
+        frame: pd.DataFrame,
+        near: float | None,
+        folder: str | None,
+        client: HistoryClient | None,
+        across_accounts: bool = False,
     ) -> None:
         self._frame, self._near, self._folder, self._client = frame, near, folder, client
-        self.takes = takes(frame, near=near)
+        self._across_accounts = across_accounts
+        self.takes = takes(frame, near=near, across_accounts=across_accounts)
         if self.takes["history_item_id"].isna().any():
             raise SchemaError("A row has no history_item_id, by which takes are chosen; drop such rows first.")
         table = line_table(self.takes)
@@ -110,7 +119,7 @@ class Picker:
     @property
     def keepers(self) -> pd.DataFrame:
         """The rows to keep: the chosen takes, and the last take of all other lines."""
-        return keepers(self._frame, keep=self.keep or "last", near=self._near)
+        return keepers(self._frame, keep=self.keep or "last", near=self._near, across_accounts=self._across_accounts)
 
     def __repr__(self) -> str:
         return f"<picker of takes: {len(self.lines):,} lines with several, {len(self._chosen):,} chosen>"
@@ -150,6 +159,8 @@ class Picker:
         text, voice = (rows[name].iloc[-1] for name in ("text", "voice_name"))
         spoken = "(dialogue)" if pd.isna(text) else one_line_text(str(text))
         speaker = "" if pd.isna(voice) else one_line_text(str(voice))
+        if "account" in rows.columns and self.takes["account"].nunique(dropna=False) > 1:
+            speaker = f"{speaker} ({format_value(rows['account'].iloc[-1], 'text')})"
         line = f"Line {self._line + 1:,} of {len(self.lines):,} with several takes"
         self._head.value = (
             f"<div>{line} · {len(self._chosen):,} chosen</div>"

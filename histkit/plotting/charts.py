@@ -253,7 +253,8 @@ def plot_takes(frame: pd.DataFrame, *, top: int = 12, ax: Axes | None = None) ->
     Parameters
     ----------
     frame : pandas.DataFrame
-        A history, or the table of takes that `histkit.takes` returns for it.
+        A history, or the table of takes that `histkit.takes` returns for it. Accounts are separate, unless the table
+        was made with ``across_accounts=True``.
     top : int, default 12
         Number of texts, 1 to 40.
     ax : matplotlib.axes.Axes, optional
@@ -317,6 +318,9 @@ def _draw_takes(ax: Axes, lines: pd.DataFrame) -> None:
     ]
     ax.bar_label(bars, labels, padding=4, fontsize=9, color=INK)
     texts = ["(dialogue)" if pd.isna(text) else drawable_text(text, _TEXT_CHARACTERS) for text in lines["text"]]
+    if "account" in lines.columns:
+        names = lines["account"].fillna("several or no account")
+        texts = [f"{text} ({drawable_text(name, _TEXT_CHARACTERS)})" for text, name in zip(texts, names, strict=True)]
     ax.set_yticks(positions, texts, fontfamily=fonts())
     ax.set_ylim(len(lines) - 0.4, -0.6)
     ax.set_xlim(0, max(float((kept + lost).max()) * 1.3, 1.0))

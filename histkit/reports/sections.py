@@ -171,6 +171,7 @@ def line_report_table(lines: pd.DataFrame, measures: Sequence[ReportColumn], not
     columns = (
         ReportColumn("text", "Text"),
         ReportColumn("voice", "Voice"),
+        *([ReportColumn("account", "Account")] if "account" in lines.columns else []),
         ReportColumn("takes", "Takes", "count", drop_rank=2),
     )
     return ReportTable("", rows, (*columns, *measures), {}, note)

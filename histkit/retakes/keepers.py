@@ -14,7 +14,7 @@ from histkit.frame.columns import plain_values
 from histkit.frame.filters import filter_items
 from histkit.frame.schema import check_frame
 from histkit.retakes.similarity import checked_near, nearest
-from histkit.retakes.takes import AGE, oldest_first, plain_texts, takes, text_numbers
+from histkit.retakes.takes import AGE, account_codes, oldest_first, plain_texts, takes, text_numbers
 from histkit.util.arrays import Ints, Mask
 from histkit.util.storage import local_path
 from histkit.util.text import quoted
@@ -29,8 +29,11 @@ def keepers(
     script: Any = None,
     keep: Literal["last", "first"] | Iterable[str] = "last",
     near: float | None = None,
+    across_accounts: bool = False,
 ) -> pd.DataFrame:
     """Return the take that is kept of each line, in the order of the script.
+
+    Each account has its own lines, and says its own lines of the script.
 
     Parameters
     ----------
@@ -40,7 +43,7 @@ def keepers(
         The lines to be spoken: a text file (UTF-8, one line of the script per line, blank lines are ignored), a list of
         texts, or a frame with the column ``text`` and optionally ``voice`` (name or id), for lines of one voice only.
         Default: none; lines are in the order in which each was first generated.
-    keep, near
+    keep, near, across_accounts
         As in `histkit.takes`; with `near`, a line of the script without an exact match is matched with the most similar
         texts.
 
@@ -48,9 +51,10 @@ def keepers(
     -------
     pandas.DataFrame
         Rows of the frame with all its columns and its index, and with a script ``script_line`` (Int64, from 1). A line
-        spoken by several voices has a row for each; a line that is twice in the script has its rows twice.
-        ``attrs["histkit"]`` has the facts of the frame, ``lines`` (number of lines of the script), ``missing_lines``
-        and ``lines_of_several_voices`` (line numbers) and ``not_in_script`` (number of keepers in no line).
+        spoken by several voices, or in several accounts, has a row for each; a line that is twice in the script has its
+        rows twice. ``attrs["histkit"]`` has the facts of the frame, ``lines`` (number of lines of the script),
+        ``missing_lines`` (of all accounts), ``lines_of_several_voices`` (in one account) and
+        ``lines_of_several_accounts`` (line numbers), and ``not_in_script`` (number of keepers in no line).
 
     Raises
     ------
@@ -70,7 +74,8 @@ def keepers(
     """
     likeness = checked_near(near)
     lines = None if script is None else _parse_script(script)
-    takes_of_frame = takes(frame, keep=keep, near=near)
+    takes_of_frame = takes(frame, keep=keep, near=near, across_accounts=across_accounts)
+    accounts = account_codes(frame, across_accounts=across_accounts)
     first, kept, codes = _first_and_kept(takes_of_frame)
     attrs = frame.attrs.get("histkit")
     facts: dict[str, Any] = dict(attrs) if isinstance(attrs, Mapping) else {}
@@ -79,14 +84,16 @@ def keepers(
         result = frame.iloc[kept[oldest_first(age, np.zeros(len(first), np.uint64))]]
         facts |= {"lines": len(first)}
     else:
-        matches = _matches(frame, codes, kept, lines, likeness)
+        matches = _matches(frame, codes, kept, accounts, lines, likeness)
         rows, numbers = kept[matches["code"]], matches[_LINE].to_numpy()
         result = frame.iloc[rows].assign(**{_LINE: pd.array(numbers + 1, "Int64")})
-        matched, counts = np.unique(numbers, return_counts=True)
+        in_accounts = matches.assign(account=accounts[rows]).groupby([_LINE, "account"]).size()
+        voices, several = in_accounts.groupby(_LINE).max(), in_accounts.groupby(_LINE).size()
         facts |= {
             "lines": len(lines),
-            "missing_lines": (np.setdiff1d(np.arange(len(lines)), matched) + 1).tolist(),
-            "lines_of_several_voices": (matched[counts > 1] + 1).tolist(),
+            "missing_lines": (np.setdiff1d(np.arange(len(lines)), numbers) + 1).tolist(),
+            "lines_of_several_voices": (voices.index[voices > 1] + 1).tolist(),
+            "lines_of_several_accounts": (several.index[several > 1] + 1).tolist(),
             "not_in_script": len(np.setdiff1d(kept, rows)),
         }
     result.attrs["histkit"] = facts
@@ -110,7 +117,7 @@ def _first_and_kept(takes_of_frame: pd.DataFrame) -> tuple[Ints, Ints, Ints]:
 
 
 def _matches(
-    frame: pd.DataFrame, codes: Ints, kept: Ints, script: list[ScriptLine], near: float | None
+    frame: pd.DataFrame, codes: Ints, kept: Ints, accounts: Ints, script: list[ScriptLine], near: float | None
 ) -> pd.DataFrame:
     """Return the pairs of a line of the script (from 0) and a line of the takes that says it."""
     numbers, has_text = text_numbers(frame["text"])
@@ -120,8 +127,10 @@ def _matches(
     lines = pd.DataFrame({"number": text_numbers(texts)[0], _LINE: np.arange(len(script))})
     matches = [_of_voices(frame, lines.merge(spoken, on="number"), kept, script)]
     if near is not None:
-        unmatched = np.setdiff1d(lines[_LINE], matches[0][_LINE])
-        matches += _similar_matches(frame, spoken, kept, script, unmatched, near)
+        for _, of_account in spoken.groupby(accounts[spoken["row"]]):
+            exact = matches[0].loc[matches[0]["row"].isin(of_account["row"]), _LINE]
+            unmatched = np.setdiff1d(lines[_LINE], exact)
+            matches += _similar_matches(frame, of_account, kept, script, unmatched, near)
     together = pd.concat([pairs[[_LINE, "code"]] for pairs in matches], ignore_index=True).drop_duplicates()
     return together.assign(row=kept[together["code"]]).sort_values([_LINE, "row"], ignore_index=True)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from histkit.frame.columns import whole_numbers
+from histkit.frame.columns import factorize_text, whole_numbers
 from histkit.frame.schema import require
 from histkit.usage.aggregate import sums_by_code
 from histkit.util.arrays import Ints
@@ -38,8 +39,9 @@ def line_table(
     Returns
     -------
     pandas.DataFrame
-        ``text`` and ``voice`` (of the newest take; missing for a dialogue), ``takes``, ``credits`` and ``thrown_away``
-        (Int64; missing if nothing is known), indexed by line. ``attrs["histkit"]["lines"]`` is the number of lines
+        ``text`` and ``voice`` (of the newest take; missing for a dialogue), ``account`` (only if there are several in
+        the table; missing if a line is of several), ``takes``, ``credits`` and ``thrown_away`` (Int64; missing if
+        nothing is known), indexed by line. ``attrs["histkit"]["lines"]`` is the number of lines
         before `top`.
 
     Examples
@@ -73,6 +75,7 @@ def line_table(
         {
             "text": newest["text"].set_axis(index),  # as it is: pandas would infer the dtype of an array
             "voice": newest["voice_name"].set_axis(index) if "voice_name" in takes_table.columns else None,
+            **_accounts(takes_table, rows, codes, chosen),
             "takes": pd.array(takes[chosen], "Int64"),
             **{name: values[chosen] for name, values in sums.items()},
         },
@@ -80,6 +83,21 @@ def line_table(
     )
     table.attrs["histkit"] = {"lines": count}
     return table
+
+
+def _accounts(takes_table: pd.DataFrame, rows: Ints, codes: Ints, chosen: Ints) -> dict[str, Any]:
+    """Return the column of accounts, if there are several; missing for a line of several."""
+    if "account" not in takes_table.columns:
+        return {}
+    accounts, names = factorize_text(takes_table["account"])
+    if len(np.unique(accounts)) < 2:
+        return {}
+    size = int(codes.max(initial=-1)) + 1
+    first, last = np.full(size, len(names), np.int64), np.full(size, -1, np.int64)
+    np.minimum.at(first, codes, accounts[rows])
+    np.maximum.at(last, codes, accounts[rows])
+    texts = np.array([*names, None], dtype=object)
+    return {"account": pd.array(texts[np.where(first == last, first, -1)[chosen]], "string[pyarrow]")}
 
 
 def _newest(takes_table: pd.DataFrame, rows: Ints, codes: Ints, chosen: Ints) -> Ints:

@@ -21,12 +21,14 @@ from histkit.frame.dialogues import flat_lines
 from histkit.frame.keys import refuse_duplicates
 from histkit.frame.schema import TEXT, require
 from histkit.retakes.similarity import checked_near, link_similar
+from histkit.util.arguments import true_or_false
 from histkit.util.arrays import Hashes, Ints, Mask
 from histkit.util.text import is_text, quoted
 
 _SAID = ("history_item_id", "voice_id", "voice_name", "text", "dialogue")
 _NEEDED = ("history_item_id", "date", "voice_id", "voice_name", "text", "dialogue", "credits")
-_SHOWN = ("history_item_id", "date", "voice_id", "voice_name", "model_id", "text", "characters", "credits")
+_SHOWN = ("history_item_id", "account", "date", "voice_id", "voice_name", "model_id", "text", "characters", "credits")
+_ACCOUNT = "account"
 _COUNTER = "character_count_change_from"
 AGE = ("date", _COUNTER, "history_item_id", "credits")
 _PLAIN = {
@@ -41,9 +43,15 @@ _UNEVEN = r"[^ -~]|  |^ | $"  # RE2: not ASCII, or with other white space than s
 
 
 def takes(
-    frame: pd.DataFrame, *, keep: Literal["last", "first"] | Iterable[str] = "last", near: float | None = None
+    frame: pd.DataFrame,
+    *,
+    keep: Literal["last", "first"] | Iterable[str] = "last",
+    near: float | None = None,
+    across_accounts: bool = False,
 ) -> pd.DataFrame:
     """Find the takes of each line: the rows in which the same voice says the same text.
+
+    Accounts are separate: a premade voice has the same id in all of them.
 
     Parameters
     ----------
@@ -55,14 +63,18 @@ def takes(
         in it keep the newest.
     near : float, optional
         Also treat similar texts as the same (extra ``near``): the least similarity, 0.5 to 1, such as 0.9.
+    across_accounts : bool, default False
+        Whether the same text and voice in two accounts is one line. Without a column ``account`` all rows are of one
+        account; rows whose account is missing are another one.
 
     Returns
     -------
     pandas.DataFrame
-        All rows in the order and with the index of the frame. Its columns ``history_item_id``, ``date``, ``voice_id``,
-        ``voice_name``, ``model_id``, ``text``, ``characters`` and ``credits``, if present, and
+        All rows in the order and with the index of the frame. Its columns ``history_item_id``, ``account``, ``date``,
+        ``voice_id``, ``voice_name``, ``model_id``, ``text``, ``characters`` and ``credits``, if present, and
 
-        - ``line`` (string): 16 hex digits, the same for the same line in every frame; missing for a row without text
+        - ``line`` (string): 16 hex digits, the same for the same line of an account in every frame; missing for a row
+          without text
         - ``take`` (Int64): number of the take, 1 is the oldest
         - ``takes`` (Int64): number of takes of the line
         - ``keeper`` (boolean): whether this take is kept
@@ -85,11 +97,11 @@ def takes(
     Unicode compatibility forms (NFKC). Voices are compared by id, or by name if the id is missing. A dialogue is
     compared as the sequence of its voices and texts. A row without text belongs to no line; it is take 1 of 1 and kept.
 
-    With `near`, texts of one voice are linked if their similarity is at least `near`; links are transitive. Similarity
-    is twice the number of characters that both share in the same order, over the characters of both (the normalised
-    Indel similarity of rapidfuzz). Dialogues, and texts with different numbers ("Chapter 1", "Chapter 2"), are never
-    linked. A line of linked texts has the smallest ``line`` among them. Time grows with the square of the number of
-    texts of similar length that a voice has.
+    With `near`, texts of one voice in one account are linked if their similarity is at least `near`; links are
+    transitive. Similarity is twice the number of characters that both share in the same order, over the characters of
+    both (the normalised Indel similarity of rapidfuzz). Dialogues, and texts with different numbers ("Chapter 1",
+    "Chapter 2"), are never linked. A line of linked texts has the smallest ``line`` among them. Time grows with the
+    square of the number of texts of similar length that a voice has.
 
     Takes of the same second are ordered by the credit counter before them (``character_count_change_from``, if the
     frame has it), then by id. Rows without a date count as the oldest.
@@ -108,9 +120,10 @@ def takes(
     require(frame, _NEEDED, "the table of takes")
     refuse_duplicates(frame, "the table of takes")
     chosen, likeness = _chosen(keep), checked_near(near)
-    keys, has_text, talks = _line_hashes(frame)
+    mixed = true_or_false("across_accounts", across_accounts)
+    keys, has_text, talks = _line_hashes(frame, mixed)
     if likeness is not None:
-        keys = _near_keys(frame, keys, has_text & ~talks, likeness)
+        keys = _near_keys(frame, keys, has_text & ~talks, likeness, mixed)
     credits, known = whole_numbers(frame["credits"])
     lines = _lines_of(frame, keys, has_text)
     rows, line = lines.rows, lines.numbers
@@ -137,7 +150,7 @@ def takes(
     return table
 
 
-def line_keys(frame: pd.DataFrame) -> pd.Series:
+def line_keys(frame: pd.DataFrame, *, across_accounts: bool = False) -> pd.Series:
     """Return the key of each row's line, for partitioning rows so that the takes of a line stay together.
 
     Parameters
@@ -145,13 +158,15 @@ def line_keys(frame: pd.DataFrame) -> pd.Series:
     frame : pandas.DataFrame
         A history, or any part of one; needs ``history_item_id``, ``voice_id``, ``voice_name``, ``text`` and
         ``dialogue``.
+    across_accounts : bool, default False
+        As in `takes`.
 
     Returns
     -------
     pandas.Series
         uint64 with the frame's index, uniformly distributed: ``line`` of `takes` is this key in hex. A row without
-        text has a key from its id. The key is a hash (BLAKE2b) of the row's text and voice alone, so it is the same in
-        every frame, process and machine.
+        text has a key from its id. The key is a hash (BLAKE2b) of the row's text, voice and account alone, so it is the
+        same in every frame, process and machine.
 
     Raises
     ------
@@ -168,7 +183,14 @@ def line_keys(frame: pd.DataFrame) -> pd.Series:
     True
     """
     require(frame, _SAID, "telling lines apart")
-    return pd.Series(_line_hashes(frame)[0], index=frame.index, name="line_key")
+    return pd.Series(_line_hashes(frame, across_accounts)[0], index=frame.index, name="line_key")
+
+
+def account_codes(frame: pd.DataFrame, *, across_accounts: bool = False) -> Ints:
+    """Return a number for the account of each row, -1 where it is missing; all are equal if accounts don't matter."""
+    if across_accounts or _ACCOUNT not in frame.columns:
+        return np.zeros(len(frame), np.int64)
+    return factorize_text(frame[_ACCOUNT])[0]
 
 
 @dataclass(frozen=True)
@@ -251,7 +273,7 @@ def _kept(frame: pd.DataFrame, lines: _Lines, keep: Any, chosen: list[str]) -> I
     return kept
 
 
-def _line_hashes(frame: pd.DataFrame) -> tuple[Hashes, Mask, Mask]:
+def _line_hashes(frame: pd.DataFrame, across_accounts: bool) -> tuple[Hashes, Mask, Mask]:
     """Return the line hash of each row, whether the row has text, and whether it is a dialogue."""
     keys, has_text = _text_hashes(text_array(frame["text"]))
     keys = keys ^ _voices(factorize_text(frame["voice_id"]), factorize_text(frame["voice_name"]))
@@ -262,15 +284,25 @@ def _line_hashes(frame: pd.DataFrame) -> tuple[Hashes, Mask, Mask]:
     silent = np.flatnonzero(~has_text)
     codes, ids = factorize_text(frame["history_item_id"].iloc[silent])
     keys[silent] = _numbers([*map(_encoded, ids), b""], b"row")[codes]
-    return keys, has_text, talks
+    return keys ^ _accounts(frame, across_accounts), has_text, talks
 
 
-def _near_keys(frame: pd.DataFrame, keys: Hashes, texted: Mask, near: float) -> Hashes:
+def _accounts(frame: pd.DataFrame, across_accounts: bool) -> Hashes:
+    """Return the hash of each row's account; 0 where it is missing, as if there were no such column."""
+    if across_accounts or _ACCOUNT not in frame.columns:
+        return np.zeros(len(frame), np.uint64)
+    codes, names = factorize_text(frame[_ACCOUNT])
+    hashes: Hashes = np.r_[_numbers(map(_encoded, names), b"account"), np.zeros(1, np.uint64)][codes]
+    return hashes
+
+
+def _near_keys(frame: pd.DataFrame, keys: Hashes, texted: Mask, near: float, across_accounts: bool) -> Hashes:
     """Return the hashes with those of similar texts made equal."""
     rows = np.flatnonzero(texted)
     distinct, first, codes = np.unique(keys[rows], return_index=True, return_inverse=True)
-    lines = frame[["voice_id", "voice_name", "text"]].iloc[rows[first]]
+    lines = frame[[name for name in (*_SAID, _ACCOUNT) if name in frame.columns]].iloc[rows[first]]
     voices = _voices(factorize_text(lines["voice_id"]), factorize_text(lines["voice_name"]))
+    voices = voices ^ _accounts(lines, across_accounts)
     keys = keys.copy()
     keys[rows] = link_similar(distinct, voices, plain_texts(lines["text"]), near)[codes]
     return keys

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.frame.clock import zone_of
 from histkit.usage.label_zones import check_label_zone, zoned_bounds
+from tests.effort import examples
 
 RULES: list[dict[str, Any]] = [{"label": "New", "after": "2026-09-01"}, {"label": "Old", "before": date(2026, 9, 1)}]
 ZONES = ("UTC", "Europe/Berlin", "Asia/Tokyo", "America/New_York", "Pacific/Kiritimati", "Asia/Kolkata")
@@ -73,6 +74,7 @@ def test_rows_whose_label_depends_on_no_date_are_billed() -> None:
     assert hk.statements(far, "2026-09", tz="Asia/Tokyo")["items"].tolist() == [1]
 
 
+@settings(max_examples=examples(25))
 @given(
     moments=st.lists(
         st.integers(0, 4 * 24 * 60).map(lambda minutes: datetime(2026, 8, 30, tzinfo=UTC) + timedelta(minutes=minutes)),
