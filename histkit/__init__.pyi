@@ -37,9 +37,9 @@ from .money.forecast import forecast as forecast
 from .money.forecast import used_share as used_share
 from .money.ledger import ledger as ledger
 from .money.official import official_usage as official_usage
-from .money.official import reconcile as reconcile
 from .money.prices import add_cost as add_cost
 from .money.prices import read_prices as read_prices
+from .money.reconciliation import reconcile as reconcile
 from .money.waste import waste as waste
 from .notebook.explorer import explore as explore
 from .notebook.picker import pick_takes as pick_takes

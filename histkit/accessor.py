@@ -556,10 +556,11 @@ class SpeechAccessor:
 
     def reconcile(
         self,
-        freq: Literal["MS", "D", "W", "QS", "YS"] = "MS",
+        freq: Literal["MS", "D", "W", "QS", "YS", "h"] = "MS",
         *,
         after: Any = None,
         before: Any = None,
+        tz: str | tzinfo = "UTC",
         official: pd.DataFrame | None = None,
         client: HistoryClient | None = None,
     ) -> pd.DataFrame:
@@ -569,18 +570,20 @@ class SpeechAccessor:
 
         Parameters
         ----------
-        freq : {"MS", "D", "W", "QS", "YS"}
-            Length of the periods, in UTC like the official figures.
+        freq : {"MS", "D", "W", "QS", "YS", "h"}
+            Length of the periods.
         after, before : str, date, datetime, Timestamp or int, optional
             Start and end as in `filter_items`, extended to whole days; default: the days of the frame.
+        tz : str, default "UTC"
+            IANA name of the zone of the periods.
         official : DataFrame, optional
-            The result of `official_usage`; default: it is fetched.
+            The result of `official_usage` by days of `tz` (by hours for hours); default: it is fetched.
         client : HistoryClient, optional
             Default: a client with the key and base URL of the environment.
         """
-        from histkit.money.official import reconcile
+        from histkit.money.reconciliation import reconcile
 
-        return reconcile(self._frame, freq, after=after, before=before, official=official, client=client)
+        return reconcile(self._frame, freq, after=after, before=before, tz=tz, official=official, client=client)
 
     def report(
         self,

@@ -1,72 +1,101 @@
-"""Official usage figures of the account, and their reconciliation with the history.
-
-``GET /v1/usage/character-stats`` takes and returns milliseconds, whatever its parameters are called, and is deprecated.
-If it is refused, its successor is used (``POST /v1/workspace/analytics/query/usage-by-product-over-time``), whose
-column of credits is identified by its unit.
-"""
+"""The official usage figures of a workspace by period and group, in credits or in money."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, Literal
+from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
 from histkit.api.client import HistoryClient, borrowed_client
-from histkit.api.models import decode_object
-from histkit.errors import ApiError, AuthenticationError, InputError, RateLimitError, SchemaError, ServerError
-from histkit.frame.clock import timestamps
-from histkit.frame.columns import float_numbers
-from histkit.frame.dates import as_unix, instants_of
-from histkit.frame.keys import refuse_duplicates, rows_checked
-from histkit.frame.schema import require
-from histkit.money.ledger import ledger, several_accounts
-from histkit.usage.buckets import bucket
-from histkit.usage.periods import parse_freq
-from histkit.usage.table import usage_table
-from histkit.util.arguments import one_of
+from histkit.errors import InputError
+from histkit.frame.clock import SECOND, name_of, timestamps, zone_of
+from histkit.frame.columns import float_numbers, plain_values
+from histkit.frame.dates import as_unix
+from histkit.money.usage_routes import EARLIEST, Figures, Question, dimensions_of, fetch_figures
+from histkit.usage.buckets import bucket, edges
+from histkit.usage.periods import Freq, parse_freq
+from histkit.util.arrays import Ints
+from histkit.util.text import quoted
 
-STATS = "/v1/usage/character-stats"
-SUCCESSOR = "/v1/workspace/analytics/query/usage-by-product-over-time"
-_DAY = 86_400
-_MOST_DAYS = 366  # of one request
-_BREAKDOWNS = {None: "none", "voice": "voice", "model": "model", "product": "product_type"}
+_INTERVALS = {"h": "hour", "D": "day", "W": "week"}
+_MONTHS = {1: "month", 3: "quarter", 12: "year"}
 _MOST_YEARS = 100
-_FREQS = ("D", "W", "MS", "QS", "YS")
+_MOST_CELLS = 20_000_000  # groups times buckets
+_WHOLE = Freq("D")
 
 
 def official_usage(
     after: Any,
     before: Any = None,
     *,
-    by: Literal["voice", "model", "product"] | None = None,
+    by: str | Sequence[str] | None = None,
+    freq: str | None = "D",
+    tz: str | tzinfo = "UTC",
+    column: str | None = None,
     client: HistoryClient | None = None,
 ) -> pd.DataFrame:
-    """Fetch the account's own usage, day by day (UTC). Costs no credits.
+    """Fetch the workspace's own usage figures by period and group. Costs no credits.
 
     Parameters
     ----------
     after, before : str, date, datetime, Timestamp or int
-        Start and end as in `filter_items`, extended to whole days of UTC. Default of `before`: now.
-    by : {None, "voice", "model", "product"}
-        Breakdown. The service decides whether a voice is a name or an id. Its successor route knows products only.
+        Start and end as in `filter_items`, in `tz`, extended to whole days (with hours in `freq`, to whole hours).
+        Default of `before`: now.
+    by : str or list of str, optional
+        Breakdown: ``"api_key"``, ``"user"``, ``"model"``, ``"voice"``, ``"product"``, ``"region"``, ``"source"``,
+        ``"resource"``, ``"subresource"``, ``"workspace"``, ``"billing_group"``, ``"queue"``, ``"voice_multiplier"``,
+        ``"surface"``, ``"actor"``, ``"currency"``, ``"charge"``, ``"group"``, ``"has_api_key"``, or a name that the
+        API has for one of these, such as ``"hashed_xi_api_key"``.
+    freq : str or None, default "D"
+        Length of the periods, as `histkit.usage_table` takes it: ``h``, ``D``, ``W``, ``MS``, ...; None: one figure for
+        the whole range.
+    tz : str, default "UTC"
+        IANA name of the zone of the periods.
+    column : str, optional
+        The column of the figures, where an answer has several in one unit. Without it such an answer is an error.
     client : HistoryClient, optional
         Default: a client with the key and base URL of the environment.
 
     Returns
     -------
     pandas.DataFrame
-        ``period`` (``datetime64[us, UTC]``, first instant of the day), `by` (string) if given, ``credits`` (Float64).
-        Days without usage are included if the service returns them. ``attrs["histkit"]`` has the ``route`` used.
+        Oldest first, with a RangeIndex:
+
+        - ``period`` (``datetime64[us, tz]``, first instant), unless `freq` is None
+        - a column for each name in `by`: ids and labels as the service has them (string; an API key is its hash);
+          missing for usage without one
+        - names for these ids as the service appends them, such as ``user_label`` and ``voice_name`` (string)
+        - ``credits`` (Float64); for a workspace that is billed in money instead ``currency`` (string, such as ``USD``)
+          and ``cost`` (Float64)
+
+        Every period of the range is there, for each group that has usage in it. A figure is missing where the service
+        sends null for any part of it; one without usage is 0, unless it comes from the older route, which sends every
+        bucket. ``attrs["histkit"]``: ``route``, ``unit`` (credits or the currency), ``interval``, ``tz``, ``missing``
+        (number of missing figures), ``refusals`` (what other routes said before).
 
     Raises
     ------
     InputError
-        An argument is invalid.
+        An argument is invalid, or no route answers such a question.
     ApiError
-        The service refused both routes; a `PermissionDeniedError` names the missing scope.
+        The service refused; the message has the reason of each route. A `PermissionDeniedError` names the missing
+        scope (``workspace_analytics_full_read``).
+    SchemaError
+        An answer is not understood: it has no column of times or figures, or several; a bucket is not one of `tz`.
+
+    Notes
+    -----
+    Three routes have such figures. A workspace that is billed in credits is asked for
+    ``/v1/workspace/analytics/query/usage-by-product-over-time``, one that is billed in money for
+    ``/v1/workspace/analytics/usage`` (by days of UTC, by two of most columns at most; days before it was billed in
+    money cost 0 there). Where the key lacks the scope for these, the deprecated ``/v1/usage/character-stats`` is used:
+    one breakdown, with labels instead of ids.
+
+    Longer periods are summed from days (hours from hours), so days of 23 and 25 hours and months are right in any zone.
 
     Examples
     --------
@@ -75,211 +104,129 @@ def official_usage(
     >>> with serve(items=500) as box:
     ...     client = hk.HistoryClient(box.api_key, base_url=box.url)
     ...     days = hk.official_usage("2026-10-01", "2026-10-08", client=client)
+    ...     keys = hk.official_usage("2026-10", by=["api_key", "user"], freq="MS", client=client)
     >>> len(days), str(days.credits.dtype)
     (7, 'Float64')
+    >>> keys.columns.tolist()
+    ['period', 'api_key', 'user', 'api_key_label', 'user_label', 'credits']
     """
-    one_of("by", by, _BREAKDOWNS)
+    zone = zone_of(tz)
+    if zone is not UTC and not isinstance(zone, ZoneInfo):
+        raise InputError(f"tz={quoted(tz)} must be the IANA name of a zone, such as 'Europe/Berlin'.")
+    if column is not None and not isinstance(column, str):
+        raise InputError(f"column={quoted(column)} must be the name of a column.")
+    dimensions = dimensions_of(by)
+    length = None if freq is None else parse_freq(freq)
     now = datetime.now(UTC)
-    end = int(now.timestamp()) if before is None else as_unix(before, "before", now=now)
-    return _official_usage(*_whole_days(as_unix(after, "after", now=now), end), by, client)
-
-
-def _official_usage(first: int, end: int, by: str | None, client: HistoryClient | None) -> pd.DataFrame:
+    first = as_unix(after, "after", zone, now=now)
+    end = int(now.timestamp()) if before is None else as_unix(before, "before", zone, now=now)
+    hours = length is not None and length.unit == "h"
+    question = Question(*whole_buckets(first, end, zone, hours=hours), "h" if hours else "D", zone, dimensions, column)
     with borrowed_client(client) as client:
-        try:
-            parts = [_stats(client, *span, by) for span in _spans(first, end)]
-            route = STATS
-        except (AuthenticationError, RateLimitError, ServerError):
-            raise
-        except ApiError as refusal:
-            if by not in (None, "product"):
-                raise
-            try:
-                parts = [_by_product(client, *span, by) for span in _spans(first, end)]
-            except ApiError:
-                raise refusal from None
-            route = SUCCESSOR
-    table = pd.concat(parts, ignore_index=True)
-    table.attrs["histkit"] = {"route": route, "unit": "credits", "interval": "day", "tz": "UTC"}
-    return table
+        figures = fetch_figures(client, question)
+    return _usage_frame(figures, question, length)
 
 
-def reconcile(
-    frame: pd.DataFrame,
-    freq: Literal["MS", "D", "W", "QS", "YS"] = "MS",
-    *,
-    after: Any = None,
-    before: Any = None,
-    official: pd.DataFrame | None = None,
-    client: HistoryClient | None = None,
-) -> pd.DataFrame:
-    """Compare the credits of the history and the gaps of the ledger with the official figures of the account.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The complete history of one account, with the columns that `ledger` needs.
-    freq : {"MS", "D", "W", "QS", "YS"}
-        Length of the periods, in UTC like the official figures.
-    after, before : str, date, datetime, Timestamp or int, optional
-        Start and end as in `filter_items`, extended to whole days; default: the days of the frame.
-    official : DataFrame, optional
-        The result of `official_usage`; default: it is fetched.
-    client : HistoryClient, optional
-        Default: a client with the key and base URL of the environment.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``period`` (``datetime64[us, UTC]``), ``history`` (Int64, measured), ``gap`` (Int64, the ledger's estimate of
-        the credits spent outside the history), ``official`` (Float64), ``unexplained`` (Float64, official minus history
-        minus gap). ``attrs["histkit"]`` has their sums, and ``rows_without_date``.
-
-    Raises
-    ------
-    InputError, SchemaError
-        An argument is invalid; the rows belong to several accounts; the frame lacks a column.
-    ApiError
-        The official figures can't be read with this key.
-
-    Examples
-    --------
-    >>> import histkit as hk
-    >>> from histkit.sandbox import serve
-    >>> with serve(items=2000) as box:
-    ...     client = hk.HistoryClient(box.api_key, base_url=box.url)
-    ...     table = hk.reconcile(hk.read_history(client=client), client=client)
-    >>> bool((table.official == table.history + table.gap + table.unexplained).all())
-    True
-    """
-    require(frame, ["date", "credits"], "comparing with the official figures")
-    refuse_duplicates(frame, "the comparison")
-    one_of("freq", freq, _FREQS, "is not possible: the official figures are daily")
-    if several_accounts(frame):
-        raise InputError("These rows belong to several accounts: compare each with its own client.")
-    micros, known = instants_of(frame["date"])
-    if not known.any() and (after is None or before is None):
-        raise InputError("The frame has no dates: pass after= and before=.")
-    seconds = micros[known] // 1_000_000
-    now = datetime.now(UTC)
-    first, end = _whole_days(
-        int(seconds.min()) if after is None else as_unix(after, "after", now=now),
-        int(seconds.max()) + 1 if before is None else as_unix(before, "before", now=now),
-    )
-    official = _official_usage(first, end, None, client) if official is None else _daily(official)
-    start, stop = (pd.Timestamp(moment, unit="s", tz="UTC") for moment in (first, end))
-    seen = frame[known & (micros >= first * 1_000_000) & (micros < end * 1_000_000)]
-    with rows_checked():
-        counted = ledger(frame, "D")  # of all rows: the gap of the first day follows from the day before
-        used = usage_table(seen, None, "D")
-    counted = counted[(counted["period"] >= start) & (counted["period"] < stop)]
-    columns = {
-        "history": _sum_by_bucket(used, "credits", freq),
-        "gap": _sum_by_bucket(counted, "unseen", freq),
-        "official": _sum_by_bucket(official[official["period"].between(start, stop, "left")], "credits", freq),
-    }
-    table = pd.DataFrame(columns).fillna(0).astype({name: column.dtype for name, column in columns.items()})
-    table["unexplained"] = table["official"] - table["history"] - table["gap"]
-    table = table.rename_axis("period").reset_index().astype({"period": "datetime64[us, UTC]"})
-    sums: dict[str, Any] = {name: float(table[name].sum()) for name in table.columns[1:]}
-    table.attrs["histkit"] = {**sums, "estimate": True, "rows_without_date": int((~known).sum())}
-    return table
-
-
-def _whole_days(first: int, end: int) -> tuple[int, int]:
-    """Return two instants extended to the limits of UTC days.
+def whole_buckets(first: int, end: int, zone: tzinfo, *, hours: bool = False) -> tuple[int, int]:
+    """Return two instants (seconds since 1970) extended to the limits of days, or hours, of a zone.
 
     Raises
     ------
     InputError
-        There is no day between them, or more days than the service can be queried for.
+        There is no day between them, or too many.
     """
-    first, end = first // _DAY * _DAY, -(-end // _DAY) * _DAY
     if first >= end:
         raise InputError("after= must be earlier than before=.")
-    if end - first > _MOST_YEARS * 366 * _DAY:
+    if end - first > _MOST_YEARS * 366 * 86_400:
         raise InputError(f"after= lies more than {_MOST_YEARS} years before before=; use a later date.")
-    return first, end
+    ends = np.array([first, end - 1], np.int64) * SECOND
+    limits = edges(ends, Freq("h") if hours else _WHOLE, zone)
+    starts = bucket(ends, Freq("h") if hours else _WHOLE, zone)[1]
+    return int(starts[0]) // SECOND, int(limits[np.searchsorted(limits, ends[1], "right")]) // SECOND
 
 
-def _daily(official: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns ``period`` and ``credits`` of a frame of `official_usage`, checked."""
-    require(official, ["period", "credits"], "reconcile(official=)")
-    micros, known = instants_of(official["period"])
-    credits = pd.array(float_numbers(official["credits"]), "Float64")
-    return pd.DataFrame({"period": pd.DatetimeIndex(micros.astype("datetime64[us]"), tz="UTC"), "credits": credits})[
-        known
-    ]
-
-
-def _sum_by_bucket(table: pd.DataFrame, column: str, freq: str) -> pd.Series:
-    """Return the sums of a column over the buckets of UTC, in its dtype, on an index of their first instants."""
-    micros, known = instants_of(table["period"])
-    codes, starts = bucket(micros[known], parse_freq(freq), UTC)
-    sums = table.loc[known, column].groupby(codes).sum()
-    return sums.set_axis(timestamps(starts, UTC)).sort_index()
-
-
-def _spans(first: int, end: int) -> list[tuple[int, int]]:
-    step = _MOST_DAYS * _DAY
-    return [(start, min(start + step, end)) for start in range(first, end, step)]
-
-
-def _stats(client: HistoryClient, first: int, end: int, by: str | None) -> pd.DataFrame:
-    params = {
-        "start_unix": first * 1000,
-        "end_unix": end * 1000,
-        "breakdown_type": _BREAKDOWNS[by],
-        "aggregation_interval": "day",
-        "metric": "credits",
+def _usage_frame(figures: Figures, question: Question, length: Freq | None) -> pd.DataFrame:
+    """Arrange figures by period and group, with every period of the question."""
+    words = [*question.by]
+    if figures.money:
+        words = [word for word in words if question.by[word].word != "currency"] + ["currency"]
+    codes, groups = _groups(figures.table, words)
+    days = question.grid
+    if len(groups) * len(days) > _MOST_CELLS:
+        raise InputError(
+            f"by={quoted([*question.by])} has {len(groups):,} groups in {len(days):,} buckets, which is too much for a "
+            "frame; use fewer, or a shorter range."
+        )
+    amounts = _cells(figures, codes, len(groups), days)
+    if length is None:
+        periods, starts = np.zeros(len(days), np.int64), days[:1]
+    else:
+        periods, starts = bucket(days, length, question.zone)
+    places = np.flatnonzero(np.diff(periods, prepend=-1))
+    sums = np.add.reduceat(amounts, places, axis=1)  # NaN where a part is missing
+    totals = np.nansum(sums, axis=1)
+    order = np.argsort(-totals, kind="stable")
+    if question.by:
+        order = order[(np.isnan(sums).any(axis=1) | (sums != 0).any(axis=1))[order]]
+    group, period = np.tile(order, len(starts)), np.repeat(np.arange(len(starts)), len(order))
+    columns: dict[str, Any] = {}
+    if length is not None:
+        columns["period"] = timestamps(starts, question.zone)[period]
+    shown = [name for name in figures.shown if name not in words]
+    names = _names(figures.table, codes, shown, len(groups))
+    for name in (*words, *shown):
+        values = [row[words.index(name)] for row in groups] if name in words else names[name]
+        dtype = figures.table[name].dtype if len(figures.table) else "string[pyarrow]"
+        columns[name] = pd.Series(pd.array(values, dtype)).take(group).array
+    figure = "cost" if figures.money else "credits"
+    if figures.money:
+        columns["currency"] = columns.pop("currency")  # beside the figures
+    columns[figure] = pd.array(sums[group, period], "Float64")
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(group)))
+    units = sorted({str(row[-1]) for row in groups if row[-1] is not None}) if figures.money else ["credits"]
+    frame.attrs["histkit"] = {
+        "route": figures.route,
+        "unit": " ".join(units) or None,
+        "interval": None if length is None else _INTERVALS.get(length.unit) or _MONTHS.get(length.count, "months"),
+        "tz": name_of(question.zone),
+        "missing": int(np.isnan(sums).sum()),
+        "refusals": figures.refusals,
     }
-    body = client.transport.request("GET", STATS, decode_object, params=params).data
-    times, usage = body.get("time"), body.get("usage")
-    if not isinstance(times, list) or not isinstance(usage, Mapping):
-        raise SchemaError(f"{STATS} answered in a form that histkit doesn't know.")
-    parts = []
-    for label, values in usage.items():
-        if not isinstance(values, list) or len(values) != len(times):
-            raise SchemaError(f"{STATS}: {label!r} must have one value for each of {len(times)} times.")
-        parts.append(_part(times, [label] * len(times), values, by))
-    return pd.concat(parts, ignore_index=True) if parts else _part([], [], [], by)
+    return frame
 
 
-def _by_product(client: HistoryClient, first: int, end: int, by: str | None) -> pd.DataFrame:
-    body: dict[str, Any] = {
-        "start_time": first * 1000,
-        "end_time": end * 1000,
-        "interval_seconds": _DAY,
-        "time_zone": "UTC",
-        "group_by": ["product_type"],
-    }
-    answer = client.transport.request("POST", SUCCESSOR, decode_object, json=body).data
-    try:
-        types, units, rows = answer["column_types"], answer["column_units"], answer["rows"]
-        when, amount = types.index("DateTime"), units.index("credits")
-        name = types.index("String") if "String" in types else None
-        labels = [None if name is None else row[name] for row in rows]
-        table = _part([_moment(row[when]) for row in rows], labels, [row[amount] for row in rows], "product")
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise SchemaError(f"{SUCCESSOR} answered in a form that histkit doesn't know ({error}).") from None
-    return table if by else table.groupby("period", as_index=False)["credits"].sum()
+def _groups(table: pd.DataFrame, words: list[str]) -> tuple[Ints, list[tuple[Any, ...]]]:
+    """Return the group of each row as a code, and the groups; without a breakdown one group, also of no rows."""
+    if not words:
+        return np.zeros(len(table), np.int64), [()]
+    found: dict[tuple[Any, ...], int] = {}
+    rows = zip(*(plain_values(table[word]) for word in words), strict=True)
+    codes = [found.setdefault(row, len(found)) for row in rows]
+    return np.array(codes, np.int64), [*found]
 
 
-def _moment(value: Any) -> float:
-    """Return milliseconds; the service may send a time as a number or in ISO 8601."""
-    if not isinstance(value, str):
-        return float(value)
-    moment = pd.Timestamp(value)
-    return float((moment if moment.tzinfo is not None else moment.tz_localize("UTC")).timestamp()) * 1000
+def _names(table: pd.DataFrame, codes: Ints, shown: list[str], count: int) -> dict[str, list[Any]]:
+    """Return the latest known name of each group, for each column of display names."""
+    newest = np.argsort(table["period"].to_numpy(np.int64), kind="stable")
+    names: dict[str, list[Any]] = {}
+    for column in shown:
+        latest: list[Any] = [None] * count
+        values = plain_values(table[column])
+        for row in newest.tolist():
+            if values[row] is not None:
+                latest[codes[row]] = values[row]
+        names[column] = latest
+    return names
 
 
-def _part(times: list[Any], labels: list[Any], values: list[Any], by: str | None) -> pd.DataFrame:
-    try:
-        moments = (np.array(times, np.float64) // (1000 * _DAY) * _DAY * 1_000_000).astype("datetime64[us]")
-        credits = pd.array(np.array(values, np.float64), "Float64")
-    except (TypeError, ValueError) as error:
-        raise SchemaError(f"The official figures are not numbers ({error}).") from None
-    table = pd.DataFrame({"period": pd.DatetimeIndex(moments).tz_localize("UTC")})
-    if by is not None:
-        table[by] = pd.array(labels, "string[pyarrow]")
-    return table.assign(credits=credits)
+def _cells(figures: Figures, codes: Ints, count: int, days: Ints) -> Any:
+    """Return the figure of each group in each bucket, NaN where it is missing."""
+    amounts = np.zeros((count, len(days)))
+    seen = np.zeros((count, len(days)), bool)
+    places = np.searchsorted(days, figures.table["period"].to_numpy(np.int64))
+    values = float_numbers(figures.table["amount"])
+    np.add.at(amounts, (codes, places), values)
+    seen[codes, places] = True
+    absent_is_zero = (days >= EARLIEST * SECOND) if figures.absent_is_zero else np.zeros(len(days), bool)
+    amounts[~seen & ~absent_is_zero] = np.nan
+    return amounts

@@ -87,6 +87,27 @@ FAULTS: dict[str, Fault] = {
     ),
     "bare_samples": Fault(Kind.FLAG, False, "rows without output_format: bare PCM of 24 kHz under audio/mpeg"),
     "no_stats": Fault(Kind.FLAG, False, "the deprecated route of the account's figures is gone: 404"),
+    "no_usage": Fault(Kind.FLAG, False, "the routes of the workspace's usage figures are gone: 404"),
+    "money_since": Fault(
+        Kind.NUMBER, None, "seconds since 1970: from then on the workspace is billed in money, and no longer in credits"
+    ),
+    "usage_columns": Fault(
+        Kind.WORD,
+        "usual",
+        "columns of the workspace's usage figures: with other names, in another order, with unknown ones, with a "
+        "second one in credits, or without names for ids",
+        ("usual", "renamed", "reordered", "new", "two_credits", "bare"),
+    ),
+    "usage_times": Fault(
+        Kind.WORD,
+        "ms",
+        "times of the usage figures: milliseconds, whole numbers, seconds in place of milliseconds, or texts",
+        ("ms", "int_ms", "int_s", "s", "iso", "naive"),
+    ),
+    "usage_nulls": Fault(Kind.NUMBER, 0.0, "share of the buckets whose usage figures are null"),
+    "usage_end": Fault(Kind.FLAG, False, "usage figures also have the bucket that starts at the end of the range"),
+    "usage_all": Fault(Kind.FLAG, False, "usage figures have the label All beside its parts"),
+    "usage_zone": Fault(Kind.WORD, "applied", "time_zone of the workspace's usage figures", ("applied", "ignored")),
     "error_shape": Fault(Kind.WORD, "current", "shape of error bodies", ("current", "legacy")),
     "zip_collisions": Fault(Kind.WORD, "suffix", "two entries of one name in a zip", ("suffix", "duplicate")),
     "zip_names": Fault(Kind.WORD, "safe", "voice names in a zip's entries, made safe or as they are", ("safe", "raw")),

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import msgspec
 
 from histkit.api.credentials import SANDBOX_KEY
-from histkit.sandbox import account, audio, catalog, usage_stats, zips
+from histkit.sandbox import account, analytics, audio, catalog, usage_stats, zips
 from histkit.sandbox.faults import Faults
 from histkit.sandbox.history_pages import HistoryPages
 from histkit.sandbox.prng import identity
@@ -47,7 +47,8 @@ _ACCOUNT = {
     "/v1/voices": "voices_read",
     "/v1/user/subscription": "user_read",
     usage_stats.STATS: None,
-    usage_stats.SUCCESSOR: "workspace_analytics_full_read",
+    analytics.USAGE: analytics.SCOPE,
+    analytics.COST: analytics.SCOPE,
 }
 
 
@@ -99,6 +100,7 @@ class Api:
         self.pages = HistoryPages(store, faults)
         self.log = RequestLog(store, faults)
         self.keys: dict[str, frozenset[str] | None] = {key: None}
+        self._spent: analytics.Spending | None = None
 
     def key(self, scopes: list[str]) -> str:
         """Create another key that has only these scopes."""
@@ -154,8 +156,8 @@ class Api:
     def _dispatch(self, request: Request) -> Reply:
         if request.kind is None:
             return json_reply({"detail": "Not Found"}, 404)
-        if request.path == usage_stats.SUCCESSOR:
-            return self._successor(request)
+        if request.path in (analytics.USAGE, analytics.COST):
+            return self._analytics(request)
         allowed = {"download": ("POST",), "log": ("POST",), "item": ("GET",), "delete": ("DELETE",)}.get(
             request.kind, ("GET",)
         )
@@ -181,7 +183,9 @@ class Api:
         if request.path == usage_stats.STATS:
             if self.faults["no_stats"]:
                 return json_reply({"detail": "Not Found"}, 404)
-            return json_reply(usage_stats.character_stats(self.store.rows, request.query))
+            return json_reply(
+                usage_stats.character_stats(self._spending(), request.query, self.faults, self.store.seed)
+            )
         if request.path == "/v1/models":
             return json_reply(account.models())
         return json_reply(account.voices() if request.path == "/v1/voices" else self._subscription())
@@ -262,11 +266,20 @@ class Api:
             tagged=faults["zip_tagged"],
         )
 
-    def _successor(self, request: Request) -> Reply:
+    def _analytics(self, request: Request) -> Reply:
+        if self.faults["no_usage"]:
+            return json_reply({"detail": "Not Found"}, 404)
         if request.method != "POST":
             return json_reply({"detail": "Method Not Allowed"}, 405)
         self._authorize(request)
-        return json_reply(usage_stats.by_product(self.store.rows, _parse_json(request.body)))
+        answer = analytics.usage_over_time if request.path == analytics.USAGE else analytics.cost_over_time
+        return json_reply(answer(self._spending(), _parse_json(request.body), self.faults, self.store.seed))
+
+    def _spending(self) -> analytics.Spending:
+        with self.store.lock:
+            if self._spent is None:
+                self._spent = analytics.spending(self.store.rows, self.store.seed)
+            return self._spent
 
     def _subscription(self) -> dict[str, Any]:
         with self.store.lock:

@@ -1,99 +1,104 @@
-"""The account's official usage figures: the growth of its counter, including usage outside the history."""
+"""The deprecated route of the usage figures: a time axis, and a list of figures for each label."""
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from histkit.sandbox import catalog
-from histkit.sandbox.responses import Invalid
-from histkit.sandbox.rows import Rows
-
-I64 = NDArray[np.int64]
+from histkit.sandbox.analytics import ELSEWHERE, Spending
+from histkit.sandbox.faults import Faults
+from histkit.sandbox.prng import I64, chance
+from histkit.sandbox.responses import Invalid, Refusal
+from histkit.sandbox.workspace import KEYS, MEMBERS
 
 STATS = "/v1/usage/character-stats"
-SUCCESSOR = "/v1/workspace/analytics/query/usage-by-product-over-time"
 INTERVALS = {"hour": 3600, "day": 86_400, "week": 7 * 86_400}
-BREAKDOWNS = ("none", "voice", "model", "product_type", "request_source")
+BREAKDOWNS = {
+    "none": None,
+    "voice": "voice_id",
+    "voice_multiplier": "voice_multiplier",
+    "user": "user_id",
+    "groups": "billing_group_id",
+    "api_keys": "hashed_xi_api_key",
+    "all_api_keys": "hashed_xi_api_key",
+    "product_type": "product_type",
+    "model": "model",
+    "resource": "resource_id",
+    "request_queue": "request_queue_type",
+    "region": "region",
+    "subresource_id": "subresource_id",
+    "reporting_workspace_id": "reporting_workspace_id",
+    "has_api_key": "hashed_xi_api_key",
+    "request_source": "request_source",
+}
+"""For each breakdown the column of the successor that it follows."""
 _MONDAY = 4 * 86_400  # 1970-01-05
-_ELSEWHERE = "Music"
 
 
-def character_stats(rows: Rows, query: dict[str, str]) -> dict[str, Any]:
+def character_stats(spent: Spending, query: dict[str, str], faults: Faults, seed: int) -> dict[str, Any]:
     """Answer ``GET /v1/usage/character-stats``; times in it are milliseconds.
 
     Raises
     ------
-    Invalid
+    Invalid, Refusal
         A parameter is missing or not possible.
     """
     start, end = (_milliseconds(query, name) // 1000 for name in ("start_unix", "end_unix"))
     interval = _word(query, "aggregation_interval", "day", (*INTERVALS, "month", "cumulative"))
-    breakdown = _word(query, "breakdown_type", "none", BREAKDOWNS)
+    breakdown = _word(query, "breakdown_type", "none", tuple(BREAKDOWNS))
     _word(query, "metric", "credits", ("credits",))
-    times = _times(start, end, interval)
-    labels, dates, credits = _spent(rows, breakdown)
-    chosen = (dates >= start) & (dates < end)
-    place = np.searchsorted(times, dates[chosen], side="right") - 1
-    usage: dict[str, list[float]] = {}  # two voices of one name are one label
-    for number, label in enumerate(labels):
-        own = chosen & (credits[number] != 0)
-        if breakdown == "none" or own.any():
-            sums = _sums(place, credits[number][chosen], len(times))
-            usage[label] = [sum(pair) for pair in zip(usage.get(label, [0.0] * len(sums)), sums, strict=True)]
-    return {"time": (times * 1000).tolist(), "usage": usage}
+    workspace = _word(query, "include_workspace_metrics", "false", ("false", "true", "False", "True")).lower() == "true"
+    if breakdown == "user" and not workspace:
+        message = "breakdown_type cannot be user if include_workspace_metrics is False."
+        raise Refusal(400, "invalid_request", "invalid_parameters", message)
+    last = end + 1 if faults["usage_end"] else end
+    times = _times(start, last, interval)
+    chosen = (spent.dates >= start) & (
+        spent.dates < (int(times[-1]) + INTERVALS.get(interval, 0) if last > end else end)
+    )
+    place = np.searchsorted(times, spent.dates[chosen], side="right") - 1
+    codes, labels = _labels(spent, breakdown)
+    usage: dict[str, list[float | None]] = {}
+    for label in dict.fromkeys(labels):  # two voices of one name are one label
+        own = np.isin(codes, [code for code, name in enumerate(labels) if name == label])
+        credits = spent.credits * own
+        if breakdown == "none" or credits[chosen].any():
+            usage[label] = _sums(place, credits[chosen], len(times))
+    if faults["usage_all"]:
+        usage["All"] = _sums(place, spent.credits[chosen], len(times))
+        if breakdown == "none":
+            music = spent.columns["product_type"][0] == 1
+            parts = ((ELSEWHERE, music), ("TTS", ~music))
+            usage |= {name: _sums(place, (spent.credits * part)[chosen], len(times)) for name, part in parts}
+    if nulls := float(faults["usage_nulls"]):
+        gone = [chance(seed, "null figure", int(time) // 3600) < nulls for time in times]
+        usage = {
+            name: [None if lost else figure for lost, figure in zip(gone, figures, strict=True)]
+            for name, figures in usage.items()
+        }
+    unit = 1 if faults["usage_times"] in ("s", "int_s") else 1000
+    return {"time": (times * unit).tolist(), "usage": usage}
 
 
-def by_product(rows: Rows, body: dict[str, Any]) -> dict[str, Any]:
-    """Answer ``POST /v1/workspace/analytics/query/usage-by-product-over-time``: columns and rows of a table.
-
-    Raises
-    ------
-    Invalid
-        A field is missing or not possible.
-    """
-    for name in ("start_time", "end_time", "interval_seconds"):
-        if not isinstance(body.get(name), int):
-            raise Invalid(["body", name], "Input should be a valid integer", "int_type", body.get(name))
-    start, end, step = body["start_time"] // 1000, body["end_time"] // 1000, body["interval_seconds"]
-    times = np.arange(start // step * step, max(end, start), step, dtype=np.int64)
-    labels, dates, credits = _spent(rows, "product_type")
-    chosen = (dates >= start) & (dates < end)
-    place = np.searchsorted(times, dates[chosen], side="right") - 1
-    table = []
-    for number, label in enumerate(labels):
-        sums = _sums(place, credits[number][chosen], len(times))
-        table += [[int(times[at]) * 1000, label, amount, 0.0] for at, amount in enumerate(sums) if amount]
-    return {
-        "columns": ["timestamp", "product_type", "usage", "charged"],
-        "column_types": ["DateTime", "String", "Float", "Float"],
-        "column_units": ["ms", None, "credits", "usd"],
-        "rows": table,
-    }
+def _labels(spent: Spending, breakdown: str) -> tuple[I64, list[str]]:
+    """Return the label of each event, as codes and labels: names where the service has them."""
+    column = BREAKDOWNS[breakdown]
+    if column is None:
+        return np.zeros(len(spent.dates), np.int64), ["All"]
+    codes, values = spent.columns[column]
+    if breakdown == "voice":
+        return codes, [*(voice.name for voice in catalog.VOICES), ELSEWHERE]
+    if breakdown == "user":
+        return codes, [member.name for member in MEMBERS]
+    if breakdown == "has_api_key":
+        return codes, [str(value is not None).lower() for value in values]
+    if column == "hashed_xi_api_key":
+        return codes, [*(key.name for key in KEYS), "None"]
+    return codes, [str(value) for value in values]
 
 
-def _sums(places: I64, credits: I64, count: int) -> list[float]:
+def _sums(places: I64, credits: I64, count: int) -> list[float | None]:
     return [float(total) for total in np.bincount(places, credits.astype(float), count)] if count else []
-
-
-def _spent(rows: Rows, breakdown: str) -> tuple[list[str], I64, list[I64]]:
-    """Return labels, the date of each row, and for each label the credits at that row: its own and those before it."""
-    data = rows.data
-    own = data.stop - data.start
-    before = np.r_[np.int64(0), data.stop[:-1]]
-    unseen = np.where(data.start >= before, data.start - before, np.maximum(data.start, 0))
-    unseen[:1] = 0
-    if breakdown == "none":
-        return ["All"], data.date, [own + unseen]
-    if breakdown == "product_type":
-        return ["TTS", _ELSEWHERE], data.date, [own, unseen]
-    names, groups = {
-        "voice": ([voice.name for voice in catalog.VOICES], data.voice),
-        "model": ([model.model_id for model in catalog.MODELS], data.model),
-        "request_source": (list(catalog.SOURCES), data.source),
-    }[breakdown]
-    by_label = [np.where(groups == number, own, 0) for number in range(len(names))]
-    return [*map(str, names), _ELSEWHERE], data.date, [*by_label, unseen]
 
 
 def _times(start: int, end: int, interval: str) -> I64:
