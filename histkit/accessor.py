@@ -464,7 +464,9 @@ class SpeechAccessor:
 
         return add_cost(self._frame, prices, tz=tz)
 
-    def ledger(self, freq: str = "D", *, tz: str | tzinfo = "UTC") -> pd.DataFrame:
+    def ledger(
+        self, freq: str = "D", *, tz: str | tzinfo = "UTC", billing: Any = None, across_accounts: bool = False
+    ) -> pd.DataFrame:
         """Chain the credit counters of the rows: seen and unseen credits and billing resets by period.
 
         See `histkit.ledger` for details.
@@ -475,10 +477,16 @@ class SpeechAccessor:
             Length of the periods, as `histkit.usage_table` takes it.
         tz : str or tzinfo, default "UTC"
             Zone of the periods, an IANA name.
+        billing : Subscription, mapping, int or date, optional
+            The known dates of the billing resets, as `histkit.usage_table` takes them. With several accounts a dict of
+            the account to these.
+        across_accounts : bool, default False
+            Whether to add up the ledgers of several accounts by period. Their counters are never chained to one
+            another.
         """
         from histkit.money.ledger import ledger
 
-        return ledger(self._frame, freq, tz=tz)
+        return ledger(self._frame, freq, tz=tz, billing=billing, across_accounts=across_accounts)
 
     def forecast(
         self,

@@ -245,7 +245,7 @@ def _spending(frame: pd.DataFrame, plan: _Quota, now: int, notes: list[str]) -> 
         credits, known = whole_numbers(frame["credits"])
         notes.append("Without the counters of the rows, credits spent outside them are not known.")
         return _Spending(times[known], np.maximum(credits[known], 0), start)
-    credits = entries.spent + entries.unseen - entries.overlap
+    credits = entries.spent + entries.unseen - entries.overlap  # an adjustment is no usage
     if start is None and len(entries.reset_rows):
         start = int(entries.times[entries.reset_rows[-1]])
     since, gap, start = _since_last(entries, plan, start, notes)
@@ -261,7 +261,7 @@ def _spending(frame: pd.DataFrame, plan: _Quota, now: int, notes: list[str]) -> 
 def _since_last(entries: Entries, plan: _Quota, start: int | None, notes: list[str]) -> tuple[int, int, int | None]:
     """Return since when and by how much the counter grew without a row, and the start of the cycle."""
     newest = int(entries.times.max())
-    counter = int(entries.counters[entries.cycles == entries.cycles.max()].max())
+    counter = entries.last_counter
     if start is not None and start > newest:
         return start, plan.used, start
     if plan.used >= counter:

@@ -1,69 +1,46 @@
-"""The credit ledger: chain the counters of the rows to find seen and unseen credits and billing resets.
+"""The credit ledger: seen and unseen credits, adjustments and billing resets by period.
 
-Each row recorded how the account's counter went ``from`` one value ``to`` another. The rows are divided into billing
-cycles at the resets. Each cycle is replayed in counter order, not in order of time, because the dates of generations
-that ran concurrently are in no particular order.
+`histkit.money.chains` chains the counters of the rows of each account; here their figures are summed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import tzinfo
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from histkit.frame.clock import SECOND, timestamps, zone_of
-from histkit.frame.columns import whole_numbers
-from histkit.frame.dates import instants_of
+from histkit.errors import InputError
+from histkit.frame.clock import timestamps, zone_of
+from histkit.frame.columns import integer_array, whole_numbers
 from histkit.frame.keys import refuse_duplicates
 from histkit.frame.schema import require
+from histkit.money.chains import FROM as FROM
+from histkit.money.chains import TO as TO
+from histkit.money.chains import Entries as Entries
+from histkit.money.chains import chain_counters as chain_counters
+from histkit.money.falls import Billing
 from histkit.usage.buckets import bucket
-from histkit.usage.periods import parse_freq
-from histkit.util.arrays import Ints, Mask, add_by_code
+from histkit.usage.periods import RESET, billing_freq, parse_freq
+from histkit.util.arguments import true_or_false
+from histkit.util.arrays import Ints, Mask, add_by_code, running_maximum
+from histkit.util.text import quoted
 
-FROM, TO = "character_count_change_from", "character_count_change_to"
-SUMS = ("rows", "chained", "seen", "unseen", "overlap", "resets")
+SUMS = ("rows", "chained", "seen", "unseen", "adjustment", "overlap", "resets")
 NOTE = "An estimate: a gap is everything that is not in this frame, also rows that were filtered out."
-_MOST = 10**11  # larger counters are treated as errors; forty million of these add up within 64 bits
-_CALL = 120 * SECOND
-_TIERS = ((3600 * SECOND, 1), (_CALL, 2))  # this long after a counter, a row below it, or half of it, implies a reset
+_UNKNOWN = ("unseen", "adjustment", "resets")  # missing in a period with a fall that nothing explains
 
 
-@dataclass(frozen=True)
-class Entries:
-    """The rows of one account that have counters, chained; arrays of shape (rows with counters,).
-
-    Attributes
-    ----------
-    rows : int64 array
-        Positions in the frame.
-    times : int64 array
-        Microseconds since 1970, UTC.
-    spent, unseen, overlap : int64 arrays
-        Credits, not negative. In each cycle the counter grew by ``spent + unseen - overlap``.
-    chained, concurrent : bool arrays
-        Whether ``from`` equals the counter before the row, or is below it.
-    cycles, counters : int64 arrays
-        The cycle in which the row ended (0 is the oldest), and the counter at its end.
-    reset_rows : int64 array, shape (resets,)
-        Positions in these arrays: the first row after each reset.
-    """
-
-    rows: Ints
-    times: Ints
-    spent: Ints
-    unseen: Ints
-    overlap: Ints
-    chained: Mask
-    concurrent: Mask
-    cycles: Ints
-    counters: Ints
-    reset_rows: Ints
-
-
-def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") -> pd.DataFrame:
+def ledger(
+    frame: pd.DataFrame,
+    freq: str = "D",
+    *,
+    tz: str | tzinfo = "UTC",
+    billing: Any = None,
+    across_accounts: bool = False,
+) -> pd.DataFrame:
     """Chain the credit counters of the rows: seen and unseen credits and billing resets by period.
 
     Parameters
@@ -75,6 +52,11 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
         Length of the periods, as `histkit.usage_table` takes it.
     tz : str or tzinfo, default "UTC"
         Zone of the periods, an IANA name.
+    billing : Subscription, mapping, int or date, optional
+        The known dates of the billing resets, as `histkit.usage_table` takes them. With several accounts a dict of the
+        account to these.
+    across_accounts : bool, default False
+        Whether to add up the ledgers of several accounts by period. Their counters are never chained to one another.
 
     Returns
     -------
@@ -86,37 +68,49 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
         - ``chained``: rows that start at the counter before them
         - ``seen``: the sum of their ``credits``; missing if none is known
         - ``unseen``: an estimate of the credits spent outside these rows (music, effects, deleted rows, other seats)
+        - ``adjustment``: by how much the counter fell without a reset, 0 or negative: refunds and corrections
         - ``overlap``: credits of concurrent rows that the counter never showed; usually 0
         - ``resets``: billing resets
-        - ``counter``: the highest known counter of the last cycle at the end of the period
+        - ``counter``: the last known counter at the end of the period; missing `across_accounts`
 
-        ``attrs["histkit"]``: ``estimate`` (True), ``seen``, ``unseen``, ``overlap``, ``resets`` (instants of the first
-        row after each, ISO 8601), ``chained`` (share of the rows that have a row before them; None if none has),
-        ``concurrent`` (rows that start below the counter), ``rows``, ``rows_without_counters``, ``rows_without_date``,
-        ``note``.
+        ``unseen``, ``adjustment`` and ``resets`` are missing in a period with a fall of the counter that neither a
+        reset nor an adjustment explains.
+
+        ``attrs["histkit"]``: ``estimate`` (True), ``seen``, ``unseen``, ``adjustment`` and ``overlap`` (sums of what is
+        known, also within such periods), ``unknown`` (number of unexplained falls), ``periods_unknown`` (periods that
+        have one), ``resets`` (instants of the first row after each, ISO 8601), ``chained`` (share of the rows that have
+        a row before them; None if none has), ``concurrent`` (rows that start below the counter), ``rows``,
+        ``rows_without_counters``, ``rows_without_date``, ``note``.
 
     Raises
     ------
     InputError
-        `freq` or `tz` is invalid.
+        `freq`, `tz` or `billing` is invalid, or the frame has several accounts and `billing` is of one.
     SchemaError
         The frame lacks a column, or a column has values of another type.
 
     Notes
     -----
-    From its first counter (0 after a reset) to its last, each cycle grew by ``seen + unseen - overlap``. A gap counts
-    in the period of the row after it. Credits spent between the last row before a reset and the reset itself are
-    unknown and not counted; credits spent between the reset and the first row after it are unseen, assuming that the
-    counter restarts at 0.
+    From its first counter (0 after a reset) to its last, each cycle grew by ``seen + unseen + adjustment - overlap``,
+    apart from unexplained falls. A gap counts in the period of the row after it. Credits spent between the last row
+    before a reset and the reset itself are unknown and not counted; credits spent between the reset and the first row
+    after it are unseen, assuming that the counter restarts at 0.
 
-    A counter below the running maximum implies a reset in between, if it is below half of the counter two minutes
-    earlier, or below the counter one hour earlier; so calls of up to two minutes are never mistaken for a reset. A row
-    that ends below half of its own start contains a reset. If all rows before a drop are less than two minutes older,
-    they are treated as concurrent rows. A row that spans a reset has no known price; what the counter shows of it is
-    unseen.
+    A fall of the counter is a billing reset if it lands below half of the counter and exceeds any refund (400 credits
+    and the largest row), so also after a change of plan. If a refund could explain it, it is a reset on the dates of
+    `billing`; without these, if no other reset is less than 20 days away and it exceeds 400 credits, or follows a pause
+    of 4 days (12 hours if it lands at 0), or comes one to three months before or after another reset. A fall that lands
+    higher is an adjustment if a refund could explain it or it is less than a tenth of the counter. A larger one is a
+    reset on the dates of `billing`, or without these, whole months after and before the others, and unexplained else.
 
-    Rows that read the counter at the same time count twice; a gap after them is attributed to their credits first. So
-    concurrent rows never produce unseen credits, and ``unseen`` is rather too low.
+    Dates of rows that ran at the same time are in no order, so rows within two minutes are chained by their counters,
+    and a fall is seen when it is older than that. A row dated up to an hour late, after a long call, is put where it
+    fits exactly. A row that ends below half of its own start contains a fall, and has no known price; what the counter
+    shows of it after a reset is unseen.
+
+    Rows that read the counter at the same time count twice; a gap soon after them is attributed to their credits first.
+    So concurrent rows never produce unseen credits, and ``unseen`` is rather too low. Of a refund and unseen credits
+    between two rows only the difference is known.
 
     Examples
     --------
@@ -130,11 +124,13 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
     True
     """
     length, zone = parse_freq(freq), zone_of(tz)
+    across_accounts = true_or_false("across_accounts", across_accounts)
     require(frame, ("date", "credits", FROM, TO), "the ledger")
     refuse_duplicates(frame, "the ledger")
     groups = _accounts(frame)
+    billings = _billings(frame, groups, billing, zone)
     counters = frame[["date", FROM, TO]]
-    entries = [chain_counters(counters.iloc[rows], rows) for rows in groups]
+    entries = [chain_counters(counters.iloc[rows], rows, dates) for rows, dates in zip(groups, billings, strict=True)]
     credits, known = whole_numbers(frame["credits"])
     times = np.concatenate([chained.times for chained in entries])
     codes, starts = bucket(times, length, zone)
@@ -144,52 +140,20 @@ def ledger(frame: pd.DataFrame, freq: str = "D", *, tz: str | tzinfo = "UTC") ->
     parts = np.split(places[codes], np.cumsum([len(chained.times) for chained in entries])[:-1])
     tables = [_table(chained, periods, credits, known) for chained, periods in zip(entries, parts, strict=True)]
     table = pd.concat(tables, ignore_index=True)
+    facts = _facts(frame, entries, table)
+    if across_accounts and len(groups) > 1:
+        table = _add_accounts(table)
     table["period"] = timestamps(starts[order], zone)[table["period"].to_numpy()]
-    if len(groups) > 1:
+    if len(groups) > 1 and not across_accounts:
         owners = np.repeat([rows[0] for rows in groups], [len(part) for part in tables])
         table.insert(0, "account", frame["account"].iloc[owners].array)
-    table.attrs["histkit"] = _facts(frame, entries, table)
+    table.attrs["histkit"] = facts
     return table
-
-
-def chain_counters(frame: pd.DataFrame, rows: Ints | None = None) -> Entries:
-    """Chain the counters of one account's rows; `rows` are their positions in a larger frame, if there is one."""
-    times, dated = instants_of(frame["date"])
-    (before, has_from), (after, has_to) = whole_numbers(frame[FROM]), whole_numbers(frame[TO])
-    usable = dated & has_from & has_to & (np.minimum(before, after) >= 0) & (np.maximum(before, after) <= _MOST)
-    kept = np.flatnonzero(usable)
-    times, before, after = times[kept], before[kept], after[kept]
-    fallen = np.flatnonzero(after < before)  # such a row has two readings and no price
-    points = _Points(
-        np.r_[times, times[fallen]],
-        np.r_[before, after[fallen]],
-        np.r_[np.maximum(before, after), after[fallen]],
-        np.r_[np.zeros(len(kept), np.int64), np.where(2 * after < before, before, 0)[fallen]],
-    )
-    owners = np.r_[np.arange(len(kept)), fallen]
-    cycles, opening = _cycles(points)
-    unseen, overlap, chained, concurrent = _replay_cycles(points, cycles)
-    unseen, overlap = (add_by_code(credits, owners, len(kept)) for credits in (unseen, overlap))
-    chained, concurrent = chained[: len(kept)], concurrent[: len(kept)]
-    cycles[fallen] = cycles[len(kept) :]
-    spent, kept = np.maximum(after - before, 0), kept if rows is None else rows[kept]
-    reset_rows = owners[opening]
-    return Entries(kept, times, spent, unseen, overlap, chained, concurrent, cycles[: len(kept)], after, reset_rows)
 
 
 def several_accounts(frame: pd.DataFrame) -> bool:
     """Return whether the rows belong to more than one account; a missing name counts as an account."""
     return "account" in frame.columns and frame["account"].nunique(dropna=False) > 1
-
-
-@dataclass(frozen=True)
-class _Points:
-    """Readings of the counter: time, value before and after; for the second reading of a falling row also its start."""
-
-    times: Ints
-    before: Ints
-    after: Ints
-    heights: Ints
 
 
 def _accounts(frame: pd.DataFrame) -> list[Ints]:
@@ -201,129 +165,17 @@ def _accounts(frame: pd.DataFrame) -> list[Ints]:
     return [rows for rows in (np.flatnonzero(codes == code) for code in order) if len(rows)]
 
 
-def _cycles(points: _Points) -> tuple[Ints, Ints]:
-    """Return the cycle of each point, and the first points of all cycles but the oldest."""
-    order = np.lexsort((points.heights, points.after, points.before, points.times))
-    opening, late = _resets(_Points(*(values[order] for values in vars(points).values())))
-    marks = np.zeros(len(order), np.int64)
-    marks[opening] = 1
-    cycles = np.empty(len(order), np.int64)
-    cycles[order] = np.cumsum(marks) - late
-    return cycles, order[opening]
-
-
-def _resets(points: _Points) -> tuple[Ints, Mask]:
-    """Find the first point after each reset, and the points dated after a reset that belong before it.
-
-    A counter below the running maximum implies a reset in between. Points whose window starts before a reset that is
-    already known are explained by that reset. Points are sorted by time.
-    """
-    times, before, after = points.times, points.before, points.after
-    since = np.where(points.heights > 0, _windows(times, _CALL)[0], -2)
-    for wait, share in _TIERS:
-        begin, end = _windows(times, wait)
-        since = np.where((end > 0) & (share * before < _highest(times, after, wait)[end - 1]), begin, since)
-    opening: list[int] = []
-    late = np.zeros(len(times), bool)
-    newest = -1
-    candidates = np.flatnonzero(since > -2)
-    for place, start in zip(candidates.tolist(), since[candidates].tolist(), strict=True):
-        if start < newest or late[place]:
-            continue
-        first, height = place, int(points.heights[place])
-        if not height:
-            first, height = _find_reset(points, late, place, newest)
-        if height:
-            opening.append(first)
-            newest = first
-            _mark_late(points, late, first, height)
-    return np.array(opening, np.int64), late
-
-
-def _find_reset(points: _Points, late: Mask, place: int, newest: int) -> tuple[int, int]:
-    """Return the first point after the reset that a low point implies, and the counter before it (0: no reset)."""
-    for wait, share in _TIERS[::-1]:
-        end = int(np.searchsorted(points.times, points.times[place] - wait, "right"))
-        start = int(np.searchsorted(points.times, points.times[end - 1] - wait, "right")) if end else 0
-        counters = np.where(late[start:end], 0, points.after[start:end])
-        height = int(counters.max(initial=0))
-        if start >= newest and share * int(points.before[place]) < height:
-            if share == 1:
-                return place, height
-            top = start + int(np.argmax(counters > 2 * points.before[place]))
-            return top + 1 + int(np.argmax(2 * points.before[top + 1 : place + 1] < points.after[top])), height
-    return place, 0
-
-
-def _windows(times: Ints, wait: int) -> tuple[Ints, Ints]:
-    """Return start and end of the window of points that each point is compared with; -1 and 0 if it is empty."""
-    end = np.searchsorted(times, times - wait, "right")
-    begin = np.searchsorted(times, times[end - 1] - wait, "right")
-    return np.where(end > 0, begin, -1), end
-
-
-def _highest(times: Ints, after: Ints, wait: int) -> Any:
-    """Return the running maximum of the counter over the last `wait`."""
-    window = pd.Series(after.astype(np.float64), index=pd.DatetimeIndex(times.view("datetime64[us]")))
-    return window.rolling(pd.Timedelta(wait, "us")).max().to_numpy()
-
-
-def _mark_late(points: _Points, late: Mask, first: int, height: int) -> None:
-    """Mark points dated up to a call after a reset that belong before it.
-
-    The counter of such a point is high, and closer to the counter before the reset than to the one after it.
-    """
-    times, before, after = points.times, points.before, points.after
-    end = int(np.searchsorted(times, times[first] + _CALL, "right"))
-    middle = (int(before[first]) + height) / 2
-    if 2 * int(before[first]) >= height or before[first:end].max() <= middle:
-        return
-    begin = int(np.searchsorted(times, times[first] - _CALL, "left"))
-    old = max(height, int(after[begin:first].max(initial=0)))
-    new = int(after[first])
-    for place in range(first + 1, end):
-        start, stop = int(before[place]), int(after[place])
-        late[place] = start > middle and abs(start - old) < start - new
-        old, new = (max(old, stop), new) if late[place] else (old, max(new, stop))
-
-
-def _replay_cycles(points: _Points, cycles: Ints) -> tuple[Ints, Ints, Mask, Mask]:
-    """Replay each billing cycle in counter order and compute the counter the listed rows alone would reach.
-
-    Returns, for each point, how far it starts above that counter (unseen), its part of the excess of that counter over
-    the recorded one at the end (overlap), whether it starts at the counter before it (chained) or below it
-    (concurrent).
-    """
-    order = np.lexsort((points.after, points.before, cycles))
-    before, after, cycle = points.before[order], points.after[order], cycles[order]
-    starts = np.flatnonzero(np.diff(cycle, prepend=-1))
-    sizes = np.diff(starts, append=len(cycle))
-    spent = after - before
-    added = np.cumsum(spent)
-    added -= np.repeat(added[starts] - spent[starts], sizes)
-    opening = np.where(cycle == 0, np.repeat(before[starts], sizes), 0)  # the counter restarts at 0
-    hidden = np.maximum(_running(before - added + spent, starts, sizes), opening)
-    replayed, counted = _running(after, starts, sizes), hidden + added
-    left = -_running((replayed - counted)[::-1], len(cycle) - (starts + sizes)[::-1], sizes[::-1])[::-1]
-    unseen, overlap = np.diff(hidden, prepend=0), np.diff(left, prepend=0)
-    replayed, counted = np.roll(replayed, 1), np.roll(counted, 1)
-    unseen[starts], overlap[starts] = (hidden - opening)[starts], left[starts]
-    replayed[starts] = counted[starts] = opening[starts]
-    chained, concurrent = (before == replayed) | (before == counted), before < replayed
-    chained[:1] &= cycle[:1] > 0  # nothing is before the first
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    return unseen[back], overlap[back], chained[back], concurrent[back]
-
-
-def _running(values: Ints, starts: Ints, sizes: Ints) -> Ints:
-    """Return the running maximum within each block; no block is empty."""
-    if len(starts) < 2:
-        return np.maximum.accumulate(values)
-    steps = np.maximum.reduceat(values, starts)[:-1] - np.minimum.reduceat(values, starts)[1:]
-    lift = np.repeat(np.r_[0, np.cumsum(steps)], sizes)  # so that no block is below the one before
-    highest: Ints = np.maximum.accumulate(values + lift) - lift
-    return highest
+def _billings(frame: pd.DataFrame, groups: list[Ints], billing: Any, zone: tzinfo) -> list[Billing | None]:
+    """Return the known dates of resets of each account."""
+    by_account = isinstance(billing, Mapping) and RESET not in billing
+    if billing is None or (len(groups) == 1 and not by_account):
+        return [None if billing is None else Billing(billing_freq(billing, zone), zone)] * len(groups)
+    if not by_account:
+        raise InputError("The frame has several accounts, each with its own resets: pass billing={account: ...}.")
+    names = frame["account"].iloc[[rows[0] for rows in groups if len(rows)]] if "account" in frame.columns else []
+    if unknown := [name for name in billing if name not in set(names)]:
+        raise InputError(f"billing={{...}} names the account {quoted(unknown[0])}, which the frame doesn't have.")
+    return [Billing(billing_freq(billing[name], zone), zone) if name in billing else None for name in names]
 
 
 def _table(entries: Entries, periods: Ints, credits: Ints, known: Mask) -> pd.DataFrame:
@@ -331,29 +183,43 @@ def _table(entries: Entries, periods: Ints, credits: Ints, known: Mask) -> pd.Da
     size = int(periods.max(initial=-1)) + 1
     counts = np.bincount(periods, minlength=size)
     unpriced = np.bincount(periods[known[entries.rows]], minlength=size) == 0
+    unknown = np.bincount(periods[entries.unknown], minlength=size) > 0
     held = np.flatnonzero(counts)
     sums = {
         "rows": counts,
         "chained": np.bincount(periods[entries.chained], minlength=size),
         "seen": add_by_code(credits[entries.rows], periods, size),
         "unseen": add_by_code(entries.unseen, periods, size),
+        "adjustment": add_by_code(entries.adjustment, periods, size),
         "overlap": add_by_code(entries.overlap, periods, size),
         "resets": np.bincount(periods[entries.reset_rows], minlength=size),
     }
     data: dict[str, Any] = {"period": held}
     for name in SUMS:
-        missing = unpriced[held] if name == "seen" else np.zeros(len(held), bool)
-        data[name] = pd.arrays.IntegerArray(sums[name][held].astype(np.int64), missing)
+        missing = unpriced if name == "seen" else unknown if name in _UNKNOWN else np.zeros(size, bool)
+        data[name] = integer_array(sums[name][held].astype(np.int64), missing[held])
     data["counter"] = pd.array(_last_counters(entries, periods), dtype="Int64")
     return pd.DataFrame(data)
 
 
+def _add_accounts(table: pd.DataFrame) -> pd.DataFrame:
+    """Add up the ledgers of several accounts; what is unknown of one is unknown of the sum, and so is the counter."""
+    groups = table.groupby("period", sort=True)
+    sums = groups[list(SUMS)].sum(min_count=1)
+    for name in _UNKNOWN:
+        sums[name] = sums[name].mask(groups[name].count() < groups.size())
+    return sums.assign(counter=pd.array([None] * len(sums), "Int64")).reset_index()
+
+
 def _last_counters(entries: Entries, periods: Ints) -> Ints:
-    """Return the highest counter of the last cycle of each period, up to the end of the period."""
-    by = pd.DataFrame({"period": periods, "cycle": entries.cycles, "counter": entries.counters})
-    highest = by.groupby(["period", "cycle"], sort=True)["counter"].max()
-    highest = highest.groupby(level="cycle").cummax()
-    last: Ints = highest.groupby(level="period").last().to_numpy(np.int64)
+    """Return the highest counter of the last run of each period, up to the end of the period."""
+    order = np.lexsort((entries.counters, periods, entries.runs))
+    runs, periods, counters = entries.runs[order], periods[order], entries.counters[order]
+    starts = np.flatnonzero(np.diff(runs, prepend=runs[:1] - 1))
+    highest = running_maximum(counters, starts, np.diff(starts, append=len(runs)))
+    order = np.lexsort((highest, runs, periods))
+    ends = np.flatnonzero(np.diff(periods[order], append=-1))
+    last: Ints = highest[order[ends]]
     return last
 
 
@@ -364,7 +230,13 @@ def _facts(frame: pd.DataFrame, entries: list[Entries], table: pd.DataFrame) -> 
     dateless = int(frame["date"].isna().sum())
     return {
         "estimate": True,
-        **{name: int(table[name].sum()) for name in ("seen", "unseen", "overlap")},
+        "seen": int(table["seen"].sum()),
+        **{
+            name: sum(int(vars(chained)[name].sum()) for chained in entries)
+            for name in ("unseen", "adjustment", "overlap")
+        },
+        "unknown": sum(int(chained.unknown.sum()) for chained in entries),
+        "periods_unknown": int(table["unseen"].isna().sum()),
         "resets": [f"{instant}+00:00" for instant in np.datetime_as_string(resets, unit="s").tolist()],
         "chained": int(table["chained"].sum()) / followers if followers else None,
         "concurrent": sum(int(chained.concurrent.sum()) for chained in entries),

@@ -31,7 +31,7 @@ from histkit.reports.model import (
 from histkit.retakes.lines import line_table
 from histkit.usage.periods import parse_freq
 from histkit.usage.table import usage_table
-from histkit.util.text import format_value, one_line_text, shorten
+from histkit.util.text import count_noun, format_value, one_line_text, shorten
 
 _TEXT_CHARACTERS = 120
 _COUNTERS = ("character_count_change_from", "character_count_change_to")
@@ -235,8 +235,9 @@ def ledger_section(table: pd.DataFrame, freq: str) -> Section:
     facts = table.attrs["histkit"]
     notes = (
         "An estimate. Each row states the account's credit counter before and after it. Where the next row starts "
-        "higher, credits were spent outside this history: music, sound effects, deleted rows, other people. A drop is "
-        "a billing reset. What was spent between the last row and a reset can't be known.",
+        "higher, credits were spent outside this history: music, sound effects, deleted rows, other people. A drop to "
+        "about zero is a billing reset, any other an adjustment, such as a refund. What was spent between the last row "
+        "and a reset can't be known.",
     )
     unknown = facts.get("rows_without_counters")
     note = f"{unknown:,} rows state no counter." if unknown else ""
@@ -244,17 +245,32 @@ def ledger_section(table: pd.DataFrame, freq: str) -> Section:
 
 
 def ledger_report_table(table: pd.DataFrame, freq: str, note: str = "") -> ReportTable:
-    """Arrange the result of `histkit.ledger` for readers, with totals."""
-    counts = (
+    """Arrange the result of `histkit.ledger` for readers, with totals of what is known.
+
+    Adjustments are shown where there are any.
+    """
+    facts = table.attrs["histkit"]
+    columns = [
         ReportColumn("rows", "Rows", "count", drop_rank=2),
         ReportColumn("chained", "Chained", "count", drop_rank=1),
         ReportColumn("seen", "Seen", "count", bar=True),
         ReportColumn("unseen", "Unseen (estimate)", "count", bar=True),
+        ReportColumn("adjustment", "Adjusted", "count", drop_rank=4),
         ReportColumn("resets", "Resets", "count", drop_rank=3),
-    )
+    ]
+    totals = {column.name: total_of(table[column.name]) for column in columns}
+    totals |= {"unseen": facts["unseen"], "adjustment": facts["adjustment"], "resets": len(facts["resets"])}
+    if not facts["adjustment"] and not facts["unknown"]:
+        columns = [column for column in columns if column.name != "adjustment"]
+    notes = [note] if note else []
+    if facts["unknown"]:
+        falls, them = count_noun(facts["unknown"], "fall"), "it" if facts["unknown"] == 1 else "them"
+        notes.append(
+            f"{falls} of the counter: neither a reset nor a refund explains {them}, so the period says – and the "
+            "total is of the others."
+        )
     groups = [ReportColumn("account", "Account")] if "account" in table.columns else []
-    totals = {column.name: total_of(table[column.name]) for column in counts}
-    return ReportTable("", table, (*groups, period_column(freq), *counts), totals, note)
+    return ReportTable("", table, (*groups, period_column(freq), *columns), totals, " ".join(notes))
 
 
 def omissions_section(spec: ReportSpec, counters: pd.DataFrame | None) -> Section:
@@ -274,7 +290,7 @@ def omissions_section(spec: ReportSpec, counters: pd.DataFrame | None) -> Sectio
         notes.append(f"{undated:,} rows have no date; they are in the totals and in no period.")
     if "missing_since" in frame.columns and (missing := int(frame["missing_since"].notna().sum())):
         notes.append(f"{missing:,} rows that the service no longer has are counted.")
-    if counters is not None and (unseen := int(counters["unseen"].sum())):
+    if counters is not None and (unseen := counters.attrs["histkit"]["unseen"]):
         notes.append(f"About {unseen:,} credits that the counter shows and this history doesn't (an estimate).")
     return Section("left-out", "What is not included", tuple(notes))
 
@@ -296,7 +312,9 @@ def headline_facts(spec: ReportSpec, takes: pd.DataFrame | None, counters: pd.Da
         thrown_away = takes.attrs["histkit"]["thrown_away"]
         facts.append(Fact("Thrown away", thrown_away, note="credits for takes that were not kept"))
     if counters is not None:
-        facts.append(Fact("Unseen", total_of(counters["unseen"]), note="credits outside this history; an estimate"))
+        facts.append(
+            Fact("Unseen", counters.attrs["histkit"]["unseen"], note="credits outside this history; an estimate")
+        )
     if spec.prices is not None:
         money = cost_table_of(frame, spec.prices, None, None, None, tz=spec.tz).attrs["histkit"]
         share = money["priced"]

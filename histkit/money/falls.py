@@ -1,0 +1,135 @@
+"""Falls of the credit counter: billing resets, adjustments such as refunds, and falls that nothing explains.
+
+A reset sets the counter to 0, so what comes next lands near 0, about a month after the reset before it. A refund takes
+back a part of what was spent, so it is small, or small beside the counter.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from datetime import tzinfo
+
+import numpy as np
+
+from histkit.frame.clock import DAY, HOUR
+from histkit.usage.buckets import bucket
+from histkit.usage.periods import Freq
+from histkit.util.arrays import Ints, Mask
+
+ADJUSTMENT, RESET, UNKNOWN = 0, 1, 2
+_SMALL = 400  # credits; two small refunds between two rows are not more
+_SHARE = 10  # a refund of less than a tenth of the counter is credible whatever its size
+_KNOWN_SHARE, _GUESSED_SHARE = 32, 8  # that a counter is spent up again to within this share is a coincidence
+_APART = 20 * DAY  # two resets are not closer, unless only a reset explains the fall
+_NEAR = DAY  # a reset may come this long before or after its date
+_MONTH = (28 * DAY - DAY, 31 * DAY + DAY)
+_MONTHS = 3  # over more months, the dates of resets are too vague to tell anything
+_VAGUE = 8 * DAY
+_HALF_DAY, _DAYS = 12 * HOUR, 4 * DAY
+
+
+@dataclass(frozen=True)
+class Billing:
+    """The known dates of an account's billing resets: the lengths of its billing periods and their zone."""
+
+    freq: Freq
+    zone: tzinfo
+
+    def has_reset(self, since: Ints, until: Ints) -> Mask:
+        """Return whether a reset lies between two instants (microseconds since 1970), or close to them."""
+        codes, _ = bucket(np.r_[since - _NEAR, until + _NEAR], self.freq, self.zone)
+        size = len(since)
+        result: Mask = codes[:size] != codes[size:]
+        return result
+
+
+@dataclass(frozen=True)
+class Falls:
+    """Falls of one account's counter in order of time; arrays of shape (falls,).
+
+    Attributes
+    ----------
+    heights, landings : int64 arrays
+        The counter before and after the fall.
+    since, until : int64 arrays
+        Dates of the last row before the fall and of the first after it, in microseconds since 1970.
+    """
+
+    heights: Ints
+    landings: Ints
+    since: Ints
+    until: Ints
+
+
+def explain_falls(falls: Falls, largest: int, billing: Billing | None = None) -> Ints:
+    """Explain each fall of a counter.
+
+    A fall that lands below half of the counter is a reset if it exceeds any credible refund (400 credits and the
+    largest row). If it doesn't, it is one where the known dates of resets say so, or without these, if no other reset
+    is less than 20 days away and it exceeds 400 credits, follows a pause of days, or comes one to three months after or
+    before another. Otherwise it is an adjustment. A fall that lands higher is an adjustment if it is a credible refund
+    or less than a tenth of the counter. Otherwise it is a reset where the dates say so, and unknown where they don't.
+
+    Parameters
+    ----------
+    falls : Falls
+        All falls of an account.
+    largest : int
+        Credits of its most expensive row.
+    billing : Billing, optional
+        The known dates of its resets.
+
+    Returns
+    -------
+    int64 array
+        `ADJUSTMENT`, `RESET` or `UNKNOWN` for each fall.
+    """
+    size = falls.heights - falls.landings
+    low = 2 * falls.landings <= falls.heights
+    credible = size <= max(_SMALL, largest)
+    kinds = np.where(low & ~credible, RESET, ADJUSTMENT)
+    kinds[~low & ~credible & (size * _SHARE > falls.heights)] = UNKNOWN
+    share = _KNOWN_SHARE if billing is not None else _GUESSED_SHARE
+    doubtful = np.flatnonzero((low & credible) | (~low & (size * share >= falls.heights)))
+    if billing is not None:
+        doubtful = doubtful[billing.has_reset(falls.since[doubtful], falls.until[doubtful])]
+    order = np.argsort(~low[doubtful] * (1 + falls.landings[doubtful] / falls.heights[doubtful]), kind="stable")
+    resets = _Resets(falls, np.flatnonzero(kinds == RESET).tolist())
+    for place, is_low in zip(doubtful[order].tolist(), low[doubtful[order]].tolist(), strict=True):
+        if resets.explain(place, is_low=is_low, dated=billing is not None):
+            kinds[place] = RESET
+    return kinds
+
+
+class _Resets:
+    """The resets found so far, and whether another fall can be one."""
+
+    def __init__(self, falls: Falls, places: list[int]) -> None:
+        self._places = places
+        self._heights, self._landings = falls.heights, falls.landings
+        self._since, self._until = falls.since, falls.until
+
+    def explain(self, place: int, *, is_low: bool, dated: bool) -> bool:
+        """Return whether a doubtful fall is a reset, and remember it if so."""
+        index = bisect_left(self._places, place)
+        others = self._places[max(0, index - 1) : index + 1]
+        if any(abs(int(self._until[place] - self._until[other])) < _APART for other in others):
+            return False
+        months = [self._months_apart(min(place, other), max(place, other)) for other in others]
+        if not dated and not (self._is_clear(place) or any(months) if is_low else months and all(months)):
+            return False
+        self._places.insert(index, place)
+        return True
+
+    def _is_clear(self, place: int) -> bool:
+        """Return whether a low fall is a reset rather than a small refund without regard to others."""
+        landing, pause = int(self._landings[place]), int(self._until[place] - self._since[place])
+        large = int(self._heights[place]) - landing > _SMALL
+        return large or pause >= (_DAYS if landing else _HALF_DAY)
+
+    def _months_apart(self, early: int, late: int) -> bool:
+        """Return whether two falls may be one to three months apart."""
+        least, most = int(self._since[late] - self._until[early]), int(self._until[late] - self._since[early])
+        months = range(1, _MONTHS + 1)
+        return most - least <= _VAGUE and any(least <= n * _MONTH[1] and most >= n * _MONTH[0] for n in months)
