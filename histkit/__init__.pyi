@@ -24,6 +24,7 @@ from .errors import ServerError as ServerError
 from .errors import TransportError as TransportError
 from .errors import UnprocessableEntityError as UnprocessableEntityError
 from .fetch.reader import read_history as read_history
+from .fetch.request_log import read_requests as read_requests
 from .frame.dialogues import dialogue_lines as dialogue_lines
 from .frame.files import read_csv as read_csv
 from .frame.files import read_parquet as read_parquet

@@ -199,6 +199,7 @@ def valid(frame: pd.DataFrame, client: hk.HistoryClient, tmp_path: Path, monkeyp
         "read_csv": lambda: {"path": hk.to_csv(frame, tmp_path / "history.csv")},
         "read_history": lambda: {"limit": 5, **silent},
         "read_parquet": lambda: {"path": hk.to_parquet(frame, tmp_path / "history.parquet")},
+        "read_requests": lambda: {"after": "2026-10-25", **silent},
         "read_prices": lambda: {"source": PRICES},
         "reconcile": lambda: {"frame": frame, "client": client},
         "report": lambda: {"frame": frame, "path": tmp_path / "report.md", "now": frame["date"].max()},

@@ -54,7 +54,7 @@ def test_the_public_names_are_these() -> None:
         *"HistkitError HistoryClient InputError NotFoundError PaginationError PermissionDeniedError".split(),
         *"RateLimitError SchemaError ServerError TransportError UnprocessableEntityError".split(),
         *"delete dialogue_lines download_audio download_zip filter_items label load play plot_usage read_csv".split(),
-        *"read_history read_parquet sample_history scan speakers sync takes to_csv to_parquet to_xlsx".split(),
+        *"read_history read_parquet read_requests sample_history scan speakers sync takes to_csv to_parquet to_xlsx".split(),
         *"add_cost cost_table forecast ledger official_usage plot_hours plot_quota plot_share plot_takes".split(),
         *"read_prices reconcile report retry_failed statement statements".split(),
         *"explore keepers pick_takes show_usage usage_table used_share verify waste".split(),
