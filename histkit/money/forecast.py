@@ -1,7 +1,6 @@
 """The quota forecast: extrapolate the counter of the subscription to the next billing reset.
 
-Future days are sampled from the same weekdays of the last eight weeks, two thousand times (a bootstrap: resampling the
-observed data with replacement).
+The days ahead are sampled in `histkit.money.calibration`, which also tests the band on the account's own past.
 """
 
 from __future__ import annotations
@@ -23,6 +22,16 @@ from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.keys import refuse_duplicates
 from histkit.frame.schema import require
+from histkit.money.calibration import (
+    BACK_DAYS,
+    COVERAGE,
+    FEW_DAYS,
+    PERCENTILES,
+    SAMPLED_DAYS,
+    Band,
+    DailySums,
+    calibrated_band,
+)
 from histkit.money.ledger import FROM, TO, Entries, chain_counters, several_accounts
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.periods import REFRESH_MONTHS, Freq
@@ -30,10 +39,7 @@ from histkit.util.arguments import real_number, whole_number
 from histkit.util.arrays import Ints, add_by_code
 from histkit.util.text import quoted
 
-HISTORY_DAYS, SHOWN_DAYS, AHEAD_DAYS, MOST_DAYS = 56, 30, 30, 400
-PATHS, SEED = 2000, 0
-BAND = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
-_FEW_DAYS = 14
+SHOWN_DAYS, AHEAD_DAYS, MOST_DAYS = 30, 30, 400
 _MOST = 2**52  # no number of credits is this large
 _LAST = 221_845_392_000  # seconds; the year 9000
 
@@ -73,17 +79,26 @@ def forecast(
     -------
     pandas.DataFrame
         With a RangeIndex, one row for each day from the start of the billing cycle (30 days ago if that is unknown) to
-        the last day of the forecast: ``date`` (``datetime64[us, tz]``, first instant), ``credits`` (Int64, spent on
-        that day; today's up to now; missing for future days), ``cumulative`` (Int64, the counter at the end of the day,
-        or now; missing for future days), ``p10``, ``p50``, ``p90`` (Float64, quantiles of the counter at the end of the
-        day from today on; missing before, and without history).
+        the last day of the forecast:
 
-        ``attrs["histkit"]``, with None for unknown values: ``used``, ``limit``, ``left``, ``used_share`` (0.9 is 90 %),
-        ``reset`` and ``until`` (instants: billing reset and end of the forecast), ``run_out``, ``run_out_early``,
-        ``run_out_late`` (days by which the limit is reached with a probability of 50, 10 and 90 %; None if not by
-        ``until``), ``projected`` and ``overage`` (dicts of p10, p50, p90: the counter at ``until``, and its excess over
-        the limit if usage is not stopped), ``extension`` (``max_credit_limit_extension``), ``daily_mean``,
-        ``days_of_history``, ``confidence`` ("normal", "low" or None), ``estimate``, ``notes`` (texts).
+        - ``date`` (``datetime64[us, tz]``): first instant of the day
+        - ``credits`` (Int64): spent on that day, today's up to now; missing for future days
+        - ``cumulative`` (Int64): the counter at the end of the day, or now; missing for future days
+        - ``p10``, ``p50``, ``p90`` (Float64): percentiles of the counter at the end of the day, in whole credits, from
+          today on; missing before, and without history. The band from p10 to p90 is meant to hold 8 times in 10.
+
+        ``attrs["histkit"]``, with None for unknown values:
+
+        - ``used``, ``limit``, ``left``, ``used_share`` (0.9 is 90 %), ``extension`` (``max_credit_limit_extension``)
+        - ``reset`` and ``until``: instants of the billing reset and of the end of the forecast
+        - ``run_out``, ``run_out_early``, ``run_out_late``: days on which ``p50``, ``p90`` and ``p10`` reach the limit;
+          None if not by ``until``
+        - ``projected`` and ``overage``: dicts of p10, p50, p90: the counter at ``until``, and its excess over the limit
+          if usage is not stopped
+        - ``backtest``: dict of ``held`` and ``of`` (past windows that don't overlap, each of ``days`` days, and those
+          in which the band of that day held the outcome) and ``meant`` (0.8); None if the history is too short
+        - ``daily_mean`` and ``days_of_history``: of the last eight weeks
+        - ``confidence`` ("normal", "low" below two weeks of history), ``estimate`` (True), ``notes`` (texts)
 
     Raises
     ------
@@ -94,10 +109,19 @@ def forecast(
     ApiError, TransportError
         The subscription can't be read.
 
-    Notes ----- Past days are the complete days of the last eight weeks since the first row, including days without
-    rows. Each future day gets the credits of a random past day of the same weekday; today and the day of the reset get
-    those of the same hours. The weeks are resampled first, because eight weeks are themselves a small sample. With less
-    than two weeks of history, weekdays are not distinguished. The same input produces the same forecast.
+    Notes
+    -----
+    Future weeks are sampled from the last eight weeks, including days without rows: blocks of seven days, so that
+    weekdays and runs of busy days stay together. The eight weeks themselves are resampled first, because they are a
+    small sample. Of today and the day of the reset, only the hours ahead count. With less than two weeks of history,
+    single days are sampled, and weekdays are not distinguished.
+
+    The same is done for past days of the account, a week apart, over up to 400 days. The band is then widened or
+    narrowed so that it would have held 8 in 10 of those outcomes. A short history is complemented by the misses of
+    made-up accounts; before about eight weeks, the width comes from them alone, and a note says so.
+
+    The back-test can't know of a change that is still to come: a new project, a price or a plan. The same input
+    produces the same forecast.
 
     Credits that only the counter shows are assumed to be spent evenly between the last row and now.
 
@@ -128,9 +152,9 @@ def forecast(
     spending = _spending(frame, plan, present, notes)
     ahead = days or (AHEAD_DAYS if plan.reset is None else MOST_DAYS)
     calendar = _calendar(plan, spending, present, zone, ahead, notes)
-    paths = _paths(plan, calendar, spending, notes)
-    table = _table(plan, calendar, spending, paths)
-    table.attrs["histkit"] = _facts(plan, calendar, spending, table, paths, notes)
+    band = _band(calendar, spending, notes)
+    table = _table(plan, calendar, spending, band)
+    table.attrs["histkit"] = _facts(plan, calendar, spending, table, band, notes)
     return table
 
 
@@ -179,7 +203,7 @@ class _Spending:
 
 @dataclass(frozen=True)
 class _Calendar:
-    """Days: their starts and the end of the last (microseconds); the first to show and the oldest to sample from."""
+    """Days: their starts and the end of the last (microseconds); the first to show and the first of the history."""
 
     starts: Ints
     shown: pd.DatetimeIndex
@@ -282,7 +306,7 @@ def _spread(credits: int, since: int, now: int) -> tuple[Ints, Ints]:
 
 def _calendar(plan: _Quota, spending: _Spending, now: int, zone: tzinfo, ahead: int, notes: list[str]) -> _Calendar:
     start = max(spending.cycle_start or now - SHOWN_DAYS * DAY, now - MOST_DAYS * DAY)
-    lowest, highest = min(start, now - (HISTORY_DAYS + 2) * DAY), now + (ahead + 2) * DAY
+    lowest, highest = min(start, now - (BACK_DAYS + 2) * DAY), now + (ahead + 2) * DAY
     _, ends = bucket(np.array([lowest, highest]), Freq("D"), zone)
     starts = edges(ends, Freq("D"), zone)
     first, today = (np.searchsorted(starts, [start, now], "right") - 1).tolist()
@@ -294,7 +318,7 @@ def _calendar(plan: _Quota, spending: _Spending, now: int, zone: tzinfo, ahead: 
     starts = starts[: int(np.searchsorted(starts, until, "left")) + 1]
     dates = timestamps(starts[:-1], zone)
     past = np.searchsorted(starts, spending.times, "right") - 1
-    oldest = max(int(past.min(initial=today)), today - HISTORY_DAYS)
+    oldest = max(int(past.min(initial=today)), today - BACK_DAYS)
     return _Calendar(starts, dates, first, oldest, today, now, until)
 
 
@@ -307,34 +331,33 @@ def _by_day(calendar: _Calendar, spending: _Spending, after: int = -1, before: i
     return add_by_code(spending.credits[kept][inside], day[kept][inside], len(calendar.starts) - 1)
 
 
-def _paths(plan: _Quota, calendar: _Calendar, spending: _Spending, notes: list[str]) -> Ints | None:
-    """Sample the counter at the end of each day from today on: shape (paths, days); None without a past day."""
+def _band(calendar: _Calendar, spending: _Spending, notes: list[str]) -> Band | None:
+    """Return the band of the credits spent from now on; None without a past day."""
     past = calendar.today - calendar.oldest
     if past < 1:
         notes.append("There is no complete day of history yet, so there is no forecast.")
         return None
-    if past < _FEW_DAYS:
+    if past < FEW_DAYS:
         notes.append(f"Only {past} days of history: weekdays are not distinguished.")
-    width = 7 if past >= _FEW_DAYS else 1
-    weeks = past // width
-    pool = np.arange(calendar.today - weeks * width, calendar.today).reshape(weeks, width)
-    weekdays = calendar.shown.day_of_week.to_numpy()
-    ahead = np.arange(calendar.today, len(calendar.starts) - 1)
-    columns = (weekdays[ahead] - weekdays[pool[0, 0]]) % width
-    random = np.random.default_rng(SEED)
-    resampled = random.integers(0, weeks, (PATHS, weeks))
-    drawn = np.take_along_axis(resampled, random.integers(0, weeks, (PATHS, len(ahead))), axis=1)
-    drawn = pool[drawn, columns]
-    spent = _by_day(calendar, spending)[drawn]
     since, last = calendar.now - int(calendar.starts[calendar.today]), int(calendar.starts[-2])
     stop = calendar.until - last if calendar.until < calendar.starts[-1] else None
-    spent[:, -1] = _by_day(calendar, spending, before=stop)[drawn[:, -1]]
-    spent[:, 0] = _by_day(calendar, spending, since, stop if len(ahead) == 1 else None)[drawn[:, 0]]
-    counters: Ints = plan.used + np.cumsum(spent, axis=1)
-    return counters
+    days = slice(0, calendar.today + 1)
+    sums = DailySums(
+        whole=_by_day(calendar, spending)[days],
+        rest=_by_day(calendar, spending, since)[days],
+        start=_by_day(calendar, spending, before=stop)[days],
+        between=_by_day(calendar, spending, since, stop)[days],
+        oldest=calendar.oldest,
+    )
+    band = calibrated_band(sums, len(calendar.starts) - 2 - calendar.today)
+    if not band.tested:
+        notes.append(
+            "The history is too short to test the band on past days: its width is that of made-up accounts of this age."
+        )
+    return band
 
 
-def _table(plan: _Quota, calendar: _Calendar, spending: _Spending, paths: Ints | None) -> pd.DataFrame:
+def _table(plan: _Quota, calendar: _Calendar, spending: _Spending, band: Band | None) -> pd.DataFrame:
     credits = _by_day(calendar, spending)
     place = np.arange(len(credits))
     ahead, today = place > calendar.today, place == calendar.today
@@ -345,22 +368,21 @@ def _table(plan: _Quota, calendar: _Calendar, spending: _Spending, paths: Ints |
     data: dict[str, Any] = {"date": calendar.shown}
     data["credits"] = pd.arrays.IntegerArray(credits, ahead | ~known)
     data["cumulative"] = pd.arrays.IntegerArray(counters, ahead | ~(known | today))
-    for name, share in BAND.items():
+    for name in PERCENTILES:
         values = np.zeros(len(credits))
-        if paths is not None:
-            values[calendar.today :] = np.quantile(paths, share, axis=0, method="inverted_cdf")
-        data[name] = pd.arrays.FloatingArray(values, ~(ahead | today) | (paths is None))
+        if band is not None:
+            values[calendar.today :] = plan.used + getattr(band, name)
+        data[name] = pd.arrays.FloatingArray(values, ~(ahead | today) | (band is None))
     return pd.DataFrame(data).iloc[calendar.first :].reset_index(drop=True)
 
 
 def _facts(
-    plan: _Quota, calendar: _Calendar, spending: _Spending, table: pd.DataFrame, paths: Ints | None, notes: list[str]
+    plan: _Quota, calendar: _Calendar, spending: _Spending, table: pd.DataFrame, band: Band | None, notes: list[str]
 ) -> dict[str, Any]:
-    past = _by_day(calendar, spending)[calendar.oldest : calendar.today]
+    past = _by_day(calendar, spending)[max(calendar.oldest, calendar.today - SAMPLED_DAYS) : calendar.today]
     limit, projected, overage = plan.limit or None, None, None
-    if paths is not None:
-        ends = np.quantile(paths[:, -1], list(BAND.values()), method="inverted_cdf").tolist()
-        projected = {name: int(end) for name, end in zip(BAND, ends, strict=True)}
+    if band is not None:
+        projected = {name: int(table[name].iloc[-1]) for name in PERCENTILES}
     if limit is None:
         notes.append("There is no limit, so nothing runs out.")
     elif projected is not None:
@@ -374,27 +396,32 @@ def _facts(
         "used_share": None if limit is None else plan.used / limit,
         "reset": reset,
         "until": timestamps(np.array([calendar.until]), zone)[0].isoformat(),
-        **_run_out(plan, calendar, table, paths),
+        **_run_out(plan, table),
         "projected": projected,
         "overage": overage,
         "extension": plan.extension,
+        "backtest": _backtest(calendar, band),
         "daily_mean": float(past.mean()) if len(past) else None,
         "days_of_history": len(past),
-        "confidence": None if not len(past) else "low" if len(past) < _FEW_DAYS else "normal",
+        "confidence": None if not len(past) else "low" if len(past) < FEW_DAYS else "normal",
         "estimate": True,
         "notes": notes,
     }
 
 
-def _run_out(plan: _Quota, calendar: _Calendar, table: pd.DataFrame, paths: Ints | None) -> dict[str, str | None]:
-    """Return the days by which the limit is reached with a probability of 50, 10 and 90 %."""
-    reached = np.zeros(len(table))
-    if plan.limit:
-        reached[(table["cumulative"] >= plan.limit).fillna(False).to_numpy(bool)] = 1
-        if paths is not None:
-            reached[calendar.today - calendar.first :] = np.mean(paths >= plan.limit, axis=0)
-    dates = table["date"].dt.strftime("%Y-%m-%d").tolist()
-    chances = {"run_out": 0.5, "run_out_early": 0.1, "run_out_late": 0.9}
-    return {
-        name: next((dates[day] for day in np.flatnonzero(reached >= chance)), None) for name, chance in chances.items()
-    }
+def _run_out(plan: _Quota, table: pd.DataFrame) -> dict[str, str | None]:
+    """Return the days on which the median and the two edges of the band reach the limit."""
+    dates, limit = table["date"].dt.strftime("%Y-%m-%d").tolist(), plan.limit
+    edges = {"run_out": "p50", "run_out_early": "p90", "run_out_late": "p10"}
+    if not limit:
+        return dict.fromkeys(edges)
+    past = (table["cumulative"] >= limit).fillna(False).to_numpy(bool)
+    reached = {name: past | (table[edge] >= limit).fillna(False).to_numpy(bool) for name, edge in edges.items()}
+    return {name: dates[int(np.argmax(days))] if days.any() else None for name, days in reached.items()}
+
+
+def _backtest(calendar: _Calendar, band: Band | None) -> dict[str, Any] | None:
+    if band is None or not band.tested:
+        return None
+    days = max(1, round((calendar.until - calendar.now) / DAY))
+    return {"held": band.held, "of": band.tested, "days": days, "meant": COVERAGE}

@@ -161,6 +161,9 @@ def plot_quota(forecast: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if facts.get("run_out"):
         details.append(f"runs out on {facts['run_out'][:10]}")
     details.append("the forecast is an estimate")
+    if facts.get("backtest"):
+        sentence = backtest_sentence(facts["backtest"])
+        details[-1] += f"; {sentence[0].lower()}{sentence[1:]}"
     if forecast.empty:
         draw_empty_note(ax, "no days")
     else:
@@ -169,19 +172,30 @@ def plot_quota(forecast: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def backtest_sentence(test: Mapping[str, Any]) -> str:
+    """Describe the back-test in the facts of a forecast."""
+    days = count_noun(test["days"], "day")
+    return f"The band held in {test['held']} of {count_noun(test['of'], 'past period')} of {days}"
+
+
 def _draw_quota(ax: Axes, forecast: pd.DataFrame, facts: Mapping[str, Any]) -> None:
     limit = facts.get("limit")
-    highest = max(_draw_forecast(ax, forecast), limit or 0)
+    highest = max(_draw_forecast(ax, forecast, facts.get("until")), limit or 0)
     ax.set_ylim(0, max(highest * 1.12, 1.0))
     _mark_limit_and_days(ax, facts)
     _label_quota_axes(ax)
-    ax.legend(loc="upper left", frameon=False, fontsize=9, bbox_to_anchor=(0, 0.9 if limit else 1))
+    ax.legend(loc="upper left", frameon=False, fontsize=9, ncols=3, bbox_to_anchor=(0, -0.07))  # off the limit's line
 
 
-def _draw_forecast(ax: Axes, forecast: pd.DataFrame) -> float:
-    """Draw the measured line, the median and the band between the percentiles; return the highest value."""
+def _draw_forecast(ax: Axes, forecast: pd.DataFrame, until: str | None) -> float:
+    """Draw the measured line, the median and the band between the percentiles; return the highest value.
+
+    The last day ends at the end of the forecast, if that is known.
+    """
     days = forecast["date"].dt.tz_localize(None).dt.normalize()  # by the clock: a day has 23 to 25 hours
     ends = (days + pd.Timedelta(days=1)).to_numpy("datetime64[us]")
+    if until:
+        ends = np.minimum(ends, pd.Timestamp(until).tz_localize(None).to_datetime64())
     values = {name: float_numbers(forecast[name]) for name in ("cumulative", *_PERCENTILES)}
     ahead = ~np.isnan(values["p50"])
     measured = ~np.isnan(values["cumulative"])
