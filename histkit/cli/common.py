@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -26,12 +26,14 @@ from histkit.cli.output import (
     warnings_as_lines,
 )
 from histkit.frame.clock import iso, name_of, zone_of
+from histkit.frame.columns import factorize
 from histkit.frame.dates import parse_date
 from histkit.frame.files import csv_text
 from histkit.frame.filters import RowFilter
 from histkit.frame.json_values import plain_value, records
 from histkit.frame.names import MissingColumnError, UnmatchedNameError, UnmatchedNameWarning
 from histkit.frame.schema import KINDS
+from histkit.money.prices import PriceBook
 from histkit.reports import terminal
 from histkit.reports.model import ReportTable
 from histkit.usage.labels import Rule, assign_labels, rules_name, unmatched_names
@@ -435,19 +437,67 @@ def labelled_rows(
     """
     labelled = assign_labels(frame, rules, column)
     where = rules_name(path)
-    mistyped, absent = unmatched_names(frame, rules, where)
-    if (mistyped or absent or frame.empty) and not live and not search and _is_local(history):
-        mistyped, absent = unmatched_names(frame, rules, where, whole=_named_columns(history, rules))
+    problems = unmatched_names(frame, rules, where)
+    if (any(problems) or frame.empty) and not live and not search and _is_local(history):
+        columns = {column for rule in rules for column in rule.name_columns() if column in KINDS}
+        problems = unmatched_names(frame, rules, where, whole=_named_columns(history, columns))
+    _report_names(*problems)
+    return labelled
+
+
+@contextmanager
+def checked_prices(
+    frame: pd.DataFrame,
+    book: PriceBook | None,
+    column: str,
+    *,
+    history: Path | str,
+    live: bool,
+    search: str | None = None,
+    **_: Any,
+) -> Iterator[PriceBook | None]:
+    """End the command if some prices have a mistyped name, else yield them for the functions that price the rows.
+
+    Names are compared as in `labelled_rows`.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The rows that will be priced.
+    book : PriceBook or None
+        None: no prices.
+    column : str
+        The column of clients, unless the book names one.
+    history, live, search
+        The values of the options.
+    """
+    if book is None:
+        yield None
+        return
+    book = book.for_clients(column)
+    problems = book.unmatched_names(frame)
+    if (any(problems) or frame.empty) and not live and not search and _is_local(history):
+        columns = [name for name in book.columns(frame) if name in KINDS or name == "account"]
+        whole = _named_columns(history, columns)
+        if book.client_column in frame.columns:  # of the rules, whose labels without rows are categories
+            clients = pd.Categorical([None] * len(whole), factorize(frame[book.client_column])[1])
+            whole = whole.assign(**{book.client_column: clients})
+        problems = book.unmatched_names(whole)
+    _report_names(*problems)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnmatchedNameWarning)  # they were printed
+        yield book
+
+
+def _report_names(mistyped: list[str], absent: list[str]) -> None:
     for message in (*mistyped, *absent):
         print_message(message)
     if mistyped:
         click.get_current_context().exit(NO_SUCH_NAME)
-    return labelled
 
 
-def _named_columns(history: Path | str, rules: list[Rule]) -> pd.DataFrame:
-    """Read the columns of a whole local history that hold the names in some rules."""
-    columns = {column for rule in rules for column in rule.name_columns() if column in KINDS}
+def _named_columns(history: Path | str, columns: Iterable[str]) -> pd.DataFrame:
+    """Read the columns of a whole local history that hold the names in rules or prices."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of the same history were printed when the rows were read
         return hk.load(history, columns=sorted(columns) or ["date"])

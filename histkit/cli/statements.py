@@ -20,6 +20,7 @@ from histkit.cli.common import (
     RULES,
     TZ,
     check_output,
+    checked_prices,
     labelled_rows,
     print_table,
     print_written,
@@ -29,8 +30,16 @@ from histkit.cli.common import (
 from histkit.cli.output import print_data, print_message
 from histkit.frame.files import csv_text
 from histkit.frame.names import UnmatchedNameError, did_you_mean
+from histkit.money.costs import costs_by_currency
 from histkit.reports.model import MEASURE_COLUMNS, ReportColumn, ReportTable, measure_totals
-from histkit.reports.statement_files import FORMATS, caveats, json_text, statement_output, statement_report
+from histkit.reports.statement_files import (
+    FORMATS,
+    caveats,
+    json_text,
+    statement_output,
+    statement_report,
+    with_own_places,
+)
 from histkit.reports.terminal import print_report
 from histkit.usage.labels import COLUMN, read_rules
 from histkit.util.text import count_noun, quoted
@@ -115,15 +124,17 @@ def statement(
     """
     check_output(json_, csv_)
     target = None if output is None else statement_output(output, force=force)
+    book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
     frame, name = _labelled(rules, column, tz, **chosen)
-    options: dict[str, Any] = {"path": output, "column": name, "tz": tz, "prices": prices, "by": by, "force": force}
-    lines = hk.statement(frame, client, period, title=title, **options)
+    options: dict[str, Any] = {"path": output, "column": name, "tz": tz, "by": by, "force": force}
+    with checked_prices(frame, book, name, **chosen) as book:
+        lines = hk.statement(frame, client, period, title=title, prices=book, **options)
     facts = lines.attrs["histkit"]
     _print_caveats(facts, period)
     if json_:
-        print_data(json_text(lines, ascii_only=True))
+        print_data(json_text(with_own_places(lines), ascii_only=True))
     elif csv_:
-        print_data(csv_text(lines, for_terminal=True))
+        print_data(csv_text(with_own_places(lines), for_terminal=True))
     elif target is None:
         print_report(statement_report(lines))
     else:
@@ -153,9 +164,11 @@ def statements(
 ) -> None:
     """Bill every client for PERIOD (see histkit statement): together, all rows of the period."""
     check_output(json_, csv_)
+    book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
     frame, name = _labelled(rules, column, tz, **chosen)
-    options: dict[str, Any] = {"folder": output, "format": format, "column": name, "tz": tz, "prices": prices, "by": by}
-    table = hk.statements(frame, period, force=force, **options)
+    options: dict[str, Any] = {"folder": output, "format": format, "column": name, "tz": tz, "by": by}
+    with checked_prices(frame, book, name, **chosen) as book:
+        table = hk.statements(frame, period, force=force, prices=book, **options)
     _print_caveats(table.attrs["histkit"], period)
     if table.attrs["histkit"]["replaced"]:
         print_message(f"{count_noun(table.attrs['histkit']['replaced'], 'file')} replaced.")
@@ -169,6 +182,7 @@ def statements(
         ]
         if table["currency"].nunique() == 1:
             totals["cost"] = sum(table["cost"].dropna())
+        table = table.assign(cost=costs_by_currency(table))
     if output is not None:
         columns.append(ReportColumn("path", "File", drop_rank=2, whole=True))
     columns.append(ReportColumn("fingerprint", "Fingerprint", drop_rank=1, whole=True))

@@ -18,6 +18,7 @@ from histkit.cli.common import (
     PRICES,
     RULES,
     TZ,
+    checked_prices,
     date_bounds,
     filters,
     labelled_rows,
@@ -56,13 +57,13 @@ PERIODS = {
 OVER_QUOTA = 4
 
 
-def _rows(rules: str | None, chosen: dict[str, Any]) -> pd.DataFrame:
-    """Read the rows that the options select, with the labels of the rules."""
+def _rows(rules: str | None, chosen: dict[str, Any]) -> tuple[pd.DataFrame, str]:
+    """Read the rows that the options select, with the labels of the rules; also return the column of clients."""
     column, parsed = read_rules(rules, chosen["tz"]) if rules else (COLUMN, [])  # raises before anything is read
     frame = rows_of(**chosen)
     if frame.empty:
         print_note("No rows: nothing in this history meets the options.")
-    return labelled_rows(frame, parsed, column, rules, **chosen) if rules else frame
+    return labelled_rows(frame, parsed, column, rules, **chosen) if rules else frame, column
 
 
 @click.command()
@@ -90,9 +91,12 @@ def usage(
     **chosen: Any,
 ) -> None:
     """Sum items, characters and credits by period (hour to year, or billing period) and group."""
+    if compare and prices:
+        raise click.UsageError("--compare and --prices exclude each other.")
     if COLUMN in by and rules is None:
         raise click.UsageError(f"--by {COLUMN}: add --rules, a TOML file that assigns rows to clients.")
-    frame = _rows(rules, {**chosen, "tz": tz})
+    book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
+    frame, column = _rows(rules, {**chosen, "tz": tz})
     freq = PERIODS[period]
     options: dict[str, Any] = {"tz": tz, "top": top}
     if freq == "billing":
@@ -100,13 +104,12 @@ def usage(
     elif reset_day is not None:
         raise click.UsageError("--reset-day is for billing periods.")
     if compare:
-        if prices:
-            raise click.UsageError("--compare and --prices exclude each other.")
         options["compare"] = "previous"
-    if prices:
-        table = hk.cost_table(frame, list(by) or None, freq, prices=prices, **options)
-    else:
-        table = hk.usage_table(frame, list(by) or None, freq, **options)
+    with checked_prices(frame, book, column, **chosen) as book:
+        if book is None:
+            table = hk.usage_table(frame, list(by) or None, freq, **options)
+        else:
+            table = hk.cost_table(frame, list(by) or None, freq, prices=book, **options)
     groups = [ReportColumn(name, name.capitalize()) for name in by]
     if freq is not None:
         groups.insert(0, period_column(freq))
@@ -147,9 +150,11 @@ def report(
 ) -> None:
     """Write a usage report to PATH (.html, .xlsx, .md), or print it. PATH - is HTML on standard output."""
     output = None if path is None else output_of(path, KINDS, "a report", force=force)
-    frame = _rows(rules, {**chosen, "tz": tz})
+    book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
+    frame, column = _rows(rules, {**chosen, "tz": tz})
     subscription = _subscription() if with_quota else None
-    hk.report(frame, path, title=title, tz=tz, prices=prices, subscription=subscription, force=force)
+    with checked_prices(frame, book, column, **chosen) as book:
+        hk.report(frame, path, title=title, tz=tz, prices=book, subscription=subscription, force=force)
     if output is not None:
         print_written(output, rows_and_size(output, len(frame)))
 

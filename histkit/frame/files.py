@@ -213,9 +213,24 @@ def _terminal_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _csv_table(frame: pd.DataFrame) -> pa.Table:
-    table = to_arrow(frame)
+    table = to_arrow(_decimals_as_texts(frame))
     names = guard_formulas(pa.chunked_array([table.column_names], TEXT)).to_pylist()
     return pa.table([_csv_cells(column) for column in table.columns], names=names)
+
+
+def _decimals_as_texts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with Python decimals as texts: an Arrow column would have one number of places for all."""
+    columns = [name for name in frame.columns if _holds_decimals(frame[name])]
+    texts = {name: frame[name].map("{:f}".format, na_action="ignore").astype("string[pyarrow]") for name in columns}
+    return frame.assign(**texts) if texts else frame
+
+
+def _holds_decimals(column: Any) -> bool:
+    import pandas as pd
+
+    if not isinstance(column, pd.Series) or not pd.api.types.is_object_dtype(column.dtype):
+        return False
+    return bool(pd.api.types.infer_dtype(column, skipna=True) == "decimal")
 
 
 def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:

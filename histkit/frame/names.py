@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import unicodedata
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from histkit.errors import InputError, SchemaError
-from histkit.util.text import quoted
+from histkit.util.text import count_noun, quoted
 
 SOURCES = frozenset(
     {
@@ -118,7 +118,7 @@ class KnownNames:
     ----------
     voices : set of (id, name)
         Either is None if unknown.
-    models, sources, accounts : set of str
+    models, sources, accounts, clients : set of str
         Distinct values.
     """
 
@@ -126,21 +126,22 @@ class KnownNames:
     models: set[str] = field(default_factory=set)
     sources: set[str] = field(default_factory=set)
     accounts: set[str] = field(default_factory=set)
+    clients: set[str] = field(default_factory=set)
 
     def problem(self, condition: str, name: str) -> str | None:
         """Return the message for a name that matches nothing; None if it matches.
 
         Parameters
         ----------
-        condition : {"voice", "speaker", "model", "source", "account"}
+        condition : {"voice", "speaker", "model", "source", "account", "client"}
             The argument.
         name : str
             One of its values.
         """
         if condition in ("voice", "speaker"):
             return self._voice_problem(condition, name)
-        names = {"model": self.models, "source": self.sources, "account": self.accounts}[condition]
-        if condition == "account":
+        names: set[str] = getattr(self, f"{condition}s")
+        if condition in ("account", "client"):
             matches = name in names
         else:
             matches = fold_name(name) in map(fold_name, (*names, *SOURCES) if condition == "source" else names)
@@ -163,6 +164,47 @@ class KnownNames:
 
 def _problem(condition: str, kind: str, name: str, names: Iterable[str]) -> str:
     return f"{condition}={quoted(name)} matches no {kind}; {did_you_mean(name, names, kind)}"
+
+
+def split_problems(problems: Iterable[tuple[str, str, str]], where: str) -> tuple[list[str], list[str]]:
+    """Return the messages on the names in a file that match nothing.
+
+    Parameters
+    ----------
+    problems : iterable of (str, str, str)
+        Each name as it is shown (``account='lab'``), where it stands in the file, and its message.
+    where : str
+        The file; begins each message.
+
+    Returns
+    -------
+    mistyped : list of str
+        A message for each name that is close to one that exists.
+    absent : list of str
+        At most one message, for all other names.
+
+    Examples
+    --------
+    >>> problem = KnownNames(accounts={"studio"}).problem("account", "lab")
+    >>> split_problems([("account='lab'", "price 2", problem)], "prices.toml")
+    ([], ["prices.toml: 1 name matches none of the rows: account='lab' (price 2). Check its spelling."])
+    """
+    mistyped, absent = [], []
+    for shown, use, problem in problems:
+        if has_suggestion(problem):
+            mistyped.append(f"{where}: {use}: {problem}")
+        else:
+            absent.append(f"{shown} ({use})")
+    return mistyped, [_absent(absent, where)] if absent else []
+
+
+def _absent(names: Sequence[str], where: str) -> str:
+    match, their = ("matches", "its") if len(names) == 1 else ("match", "their")
+    listed = ", ".join(names[:_MOST_LISTED])
+    more = f" and {len(names) - _MOST_LISTED:,} more" if len(names) > _MOST_LISTED else ""
+    return (
+        f"{where}: {count_noun(len(names), 'name')} {match} none of the rows: {listed}{more}. Check {their} spelling."
+    )
 
 
 def warn_unmatched(problems: Iterable[str], stacklevel: int) -> None:

@@ -19,7 +19,9 @@ import pyarrow as pa
 from histkit.frame.columns import plain_values, whole_numbers
 from histkit.frame.keys import refuse_duplicates
 from histkit.frame.schema import require
-from histkit.money.prices import NO_PRICE, PriceBook, digits_of, read_prices
+from histkit.money.currencies import digits_of
+from histkit.money.price_match import NO_PRICE
+from histkit.money.prices import PriceBook, read_prices, warn_of_names
 from histkit.usage.aggregate import distinct_rows, partial_sums, ratio, sums_by_code
 from histkit.usage.table import MEASURES, parse_query, sort_order, table_and_rest
 from histkit.util.arrays import Mask, add_by_code
@@ -84,7 +86,8 @@ def cost_table(
         nothing is priced), ``currency`` (string), ``priced`` (Float64, 0 to 1: the share of the credits that have a
         price; missing if no credits are known). If prices are in several currencies, a group has a row for each of its
         currencies, and one for credits without a price. ``attrs["histkit"]`` has the facts of the usage table,
-        ``totals`` (by currency: ``cost``, ``exact`` and ``credits``, decimals as text), ``priced_credits``,
+        ``totals`` (by currency: ``cost``, ``exact`` and ``credits``, decimals as text), ``by_price`` (by the lines of
+        the book that priced a row, such as "price 2: voice Rachel": their credits), ``priced_credits``,
         ``unpriced_credits`` and ``priced``.
 
     Raises
@@ -103,9 +106,21 @@ def cost_table(
     require(frame, ("date", *MEASURES[1:]), "a cost table")
     refuse_duplicates(frame, "the cost table")
     book = read_prices(prices, tz=tz)
+    warn_of_names(book, frame)
     return cost_table_of(
         with_price_index(frame, book), book, by, freq, top, tz=tz, billing=billing, week_start=week_start
     )
+
+
+def costs_by_currency(table: pd.DataFrame) -> pd.Series:
+    """Return the costs of a cost table for display: each with the decimal places of its own currency.
+
+    The column ``cost`` has one number of places, the largest of its currencies; a reader of a cost in yen expects none.
+    """
+    costs = []
+    for cost, currency in zip(plain_values(table["cost"]), plain_values(table["currency"]), strict=True):
+        costs.append(cost if cost is None or currency is None else round(cost, digits_of(currency)))
+    return pd.Series(costs, table.index, dtype=object)
 
 
 def with_price_index(frame: pd.DataFrame, book: PriceBook) -> pd.DataFrame:
@@ -131,10 +146,13 @@ def cost_table_of(
         priced=ratio(lines["priced"], lines["credits"]),
     )
     known = int(usage["credits"].sum())
+    by_price = usage["credits"].groupby(usage[_PRICE]).sum()
+    by_price = {book.sources()[price]: int(credits) for price, credits in by_price.items() if price != NO_PRICE}
     priced = sum(int(total["credits"]) for total in totals.values())
     table.attrs["histkit"] = {
         **usage.attrs["histkit"],
         "totals": totals,
+        "by_price": by_price,
         "priced_credits": priced,
         "unpriced_credits": known - priced,
         "priced": priced / known if known else None,

@@ -14,7 +14,7 @@ from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.keys import refuse_duplicates, rows_checked, warn_of_duplicates
 from histkit.frame.schema import DESCRIPTIVE_COLUMNS, require
 from histkit.money.costs import with_price_index
-from histkit.money.prices import read_prices
+from histkit.money.prices import read_prices, warn_of_names
 from histkit.reports.html import html
 from histkit.reports.markdown import markdown
 from histkit.reports.model import Report, Section, check_title
@@ -166,6 +166,7 @@ def build_report(
         duplicates = warn_of_duplicates(frame, "the report")
     else:
         refuse_duplicates(frame, "a report with prices")
+        warn_of_names(book, frame, stacklevel=3)
     priced = frame if book is None else with_price_index(frame, book)
     spec = ReportSpec(priced, tz, freq, billing, top, book, subscription, now, duplicates)
     dates = "no dated rows"

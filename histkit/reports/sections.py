@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from histkit.money.costs import cost_table_of
+from histkit.money.costs import cost_table_of, costs_by_currency
 from histkit.money.ledger import ledger
 from histkit.money.prices import PriceBook
 from histkit.money.waste import waste_table_of
@@ -143,6 +143,7 @@ def usage_report_table(table: pd.DataFrame, groups: Sequence[ReportColumn], note
     if "cost" in table.columns:
         columns += _money_columns(table)
         totals |= _money_totals(table)
+        table = table.assign(cost=costs_by_currency(table))
     return ReportTable("", table, tuple(columns), totals, note)
 
 

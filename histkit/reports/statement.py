@@ -26,13 +26,14 @@ from histkit.frame.dates import instants_of
 from histkit.frame.keys import refuse_duplicates
 from histkit.frame.names import UnmatchedNameError, did_you_mean
 from histkit.frame.schema import TEXT, require
-from histkit.money.costs import cost_table
-from histkit.money.prices import PriceBook, digits_of, read_prices
+from histkit.money.costs import cost_table_of, with_price_index
+from histkit.money.currencies import digits_of
+from histkit.money.prices import PriceBook, read_prices, warn_of_names
 from histkit.reports.model import check_title, total_of
 from histkit.reports.statement_files import FORMATS, statement_output, write_statement
 from histkit.usage.aggregate import MEASURES
 from histkit.usage.label_zones import check_label_zone
-from histkit.usage.labels import COLUMN
+from histkit.usage.labels import COLUMN, UNASSIGNED
 from histkit.usage.periods import Period, parse_period
 from histkit.usage.table import parse_query, usage_table
 from histkit.util.arguments import one_of
@@ -42,7 +43,6 @@ from histkit.util.outputs import OutputFile
 from histkit.util.storage import local_folder
 from histkit.util.text import quoted
 
-UNASSIGNED = "unassigned"  # the label of rows that no rule of `label` matches; here also of rows without a label
 _MONEY = ("cost", "currency", "priced")
 _NAME_BYTES = 160  # of a client's name in a file name: leaves room for the period and a distinguishing suffix
 
@@ -64,8 +64,8 @@ class _StatementRequest:
     def columns(self, frame: pd.DataFrame) -> list[Any]:
         """Return the columns that a statement reads; only these are copied."""
         needed = ["history_item_id", *parse_query(self.names, None, tz=self.zone, top=None).columns()]
-        if self.book is not None and "account" in frame.columns:
-            needed.append("account")
+        if self.book is not None:
+            needed += self.book.columns(frame)
         require(frame, needed, "a statement")
         return list(dict.fromkeys(needed))
 
@@ -263,7 +263,7 @@ def _parse_request(frame: pd.DataFrame, period: Any, column: Any, tz: Any, price
     zone = zone_of(tz)
     span = parse_period(period, zone)
     names = list(parse_query(by, None, tz=zone, top=None).names)
-    book = None if prices is None else read_prices(prices, tz=zone)
+    book = None if prices is None else read_prices(prices, tz=zone).for_clients(column)
     for name in names if book is not None else ():
         if isinstance(name, str) and name in _MONEY:
             raise InputError(f"by={name!r} is not possible: the statement has a column of that name already.")
@@ -273,6 +273,8 @@ def _parse_request(frame: pd.DataFrame, period: Any, column: Any, tz: Any, price
         raise InputError(
             f"The frame has no column {quoted(column)}; run df.speech.label(rules) first, or pass column=."
         )
+    if book is not None:
+        warn_of_names(book, frame, stacklevel=3)
     codes, clients = _clients(frame[column])
     instants, dated = instants_of(frame["date"])
     inside = dated & (instants >= span.start * SECOND) & (instants < span.end * SECOND)
@@ -314,7 +316,8 @@ def _bill(rows: pd.DataFrame, request: _StatementRequest, client: str, undated: 
     if request.book is None:
         table = usage_table(rows, request.names, tz=request.zone)
     else:
-        table = cost_table(rows, request.names, prices=request.book, tz=request.zone)
+        priced = with_price_index(rows, request.book)
+        table = cost_table_of(priced, request.book, request.names, None, None, tz=request.zone)
     costs = table.attrs["histkit"]
     table = table.iloc[_line_order(table)].reset_index(drop=True)
     sums = {name: total_of(table[name]) for name in MEASURES}

@@ -11,6 +11,7 @@ import pandas as pd
 
 from histkit.frame.files import csv_text
 from histkit.frame.json_values import plain_value, records
+from histkit.money.costs import costs_by_currency
 from histkit.reports.model import Fact, Report, ReportColumn, ReportTable, Section
 from histkit.reports.report import KINDS, write_report
 from histkit.reports.sections import DIALOGUE_NOTE
@@ -46,6 +47,7 @@ def write_statement(table: pd.DataFrame, output: OutputFile) -> None:
     if output.kind in KINDS:
         write_report(statement_report(table), output)
         return
+    table = with_own_places(table)
     text = csv_text(table) if output.kind is CSV else json_text(table)
     with output.open() as temporary:
         temporary.write_bytes(text.encode("utf-8", "replace"))
@@ -99,8 +101,13 @@ def _lines(table: pd.DataFrame, facts: dict[str, Any]) -> Section:
         notes.append(DIALOGUE_NOTE)
     if "cost" in table.columns:
         notes.append("Costs are computed exactly; the lines are rounded so that they add up to the rounded total.")
-    rows = table.set_axis([str(name) for name in table.columns], axis=1)
+    rows = with_own_places(table).set_axis([str(name) for name in table.columns], axis=1)
     return Section("lines", "Lines", tuple(notes), (ReportTable("", rows, tuple(columns), totals),))
+
+
+def with_own_places(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a statement whose costs have the decimal places of their currencies each."""
+    return table.assign(cost=costs_by_currency(table)) if "cost" in table.columns else table
 
 
 def _coverage(facts: dict[str, Any]) -> str:

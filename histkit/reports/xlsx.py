@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ _OPTIONS = {
     "strings_to_numbers": False,
     "nan_inf_to_errors": False,
 }
+_MOST_PLACES = 4  # of a currency
 _NUMBER_FORMATS = {
     "count": "#,##0",
     "share": "0.0%",
     "money": "#,##0.00####",
     "moment": "yyyy-mm-dd hh:mm",
     "day": "yyyy-mm-dd",
+    **{f"money {places}": f"#,##0{'.' if places else ''}{'0' * places}" for places in range(_MOST_PLACES + 1)},
 }
 _CELL_CHARACTERS = 32_767
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # the same report gives the same bytes
@@ -132,7 +135,14 @@ def _write_cell(sheet: Any, row: int, position: int, value: Any, kind: ValueKind
     elif kind in ("moment", "day") and isinstance(value, datetime):
         naive = pd.Timestamp(value).tz_localize(None).to_pydatetime(warn=False)
         sheet.write_datetime(row, position, naive, formats[kind])
+    elif isinstance(value, Decimal):
+        sheet.write_number(row, position, float(value), formats[f"money {min(_places(value), _MOST_PLACES)}"])
     elif kind in ("count", "share", "money"):
         sheet.write_number(row, position, float(value), formats[kind])
     else:
         _write_text(sheet, row, position, str(value), formats["text"])
+
+
+def _places(amount: Decimal) -> int:
+    """Return the decimal places of an amount, which are those of its currency."""
+    return max(0, -int(amount.as_tuple().exponent))

@@ -19,21 +19,21 @@ from histkit.frame.clock import zone_of
 from histkit.frame.columns import factorize
 from histkit.frame.dates import instants_of
 from histkit.frame.filters import CONDITION_COLUMNS, NAME_CONDITIONS, RowFilter, known_names, name_test
-from histkit.frame.names import did_you_mean, has_suggestion, warn_unmatched
+from histkit.frame.names import did_you_mean, split_problems, warn_unmatched
 from histkit.frame.schema import KINDS, check_frame, require, to_frame
 from histkit.usage.aggregate import RESERVED
 from histkit.usage.dialogue import spoken_by
 from histkit.usage.label_zones import FACT, ZonedBound, zone_facts, zoned_bounds
 from histkit.util.arrays import Ints, Mask
 from histkit.util.files import read_toml
-from histkit.util.text import count_noun, error_line, is_text, quoted
+from histkit.util.text import error_line, is_text, quoted
 
 Rules = str | os.PathLike[str] | Mapping[str, Any] | Iterable[Mapping[str, Any]]
 Words = tuple[str, ...] | None
 Value = str | int | bool
 
 COLUMN = "client"
-_MOST_LISTED = 5  # names that match nothing
+UNASSIGNED = "unassigned"  # the label of rows that no rule matches
 _CONDITIONS = ", ".join([*CONDITION_COLUMNS, "where"])
 
 
@@ -158,7 +158,7 @@ def label(
     rules: Rules,
     *,
     column: str | None = None,
-    unassigned: str = "unassigned",
+    unassigned: str = UNASSIGNED,
     tz: str | tzinfo = "UTC",
 ) -> pd.DataFrame:
     """Add a column with the label of the first rule that matches each row.
@@ -249,7 +249,7 @@ def label(
 
 
 def assign_labels(
-    frame: pd.DataFrame, rules: Sequence[Rule], column: str = COLUMN, unassigned: str = "unassigned"
+    frame: pd.DataFrame, rules: Sequence[Rule], column: str = COLUMN, unassigned: str = UNASSIGNED
 ) -> pd.DataFrame:
     """Add the column of labels as `label` does, by rules that `read_rules` has read; names are not checked.
 
@@ -323,18 +323,12 @@ def unmatched_names(
     (["clients.toml: rule 'Acme': voice='Rachl' matches no voice; did you mean 'Rachel'?"], [])
     """
     history = frame if whole is None else whole
-    mistyped, absent = [], []
     problems = [
         *_name_problems(history, [rule for rule in rules if rule.dialogues is None], "voice"),
         *_name_problems(history, [rule for rule in rules if rule.dialogues is not None], "speaker"),
         *_value_problems(frame, rules, history),
     ]
-    for shown, of_rule, problem in problems:
-        if has_suggestion(problem):
-            mistyped.append(f"{where}: rule {quoted(of_rule, 60)}: {problem}")
-        else:
-            absent.append(f"{shown} (rule {quoted(of_rule, 60)})")
-    return mistyped, [_absent(absent, where)] if absent else []
+    return split_problems(((shown, f"rule {quoted(rule, 60)}", problem) for shown, rule, problem in problems), where)
 
 
 def _name_problems(frame: pd.DataFrame, rules: Sequence[Rule], voices: str) -> Iterator[tuple[str, str, str]]:
@@ -375,14 +369,6 @@ def _value_problems(
         if len(rows) and not any(_is_same(other, value) for other in existing):
             shown = f"{column}={quoted(value, 60)}"
             yield shown, of_rule, f"{shown} matches no value; {did_you_mean(str(value), map(str, existing), 'value')}"
-
-
-def _absent(names: Sequence[str], where: str) -> str:
-    match, their = ("matches", "its") if len(names) == 1 else ("match", "their")
-    listed = ", ".join(names[:_MOST_LISTED])
-    more = f" and {len(names) - _MOST_LISTED:,} more" if len(names) > _MOST_LISTED else ""
-    count = count_noun(len(names), "name")
-    return f"{where}: {count} {match} none of the rows: {listed}{more}. Check {their} spelling."
 
 
 def rules_name(rules: Any) -> str:

@@ -415,3 +415,74 @@ def test_a_text_is_a_pattern_or_literal(offline: Path, whole: pd.DataFrame) -> N
     assert hk.read_csv("a.csv")["history_item_id"].tolist() == kept.tolist()
     assert "with --literal it is searched for" in run("usage", "--text", "C++(", code=1).stderr
     assert "--literal needs --text." in run("usage", "--literal", code=2).stderr
+
+
+PRICING = [
+    ["usage", "--by", "voice", "--after", "2026-09"],
+    ["usage", "--model", "eleven_v3"],
+    ["usage", "--before", "2000-01-01"],
+    ["usage", "--live"],
+    ["report", "report.html"],
+    ["statement", "Acme", "2026-09", "-o", "acme.html"],
+    ["statements", "2026-09", "-o", "bills"],
+]
+
+
+@pytest.mark.parametrize("arguments", PRICING, ids=str)
+def test_a_mistyped_name_in_prices_ends_every_command(online: Path, arguments: list[str]) -> None:
+    Path("rules.toml").write_text('[[rule]]\nlabel = "Acme"\nvoice = "Rachel"\n')
+    Path("prices.toml").write_text(
+        'currency = "EUR"\n[[price]]\nper_1000_credits = "0.30"\n'
+        '[[price]]\nclient = "Acne"\nper_1000_credits = 1\n[[price]]\nvoice = "Rachl"\nper_1000_credits = 1\n'
+    )
+    before = sorted(Path.cwd().rglob("*"))
+    result = run(*arguments, "--rules", "rules.toml", "--prices", "prices.toml", code=3)
+    lines = [line for line in result.stderr.splitlines() if "prices.toml" in line]
+    assert sorted(lines) == [
+        "histkit: prices.toml: price 2: client='Acne' matches no client; did you mean 'Acme'?",
+        "histkit: prices.toml: price 3: voice='Rachl' matches no voice; did you mean 'Rachel'?",
+    ]
+    assert result.stdout == ""
+    assert sorted(Path.cwd().rglob("*")) == before
+
+
+@pytest.mark.parametrize("arguments", PRICING, ids=str)
+def test_a_price_for_a_voice_that_is_not_used_yet_is_one_line(online: Path, arguments: list[str]) -> None:
+    Path("rules.toml").write_text('[[rule]]\nlabel = "Acme"\nvoice = "Rachel"\n')
+    Path("prices.toml").write_text(
+        'currency = "EUR"\n[[price]]\nper_1000_credits = "0.30"\nclient = ["Acme", "unassigned"]\n'
+        '[[price]]\nvoice = ["Nobody at all", "Rachel"]\nper_1000_credits = 1\n'
+    )
+    result = run(*arguments, "--rules", "rules.toml", "--prices", "prices.toml")
+    assert [line for line in result.stderr.splitlines() if "prices.toml" in line] == [
+        "histkit: prices.toml: 1 name matches none of the rows: voice='Nobody at all' (price 2). Check its spelling."
+    ]
+
+
+def test_prices_by_client_need_the_rules(offline: Path) -> None:
+    Path("prices.toml").write_text('currency = "EUR"\n[[price]]\nper_1000_credits = 1\nclient = "Acme"\n')
+    assert "no column 'client'" in run("usage", "--prices", "prices.toml", code=3).stderr
+
+
+def test_yen_have_no_cents_beside_other_currencies(offline: Path) -> None:
+    Path("prices.toml").write_text(
+        '[[price]]\nper_1000_credits = "0.3"\ncurrency = "EUR"\n'
+        '[[price]]\nmodel = "eleven_v3"\nper_1000_credits = 45\ncurrency = "JPY"\n'
+        '[[price]]\nmodel = "eleven_flash_v2_5"\nper_1000_credits = "0.5"\ncurrency = "KWD"\n'
+    )
+    places = {"EUR": 2, "JPY": 0, "KWD": 3}
+    rows = data("usage", "total", "--by", "model", "--prices", "prices.toml")["rows"]
+    assert {row["currency"] for row in rows} >= {"EUR", "JPY", "KWD"}
+    for row in rows:
+        assert len(row["cost"].partition(".")[2]) == places[row["currency"]]
+    text = run("usage", "total", "--by", "model", "--prices", "prices.toml").stdout
+    assert all(row["cost"] in text.replace(",", "").split() for row in rows)
+    Path("rules.toml").write_text('[[rule]]\nlabel = "Acme"\nvoice = "Rachel"\n')
+    for form in ("--json", "--csv"):
+        bill = run("statement", "Acme", "2026", "--rules", "rules.toml", "--prices", "prices.toml", form).stdout
+        costs = (
+            [(row["currency"], row["cost"]) for row in json.loads(bill)["lines"]]
+            if form == "--json"
+            else pd.read_csv(io.StringIO(bill), dtype=str)[["currency", "cost"]].itertuples(index=False)
+        )
+        assert all(len(cost.partition(".")[2]) == places[code] for code, cost in costs)

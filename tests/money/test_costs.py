@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 import histkit as hk
 
-pytestmark = pytest.mark.filterwarnings("ignore:The frame has no column 'history_item_id'")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The frame has no column 'history_item_id'"),
+    pytest.mark.filterwarnings("ignore:prices. 1 name matches none of the rows"),
+]
 
 PRICES = {"currency": "EUR", "price": [{"per_1000_credits": "0.30"}]}
 TWO_CURRENCIES = {

@@ -345,3 +345,22 @@ def luminance(color: str) -> float:
 def contrast(one: str, other: str) -> float:
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def test_a_workbook_shows_each_amount_with_the_places_of_its_currency(tmp_path: Path) -> None:
+    df = hk.sample_history(400)
+    prices = [
+        {"per_1000_credits": "0.3", "currency": "EUR"},
+        {"per_1000_credits": 45, "currency": "JPY", "model": "eleven_v3"},
+        {"per_1000_credits": "0.5", "currency": "KWD", "model": "eleven_flash_v2_5"},
+    ]
+    hk.report(df, tmp_path / "report.xlsx", prices={"price": prices})
+    sheet = openpyxl.load_workbook(tmp_path / "report.xlsx")["Usage by model"]
+    rows = list(sheet.iter_rows())
+    head = next(place for place, row in enumerate(rows) if "Cost" in [cell.value for cell in row])
+    cost, currency = ([cell.value for cell in rows[head]].index(name) for name in ("Cost", "Currency"))
+    formats = {row[currency].value: row[cost].number_format for row in rows[head + 1 :] if row[0].value != "Total"}
+    assert formats == {"EUR": "#,##0.00", "JPY": "#,##0", "KWD": "#,##0.000"}
+    hk.report(df, tmp_path / "yen.xlsx", prices={"currency": "JPY", "price": [{"per_1000_credits": 45}]})
+    for sheet in openpyxl.load_workbook(tmp_path / "yen.xlsx"):
+        assert not [cell.coordinate for row in sheet.iter_rows() for cell in row if "0.00" in str(cell.number_format)]
