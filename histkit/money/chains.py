@@ -102,8 +102,8 @@ def chain_counters(frame: pd.DataFrame, rows: Ints | None = None, billing: Billi
     )
     owners = np.r_[np.arange(len(kept)), fallen]
     order, runs = _order(points)
-    owners = owners[order]
-    links = _replay(_take(points, order), runs, billing)
+    points, owners = _take(points, order), owners[order]
+    links = _replay(points, runs, billing)
     size = len(kept)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
@@ -144,10 +144,30 @@ def _take(points: _Points, places: Any) -> _Points:
 
 def _order(points: _Points) -> tuple[Ints, Ints]:
     """Return the order in which the counter took its values, and the run of each point in this order."""
-    order = np.lexsort((points.heights, points.after, points.before, points.times))
+    order = np.argsort(points.times, kind="stable")
+    order = order[_order_within(points.times[order], *(values[order] for values in vars(points).values()))]
     runs = _runs(_take(points, order))
-    inner = np.lexsort((points.after[order], points.before[order], runs))
-    return order[inner], runs[inner]
+    if (runs[1:] < runs[:-1]).any():
+        by_run = np.argsort(runs, kind="stable")
+        order, runs = order[by_run], runs[by_run]
+    return order[_order_within(runs, points.before[order], points.after[order])], runs
+
+
+def _order_within(groups: Ints, *keys: Ints) -> Ints:
+    """Return the order by the keys within each group; `groups` ascends. Groups that are in order cost little."""
+    wrong = np.zeros(max(len(groups) - 1, 0), bool)
+    equal = groups[1:] == groups[:-1]
+    for key in keys:
+        wrong |= equal & (key[1:] < key[:-1])
+        equal &= key[1:] == key[:-1]
+    order = np.arange(len(groups))
+    if wrong.any():
+        group = np.cumsum(np.diff(groups, prepend=groups[:1]) != 0)
+        unsorted = np.zeros(int(group[-1]) + 1, bool)
+        unsorted[group[1:][wrong]] = True
+        places = np.flatnonzero(unsorted[group])
+        order[places] = places[np.lexsort((*(key[places] for key in keys[::-1]), group[places]))]
+    return order
 
 
 def _runs(points: _Points) -> Ints:
@@ -332,37 +352,37 @@ def _replay(points: _Points, runs: Ints, billing: Billing | None) -> _Links:
     adjustment = np.minimum(spent, 0)  # of a row whose counter fell a little
     expected = reached + added  # the counter after each point, if all before it are charged
     heads, tails = starts[1:], starts[1:] - 1
-    ends = np.r_[tails, count - 1][:count]
-    heights = np.minimum(counted, expected)[tails]
-    fall = np.minimum(before[heads] - heights, 0)
-    kinds = np.full(len(heads), -1)
-    fallen = np.flatnonzero(fall)
+    landings, heights = before[heads], np.minimum(counted[tails], expected[tails])
+    unseen[heads] = np.maximum(landings - expected[tails], 0)
+    fallen = np.flatnonzero(landings < heights)
+    resets = unknown_falls = earliest = np.zeros(0, np.int64)
     if len(fallen):
-        since = np.maximum.reduceat(points.times, starts)[:-1][fallen]
-        until = np.maximum(np.minimum.reduceat(points.times, starts)[1:][fallen], since)
-        falls = Falls(heights[fallen], before[heads][fallen], since, until)
-        kinds[fallen] = explain_falls(falls, int(spent.max()), billing)
-    step = np.maximum(before[heads] - expected[tails], 0)
-    unseen[heads] = np.select([kinds == RESET, kinds == UNKNOWN], [before[heads], 0], step)
-    adjustment[heads] += np.where(kinds == ADJUSTMENT, fall, 0)
-    broken = (kinds == RESET) | (kinds == UNKNOWN)
-    excess = expected[ends] - counted[ends]
-    shown = np.r_[np.where(broken, 0, np.maximum(before[heads] - counted[tails], 0)), 0][: len(ends)]
-    overlap[ends] = np.maximum(excess - shown, 0)
-    replayed, owed = np.roll(counted, 1), np.roll(expected, 1)
-    resets = heads[kinds == RESET]
-    stops = np.r_[heads, count][1:][kinds == RESET]
-    spans = zip(resets.tolist(), stops.tolist(), strict=True)
-    earliest = np.array([start + int(np.argmin(points.times[start:stop])) for start, stop in spans], np.int64)
-    replayed[resets] = owed[resets] = 0
-    chained = (before == replayed) | (before == owed)
-    chained[:1] = False  # nothing is before the first
-    concurrent = before < replayed
+        since = np.maximum.reduceat(points.times, starts)[fallen]
+        until = np.maximum(np.minimum.reduceat(points.times, starts)[fallen + 1], since)
+        falls = Falls(heights[fallen], landings[fallen], since, until)
+        kinds = explain_falls(falls, int(spent.max()), billing)
+        adjusted, reset = fallen[kinds == ADJUSTMENT], fallen[kinds == RESET]
+        adjustment[heads[adjusted]] += (landings - heights)[adjusted]
+        unseen[heads[reset]] = landings[reset]
+        resets, unknown_falls = heads[reset], heads[fallen[kinds == UNKNOWN]]
+        spans = zip(resets.tolist(), np.r_[heads, count][reset + 1].tolist(), strict=True)
+        earliest = np.array([start + int(np.argmin(points.times[start:stop])) for start, stop in spans], np.int64)
+    unshown = np.flatnonzero(expected > counted)
+    unshown = unshown[np.isin(unshown, np.r_[tails, count - 1])]
+    follower = np.where(unshown + 1 < count, np.roll(before, -1)[unshown], 0)
+    follower[np.isin(unshown + 1, np.r_[resets, unknown_falls])] = 0
+    overlap[unshown] = expected[unshown] - np.maximum(counted[unshown], np.minimum(follower, expected[unshown]))
+    concurrent = before < np.roll(counted, 1)
     concurrent[starts] = False
+    for figures in (counted, expected):  # the counter before each point
+        figures[1:] = figures[:-1].copy()
+        figures[resets] = 0
+    chained = (before == counted) | (before == expected)
+    chained[:1] = False  # nothing is before the first
     cycles = np.zeros(count, np.int64)
     cycles[resets] = 1
     unknown = np.zeros(count, bool)
-    unknown[heads[kinds == UNKNOWN]] = True
+    unknown[unknown_falls] = True
     return _Links(unseen, overlap, adjustment, chained, concurrent, unknown, np.cumsum(cycles), earliest)
 
 

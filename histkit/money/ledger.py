@@ -198,7 +198,7 @@ def _table(entries: Entries, periods: Ints, credits: Ints, known: Mask) -> pd.Da
     for name in SUMS:
         missing = unpriced if name == "seen" else unknown if name in _UNKNOWN else np.zeros(size, bool)
         data[name] = integer_array(sums[name][held].astype(np.int64), missing[held])
-    data["counter"] = pd.array(_last_counters(entries, periods), dtype="Int64")
+    data["counter"] = pd.array(_last_counters(entries, periods, size), dtype="Int64")
     return pd.DataFrame(data)
 
 
@@ -211,16 +211,16 @@ def _add_accounts(table: pd.DataFrame) -> pd.DataFrame:
     return sums.assign(counter=pd.array([None] * len(sums), "Int64")).reset_index()
 
 
-def _last_counters(entries: Entries, periods: Ints) -> Ints:
+def _last_counters(entries: Entries, periods: Ints, size: int) -> Ints:
     """Return the highest counter of the last run of each period, up to the end of the period."""
-    order = np.lexsort((entries.counters, periods, entries.runs))
-    runs, periods, counters = entries.runs[order], periods[order], entries.counters[order]
-    starts = np.flatnonzero(np.diff(runs, prepend=runs[:1] - 1))
-    highest = running_maximum(counters, starts, np.diff(starts, append=len(runs)))
-    order = np.lexsort((highest, runs, periods))
-    ends = np.flatnonzero(np.diff(periods[order], append=-1))
-    last: Ints = highest[order[ends]]
-    return last
+    runs = np.full(size, -1)
+    np.maximum.at(runs, periods, entries.runs)
+    last = np.flatnonzero(entries.runs == runs[periods])
+    highest = np.zeros(size, np.int64)
+    np.maximum.at(highest, periods[last], entries.counters[last])
+    held = np.flatnonzero(runs >= 0)
+    starts = np.flatnonzero(np.diff(runs[held], prepend=-1))
+    return running_maximum(highest[held], starts, np.diff(starts, append=len(held)))
 
 
 def _facts(frame: pd.DataFrame, entries: list[Entries], table: pd.DataFrame) -> dict[str, Any]:
