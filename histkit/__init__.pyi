@@ -51,6 +51,9 @@ from .plotting.charts import plot_quota as plot_quota
 from .plotting.charts import plot_takes as plot_takes
 from .plotting.usage import plot_share as plot_share
 from .plotting.usage import plot_usage as plot_usage
+from .reports.register_check import check_statements as check_statements
+from .reports.register_check import issued_rows as issued_rows
+from .reports.register_check import issued_statements as issued_statements
 from .reports.report import report as report
 from .reports.statement import statement as statement
 from .reports.statement import statements as statements

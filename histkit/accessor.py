@@ -664,6 +664,13 @@ class SpeechAccessor:
         prices: Any = None,
         by: Any = ("voice", "model"),
         title: str | None = None,
+        terms: Any = None,
+        number: str | None = None,
+        issue_date: Any = None,
+        locale: str | None = None,
+        issue: bool = False,
+        correct: bool = False,
+        register: str | os.PathLike[str] | None = None,
         force: bool = False,
     ) -> pd.DataFrame:
         """Compute the statement of one client for one period: line items, totals, and a fingerprint of the billed rows.
@@ -691,13 +698,48 @@ class SpeechAccessor:
             The groups that make the lines, as in `histkit.usage_table`.
         title : str, optional
             Default: "Statement for <client>, <period>".
+        terms : path-like or mapping, optional
+            A TOML file, or its content, with the parties, the minimum fee, the markup and the tax; see Notes.
+        number : str, optional
+            The number; ``{n}`` in it is counted in the register, as in ``"2026-{n:03}"``; ``{year}`` and ``{month}``
+            are those of the issue date. Default: that of `terms`, else ``"{year}-{n:04}"``.
+        issue_date : str or date, optional
+            Default: that of `terms`, else the day of issue in `tz`.
+        locale : str, optional
+            Format numbers and dates as in a locale, such as ``"de_DE"`` (extra ``locale``). CSV and JSON stay as they
+            are.
+        issue : bool
+            Enter the statement in the register. A statement that was issued is written again with the same bytes; if
+            its rows, prices or terms have changed, this is an error that says how.
+        correct : bool
+            Where it was issued and has changed, make a correction: a statement that bills the difference. Where rows
+            are billed to other clients that are no longer theirs, correct these first. Without `issue`, a preview.
+        register : path-like, optional
+            The register: a file of JSON lines, or the folder of a history. Default: ``_statements.jsonl`` in the folder
+            of the local history that the frame was loaded from.
         force : bool
             Also replace a file of another kind.
         """
         from histkit.reports.statement import statement
 
         return statement(
-            self._frame, client, period, path=path, column=column, tz=tz, prices=prices, by=by, title=title, force=force
+            self._frame,
+            client,
+            period,
+            path=path,
+            column=column,
+            tz=tz,
+            prices=prices,
+            by=by,
+            title=title,
+            terms=terms,
+            number=number,
+            issue_date=issue_date,
+            locale=locale,
+            issue=issue,
+            correct=correct,
+            register=register,
+            force=force,
         )
 
     def statements(
@@ -710,6 +752,12 @@ class SpeechAccessor:
         tz: str | tzinfo = "UTC",
         prices: Any = None,
         by: Any = ("voice", "model"),
+        terms: Any = None,
+        issue_date: Any = None,
+        locale: str | None = None,
+        issue: bool = False,
+        correct: bool = False,
+        register: str | os.PathLike[str] | None = None,
         force: bool = False,
     ) -> pd.DataFrame:
         """Compute the statements of all clients for one period; together they bill every row of the period.
@@ -733,13 +781,41 @@ class SpeechAccessor:
             See `histkit.read_prices`; adds costs.
         by : str or list, default ("voice", "model")
             The groups that make the lines, as in `histkit.usage_table`.
+        terms : path-like or mapping, optional
+            A TOML file, or its content, with the parties, the minimum fee, the markup and the tax; see Notes.
+        issue_date : str or date, optional
+            Default: that of `terms`, else the day of issue in `tz`.
+        locale : str, optional
+            Format numbers and dates as in a locale, such as ``"de_DE"`` (extra ``locale``). CSV and JSON stay as they
+            are.
+        issue : bool
+            Enter all of them in the register, or none; but not the rows that are "unassigned".
+        correct : bool
+            With `issue`: as in `statement`. The file of a correction has its number in its name.
+        register : path-like, optional
+            The register: a file of JSON lines, or the folder of a history. Default: ``_statements.jsonl`` in the folder
+            of the local history that the frame was loaded from.
         force : bool
             Also replace files of another kind.
         """
         from histkit.reports.statement import statements
 
         return statements(
-            self._frame, period, folder=folder, format=format, column=column, tz=tz, prices=prices, by=by, force=force
+            self._frame,
+            period,
+            folder=folder,
+            format=format,
+            column=column,
+            tz=tz,
+            prices=prices,
+            by=by,
+            terms=terms,
+            issue_date=issue_date,
+            locale=locale,
+            issue=issue,
+            correct=correct,
+            register=register,
+            force=force,
         )
 
     def explore(

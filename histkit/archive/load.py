@@ -110,7 +110,7 @@ def load(
     pandas.DataFrame
         The columns of `histkit.COLUMNS`, and ``account`` (category) and ``missing_since`` (datetime64[us, UTC]), newest
         first, rows of the same second in the service's order, with a RangeIndex. ``attrs["histkit"]`` has ``complete``,
-        ``synced_at`` and ``path``.
+        ``synced_at``, ``accounts`` (name to the time of its last sync; one without a name is ``""``) and ``path``.
 
     Raises
     ------
@@ -409,7 +409,12 @@ def open_history(
     if manifest.months:
         warn_unmatched(names.unmatched(known), stacklevel=3)
     query = query.resolve_voices(manifest)
-    facts = {"complete": complete, "synced_at": manifest.synced_at, "path": store.absolute}
+    facts = {
+        "complete": complete,
+        "synced_at": manifest.synced_at,
+        "accounts": {name: account.synced_at for name, account in manifest.accounts.items()},
+        "path": store.absolute,
+    }
     return LocalHistory(store, query, _matching_files(store, manifest, query), manifest.months, facts)
 
 

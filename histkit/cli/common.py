@@ -106,7 +106,7 @@ _PHRASES = (
     (re.compile(r" or pass HistoryClient\(api_key=\.\.\.\)"), ""),
     (re.compile(r"ELEVENLABS_API_KEY or api_key="), "ELEVENLABS_API_KEY"),
     (re.compile(r"histkit\.sync\(.*\), or histkit sync"), "histkit sync"),
-    (re.compile(r"force=True"), "--force"),
+    (re.compile(r"(force|issue|correct)=True"), r"--\1"),
     (re.compile(r"; or pass a list of strings"), "; use a text file"),
     (
         re.compile(r"use a text file, a list of strings, or a frame with the column 'text'"),

@@ -10,6 +10,7 @@ import click
 import pandas as pd
 
 import histkit as hk
+from histkit.archive.manifest import MANIFEST
 from histkit.cli.common import (
     CSV,
     FILE,
@@ -18,6 +19,7 @@ from histkit.cli.common import (
     JSON,
     PRICES,
     RULES,
+    SOME_FAILED,
     TZ,
     check_output,
     checked_prices,
@@ -25,17 +27,19 @@ from histkit.cli.common import (
     print_table,
     print_written,
     source,
+    was_typed,
     whole_history,
 )
-from histkit.cli.output import print_data, print_message
-from histkit.frame.files import csv_text
+from histkit.cli.output import print_data, print_line, print_message
 from histkit.frame.names import UnmatchedNameError, did_you_mean
 from histkit.money.costs import costs_by_currency
 from histkit.reports.model import MEASURE_COLUMNS, ReportColumn, ReportTable, measure_totals
+from histkit.reports.register import REGISTER, Register
 from histkit.reports.statement_files import (
     FORMATS,
     caveats,
     json_text,
+    statement_csv,
     statement_output,
     statement_report,
     with_own_places,
@@ -49,6 +53,14 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = source(command)
     for option in (
         FORCE,
+        click.option(
+            "--register", type=FILE, help=f"Register of issued statements. Default: {REGISTER} in the history."
+        ),
+        click.option("--correct", is_flag=True, help="Correct what was issued and has changed: bill the difference."),
+        click.option("--issue", is_flag=True, help="Number it and enter it in the register of issued statements."),
+        click.option("--locale", help="Format numbers and dates as in a locale, such as de_DE."),
+        click.option("--issue-date", metavar="DATE", help="Default: that of the terms, else the day of issue."),
+        click.option("--terms", type=click.Path(dir_okay=False), help="TOML file: parties, minimum fee, markup, tax."),
         CSV,
         JSON,
         click.option(
@@ -88,7 +100,7 @@ def _print_caveats(facts: dict[str, Any], period: str) -> None:
     if facts["period"] != period.strip().upper():  # such as "last month"
         print_message(f"note: the period is {facts['period']}, {facts['tz']}.")
     for caveat in caveats(facts):
-        print_message(f"note: {caveat}.")
+        print_message(f"note: provisional: {caveat}.")
 
 
 @click.command()
@@ -101,15 +113,23 @@ def _print_caveats(facts: dict[str, Any], period: str) -> None:
     help="File to write: .html, .xlsx, .md, .csv or .json. Default: print the statement.",
 )
 @click.option("--title", help="Headline.")
+@click.option("--number", help="Its number; {n} is counted, as in 2026-{n:03}. Default: that of the terms.")
 @_options
 def statement(
     client: str,
     period: str,
     output: Path | None,
     title: str | None,
+    number: str | None,
     tz: str,
     rules: str | None,
     prices: str | None,
+    terms: str | None,
+    issue_date: str | None,
+    locale: str | None,
+    issue: bool,
+    correct: bool,
+    register: Path | None,
     column: str | None,
     by: tuple[str, ...],
     json_: bool,
@@ -120,41 +140,59 @@ def statement(
     """Bill CLIENT for PERIOD: lines, totals, and a fingerprint of the rows.
 
     PERIOD is a year 2026, a quarter 2026-Q3, a month 2026-10, an ISO week 2026-W41, a day 2026-10-05, or 'last month'.
-    The same rows always give the same file.
+    The same rows always give the same file. With --issue a row is billed at most once.
     """
     check_output(json_, csv_)
     target = None if output is None else statement_output(output, force=force)
     book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
     frame, name = _labelled(rules, column, tz, **chosen)
     options: dict[str, Any] = {"path": output, "column": name, "tz": tz, "by": by, "force": force}
+    options |= {"terms": terms, "number": number, "issue_date": issue_date, "locale": locale}
+    options |= {"issue": issue, "correct": correct, "register": register}
     with checked_prices(frame, book, name, **chosen) as book:
         lines = hk.statement(frame, client, period, title=title, prices=book, **options)
     facts = lines.attrs["histkit"]
     _print_caveats(facts, period)
+    for other in facts.get("corrections", ()):
+        where = f", {other['path']}" if other["path"] else ""
+        print_message(f"note: {other['number']} corrects {other['corrects']} of {quoted(other['client'])}{where}.")
+    issued = ""
+    if facts.get("issued"):
+        issued = f"{'issued before' if facts['again'] else 'issued'} as {facts['number']}, "
+        if json_ or csv_ or target is None:
+            print_message(f"note: {issued.removesuffix(', ')}.")
     if json_:
         print_data(json_text(with_own_places(lines), ascii_only=True))
     elif csv_:
-        print_data(csv_text(with_own_places(lines), for_terminal=True))
+        print_data(statement_csv(with_own_places(lines), for_terminal=True))
     elif target is None:
         print_report(statement_report(lines))
     else:
-        print_written(target, f"{count_noun(facts['rows'], 'row')}, fingerprint {facts['fingerprint']}")
+        print_written(target, f"{issued}{count_noun(facts['rows'], 'row')}, fingerprint {facts['fingerprint']}")
 
 
 @click.command()
-@click.argument("period")
+@click.argument("period", required=False)
 @click.option(
     "-o", "--output", type=FOLDER, help="Folder for a file per client; default: write none, print the totals."
 )
 @click.option("--format", default="html", show_default=True, type=click.Choice(FORMATS), help="Format of these files.")
+@click.option("--check", is_flag=True, help="Prove the register of issued statements instead; without PERIOD.")
 @_options
 def statements(
-    period: str,
+    period: str | None,
     output: Path | None,
     format: Literal["md", "html", "xlsx", "csv", "json"],
+    check: bool,
     tz: str,
     rules: str | None,
     prices: str | None,
+    terms: str | None,
+    issue_date: str | None,
+    locale: str | None,
+    issue: bool,
+    correct: bool,
+    register: Path | None,
     column: str | None,
     by: tuple[str, ...],
     json_: bool,
@@ -162,11 +200,25 @@ def statements(
     force: bool,
     **chosen: Any,
 ) -> None:
-    """Bill every client for PERIOD (see histkit statement): together, all rows of the period."""
+    """Bill every client for PERIOD (see histkit statement): together, all rows of the period.
+
+    With --check, the register of issued statements is proven: each file is there with its bytes, numbers have no gap,
+    totals follow from the rows, no row is billed twice. With --rules or --column, rows that came, went or changed since
+    are listed too. Exit code 1: something is not as it was issued; 5: only rows have changed since.
+    """
     check_output(json_, csv_)
+    if check:
+        if period is not None or issue or correct or output is not None:
+            raise click.UsageError("--check excludes PERIOD, --output, --issue and --correct.")
+        _check(register, rules, prices, column, tz, json_, csv_, **chosen)
+        return
+    if period is None:
+        raise click.UsageError("Missing argument 'PERIOD'.")
     book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
     frame, name = _labelled(rules, column, tz, **chosen)
     options: dict[str, Any] = {"folder": output, "format": format, "column": name, "tz": tz, "by": by}
+    options |= {"terms": terms, "issue_date": issue_date, "locale": locale}
+    options |= {"issue": issue, "correct": correct, "register": register}
     with checked_prices(frame, book, name, **chosen) as book:
         table = hk.statements(frame, period, force=force, prices=book, **options)
     _print_caveats(table.attrs["histkit"], period)
@@ -174,19 +226,67 @@ def statements(
         print_message(f"{count_noun(table.attrs['histkit']['replaced'], 'file')} replaced.")
     columns = [ReportColumn("client", "Client"), *MEASURE_COLUMNS]
     totals = measure_totals(table)
+    if issue:
+        columns.insert(0, ReportColumn("number", "Number", whole=True))
+        columns.insert(1, ReportColumn("corrects", "Corrects", whole=True, drop_rank=3))
     if prices is not None:
         columns += [
             ReportColumn("cost", "Cost", "money"),
+            *([ReportColumn("total", "Total", "money")] if "total" in table.columns else []),
             ReportColumn("currency", "Currency"),
             ReportColumn("priced", "Priced", "share"),
         ]
-        if table["currency"].nunique() == 1:
-            totals["cost"] = sum(table["cost"].dropna())
-        table = table.assign(cost=costs_by_currency(table))
+        for money in ("cost", "total"):
+            if money in table.columns and table["currency"].nunique() == 1:
+                totals[money] = sum(table[money].dropna())
+            if money in table.columns:
+                table[money] = costs_by_currency(table, money)
     if output is not None:
         columns.append(ReportColumn("path", "File", drop_rank=2, whole=True))
     columns.append(ReportColumn("fingerprint", "Fingerprint", drop_rank=1, whole=True))
     print_table(ReportTable("", table, tuple(columns), totals), json_, csv_)
+
+
+def _check(
+    register: Path | None,
+    rules: str | None,
+    prices: str | None,
+    column: str | None,
+    tz: str,
+    json_: bool,
+    csv_: bool,
+    *,
+    history: Path | str,
+    **chosen: Any,
+) -> None:
+    """Prove the register, and end with its exit code."""
+    place = Register(history if register is None else register)
+    if not place.path.is_file():
+        if register is not None or was_typed("history"):
+            raise hk.InputError(f"{place.path} does not exist: nothing was issued there.")
+        print_message("nothing is issued.")
+        return
+    frame, name = None, column
+    if rules is not None or column is not None:
+        frame, name = _labelled(rules, column, tz, history=history, **chosen)
+    elif (Path(history) / MANIFEST).is_file():
+        frame = whole_history(history=history, **chosen)
+    findings = hk.check_statements(place.path, frame, column=name, prices=prices, tz=tz)
+    facts = findings.attrs["histkit"]
+    if json_ or csv_:
+        print_table(ReportTable("", findings, ()), json_, csv_)
+    else:
+        for kind, number, client, period, problem in findings.itertuples(index=False):
+            what = "changed since" if kind == "changed" else "failed"
+            whose = f"{number}, {quoted(client)}, {period}: " if pd.notna(number) else ""
+            print_line(f"{what}: {whose}{problem}")
+        proven = "all proven" if findings.empty else count_noun(len(findings), "finding")
+        counts = f"{count_noun(facts['statements'], 'statement')}, {count_noun(facts['rows'], 'billed row')}"
+        print_line(f"{place.path}: {counts}; {proven}")
+    if (findings["kind"] == "failed").any():
+        raise SystemExit(1)
+    if len(findings):
+        raise SystemExit(SOME_FAILED)
 
 
 COMMANDS = (statement, statements)

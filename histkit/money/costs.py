@@ -112,13 +112,13 @@ def cost_table(
     )
 
 
-def costs_by_currency(table: pd.DataFrame) -> pd.Series:
+def costs_by_currency(table: pd.DataFrame, column: str = "cost") -> pd.Series:
     """Return the costs of a cost table for display: each with the decimal places of its own currency.
 
     The column ``cost`` has one number of places, the largest of its currencies; a reader of a cost in yen expects none.
     """
     costs = []
-    for cost, currency in zip(plain_values(table["cost"]), plain_values(table["currency"]), strict=True):
+    for cost, currency in zip(plain_values(table[column]), plain_values(table["currency"]), strict=True):
         costs.append(cost if cost is None or currency is None else round(cost, digits_of(currency)))
     return pd.Series(costs, table.index, dtype=object)
 

@@ -1,7 +1,7 @@
 """Statements: the bill of one client for one period, computed from the rows of that period alone.
 
 The same rows and arguments give the same bytes in any order of the rows: no current time is written, lines are sorted
-by credits and names, and a fingerprint identifies the billed rows.
+by credits and names, and a fingerprint identifies the billed rows and their prices.
 """
 
 from __future__ import annotations
@@ -9,65 +9,151 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from histkit.errors import InputError
 from histkit.frame.clock import SECOND, iso, name_of, zone_of
-from histkit.frame.columns import factorize, whole_numbers
+from histkit.frame.columns import factorize, factorize_text
 from histkit.frame.dates import instants_of
 from histkit.frame.keys import refuse_duplicates
 from histkit.frame.names import UnmatchedNameError, did_you_mean
-from histkit.frame.schema import TEXT, require
+from histkit.frame.schema import require
 from histkit.money.costs import cost_table_of, with_price_index
 from histkit.money.currencies import digits_of
 from histkit.money.prices import PriceBook, read_prices, warn_of_names
+from histkit.reports.amounts import compute_amounts
+from histkit.reports.bill import MONEY, UNIT_PRICE, Bill, Voices, line_order
+from histkit.reports.billed_rows import billed_rows, exact_costs, fingerprint, rows_fingerprint
+from histkit.reports.completeness import history_reasons, history_state, row_reasons
+from histkit.reports.issue import Issue, Issuer
 from histkit.reports.model import check_title, total_of
+from histkit.reports.register import Entry, Key, register_of
 from histkit.reports.statement_files import FORMATS, statement_output, write_statement
-from histkit.usage.aggregate import MEASURES
+from histkit.reports.terms import Terms, TermsBook, read_terms
+from histkit.usage.aggregate import MEASURES, is_voice, partial_sums
 from histkit.usage.label_zones import check_label_zone
 from histkit.usage.labels import COLUMN, UNASSIGNED
 from histkit.usage.periods import Period, parse_period
-from histkit.usage.table import parse_query, usage_table
-from histkit.util.arguments import one_of
+from histkit.usage.table import NO_VOICE, VoiceLabels, parse_query, usage_table, voices_in
+from histkit.util.arguments import one_of, true_or_false
 from histkit.util.arrays import Ints, Mask
 from histkit.util.filenames import safe_name, unique_names
 from histkit.util.outputs import OutputFile
 from histkit.util.storage import local_folder
 from histkit.util.text import quoted
 
-_MONEY = ("cost", "currency", "priced")
+_SUMMED = ("cost", "currency", "priced")  # in the table of `statements`
 _NAME_BYTES = 160  # of a client's name in a file name: leaves room for the period and a distinguishing suffix
+_NO_ID = " (no id)"
 
 
 @dataclass(frozen=True)
 class _StatementRequest:
-    """The checked arguments of statements, and facts of the complete frame."""
+    """The checked arguments of statements, and the complete frame."""
 
+    frame: pd.DataFrame
     period: Period
     zone: tzinfo
     names: list[Any]
     book: PriceBook | None
+    column: str
     clients: list[str]
     codes: Ints  # the client of each row, as a position in `clients`
-    inside: Mask  # which rows are in the period
+    instants: Ints
     dated: Mask
-    facts: dict[str, Any]  # the same in every statement
+    terms: TermsBook
+    with_terms: bool
+    periods: dict[tuple[int, int], _PeriodRows] = field(default_factory=dict)
 
-    def columns(self, frame: pd.DataFrame) -> list[Any]:
+    def columns(self, names: Sequence[Any]) -> list[Any]:
         """Return the columns that a statement reads; only these are copied."""
-        needed = ["history_item_id", *parse_query(self.names, None, tz=self.zone, top=None).columns()]
+        needed = ["history_item_id", *parse_query([*names], None, tz=self.zone, top=None).columns()]
         if self.book is not None:
-            needed += self.book.columns(frame)
-        require(frame, needed, "a statement")
-        return list(dict.fromkeys(needed))
+            needed += self.book.columns(self.frame)
+        require(self.frame, needed, "a statement")
+        others = [name for name in ("account", "state") if name in self.frame.columns]
+        return list(dict.fromkeys([*needed, *others]))
+
+    @cached_property
+    def voices(self) -> VoiceLabels:
+        """The labels of all voices of the frame: they don't depend on the period."""
+        query = parse_query(["voice"], None, tz=self.zone, top=None)
+        columns = [name for name in query.columns() if name in self.frame.columns]
+        return voices_in(partial_sums(self.frame[columns], query))
+
+    def of_period(self, period: Period, zone: tzinfo, *, compare: bool = True) -> _PeriodRows:
+        """Return the rows of a period by client, and (`compare`) why they may not be all."""
+        key = period.start, period.end
+        if key not in self.periods:
+            inside = self.dated & (self.instants >= period.start * SECOND) & (self.instants < period.end * SECOND)
+            rows = np.flatnonzero(inside)
+            rows = rows[np.argsort(self.codes[rows], kind="stable")]
+            state = history_state(self.frame)
+            reasons = []
+            if compare:
+                check_label_zone(self.frame, self.column, zone, inside)
+                span = period.start, period.end
+                reasons = history_reasons(self.frame, state, *span, zone, self.instants, self.dated)
+            newest = int(self.instants[self.dated].max()) // SECOND if self.dated.any() else None
+            is_open = newest is None or newest < period.end
+            facts = {
+                "period": period.label,
+                "start": iso(period.start, zone),
+                "end": iso(period.end, zone),
+                "tz": name_of(zone),
+                "open": is_open,
+                "incomplete": state.incomplete,
+                "newest": iso(newest, zone) if is_open and newest is not None else None,
+            }
+            self.periods[key] = _PeriodRows(rows, self.codes[rows], reasons, facts)
+        return self.periods[key]
+
+    @cached_property
+    def undated(self) -> Ints:
+        """The number of rows without a date, by client."""
+        return np.bincount(self.codes[~self.dated], minlength=len(self.clients))
+
+    def bill(self, client: str, *, title: str | None = None, entry: Entry | None = None) -> Bill:
+        """Compute the statement of a client for the period, or for that of an entry in the register."""
+        period, zone, names = self.period, self.zone, self.names
+        if entry is not None:
+            zone = zone_of(entry.tz)
+            period = Period(entry.period, entry.key[1], entry.key[2])
+            names = [name for name in entry.by if is_voice(name) or name in (*self.frame.columns, "model", "source")]
+        of_period = self.of_period(period, zone)
+        code = self.clients.index(client) if client in self.clients else -1
+        start, stop = np.searchsorted(of_period.codes, (code, code + 1)) if code >= 0 else (0, 0)
+        rows = self.frame[self.columns(names)].iloc[of_period.rows[start:stop]]
+        undated = int(self.undated[code]) if code >= 0 else 0
+        return _bill(rows, self, of_period, client, undated, period, zone, names, title)
+
+    def locate(self, went: pd.DataFrame, *, clients: bool = True) -> dict[str, int]:
+        """Return where rows are that were billed: words to the number of rows."""
+        rows = np.flatnonzero(self.frame["history_item_id"].isin(went["history_item_id"]).to_numpy(bool))
+        places = {"in another period": len(rows)} if len(rows) and not clients else {}
+        for code, count in zip(*np.unique(self.codes[rows], return_counts=True), strict=True) if clients else ():
+            places[f"now of {quoted(self.clients[code])}"] = int(count)
+        lost = len(went) - len(rows)
+        return {**places, "no longer in the frame": lost} if lost > 0 else places
+
+
+@dataclass(frozen=True)
+class _PeriodRows:
+    """The rows of a period, sorted by client; why they may not be all; facts that all its statements share."""
+
+    rows: Ints
+    codes: Ints
+    reasons: list[str]
+    facts: dict[str, Any]
 
 
 def statement(
@@ -81,6 +167,13 @@ def statement(
     prices: Any = None,
     by: Any = ("voice", "model"),
     title: str | None = None,
+    terms: Any = None,
+    number: str | None = None,
+    issue_date: Any = None,
+    locale: str | None = None,
+    issue: bool = False,
+    correct: bool = False,
+    register: str | os.PathLike[str] | None = None,
     force: bool = False,
 ) -> pd.DataFrame:
     """Compute the statement of one client for one period: line items, totals, and a fingerprint of the billed rows.
@@ -109,6 +202,24 @@ def statement(
         The groups that make the lines, as in `histkit.usage_table`.
     title : str, optional
         Default: "Statement for <client>, <period>".
+    terms : path-like or mapping, optional
+        A TOML file, or its content, with the parties, the minimum fee, the markup and the tax; see Notes.
+    number : str, optional
+        The number; ``{n}`` in it is counted in the register, as in ``"2026-{n:03}"``; ``{year}`` and ``{month}`` are
+        those of the issue date. Default: that of `terms`, else ``"{year}-{n:04}"``.
+    issue_date : str or date, optional
+        Default: that of `terms`, else the day of issue in `tz`.
+    locale : str, optional
+        Format numbers and dates as in a locale, such as ``"de_DE"`` (extra ``locale``). CSV and JSON stay as they are.
+    issue : bool
+        Enter the statement in the register. A statement that was issued is written again with the same bytes; if its
+        rows, prices or terms have changed, this is an error that says how.
+    correct : bool
+        Where it was issued and has changed, make a correction: a statement that bills the difference. Where rows are
+        billed to other clients that are no longer theirs, correct these first. Without `issue`, a preview.
+    register : path-like, optional
+        The register: a file of JSON lines, or the folder of a history. Default: ``_statements.jsonl`` in the folder of
+        the local history that the frame was loaded from.
     force : bool
         Also replace a file of another kind.
 
@@ -116,30 +227,71 @@ def statement(
     -------
     pandas.DataFrame
         On a RangeIndex: the columns of `by`, ``items``, ``characters`` and ``credits`` (Int64), and with `prices` also
-        ``cost`` (decimal), ``currency`` (string) and ``priced`` (Float64, 0 to 1), as in `histkit.cost_table`. Most
-        credits first, then by name. ``attrs["histkit"]`` has ``client``, ``period``, ``title``, ``start`` and ``end``
+        ``cost`` (decimal), ``currency`` (string) and ``priced`` (Float64, 0 to 1), as in `histkit.cost_table`; with
+        `terms` also ``per_1000_credits`` (decimal), the price of the line. Most credits first, then by name. A
+        correction has all lines as they are now, a first column ``entry``, and a line that takes back each statement
+        before it. ``attrs["histkit"]`` has ``client``, ``period``, ``title``, ``start`` and ``end``
         (ISO 8601 with offset), ``tz``, ``totals`` (``items``, ``characters``, ``credits``: None if no value is known;
         ``cost``: currency to decimal text), ``rows``, ``rows_without_credits``, ``rows_without_date`` (of the client,
-        in no period), ``fingerprint``, ``open`` (whether the newest row of the frame is older than the period's end),
+        in no period), ``fingerprint``, ``rows_fingerprint``, ``provisional`` (the reasons why the period is not
+        complete; empty if it is), ``open`` (whether the newest row of the frame is older than the period's end),
         ``newest`` (that row's date, if so), ``incomplete`` (whether the history was not read to its end), and with
-        `prices` ``priced``, ``priced_credits`` and ``unpriced_credits``.
+        `prices` ``priced``, ``priced_credits`` and ``unpriced_credits``. With `terms` also ``issuer``, ``recipient``,
+        ``notes``, ``terms``, ``tax_name``, ``locale``, ``number``, and with prices ``amounts`` (by currency, decimals
+        as text: ``lines``, ``markup``, ``minimum``, ``tax``, ``total``). Of an issued statement also ``issued``,
+        ``again`` (whether it was issued before), ``number``, ``issue_date``, ``register`` and ``path``; of a correction
+        ``corrects`` and ``changes``; and ``corrections``, those of other clients that were issued with it.
 
     Raises
     ------
     InputError
         The client or the column doesn't exist, the period is invalid, or another argument is; or the file exists and is
-        of another kind.
+        of another kind. With `issue`: the statement is provisional, was issued and has changed, or has rows that are
+        billed already; the message has the number of the other statement.
     SchemaError
         The frame lacks a column of a history.
     ArchiveError
-        The file can't be written.
+        The file can't be written; a line of the register was changed.
 
     Notes
     -----
-    The fingerprint is the BLAKE2b hash (8 bytes, in hex) of the billed rows: one line per row, made of its id, a tab,
-    its credits (empty if unknown) and a newline; the lines are sorted.
+    A statement is provisional, and its file says so, if the history was synced or read before the period's end (each
+    account counts; rows appear up to 15 minutes late), was not read to its end, or lacks rows that its folder has; or
+    if rows of the client are still ``processing`` or have no date. It can't be issued.
 
-    The costs of the lines are rounded by largest remainder: they add up to the exact total, rounded half to even.
+    ``rows_fingerprint`` is the BLAKE2b hash (8 bytes, in hex) of the billed rows: one line per row, made of its id, a
+    tab, its credits (empty if unknown) and a newline; the lines are sorted. ``fingerprint`` covers the prices too:
+    before the newline are a tab and the price that the row got, as in ``EUR 0.3``; and after the lines those terms
+    that change amounts, as in ``tax_rate=19``. Without prices and such terms it is the same.
+
+    The costs of the lines are rounded by largest remainder: they add up to the exact total, rounded half to even. The
+    markup is computed from this total (or the priced credits), the minimum fee is reached by a top-up to lines and
+    markup, and the tax is on the three; markup and tax are rounded half up to the currency's smallest unit. So the
+    amounts add up to the total.
+
+    Voices of one name are told apart by letters of their ids, the same in all periods of a frame.
+
+    Terms, all of them optional; those of ``[client.NAME]`` replace the others, and there can be ``name``, ``address``,
+    ``tax_id`` and ``contact`` of the client. A minimum fee is for clients with rows in the period; one of
+    ``[client.NAME]`` also for a period without::
+
+        number = "2026-{n:03}"
+        currency = "EUR"                   # refuses prices in another one
+        locale = "de_DE"
+        minimum_fee = "50.00"
+        markup_percent = "15"              # or markup_per_1000 = "0.05"
+        tax_rate = "19"                    # per cent
+        tax_name = "VAT"
+        notes = "Payable within 14 days."
+        unit_prices = true                 # false: lines are not divided by price
+        [issuer]
+        name = "Studio North"
+        address = ["1 Main Street", "10115 Berlin"]
+        tax_id = "DE123456789"
+        [client.Acme]
+        name = "Acme Inc."
+        address = ["5 Side Street", "20095 Hamburg"]
+        minimum_fee = "100.00"
 
     Examples
     --------
@@ -154,14 +306,137 @@ def statement(
     """
     output = None if path is None else statement_output(path, force=force)
     check_title(title)
-    request = _parse_request(frame, period, column, tz, prices, by)
-    if not isinstance(client, str) or client not in request.clients:
+    issue, correct = true_or_false("issue", issue), true_or_false("correct", correct)
+    single = {"number": number, "issue_date": issue_date, "locale": locale}
+    request = _parse_request(frame, period, column, tz, prices, by, terms, **single)
+    issuer = None
+    if issue or correct:
+        issuer = _issuer(
+            request, register, correct, _beside(output, (client, request.period.start, request.period.end), force)
+        )
+    known = isinstance(client, str) and client in request.clients
+    if not known and not (issuer is not None and _was_issued(issuer, client, request.period)):
         raise UnmatchedNameError(_unknown_client(client, request.clients, column))
-    of_client = request.codes == request.clients.index(client)
-    rows = frame[request.columns(frame)].iloc[np.flatnonzero(of_client & request.inside)]
-    table = _bill(rows, request, client, int((of_client & ~request.dated).sum()), title)
+    bill = request.bill(client, title=title)
+    if issue and issuer is not None:
+        first, *others = _own_first(issuer.issue([bill]), bill)
+        table = _issued_table(first, issuer)
+        table.attrs["histkit"]["corrections"] = [_issued_facts(other) for other in others]
+        return table
+    table = (bill if issuer is None else issuer.preview(bill)).table()
     if output is not None:
         write_statement(table, output)
+    return table
+
+
+def _own_first(issues: list[Issue], bill: Bill) -> list[Issue]:
+    return sorted(issues, key=lambda issue: issue.bill.key != bill.key)
+
+
+def _was_issued(issuer: Issuer, client: Any, period: Period) -> bool:
+    return (client, period.start, period.end) in issuer.register.read_intact().by_key
+
+
+def _issuer(request: _StatementRequest, register: Any, correct: bool, place: Any) -> Issuer:
+    return Issuer(
+        register_of(request.frame, register),
+        lambda entry: request.bill(entry.client, entry=entry),
+        request.locate,
+        place,
+        correct,
+    )
+
+
+@dataclass(frozen=True)
+class Clients:
+    """The rows of a frame by client, to compare them with what was issued.
+
+    Attributes
+    ----------
+    priced : bool
+        Whether rows have prices.
+    locate : callable
+        As in `Issuer`.
+    """
+
+    request: _StatementRequest
+    known: bool
+
+    @property
+    def priced(self) -> bool:
+        """Whether rows have prices."""
+        return self.request.book is not None
+
+    def rows_now(self, net: pd.DataFrame, entry: Entry) -> pd.DataFrame:
+        """Return the rows of an entry's client and period as they are now, as `billed_rows` does.
+
+        Without a column of clients: those that were billed, if they are still in the period.
+        """
+        request, (client, start, end) = self.request, entry.key
+        of_period = request.of_period(Period(entry.period, start, end), zone_of(entry.tz), compare=False)
+        if self.known:
+            code = request.clients.index(client) if client in request.clients else -1
+            rows = of_period.rows[of_period.codes == code]
+        else:
+            ids = request.frame["history_item_id"].iloc[of_period.rows]
+            rows = of_period.rows[ids.isin(net["history_item_id"]).to_numpy(bool)]
+        return billed_rows(request.frame[request.columns([])].iloc[rows], request.book)
+
+    def locate(self, went: pd.DataFrame) -> dict[str, int]:
+        """Return where rows are that were billed: words to the number of rows."""
+        return self.request.locate(went, clients=self.known)
+
+
+def clients_of(frame: pd.DataFrame, column: str | None, prices: Any, tz: Any) -> Clients:
+    """Return the rows of a frame by client; without a column, all are of one."""
+    known = column is not None
+    if not known:
+        column = "all rows"
+        frame = frame.assign(**{column: "all"})
+    request = _parse_request(frame, ("1970-01-01", "1970-01-02"), column, tz, prices, (), None)
+    return Clients(request, known)
+
+
+def _beside(output: OutputFile | None, key: Key, force: bool) -> Any:
+    """Return the file of each bill: the one that was passed, and beside it those of corrections of other clients."""
+
+    def place(bill: Bill, number: str | None, file: str | None) -> OutputFile | None:
+        if output is None or bill.key == key:
+            return output
+        return statement_output(output.path.with_name(_correction_name(bill, number, output.path.suffix)), force=force)
+
+    return place
+
+
+def _correction_name(bill: Bill, number: str | None, suffix: str) -> str:
+    stem = f"{safe_name(bill.facts['client'], 80)}-{safe_name(bill.facts['period'], 60)}"
+    return f"{stem}-correction-{safe_name(str(number), 60)}{suffix}"
+
+
+def _issued_facts(issue: Issue) -> dict[str, Any]:
+    """Return where a statement is that was issued."""
+    assert issue.entry is not None
+    entry = issue.entry
+    path = issue.output.path if issue.output is not None else None
+    return {
+        "number": entry.number,
+        "client": entry.client,
+        "period": entry.period,
+        "corrects": entry.corrects,
+        "path": None if path is None else str(path),
+    }
+
+
+def _issued_table(issue: Issue, issuer: Issuer) -> pd.DataFrame:
+    table = issue.bill.table()
+    facts = _issued_facts(issue)
+    table.attrs["histkit"] = {
+        **issue.bill.facts,
+        "issued": True,
+        "again": issue.again,
+        "path": facts["path"],
+        "register": str(issuer.register.path),
+    }
     return table
 
 
@@ -175,18 +450,28 @@ def statements(
     tz: str | tzinfo = "UTC",
     prices: Any = None,
     by: Any = ("voice", "model"),
+    terms: Any = None,
+    issue_date: Any = None,
+    locale: str | None = None,
+    issue: bool = False,
+    correct: bool = False,
+    register: str | os.PathLike[str] | None = None,
     force: bool = False,
 ) -> pd.DataFrame:
     """Compute the statements of all clients for one period; together they bill every row of the period.
 
     Parameters
     ----------
-    frame, period, column, tz, prices, by
+    frame, period, column, tz, prices, by, terms, issue_date, locale, register
         As in `statement`.
     folder : path-like, optional
         Also write each statement into this folder, to a file named by client and period.
     format : {"md", "html", "xlsx", "csv", "json"}
         The format of these files.
+    issue : bool
+        Enter all of them in the register, or none; but not the rows that are "unassigned".
+    correct : bool
+        With `issue`: as in `statement`. The file of a correction has its number in its name.
     force : bool
         Also replace files of another kind.
 
@@ -194,11 +479,13 @@ def statements(
     -------
     pandas.DataFrame
         One row per client with rows in the period, sorted by name: ``client`` (string), ``items``, ``characters``,
-        ``credits`` (Int64), with `prices` ``cost`` (decimal, the total of the statement), ``currency`` (string) and
-        ``priced`` (Float64, 0 to 1), then ``path`` (string; missing without `folder`) and ``fingerprint`` (string). A
-        client with costs in several currencies has a row for each, and one more for unpriced credits.
-        ``attrs["histkit"]`` has the facts of `statement` that all clients share, the counts of rows, and ``replaced``,
-        the number of files that existed.
+        ``credits`` (Int64), with `prices` ``cost`` (decimal, that of the lines), ``currency`` (string) and ``priced``
+        (Float64, 0 to 1), with `terms` too ``total`` (decimal), then ``path`` (string; missing without `folder`) and
+        ``fingerprint`` (string), and with `issue` ``number`` and ``corrects`` (string). A client with costs in several
+        currencies has a row for each, and one more for unpriced credits. A client without rows that has terms of its
+        own with a minimum fee has a row, too.
+        ``attrs["histkit"]`` has the facts of `statement` that all clients share, the counts of rows, ``replaced``,
+        the number of files that existed, and with `issue` ``register``.
 
     Raises
     ------
@@ -216,56 +503,125 @@ def statements(
     True
     """
     one_of("format", format, FORMATS)
-    request = _parse_request(frame, period, column, tz, prices, by)
-    files = _file_names(request.clients, request.period, format)
-    rows = np.flatnonzero(request.inside)
-    rows = rows[np.argsort(request.codes[rows], kind="stable")]
-    billed, codes = frame[request.columns(frame)].iloc[rows], request.codes[rows]
-    undated = np.bincount(request.codes[~request.dated], minlength=len(request.clients))
-    outputs: dict[int, OutputFile] = {}
-    for code in np.unique(codes).tolist() if folder is not None else ():
-        outputs[code] = statement_output(local_folder(folder) / files[code], force=force)
-    lines: list[dict[str, Any]] = []
-    for code in np.unique(codes).tolist():
-        client = request.clients[code]
-        start, stop = np.searchsorted(codes, (code, code + 1))
-        table = _bill(billed.iloc[start:stop], request, client, int(undated[code]), None)
-        output = outputs.get(code)
-        if output is not None:
-            write_statement(table, output)
-        proof = {
-            "path": None if output is None else str(output.path),
-            "fingerprint": table.attrs["histkit"]["fingerprint"],
+    issue, correct = true_or_false("issue", issue), true_or_false("correct", correct)
+    if correct and not issue:
+        raise InputError("correct=True needs issue=True; histkit.statement(correct=True) is a preview for one client.")
+    request = _parse_request(frame, period, column, tz, prices, by, terms, issue_date=issue_date, locale=locale)
+    of_period = request.of_period(request.period, request.zone)
+    clients = [request.clients[code] for code in np.unique(of_period.codes).tolist()]
+    clients = sorted({*clients, *_charged_clients(request)})
+    names = dict(zip(request.clients, _file_names(request.clients, request.period, format), strict=True))
+    root = None if folder is None else local_folder(folder)
+    results: list[tuple[pd.DataFrame, OutputFile | None]] = []
+    facts: dict[str, Any] = {}
+    if issue:
+        issuer = _issuer(request, register, correct, _in_folder(root, names, format, force, request))
+        bills = [request.bill(client) for client in clients if client != UNASSIGNED]
+        span = request.period.start, request.period.end
+        issues = issuer.issue(bills, span, request.column)
+        results = [(_issued_table(issued, issuer), issued.output) for issued in issues]
+        if UNASSIGNED in clients:
+            results.append((request.bill(UNASSIGNED).table(), None))
+        results.sort(key=lambda result: result[0].attrs["histkit"]["client"])
+        facts = {"register": str(issuer.register.path)}
+    else:
+        outputs = {
+            client: None if root is None else statement_output(root / names[client], force=force) for client in clients
         }
-        lines += [{"client": client, **totals, **proof} for totals in _totals_by_currency(table)]
-    result = _statements_frame(lines, priced=request.book is not None)
-    counts = {"rows": len(rows), "rows_without_date": int(undated.sum())}
-    replaced = sum(output.exists for output in outputs.values())
-    result.attrs["histkit"] = {**request.facts, **counts, "replaced": replaced}
+        for client in clients:
+            table, output = request.bill(client).table(), outputs[client]
+            if output is not None:
+                write_statement(table, output)
+            results.append((table, output))
+    return _summary(request, results, facts, issue=issue)
+
+
+def _charged_clients(request: _StatementRequest) -> list[str]:
+    """Return the clients that owe a minimum fee also for a period without rows."""
+    return [name for name in request.clients if request.terms.of(name, has_rows=False).minimum_fee]
+
+
+def _in_folder(
+    root: Path | None, names: Mapping[str, str], format: str, force: bool, request: _StatementRequest
+) -> Any:
+    """Return the file of each bill in a folder."""
+
+    def place(bill: Bill, number: str | None, file: str | None) -> OutputFile | None:
+        if root is None:
+            return None
+        client = bill.facts["client"]
+        if number is not None:
+            name = _correction_name(bill, number, f".{format}")
+        elif client in names:
+            name = names[client]
+        else:
+            name = _file_names([client], request.period, format)[0]
+        return statement_output(root / name, force=force)
+
+    return place
+
+
+def _summary(
+    request: _StatementRequest,
+    results: Sequence[tuple[pd.DataFrame, OutputFile | None]],
+    facts: Mapping[str, Any],
+    *,
+    issue: bool,
+) -> pd.DataFrame:
+    """Return the table of `statements`."""
+    lines: list[dict[str, Any]] = []
+    for table, output in results:
+        own = table.attrs["histkit"]
+        proof = {"path": None if output is None else str(output.path), "fingerprint": own["fingerprint"]}
+        proof |= {"number": own.get("number"), "corrects": own.get("corrects")}
+        lines += [{"client": own["client"], **totals, **proof} for totals in _totals_by_currency(table)]
+    priced = request.book is not None
+    result = _statements_frame(lines, priced=priced, total=priced and request.with_terms, issued=issue)
+    of_period = request.of_period(request.period, request.zone)
+    reasons = dict.fromkeys(reason for table, _ in results for reason in table.attrs["histkit"]["provisional"])
+    undated, processing = int(request.undated.sum()), _processing(request.frame.iloc[of_period.rows])
+    counts = {"rows": len(of_period.rows), "rows_without_date": undated}
+    all_reasons = [*of_period.reasons, *row_reasons(undated, processing)]
+    replaced = sum(output is not None and output.exists for _, output in results)
+    shared = {**of_period.facts, "provisional": all_reasons if reasons or undated else []}
+    result.attrs["histkit"] = {**shared, **counts, **facts, "replaced": replaced}
     return result
 
 
-def _statements_frame(lines: list[dict[str, Any]], *, priced: bool) -> pd.DataFrame:
+def _statements_frame(lines: list[dict[str, Any]], *, priced: bool, total: bool, issued: bool) -> pd.DataFrame:
     """Build the table of `statements` with its dtypes."""
-    money = _MONEY if priced else ()
-    table = pd.DataFrame(lines, columns=["client", *MEASURES, *money, "path", "fingerprint"], dtype=object)
-    texts = dict.fromkeys(("client", "path", "fingerprint"), "string[pyarrow]")
+    money = [*_SUMMED, *(["total"] if total else [])] if priced else []
+    proof = ["path", "fingerprint", *(["number", "corrects"] if issued else [])]
+    table = pd.DataFrame(lines, columns=["client", *MEASURES, *money, *proof], dtype=object)
+    texts = dict.fromkeys(("client", *proof), "string[pyarrow]")
     table = table.astype({**texts, **dict.fromkeys(MEASURES, "Int64")})
     if priced:
         table = table.astype({"currency": "string[pyarrow]", "priced": "Float64"})
         digits = max((digits_of(code) for code in table["currency"].dropna()), default=2)
-        costs = pa.array(table["cost"].tolist(), pa.decimal128(38, digits))
-        table["cost"] = pd.Series(pd.arrays.ArrowExtensionArray(costs))
+        for name in ("cost", "total") if total else ("cost",):
+            costs = pa.array(table[name].tolist(), pa.decimal128(38, digits))
+            table[name] = pd.Series(pd.arrays.ArrowExtensionArray(costs))
     return table
 
 
-def _parse_request(frame: pd.DataFrame, period: Any, column: Any, tz: Any, prices: Any, by: Any) -> _StatementRequest:
+def _processing(rows: pd.DataFrame) -> int:
+    """Return the number of rows that are still processing."""
+    if "state" not in rows.columns:
+        return 0
+    codes, states = factorize_text(rows["state"])
+    return int(np.isin(codes, [code for code, state in enumerate(states) if state == "processing"]).sum())
+
+
+def _parse_request(
+    frame: pd.DataFrame, period: Any, column: Any, tz: Any, prices: Any, by: Any, terms: Any, **single: Any
+) -> _StatementRequest:
     zone = zone_of(tz)
     span = parse_period(period, zone)
     names = list(parse_query(by, None, tz=zone, top=None).names)
     book = None if prices is None else read_prices(prices, tz=zone).for_clients(column)
-    for name in names if book is not None else ():
-        if isinstance(name, str) and name in _MONEY:
+    taken = (*MONEY, "entry", "provisional")
+    for name in names:
+        if isinstance(name, str) and name in (taken if book is not None else taken[-2:]):
             raise InputError(f"by={name!r} is not possible: the statement has a column of that name already.")
     require(frame, ["date"], "a statement")
     refuse_duplicates(frame, "the statement")
@@ -275,23 +631,16 @@ def _parse_request(frame: pd.DataFrame, period: Any, column: Any, tz: Any, price
         )
     if book is not None:
         warn_of_names(book, frame, stacklevel=3)
+    terms_book = read_terms(terms, **single)
     codes, clients = _clients(frame[column])
+    terms_book.check_clients(clients)
+    if book is None and any(terms_book.of(client).money() for client in [*clients, *terms_book.clients]):
+        raise InputError("A minimum fee, a markup and a tax need prices: pass prices=.")
     instants, dated = instants_of(frame["date"])
-    inside = dated & (instants >= span.start * SECOND) & (instants < span.end * SECOND)
-    check_label_zone(frame, column, zone, inside)
-    newest = int(instants[dated].max()) // SECOND if dated.any() else None
-    is_open = newest is None or newest < span.end
-    history = frame.attrs.get("histkit")
-    facts = {
-        "period": span.label,
-        "start": iso(span.start, zone),
-        "end": iso(span.end, zone),
-        "tz": name_of(zone),
-        "open": is_open,
-        "incomplete": isinstance(history, Mapping) and history.get("complete") is False,
-        "newest": iso(newest, zone) if is_open and newest is not None else None,
-    }
-    return _StatementRequest(span, zone, names, book, clients, codes, inside, dated, facts)
+    with_terms = terms is not None
+    return _StatementRequest(
+        frame, span, zone, names, book, column, clients, codes, instants, dated, terms_book, with_terms
+    )
 
 
 def _clients(column: pd.Series) -> tuple[Ints, list[str]]:
@@ -311,62 +660,128 @@ def _unknown_client(client: Any, clients: Sequence[str], column: str) -> str:
     return f"{start}; {did_you_mean(client, clients, 'client')}"
 
 
-def _bill(rows: pd.DataFrame, request: _StatementRequest, client: str, undated: int, title: str | None) -> pd.DataFrame:
+def _bill(
+    rows: pd.DataFrame,
+    request: _StatementRequest,
+    of_period: _PeriodRows,
+    client: str,
+    undated: int,
+    period: Period,
+    zone: tzinfo,
+    names: list[Any],
+    title: str | None,
+) -> Bill:
     """Compute the statement of the billed rows of one client."""
-    if request.book is None:
-        table = usage_table(rows, request.names, tz=request.zone)
+    terms, book = request.terms.of(client, has_rows=len(rows) > 0), request.book
+    billed = billed_rows(rows, book)
+    if book is None:
+        table = usage_table(rows, names, tz=zone)
+    elif terms.unit_prices:
+        table = _table_with_unit_prices(rows, billed["price"], names, book, zone)
     else:
-        priced = with_price_index(rows, request.book)
-        table = cost_table_of(priced, request.book, request.names, None, None, tz=request.zone)
+        table = cost_table_of(with_price_index(rows, book), book, names, None, None, tz=zone)
     costs = table.attrs["histkit"]
-    table = table.iloc[_line_order(table)].reset_index(drop=True)
+    voices = _label_voices(table, names, request) if any(map(is_voice, names)) else []
+    table = table.iloc[line_order(table)].reset_index(drop=True)
     sums = {name: total_of(table[name]) for name in MEASURES}
     totals: dict[str, Any] = {name: None if pd.isna(value) else int(value) for name, value in sums.items()}
     facts = {
-        **request.facts,
+        **of_period.facts,
         "client": client,
-        "title": f"Statement for {client}, {request.period.label}" if title is None else title,
+        "title": f"Statement for {client}, {period.label}" if title is None else title,
         "totals": totals,
         "rows": len(rows),
         "rows_without_credits": int(rows["credits"].isna().sum()),
         "rows_without_date": undated,
-        "fingerprint": _fingerprint(rows),
+        "fingerprint": fingerprint(billed, terms.money_lines()),
+        "rows_fingerprint": rows_fingerprint(billed),
+        "provisional": [*of_period.reasons, *row_reasons(undated, _processing(rows))],
     }
-    if request.book is not None:
-        totals["cost"] = _cost_totals(costs, request.book, len(rows))
+    amounts = {}
+    if book is not None:
+        totals["cost"] = _cost_totals(costs, book, terms, len(rows))
         facts |= {name: costs[name] for name in ("priced", "priced_credits", "unpriced_credits")}
+        priced = {currency: credits for currency, (_, credits) in exact_costs(billed).items()}
+        amounts = compute_amounts(
+            {currency: (Decimal(cost), priced.get(currency, 0)) for currency, cost in totals["cost"].items()}, terms
+        )
+    if request.with_terms or terms.formats is not None:
+        facts |= _terms_facts(terms, request.with_terms)
+        if book is not None and request.with_terms:
+            facts["amounts"] = {currency: amount.texts() for currency, amount in sorted(amounts.items())}
+    key = client, period.start, period.end
+    rules = _rules_fingerprint(request.frame)
+    own_title = title is not None
+    table.attrs = {}
+    return Bill(key, table, facts, billed, terms, amounts, request.column, names, voices, own_title, rules)
+
+
+def _terms_facts(terms: Terms, with_terms: bool) -> dict[str, Any]:
+    facts: dict[str, Any] = {"locale": None if terms.formats is None else terms.formats.name}
+    if with_terms:
+        facts |= {
+            "number": None,
+            "issuer": terms.issuer.lines(),
+            "recipient": terms.recipient.lines(),
+            "notes": list(terms.notes),
+            "terms": terms.money(),
+            "tax_name": terms.tax_name,
+        }
+    return facts
+
+
+def _rules_fingerprint(frame: pd.DataFrame) -> str | None:
+    facts = frame.attrs.get("histkit")
+    rules = facts.get("rules") if isinstance(facts, Mapping) else None
+    return rules if isinstance(rules, str) else None
+
+
+def _table_with_unit_prices(
+    rows: pd.DataFrame, prices: pd.Series, names: list[Any], book: PriceBook, zone: tzinfo
+) -> pd.DataFrame:
+    """Return a cost table whose lines have one price each, with this price."""
+    codes, texts = factorize_text(prices)
+    column = pd.Series(pd.arrays.IntegerArray(codes, codes < 0), rows.index)
+    priced = with_price_index(rows.assign(**{UNIT_PRICE: column}), book)
+    table = cost_table_of(priced, book, [*names, UNIT_PRICE], None, None, tz=zone)
+    rates = [Decimal(text.split()[1]) for text in texts]
+    written = {price.per_1000_credits for price in book.prices}
+    places = max((-int(rate.as_tuple().exponent) for rate in written), default=0)
+    cells = [None if pd.isna(code) else rates[code] for code in table[UNIT_PRICE].astype(object)]
+    array = pd.arrays.ArrowExtensionArray(pa.array(cells, pa.decimal128(38, max(places, 0))))
+    facts = table.attrs["histkit"]
+    table = table.assign(**{UNIT_PRICE: pd.Series(array, table.index)})
+    order = [*names, *MEASURES, UNIT_PRICE, "cost", "currency", "priced"]
+    table = table[order]
     table.attrs["histkit"] = facts
     return table
 
 
-def _cost_totals(costs: Mapping[str, Any], book: PriceBook, rows: int) -> dict[str, str]:
-    """Return the cost per currency as decimal text; without rows, zero in each currency of the prices."""
-    if rows:
+def _label_voices(table: pd.DataFrame, names: Sequence[Any], request: _StatementRequest) -> Voices:
+    """Label the voices of a table as in the complete frame; return id, name and label of each."""
+    known = dict(zip(request.voices.keys, request.voices.labels, strict=True))
+    voices: dict[str, tuple[str | None, str | None, str]] = {}
+    for label, voice_id in table.attrs["histkit"]["voices"].items():
+        name = None
+        if voice_id is None:
+            name = label
+            while (None, name) not in known and name.endswith(_NO_ID):
+                name = name.removesuffix(_NO_ID)
+        voices[label] = voice_id, name, known.get((voice_id, name), label)
+    voices.pop(NO_VOICE, None)
+    for column in names:
+        if is_voice(column):
+            labels = [voices[label][2] if label in voices else label for label in table[column]]
+            table[column] = pd.array(labels, dtype=table[column].dtype)
+    return sorted(voices.values(), key=str)
+
+
+def _cost_totals(costs: Mapping[str, Any], book: PriceBook, terms: Terms, rows: int) -> dict[str, str]:
+    """Return the cost per currency as decimal text; without rows, zero in the currency of the terms or the prices."""
+    if rows and (costs["totals"] or not terms.minimum_fee):
         return {code: total["cost"] for code, total in costs["totals"].items()}
-    return {code: f"{0:.{digits_of(code)}f}" for code in sorted({price.currency for price in book.prices})}
-
-
-def _line_order(table: pd.DataFrame) -> list[int]:
-    """Return the positions of the lines by credits, the largest first and unknown ones last; ties by their names."""
-    names = [name for name in table.columns if name not in (*MEASURES, "cost", "priced")]
-    credits = [(True, 0) if pd.isna(value) else (False, -int(value)) for value in table["credits"]]
-    groups = [[_sort_key(value) for value in table[name]] for name in names]
-    keys = [(credit, *(column[row] for column in groups)) for row, credit in enumerate(credits)]
-    return sorted(range(len(keys)), key=keys.__getitem__)
-
-
-def _sort_key(value: Any) -> tuple[str, str]:
-    return ("", "") if pd.isna(value) else (str(value), type(value).__name__)
-
-
-def _fingerprint(rows: pd.DataFrame) -> str:
-    ids = pa.array(rows["history_item_id"].astype("string"), TEXT, from_pandas=True)
-    values, known = whole_numbers(rows["credits"])
-    credits = pa.array(values, mask=~known).cast(TEXT)
-    parts = [ids, pa.scalar("\t", TEXT), credits, pa.scalar("\n", TEXT), pa.scalar("", TEXT)]
-    lines = pc.binary_join_element_wise(*parts, null_handling="replace", null_replacement="")
-    text = "".join(lines.take(pc.array_sort_indices(lines)).to_pylist())
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    currencies = {price.currency for price in book.prices} if terms.currency is None else {terms.currency}
+    return {code: f"{0:.{digits_of(code)}f}" for code in sorted(currencies)}
 
 
 def _totals_by_currency(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -374,6 +789,11 @@ def _totals_by_currency(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
     facts = table.attrs["histkit"]
     if "cost" not in table.columns:
         yield facts["totals"]
+        return
+    if facts.get("corrects") is not None:  # the sums of its lines
+        for place, (code, cost) in enumerate(facts["totals"]["cost"].items()):
+            counts = {name: facts["totals"][name] if place == 0 else 0 for name in MEASURES}
+            yield {**counts, "cost": Decimal(cost), "currency": code, "total": _total(facts, code)}
         return
     unpriced = table["currency"].isna()
     currencies: list[str | None] = [None] if unpriced.all() else list(facts["totals"]["cost"])
@@ -392,7 +812,13 @@ def _currency_totals(
     credits = 0 if pd.isna(sums["credits"]) else int(sums["credits"])
     priced = 0 if code is None else credits if priced_credits is None else priced_credits
     cost = None if code is None else Decimal(facts["totals"]["cost"][code])
-    return {**sums, "cost": cost, "currency": code, "priced": priced / credits if credits else None}
+    share = priced / credits if credits else None
+    return {**sums, "cost": cost, "currency": code, "priced": share, "total": _total(facts, code)}
+
+
+def _total(facts: Mapping[str, Any], code: str | None) -> Decimal | None:
+    amounts = facts.get("amounts", {})
+    return Decimal(amounts[code]["total"]) if code in amounts else None
 
 
 def _file_names(clients: Sequence[str], period: Period, format: str) -> list[str]:

@@ -283,7 +283,9 @@ def sha256_of(file: BinaryIO) -> str:
 
 
 @contextmanager
-def exclusive_lock(path: Path, busy: str, kind: type[HistkitError] = ArchiveError) -> Iterator[None]:
+def exclusive_lock(
+    path: Path, busy: str, kind: type[HistkitError] = ArchiveError, *, timeout: float = 0
+) -> Iterator[None]:
     """Hold a lock file exclusively; its folder is created.
 
     Parameters
@@ -294,11 +296,13 @@ def exclusive_lock(path: Path, busy: str, kind: type[HistkitError] = ArchiveErro
         Message of the error when another process holds it.
     kind : type
         Class of the errors.
+    timeout : float
+        Seconds to wait for that process.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=timeout)
     except Timeout:
         raise kind(busy) from None
     except OSError as error:

@@ -85,8 +85,14 @@ _INVISIBLE = re.compile(  # letters and marks that show nothing, variation selec
 )
 
 
+class FormattedText(str):
+    """A number or date as text, whose spaces and marks belong to its locale: it is shown as it is."""
+
+
 def one_line_text(text: str) -> str:
     """Return a text as one line: NFC, white space collapsed, without control and bidi-override characters."""
+    if isinstance(text, FormattedText):
+        return text
     if not text.isascii():
         text = unicodedata.normalize("NFC", replace_surrogates(text))
     if not text.isprintable():  # also true of anything but letters, marks, numbers, signs and U+0020
@@ -192,10 +198,10 @@ def format_value(value: Any, kind: ValueKind) -> str:
     >>> format_value(0.1234, "share"), format_value(0.0004, "share")
     ('12.3 %', '<0.1 %')
     """
-    import pandas as pd  # late: the sandbox's process starts without it
-
-    if value is None or (not isinstance(value, (str, list, tuple, dict)) and pd.isna(value)):
+    if is_missing(value):
         return NOTHING
+    if isinstance(value, FormattedText):
+        return value
     if kind == "count":
         return f"{value:,.0f}"
     if kind == "share":
@@ -207,6 +213,13 @@ def format_value(value: Any, kind: ValueKind) -> str:
     if kind == "day":
         return f"{value:%Y-%m-%d}" if isinstance(value, datetime) else str(value)
     return one_line_text(str(value))
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a value is not known: None, NA, NaN or NaT."""
+    import pandas as pd  # late: the sandbox's process starts without it
+
+    return value is None or (not isinstance(value, (str, list, tuple, dict)) and bool(pd.isna(value)))
 
 
 def format_column(values: Iterable[Any], kind: ValueKind) -> list[str]:

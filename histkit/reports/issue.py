@@ -1,0 +1,534 @@
+"""Issue statements: number them, bill each row at most once, and enter them in the register with their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from histkit.errors import ArchiveError, InputError
+from histkit.frame.clock import iso, zone_of
+from histkit.reports.bill import Bill, corrected, correction_title, relabelled
+from histkit.reports.billed_rows import COLUMNS, encode_rows
+from histkit.reports.register import VERSION, Entry, Key, Register, RegisterState, copy_file, hash_of
+from histkit.reports.statement_files import render_statement
+from histkit.reports.terms import DEFAULT_NUMBER, count_series, counted_number, is_counted
+from histkit.util.files import shown_path, temporary_name
+from histkit.util.outputs import OutputFile
+from histkit.util.text import count_noun, quoted
+
+_MOST_SHOWN = 3  # statements in a message
+
+Locate = Callable[[pd.DataFrame], Mapping[str, int]]
+Place = Callable[[Bill, str | None, str | None], OutputFile | None]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How the rows and terms of a statement differ from what was issued.
+
+    Attributes
+    ----------
+    signed : pandas.DataFrame
+        The rows to credit (``sign`` -1) and to bill (1).
+    counts : dict of str to int
+        ``came``, ``went``, ``credits`` and ``price``: numbers of rows.
+    went : pandas.DataFrame
+        The rows that are no longer of this client and period.
+    terms : list of str
+        Names of the terms that differ.
+    """
+
+    signed: pd.DataFrame
+    counts: dict[str, int]
+    went: pd.DataFrame
+    terms: list[str]
+
+    def any(self) -> bool:
+        """Return whether there are any."""
+        return bool(len(self.signed) or self.terms)
+
+    def lines(self, locate: Locate) -> list[str]:
+        """Return the changes in words."""
+        parts = []
+        if self.counts["came"]:
+            parts.append(f"{count_noun(self.counts['came'], 'row')} came")
+        if self.counts["went"]:
+            places = ", ".join(f"{count:,} {where}" for where, count in locate(self.went).items())
+            parts.append(f"{count_noun(self.counts['went'], 'row')} went ({places})")
+        if self.counts["credits"]:
+            parts.append(f"the credits of {count_noun(self.counts['credits'], 'row')} changed")
+        if self.counts["price"]:
+            parts.append(f"the price of {count_noun(self.counts['price'], 'row')} changed")
+        if self.terms:
+            parts.append(f"the terms changed ({', '.join(self.terms)})")
+        return parts
+
+
+def compare_rows(issued: pd.DataFrame, rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int], pd.DataFrame]:
+    """Compare the rows that are billed with those that should be.
+
+    Parameters
+    ----------
+    issued : pandas.DataFrame
+        See `net_rows`.
+    rows : pandas.DataFrame
+        See `billed_rows`.
+
+    Returns
+    -------
+    signed : pandas.DataFrame
+        As in `Changes`.
+    counts : dict of str to int
+        As in `Changes`.
+    went : pandas.DataFrame
+        As in `Changes`.
+    """
+    old_keys, new_keys = _keys_of(issued, rows)
+    new_places = pd.Series(np.arange(len(rows)), index=new_keys)
+    places = new_places.reindex(old_keys).to_numpy(float)
+    stays = ~np.isnan(places)
+    old, new = issued[COLUMNS], rows[COLUMNS]
+    kept = new.iloc[places[stays].astype(np.int64)].reset_index(drop=True)
+    before = old[stays].reset_index(drop=True)
+    differs = {name: _differs(before[name], kept[name]) for name in ("credits", "price")}
+    changed = differs["credits"] | differs["price"]
+    came = ~new_keys.isin(old_keys)
+    signed = pd.concat(
+        [
+            old[~stays].assign(sign=-1),
+            before[changed].assign(sign=-1),
+            kept[changed].assign(sign=1),
+            new[came.to_numpy(bool)].assign(sign=1),
+        ],
+        ignore_index=True,
+    )
+    counts = {
+        "came": int(came.sum()),
+        "went": int((~stays).sum()),
+        "credits": int(differs["credits"].sum()),
+        "price": int((differs["price"] & ~differs["credits"]).sum()),
+    }
+    return signed, counts, old[~stays]
+
+
+def _keys_of(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Return texts by which rows of two frames are compared: ids, with accounts where all rows have one."""
+    named = not (first["account"].isna().any() or second["account"].isna().any())
+    keys = [
+        (frame["history_item_id"] if not named else frame["account"] + "\0" + frame["history_item_id"]).astype(object)
+        for frame in (first, second)
+    ]
+    return keys[0], keys[1]
+
+
+def _differs(first: pd.Series, second: pd.Series) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    missing = first.isna().to_numpy(bool), second.isna().to_numpy(bool)
+    unequal = (first != second).fillna(False).to_numpy(bool)
+    return np.asarray((missing[0] != missing[1]) | (unequal & ~missing[0] & ~missing[1]), bool)
+
+
+def changes_of(issued: pd.DataFrame, entry: Entry, bill: Bill) -> Changes:
+    """Return how a bill differs from what was issued, the last of whose entries is `entry`."""
+    signed, counts, went = compare_rows(issued, bill.rows)
+    money, letter = bill.terms.money(), bill.terms.letter()
+    terms = sorted(name for name in {*money, *entry.terms} if money.get(name) != entry.terms.get(name))
+    if bill.rows.empty and counts["went"]:
+        terms = [name for name in terms if name != "minimum_fee"]  # of a period with rows only
+    terms += sorted(name for name in {*letter, *entry.letter} if letter.get(name) != entry.letter.get(name))
+    terms += ["by"] if [*map(str, bill.names)] != entry.by else []
+    title = bill.facts["title"] if bill.own_title or entry.corrects is None else correction_title(bill, entry.corrects)
+    terms += ["title"] if title != entry.title else []
+    terms += ["prices"] if entry.priced != ("cost" in bill.lines.columns) and not counts["price"] else []
+    return Changes(signed, counts, went, terms)
+
+
+@dataclass
+class Issue:
+    """A statement that is issued, or was.
+
+    Attributes
+    ----------
+    bill : Bill
+        What it bills: of a correction the difference.
+    output : OutputFile or None
+        Its file.
+    earlier : list of Entry
+        What was issued for the same client and period.
+    changes : Changes or None
+        Since then; None for a first statement.
+    entry : Entry or None
+        In the register.
+    again : bool
+        Whether it was issued before.
+    """
+
+    bill: Bill
+    output: OutputFile | None
+    earlier: list[Entry] = field(default_factory=list)
+    changes: Changes | None = None
+    entry: Entry | None = None
+    again: bool = False
+
+
+@dataclass
+class Issuer:
+    """Issues the statements of a frame.
+
+    Attributes
+    ----------
+    register : Register
+        Where they are entered.
+    bill_of : callable
+        Computes the statement of an entry's client and period as it is now.
+    locate : callable
+        Says where the rows are that went: words to the number of rows.
+    place : callable
+        Makes the file of a bill, from the bill, the number of a correction or None, and the file of an entry that is
+        issued again or None.
+    correct : bool
+        Whether to correct what was issued.
+    """
+
+    register: Register
+    bill_of: Callable[[Entry], Bill]
+    locate: Locate
+    place: Place
+    correct: bool
+
+    def issue(self, bills: Sequence[Bill], period: tuple[int, int] | None = None, column: str = "") -> list[Issue]:
+        """Issue bills together: all of them, or none.
+
+        Parameters
+        ----------
+        bills : sequence of Bill
+            Of different clients.
+        period : (start, end), optional
+            Also look at what was issued to other clients for this period, whose rows may all have gone.
+        column : str
+            The column with the clients, for `period`.
+
+        Raises
+        ------
+        InputError
+            A statement is provisional, differs from what was issued, or has rows that are billed already.
+        ArchiveError
+            The register or a file can't be read or written.
+        """
+        for bill in bills:
+            self._check(bill)
+        with self.register.locked():
+            state = self.register.read_intact()
+            self.register.finish(state.entries)
+            bills = [*bills, *self._gone(state, bills, period, column)]
+            issues = self._plan(state, bills)
+            fresh = [issue for issue in issues if not issue.again]
+            self._number(state, fresh)
+            for issue in issues:
+                if issue.again:
+                    self._write_again(issue)
+            self._enter(state, fresh)
+        return issues
+
+    def preview(self, bill: Bill) -> Bill:
+        """Return the correction of a bill without issuing it; the bill itself if nothing was issued."""
+        state = self.register.read_intact()
+        entries = state.by_key.get(bill.key, [])
+        if not entries:
+            return bill
+        changes = changes_of(self._net(state, bill.key), entries[-1], bill)
+        return corrected(relabelled(bill, entries[-1].voices), entries, changes.counts)
+
+    def _check(self, bill: Bill) -> None:
+        """Raise unless a bill can be issued."""
+        what = f"The statement of {quoted(bill.facts['client'])} for {bill.facts['period']}"
+        reasons = bill.facts["provisional"]
+        if reasons:
+            raise InputError(f"{what} is provisional and can't be issued: {'; '.join(reasons)}.")
+        without = int(bill.rows["history_item_id"].isna().sum())
+        if without:
+            raise InputError(f"{what} has {count_noun(without, 'row')} without an id: nothing proves that it is new.")
+
+    def _gone(
+        self, state: RegisterState, bills: Sequence[Bill], period: tuple[int, int] | None, column: str
+    ) -> list[Bill]:
+        """Return the bills of clients that have statements for a period and no rows any more."""
+        keys = {bill.key for bill in bills}
+        gone = [
+            self.bill_of(entries[-1])
+            for key, entries in sorted(state.by_key.items())
+            if key[1:] == period and key not in keys and entries[-1].column == column
+        ]
+        for bill in gone:
+            self._check(bill)
+        return gone
+
+    def _plan(self, state: RegisterState, bills: Sequence[Bill]) -> list[Issue]:
+        """Decide what each bill becomes; with `correct` also which statements of others have to be corrected."""
+        issues = {bill.key: self._compare(state, bill) for bill in bills}
+        while True:
+            conflicts = self._conflicts(state, issues)
+            if not conflicts:
+                break
+            if not self.correct or any(key in issues for key in conflicts):
+                raise InputError(self._conflict_line(state, issues, conflicts))
+            for key in conflicts:
+                bill = self.bill_of(state.by_key[key][-1])
+                self._check(bill)
+                issues[key] = self._compare(state, bill)
+        corrections = [issue for issue in issues.values() if issue.changes is not None]
+        return [*corrections, *(issue for issue in issues.values() if issue.changes is None)]
+
+    def _compare(self, state: RegisterState, bill: Bill) -> Issue:
+        entries = state.by_key.get(bill.key, [])
+        if not entries:
+            return Issue(bill, None)
+        last = entries[-1]
+        changes = changes_of(self._net(state, bill.key), last, bill)
+        bill = relabelled(bill, last.voices)
+        if not changes.any():
+            self._check_repeated(bill, last)
+            bill = corrected(bill, entries[:-1], last.changes) if last.corrects is not None else bill
+            return Issue(bill, None, entries, changes, last, again=True)
+        difference = corrected(bill, entries, changes.counts)
+        if not self.correct:
+            raise InputError(self._change_line(entries, changes, difference))
+        return Issue(difference, None, entries, changes)
+
+    def _net(self, state: RegisterState, key: Key) -> pd.DataFrame:
+        try:
+            net = state.net(key)
+        except ValueError as error:
+            raise ArchiveError(f"{shown_path(self.register.path)}: {error}: restore a copy of the register.") from None
+        if (net["times"] != 1).any():
+            raise ArchiveError(
+                f"{shown_path(self.register.path)} bills rows of {quoted(key[0])} more than once: run histkit "
+                "statements --check."
+            )
+        return net
+
+    @staticmethod
+    def _check_repeated(bill: Bill, entry: Entry) -> None:
+        """Raise if the number or date that was passed is not that of the entry."""
+        what = f"The statement of {quoted(entry.client)} for {entry.period} is issued already, as {entry.number}"
+        terms = bill.terms
+        if terms.number is not None and not is_counted(terms.number) and terms.number != entry.number:
+            raise InputError(f"{what}, not as {terms.number}.")
+        if terms.issue_date is not None and terms.issue_date.isoformat() != entry.issue_date:
+            raise InputError(f"{what} of {entry.issue_date}, not of {terms.issue_date.isoformat()}.")
+
+    def _change_line(self, entries: Sequence[Entry], changes: Changes, difference: Bill) -> str:
+        numbers = entries[0].number + (f" (last correction: {entries[-1].number})" if len(entries) > 1 else "")
+        what = f"{quoted(entries[0].client)}, {entries[0].period} is issued already, as {numbers}, and differs now"
+        amounts = [f"{currency} {amount.total:f}" for currency, amount in sorted(difference.amounts.items())]
+        of = f" ({', '.join(amounts)})" if amounts else ""
+        return f"{what}: {'; '.join(changes.lines(self.locate))}. A correction (correct=True) bills the difference{of}."
+
+    def _conflicts(self, state: RegisterState, issues: Mapping[Key, Issue]) -> dict[Key, dict[Key, int]]:
+        """Return the statements that have rows of the issues: their key to the issues' keys and numbers of rows.
+
+        The rows of issues replace what was issued for their keys.
+        """
+        if not issues:
+            return {}
+        claimed = pd.concat(
+            [issue.bill.rows.assign(owner=place) for place, issue in enumerate(issues.values())], ignore_index=True
+        )
+        keys = list(issues)
+        conflicts: dict[Key, dict[Key, int]] = {}
+        for owner, rows in claimed[claimed["history_item_id"].duplicated(keep=False)].groupby("owner"):
+            others = claimed[claimed["owner"] != owner]
+            count = len(common_rows(others, rows))
+            if count:
+                conflicts[keys[int(owner)]] = {keys[int(owner)]: count}
+        if conflicts:
+            return conflicts
+        for key in state.by_key:
+            if key not in issues:
+                common = common_rows(self._net(state, key), claimed)
+                if len(common):
+                    counts = common["owner"].value_counts(sort=False)
+                    conflicts[key] = {keys[int(owner)]: int(count) for owner, count in counts.items()}
+        return conflicts
+
+    def _conflict_line(
+        self, state: RegisterState, issues: Mapping[Key, Issue], conflicts: Mapping[Key, Mapping[Key, int]]
+    ) -> str:
+        parts = []
+        for key, counts in list(conflicts.items())[:_MOST_SHOWN]:
+            for mine, count in counts.items():
+                facts = issues[mine].bill.facts
+                entries = state.by_key.get(key)
+                name = (
+                    f"{entries[-1].number} of {quoted(key[0])}, {entries[-1].period}" if entries else "this issue too"
+                )
+                rows = f"{count_noun(count, 'row')} of {quoted(facts['client'])}, {facts['period']}"
+                parts.append(f"{rows} {'is' if count == 1 else 'are'} billed already by statement {name}")
+        more = f"; and in {len(conflicts) - _MOST_SHOWN:,} more" if len(conflicts) > _MOST_SHOWN else ""
+        if self.correct:
+            return f"{'; '.join(parts)}{more}, and still {'belong' if len(parts) else ''} there: label them first."
+        return f"{'; '.join(parts)}{more}. With correct=True, a correction credits them there first."
+
+    def _number(self, state: RegisterState, issues: Sequence[Issue]) -> None:
+        """Give each issue its number, its date and its file."""
+        taken = {entry.number for entry in state.entries}
+        counts: dict[str, int] = {}
+        files: set[Path | None] = set()
+        now = datetime.now(UTC)
+        for issue in issues:
+            bill, terms = issue.bill, issue.bill.terms
+            day = terms.issue_date or now.astimezone(zone_of(bill.facts["tz"])).date()
+            template = terms.number or DEFAULT_NUMBER
+            series = count = None
+            if is_counted(template):
+                series = count_series(template, day)
+                count = counts.get(series, state.next_count(series) - 1) + 1
+                while (number := counted_number(template, day, count)) in taken:
+                    count += 1
+                counts[series] = count
+            else:
+                number = counted_number(template, day, 0)
+                if number in taken:
+                    raise InputError(
+                        f"number={quoted(number)} is taken by a statement that is issued already, or by another one "
+                        "of this issue: use another one, or a template such as '2026-{n:03}', which is counted."
+                    )
+            taken.add(number)
+            is_correction = issue.changes is not None
+            issue.output = self.place(bill, number if is_correction else None, None)
+            self._check_file(state, issue.output)
+            file = None if issue.output is None else issue.output.path
+            if file is not None and file in files:
+                raise InputError(f"{shown_path(file)} would be the file of two statements: use another name.")
+            files.add(file)
+            issue.bill = _numbered(bill, number, day)
+            issue.entry = self._entry(issue, number, series, count, day, now)
+
+    def _check_file(self, state: RegisterState, output: OutputFile | None) -> None:
+        """Raise if a file can't be proven, or is that of a statement that was issued."""
+        if output is None:
+            return
+        if output.streamed:
+            raise InputError(f"{shown_path(output.path)}: an issued statement needs a file that stays.")
+        file = self.register.relative(output.path)
+        for entry in state.entries:
+            if entry.file == file:
+                raise InputError(
+                    f"{shown_path(output.path)} is the file of statement {entry.number}: use another name."
+                )
+
+    def _entry(
+        self, issue: Issue, number: str, series: str | None, count: int | None, day: date, now: datetime
+    ) -> Entry:
+        bill, facts = issue.bill, issue.bill.facts
+        signed = bill.rows.assign(sign=1) if issue.changes is None else issue.changes.signed
+        return Entry(
+            prev="",
+            version=VERSION,
+            number=number,
+            corrects=issue.earlier[0].number if issue.earlier else None,
+            part=(1, 1),
+            series=series,
+            count=count,
+            issue_date=day.isoformat(),
+            issued_at=iso(int(now.timestamp()), UTC),
+            client=facts["client"],
+            column=bill.column,
+            period=facts["period"],
+            start=facts["start"],
+            end=facts["end"],
+            tz=facts["tz"],
+            by=[*map(str, bill.names)],
+            title=facts["title"],
+            fingerprint=facts["fingerprint"],
+            rows_fingerprint=facts["rows_fingerprint"],
+            rules=bill.rules,
+            totals=bill.totals,
+            amounts={currency: amount.texts() for currency, amount in sorted(bill.amounts.items())},
+            priced="cost" in bill.lines.columns,
+            terms=bill.terms.money(),
+            letter=bill.terms.letter(),
+            changes={} if issue.changes is None else issue.changes.counts,
+            voices=bill.voices,
+            file=None if issue.output is None else self.register.relative(issue.output.path),
+            rows=encode_rows(signed),
+        )
+
+    def _enter(self, state: RegisterState, issues: Sequence[Issue]) -> None:
+        """Write files and entries: the bytes first, then the lines, then the files in their places."""
+        if not issues:
+            return
+        entries = [issue.entry for issue in issues if issue.entry is not None]
+        with self.register.staged() as folder:
+            try:
+                for issue in issues:
+                    if issue.output is not None and issue.entry is not None:
+                        issue.entry.sha256 = self._stage(issue, folder)
+                self.register.append(entries, state)
+            except BaseException:
+                self.register.finish(state.entries)
+                raise
+            try:
+                self.register.finish([*state.entries, *entries])
+            except ArchiveError as error:
+                numbers = ", ".join(entry.number for entry in entries)
+                raise ArchiveError(
+                    f"{error} Issued as {numbers}: the next issue writes the files, which lie in "
+                    f"{shown_path(self.register.staging)}."
+                ) from None
+
+    def _stage(self, issue: Issue, folder: Path) -> str:
+        assert issue.output is not None
+        temporary = folder / temporary_name()
+        render_statement(issue.bill.table(), issue.output.kind, temporary)
+        return self.register.stage(temporary)
+
+    def _write_again(self, issue: Issue) -> None:
+        """Write the file of a statement that was issued before, with the same bytes."""
+        assert issue.entry is not None
+        entry = issue.entry
+        issue.bill = _numbered(issue.bill, entry.number, date.fromisoformat(entry.issue_date))
+        output = self.place(issue.bill, entry.number if entry.corrects else None, entry.file)
+        issue.output = output
+        if output is None:
+            return
+        file = self.register.relative(output.path)
+        if any(other.file == file and hash_of(output.path) == other.sha256 for other in issue.earlier):
+            return
+        with self.register.staged() as folder:
+            digest = self._stage(issue, folder)
+            staged = self.register.staging / digest
+            try:
+                known = entry.file is not None and Path(entry.file).suffix.lower() == output.path.suffix.lower()
+                if known and digest != entry.sha256:
+                    raise ArchiveError(
+                        f"Statement {entry.number} can't be written again with the same bytes (by this version of "
+                        f"histkit, or of its packages): restore {shown_path(self.register.place(entry.file or ''))}."
+                    )
+                if any(other.file == file and other is not entry for other in issue.earlier):
+                    raise ArchiveError(
+                        f"{shown_path(output.path)} is the file of an earlier statement and is not as it was issued: "
+                        "restore a copy, and use another name."
+                    )
+                copy_file(staged, output.path)
+            finally:
+                staged.unlink(missing_ok=True)
+
+
+def common_rows(issued: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose id is among those issued, in the same account or where either account is not known."""
+    near = rows[rows["history_item_id"].isin(issued["history_item_id"])]
+    if near.empty:
+        return near
+    both = near.reset_index().merge(issued[["history_item_id", "account"]], on="history_item_id", suffixes=("", "_old"))
+    same = (both["account"] == both["account_old"]).fillna(True).to_numpy(bool)
+    return near.loc[both.loc[same, "index"].unique()]
+
+
+def _numbered(bill: Bill, number: str, day: date) -> Bill:
+    return replace(bill, facts={**bill.facts, "number": number, "issue_date": day.isoformat()})

@@ -1,0 +1,401 @@
+"""The register of issued statements: append-only JSON lines, each with the hash of the one before.
+
+A line is what was billed: number, client, period, fingerprints, totals, rows, and the hash of the file. The statements
+that are issued together are lines of one group, appended in one write. A kill leaves a group complete or without its
+last line, and then none of it counts.
+
+The line is the decision; the file follows from it. The bytes of each file lie in a folder beside the register before
+the line is appended, and are copied to their place afterwards. What a kill leaves there is finished by the next issue.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas as pd
+
+from histkit.archive.manifest import MANIFEST
+from histkit.errors import ArchiveError, InputError
+from histkit.reports.billed_rows import decode_rows, net_rows
+from histkit.util.files import atomic_write, exclusive_lock, flush_to_disk, shown_path, write_errors
+from histkit.util.storage import local_path
+from histkit.util.text import error_line, error_reason
+
+REGISTER = "_statements.jsonl"  # in a history's folder; tools skip names that begin with an underscore
+FIRST = "0" * 64  # stands for the hash of the line before the first one
+VERSION = 1
+_HASH = b',"hash":"'
+_WAIT_SECONDS = 120
+
+Key = tuple[str, int, int]
+
+
+class Entry(msgspec.Struct, kw_only=True, omit_defaults=False):
+    """A statement or a correction in the register.
+
+    Attributes
+    ----------
+    prev : str
+        Hash of the line before.
+    number, corrects : str or None
+        Its number; for a correction, the number of the first statement of the client and the period.
+    part : (int, int)
+        Its place in the group of statements that were issued together, from 1, and their number.
+    series, count : str or None, int or None
+        What a counted number is a count of, and the count.
+    start, end : str
+        The period, ISO 8601; the end is exclusive.
+    totals, amounts : dict
+        Of this entry alone: what a correction bills is the difference.
+    terms, letter : dict
+        The terms that change amounts, and those that don't.
+    voices : list of (id or None, name or None, label)
+        How voices are labelled.
+    file, sha256 : str or None
+        Path, relative to the register's folder where possible; hash of its bytes.
+    rows : dict
+        The rows that it bills (``sign`` 1) or credits (-1): see `decode_rows`.
+    """
+
+    prev: str
+    version: int
+    number: str
+    corrects: str | None
+    part: tuple[int, int]
+    series: str | None
+    count: int | None
+    issue_date: str
+    issued_at: str
+    client: str
+    column: str
+    period: str
+    start: str
+    end: str
+    tz: str
+    by: list[str]
+    title: str
+    fingerprint: str
+    rows_fingerprint: str
+    rules: str | None = None
+    totals: dict[str, int | None] = msgspec.field(default_factory=dict)
+    amounts: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    priced: bool = False
+    terms: dict[str, str] = msgspec.field(default_factory=dict)
+    letter: dict[str, Any] = msgspec.field(default_factory=dict)
+    changes: dict[str, int] = msgspec.field(default_factory=dict)
+    voices: list[tuple[str | None, str | None, str]] = msgspec.field(default_factory=list)
+    file: str | None = None
+    sha256: str | None = None
+    rows: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        """What all entries of a client and a period share."""
+        return self.client, _seconds(self.start), _seconds(self.end)
+
+
+def _seconds(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp())
+
+
+@dataclass
+class RegisterState:
+    """What a register holds.
+
+    Attributes
+    ----------
+    entries : list of Entry
+        In their order.
+    problems : list of str
+        A line for each line of the file that is not as it was written.
+    size : int
+        Bytes up to the last complete group; what a kill left behind it does not count.
+    last_hash : str
+        Of the last line of these.
+    torn : str
+        What a kill left; empty if nothing.
+    ends : bool
+        Whether the last line has its line feed.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    size: int = 0
+    last_hash: str = FIRST
+    torn: str = ""
+    ends: bool = True
+
+    @cached_property
+    def by_key(self) -> dict[Key, list[Entry]]:
+        """The entries of each client and period."""
+        groups: dict[Key, list[Entry]] = {}
+        for entry in self.entries:
+            groups.setdefault(entry.key, []).append(entry)
+        return groups
+
+    def net(self, key: Key) -> pd.DataFrame:
+        """Return what is billed to a client for a period: see `net_rows`; raises ValueError for damaged rows."""
+        return net_rows(decode_rows(entry.rows) for entry in self.by_key.get(key, ()))
+
+    def next_count(self, series: str) -> int:
+        """Return the next count of a series of numbers."""
+        return 1 + max((entry.count or 0 for entry in self.entries if entry.series == series), default=0)
+
+
+class Register:
+    """A register's file.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, or the folder of a history, which has it under a name of its own.
+
+    Raises
+    ------
+    InputError
+        The path is a URL, or a file that is something else.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        place = local_path(path)
+        self.path = (place / REGISTER if place.is_dir() else place).absolute()
+        if self.path.suffix.lower() in (".parquet", ".pq"):
+            raise InputError(f"{shown_path(self.path)}: a register is JSON lines; use a name such as statements.jsonl.")
+        self.staging = self.path.with_name(f".{self.path.name}-files")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the register, waiting for a process that has it."""
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        busy = f"Another process is issuing statements into {shown_path(self.path)}: wait for it to end."
+        with exclusive_lock(lock, busy, timeout=_WAIT_SECONDS):
+            yield
+
+    def read(self) -> RegisterState:
+        """Read and check all lines; without a file there are none.
+
+        Raises
+        ------
+        ArchiveError
+            The file can't be read.
+        InputError
+            It is something else.
+        """
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return RegisterState()
+        except OSError as error:
+            raise ArchiveError(f"{shown_path(self.path)} can't be read: {error_reason(error)}.") from None
+        if data and _HASH not in data and not data.startswith(b'{"prev":"'):
+            raise InputError(f"{shown_path(self.path)} exists and is not a register of statements: use another name.")
+        return read_lines(data, shown_path(self.path))
+
+    def read_intact(self) -> RegisterState:
+        """Read all lines; raises `ArchiveError` for one that is not as it was written."""
+        state = self.read()
+        if state.problems:
+            raise ArchiveError(f"{state.problems[0]} Nothing is issued: restore a copy of the register.")
+        return state
+
+    def append(self, entries: Sequence[Entry], state: RegisterState) -> None:
+        """Append a group of entries, and flush it to the disk; the caller holds the lock.
+
+        Raises
+        ------
+        ArchiveError
+            The file can't be written; then it is as it was.
+        """
+        data, last = b"" if state.ends else b"\n", state.last_hash
+        for place, entry in enumerate(entries, 1):
+            entry.prev, entry.part = last, (place, len(entries))
+            body = msgspec.json.encode(entry)
+            last = hashlib.sha256(body).hexdigest()
+            data += body[:-1] + _HASH + last.encode() + b'"}\n'
+        with write_errors(self.path):
+            created = not self.path.exists()
+            with self.path.open("ab") as file:
+                try:
+                    file.truncate(state.size)
+                    file.write(data)
+                    flush_to_disk(file)
+                except BaseException:
+                    with suppress(OSError):
+                        os.ftruncate(file.fileno(), state.size)
+                    raise
+            if created:
+                _flush_folder(self.path.parent)
+
+    @contextmanager
+    def staged(self) -> Iterator[Path]:
+        """Yield the folder for the bytes of files, which is removed again where it is empty."""
+        with write_errors(self.staging):
+            self.staging.mkdir(parents=True, exist_ok=True)
+            try:
+                yield self.staging
+            finally:
+                with suppress(OSError):
+                    self.staging.rmdir()
+
+    def stage(self, temporary: Path) -> str:
+        """Flush a file in the staging folder and name it by its hash, which is returned."""
+        with temporary.open("r+b") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            flush_to_disk(file)
+        temporary.replace(self.staging / digest)
+        _flush_folder(self.staging)
+        return digest
+
+    def finish(self, entries: Iterable[Entry]) -> list[Path]:
+        """Copy the staged files of entries to their places, and remove all others; returns the files written."""
+        if not self.staging.is_dir():
+            return []
+        places: dict[str, list[Path]] = {}
+        for entry in entries:
+            if entry.file is not None and entry.sha256 is not None:
+                places.setdefault(entry.sha256, []).append(self.place(entry.file))
+        written = []
+        for staged in sorted(self.staging.iterdir()):
+            for place in places.get(staged.name, ()):
+                if hash_of(place) != staged.name:
+                    copy_file(staged, place)
+                    written.append(place)
+            with suppress(OSError):
+                staged.unlink()
+        with suppress(OSError):
+            self.staging.rmdir()
+        return written
+
+    def place(self, file: str) -> Path:
+        """Return the path of an entry's file."""
+        return Path(os.path.normpath(self.path.parent / file))
+
+    def relative(self, path: Path) -> str:
+        """Return a path as an entry holds it."""
+        absolute = os.path.normpath(path.absolute())
+        with suppress(ValueError):  # another drive
+            return os.path.relpath(absolute, self.path.parent)
+        return absolute
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file atomically."""
+    with atomic_write(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def hash_of(path: Path) -> str | None:
+    """Return the SHA-256 of a file; None if it can't be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    except OSError:
+        return None
+
+
+def _flush_folder(folder: Path) -> None:
+    with suppress(OSError):  # Windows can't open a folder
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read_lines(data: bytes, where: str) -> RegisterState:
+    """Decode the lines of a register and check them against each other.
+
+    Parameters
+    ----------
+    data : bytes
+        The content of the file.
+    where : str
+        The file, for messages.
+    """
+    state = RegisterState()
+    *lines, rest = data.split(b"\n")
+    if rest and _is_complete(rest):  # an editor removed the last line feed
+        lines, rest, state.ends = [*lines, rest], b"", False
+    group: list[Entry] | None = []
+    position, previous = 0, FIRST
+    for number, line in enumerate(lines, 1):
+        position = min(position + len(line) + 1, len(data))
+        try:
+            entry, digest = _decode(line)
+            if entry.prev != previous:
+                raise ValueError("it doesn't follow the line before: a line was changed, removed or moved")
+            if group is not None and entry.part != (len(group) + 1, group[0].part[1] if group else entry.part[1]):
+                raise ValueError("it is not the next of its group")
+        except ValueError as error:
+            state.problems.append(f"{where}, line {number}: {error_line(error)}.")
+            previous = _hash_in(line) or previous
+            group = None  # until the next group starts
+            continue
+        previous = digest
+        if group is not None:
+            group.append(entry)
+        if entry.part[0] == entry.part[1]:
+            state.entries += [entry] if group is None else group
+            state.size, state.last_hash, group = position, digest, []
+    if group or rest:
+        what = "a line that was not written to its end" if rest else "a group without its last line"
+        state.torn = f"{where} ends in {what}, as a kill leaves it: it does not count, and the next issue removes it."
+    return state
+
+
+def _is_complete(line: bytes) -> bool:
+    try:
+        entry, _ = _decode(line)
+    except ValueError:
+        return False
+    return entry.part[0] == entry.part[1]
+
+
+def _decode(line: bytes) -> tuple[Entry, str]:
+    head, mark, tail = line.rpartition(_HASH)
+    digest = hashlib.sha256(head + b"}").hexdigest()
+    if not mark:
+        raise ValueError("it is not a line of a register")
+    if tail != digest.encode() + b'"}':
+        raise ValueError("it was changed after it was written: its hash differs")
+    try:
+        version = msgspec.json.decode(head + b"}", type=dict[str, Any]).get("version")
+        if not isinstance(version, int) or version > VERSION:
+            raise ValueError("a newer histkit wrote it: upgrade with pip install -U histkit")
+        entry = msgspec.json.decode(head + b"}", type=Entry)
+        _ = entry.key
+    except (msgspec.DecodeError, TypeError, RecursionError) as error:
+        raise ValueError(f"it can't be read ({error_line(error)})") from None
+    return entry, digest
+
+
+def _hash_in(line: bytes) -> str | None:
+    _, mark, tail = line.rpartition(_HASH)
+    return tail[:64].decode("ascii", "replace") if mark else None
+
+
+def register_of(frame: pd.DataFrame, register: Any) -> Register:
+    """Return the register that was passed, or else that of the frame's local history.
+
+    Raises
+    ------
+    InputError
+        The frame has no local history that is still there.
+    """
+    if register is not None:
+        return Register(register)
+    facts = frame.attrs.get("histkit")
+    path = facts.get("path") if isinstance(facts, Mapping) else None
+    if isinstance(path, str) and "://" not in path and Path(path).is_absolute() and (Path(path) / MANIFEST).is_file():
+        return Register(path)
+    raise InputError("The frame has no folder of a local history for the register: pass register='statements.jsonl'.")
