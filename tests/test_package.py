@@ -57,6 +57,7 @@ def test_the_public_names_are_these() -> None:
         *"read_history read_parquet read_requests sample_history scan speakers sync takes to_csv to_parquet to_xlsx".split(),
         *"add_cost cost_table forecast ledger official_usage plot_hours plot_quota plot_share plot_takes".split(),
         *"read_prices reconcile report retry_failed statement statements".split(),
+        *"check_statements issued_rows issued_statements".split(),
         *"explore keepers pick_takes show_usage usage_table used_share verify waste".split(),
     }
     for name in hk.__all__:

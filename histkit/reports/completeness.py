@@ -58,9 +58,8 @@ def history_state(frame: pd.DataFrame) -> HistoryState:
     read_at = {}
     for name, account in manifest.accounts.items():
         known = _seconds(loaded.get(name)) if isinstance(loaded, Mapping) else None
-        moments = [_seconds(account.synced_at), known if known is not None else loaded_at]
-        moments = [moment for moment in moments if moment is not None]
-        read_at[name] = min(moments, default=0)
+        moments = _seconds(account.synced_at), known if known is not None else loaded_at
+        read_at[name] = min((moment for moment in moments if moment is not None), default=0)
     return HistoryState(folder, incomplete, read_at)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from histkit.errors import ArchiveError, InputError
 from histkit.frame.clock import iso, zone_of
 from histkit.reports.bill import Bill, corrected, correction_title, relabelled
 from histkit.reports.billed_rows import COLUMNS, encode_rows
-from histkit.reports.register import VERSION, Entry, Key, Register, RegisterState, copy_file, hash_of
+from histkit.reports.register import VERSION, Entry, Key, Register, RegisterState, check_place, copy_file, hash_of
 from histkit.reports.statement_files import render_statement
 from histkit.reports.terms import DEFAULT_NUMBER, count_series, counted_number, is_counted
 from histkit.util.files import shown_path, temporary_name
@@ -224,7 +225,8 @@ class Issuer:
             self._check(bill)
         with self.register.locked():
             state = self.register.read_intact()
-            self.register.finish(state.entries)
+            with suppress(ArchiveError):  # of files that still can't be written; --check names them
+                self.register.finish(state.entries)
             bills = [*bills, *self._gone(state, bills, period, column)]
             issues = self._plan(state, bills)
             fresh = [issue for issue in issues if not issue.again]
@@ -468,10 +470,12 @@ class Issuer:
             try:
                 for issue in issues:
                     if issue.output is not None and issue.entry is not None:
+                        check_place(issue.output.path)
                         issue.entry.sha256 = self._stage(issue, folder)
                 self.register.append(entries, state)
             except BaseException:
-                self.register.finish(state.entries)
+                with suppress(ArchiveError):
+                    self.register.finish(state.entries)
                 raise
             try:
                 self.register.finish([*state.entries, *entries])

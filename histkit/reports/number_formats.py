@@ -1,4 +1,4 @@
-"""Numbers and dates as people of a locale write them, by babel."""
+"""Numbers and dates as people of a locale write them, by babel; in the digits 0 to 9, as babel writes its dates."""
 
 from __future__ import annotations
 
@@ -59,12 +59,11 @@ class NumberFormats:
         numbers = importlib.import_module("babel.numbers")
         locale = _locale(self.name)
         pattern = _FRACTION.sub("0" + ("." + "0" * digits if digits else ""), getattr(locale, kind)[None].pattern)
-        system: dict[str, Any] = {"numbering_system": "default"}
-        group = numbers.get_group_symbol(locale, **system)
+        group = numbers.get_group_symbol(locale)
         if "'" not in group:
-            return FormattedText(numbers.format_decimal(value, pattern, locale, **system))
+            return FormattedText(numbers.format_decimal(value, pattern, locale))
         text = numbers.format_decimal(value, pattern, "en")  # babel takes apostrophes for quotes
-        return FormattedText(text.translate({ord(","): group, ord("."): numbers.get_decimal_symbol(locale, **system)}))
+        return FormattedText(text.translate({ord(","): group, ord("."): numbers.get_decimal_symbol(locale)}))
 
     def date(self, value: date) -> str:
         """Format a day."""

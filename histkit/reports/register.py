@@ -10,6 +10,7 @@ the line is appended, and are copied to their place afterwards. What a kill leav
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -27,7 +28,15 @@ import pandas as pd
 from histkit.archive.manifest import MANIFEST
 from histkit.errors import ArchiveError, InputError
 from histkit.reports.billed_rows import decode_rows, net_rows
-from histkit.util.files import atomic_write, exclusive_lock, flush_to_disk, shown_path, write_errors
+from histkit.util.files import (
+    atomic_write,
+    exclusive_lock,
+    flush_to_disk,
+    open_temporary,
+    shown_path,
+    temporary_name,
+    write_errors,
+)
 from histkit.util.storage import local_path
 from histkit.util.text import error_line, error_reason
 
@@ -250,31 +259,41 @@ class Register:
     def stage(self, temporary: Path) -> str:
         """Flush a file in the staging folder and name it by its hash, which is returned."""
         with temporary.open("r+b") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
             flush_to_disk(file)
         temporary.replace(self.staging / digest)
         _flush_folder(self.staging)
         return digest
 
-    def finish(self, entries: Iterable[Entry]) -> list[Path]:
-        """Copy the staged files of entries to their places, and remove all others; returns the files written."""
+    def finish(self, entries: Iterable[Entry]) -> None:
+        """Copy the staged files of entries to their places, and remove all others.
+
+        Raises
+        ------
+        ArchiveError
+            A file can't be written; its bytes stay where they are.
+        """
         if not self.staging.is_dir():
-            return []
+            return
         places: dict[str, list[Path]] = {}
         for entry in entries:
             if entry.file is not None and entry.sha256 is not None:
                 places.setdefault(entry.sha256, []).append(self.place(entry.file))
-        written = []
+        failure: ArchiveError | None = None
         for staged in sorted(self.staging.iterdir()):
-            for place in places.get(staged.name, ()):
-                if hash_of(place) != staged.name:
-                    copy_file(staged, place)
-                    written.append(place)
+            try:
+                for place in places.get(staged.name, ()):
+                    if hash_of(place) != staged.name:
+                        copy_file(staged, place)
+            except ArchiveError as error:
+                failure = failure or error
+                continue
             with suppress(OSError):
                 staged.unlink()
         with suppress(OSError):
             self.staging.rmdir()
-        return written
+        if failure is not None:
+            raise failure
 
     def place(self, file: str) -> Path:
         """Return the path of an entry's file."""
@@ -294,11 +313,26 @@ def copy_file(source: Path, target: Path) -> None:
         shutil.copyfile(source, temporary)
 
 
+def check_place(path: Path) -> None:
+    """Raise `ArchiveError` if no file can be written into the folder of a path, which is created."""
+    with write_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path.parent)) from None
+        temporary = path.with_name(temporary_name())
+        try:
+            open_temporary(temporary).close()
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
 def hash_of(path: Path) -> str | None:
     """Return the SHA-256 of a file; None if it can't be read."""
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
 

@@ -203,7 +203,8 @@ def check_statements(
     opened = Register(register)
     state = opened.read()
     clients = None if frame is None else clients_of(frame, column, prices, tz)
-    findings = [(FAILED, None, None, None, line) for line in _line_problems(state)]
+    findings: list[tuple[str, str | None, str | None, str | None, str]] = []
+    findings += [(FAILED, None, None, None, line) for line in _line_problems(state)]
     findings += [
         (FAILED, entry.number, entry.client, entry.period, line) for entry, line in _entry_problems(state, opened)
     ]
@@ -291,7 +292,8 @@ def _recomputed(entries: list[Entry]) -> tuple[pd.DataFrame, list[tuple[Entry, s
 
 
 def _amount_problems(net: pd.DataFrame, entry: Entry, amounts: Mapping[str, Amounts]) -> Iterator[str]:
-    terms = Terms(**{name: Decimal(text) for name, text in entry.terms.items()})
+    money: dict[str, Any] = {name: Decimal(text) for name, text in entry.terms.items()}
+    terms = Terms(**money)
     costs = exact_costs(net)
     if not costs and len(amounts) > 1:
         return  # nothing is priced, and which currency has the minimum fee is not known

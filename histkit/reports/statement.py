@@ -796,7 +796,7 @@ def _totals_by_currency(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
             yield {**counts, "cost": Decimal(cost), "currency": code, "total": _total(facts, code)}
         return
     unpriced = table["currency"].isna()
-    currencies: list[str | None] = [None] if unpriced.all() else list(facts["totals"]["cost"])
+    currencies: list[str | None] = [None] if len(table) and unpriced.all() else list(facts["totals"]["cost"])
     if len(currencies) == 1:
         yield _currency_totals(table, facts, currencies[0], facts["priced_credits"])
         return

@@ -235,7 +235,8 @@ def _number(value: Any, shown: str) -> str:
         parts = [(name, spec, conversion) for _, name, spec, conversion in string.Formatter().parse(value)]
         named = [part for part in parts if part[0] is not None]
         if any(
-            name not in _FIELDS or conversion or not re.fullmatch(r"(0?\d)?", spec) for name, spec, conversion in named
+            name not in _FIELDS or conversion or not re.fullmatch(r"(0?\d)?", spec or "")
+            for name, spec, conversion in named
         ):
             raise ValueError
         value.format(n=1, year=2026, month=1)
@@ -297,8 +298,9 @@ def _party(value: Any, shown: str) -> Party:
     unknown = [name for name in value if name not in _PARTY]
     if unknown:
         raise InputError(f"{shown}: {quoted(unknown[0], 40)} is unknown; there are {', '.join(_PARTY)}.")
-    readers = {"name": _line, "address": _lines, "tax_id": _line, "contact": _line}
-    return Party(**{name: readers[name](part, f"{shown}: {name}") for name, part in value.items()})
+    readers: dict[str, Any] = {"name": _line, "address": _lines, "tax_id": _line, "contact": _line}
+    parts: dict[str, Any] = {name: readers[name](part, f"{shown}: {name}") for name, part in value.items()}
+    return Party(**parts)
 
 
 _READERS: dict[str, Any] = {

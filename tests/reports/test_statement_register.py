@@ -1,0 +1,527 @@
+"""Issued statements: a row is billed at most once, a correction bills the difference, and the register proves it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import histkit as hk
+from histkit.sandbox import Sandbox
+from histkit.usage.labels import assign_labels, read_rules
+from tests.conftest import client_of
+from tests.effort import examples
+from tests.faults.kills import WARM
+from tests.reports.test_statement import read_at
+
+LATER = "2027-02-01T00:00:00+00:00"
+PRICES = {"currency": "EUR", "price": [{"per_1000_credits": "0.30"}]}
+TERMS = {"number": "2026-{n:03}", "issue_date": "2026-09-02", "tax_rate": 19}
+ACME = [{"label": "Acme", "voice": "Rachel"}, {"label": "Beta", "voice": "Roger"}]
+BETA = [{"label": "Acme", "voice": "Nobody at all"}, {"label": "Beta", "voice": ["Rachel", "Roger"]}]
+
+
+def labelled(rules: list[dict[str, Any]], items: int = 1500) -> pd.DataFrame:
+    column, parsed = read_rules(rules)
+    return read_at(assign_labels(hk.sample_history(items), parsed, column), LATER)
+
+
+@pytest.fixture(scope="module")
+def acme() -> pd.DataFrame:
+    return labelled(ACME)
+
+
+@pytest.fixture(scope="module")
+def beta() -> pd.DataFrame:
+    """The same rows after Rachel's voice has moved from Acme to Beta."""
+    return labelled(BETA)
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> dict[str, Any]:
+    return {"prices": PRICES, "terms": TERMS, "register": tmp_path / "register.jsonl"}
+
+
+def facts_of(table: pd.DataFrame) -> dict[str, Any]:
+    found: dict[str, Any] = table.attrs["histkit"]
+    return found
+
+
+def problems(register: Path, *rest: Any, **options: Any) -> list[str]:
+    return [str(problem) for problem in hk.check_statements(register, *rest, **options)["problem"]]
+
+
+def billed(register: Path) -> pd.Series:
+    """Return how often each row is billed, net of corrections, by client."""
+    rows = hk.issued_rows(register)
+    net = rows.groupby(["history_item_id", "client"], dropna=False)["sign"].sum()
+    return net[net != 0]
+
+
+def test_a_preview_enters_nothing(acme: pd.DataFrame, options: dict[str, Any]) -> None:
+    assert "number" in facts_of(hk.statement(acme, "Acme", "2026-08", **options))
+    assert not options["register"].exists()
+    assert hk.issued_statements(options["register"]).empty
+    assert hk.issued_rows(options["register"]).empty
+
+
+@pytest.mark.parametrize("kind", ["md", "html", "xlsx", "csv", "json"])
+def test_issuing_again_gives_the_same_bytes_and_no_second_entry(
+    acme: pd.DataFrame, options: dict[str, Any], tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / f"acme.{kind}"
+    first = facts_of(hk.statement(acme, "Acme", "2026-08", path=path, issue=True, **options))
+    assert (first["number"], first["issue_date"], first["again"]) == ("2026-001", "2026-09-02", False)
+    before, lines = path.read_bytes(), options["register"].read_bytes()
+    shuffled = read_at(acme.sample(frac=1, random_state=5), LATER)
+    for change in (lambda: None, path.unlink, lambda: path.write_text("{}" if kind == "json" else "a,b\n")):
+        if kind == "xlsx" and change is not path.unlink:
+            continue
+        if kind == "html" and change is not path.unlink and path.exists():
+            path.write_bytes(b"<p>" if change() is not None else before)
+        else:
+            change()
+        again = facts_of(hk.statement(shuffled, "Acme", "2026-08", path=path, issue=True, **options))
+        assert again["again"]
+        assert again["number"] == "2026-001"
+        assert path.read_bytes() == before
+    assert options["register"].read_bytes() == lines
+    assert problems(options["register"], acme, prices=PRICES) == []
+
+
+def test_the_same_statement_later_keeps_its_labels_of_voices(options: dict[str, Any], tmp_path: Path) -> None:
+    frame = labelled(ACME)
+    august = read_at(frame[frame["date"] < "2026-09-01"], LATER)
+    path = tmp_path / "acme.md"
+    hk.statement(august, "Acme", "2026-08", path=path, issue=True, **options)
+    before = path.read_bytes()
+    twin = (frame["date"] >= "2026-09-15") & (frame["voice_name"] == "Roger - Laid-Back, Casual, Resonant")
+    names = frame["voice_name"].astype(object).where(~twin, "Rachel")  # another voice gets the same name
+    now = read_at(frame.assign(voice_name=names), LATER)
+    assert "Rachel" not in set(hk.statement(now, "Acme", "2026-08")["voice"])
+    path.unlink()
+    hk.statement(now, "Acme", "2026-08", path=path, issue=True, **options)
+    assert path.read_bytes() == before
+
+
+def test_a_voice_that_moves_is_not_billed_twice(
+    acme: pd.DataFrame, beta: pd.DataFrame, options: dict[str, Any], tmp_path: Path
+) -> None:
+    register = options["register"]
+    first = facts_of(hk.statement(acme, "Acme", "2026-08", path=tmp_path / "a.md", issue=True, **options))
+    with pytest.raises(
+        hk.InputError, match=r"rows of 'Beta', 2026-08 are billed already by statement 2026-001 of 'Acme'"
+    ):
+        hk.statement(beta, "Beta", "2026-08", issue=True, **options)
+    with pytest.raises(hk.InputError, match=r"issued already, as 2026-001, .* rows went .*now of 'Beta'.*correct=True"):
+        hk.statement(beta, "Acme", "2026-08", issue=True, **options)
+    assert len(hk.issued_statements(register)) == 1
+    table = hk.statement(beta, "Beta", "2026-08", path=tmp_path / "b.md", issue=True, correct=True, **options)
+    (credit,) = facts_of(table)["corrections"]
+    assert (credit["client"], credit["corrects"], credit["number"]) == ("Acme", "2026-001", "2026-002")
+    assert facts_of(table)["number"] == "2026-003"
+    issued = hk.issued_statements(register)
+    assert issued["total"].iloc[1] == -issued["total"].iloc[0] == -Decimal(first["amounts"]["EUR"]["total"])
+    assert "less 2026\\-001" in Path(credit["path"]).read_text() or "less 2026-001" in Path(credit["path"]).read_text()
+    net = billed(register)
+    truth = beta[(beta["client"] == "Beta") & (beta["date"] >= "2026-08-01") & (beta["date"] < "2026-09-01")]
+    assert set(net.index.get_level_values("history_item_id")) == set(truth["history_item_id"])
+    assert set(net.index.get_level_values("client")) == {"Beta"}
+    assert problems(register, beta, prices=PRICES) == []
+    assert any("came" in line for line in problems(register, acme, prices=PRICES))
+
+
+def test_a_correction_bills_the_difference(acme: pd.DataFrame, options: dict[str, Any], tmp_path: Path) -> None:
+    hk.statement(acme, "Acme", "2026-08", path=tmp_path / "a.md", issue=True, **options)
+    mine = acme.index[(acme["client"] == "Acme") & (acme["date"] >= "2026-08-01") & (acme["date"] < "2026-09-01")]
+    credits = acme["credits"].where(acme.index != mine[0], acme["credits"] + 70_000)
+    changed = read_at(acme.assign(credits=credits).drop(mine[1]), LATER)
+    with pytest.raises(hk.InputError) as caught:
+        hk.statement(changed, "Acme", "2026-08", issue=True, **options)
+    message = str(caught.value)
+    assert "1 row went (1 no longer in the frame)" in message
+    assert "the credits of 1 row changed" in message
+    preview = hk.statement(changed, "Acme", "2026-08", correct=True, **options)
+    with pytest.raises(hk.InputError, match="is the file of statement 2026-001"):
+        hk.statement(changed, "Acme", "2026-08", path=tmp_path / "a.md", issue=True, correct=True, **options)
+    table = hk.statement(changed, "Acme", "2026-08", path=tmp_path / "c.md", issue=True, correct=True, **options)
+    pd.testing.assert_frame_equal(table, preview)
+    full = hk.statement(changed, "Acme", "2026-08", prices=PRICES, terms=TERMS)
+    issued = hk.issued_statements(options["register"])
+    assert issued["total"].sum() == Decimal(facts_of(full)["amounts"]["EUR"]["total"])
+    assert issued["credits"].sum() == full["credits"].sum()
+    assert table["cost"].sum() == issued["lines"].iloc[1] == Decimal(facts_of(table)["amounts"]["EUR"]["lines"])
+    assert table["credits"].sum() == issued["credits"].iloc[1]
+    assert facts_of(table)["changes"] == {"came": 0, "went": 1, "credits": 1, "price": 0}
+    assert problems(options["register"], changed, prices=PRICES) == []
+    before = (tmp_path / "c.md").read_bytes()
+    (tmp_path / "c.md").unlink()
+    again = hk.statement(changed, "Acme", "2026-08", path=tmp_path / "c.md", issue=True, **options)
+    assert (tmp_path / "c.md").read_bytes() == before
+    assert facts_of(again)["number"] == "2026-002"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"prices": {"currency": "EUR", "price": [{"per_1000_credits": "0.60"}]}}, r"the price of \d+ rows changed"),
+        ({"terms": {**TERMS, "tax_rate": 7}}, r"the terms changed \(tax_rate\)"),
+        ({"terms": {**TERMS, "notes": "Hello"}}, r"the terms changed \(notes\)"),
+        ({"by": "model"}, r"the terms changed \(by\)"),
+        ({"title": "Other"}, r"the terms changed \(title\)"),
+        ({"locale": "de_DE"}, r"the terms changed \(locale\)"),
+        ({"number": "2026-77"}, "issued already, as 2026-001, not as 2026-77"),
+        ({"issue_date": "2026-09-30"}, "as 2026-001 of 2026-09-02, not of 2026-09-30"),
+    ],
+)
+def test_what_changed_since_is_said(acme: pd.DataFrame, options: dict[str, Any], change: Any, words: str) -> None:
+    hk.statement(acme, "Acme", "2026-08", issue=True, **options)
+    with pytest.raises(hk.InputError, match=words):
+        hk.statement(acme, "Acme", "2026-08", issue=True, **{**options, **change})
+    if "not" not in words:
+        hk.statement(acme, "Acme", "2026-08", issue=True, correct=True, **{**options, **change})
+        assert problems(options["register"]) == []
+
+
+def test_overlapping_periods_bill_no_row_twice(acme: pd.DataFrame, options: dict[str, Any]) -> None:
+    hk.statement(acme, "Acme", "2026-08", issue=True, **options)
+    with pytest.raises(hk.InputError, match="billed already by statement 2026-001 of 'Acme', 2026-08"):
+        hk.statement(acme, "Acme", "2026-Q3", issue=True, **options)
+    with pytest.raises(hk.InputError, match="still belong there"):
+        hk.statement(acme, "Acme", "2026-Q3", issue=True, correct=True, **options)
+    named = read_at(acme.assign(account="studio"), LATER)  # read without accounts before
+    with pytest.raises(hk.InputError, match="billed already by statement 2026-001"):
+        hk.statement(named, "Acme", "2026-Q3", issue=True, **options)
+
+
+def test_all_clients_are_issued_together_or_none(
+    acme: pd.DataFrame, beta: pd.DataFrame, options: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "bills"
+    first = hk.statements(acme, "2026-08", folder=folder, format="md", issue=True, **options)
+    assert first["client"].tolist() == ["Acme", "Beta", "unassigned"]
+    assert first["number"].tolist()[:2] == ["2026-001", "2026-002"]
+    assert pd.isna(first["number"].iloc[2])
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    hk.statements(acme, "2026-08", folder=folder, format="md", issue=True, **options)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
+    lines = options["register"].read_bytes()
+    with pytest.raises(hk.InputError, match="differs now"):
+        hk.statements(beta, "2026-08", folder=folder, format="md", issue=True, **options)
+    assert options["register"].read_bytes() == lines
+    table = hk.statements(beta, "2026-08", folder=folder, format="md", issue=True, correct=True, **options)
+    assert table["corrects"].tolist()[:2] == ["2026-001", "2026-002"]
+    assert {name: (folder / name).read_bytes() for name in files} == files
+    assert problems(options["register"], beta, prices=PRICES) == []
+    assert set(billed(options["register"]).index.get_level_values("client")) == {"Beta"}
+
+
+def test_rows_that_all_went_to_nobody_are_not_forgotten(acme: pd.DataFrame, options: dict[str, Any]) -> None:
+    hk.statements(acme, "2026-08", issue=True, **options)
+    nobody = labelled([{"label": "Beta", "voice": "Roger"}])
+    with pytest.raises(hk.InputError, match="'Acme', 2026-08 is issued already"):
+        hk.statements(nobody, "2026-08", issue=True, **options)
+    table = hk.statements(nobody, "2026-08", issue=True, correct=True, **options)
+    assert table.loc[table["client"] == "Acme", "credits"].iloc[0] < 0
+    assert problems(options["register"], nobody) == []
+    assert facts_of(hk.statement(nobody, "Acme", "2026-08", issue=True, **options))["again"]
+
+
+def test_a_local_history_has_its_register_and_readers_ignore_it(tmp_path: Path, box_of: Callable[..., Sandbox]) -> None:
+    box = box_of(items=300)
+    folder = tmp_path / "history"
+    hk.sync(folder, client=client_of(box), progress=False)
+    frame = hk.load(folder)
+    month = frame["date"].min().strftime("%Y-%m")
+    facts = facts_of(hk.statement(frame.assign(client="Acme"), "Acme", month, issue=True))
+    assert facts["register"] == str(folder / "_statements.jsonl")
+    assert hk.issued_statements(folder)["number"].tolist() == [facts["number"]]
+    assert len(pd.read_parquet(folder)) == len(hk.load(folder)) == 300
+    assert len(hk.scan(folder).compute()) == 300
+    hk.sync(folder, client=client_of(box), progress=False)  # warns of no stray file
+    stranger = frame.assign(client="Acme")
+    stranger.attrs = {"histkit": {"path": str(tmp_path / "elsewhere")}}
+    with pytest.raises(hk.InputError, match="pass register="):
+        hk.statement(stranger, "Acme", month, issue=True)
+
+
+def test_other_files_are_no_registers(acme: pd.DataFrame, tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text("[[rule]]\n")
+    for name in ("rules.toml", "a.parquet"):
+        with pytest.raises(hk.InputError, match="register"):
+            hk.statement(acme, "Acme", "2026-08", issue=True, register=tmp_path / name)
+    assert (tmp_path / "rules.toml").read_text() == "[[rule]]\n"
+    with pytest.raises(hk.InputError, match="needs a file that stays"):
+        hk.statement(acme, "Acme", "2026-08", path="-", issue=True, register=tmp_path / "r.jsonl")
+
+
+@pytest.fixture(scope="module")
+def three(acme: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a register of three statements and their files."""
+    folder = tmp_path_factory.mktemp("three")
+    for month in ("2026-07", "2026-08", "2026-09"):
+        hk.statement(
+            acme,
+            "Acme",
+            month,
+            path=folder / f"{month}.md",
+            prices=PRICES,
+            terms=TERMS,
+            issue=True,
+            register=folder / "register.jsonl",
+        )
+    return folder
+
+
+def copied(three: Path, folder: Path) -> Path:
+    for path in three.glob("[!.]*"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder / "register.jsonl"
+
+
+@settings(max_examples=examples(60))
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_any_flipped_bit_is_named(three: Path, place: float, bit: int) -> None:
+    data = bytearray((three / "register.jsonl").read_bytes())
+    position = int(place * len(data))
+    line = data[:position].count(b"\n") + 1
+    data[position] ^= 1 << bit
+    register = three / "flipped.jsonl"
+    register.write_bytes(data)
+    found = problems(register)
+    assert found
+    assert f"line {line}" in found[0] or "ends in a line" in found[0]
+
+
+def test_lines_that_were_removed_moved_or_cut_are_named(
+    three: Path, tmp_path: Path, acme: pd.DataFrame, options: dict[str, Any]
+) -> None:
+    register = copied(three, tmp_path)
+    lines = register.read_bytes().splitlines(keepends=True)
+    for changed, words in (
+        (lines[1:], "line 1: it doesn't follow"),
+        ([lines[0], lines[2]], "line 2: it doesn't follow"),
+        ([lines[1], lines[0], lines[2]], "line 1: it doesn't follow"),
+        ([lines[0], b"\n", *lines[1:]], "line 2: it is not a line of a register"),
+    ):
+        register.write_bytes(b"".join(changed))
+        assert any(words in line for line in problems(register)), words
+        with pytest.raises(hk.ArchiveError, match="Nothing is issued"):
+            hk.statement(acme, "Acme", "2026-06", issue=True, **options)
+        assert register.read_bytes() == b"".join(changed)
+    register.write_bytes(b"".join(lines)[:-100])
+    (line,) = [line for line in problems(register) if "ends in a line" in line]
+    assert "the next issue removes it" in line
+    facts = facts_of(hk.statement(acme, "Acme", "2026-06", issue=True, **options))
+    assert facts["number"] == "2026-003"  # the cut line does not count
+    register.write_bytes(b"".join(lines).rstrip(b"\n"))  # as some editors do
+    assert problems(register) == []
+    facts = facts_of(hk.statement(acme, "Acme", "2026-06", issue=True, **options))
+    assert facts["number"] == "2026-004"
+    assert problems(register) == []
+
+
+def test_files_that_are_gone_or_changed_are_named(three: Path, tmp_path: Path, acme: pd.DataFrame) -> None:
+    register = copied(three, tmp_path)
+    (tmp_path / "2026-07.md").unlink()
+    (tmp_path / "2026-08.md").write_text("paid")
+    assert [line.split("/")[-1] for line in problems(register)] == [
+        "2026-07.md is missing",
+        "2026-08.md is not as it was issued",
+    ]
+
+
+def test_a_changed_history_is_listed(three: Path, acme: pd.DataFrame) -> None:
+    register = three / "register.jsonl"
+    august = acme[(acme["client"] == "Acme") & (acme["date"] >= "2026-08-01") & (acme["date"] < "2026-09-01")]
+    moved = acme.assign(date=acme["date"].where(acme.index != august.index[0], pd.Timestamp("2026-09-05", tz="UTC")))
+    table = hk.check_statements(register, moved, prices=PRICES)
+    assert set(table["kind"]) == {"changed"}
+    assert table["number"].tolist() == ["2026-002", "2026-003"]
+    assert "1 row went" in table["problem"].iloc[0]
+    assert table["problem"].iloc[1] == "1 row came"
+    without = hk.check_statements(register, moved, column=None)
+    assert without["problem"].tolist() == ["1 row went (1 in another period)"]
+    assert problems(register, acme, prices={"currency": "EUR", "price": [{"per_1000_credits": 1}]})[0].startswith(
+        "the price of"
+    )
+
+
+def test_literal_numbers_are_unique_and_counts_go_around_them(acme: pd.DataFrame, options: dict[str, Any]) -> None:
+    hk.statement(acme, "Acme", "2026-06", number="2026-002", issue=True, **options)
+    with pytest.raises(hk.InputError, match="number='2026-002' is taken"):
+        hk.statement(acme, "Acme", "2026-07", number="2026-002", issue=True, **options)
+    numbers = [facts_of(hk.statement(acme, "Acme", m, issue=True, **options))["number"] for m in ("2026-07", "2026-08")]
+    assert numbers == ["2026-001", "2026-003"]
+    with pytest.raises(hk.InputError, match="a template such as"):
+        hk.statements(acme, "2025", issue=True, **{**options, "terms": {"number": "X"}})
+    assert problems(options["register"]) == []
+
+
+MONTHS = ("2026-07", "2026-08")
+CLIENTS = ("Acme", "Beta")
+STEPS = st.one_of(
+    st.tuples(st.just("label"), st.integers(0, 3), st.sampled_from((*CLIENTS, "unassigned"))),
+    st.tuples(st.just("credits"), st.integers(0, 7), st.integers(0, 5000)),
+    st.tuples(st.just("move"), st.integers(0, 7), st.sampled_from(MONTHS)),
+    st.tuples(st.just("drop"), st.integers(0, 7), st.none()),
+    st.tuples(st.just("issue"), st.sampled_from(CLIENTS), st.sampled_from(MONTHS)),
+    st.tuples(st.just("correct"), st.sampled_from(CLIENTS), st.sampled_from(MONTHS)),
+    st.tuples(st.just("all"), st.booleans(), st.sampled_from(MONTHS)),
+)
+SMALL = hk.sample_history(8)
+
+
+@settings(max_examples=examples(12))
+@given(steps=st.lists(STEPS, min_size=3, max_size=10), seed=st.integers(0, 99))
+def test_no_sequence_bills_a_row_twice(tmp_path_factory: pytest.TempPathFactory, steps: list[Any], seed: int) -> None:
+    folder = tmp_path_factory.mktemp("sequence")
+    dice = np.random.default_rng(seed)
+    frame = SMALL.assign(
+        client=dice.choice(CLIENTS, 8),
+        date=pd.to_datetime([f"{MONTHS[n % 2]}-10" for n in range(8)], utc=True).astype("datetime64[us, UTC]"),
+        credits=pd.array(dice.integers(0, 5000, 8), "Int64"),
+        state="created",
+    )
+    gone: set[int] = set()
+    options: dict[str, Any] = {"prices": PRICES, "terms": TERMS, "register": folder / "r.jsonl", "issue": True}
+    for step, first, second in steps:
+        now = read_at(frame.drop(list(gone)), LATER)
+        try:
+            if step == "label":
+                frame.loc[[first, first + 4], "client"] = second
+            elif step == "credits":
+                frame.loc[first, "credits"] = second
+            elif step == "move":
+                frame.loc[first, "date"] = pd.Timestamp(f"{second}-10", tz="UTC")
+            elif step == "drop" and len(gone) < 6:
+                gone.add(first)
+            elif step == "all":
+                hk.statements(now, second, folder=folder / "all", format="json", correct=first, **options)
+            elif step in ("issue", "correct"):
+                path = folder / f"{len(list(folder.glob('*.json')))}.json"
+                hk.statement(now, first, second, path=path, correct=step == "correct", **options)
+        except hk.InputError as error:
+            if not any(words in str(error) for words in ("billed already", "issued already", "is not in the column")):
+                raise
+        net = billed(options["register"])
+        assert net.empty or (net == 1).all()
+        assert not net.index.get_level_values("history_item_id").duplicated().any()
+        assert problems(options["register"]) == []
+    now = read_at(frame.drop(list(gone)), LATER)
+    for month in MONTHS:
+        hk.statements(now, month, correct=True, **options)
+    for month in MONTHS:  # the first may have been waiting for the second
+        hk.statements(now, month, correct=True, **options)
+    net = billed(options["register"])
+    truth = now[now["client"] != "unassigned"]
+    assert dict(net.index.tolist()) == dict(zip(truth["history_item_id"], truth["client"], strict=True))
+    issued = hk.issued_statements(options["register"])
+    for client, total in issued.groupby("client")["credits"].sum().items():
+        assert total == truth.loc[truth["client"] == client, "credits"].sum()
+    for (client, month), lines in issued.groupby(["client", "period"])["lines"].sum().items():
+        rows = truth[(truth["client"] == client) & (truth["date"].dt.strftime("%Y-%m") == month)]
+        assert lines == round(Decimal(int(rows["credits"].sum())) * Decimal("0.30") / 1000, 2)
+    assert problems(options["register"], now, prices=PRICES) == []
+
+
+def _issue_months(folder: str, months: list[str], name: str) -> None:
+    frame = labelled(ACME, 600)
+    for month in months:
+        hk.statement(
+            frame,
+            "Acme",
+            month,
+            path=Path(folder) / f"{name}{month}.html",
+            prices=PRICES,
+            terms=TERMS,
+            issue=True,
+            register=Path(folder) / "register.jsonl",
+        )
+
+
+ALL_MONTHS = [f"2026-{month:02}" for month in range(1, 10)]
+
+
+@pytest.fixture
+def processes() -> Iterator[Callable[..., multiprocessing.process.BaseProcess]]:
+    started: list[Any] = []
+
+    def start(*arguments: Any) -> Any:
+        process = WARM.Process(target=_issue_months, args=arguments)
+        process.start()
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.is_alive():
+            process.kill()
+        process.join()
+
+
+@pytest.mark.parametrize("kills", [6, pytest.param(60, marks=pytest.mark.faults)])
+def test_a_killed_issue_loses_and_doubles_nothing(tmp_path: Path, processes: Any, kills: int) -> None:
+    dice = random.Random(3)
+    done, killed = 0, 0
+    while killed < kills and done < 20 * kills:
+        months = ALL_MONTHS[: 1 + done % len(ALL_MONTHS)]
+        process = processes(str(tmp_path), months, "")
+        deadline = time.monotonic() + 120
+        before = (tmp_path / "register.jsonl").stat().st_size if (tmp_path / "register.jsonl").exists() else 0
+        staging = tmp_path / ".register.jsonl-files"
+        while process.is_alive() and time.monotonic() < deadline and not staging.exists():  # an issue has begun
+            time.sleep(0.001)
+        time.sleep(dice.random() * 0.15)
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGKILL)
+            killed += 1
+        process.join()
+        done += 1
+        found = [line for line in problems(tmp_path / "register.jsonl") if "ends in" not in line]
+        assert all("not in its place yet" in line for line in found), (found, before)
+        for path in tmp_path.glob("*.html"):
+            assert path.read_text().endswith("</html>\n") or path.read_text().endswith("</html>")
+    final = processes(str(tmp_path), ALL_MONTHS, "")
+    final.join()
+    assert final.exitcode == 0
+    assert problems(tmp_path / "register.jsonl", labelled(ACME, 600), prices=PRICES) == []
+    issued = hk.issued_statements(tmp_path / "register.jsonl")
+    assert sorted(issued["number"]) == [f"2026-{n:03}" for n in range(1, len(ALL_MONTHS) + 1)]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"register.jsonl", ".register.jsonl.lock", *(f"{month}.html" for month in ALL_MONTHS)}
+
+
+def test_processes_that_issue_at_once_get_different_numbers(tmp_path: Path, processes: Any) -> None:
+    started = [processes(str(tmp_path), order, "") for order in (ALL_MONTHS, ALL_MONTHS[::-1])]
+    for process in started:
+        process.join()
+    assert [process.exitcode for process in started] == [0, 0]
+    issued = hk.issued_statements(tmp_path / "register.jsonl")
+    assert sorted(issued["number"]) == [f"2026-{n:03}" for n in range(1, len(ALL_MONTHS) + 1)]
+    assert set(issued["period"]) == set(ALL_MONTHS)
+    assert problems(tmp_path / "register.jsonl", labelled(ACME, 600), prices=PRICES) == []
+
+
+def test_a_file_that_cannot_be_written_is_not_issued(
+    acme: pd.DataFrame, options: dict[str, Any], tmp_path: Path
+) -> None:
+    hk.statement(acme, "Acme", "2026-07", path=tmp_path / "a.md", issue=True, **options)
+    before = options["register"].read_bytes()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(hk.ArchiveError, match="can't be written"):
+        hk.statement(acme, "Acme", "2026-08", path=tmp_path / "file" / "b.md", issue=True, **options)
+    assert options["register"].read_bytes() == before
+    assert not (tmp_path / ".register.jsonl-files").exists()
