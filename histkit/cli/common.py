@@ -249,16 +249,28 @@ def source(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_DATES = (
+    TZ,
+    click.option("--until", metavar="DATE", help="Until the end of this day, month, ..."),
+    click.option("--since", metavar="DATE", help="The same as --after."),
+    click.option("--before", metavar="DATE", help="Before the start of a date."),
+    click.option("--after", metavar="DATE", help="From a date on: 2026-10-01, 2026-10, 7d, 'last month', ..."),
+)
+
+
+def dates(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of dates and their zone."""
+    for option in _DATES:
+        command = option(command)
+    return command
+
+
 def filters(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that select rows, and those of `source`."""
     command = source(command)
     for option in (
         click.option("--limit", type=click.IntRange(min=0), help="Only the newest rows, up to this number."),
-        TZ,
-        click.option("--until", metavar="DATE", help="Rows until the end of this day, month, ..."),
-        click.option("--since", metavar="DATE", help="The same as --after."),
-        click.option("--before", metavar="DATE", help="Rows before the start of a date."),
-        click.option("--after", metavar="DATE", help="Rows from a date on: 2026-10-01, 2026-10, 7d, 'last month', ..."),
+        *_DATES,
         click.option("--literal", is_flag=True, help="Search for the --text as it is, not as a pattern."),
         click.option("--text", metavar="PATTERN", help="Rows whose text matches this regular expression."),
         click.option("--search", metavar="TEXT", help="The service's own text search; reads from the API."),

@@ -13,7 +13,9 @@ from histkit.usage.buckets import edges
 from histkit.usage.periods import Freq
 
 
-def cut_periods(periods: pd.Series, length: Freq, zone: tzinfo, bounds: DateBounds) -> tuple[list[str], str]:
+def cut_periods(
+    periods: pd.Series, length: Freq, zone: tzinfo, bounds: DateBounds, *, what: str = "rows"
+) -> tuple[list[str], str]:
     """Return the first days of the periods that the dates cut, and a sentence about them; "" for none.
 
     Parameters
@@ -26,6 +28,8 @@ def cut_periods(periods: pd.Series, length: Freq, zone: tzinfo, bounds: DateBoun
         Their zone.
     bounds : DateBounds
         The dates.
+    what : str, default "rows"
+        What a period has.
 
     Examples
     --------
@@ -50,7 +54,7 @@ def cut_periods(periods: pd.Series, length: Freq, zone: tzinfo, bounds: DateBoun
         lower = f"{parts[last]} and " if last in parts else ""
         parts[last] = f"{lower}before {iso(before, zone)}"
     days = dict(zip(parts, timestamps(np.array([*parts], np.int64), zone).strftime(_form(length)), strict=True))
-    lines = [f"The period {days[start]} is cut: it has rows {part} only." for start, part in parts.items()]
+    lines = [f"The period {days[start]} is cut: it has {what} {part} only." for start, part in parts.items()]
     return [*days.values()], " ".join(lines)
 
 

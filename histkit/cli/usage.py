@@ -201,18 +201,16 @@ def _share(text: str | None) -> Fraction | None:
 @click.argument(
     "period", type=click.Choice([name for name in PERIODS if name not in ("billing", "total")]), default="monthly"
 )
-@click.option("--official", is_flag=True, help="Compare with the account's own figures, read from the service (UTC).")
+@click.option("--official", is_flag=True, help="Compare with the account's own figures, read from the service.")
 @TZ
 @JSON
 @CSV
 @source
 def ledger(period: str, official: bool, tz: str, json_: bool, csv_: bool, **chosen: Any) -> None:
     """Chain the credit counters: credits seen, credits spent outside this history, resets (an estimate)."""
-    if official and tz != "UTC":
-        raise click.UsageError("--official: the account's own figures are by days of UTC.")
     frame = whole_history(**chosen)
     freq: Any = PERIODS[period]  # one of those that reconcile takes, too
-    table = _official_table(hk.reconcile(frame, freq), freq) if official else None
+    table = _official_table(hk.reconcile(frame, freq, tz=tz), freq) if official else None
     print_table(table or ledger_report_table(hk.ledger(frame, freq, tz=tz), freq), json_, csv_)
 
 
@@ -221,11 +219,14 @@ def _official_table(figures: pd.DataFrame, freq: str) -> ReportTable:
     counts = (
         ReportColumn("history", "History", "count"),
         ReportColumn("gap", "Gap (estimate)", "count"),
+        ReportColumn("adjustment", "Adjustment", "count", drop_rank=1),
         ReportColumn("official", "Official", "count", bar=True),
         ReportColumn("unexplained", "Unexplained", "count"),
     )
     totals = {column.name: total_of(figures[column.name]) for column in counts}
-    return ReportTable("", figures, (period_column(freq), *counts), totals)
+    missing = figures.attrs["histkit"]["missing"]["official"]
+    note = f"{count_noun(missing, 'period')} without an official figure; totals are of the others." if missing else ""
+    return ReportTable("", figures, (period_column(freq), *counts), totals, note)
 
 
 @click.command()

@@ -12,7 +12,7 @@ import pandas as pd
 
 from histkit.api.client import HistoryClient, borrowed_client
 from histkit.errors import InputError
-from histkit.frame.clock import SECOND, name_of, timestamps, zone_of
+from histkit.frame.clock import SECOND, iso, name_of, timestamps, zone_of
 from histkit.frame.columns import float_numbers, plain_values
 from histkit.frame.dates import as_unix
 from histkit.money.usage_routes import EARLIEST, Figures, Question, dimensions_of, fetch_figures
@@ -25,6 +25,7 @@ _INTERVALS = {"h": "hour", "D": "day", "W": "week"}
 _MONTHS = {1: "month", 3: "quarter", 12: "year"}
 _MOST_YEARS = 100
 _MOST_CELLS = 20_000_000  # groups times buckets
+_DECIMALS = 9  # of a sum: what follows is the noise of floats
 _WHOLE = Freq("D")
 
 
@@ -74,8 +75,9 @@ def official_usage(
 
         Every period of the range is there, for each group that has usage in it. A figure is missing where the service
         sends null for any part of it; one without usage is 0, unless it comes from the older route, which sends every
-        bucket. ``attrs["histkit"]``: ``route``, ``unit`` (credits or the currency), ``interval``, ``tz``, ``missing``
-        (number of missing figures), ``refusals`` (what other routes said before).
+        bucket. ``attrs["histkit"]``: ``route``, ``unit`` (credits or the currency), ``interval``, ``tz``, ``after``
+        and ``before`` (the range in ISO 8601), ``missing`` (number of missing figures), ``refusals`` (what other routes
+        said before).
 
     Raises
     ------
@@ -164,6 +166,8 @@ def _usage_frame(figures: Figures, question: Question, length: Freq | None) -> p
         periods, starts = bucket(days, length, question.zone)
     places = np.flatnonzero(np.diff(periods, prepend=-1))
     sums = np.add.reduceat(amounts, places, axis=1)  # NaN where a part is missing
+    for place in zip(*np.nonzero((sums % 1 != 0) & ~np.isnan(sums)), strict=True):
+        sums[place] = round(sums[place], _DECIMALS)
     totals = np.nansum(sums, axis=1)
     order = np.argsort(-totals, kind="stable")
     if question.by:
@@ -189,6 +193,8 @@ def _usage_frame(figures: Figures, question: Question, length: Freq | None) -> p
         "unit": " ".join(units) or None,
         "interval": None if length is None else _INTERVALS.get(length.unit) or _MONTHS.get(length.count, "months"),
         "tz": name_of(question.zone),
+        "after": iso(question.start, question.zone),
+        "before": iso(question.end, question.zone),
         "missing": int(np.isnan(sums).sum()),
         "refusals": figures.refusals,
     }

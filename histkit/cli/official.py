@@ -1,0 +1,206 @@
+"""``histkit official`` and ``who``: the workspace's own figures, and who spent them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import click
+import pandas as pd
+
+import histkit as hk
+from histkit.cli.common import CSV, JSON, date_bounds, dates, print_table
+from histkit.cli.cut_periods import cut_periods
+from histkit.cli.output import print_note
+from histkit.cli.usage import PERIODS
+from histkit.frame.clock import zone_of
+from histkit.frame.columns import plain_values
+from histkit.money.usage_routes import DIMENSIONS, STATS, USAGE, Dimension, dimensions_of
+from histkit.reports.model import ReportColumn, ReportTable, period_column, share_of, total_of
+from histkit.usage.periods import parse_freq
+from histkit.util.text import count_noun
+
+_PERIODS = [name for name in PERIODS if name != "billing"]
+_DEFAULT_START = "30d"
+_BY = f"{', '.join(one.word for one in DIMENSIONS[:8])}, ...; may be repeated."
+_LONG = 24  # characters of an id that a reader does without
+_SHORT, _SUFFIX = 12, 6
+_COLUMN = click.option("--column", help="Column of the figures, if the service sends several in one unit.")
+
+
+@click.command()
+@click.argument("period", type=click.Choice(_PERIODS), default="daily")
+@click.option("--by", multiple=True, help=_BY)
+@_COLUMN
+@JSON
+@CSV
+@dates
+def official(period: str, by: tuple[str, ...], json_: bool, csv_: bool, **chosen: Any) -> None:
+    """Print the workspace's own usage figures, read from the service (default: the last 30 days).
+
+    The unit is credits or, for a workspace that is billed in money, its currency. Most breakdowns need a key with the
+    scope workspace_analytics_full_read.
+    """
+    table = _figures(period, by, **chosen)
+    _print(table, by, period, json_, csv_, note=_note(table, period, **chosen))
+
+
+@click.command()
+@click.argument("period", type=click.Choice(_PERIODS), default="total")
+@click.option("--by", multiple=True, default=("api_key", "user"), help=f"Default: api_key and user. {_BY}")
+@_COLUMN
+@JSON
+@CSV
+@dates
+def who(period: str, by: tuple[str, ...], json_: bool, csv_: bool, **chosen: Any) -> None:
+    """Print who spent it: usage by API key and user, with shares (default: the last 30 days).
+
+    Needs a key with the scope workspace_analytics_full_read. An API key is shown by its name or its hash, as the
+    service has it.
+    """
+    table = _figures(period, by, **chosen)
+    figure = "cost" if "cost" in table.columns else "credits"
+    groups = [name for name in ("period", "currency") if name in table.columns]
+    facts = table.attrs
+    if groups:
+        parts = [share_of(part) for _, part in table.groupby(groups, sort=False)[figure]]
+        shares = pd.concat(parts).reindex(table.index) if parts else share_of(table[figure])
+    else:
+        shares = share_of(table[figure])
+    table = table.assign(share=shares)
+    table.attrs = facts
+    _print(table, by, period, json_, csv_, note=_note(table, period, **chosen))
+
+
+def _figures(
+    period: str,
+    by: tuple[str, ...],
+    *,
+    tz: str,
+    column: str | None,
+    after: str | None,
+    before: str | None,
+    since: str | None,
+    until: str | None,
+) -> pd.DataFrame:
+    since = _DEFAULT_START if after is None and since is None else since
+    bounds = date_bounds(after, before, since, until, tz)
+    return hk.official_usage(
+        bounds.after, bounds.before, by=list(by) or None, freq=PERIODS[period], tz=tz, column=column
+    )
+
+
+def _note(table: pd.DataFrame, period: str, *, tz: str, column: str | None, **typed: str | None) -> str:
+    """Return what a reader must know of the figures: cut periods, missing ones, the route, in sentences."""
+    facts = table.attrs["histkit"]
+    notes = []
+    freq = PERIODS[period]
+    if freq is not None and len(table):
+        bounds = date_bounds(**{name: typed[name] for name in ("after", "before", "since", "until")}, tz=tz)
+        cut, sentence = cut_periods(table["period"], parse_freq(freq), zone_of(tz), bounds, what="figures")
+        facts["cut_periods"] = cut
+        notes.append(sentence)
+    if freq is None:
+        first, end = (pd.Timestamp(facts[side]).tz_convert(zone_of(tz)) for side in ("after", "before"))
+        notes.append(f"From {first:%Y-%m-%d} to {end - pd.Timedelta(1, 'us'):%Y-%m-%d} ({facts['tz']}).")
+    if facts["missing"]:
+        notes.append(
+            f"{count_noun(facts['missing'], 'figure')} missing: the service has none; totals are of the others."
+        )
+    said = facts["refusals"].get(USAGE)
+    if said:
+        what = f"Figures of the older route {STATS}" if facts["route"] == STATS else "Figures in money"
+        notes.append(f"{what}, because the service says: {said}")
+    return " ".join(filter(None, notes))
+
+
+def _print(table: pd.DataFrame, by: tuple[str, ...], period: str, json_: bool, csv_: bool, *, note: str) -> None:
+    figure = "cost" if "cost" in table.columns else "credits"
+    currencies = set(plain_values(table["currency"])) if "currency" in table.columns else set()
+    totals = {} if len(currencies) > 1 else {figure: total_of(table[figure])}
+    if json_ or csv_:
+        print_table(ReportTable("", table, (), totals), json_, csv_)
+        return
+    if table.empty:
+        print_note("No usage in this range.")
+    print_table(_report_table(table, dimensions_of(list(by)), period, totals, note), json_, csv_)
+
+
+def _report_table(
+    table: pd.DataFrame, by: dict[str, Dimension], period: str, totals: dict[str, Any], note: str
+) -> ReportTable:
+    """Arrange figures for readers: names instead of ids where there are some, only rows with usage."""
+    figure = "cost" if "cost" in table.columns else "credits"
+    if by:
+        table = table[(table[figure] != 0).fillna(True)].reset_index(drop=True)
+    words = [word for word in by if word in table.columns]
+    shown = [name for name in table.columns if name not in {"period", "currency", "share", figure, *words}]
+    frame = pd.DataFrame(index=table.index)
+    columns = []
+    freq = PERIODS[period]
+    if freq is not None:
+        frame["period"] = table["period"]
+        columns.append(period_column(freq))
+    for word in words:
+        names = [name for name in shown if name.startswith(_stems(word, by[word]))]
+        shown = [name for name in shown if name not in names[:1]]
+        frame[word] = _labels(table[word], table[names[0]] if names else None, word)
+        columns.append(ReportColumn(word, _heading(word)))
+    for name in shown:
+        frame[name] = table[name]
+        columns.append(ReportColumn(name, _heading(name), drop_rank=3))
+    digits = 4 if figure == "cost" else 2
+    whole = figure == "credits" and bool((table[figure].dropna() % 1 == 0).all())
+    heading = "Credits"
+    if figure == "cost":
+        currencies = table["currency"].dropna().unique().tolist()
+        heading = f"Cost in {currencies[0]}" if len(currencies) == 1 else "Cost"
+        if len(currencies) > 1:
+            frame["currency"] = table["currency"]
+            columns.append(ReportColumn("currency", "Currency"))
+    if whole:
+        frame[figure] = table[figure]
+        columns.append(ReportColumn(figure, heading, "count", bar=True))
+    else:
+        frame[figure] = [_decimal(value, digits) for value in plain_values(table[figure])]
+        columns.append(ReportColumn(figure, heading, "money", bar=True))
+        totals = {name: _decimal(None if pd.isna(total) else total, digits) for name, total in totals.items()}
+    if "share" in table.columns:
+        frame["share"] = table["share"]
+        columns.append(ReportColumn("share", "Share", "share", drop_rank=1))
+    return ReportTable("", frame, tuple(columns), totals, note)
+
+
+def _stems(word: str, one: Dimension) -> tuple[str, ...]:
+    """Return how a column of display names for a breakdown may begin."""
+    known = (word, one.word, one.usage or word, (one.usage or word).removesuffix("_id"))
+    return (*known, "xi_api_key") if one.word == "api_key" else known
+
+
+def _heading(name: str) -> str:
+    return name.replace("_", " ").capitalize().replace("Api", "API")
+
+
+def _labels(ids: pd.Series, names: pd.Series | None, word: str) -> list[str]:
+    """Return the name of each id, with a part of the id where ids share one; long ids without a name are cut."""
+    pairs = list(zip(plain_values(ids), [None] * len(ids) if names is None else plain_values(names), strict=True))
+    shared = Counter(name for _, name in set(pairs) if name is not None)
+    return [_label(identity, name, shared, word) for identity, name in pairs]
+
+
+def _label(identity: Any, name: str | None, shared: Counter[str], word: str) -> str:
+    if identity is None:
+        return name if name is not None else f"(no {_heading(word) if word == 'api_key' else word.replace('_', ' ')})"
+    text = str(identity)
+    if name is None:
+        return text if len(text) <= _LONG else f"{text[:_SHORT]}…"
+    return name if shared[name] == 1 else f"{name} ({text[:_SUFFIX]})"
+
+
+def _decimal(value: Any, digits: int) -> Decimal | None:
+    return None if value is None else Decimal(f"{value:.{digits}f}")
+
+
+COMMANDS: Sequence[click.Command] = (official, who)
