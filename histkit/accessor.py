@@ -569,6 +569,7 @@ class SpeechAccessor:
         after: Any = None,
         before: Any = None,
         tz: str | tzinfo = "UTC",
+        billing: Any = None,
         official: pd.DataFrame | None = None,
         client: HistoryClient | None = None,
     ) -> pd.DataFrame:
@@ -584,6 +585,8 @@ class SpeechAccessor:
             Start and end as in `filter_items`, extended to whole days; default: the days of the frame.
         tz : str, default "UTC"
             IANA name of the zone of the periods.
+        billing : Subscription, mapping, int or date, optional
+            The known dates of the billing resets, as `ledger` takes them.
         official : DataFrame, optional
             The result of `official_usage` by days of `tz` (by hours for hours); default: it is fetched.
         client : HistoryClient, optional
@@ -591,7 +594,9 @@ class SpeechAccessor:
         """
         from histkit.money.reconciliation import reconcile
 
-        return reconcile(self._frame, freq, after=after, before=before, tz=tz, official=official, client=client)
+        return reconcile(
+            self._frame, freq, after=after, before=before, tz=tz, billing=billing, official=official, client=client
+        )
 
     def report(
         self,

@@ -224,9 +224,13 @@ def _official_table(figures: pd.DataFrame, freq: str) -> ReportTable:
         ReportColumn("unexplained", "Unexplained", "count"),
     )
     totals = {column.name: total_of(figures[column.name]) for column in counts}
-    missing = figures.attrs["histkit"]["missing"]["official"]
-    note = f"{count_noun(missing, 'period')} without an official figure; totals are of the others." if missing else ""
-    return ReportTable("", figures, (period_column(freq), *counts), totals, note)
+    missing = figures.attrs["histkit"]["missing"]
+    notes = [
+        f"{count_noun(missing[name], 'period')} without {what}; totals are of the others."
+        for name, what in (("official", "an official figure"), ("gap", "a known gap: the counter fell unexplained"))
+        if missing[name]
+    ]
+    return ReportTable("", figures, (period_column(freq), *counts), totals, " ".join(notes))
 
 
 @click.command()

@@ -33,6 +33,7 @@ def reconcile(
     after: Any = None,
     before: Any = None,
     tz: str | tzinfo = "UTC",
+    billing: Any = None,
     official: pd.DataFrame | None = None,
     client: HistoryClient | None = None,
 ) -> pd.DataFrame:
@@ -48,6 +49,8 @@ def reconcile(
         Start and end as in `filter_items`, extended to whole days; default: the days of the frame.
     tz : str, default "UTC"
         IANA name of the zone of the periods.
+    billing : Subscription, mapping, int or date, optional
+        The known dates of the billing resets, as `ledger` takes them.
     official : DataFrame, optional
         The result of `official_usage` by days of `tz` (by hours for hours); default: it is fetched.
     client : HistoryClient, optional
@@ -57,9 +60,9 @@ def reconcile(
     -------
     pandas.DataFrame
         ``period`` (``datetime64[us, tz]``), ``history`` (Int64, measured), ``gap`` (Int64, the ledger's estimate of the
-        credits spent outside the history), ``adjustment`` (Int64, signed: what the ledger takes for a correction of the
-        counter), ``official`` (Float64), ``unexplained`` (Float64, official minus the others). A value is missing where
-        a part of its period is: a day without an official figure, or a fall of the counter that nothing explains.
+        credits spent outside the history), ``adjustment`` (Int64, 0 or negative: the ledger's refunds and corrections),
+        ``official`` (Float64), ``unexplained`` (Float64, official minus the others). A value is missing where a part of
+        its period is: a day without an official figure, or a fall of the counter that nothing explains.
 
         ``attrs["histkit"]`` has the sums of the known values, ``missing`` (for each column the number of periods
         without a value), ``rows_without_date``.
@@ -108,7 +111,9 @@ def reconcile(
     inside = frame[known & (micros >= days[0]) & (micros < end * SECOND)]
     with rows_checked():
         used = usage_table(inside, None, base, tz=zone)
-        counted = ledger(frame, base, tz=zone)  # of all rows: the gap of the first day follows from the day before
+        counted = ledger(
+            frame, base, tz=zone, billing=billing
+        )  # of all rows: the gap of the first day follows from the day before
     columns = {
         "history": _by_bucket(used, "credits", days, 0).fillna(0),
         "gap": _by_bucket(counted, "unseen", days, 0),

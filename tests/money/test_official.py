@@ -619,6 +619,35 @@ def test_missing_official_figures_stay_missing(box_of: Callable[..., Sandbox]) -
             assert months.attrs["histkit"]["official"] == months["official"].sum()
 
 
+def counted(*readings: tuple[str, int, int]) -> pd.DataFrame:
+    """Return a history of rows that read the counter: time, before, after."""
+    rows = hk.sample_history(len(readings))
+    before, after = (pd.array([reading[place] for reading in readings], "Int64") for place in (1, 2))
+    return rows.assign(
+        date=pd.to_datetime([reading[0] for reading in readings], utc=True).astype("datetime64[us, UTC]"),
+        character_count_change_from=before,
+        character_count_change_to=after,
+        credits=after - before,
+    )
+
+
+def test_a_refund_is_an_adjustment_and_an_unexplained_fall_is_missing() -> None:
+    first, second = ("2026-10-01T10:00", 500_000, 500_100), ("2026-10-01T12:00", 500_099, 500_200)
+    late = ("2026-10-03T12:00", 440_000, 440_100)
+    official = pd.DataFrame(
+        {"period": pd.date_range("2026-10-01", periods=3, tz="UTC"), "credits": [200.0, 0.0, 100.0]}
+    )
+    table = hk.reconcile(counted(first, second), "D", after="2026-10-01", before="2026-10-04", official=official)
+    assert table.iloc[0, 1:].tolist() == [201, 0, -1, 200.0, 0.0]
+    assert table.iloc[1, 1:].tolist() == [0, 0, 0, 0.0, 0.0]
+    table = hk.reconcile(counted(first, second, late), "D", official=official)
+    facts = table.attrs["histkit"]
+    unknown = hk.ledger(counted(first, second, late), "D").attrs["histkit"]["unknown"]
+    assert unknown == facts["missing"]["gap"] == facts["missing"]["unexplained"] == 1
+    assert table["unexplained"].isna().tolist() == [False, False, True]
+    assert values_of(hk.reconcile(counted(first, second, late), official=official)["unexplained"]) == [None]
+
+
 def test_official_figures_of_other_days_are_refused_and_absent_ones_are_missing(client: hk.HistoryClient) -> None:
     df = hk.read_history(client=client, after="2026-10-01", before="2026-10-11")
     official = hk.official_usage("2026-10-01", "2026-10-11", tz="Europe/Berlin", client=client)
