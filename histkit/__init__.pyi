@@ -42,6 +42,7 @@ from .money.prices import add_cost as add_cost
 from .money.prices import read_prices as read_prices
 from .money.reconciliation import reconcile as reconcile
 from .money.waste import waste as waste
+from .money.what_if import reprice as reprice
 from .notebook.explorer import explore as explore
 from .notebook.picker import pick_takes as pick_takes
 from .notebook.players import play as play

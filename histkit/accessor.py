@@ -464,6 +464,59 @@ class SpeechAccessor:
 
         return add_cost(self._frame, prices, tz=tz)
 
+    def reprice(
+        self,
+        model: str | None = None,
+        by: Literal["voice", "speaker", "model", "source"] | Hashable | Iterable[Hashable] = None,
+        freq: str | None = "MS",
+        *,
+        prices: Any = None,
+        current_prices: Any = None,
+        plan: Any = None,
+        multipliers: Mapping[str, Any] | None = None,
+        tz: str | tzinfo = "UTC",
+        billing: Any = None,
+        week_start: str | None = None,
+    ) -> pd.DataFrame:
+        """Estimate what the rows would have cost on another model, at other prices or on other plans.
+
+        See `histkit.reprice` for details.
+
+        Parameters
+        ----------
+        model : str, optional
+            The other model. Default: each row stays on its own, and costs what was measured.
+        by : str or list, optional
+            Groups, as in `histkit.usage_table`; ``model`` is the one that was used. Default: all rows are one group.
+        freq : str, default "MS"
+            Length of the periods, as in `histkit.usage_table`; None for the total.
+        prices : path-like, mapping, DataFrame or PriceBook, optional
+            The other prices, see `read_prices`. Prices by model are those of the other model.
+        current_prices : path-like, mapping, DataFrame or PriceBook, optional
+            The prices of what was measured. Default: `prices`.
+        plan : path-like, mapping, list of mappings, optional
+            One plan, or several to compare: see Notes. Not with `prices`.
+        multipliers : mapping of str to number, optional
+            Credits per character of models that are not documented here, or whose price has changed.
+        tz, billing, week_start
+            As in `histkit.usage_table`; `tz` also for the days in prices.
+        """
+        from histkit.money.what_if import reprice
+
+        return reprice(
+            self._frame,
+            model,
+            by,
+            freq,
+            prices=prices,
+            current_prices=current_prices,
+            plan=plan,
+            multipliers=multipliers,
+            tz=tz,
+            billing=billing,
+            week_start=week_start,
+        )
+
     def ledger(
         self, freq: str = "D", *, tz: str | tzinfo = "UTC", billing: Any = None, across_accounts: bool = False
     ) -> pd.DataFrame:

@@ -57,7 +57,7 @@ def test_the_public_names_are_these() -> None:
         *"read_history read_parquet read_requests sample_history scan speakers sync takes".split(),
         *"to_csv to_parquet to_xlsx".split(),
         *"add_cost cost_table forecast ledger official_usage plot_hours plot_quota plot_share plot_takes".split(),
-        *"read_prices reconcile report retry_failed statement statements".split(),
+        *"read_prices reconcile report reprice retry_failed statement statements".split(),
         *"check_statements issued_rows issued_statements".split(),
         *"explore keepers pick_takes show_usage usage_table used_share verify waste".split(),
     }
@@ -83,7 +83,7 @@ def test_the_accessor_has_the_methods_of_the_design() -> None:
         *"filter usage plot_usage plot_share plot_hours plot_takes plot_quota label takes play".split(),
         *"download_audio download_zip delete".split(),
         *"explore keepers ledger pick_takes report statement waste to_parquet to_csv to_xlsx".split(),
-        *"cost_table add_cost forecast statements speakers dialogue_lines reconcile".split(),
+        *"cost_table add_cost forecast statements speakers dialogue_lines reconcile reprice".split(),
     }
 
 

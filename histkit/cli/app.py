@@ -14,7 +14,7 @@ import histkit as hk
 from histkit.archive.integrity import check_history
 from histkit.archive.manifest import month_label
 from histkit.archive.sync import DamagedMonthError
-from histkit.cli import audio, official, statements, usage
+from histkit.cli import audio, official, statements, usage, what_if
 from histkit.cli.common import (
     CSV,
     FILE,
@@ -210,7 +210,7 @@ def demo(folder: Path, items: int) -> None:
     run_demo(folder, items)
 
 
-for command in (*audio.COMMANDS, *usage.COMMANDS, *official.COMMANDS, *statements.COMMANDS):
+for command in (*audio.COMMANDS, *usage.COMMANDS, *official.COMMANDS, *statements.COMMANDS, *what_if.COMMANDS):
     main.add_command(command)
 
 

@@ -57,7 +57,7 @@ PERIODS = {
 OVER_QUOTA = 4
 
 
-def _rows(rules: str | None, chosen: dict[str, Any]) -> tuple[pd.DataFrame, str]:
+def labelled_history(rules: str | None, chosen: dict[str, Any]) -> tuple[pd.DataFrame, str]:
     """Read the rows that the options select, with the labels of the rules; also return the column of clients."""
     column, parsed = read_rules(rules, chosen["tz"]) if rules else (COLUMN, [])  # raises before anything is read
     frame = rows_of(**chosen)
@@ -96,7 +96,7 @@ def usage(
     if COLUMN in by and rules is None:
         raise click.UsageError(f"--by {COLUMN}: add --rules, a TOML file that assigns rows to clients.")
     book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
-    frame, column = _rows(rules, {**chosen, "tz": tz})
+    frame, column = labelled_history(rules, {**chosen, "tz": tz})
     freq = PERIODS[period]
     options: dict[str, Any] = {"tz": tz, "top": top}
     if freq == "billing":
@@ -151,7 +151,7 @@ def report(
     """Write a usage report to PATH (.html, .xlsx, .md), or print it. PATH - is HTML on standard output."""
     output = None if path is None else output_of(path, KINDS, "a report", force=force)
     book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
-    frame, column = _rows(rules, {**chosen, "tz": tz})
+    frame, column = labelled_history(rules, {**chosen, "tz": tz})
     subscription = _subscription() if with_quota else None
     with checked_prices(frame, book, column, **chosen) as book:
         hk.report(frame, path, title=title, tz=tz, prices=book, subscription=subscription, force=force)

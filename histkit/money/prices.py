@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, tzinfo
 from decimal import Decimal
@@ -28,6 +28,7 @@ from histkit.frame.keys import refuse_duplicates
 from histkit.frame.names import fold_name, split_problems, warn_unmatched
 from histkit.frame.schema import TEXT, require
 from histkit.money.currencies import amount_text, currency_code, plain_amount
+from histkit.money.model_costs import MULTIPLIERS
 from histkit.money.price_match import CONDITIONS, NO_PRICE, columns_of, kinds_of, match_prices, rank_of, start_of
 from histkit.usage.labels import COLUMN, UNASSIGNED
 from histkit.util.arrays import Ints
@@ -149,8 +150,10 @@ class PriceBook:
             lines.append(json.dumps(line, sort_keys=True, ensure_ascii=True))
         return "\n".join(sorted(lines)) + "\n"
 
-    def unmatched_names(self, frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    def unmatched_names(self, frame: pd.DataFrame, models: Iterable[str] = ()) -> tuple[list[str], list[str]]:
         """Return messages on the names in the book that match nothing in a frame; without rows nothing is known.
+
+        Documented models and `models` exist, too: a book is also for rows to come.
 
         Returns
         -------
@@ -178,6 +181,7 @@ class PriceBook:
         known = known_names(frame, RowFilter(**names), unused=True)
         if any(known.problem("voice", name) for name in names["voice"] or ()) and "dialogue" in frame.columns:
             known.voices |= known_names(frame, RowFilter(speaker=names["voice"]), unused=True).voices
+        known.models |= {*MULTIPLIERS, *models}
         if clients and self.client_column in frame.columns:
             names["client"] = clients
             known.clients = {*map(str, factorize(frame[self.client_column])[1]), UNASSIGNED}
@@ -195,9 +199,9 @@ class PriceBook:
         return mistyped, [*absent, *no_accounts]
 
 
-def warn_of_names(book: PriceBook, frame: pd.DataFrame, stacklevel: int = 2) -> None:
+def warn_of_names(book: PriceBook, frame: pd.DataFrame, stacklevel: int = 2, models: Iterable[str] = ()) -> None:
     """Warn of each name in a book that matches nothing in a frame; the level is counted from the caller's caller."""
-    mistyped, absent = book.unmatched_names(frame)
+    mistyped, absent = book.unmatched_names(frame, models)
     warn_unmatched([*mistyped, *absent], stacklevel=stacklevel + 1)
 
 

@@ -482,3 +482,22 @@ def test_yen_have_no_cents_beside_other_currencies(offline: Path) -> None:
             else pd.read_csv(io.StringIO(bill), dtype=str)[["currency", "cost"]].itertuples(index=False)
         )
         assert all(len(cost.partition(".")[2]) == places[code] for code, cost in costs)
+
+
+def test_reprice_says_what_another_model_would_have_cost(offline: Path, whole: pd.DataFrame) -> None:
+    Path("plans.toml").write_text(
+        'currency = "EUR"\n[[plan]]\nname = "Big"\nmonthly_fee = "99.00"\nincluded_credits = 500000\n'
+    )
+    found = data("reprice", "quarterly", "--on-model", "eleven_flash_v2_5", "--by", "voice")
+    table = hk.reprice(whole, "eleven_flash_v2_5", "voice", "QS")
+    assert [row["credits_low"] for row in found["rows"]] == table["credits_low"].tolist()
+    assert found["totals"]["credits_high"] == table["credits_high"].sum()
+    text = run("reprice", "total", "--on-model", "eleven_flash_v2_5").stdout
+    assert "An estimate: " in text
+    assert "% less credits on eleven_flash_v2_5." in text
+    plans = run("reprice", "--plan", "plans.toml").stdout
+    months = len(hk.usage_table(whole, None, "MS", fill=True))
+    assert f"Big: {99 * months}.00 EUR in all." in plans
+    assert "did you mean 'eleven_flash_v2_5'" in run("reprice", "--on-model", "eleven_flsh_v2_5", code=3).stderr
+    assert "Add what to change" in run("reprice", code=2).stderr
+    assert "need --reset-day" in run("reprice", "billing", "--plan", "plans.toml", code=2).stderr

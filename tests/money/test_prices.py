@@ -479,7 +479,7 @@ def test_a_mistyped_name_is_a_warning_of_its_own(history: pd.DataFrame, call: An
     tables = [
         {"per_1000_credits": 1, "account": "studoi"},
         {"per_1000_credits": 1, "account": "branch office"},
-        {"per_1000_credits": 1, "model": "eleven_v4_future"},
+        {"per_1000_credits": 1, "model": "eleven_v33"},
         {"per_1000_credits": 1, "voice": ["Rachl", "Rachel"]},
         {"per_1000_credits": 1, "source": "TTS"},
     ]
