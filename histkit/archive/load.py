@@ -54,6 +54,7 @@ from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.frame.filters import RowFilter, known_names, name_test
 from histkit.frame.names import KnownNames, warn_unmatched
 from histkit.frame.parquet_metadata import read_footer, readable_schema, upgrade_schema
+from histkit.frame.provenance import record_selection
 from histkit.frame.schema import TEXT, to_frame
 from histkit.util.arguments import column_names
 from histkit.util.storage import ReadStore
@@ -110,7 +111,8 @@ def load(
     pandas.DataFrame
         The columns of `histkit.COLUMNS`, and ``account`` (category) and ``missing_since`` (datetime64[us, UTC]), newest
         first, rows of the same second in the service's order, with a RangeIndex. ``attrs["histkit"]`` has ``complete``,
-        ``synced_at``, ``accounts`` (name to the time of its last sync; one without a name is ``""``) and ``path``.
+        ``synced_at``, ``accounts`` (name to the time of its last sync; one without a name is ``""``), ``path``, and as
+        that of `histkit.read_history` ``rows`` and ``selection``.
 
     Raises
     ------
@@ -142,6 +144,7 @@ def load(
     frame = to_frame(pa.concat_tables([*tables, empty]).cast(empty.schema))  # dtypes do not depend on the rows
     del tables
     frame.attrs["histkit"] = opened.facts
+    record_selection(frame, replace(opened.query.rows, after=opened.query.after, before=opened.query.before).facts())
     _warn_unmatched_words(opened.query.rows, frame, path, storage_options)
     return frame
 

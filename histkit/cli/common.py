@@ -32,6 +32,7 @@ from histkit.frame.files import csv_text
 from histkit.frame.filters import RowFilter
 from histkit.frame.json_values import plain_value, records
 from histkit.frame.names import MissingColumnError, UnmatchedNameError, UnmatchedNameWarning
+from histkit.frame.provenance import record_selection
 from histkit.frame.schema import KINDS
 from histkit.money.prices import PriceBook
 from histkit.reports import terminal
@@ -387,8 +388,7 @@ def rows_of(
         frame = _read_rows(history, account, live, search, limit if text is None else None, workers, client, arguments)
     if text is None:
         return frame
-    frame = hk.filter_items(frame, text=text, regex=not literal).reset_index(drop=True)
-    return frame if limit is None else frame.head(limit)
+    return _newest(hk.filter_items(frame, text=text, regex=not literal).reset_index(drop=True), limit)
 
 
 def _read_rows(
@@ -405,13 +405,22 @@ def _read_rows(
         if workers is not None:
             raise click.UsageError("--workers is for reading from the API: add --live.")
         frame = hk.load(history, account=account or None, **arguments)
-        return frame if limit is None else frame.head(limit)
+        return _newest(frame, limit)
     if account:
         raise click.UsageError("--account is for a local history; the API is read with the key of ELEVENLABS_API_KEY.")
     if not live:
         why = "--search is the service's" if search else f"no local history in {history}"
         print_note(f"Reading from the API ({why}).")
     return hk.read_history(search=search, limit=limit, workers=workers, client=client, **arguments)
+
+
+def _newest(frame: pd.DataFrame, limit: int | None) -> pd.DataFrame:
+    """Return the first rows of a frame, the newest ones; it knows that the others were left out."""
+    if limit is None or limit >= len(frame):
+        return frame
+    newest = frame.head(limit)
+    record_selection(newest, {"limit": limit})
+    return newest
 
 
 def _is_local(history: Path | str) -> bool:

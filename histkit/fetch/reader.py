@@ -25,6 +25,7 @@ from histkit.frame.dates import date_range
 from histkit.frame.decode import Page, PageDecoder
 from histkit.frame.filters import RowFilter
 from histkit.frame.names import KnownNames, UnmatchedNameWarning, has_suggestion, looks_like_id
+from histkit.frame.provenance import record_selection
 from histkit.frame.schema import to_frame
 from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.progress import progress_bar
@@ -85,7 +86,8 @@ def read_history(
     pandas.DataFrame
         The columns of `histkit.COLUMNS` on a RangeIndex; an empty result has the same columns and dtypes.
         ``attrs["histkit"]``: ``complete``, ``fetched_at`` (ISO, UTC), ``requests``, ``problems`` (rows that violate the
-        API's schema, by id; they are kept).
+        API's schema, by id; they are kept), ``rows`` and, with conditions, ``selection``: by these two a report says
+        that it is on a part of a history.
 
     Raises
     ------
@@ -147,6 +149,13 @@ class QueryPlan:
     def page_size(self) -> int:
         """Rows to request per page."""
         return PAGE_SIZE if self.limit is None or self.local.conditions() else max(1, min(PAGE_SIZE, self.limit))
+
+    def facts(self, rows: int) -> dict[str, Any]:
+        """Return the conditions as plain values by name; the limit only if the number of rows has reached it."""
+        facts = replace(self.local, after=self.after, before=self.before).facts()
+        if "search" in self.server:
+            facts["search"] = self.server["search"]
+        return facts | ({"limit": rows} if rows == self.limit else {})
 
     def without_refused_filter(self, error: ApiError) -> QueryPlan | None:
         """Return the plan that applies a refused filter here; None if the refusal has another cause.
@@ -257,6 +266,7 @@ class HistoryRead:
             "requests": self._fetch.requests,
             "problems": self._problems,
         }
+        record_selection(frame, self._plan.facts(len(frame)))
         warn_of_problems(self._problems, stacklevel=5)
         return frame
 

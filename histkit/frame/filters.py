@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,11 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError
-from histkit.frame.clock import zone_of
+from histkit.frame.clock import iso, zone_of
 from histkit.frame.columns import factorize
 from histkit.frame.dates import date_range, instants_of, to_micros
 from histkit.frame.dialogues import flat_lines
 from histkit.frame.names import KnownNames, fold_name, voice_keys, warn_unmatched
+from histkit.frame.provenance import record_selection
 from histkit.frame.schema import check_frame, require, to_frame
 from histkit.frame.text_search import search_mask
 from histkit.util.arguments import true_or_false
@@ -97,6 +98,17 @@ class RowFilter:
     def conditions(self) -> tuple[str, ...]:
         """Return the names of the conditions that are set."""
         return tuple(name for name in CONDITION_COLUMNS if getattr(self, name) is not None)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the conditions that are set as plain values by name: dates in ISO 8601, a pattern as its text."""
+        facts: dict[str, Any] = {}
+        for name in self.conditions():
+            value = getattr(self, name)
+            if isinstance(value, int):
+                facts[name] = _iso(value)
+            else:
+                facts[name] = value.pattern if isinstance(value, re.Pattern) else [*value]
+        return facts
 
     def columns(self) -> tuple[str, ...]:
         """Return the distinct columns that the conditions use."""
@@ -190,7 +202,8 @@ def filter_items(
     Returns
     -------
     pandas.DataFrame
-        A new frame.
+        A new frame. ``attrs["histkit"]`` also has ``selection``, the conditions of this and earlier calls, and the
+        number of ``rows``: a report says by them that it is on a part of a history.
 
     Raises
     ------
@@ -227,7 +240,10 @@ def filter_items(
     mask = conditions.mask(frame)
     if conditions.has_names() and len(frame) and not (conditions.single_names() and mask.any()):
         warn_unmatched(conditions.unmatched(known_names(frame, conditions)), stacklevel=2)
-    return frame[mask]
+    selected = frame[mask]
+    if conditions.conditions():
+        record_selection(selected, conditions.facts())
+    return selected
 
 
 def known_names(frame: pd.DataFrame, conditions: RowFilter, *, unused: bool = False) -> KnownNames:
@@ -307,6 +323,13 @@ def _coded_mask(codes: Ints, values: Iterable[Any], test: Callable[[str], bool])
     passes = np.array([*(test(str(value)) for value in values), False], bool)
     mask: Mask = passes[codes]
     return mask
+
+
+def _iso(seconds: int) -> str:
+    try:
+        return iso(seconds, UTC)
+    except OverflowError:
+        return "0001-01-01T00:00:00+00:00" if seconds < 0 else "9999-12-31T23:59:59+00:00"
 
 
 def _column_mask(column: pd.Series, test: Callable[[str], bool]) -> Mask:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextvars import copy_context
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from histkit.reports.html import html
 from histkit.reports.markdown import markdown
 from histkit.reports.model import Report, Section, check_title
 from histkit.reports.quota import quota_section
+from histkit.reports.scope import Scope, scope_of
 from histkit.reports.sections import (
     ReportSpec,
     counter_table,
@@ -37,6 +39,15 @@ from histkit.util.arguments import whole_number
 from histkit.util.outputs import HTML, MARKDOWN, XLSX, OutputFile, output_of
 from histkit.util.threads import DaemonThreads
 
+_NO_LEDGER = (
+    "Not for a part of a history: the credit counter is that of the account, so the rows that are left out would look "
+    "like credits spent elsewhere. It takes the whole history."
+)
+_NO_FORECAST = "Not for a part of a history: the forecast takes the credits of all rows."
+_UNKNOWN_SCOPE = (
+    "It is not known whether these rows are a whole history. If others lie between them, the unseen credits are also "
+    "those of the rows that are left out."
+)
 KINDS = (HTML, XLSX, MARKDOWN)
 _MOST_DAYS_BY_DAY, _MOST_DAYS_BY_MONTH = 62, 800  # default periods: days, months; quarters for a longer history
 
@@ -59,6 +70,10 @@ def report(
 
     Its sections: totals, usage by period, voice, model and source, top texts, takes, ledger, omissions. The same rows
     and arguments give the same bytes; a report doesn't contain the current date.
+
+    A report on a part of a history says so: rows that `filter_items`, `load` or `read_history` selected, or that were
+    cut from such a frame. Where the rest lies between the rows, as with one voice of several, it has no ledger, no
+    unseen credits and no forecast, which the credits of the rest would distort. Where that is not known, it says so.
 
     Parameters
     ----------
@@ -169,11 +184,13 @@ def build_report(
         warn_of_names(book, frame, stacklevel=3)
     priced = frame if book is None else with_price_index(frame, book)
     spec = ReportSpec(priced, tz, freq, billing, top, book, subscription, now, duplicates)
+    scope = scope_of(frame, zone)
     dates = "no dated rows"
     if span is not None:
         dates = " to ".join(f"{moment.tz_convert(zone):%Y-%m-%d}" for moment in span)
     with rows_checked():
-        return _assemble(spec, frame, title or "Speech usage", f"{dates}, {tz}; {len(frame):,} items")
+        part = f"; part of a history: {scope.part}" if scope.part else ""
+        return _assemble(spec, frame, scope, title or "Speech usage", f"{dates}, {tz}; {len(frame):,} items{part}")
 
 
 def _date_span(dates: pd.Series) -> tuple[pd.Timestamp, pd.Timestamp] | None:
@@ -188,21 +205,26 @@ def _default_freq(span: tuple[pd.Timestamp, pd.Timestamp] | None) -> str:
     return "D" if days <= _MOST_DAYS_BY_DAY else "MS" if days <= _MOST_DAYS_BY_MONTH else "QS"
 
 
-def _assemble(spec: ReportSpec, frame: pd.DataFrame, title: str, subtitle: str) -> Report:
+def _assemble(spec: ReportSpec, frame: pd.DataFrame, scope: Scope, title: str, subtitle: str) -> Report:
     """Compute the sections of a report and put them in order."""
     if spec.duplicates is not None:
-        only_usage = (*usage_sections(spec), omissions_section(spec, None))
+        only_usage = (*usage_sections(spec), omissions_section(spec, None, scope.part))
         return Report(title, subtitle, headline_facts(spec, None, None), only_usage)
     future = DaemonThreads().submit(copy_context().run, takes, frame)  # the takes are half of the work
-    counters = counter_table(spec)
+    counters = None if scope.gaps else counter_table(spec)
     sections: list[Section] = [*usage_sections(spec)]
     if spec.subscription is not None:
-        sections.append(quota_section(spec))
+        sections.append(Section("quota", "Quota", (_NO_FORECAST,)) if scope.gaps else quota_section(spec))
     retakes = future.result()
-    sections += [text_section(spec, retakes), takes_section(spec, retakes)]
+    sections += [text_section(spec, retakes), takes_section(spec, retakes, scope.part)]
+    if scope.gaps:
+        sections.append(Section("ledger", "Ledger", (_NO_LEDGER,)))
     if counters is not None:
-        sections.append(ledger_section(counters, spec.ledger_freq))
-    sections.append(omissions_section(spec, counters))
+        known = ledger_section(counters, spec.ledger_freq)
+        sections.append(known if scope.gaps is False else replace(known, notes=(*known.notes, _UNKNOWN_SCOPE)))
+        if not scope.counters_tell(counters.attrs["histkit"]["chained"]):
+            counters = None  # no headline
+    sections.append(omissions_section(spec, counters, scope.part))
     return Report(title, subtitle, headline_facts(spec, retakes, counters), tuple(sections))
 
 

@@ -29,12 +29,17 @@ from histkit.reports.model import (
     total_of,
 )
 from histkit.retakes.lines import line_table
+from histkit.usage.dialogue import count_voices
 from histkit.usage.periods import parse_freq
 from histkit.usage.table import usage_table
 from histkit.util.text import count_noun, format_value, one_line_text, shorten
 
 _TEXT_CHARACTERS = 120
 _COUNTERS = ("character_count_change_from", "character_count_change_to")
+ROUNDING_NOTE = (
+    "Costs are exact; the lines of a table are rounded so that they add up to its rounded total. So a line can differ "
+    "by one unit of the last place from a statement, or from another table, of the same rows."
+)
 DIALOGUE_NOTE = "The credits of a dialogue are divided among its voices in proportion to their characters."
 
 
@@ -88,7 +93,8 @@ def usage_sections(spec: ReportSpec) -> Iterator[Section]:
         (9, 4),
     )
     table = usage_report_table(_usage_of(spec, None, spec.freq), [period_column(spec.freq)])
-    yield Section("periods", "Usage by period", charts=(chart,), tables=(table,))
+    notes: tuple[str, ...] = () if spec.prices is None else (ROUNDING_NOTE,)
+    yield Section("periods", "Usage by period", notes, charts=(chart,), tables=(table,))
     for name in ("voice", "model", "source", "client", "account"):
         if name in ("client", "account") and name not in spec.frame.columns:
             continue
@@ -185,13 +191,15 @@ def text_section(spec: ReportSpec, takes: pd.DataFrame) -> Section:
     return Section("texts", "Top texts", ("All takes of a text by one voice count together.",), (table,))
 
 
-def takes_section(spec: ReportSpec, takes: pd.DataFrame) -> Section:
-    """Build the section on takes that were not kept, by voice, model and period."""
+def takes_section(spec: ReportSpec, takes: pd.DataFrame, part: str = "") -> Section:
+    """Build the section on takes that were not kept, by voice, model and period; `part`: what selected the rows."""
     facts = takes.attrs["histkit"]
-    notes = (
+    notes: tuple[str, ...] = (
         f"{facts['lines_with_takes']:,} of {facts['lines']:,} texts were generated more than once by the same voice. "
         f"The last take counts as kept; {facts['thrown_away']:,} credits went into the others.",
     )
+    if part:
+        notes = (*notes, "Only the rows of this report are compared; other takes of a text may be in the rest.")
     if not facts["lines_with_takes"]:
         return Section("takes", "Takes", notes)
     tables = (
@@ -274,13 +282,15 @@ def ledger_report_table(table: pd.DataFrame, freq: str, note: str = "") -> Repor
     return ReportTable("", table, (*groups, period_column(freq), *columns), totals, " ".join(notes))
 
 
-def omissions_section(spec: ReportSpec, counters: pd.DataFrame | None) -> Section:
-    """Build the section on what the report doesn't contain."""
+def omissions_section(spec: ReportSpec, counters: pd.DataFrame | None, part: str = "") -> Section:
+    """Build the section on what the report doesn't contain; `part`: what selected its rows."""
     frame = spec.frame
     notes = [
         "Music, sound effects and agents' conversations: the service keeps them elsewhere.",
         "What others generated under their own keys, and rows that were deleted before they were first synced.",
     ]
+    if part:
+        notes.append(f"The rest of the history. This report is on a part of it: {part}.")
     if spec.duplicates is not None:
         notes.append(f"Texts, takes, ledger and quota. {spec.duplicates}")
     unknown = int(frame["credits"].isna().sum())
@@ -307,7 +317,7 @@ def headline_facts(spec: ReportSpec, takes: pd.DataFrame | None, counters: pd.Da
         Fact("Items", len(frame)),
         Fact("Credits", total_of(frame["credits"]), note=note),
         Fact("Characters", total_of(frame["characters"])),
-        Fact("Voices", frame["voice_id"].nunique()),
+        Fact("Voices", count_voices(frame), note="those in dialogues included"),
     ]
     if takes is not None:
         thrown_away = takes.attrs["histkit"]["thrown_away"]

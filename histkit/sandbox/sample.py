@@ -40,5 +40,5 @@ def sample_history(n: int = 1000, seed: int = 0) -> pd.DataFrame:
     """
     n, seed = check_size(n, seed, "n")
     frame = to_frame([PageDecoder()(page_bytes(history(n, seed))).rows])
-    frame.attrs["histkit"] = {"complete": True, "sample": True, "requests": 0}
+    frame.attrs["histkit"] = {"complete": True, "sample": True, "requests": 0, "rows": len(frame)}
     return frame

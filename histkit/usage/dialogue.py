@@ -125,6 +125,15 @@ def parts_of(frame: pd.DataFrame) -> SpeakerShares:
     return SpeakerShares(voices, names, spoken, keys, name_values)
 
 
+def count_voices(frame: pd.DataFrame) -> int:
+    """Return the number of distinct voices of the rows, those that speak in dialogues included."""
+    parts = parts_of(frame)
+    alone = np.ones(len(frame), bool)
+    alone[parts.spoken.rows] = False
+    voices = np.unique(np.r_[parts.voices[alone], parts.spoken.voices])
+    return int((voices >= 0).sum())
+
+
 def spoken_by(
     frame: pd.DataFrame, has_id: Callable[[str], bool], has_name: Callable[[str], bool]
 ) -> tuple[Ints, Ints, Ints]:

@@ -205,7 +205,7 @@ def format_value(value: Any, kind: ValueKind) -> str:
     if kind == "count":
         return f"{value:,.0f}"
     if kind == "share":
-        return "<0.1 %" if 0 < value < 0.0005 else f"{100 * value:.1f} %"
+        return format_share(value)
     if kind == "money":
         return f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}"
     if kind == "moment":
@@ -220,6 +220,22 @@ def is_missing(value: Any) -> bool:
     import pandas as pd  # late: the sandbox's process starts without it
 
     return value is None or (not isinstance(value, (str, list, tuple, dict)) and bool(pd.isna(value)))
+
+
+def format_share(value: Any) -> str:
+    """Format a share in per cent with one decimal: 0 % and 100 % only if it is exactly that.
+
+    Examples
+    --------
+    >>> [format_share(value) for value in (1, 0.99999, 0.9994, 0.00001, 0, 1.0001)]
+    ['100.0 %', '>99.9 %', '99.9 %', '<0.1 %', '0.0 %', '>100.0 %']
+    """
+    if 0 < value < 0.0005:
+        return "<0.1 %"
+    text = f"{100 * value:.1f} %"
+    if text == "100.0 %" and value != 1:
+        return ">99.9 %" if value < 1 else ">100.0 %"
+    return text
 
 
 def format_column(values: Iterable[Any], kind: ValueKind) -> list[str]:

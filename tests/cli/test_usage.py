@@ -236,6 +236,28 @@ def test_statements_of_all_clients(offline: Path, whole: pd.DataFrame) -> None:
     assert names >= {"Rachel"}
 
 
+def test_a_report_on_a_part_of_the_history_says_so(offline: Path, whole: pd.DataFrame) -> None:
+    wide = {"COLUMNS": "200"}
+    for options, said in (
+        (["--voice", "Rachel"], "; part of a history: voice Rachel"),
+        (["--text", "the", "--model", "eleven_v3"], "; part of a history: model eleven_v3, text matching 'the'"),
+        (["--text", "the", "--limit", "9"], "; part of a history: text matching 'the', the newest 9 rows"),
+    ):
+        shown = run("report", *options, env=wide).stdout
+        assert said in shown.splitlines()[1]
+        assert "Unseen" not in shown
+        assert "Not for a part of a history" in shown
+    for options, said in (
+        (["--since", "2026-03", "--until", "2026-08"], "; part of a history: from 2026-03-01, before 2026-09-01"),
+        (["--limit", "500"], "; part of a history: the newest 500 rows"),
+    ):
+        shown = run("report", *options, env=wide).stdout
+        assert said in shown.splitlines()[1]
+        assert "  Unseen: " in shown
+        assert "not known whether" not in shown
+    assert "part of a history" not in run("report", env=wide).stdout
+
+
 def test_a_statement_in_another_zone_than_its_rules_is_refused(offline: Path, whole: pd.DataFrame) -> None:
     late = whole[whole["date"].dt.hour >= 22].iloc[-1]
     day = f"{late['date'] + pd.Timedelta(hours=3):%Y-%m-%d}"  # the same evening is this day in Berlin

@@ -187,7 +187,7 @@ def test_an_empty_history_is_a_typed_empty_frame(box_of: Callable[..., Sandbox],
 
 def test_attrs_hold_plain_facts(whole: pd.DataFrame) -> None:
     facts = whole.attrs["histkit"]
-    assert set(facts) == {"complete", "fetched_at", "requests", "problems"}
+    assert set(facts) == {"complete", "fetched_at", "requests", "problems", "rows"}
     assert all(isinstance(value, (bool, int, str, list)) for value in facts.values())
     assert pd.concat([whole, whole]).attrs == whole.attrs
 
