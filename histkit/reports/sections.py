@@ -323,9 +323,11 @@ def headline_facts(spec: ReportSpec, takes: pd.DataFrame | None, counters: pd.Da
         thrown_away = takes.attrs["histkit"]["thrown_away"]
         facts.append(Fact("Thrown away", thrown_away, note="credits for takes that were not kept"))
     if counters is not None:
-        facts.append(
-            Fact("Unseen", counters.attrs["histkit"]["unseen"], note="credits outside this history; an estimate")
-        )
+        sums = counters.attrs["histkit"]
+        note = "credits outside this history; an estimate"
+        if sums["unknown"]:
+            note += f", without {count_noun(sums['unknown'], 'fall')} of the counter that nothing explains"
+        facts.append(Fact("Unseen", sums["unseen"], note=note))
     if spec.prices is not None:
         money = cost_table_of(frame, spec.prices, None, None, None, tz=spec.tz).attrs["histkit"]
         share = money["priced"]
