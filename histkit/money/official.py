@@ -95,7 +95,7 @@ def official_usage(
     ``/v1/workspace/analytics/query/usage-by-product-over-time``, one that is billed in money for
     ``/v1/workspace/analytics/usage`` (by days of UTC, by two of most columns at most; days before it was billed in
     money cost 0 there). Where the key lacks the scope for these, the deprecated ``/v1/usage/character-stats`` is used:
-    one breakdown, with labels instead of ids.
+    one breakdown, with labels instead of ids, and except by user the figures of the key's own user.
 
     Longer periods are summed from days (hours from hours), so days of 23 and 25 hours and months are right in any zone.
 

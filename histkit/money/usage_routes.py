@@ -231,7 +231,7 @@ def fetch_figures(client: HistoryClient, question: Question) -> Figures:
 
 def _ends_the_search(error: ApiError) -> bool:
     """Return whether no other route can answer: the key is unknown, the account blocked, the service overloaded."""
-    if isinstance(error, PermissionDeniedError):
+    if isinstance(error, PermissionDeniedError) or _concerns_money(error):
         return False
     return isinstance(error, (RateLimitError, ServerError)) or error.status_code in (None, 401, 402)
 
@@ -241,7 +241,7 @@ def _is_next(route: str, refusal: ApiError | str | None) -> bool:
     if route == USAGE or not isinstance(refusal, ApiError):
         return route != COST
     if route == COST:  # the same scope, and as new
-        return not isinstance(refusal, (PermissionDeniedError, NotFoundError))
+        return _concerns_money(refusal) or not isinstance(refusal, (PermissionDeniedError, NotFoundError))
     return not _concerns_money(refusal)  # whose credits, if STATS has any, would not be what was spent
 
 
@@ -542,12 +542,12 @@ def _placed(micros: Ints, naive: bool, question: Question, zone: tzinfo, route: 
 
 
 def _only_totals(table: pd.DataFrame, frame: pd.DataFrame, used: tuple[str, ...]) -> pd.DataFrame:
-    """Return the rows of totals where an answer that was asked for totals has parts beside them."""
+    """Return the rows of totals in each bucket in which an answer that was asked for totals has parts beside them."""
     total = np.zeros(len(frame), bool)
     for name in frame.columns:
         if name not in used and isinstance(frame[name].dtype, pd.StringDtype):
             total |= frame[name].str.casefold().eq(_ALL).fillna(False).to_numpy(bool)
-    return table[total] if total.any() else table
+    return table[total | ~table["period"].isin(table.loc[total, "period"]).to_numpy(bool)]
 
 
 def _without_totals(table: pd.DataFrame, words: list[str], ask_total: Callable[[], pd.DataFrame]) -> pd.DataFrame:
@@ -565,7 +565,7 @@ def _without_totals(table: pd.DataFrame, words: list[str], ask_total: Callable[[
     if not np.isclose(known["total"], known["truth"], rtol=1e-9, atol=1e-6).all():
         return table
     complete = parts.sum(min_count=1).where(parts.count() == parts.size())
-    rest = (sums["total"] - complete.reindex(sums.index)).dropna()
+    rest = (sums["total"] - complete.reindex(sums.index, fill_value=0)).dropna()
     rest = rest[rest > 1e-6]
     columns = {"period": rest.index.to_numpy(np.int64), "amount": pd.array(rest.to_numpy(float), "Float64")}
     more = pd.DataFrame(columns).reindex(columns=table.columns).astype(table.dtypes)

@@ -410,6 +410,80 @@ def test_what_the_parts_lack_of_a_total_is_nobodys_and_a_label_called_all_is_a_l
             assert whole["credits"].sum() == plain["credits"].sum()
 
 
+def test_totals_and_parts_of_different_days_are_all_counted() -> None:
+    days = [(OCTOBER + 86_400 * day) * 1000 for day in range(3)]
+    answer = {
+        "columns": ["credits", "kind", "t"],
+        "column_types": ["Float", "String", "Int"],
+        "column_units": ["credits", None, "ms"],
+        "rows": [[5, "All", days[0]], [2, "a", days[1]], [2, "All", days[1]], [1, "a", days[2]], [3, "b", days[2]]],
+    }
+    whole = _one([days[0], 5.0], [days[1], 2.0], [days[2], 4.0])
+    with answering({USAGE: lambda body: answer if body["group_by"] == ["model"] else whole}) as client:
+        table = hk.official_usage("2026-10-01", "2026-10-04", by="model", freq=None, client=client)
+        assert dict(zip(values_of(table["model"]), table["credits"], strict=True)) == {"a": 3, "b": 3, None: 5}
+    with answering({USAGE: answer}) as client:
+        table = hk.official_usage("2026-10-01", "2026-10-04", client=client)
+        assert table["credits"].tolist() == [5, 2, 4]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(data=st.data())
+def test_any_order_names_and_nulls_have_the_sums_of_plain_python(
+    data: st.DataObject, canned: tuple[dict[str, Any], hk.HistoryClient]
+) -> None:
+    answer, client = canned
+    zone = data.draw(st.sampled_from(ZONES), "zone")
+    noon = datetime(2026, 10, 1, 12, tzinfo=ZoneInfo(zone))
+    midnights = [int(local_start(noon + timedelta(days=day), "D", zone).timestamp()) for day in range(40)]
+    rows = data.draw(
+        st.lists(
+            st.tuples(
+                st.integers(0, 39),
+                st.none() | st.sampled_from(["a", "b", "all of it"]),
+                st.none() | st.integers(0, 10**6).map(lambda number: number / 8),
+            ),
+            max_size=30,
+        )
+    )
+    time_unit, scale = data.draw(st.sampled_from([("ms", 1000), ("s", 1), (None, 1000), ("us", 1_000_000)]))
+    columns = [
+        (data.draw(st.sampled_from(["timestamp", "t", "Bucket"])), "DateTime", time_unit),
+        (data.draw(st.sampled_from(["user_id", "user", "spender"])), "String", None),
+        (data.draw(st.sampled_from(["usage", "x"])), data.draw(st.sampled_from(["Float", "Int"])), "credits"),
+        ("user_label", "String", None),
+        ("charged", "Float", "usd"),
+        ("new", data.draw(st.sampled_from(["Int", "Tensor", "JSON"])), None),
+    ]
+    table = [[midnights[day] * scale, user, credits, "N", 0.5, day] for day, user, credits in rows]
+    order = data.draw(st.permutations(range(len(columns))))
+    names, types, units = ([columns[place][field] for place in order] for field in range(3))
+    answer.clear()
+    answer.update(
+        columns=names, column_types=types, column_units=units, rows=[[row[place] for place in order] for row in table]
+    )
+    expected: dict[tuple[Any, Any], float | None] = {}
+    for day, user, credits in rows:
+        key = (midnights[day], user)
+        before = expected.get(key, 0.0)
+        expected[key] = None if credits is None or before is None else before + credits
+    got = hk.official_usage("2026-10-01", "2026-11-10", by="user", tz=zone, client=client)
+    found = {
+        (int(period.timestamp()), None if pd.isna(user) else user): None if pd.isna(credits) else credits
+        for period, user, credits in zip(got["period"], got["user"], got["credits"], strict=True)
+        if pd.isna(credits) or credits
+    }
+    assert found == {key: credits for key, credits in expected.items() if credits is None or credits}
+
+
+@pytest.fixture(scope="module")
+def canned() -> Iterator[tuple[dict[str, Any], hk.HistoryClient]]:
+    """An answer that a test fills, and a client of it."""
+    answer: dict[str, Any] = {}
+    with answering({USAGE: answer}) as client:
+        yield answer, client
+
+
 # Which route answers --------------------------------------------------------------------------------------------------
 
 
@@ -472,6 +546,10 @@ def test_where_every_route_refuses_all_reasons_are_said() -> None:
             hk.official_usage("2026-10-01", "2026-10-02", by=["user", "model"], client=client)
     with answering({}) as client, pytest.raises(hk.NotFoundError, match=f"{USAGE}: Not Found; {STATS}: Not Found"):
         hk.official_usage("2026-10-01", "2026-10-02", client=client)
+    words = {"detail": {"message": f"This workspace is billed by cost. Use {COST} instead."}}
+    for status in (402, 403, 409):
+        with answering({USAGE: (status, words), COST: _one([OCTOBER * 1000, 1.5], unit="usd")}) as client:
+            assert hk.official_usage("2026-10-01", "2026-10-02", client=client)["cost"].tolist() == [1.5]
     payment = {"detail": {"status": "payment_issue", "message": "Your last payment failed."}}
     with answering({USAGE: (401, payment), STATS: stats_of({"All": [1.0]}, 1)}) as client:
         with pytest.raises(hk.ApiError, match="Your last payment failed"):
