@@ -32,12 +32,14 @@ from histkit.money.calibration import (
     DailySums,
     calibrated_band,
 )
-from histkit.money.ledger import FROM, TO, Entries, chain_counters, several_accounts
+from histkit.money.chains import FROM, TO, Entries, chain_counters
+from histkit.money.falls import RESET, Billing, Falls, explain_falls
+from histkit.money.ledger import several_accounts
 from histkit.usage.buckets import bucket, edges
-from histkit.usage.periods import REFRESH_MONTHS, Freq
+from histkit.usage.periods import REFRESH_MONTHS, Freq, billing_freq
 from histkit.util.arguments import real_number, whole_number
 from histkit.util.arrays import Ints, add_by_code
-from histkit.util.text import quoted
+from histkit.util.text import count_noun, quoted
 
 SHOWN_DAYS, AHEAD_DAYS, MOST_DAYS = 30, 30, 400
 _MOST = 2**52  # no number of credits is this large
@@ -123,7 +125,8 @@ def forecast(
     The back-test can't know of a change that is still to come: a new project, a price or a plan. The same input
     produces the same forecast.
 
-    Credits that only the counter shows are assumed to be spent evenly between the last row and now.
+    Credits that only the counter shows are assumed to be spent evenly between the last row and now. Refunds lower
+    ``cumulative`` on their day; they are neither usage nor forecast.
 
     Examples
     --------
@@ -183,21 +186,26 @@ def used_share(subscription: Any) -> Fraction | None:
 
 @dataclass(frozen=True)
 class _Quota:
-    """Figures of the subscription; the next reset and the one before it in microseconds."""
+    """Figures of the subscription; the next reset and the one before it in microseconds; the dates of all resets."""
 
     used: int
     limit: int | None
     reset: int | None
     start: int | None
     extension: int | str | None
+    billing: Billing | None
 
 
 @dataclass(frozen=True)
 class _Spending:
-    """Credits, the instants at which they were spent (microseconds, UTC), and the start of the cycle, if known."""
+    """Credits, the instants at which they were spent (microseconds, UTC), and the start of the cycle, if known.
+
+    `refunds` are credits by which the counter fell then; 0 or negative.
+    """
 
     times: Ints
     credits: Ints
+    refunds: Ints
     cycle_start: int | None
 
 
@@ -231,7 +239,12 @@ def _plan(subscription: Any, now: int, notes: list[str]) -> _Quota:
             "subscription= takes the result of HistoryClient.subscription(), or a dict with its character_count, "
             f"not {quoted(subscription, 60)}."
         )
-    reset, start = (reset or 0) * SECOND, None
+    reset, start, billing = (reset or 0) * SECOND, None, None
+    periods = [str(_field(subscription, name)) for name in ("character_refresh_period", "billing_period")]
+    period = next((period for period in periods if period in REFRESH_MONTHS), None)
+    if period and 0 < reset <= _LAST * SECOND:
+        dates = {"next_character_count_reset_unix": reset // SECOND, "character_refresh_period": period}
+        billing = Billing(billing_freq(dates, UTC), UTC)
     if not now < reset <= _LAST * SECOND:
         note = "The reset date is not known."
         if 0 < reset <= now:
@@ -239,13 +252,11 @@ def _plan(subscription: Any, now: int, notes: list[str]) -> _Quota:
             note = f"The reset date ({day}) has passed; the counter may be older: request the subscription again."
         notes.append(note)
         reset = 0
-    periods = [str(_field(subscription, name)) for name in ("character_refresh_period", "billing_period")]
-    months = next((REFRESH_MONTHS[period] for period in periods if period in REFRESH_MONTHS), 0)
-    if reset and months:
-        last = (pd.Timestamp(reset, unit="us") - pd.DateOffset(months=months)).timestamp()
+    if reset and period:
+        last = (pd.Timestamp(reset, unit="us") - pd.DateOffset(months=REFRESH_MONTHS[period])).timestamp()
         start = int(last) * SECOND if last * SECOND <= now else None
     word = _field(subscription, names[3])
-    return _Quota(used, limit, reset or None, start, word if isinstance(word, str) else extension)
+    return _Quota(used, limit, reset or None, start, word if isinstance(word, str) else extension, billing)
 
 
 def _field(subscription: Any, name: str) -> Any:
@@ -264,25 +275,33 @@ def _spending(frame: pd.DataFrame, plan: _Quota, now: int, notes: list[str]) -> 
     if (later := int((dated & ~early).sum())) > 0:
         notes.append(f"{later} rows are dated later than the forecast and left out.")
     frame, times = frame[[name for name in ("date", "credits", FROM, TO) if name in frame.columns]][early], times[early]
-    start, entries = plan.start, chain_counters(frame) if {FROM, TO} <= set(frame.columns) else None
+    start, counters = plan.start, {FROM, TO} <= set(frame.columns)
+    entries = chain_counters(frame, billing=plan.billing) if counters else None
     if entries is None or not len(entries.times):
         credits, known = whole_numbers(frame["credits"])
         notes.append("Without the counters of the rows, credits spent outside them are not known.")
-        return _Spending(times[known], np.maximum(credits[known], 0), start)
-    credits = entries.spent + entries.unseen - entries.overlap  # an adjustment is no usage
+        return _Spending(times[known], np.maximum(credits[known], 0), np.zeros(int(known.sum()), np.int64), start)
+    credits = entries.spent + entries.unseen - entries.overlap
+    if falls := int(entries.unknown.sum()):
+        notes.append(
+            f"The counter fell {count_noun(falls, 'time')} for an unknown reason; the credits around are not known."
+        )
     if start is None and len(entries.reset_rows):
         start = int(entries.times[entries.reset_rows[-1]])
-    since, gap, start = _since_last(entries, plan, start, notes)
+    since, gap, start = _since_last(entries, plan, start, now, notes)
     if gap:
         notes.append(
             f"{gap:,} credits were spent since the last row according to the counter, assumed to be spread evenly."
         )
         middles, parts = _spread(gap, max(since, now - MOST_DAYS * DAY), now)
-        return _Spending(np.r_[entries.times, middles], np.r_[credits, parts], start)
-    return _Spending(entries.times, credits, start)
+        refunds = np.r_[entries.adjustment, np.zeros(len(parts), np.int64)]
+        return _Spending(np.r_[entries.times, middles], np.r_[credits, parts], refunds, start)
+    return _Spending(entries.times, credits, entries.adjustment, start)
 
 
-def _since_last(entries: Entries, plan: _Quota, start: int | None, notes: list[str]) -> tuple[int, int, int | None]:
+def _since_last(
+    entries: Entries, plan: _Quota, start: int | None, now: int, notes: list[str]
+) -> tuple[int, int, int | None]:
     """Return since when and by how much the counter grew without a row, and the start of the cycle."""
     newest = int(entries.times.max())
     counter = entries.last_counter
@@ -290,9 +309,11 @@ def _since_last(entries: Entries, plan: _Quota, start: int | None, notes: list[s
         return start, plan.used, start
     if plan.used >= counter:
         return newest, plan.used - counter, start
-    if plan.start is None:  # there may have been a reset since the last row
+    fall = Falls(*(np.array([value]) for value in (counter, plan.used, newest, now)))
+    if plan.start is None and explain_falls(fall, int(entries.spent.max()), plan.billing)[0] == RESET:
         return newest, plan.used, newest
-    notes.append("The counter is lower than at the last row: is the subscription older, or of another account?")
+    lower = f"The counter is {counter - plan.used:,} lower than at the last row"
+    notes.append(f"{lower}: a refund, or the subscription is older or of another account.")
     return newest, 0, start
 
 
@@ -331,6 +352,11 @@ def _by_day(calendar: _Calendar, spending: _Spending, after: int = -1, before: i
     return add_by_code(spending.credits[kept][inside], day[kept][inside], len(calendar.starts) - 1)
 
 
+def _refunds_by_day(calendar: _Calendar, spending: _Spending) -> Ints:
+    day = np.searchsorted(calendar.starts, spending.times, "right") - 1
+    return add_by_code(spending.refunds[day >= 0], day[day >= 0], len(calendar.starts) - 1)
+
+
 def _band(calendar: _Calendar, spending: _Spending, notes: list[str]) -> Band | None:
     """Return the band of the credits spent from now on; None without a past day."""
     past = calendar.today - calendar.oldest
@@ -358,12 +384,13 @@ def _band(calendar: _Calendar, spending: _Spending, notes: list[str]) -> Band | 
 
 
 def _table(plan: _Quota, calendar: _Calendar, spending: _Spending, band: Band | None) -> pd.DataFrame:
-    credits = _by_day(calendar, spending)
+    credits, refunds = _by_day(calendar, spending), _refunds_by_day(calendar, spending)
     place = np.arange(len(credits))
     ahead, today = place > calendar.today, place == calendar.today
     known = place >= np.searchsorted(calendar.starts, spending.times.min(initial=calendar.now + 1), "right") - 1
     known &= len(spending.times) > 0
     later = np.cumsum(np.where(ahead, 0, credits)[::-1])[::-1] - credits
+    later += np.cumsum(refunds[::-1])[::-1] - refunds
     counters = np.maximum(plan.used - later, 0)  # rows of an older cycle would go below 0
     data: dict[str, Any] = {"date": calendar.shown}
     data["credits"] = pd.arrays.IntegerArray(credits, ahead | ~known)

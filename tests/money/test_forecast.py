@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
-from benchmarks.forecast import KINDS, measure
+from benchmarks.forecast import KINDS, Account, make_account, measure
 from histkit import HistoryClient
 from histkit.api.models import Subscription
 from histkit.money.calibration import PRIOR, DailySums, past_misses, width_of
@@ -470,3 +470,54 @@ def test_quota_lines_tell_the_band_and_its_test() -> None:
     assert not any("the counter will be" in line for line in quota_lines(facts_of(frame_of([]), plan(500))))
     ends = quota_lines(facts_of(daily(100, 100), plan(10_000), days=5))
     assert any(line.startswith("By 2026-10-07, the counter") for line in ends)
+
+
+def with_refunds(account: Account, seed: int) -> tuple[pd.DataFrame, int]:
+    """Refund 1 to 199 credits before 3 % of the rows, never below 0; also return what the last cycle got back."""
+    frame = account.frame[::-1].reset_index(drop=True)
+    random = np.random.default_rng(seed)
+    refunds = np.where(random.random(len(frame)) < 0.03, random.integers(1, 200, len(frame)), 0).tolist()
+    before, after, refunded, last = frame[FROM].tolist(), frame[TO].tolist(), 0, 0
+    for row, refund in enumerate(refunds):
+        if before[row] < last:
+            refunded = 0
+        last = after[row]
+        refunded = min(refunded + refund, before[row])
+        before[row] -= refunded
+        after[row] -= refunded
+    frame[FROM], frame[TO] = pd.array(before, "Int64"), pd.array(after, "Int64")
+    return frame[::-1].reset_index(drop=True), refunded
+
+
+@pytest.mark.parametrize("kind", ["steady", "weekday", "bursts", "growth"])
+@pytest.mark.parametrize("period", ["monthly_period", None])
+def test_refunds_read_neither_as_resets_nor_as_spending(kind: str, period: str | None) -> None:
+    accounts = (make_account(kind, seed, shortest=120) for seed in itertools.count(800_000))
+    large = (account for account in accounts if account.month > 30_000 and account.subscription["character_count"])
+    for seed, account in enumerate(itertools.islice(large, 5)):
+        frame, refunded = with_refunds(account, seed)
+        plan = {**account.subscription, "character_refresh_period": period}
+        used = plan["character_count"]
+        same = forecast(account.frame, subscription=plan, now=account.now).attrs["histkit"]
+        facts = forecast(frame, subscription={**plan, "character_count": used - refunded}, now=account.now).attrs[
+            "histkit"
+        ]
+        for name in BAND:
+            assert facts["projected"][name] + refunded == pytest.approx(same["projected"][name], rel=0.03)
+        assert facts["daily_mean"] == pytest.approx(same["daily_mean"], rel=0.03)
+
+
+def test_a_refund_lowers_the_counter_of_its_day_and_nothing_else() -> None:
+    frame = daily(1000, 40)
+    frame.loc[35:, [FROM, TO]] -= 150
+    table = forecast(frame, subscription=plan(39_850), now=NOW)
+    same = forecast(daily(1000, 40), subscription=plan(40_000), now=NOW)
+    pd.testing.assert_series_equal(table["credits"], same["credits"])
+    assert (table["p90"] + 150).equals(same["p90"])
+    lower = (same["cumulative"] - table["cumulative"]).dropna()
+    assert set(lower) == {0, 150}
+    since = forecast(daily(1000, 40), subscription=plan(39_850), now=NOW)
+    assert any("150 lower" in note for note in since.attrs["histkit"]["notes"])
+    assert since["credits"].sum() == same["credits"].sum()
+    unknown = plan(39_850, character_refresh_period=None)
+    assert forecast(daily(1000, 40), subscription=unknown, now=NOW).attrs["histkit"]["daily_mean"] == 1000
