@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -624,6 +624,8 @@ class SpeechAccessor:
         tz: str | tzinfo = "UTC",
         billing: Any = None,
         official: pd.DataFrame | None = None,
+        requests: pd.DataFrame | None = None,
+        by: str | Sequence[str] | None = None,
         client: HistoryClient | None = None,
     ) -> pd.DataFrame:
         """Compare the credits of the history and the gaps of the ledger with the official figures of the account.
@@ -642,13 +644,26 @@ class SpeechAccessor:
             The known dates of the billing resets, as `ledger` takes them.
         official : DataFrame, optional
             The result of `official_usage` by days of `tz` (by hours for hours); default: it is fetched.
+        requests : DataFrame, optional
+            The request log of the time, as `read_requests` returns it: see Notes.
+        by : str or list of str, optional
+            With `requests`: words as in `official_usage`, or columns of the log. Default: ``["api_key", "user"]``.
         client : HistoryClient, optional
             Default: a client with the key and base URL of the environment.
         """
         from histkit.money.reconciliation import reconcile
 
         return reconcile(
-            self._frame, freq, after=after, before=before, tz=tz, billing=billing, official=official, client=client
+            self._frame,
+            freq,
+            after=after,
+            before=before,
+            tz=tz,
+            billing=billing,
+            official=official,
+            requests=requests,
+            by=by,
+            client=client,
         )
 
     def report(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from histkit.frame.keys import refuse_duplicates, rows_checked
 from histkit.frame.schema import require
 from histkit.money.ledger import ledger, several_accounts
 from histkit.money.official import official_usage, whole_buckets
+from histkit.money.spenders import BY, split_by_requests
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.periods import Freq, parse_freq
 from histkit.usage.table import usage_table
@@ -35,6 +37,8 @@ def reconcile(
     tz: str | tzinfo = "UTC",
     billing: Any = None,
     official: pd.DataFrame | None = None,
+    requests: pd.DataFrame | None = None,
+    by: str | Sequence[str] | None = None,
     client: HistoryClient | None = None,
 ) -> pd.DataFrame:
     """Compare the credits of the history and the gaps of the ledger with the official figures of the account.
@@ -53,6 +57,10 @@ def reconcile(
         The known dates of the billing resets, as `ledger` takes them.
     official : DataFrame, optional
         The result of `official_usage` by days of `tz` (by hours for hours); default: it is fetched.
+    requests : DataFrame, optional
+        The request log of the time, as `read_requests` returns it: see Notes.
+    by : str or list of str, optional
+        With `requests`: words as in `official_usage`, or columns of the log. Default: ``["api_key", "user"]``.
     client : HistoryClient, optional
         Default: a client with the key and base URL of the environment.
 
@@ -75,6 +83,16 @@ def reconcile(
     ApiError
         The official figures can't be read with this key.
 
+    Notes
+    -----
+    With `requests`, the table says instead who spent what the official figures have beyond the history (``official``
+    minus ``history``): ``period``, the columns of `by` (string), ``requests`` (Int64: requests of the log that are in
+    no row, by request id), ``credits`` (Float64: theirs, missing if the log has none) and ``assigned`` (bool). In each
+    period a last line, which is not assigned, has what is left, so that the lines add up; it is negative if the
+    requests have more than the official figures, and left out if it is 0. ``attrs["histkit"]`` also has ``assigned``,
+    ``unassigned``, ``requests``, ``requests_in_history``, ``requests_without_credits`` and ``rows_without_request``:
+    rows without a request id can't be told from what the history lacks.
+
     Examples
     --------
     >>> import histkit as hk
@@ -85,6 +103,8 @@ def reconcile(
     >>> bool((table.official == table.history + table.gap + table.adjustment + table.unexplained).all())
     True
     """
+    if by is not None and requests is None:
+        raise InputError("by= needs requests=, a request log; see read_requests. (official_usage(by=) needs none.)")
     require(frame, ["date", "credits"], "comparing with the official figures")
     refuse_duplicates(frame, "the comparison")
     one_of("freq", freq, _FREQS, "is not possible: the official figures are daily or hourly")
@@ -134,6 +154,8 @@ def reconcile(
         "tz": name_of(zone),
         "rows_without_date": int((~known).sum()),
     }
+    if requests is not None:
+        return split_by_requests(table, frame, requests, BY if by is None else by, length, zone, end * SECOND)
     return table
 
 
