@@ -168,6 +168,7 @@ def statement(
     elif target is None:
         print_report(statement_report(lines))
     else:
+        target.exists = target.exists and not facts.get("again")
         print_written(target, f"{issued}{count_noun(facts['rows'], 'row')}, fingerprint {facts['fingerprint']}")
 
 
@@ -228,7 +229,8 @@ def statements(
     totals = measure_totals(table)
     if issue:
         columns.insert(0, ReportColumn("number", "Number", whole=True))
-        columns.insert(1, ReportColumn("corrects", "Corrects", whole=True, drop_rank=3))
+        if table["corrects"].notna().any():
+            columns.insert(1, ReportColumn("corrects", "Corrects", whole=True, drop_rank=3))
     if prices is not None:
         columns += [
             ReportColumn("cost", "Cost", "money"),

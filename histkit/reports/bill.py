@@ -170,7 +170,7 @@ def _credit_lines(entry: Entry, bill: Bill) -> list[dict[str, Any]]:
 
 def _with_credit_lines(bill: Bill, credits: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     lines = bill.lines
-    first = pd.array(["as of now"] * len(lines), dtype=pd.StringDtype("pyarrow"))
+    first = pd.array(["now"] * len(lines), dtype=pd.StringDtype("pyarrow"))
     now = lines.assign(**{ENTRY: first})[[ENTRY, *lines.columns]]
     if not credits:
         return now

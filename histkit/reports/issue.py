@@ -283,8 +283,7 @@ class Issuer:
                 bill = self.bill_of(state.by_key[key][-1])
                 self._check(bill)
                 issues[key] = self._compare(state, bill)
-        corrections = [issue for issue in issues.values() if issue.changes is not None]
-        return [*corrections, *(issue for issue in issues.values() if issue.changes is None)]
+        return sorted(issues.values(), key=lambda issue: (issue.changes is None, issue.bill.key))  # corrections first
 
     def _compare(self, state: RegisterState, bill: Bill) -> Issue:
         entries = state.by_key.get(bill.key, [])

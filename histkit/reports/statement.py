@@ -582,7 +582,9 @@ def _summary(
     undated, processing = int(request.undated.sum()), _processing(request.frame.iloc[of_period.rows])
     counts = {"rows": len(of_period.rows), "rows_without_date": undated}
     all_reasons = [*of_period.reasons, *row_reasons(undated, processing)]
-    replaced = sum(output is not None and output.exists for _, output in results)
+    replaced = sum(
+        output is not None and output.exists and not table.attrs["histkit"].get("again") for table, output in results
+    )
     shared = {**of_period.facts, "provisional": all_reasons if reasons or undated else []}
     result.attrs["histkit"] = {**shared, **counts, **facts, "replaced": replaced}
     return result

@@ -204,7 +204,7 @@ def _lines(table: pd.DataFrame, facts: dict[str, Any]) -> Section:
     ]
     totals: dict[str, Any] = {name: facts["totals"][name] for name in _COUNTS}
     if UNIT_PRICE in table.columns:
-        columns.append(ReportColumn(UNIT_PRICE, "Per 1,000 credits", "money"))
+        columns.append(ReportColumn(UNIT_PRICE, "Price", "money"))
     if "cost" in table.columns:
         costs = facts["totals"]["cost"]
         columns.append(ReportColumn("cost", f"Cost in {next(iter(costs))}" if len(costs) == 1 else "Cost", "money"))
@@ -216,6 +216,8 @@ def _lines(table: pd.DataFrame, facts: dict[str, Any]) -> Section:
             columns.append(ReportColumn("priced", "Priced", "share"))
             totals["priced"] = None if ENTRY in groups else facts["priced"]
     notes = []
+    if UNIT_PRICE in table.columns:
+        notes.append("Prices are per 1,000 credits.")
     if {"voice", "speaker"} & set(groups):
         notes.append(DIALOGUE_NOTE)
     if "cost" in table.columns:

@@ -1,0 +1,79 @@
+"""``histkit statement --issue``, ``statements --issue`` and ``--check``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import run
+
+RULES = '[[rule]]\nlabel = "Acme"\nvoice = "Rachel"\n[[rule]]\nlabel = "Beta"\nvoice = "Roger"\n'
+MOVED = '[[rule]]\nlabel = "Acme"\nmodel = "Nothing"\n[[rule]]\nlabel = "Beta"\nvoice = ["Rachel", "Roger"]\n'
+COMMON = ("--rules", "rules.toml", "--prices", "prices.toml")
+
+
+@pytest.fixture
+def history(local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A local history of the test's own, with rules, prices and terms."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(local, "data/history")
+    Path("rules.toml").write_text(RULES)
+    Path("prices.toml").write_text('currency = "EUR"\n[[price]]\nper_1000_credits = "0.30"\n')
+    Path("terms.toml").write_text('number = "A{n}"\ntax_rate = 19\nissue_date = 2026-09-01\n')
+    return tmp_path
+
+
+def test_issue_move_correct_and_check(history: Path) -> None:
+    issue = (*COMMON, "--terms", "terms.toml", "--issue")
+    assert "issued as A1, " in run("statement", "Acme", "2026-08", "-o", "acme.md", *issue).stdout
+    again = run("statement", "Acme", "2026-08", "-o", "acme.md", *issue)
+    assert "issued before as A1, " in again.stdout
+    assert "replaced" not in again.stdout
+    assert "1 statement, " in run("statements", "--check", *COMMON).stdout
+    Path("rules.toml").write_text(MOVED)
+    refused = run("statement", "Beta", "2026-08", "-o", "beta.md", *issue, code=1)
+    assert "billed already by statement A1 of 'Acme', 2026-08. With --correct, a correction" in refused.stderr
+    assert not Path("beta.md").exists()
+    assert "changed since: A1, 'Acme', 2026-08: " in run("statements", "--check", *COMMON, code=5).stdout
+    done = run("statement", "Beta", "2026-08", "-o", "beta.md", *issue, "--correct")
+    assert "note: A2 corrects A1 of 'Acme', Acme-2026-08-correction-A2.md." in done.stderr
+    assert "issued as A3, " in done.stdout
+    assert "all proven" in run("statements", "--check", *COMMON).stdout
+    assert "all proven" in run("statements", "--check").stdout
+    found = json.loads(run("statements", "--check", "--json").stdout)
+    assert found["rows"] == []
+    assert found["facts"]["statements"] == 3
+    Path("acme.md").write_text("paid")
+    assert "acme.md is not as it was issued" in run("statements", "--check", code=1).stdout
+
+
+def test_all_clients_at_once(history: Path) -> None:
+    issue = ("2026-Q3", *COMMON, "--terms", "terms.toml", "-o", "bills", "--issue", "--json")
+    rows = json.loads(run("statements", *issue).stdout)["rows"]
+    assert [(row["client"], row["number"]) for row in rows] == [("Acme", "A1"), ("Beta", "A2"), ("unassigned", None)]
+    Path("rules.toml").write_text(MOVED)
+    assert "differs now" in run("statements", *issue, code=1).stderr
+    rows = json.loads(run("statements", *issue, "--correct").stdout)["rows"]
+    assert [(row["number"], row["corrects"]) for row in rows] == [("A3", "A1"), ("A4", "A2"), (None, None)]
+    assert "all proven" in run("statements", "--check", *COMMON).stdout
+
+
+def test_what_cannot_be_issued_or_checked_is_one_line(history: Path) -> None:
+    assert (
+        "is provisional and can't be issued"
+        in run("statement", "Acme", "2026", "--rules", "rules.toml", "--issue", code=1).stderr
+    )
+    assert run("statements", "--check").stderr == "histkit: nothing is issued.\n"
+    assert "does not exist" in run("statements", "--check", "--register", "none.jsonl", code=1).stderr
+    assert "excludes PERIOD" in run("statements", "2026", "--check", code=2).stderr
+    assert "PERIOD" in run("statements", "--rules", "rules.toml", code=2).stderr
+    assert (
+        "--correct needs --issue" in run("statements", "2026-08", "--rules", "rules.toml", "--correct", code=1).stderr
+    )
+    assert (
+        "--locale 'xx' is not a locale"
+        in run("statement", "Acme", "2026-08", "--rules", "rules.toml", "--locale", "xx", code=1).stderr
+    )
