@@ -20,12 +20,11 @@ from histkit.util.arrays import Ints, Mask
 ADJUSTMENT, RESET, UNKNOWN = 0, 1, 2
 _SMALL = 400  # credits; two small refunds between two rows are not more
 _SHARE = 10  # a refund of less than a tenth of the counter is credible whatever its size
-_KNOWN_SHARE, _GUESSED_SHARE = 32, 8  # that a counter is spent up again to within this share is a coincidence
-_APART = 20 * DAY  # two resets are not closer, unless only a reset explains the fall
+_REFILLED, _SMALL_REFILLED = 32, 8  # that a counter is spent up again to within this share is a coincidence
 _NEAR = DAY  # a reset may come this long before or after its date
 _MONTH = (28 * DAY - DAY, 31 * DAY + DAY)
 _MONTHS = 3  # over more months, the dates of resets are too vague to tell anything
-_VAGUE = 8 * DAY
+_VAGUE = 12 * DAY  # of a fall that a refund explains
 _HALF_DAY, _DAYS = 12 * HOUR, 4 * DAY
 
 
@@ -66,10 +65,11 @@ def explain_falls(falls: Falls, largest: int, billing: Billing | None = None) ->
     """Explain each fall of a counter.
 
     A fall that lands below half of the counter is a reset if it exceeds any credible refund (400 credits and the
-    largest row). If it doesn't, it is one where the known dates of resets say so, or without these, if no other reset
-    is less than 20 days away and it exceeds 400 credits, follows a pause of days, or comes one to three months after or
-    before another. Otherwise it is an adjustment. A fall that lands higher is an adjustment if it is a credible refund
-    or less than a tenth of the counter. Otherwise it is a reset where the dates say so, and unknown where they don't.
+    largest row). If it doesn't, it is one where the known dates of resets say so; without these, if no other reset is
+    less than a month away and it exceeds 400 credits, follows a pause of days, or may be one to three months from
+    another. Otherwise it is an adjustment. A fall that lands higher is a reset where the dates say so; without these,
+    if it may be one to three months from the resets before and after it. Otherwise it is an adjustment if it is a
+    credible refund or less than a tenth of the counter, and unknown if it isn't.
 
     Parameters
     ----------
@@ -90,14 +90,14 @@ def explain_falls(falls: Falls, largest: int, billing: Billing | None = None) ->
     credible = size <= max(_SMALL, largest)
     kinds = np.where(low & ~credible, RESET, ADJUSTMENT)
     kinds[~low & ~credible & (size * _SHARE > falls.heights)] = UNKNOWN
-    share = _KNOWN_SHARE if billing is not None else _GUESSED_SHARE
+    share = np.where((size > _SMALL) | (billing is not None), _REFILLED, _SMALL_REFILLED)
     doubtful = np.flatnonzero((low & credible) | (~low & (size * share >= falls.heights)))
     if billing is not None:
         doubtful = doubtful[billing.has_reset(falls.since[doubtful], falls.until[doubtful])]
     order = np.argsort(~low[doubtful] * (1 + falls.landings[doubtful] / falls.heights[doubtful]), kind="stable")
     resets = _Resets(falls, np.flatnonzero(kinds == RESET).tolist())
     for place, is_low in zip(doubtful[order].tolist(), low[doubtful[order]].tolist(), strict=True):
-        if resets.explain(place, is_low=is_low, dated=billing is not None):
+        if resets.explain(place, is_low=is_low, credible=bool(credible[place]), dated=billing is not None):
             kinds[place] = RESET
     return kinds
 
@@ -110,13 +110,13 @@ class _Resets:
         self._heights, self._landings = falls.heights, falls.landings
         self._since, self._until = falls.since, falls.until
 
-    def explain(self, place: int, *, is_low: bool, dated: bool) -> bool:
+    def explain(self, place: int, *, is_low: bool, credible: bool, dated: bool) -> bool:
         """Return whether a doubtful fall is a reset, and remember it if so."""
         index = bisect_left(self._places, place)
-        others = self._places[max(0, index - 1) : index + 1]
-        if any(abs(int(self._until[place] - self._until[other])) < _APART for other in others):
+        spans = [self._span(*sorted((place, other))) for other in self._places[max(0, index - 1) : index + 1]]
+        if any(most < _MONTH[0] for _, most in spans):
             return False
-        months = [self._months_apart(min(place, other), max(place, other)) for other in others]
+        months = [_is_months(least, most, _VAGUE if credible else most) for least, most in spans]
         if not dated and not (self._is_clear(place) or any(months) if is_low else months and all(months)):
             return False
         self._places.insert(index, place)
@@ -128,8 +128,12 @@ class _Resets:
         large = int(self._heights[place]) - landing > _SMALL
         return large or pause >= (_DAYS if landing else _HALF_DAY)
 
-    def _months_apart(self, early: int, late: int) -> bool:
-        """Return whether two falls may be one to three months apart."""
-        least, most = int(self._since[late] - self._until[early]), int(self._until[late] - self._since[early])
-        months = range(1, _MONTHS + 1)
-        return most - least <= _VAGUE and any(least <= n * _MONTH[1] and most >= n * _MONTH[0] for n in months)
+    def _span(self, early: int, late: int) -> tuple[int, int]:
+        """Return the least and the most time that can be between two falls."""
+        return int(self._since[late] - self._until[early]), int(self._until[late] - self._since[early])
+
+
+def _is_months(least: int, most: int, vague: int) -> bool:
+    """Return whether a span of time may be one to three months, and is known well enough to tell."""
+    months = range(1, _MONTHS + 1)
+    return most - least <= vague and any(least <= n * _MONTH[1] and most >= n * _MONTH[0] for n in months)

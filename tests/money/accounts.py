@@ -16,7 +16,8 @@ class Truth:
     rows: list[tuple[int, int, int]] = field(default_factory=list)  # date in seconds, from, to
     unseen: int = 0
     refunded: int = 0
-    resets: list[int] = field(default_factory=list)
+    resets: int = 0  # those after which the counter is lower than before; several in a row count once
+    refilled: bool = False  # whether it was spent up again to nearly its height before the next row, as after a refund
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Habits:
             idle=draw.choice([600, 2 * HOUR, 8 * HOUR, DAY, 3 * DAY]),
             burst=draw.choice([1, 3, 10, 30]),
             pause=draw.choice([5, 40, 300, 1200]),
-            quota=draw.choice([10_000, 30_000, 100_000, 500_000, 2_000_000]),
+            quota=draw.choice([30_000, 100_000, 500_000, 2_000_000]),
             unseen=draw.choice([0.0, 0.02, 0.1, 0.3]),
             refunds=refunds,
             concurrent=concurrent,
@@ -57,16 +58,18 @@ class Account:
     def __init__(self, draw: random.Random, habits: Habits) -> None:
         self.draw, self.habits = draw, habits
         self.now = START + draw.randrange(DAY)
-        self.counter = draw.choice([0, draw.randrange(habits.quota)])
+        self.counter = draw.randrange(habits.quota // 2, habits.quota)
         self.next_reset = self.now + draw.randrange(30 * DAY)
         self.elsewhere = self.taken_back = 0  # since the last row
+        self.was_reset = False  # since the last row
+        self.highest = 0  # that a row shows, since the last reset
         self.truth = Truth()
 
     def wait(self, seconds: float) -> None:
         """Let time pass; the counter is reset every 30 or 31 days."""
         self.now += int(seconds)
         while self.now >= self.next_reset:
-            self.truth.resets += [self.next_reset]
+            self.was_reset = True
             self.next_reset += self.draw.choice([30, 31]) * DAY
             self.counter = self.elsewhere = self.taken_back = 0
 
@@ -96,9 +99,16 @@ class Account:
     def add_row(self, date: int, start: int, cost: int) -> None:
         """Add a row to the history."""
         if self.truth.rows:
-            self.truth.unseen += self.elsewhere
+            hidden = self.was_reset and start >= self.highest  # as if there had been no reset
+            self.truth.unseen += start - self.highest if hidden else self.elsewhere
             self.truth.refunded += self.taken_back
+            self.truth.resets += self.was_reset and not hidden
+            self.truth.refilled |= self.was_reset and not hidden and 8 * start > 7 * self.highest
+        if self.was_reset:
+            self.highest = 0
+        self.highest = max(self.highest, start + cost)
         self.elsewhere = self.taken_back = 0
+        self.was_reset = False
         self.truth.rows += [(date, start, start + cost)]
 
     def call(self, lasts: int = 0) -> None:
