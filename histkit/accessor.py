@@ -518,7 +518,13 @@ class SpeechAccessor:
         )
 
     def ledger(
-        self, freq: str = "D", *, tz: str | tzinfo = "UTC", billing: Any = None, across_accounts: bool = False
+        self,
+        freq: str = "D",
+        *,
+        by: Hashable | Iterable[Hashable] = None,
+        tz: str | tzinfo = "UTC",
+        billing: Any = None,
+        across_accounts: bool = False,
     ) -> pd.DataFrame:
         """Chain the credit counters of the rows: seen and unseen credits and billing resets by period.
 
@@ -528,6 +534,9 @@ class SpeechAccessor:
         ----------
         freq : str, default "D"
             Length of the periods, as `histkit.usage_table` takes it.
+        by : str or list, optional
+            Columns that divide what the rows say, such as ``"api_key"`` of an attributed history; as
+            `histkit.usage_table` takes them. Each group gets a row of its own in each period.
         tz : str or tzinfo, default "UTC"
             Zone of the periods, an IANA name.
         billing : Subscription, mapping, int or date, optional
@@ -539,7 +548,7 @@ class SpeechAccessor:
         """
         from histkit.money.ledger import ledger
 
-        return ledger(self._frame, freq, tz=tz, billing=billing, across_accounts=across_accounts)
+        return ledger(self._frame, freq, by=by, tz=tz, billing=billing, across_accounts=across_accounts)
 
     def forecast(
         self,

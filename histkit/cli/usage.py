@@ -201,17 +201,36 @@ def _share(text: str | None) -> Fraction | None:
 @click.argument(
     "period", type=click.Choice([name for name in PERIODS if name not in ("billing", "total")]), default="monthly"
 )
+@click.option("--by", multiple=True, help="voice, model, source, or any column: splits the seen credits; repeatable.")
+@click.option("--reset-day", type=click.IntRange(1, 31), help="Day of the month on which the counter is reset.")
+@click.option("--across-accounts", is_flag=True, help="Add up the ledgers of several accounts.")
 @click.option("--official", is_flag=True, help="Compare with the account's own figures, read from the service.")
 @TZ
 @JSON
 @CSV
 @source
-def ledger(period: str, official: bool, tz: str, json_: bool, csv_: bool, **chosen: Any) -> None:
-    """Chain the credit counters: credits seen, credits spent outside this history, resets (an estimate)."""
+def ledger(
+    period: str,
+    by: tuple[str, ...],
+    reset_day: int | None,
+    across_accounts: bool,
+    official: bool,
+    tz: str,
+    json_: bool,
+    csv_: bool,
+    **chosen: Any,
+) -> None:
+    """Chain the credit counters: credits seen, spent outside this history, adjusted; resets (an estimate)."""
+    if official and (by or reset_day or across_accounts):
+        raise click.UsageError("--official excludes --by, --reset-day and --across-accounts.")
     frame = whole_history(**chosen)
     freq: Any = PERIODS[period]  # one of those that reconcile takes, too
-    table = _official_table(hk.reconcile(frame, freq, tz=tz), freq) if official else None
-    print_table(table or ledger_report_table(hk.ledger(frame, freq, tz=tz), freq), json_, csv_)
+    if official:
+        table = _official_table(hk.reconcile(frame, freq, tz=tz), freq)
+    else:
+        options: dict[str, Any] = {"by": list(by) or None, "billing": reset_day, "across_accounts": across_accounts}
+        table = ledger_report_table(hk.ledger(frame, freq, tz=tz, **options), freq)
+    print_table(table, json_, csv_)
 
 
 def _official_table(figures: pd.DataFrame, freq: str) -> ReportTable:

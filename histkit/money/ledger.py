@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
@@ -22,14 +23,17 @@ from histkit.money.chains import TO as TO
 from histkit.money.chains import Entries as Entries
 from histkit.money.chains import chain_counters as chain_counters
 from histkit.money.falls import Billing
+from histkit.usage.aggregate import UsageQuery, partial_sums
 from histkit.usage.buckets import bucket
 from histkit.usage.periods import RESET, billing_freq, parse_freq
+from histkit.usage.table import build_table, parse_query
 from histkit.util.arguments import true_or_false
 from histkit.util.arrays import Ints, Mask, add_by_code, running_maximum
 from histkit.util.text import quoted
 
 SUMS = ("rows", "chained", "seen", "unseen", "adjustment", "overlap", "resets")
 NOTE = "An estimate: a gap is everything that is not in this frame, also rows that were filtered out."
+_NULLABLE = {"b": "boolean", "i": "Int64", "u": "UInt64"}
 _UNKNOWN = ("unseen", "adjustment", "resets")  # missing in a period with a fall that nothing explains
 
 
@@ -37,6 +41,7 @@ def ledger(
     frame: pd.DataFrame,
     freq: str = "D",
     *,
+    by: Hashable | Iterable[Hashable] = None,
     tz: str | tzinfo = "UTC",
     billing: Any = None,
     across_accounts: bool = False,
@@ -50,6 +55,9 @@ def ledger(
         values in a column ``account`` (missing counts as a value), each account has its own ledger.
     freq : str, default "D"
         Length of the periods, as `histkit.usage_table` takes it.
+    by : str or list, optional
+        Columns that divide what the rows say, such as ``"api_key"`` of an attributed history; as `histkit.usage_table`
+        takes them. Each group gets a row of its own in each period.
     tz : str or tzinfo, default "UTC"
         Zone of the periods, an IANA name.
     billing : Subscription, mapping, int or date, optional
@@ -73,19 +81,23 @@ def ledger(
         - ``resets``: billing resets
         - ``counter``: the last known counter at the end of the period; missing `across_accounts`
 
+        With `by`, its columns come before ``period``. A group has ``rows``, ``chained`` and ``seen``; the other
+        figures, which belong to no group, are missing. They stand in a last row of each period, in which the columns
+        of `by`, ``rows``, ``chained`` and ``seen`` are missing. So the sums are those of the ledger without `by`.
+
         ``unseen``, ``adjustment`` and ``resets`` are missing in a period with a fall of the counter that neither a
         reset nor an adjustment explains.
 
-        ``attrs["histkit"]``: ``estimate`` (True), ``seen``, ``unseen``, ``adjustment`` and ``overlap`` (sums of what is
-        known, also within such periods), ``unknown`` (number of unexplained falls), ``periods_unknown`` (periods that
-        have one), ``resets`` (instants of the first row after each, ISO 8601), ``chained`` (share of the rows that have
-        a row before them; None if none has), ``concurrent`` (rows that start below the counter), ``rows``,
-        ``rows_without_counters``, ``rows_without_date``, ``note``.
+        ``attrs["histkit"]``: ``by`` (names), ``estimate`` (True), ``seen``, ``unseen``, ``adjustment`` and ``overlap``
+        (sums of what is known, also within such periods), ``unknown`` (number of unexplained falls),
+        ``periods_unknown`` (periods that have one), ``resets`` (instants of the first row after each, ISO 8601),
+        ``chained`` (share of the rows that have a row before them; None if none has), ``concurrent`` (rows that start
+        below the counter), ``rows``, ``rows_without_counters``, ``rows_without_date``, ``note``.
 
     Raises
     ------
     InputError
-        `freq`, `tz` or `billing` is invalid, or the frame has several accounts and `billing` is of one.
+        `freq`, `by`, `tz` or `billing` is invalid, or the frame has several accounts and `billing` is of one.
     SchemaError
         The frame lacks a column, or a column has values of another type.
 
@@ -125,6 +137,7 @@ def ledger(
     """
     length, zone = parse_freq(freq), zone_of(tz)
     across_accounts = true_or_false("across_accounts", across_accounts)
+    query = None if by is None else parse_query(by, freq, tz=tz, made=(*SUMS, "counter"))
     require(frame, ("date", "credits", FROM, TO), "the ledger")
     refuse_duplicates(frame, "the ledger")
     groups = _accounts(frame)
@@ -141,13 +154,21 @@ def ledger(
     tables = [_table(chained, periods, credits, known) for chained, periods in zip(entries, parts, strict=True)]
     table = pd.concat(tables, ignore_index=True)
     facts = _facts(frame, entries, table)
+    linked = [(chained.rows, chained.chained) for chained in entries]
     if across_accounts and len(groups) > 1:
-        table = _add_accounts(table)
-    table["period"] = timestamps(starts[order], zone)[table["period"].to_numpy()]
-    if len(groups) > 1 and not across_accounts:
+        linked = [(np.concatenate([rows for rows, _ in linked]), np.concatenate([chained for _, chained in linked]))]
+        tables = [_add_accounts(table)]
+    for part in tables:
+        part["period"] = timestamps(starts[order], zone)[part["period"].to_numpy()]
+    if query is not None and len(tables) > 1:  # each account has a ledger of its own already
+        query = replace(query, names=tuple(name for name in query.names if name != "account"))
+    if query is not None and query.names:
+        tables = [_divide(frame, *links, part, query) for links, part in zip(linked, tables, strict=True)]
+    table = pd.concat(tables, ignore_index=True)
+    if len(tables) > 1 and "account" not in table.columns:
         owners = np.repeat([rows[0] for rows in groups], [len(part) for part in tables])
         table.insert(0, "account", frame["account"].iloc[owners].array)
-    table.attrs["histkit"] = facts
+    table.attrs["histkit"] = {"by": [str(name) for name in query.names] if query is not None else [], **facts}
     return table
 
 
@@ -172,10 +193,15 @@ def _billings(frame: pd.DataFrame, groups: list[Ints], billing: Any, zone: tzinf
         return [None if billing is None else Billing(billing_freq(billing, zone), zone)] * len(groups)
     if not by_account:
         raise InputError("The frame has several accounts, each with its own resets: pass billing={account: ...}.")
-    names = frame["account"].iloc[[rows[0] for rows in groups if len(rows)]] if "account" in frame.columns else []
-    if unknown := [name for name in billing if name not in set(names)]:
+    if "account" not in frame.columns:
+        raise InputError(
+            f"billing={{...}} has neither {RESET!r} nor names of accounts: the frame has no column 'account'."
+        )
+    names = [frame["account"].iloc[rows[0]] if len(rows) else None for rows in groups]
+    if unknown := [name for name in billing if name not in names]:
         raise InputError(f"billing={{...}} names the account {quoted(unknown[0])}, which the frame doesn't have.")
-    return [Billing(billing_freq(billing[name], zone), zone) if name in billing else None for name in names]
+    freqs = [billing_freq(billing[name], zone) if name in billing else None for name in names]
+    return [None if freq is None else Billing(freq, zone) for freq in freqs]
 
 
 def _table(entries: Entries, periods: Ints, credits: Ints, known: Mask) -> pd.DataFrame:
@@ -209,6 +235,23 @@ def _add_accounts(table: pd.DataFrame) -> pd.DataFrame:
     for name in _UNKNOWN:
         sums[name] = sums[name].mask(groups[name].count() < groups.size())
     return sums.assign(counter=pd.array([None] * len(sums), "Int64")).reset_index()
+
+
+def _divide(frame: pd.DataFrame, rows: Ints, chained: Mask, table: pd.DataFrame, query: UsageQuery) -> pd.DataFrame:
+    """Divide the rows of a ledger among groups; what no row can say stays in a row of its own."""
+    columns = [name for name in query.columns() if name != "characters"]
+    require(frame, columns, "a ledger by group")
+    counted = frame[columns].iloc[rows].assign(characters=integer_array(chained.astype(np.int64)))
+    groups = build_table(partial_sums(counted, query), query)  # chained rows are summed in place of characters
+    groups = groups.rename(columns={"items": "rows", "characters": "chained", "credits": "seen"})
+    for name in query.names:  # so that they can be missing
+        dtype = groups[name].dtype
+        if isinstance(dtype, np.dtype) and dtype.kind in _NULLABLE:
+            groups[name] = groups[name].astype(_NULLABLE[dtype.kind])
+    rest = table.drop(columns=["rows", "chained", "seen"])
+    lines = pd.concat([groups, rest], ignore_index=True)[[*query.names, *table.columns]]
+    order = np.argsort(lines["period"].to_numpy(), kind="stable")
+    return lines.iloc[order].astype({**groups.dtypes, **rest.dtypes}).reset_index(drop=True)
 
 
 def _last_counters(entries: Entries, periods: Ints, size: int) -> Ints:

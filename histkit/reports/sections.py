@@ -10,8 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from histkit.errors import InputError
+from histkit.frame.clock import zone_of
 from histkit.money.costs import cost_table_of, costs_by_currency
-from histkit.money.ledger import ledger
+from histkit.money.ledger import ledger, several_accounts
 from histkit.money.prices import PriceBook
 from histkit.money.waste import waste_table_of
 from histkit.plotting.charts import plot_hours, plot_takes
@@ -30,7 +32,7 @@ from histkit.reports.model import (
 )
 from histkit.retakes.lines import line_table
 from histkit.usage.dialogue import count_voices
-from histkit.usage.periods import parse_freq
+from histkit.usage.periods import billing_freq, parse_freq
 from histkit.usage.table import usage_table
 from histkit.util.text import count_noun, format_value, one_line_text, shorten
 
@@ -264,7 +266,7 @@ def ledger_report_table(table: pd.DataFrame, freq: str, note: str = "") -> Repor
         ReportColumn("chained", "Chained", "count", drop_rank=1),
         ReportColumn("seen", "Seen", "count", bar=True),
         ReportColumn("unseen", "Unseen (estimate)", "count", bar=True),
-        ReportColumn("adjustment", "Adjusted", "count", drop_rank=4),
+        ReportColumn("adjustment", "Adjustment", "count", drop_rank=4),
         ReportColumn("resets", "Resets", "count", drop_rank=3),
     ]
     totals = {column.name: total_of(table[column.name]) for column in columns}
@@ -272,6 +274,8 @@ def ledger_report_table(table: pd.DataFrame, freq: str, note: str = "") -> Repor
     if not facts["adjustment"] and not facts["unknown"]:
         columns = [column for column in columns if column.name != "adjustment"]
     notes = [note] if note else []
+    if facts["by"]:
+        notes.append("The last line of a period has what no row can say.")
     if facts["unknown"]:
         falls, them = count_noun(facts["unknown"], "fall"), "it" if facts["unknown"] == 1 else "them"
         notes.append(
@@ -279,7 +283,8 @@ def ledger_report_table(table: pd.DataFrame, freq: str, note: str = "") -> Repor
             "total is of the others."
         )
     groups = [ReportColumn("account", "Account")] if "account" in table.columns else []
-    return ReportTable("", table, (*groups, period_column(freq), *columns), totals, " ".join(notes))
+    groups += [period_column(freq), *(ReportColumn(name, name.capitalize()) for name in facts["by"])]
+    return ReportTable("", table, (*groups, *columns), totals, " ".join(notes))
 
 
 def omissions_section(spec: ReportSpec, counters: pd.DataFrame | None, part: str = "") -> Section:
@@ -341,4 +346,17 @@ def counter_table(spec: ReportSpec) -> pd.DataFrame | None:
     """Compute the ledger; None where the frame has no counters."""
     if not all(name in spec.frame.columns for name in _COUNTERS):
         return None
-    return ledger(spec.frame, spec.ledger_freq, tz=spec.tz)
+    return ledger(spec.frame, spec.ledger_freq, tz=spec.tz, billing=_known_resets(spec))
+
+
+def _known_resets(spec: ReportSpec) -> Any:
+    """Return what states the dates of billing resets; None where nothing does, or there are several accounts."""
+    if several_accounts(spec.frame):
+        return None
+    if spec.billing is not None or spec.subscription is None:
+        return spec.billing
+    try:
+        billing_freq(spec.subscription, zone_of(spec.tz))
+    except InputError:  # a plan without reset, or of unknown length
+        return None
+    return spec.subscription

@@ -378,3 +378,153 @@ def test_many_short_cycles_are_parted(cycles: int, start: int) -> None:
     ]
     facts = facts_of(rows)
     assert (len(facts["resets"]), facts["unseen"], facts["overlap"]) == (cycles - 1, start * (cycles - 1), 0)
+
+
+MONTH = 30 * DAY
+
+
+def test_several_refunds_in_a_gap_are_one_adjustment_and_what_is_spent_after_is_unseen() -> None:
+    rows = [(START, 90_000, 91_000), (START + DAY, 90_700, 90_800), (START + 2 * DAY, 90_950, 91_000)]
+    facts = facts_of(rows)
+    assert (facts["adjustment"], facts["unseen"], facts["resets"]) == (-300, 150, [])
+
+
+def test_a_refund_among_concurrent_rows_is_no_reset_and_shows_at_the_next_row() -> None:
+    rows = [(START, 5000, 5100), (START + 4, 5100, 5200), (START + 2, 5130, 5300), (START + 600, 5300, 5310)]
+    facts = facts_of(rows)
+    assert (facts["adjustment"], facts["overlap"], facts["unseen"], facts["resets"]) == (0, 70, 0, [])
+
+
+def test_refunds_in_a_dense_stream_are_adjustments() -> None:
+    counter, rows, refunds = 10_000, [], 0
+    for place in range(195):
+        if place % 40 == 39:
+            counter -= 37
+            refunds += 37
+        rows.append((START + 20 * place, counter, counter + 50))
+        counter += 50
+    facts = facts_of(rows)
+    assert (facts["adjustment"], facts["unseen"], facts["resets"], facts["overlap"]) == (-refunds, 0, [], 0)
+
+
+def test_a_refund_right_after_a_reset_is_no_second_reset() -> None:
+    rows = [(START, 40_000, 41_000), (START + DAY, 0, 250), (START + 2 * DAY, 100, 200), (START + 3 * DAY, 0, 90)]
+    facts = facts_of(rows)
+    assert (len(facts["resets"]), facts["adjustment"], facts["unseen"]) == (1, -350, 0)
+
+
+def test_a_reset_when_few_credits_had_been_spent_is_found_by_its_month() -> None:
+    rows = [(START, 40_000, 41_000), (START + DAY, 0, 20), (START + MONTH, 20, 150), (START + MONTH + 2 * DAY, 0, 30)]
+    assert len(facts_of(rows)["resets"]) == 2
+
+
+def test_a_reset_after_unseen_spending_is_found_by_the_months_of_the_others() -> None:
+    rows = [(START, 40_000, 41_000), (START + DAY, 0, 20)]
+    rows += [(START + MONTH, 40_000, 41_000), (START + MONTH + 2 * DAY, 25_000, 25_100)]
+    facts = facts_of([*rows, (START + 2 * MONTH, 40_000, 41_000), (START + 2 * MONTH + DAY, 0, 20)])
+    assert (len(facts["resets"]), facts["unknown"]) == (3, 0)
+    assert facts["unseen"] == 39_980 + 25_000 + 14_900
+
+
+def test_a_fall_that_nothing_explains_is_missing_and_counted() -> None:
+    rows = [(START, 499_000, 500_000), (START + DAY, 300_000, 300_100), (START + 2 * DAY, 300_150, 300_200)]
+    table = ledger(frame_of(rows))
+    assert table["unseen"].isna().tolist() == [False, True, False]
+    assert table["seen"].tolist() == [1000, 100, 50]
+    assert table["counter"].tolist() == [500_000, 300_100, 300_200]
+    facts = facts_of(rows)
+    assert (facts["unknown"], facts["periods_unknown"], facts["unseen"], facts["resets"]) == (1, 1, 50, [])
+    monthly = ledger(frame_of(rows), "MS")
+    assert monthly[["unseen", "adjustment", "resets"]].isna().all().all()
+    assert monthly.attrs["histkit"]["unseen"] == 50
+
+
+def test_the_known_dates_of_resets_decide() -> None:
+    rows = [(START, 49_000, 50_000), (START + DAY, 30_000, 30_100), (START + 9 * DAY, 30_100, 30_200)]
+    frame = frame_of(rows)
+    subscription = {
+        "next_character_count_reset_unix": START + MONTH + DAY,
+        "character_refresh_period": "monthly_period",
+    }
+    for billing in (1, "2026-10-01", subscription):
+        facts = ledger(frame, billing=billing).attrs["histkit"]
+        assert (len(facts["resets"]), facts["unseen"], facts["unknown"]) == (1, 30_000, 0)
+    facts = ledger(frame, billing=15).attrs["histkit"]
+    assert (facts["resets"], facts["unknown"]) == ([], 1)
+    refund = frame_of([(START, 500_000, 500_100), (START + 2 * HOUR, 500_099, 500_200)])
+    facts = ledger(refund, billing=1).attrs["histkit"]
+    assert (facts["resets"], facts["adjustment"]) == ([], -1)
+
+
+def test_resets_are_known_by_account() -> None:
+    frame = pd.concat([frame_of([(START, 49_000, 50_000), (START + DAY, 30_000, 30_100)])] * 2, ignore_index=True)
+    frame["account"] = ["a", "a", "b", "b"]
+    table = ledger(frame, "MS", billing={"a": 1})
+    assert table["unseen"].tolist() == [30_000, pd.NA]
+    with pytest.raises(hk.InputError, match="several accounts"):
+        ledger(frame, billing=1)
+    with pytest.raises(hk.InputError, match="'c'"):
+        ledger(frame, billing={"c": 1})
+    with pytest.raises(hk.InputError, match="next_character_count_reset_unix"):
+        ledger(frame.drop(columns="account"), billing={"character_count": 1})
+
+
+def test_accounts_of_equal_counters_are_never_chained() -> None:
+    alone = frame_of([(START, 0, 100), (START + HOUR, 100, 250), (START + DAY, 400, 500)])
+    frame = pd.concat([alone.assign(account=name) for name in ("a", "b")], ignore_index=True)
+    frame["history_item_id"] = [f"item{row}" for row in range(len(frame))]
+    table, both = ledger(frame), frame.speech.ledger(across_accounts=True)
+    assert table.drop(columns="account").iloc[:2].equals(ledger(alone))
+    assert table["account"].tolist() == ["a", "a", "b", "b"]
+    assert "account" not in both.columns
+    assert both["unseen"].tolist() == [0, 300]
+    assert both["chained"].tolist() == [2, 0]
+    assert both["counter"].isna().all()
+    assert both.attrs == table.attrs
+    pd.testing.assert_frame_equal(ledger(alone.assign(account="a"), across_accounts=True), ledger(alone))
+
+
+keys = st.sampled_from(["web", "app", None])
+
+
+@given(st.lists(st.tuples(keys, st.sampled_from(["a", "b"]), known, *[st.integers(0, 3000)] * 2), max_size=20))
+def test_a_ledger_by_group_has_the_sums_of_the_one_without(rows: list[Any]) -> None:
+    frame = frame_of([row[2:] for row in rows]).assign(
+        key=pd.Categorical([row[0] for row in rows]),
+        account=pd.array([row[1] for row in rows], dtype="string"),
+        number=np.arange(len(rows)) % 2,
+    )
+    for across in (False, True):
+        whole = ledger(frame, "W", across_accounts=across)
+        keys = [name for name in ("account", "period") if name in whole.columns]
+        for by in ("key", ["key", "number"], "account", []):
+            table = ledger(frame, "W", by=by, across_accounts=across)
+            sums = table.groupby(keys)[list(SUMS)].sum(min_count=1)
+            expected = whole.groupby(keys)[list(SUMS)].sum(min_count=1)
+            pd.testing.assert_frame_equal(sums, expected)
+            assert table["counter"].count() == whole["counter"].count()
+            for name in by if isinstance(by, list) else [by]:
+                assert name in table.columns
+    if not rows:
+        return
+    table = ledger(frame, "W", by="key", across_accounts=True)
+    own = frame[(frame["key"] == "web").fillna(False).to_numpy(bool)]
+    assert table.loc[(table["key"] == "web").to_numpy(bool), "rows"].sum() == len(own)
+    seen = table.loc[(table["key"] == "web").to_numpy(bool), "seen"].sum()
+    assert seen == own["credits"].sum()
+    rest = table["rows"].isna()
+    assert table.loc[rest, "key"].isna().all()
+    assert table.loc[~rest, ["unseen", "adjustment", "overlap", "resets", "counter"]].isna().all().all()
+
+
+def test_dialogues_are_divided_among_their_voices_in_a_ledger_too() -> None:
+    frame = hk.sample_history(600)
+    table, usage = ledger(frame, "YS", by="voice"), hk.usage_table(frame, "voice")
+    seen = table.groupby("voice")["seen"].sum()
+    assert seen.to_dict() == usage.set_index("voice")["credits"].to_dict()
+
+
+@pytest.mark.parametrize("by", ["unseen", "rows", "period", "credits", "nothing", {"a": 1}, 3])
+def test_a_group_that_cannot_be_is_refused(by: Any) -> None:
+    with pytest.raises((hk.InputError, hk.SchemaError)):
+        ledger(hk.sample_history(5), by=by)
