@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, tzinfo
+from datetime import UTC, date, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from histkit.errors import InputError
 from histkit.frame.clock import zone_of
 from histkit.frame.columns import factorize, whole_numbers
-from histkit.frame.dates import parse_date
+from histkit.frame.dates import as_unix, parse_date
 from histkit.frame.filters import CONDITION_COLUMNS, RowFilter, known_names
 from histkit.frame.keys import refuse_duplicates
 from histkit.frame.names import fold_name, split_problems, warn_unmatched
@@ -74,7 +74,8 @@ class Price:
         """Return the conditions and the start as one line; empty if there are none."""
         parts = [f"{name} {' or '.join(getattr(self, name))}" for name in kinds_of(self)]
         if self.valid_from is not None:
-            is_day = self.valid_from == self.valid_from.normalize()
+            first = as_unix(self.valid_from.date(), "valid_from", self.valid_from.tz or UTC)  # some days lack midnight
+            is_day = self.valid_from == pd.Timestamp(first, unit="s", tz="UTC")
             parts.append(f"from {self.valid_from:%Y-%m-%d}" if is_day else f"from {self.valid_from.isoformat()}")
         return shorten(one_line_text(", ".join(parts)), _LONGEST_LINE)
 

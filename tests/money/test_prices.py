@@ -508,3 +508,18 @@ def test_a_voice_that_only_speaks_in_dialogues_is_no_mistake() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         hk.add_cost(only, {"currency": "EUR", "price": [{"per_1000_credits": 1, "voice": name}]})
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [("America/Santiago", "2026-09-06"), ("Africa/Cairo", "2026-04-24"), ("America/Havana", "2026-11-01")],
+)
+def test_a_price_from_a_day_without_one_midnight_is_described_as_that_day(zone: str, day: str) -> None:
+    """The clocks skip the midnight of that day, or show it twice."""
+    frame = pd.DataFrame(
+        {"history_item_id": ["a"], "date": pd.to_datetime(["2026-12-01"], utc=True), "credits": [1000]}
+    )
+    book = {"currency": "EUR", "tz": zone, "price": [{"per_1000_credits": "0.30", "valid_from": day}]}
+    assert hk.add_cost(frame, book)["cost_source"].tolist() == [f"price 1: from {day}"]
+    late = {**book, "price": [{"per_1000_credits": "0.30", "valid_from": f"{day}T05:00"}]}
+    assert hk.add_cost(frame, late)["cost_source"][0].startswith(f"price 1: from {day}T05:00:00")
