@@ -37,7 +37,7 @@ from histkit.money.forecast import forecast, used_share
 from histkit.reports.model import ReportColumn, ReportTable, period_column, total_of
 from histkit.reports.quota import quota_lines
 from histkit.reports.report import KINDS
-from histkit.reports.sections import ledger_report_table, line_report_table, usage_report_table
+from histkit.reports.sections import ROUNDING_NOTE, ledger_report_table, line_report_table, usage_report_table
 from histkit.retakes.lines import line_table
 from histkit.usage.labels import COLUMN, read_rules
 from histkit.usage.table import parse_query
@@ -115,6 +115,8 @@ def usage(
         groups.insert(0, period_column(freq))
     unknown = table.attrs["histkit"].get("rows_without_credits", 0)
     note = f"The credits of {count_noun(unknown, 'item')} are unknown." if unknown else ""
+    if prices:
+        note = f"{note} {ROUNDING_NOTE}".strip()
     if freq is not None:
         bounds = date_bounds(**{name: chosen[name] for name in ("after", "before", "since", "until")}, tz=tz)
         length = parse_query((), freq, tz=tz, billing=options.get("billing")).length

@@ -41,13 +41,12 @@ from histkit.util.threads import DaemonThreads
 
 _NO_LEDGER = (
     "Not for a part of a history: the credit counter is that of the account, so the rows that are left out would look "
-    "like credits spent elsewhere. It takes the whole history."
+    "like credits spent elsewhere. The ledger takes the whole history."
 )
 _NO_FORECAST = "Not for a part of a history: the forecast takes the credits of all rows."
-_UNKNOWN_SCOPE = (
-    "It is not known whether these rows are a whole history. If others lie between them, the unseen credits are also "
-    "those of the rows that are left out."
-)
+_UNKNOWN_SCOPE = "It is not known whether these rows are a whole history. If others lie between them, {}."
+_UNKNOWN_GAPS = "It is not known whether the rows that are left out lie between these. If some do, {}."
+_DISTORTED = "the unseen credits are also theirs"
 KINDS = (HTML, XLSX, MARKDOWN)
 _MOST_DAYS_BY_DAY, _MOST_DAYS_BY_MONTH = 62, 800  # default periods: days, months; quarters for a longer history
 
@@ -220,8 +219,11 @@ def _assemble(spec: ReportSpec, frame: pd.DataFrame, scope: Scope, title: str, s
     if scope.gaps:
         sections.append(Section("ledger", "Ledger", (_NO_LEDGER,)))
     if counters is not None:
-        known = ledger_section(counters, spec.ledger_freq)
-        sections.append(known if scope.gaps is False else replace(known, notes=(*known.notes, _UNKNOWN_SCOPE)))
+        section = ledger_section(counters, spec.ledger_freq)
+        if scope.gaps is None:
+            doubt = (_UNKNOWN_GAPS if scope.part else _UNKNOWN_SCOPE).format(_DISTORTED)
+            section = replace(section, notes=(*section.notes, doubt))
+        sections.append(section)
         if not scope.counters_tell(counters.attrs["histkit"]["chained"]):
             counters = None  # no headline
     sections.append(omissions_section(spec, counters, scope.part))

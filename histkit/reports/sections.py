@@ -189,8 +189,9 @@ def line_report_table(lines: pd.DataFrame, measures: Sequence[ReportColumn], not
 def text_section(spec: ReportSpec, takes: pd.DataFrame) -> Section:
     """Build the section on the texts with most credits, all their takes together."""
     lines = line_table(takes, spec.top, by=["credits"], several=False)
+    whose = "one voice in one account" if "account" in lines.columns else "one voice"
     table = line_report_table(lines, (ReportColumn("credits", "Credits", "count", bar=True),))
-    return Section("texts", "Top texts", ("All takes of a text by one voice count together.",), (table,))
+    return Section("texts", "Top texts", (f"All takes of a text by {whose} count together.",), (table,))
 
 
 def takes_section(spec: ReportSpec, takes: pd.DataFrame, part: str = "") -> Section:

@@ -23,6 +23,7 @@ _MOST_PLACES = 4  # of a currency
 _NUMBER_FORMATS = {
     "count": "#,##0",
     "share": "0.0%",
+    **{text: f'"{text}"' for text in ("<0.1 %", ">99.9 %", ">100.0 %")},  # which "0.0%" would round to 0 % and 100 %
     "money": "#,##0.00####",
     "moment": "yyyy-mm-dd hh:mm",
     "day": "yyyy-mm-dd",
@@ -137,7 +138,9 @@ def _write_cell(sheet: Any, row: int, position: int, value: Any, kind: ValueKind
         sheet.write_datetime(row, position, naive, formats[kind])
     elif isinstance(value, Decimal):
         sheet.write_number(row, position, float(value), formats[f"money {min(_places(value), _MOST_PLACES)}"])
-    elif kind in ("count", "share", "money"):
+    elif kind == "share":
+        sheet.write_number(row, position, float(value), formats.get(format_value(value, kind), formats[kind]))
+    elif kind in ("count", "money"):
         sheet.write_number(row, position, float(value), formats[kind])
     else:
         _write_text(sheet, row, position, str(value), formats["text"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 
@@ -93,7 +94,9 @@ def test_where_it_is_not_known_the_report_says_that() -> None:
     assert "Unseen" in labels(found)  # nearly every row starts where the one before ended
     sparse = unknown.sample(frac=0.3, random_state=1)
     assert "Unseen" not in labels(build_report(sparse))
-    assert "It is not known" in words(build_report(sparse))
+    assert "It is not known whether these rows are" in words(build_report(sparse))
+    latest = DF[DF["date"] > "2026-06-01"]  # or the index was made anew
+    assert "It is not known whether the rows that are left out lie between these." in words(build_report(latest))
     anew = DF[DF["voice_name"] == "Rachel"].reset_index(drop=True)  # the index doesn't tell any more
     assert scope_of(anew, UTC).gaps is None
     assert "Unseen" not in labels(build_report(anew))
@@ -172,11 +175,18 @@ def test_all_is_only_what_is_all(missing: int) -> None:
         assert (format_value(1 - value, "share") == "0.0 %") == (missing == 0)
 
 
-def test_a_report_that_is_not_priced_to_the_last_credit_says_so() -> None:
+def test_a_report_that_is_not_priced_to_the_last_credit_says_so(tmp_path: Path) -> None:
     book = {"currency": "EUR", "price": [{"per_1000_credits": "0.30", "account": "a"}]}
     frame = DF.head(400).assign(account="a")
     frame.loc[frame.index[0], ["account", "credits"]] = ["b", 1]
     found = build_report(frame, prices=book)
     note = next(fact.note for fact in found.facts if fact.label == "Cost in EUR")
     assert note == ">99.9 % of the credits are priced"
+    hk.report(frame, tmp_path / "report.xlsx", prices=book)
+    sheet = openpyxl.load_workbook(tmp_path / "report.xlsx")["Usage by account"]
+    header = next(row for row in sheet.iter_rows() if row[0].value == "Account")
+    column = next(cell.column for cell in header if cell.value == "Share")
+    shares = [sheet.cell(header[0].row + row, column) for row in (1, 2)]
+    assert [share.number_format for share in shares] == ['">99.9 %"', '"<0.1 %"']
+    assert 0.999 < shares[0].value < 1
     assert "differ by one unit of the last place from a statement" in words(found)
