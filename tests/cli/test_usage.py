@@ -522,3 +522,12 @@ def test_reprice_says_what_another_model_would_have_cost(offline: Path, whole: p
     assert "did you mean 'eleven_flash_v2_5'" in run("reprice", "--on-model", "eleven_flsh_v2_5", code=3).stderr
     assert "Add what to change" in run("reprice", code=2).stderr
     assert "need --reset-day" in run("reprice", "billing", "--plan", "plans.toml", code=2).stderr
+
+
+def test_the_ledger_by_group_and_with_the_day_of_resets(online: Path, whole: pd.DataFrame) -> None:
+    found = data("ledger", "yearly", "--by", "model", "--reset-day", "14", "--across-accounts")
+    table = hk.ledger(whole, "YS", by="model", billing=14)
+    assert [row["seen"] for row in found["rows"]] == [None if pd.isna(seen) else seen for seen in table["seen"]]
+    assert found["totals"]["unseen"] == table.attrs["histkit"]["unseen"]
+    assert "what no row can say" in run("ledger", "--by", "model").stdout
+    assert "--official excludes" in run("ledger", "--official", "--by", "model", code=2).stderr
