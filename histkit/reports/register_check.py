@@ -49,9 +49,10 @@ def issued_statements(register: str | os.PathLike[str] = "data/history") -> pd.D
         (datetime64[us, UTC], the end exclusive), ``tz`` (string), ``issue_date`` (date32), ``issued_at``
         (datetime64[us, UTC]), ``items``, ``characters``, ``credits`` (Int64; of a correction the difference),
         ``currency`` (string), ``lines``, ``markup``, ``minimum``, ``tax``, ``total`` (decimal), ``fingerprint``,
-        ``rows_fingerprint``, ``path`` (absolute) and ``sha256`` (string) of the file. A second currency of a statement
-        has 0 items, characters and credits. ``attrs["histkit"]`` has ``register`` and ``problems``, the lines of the
-        register that are not as they were written, and are left out.
+        ``rows_fingerprint``, ``rules`` (fingerprint of the rules of `histkit.label`, if known), ``path`` (absolute) and
+        ``sha256`` of the file (string). A second currency of a statement has 0 items, characters and credits.
+        ``attrs["histkit"]`` has ``register`` and ``problems``, the lines of the register that are not as they were
+        written, and are left out.
 
     Raises
     ------
@@ -70,7 +71,7 @@ def issued_statements(register: str | os.PathLike[str] = "data/history") -> pd.D
     state = opened.read()
     rows = [row for entry in state.entries for row in _rows_of(entry, opened)]
     texts = ["number", "corrects", "client", "period", "tz", "currency"]
-    proofs = ["fingerprint", "rows_fingerprint", "path", "sha256"]
+    proofs = ["fingerprint", "rows_fingerprint", "rules", "path", "sha256"]
     columns = [*texts[:4], "start", "end", "tz", "issue_date", "issued_at", "items", "characters", "credits"]
     table = pd.DataFrame(rows, columns=[*columns, "currency", *_PARTS, *proofs], dtype=object)
     table = table.astype({**dict.fromkeys([*texts, *proofs], _STRING), "items": "Int64"})
@@ -89,7 +90,9 @@ def issued_statements(register: str | os.PathLike[str] = "data/history") -> pd.D
 
 def _rows_of(entry: Entry, register: Register) -> Iterator[dict[str, Any]]:
     facts = {name: getattr(entry, name) for name in ("number", "corrects", "client", "period", "start", "end", "tz")}
-    facts |= {name: getattr(entry, name) for name in ("issue_date", "issued_at", "fingerprint", "rows_fingerprint")}
+    facts |= {
+        name: getattr(entry, name) for name in ("issue_date", "issued_at", "fingerprint", "rows_fingerprint", "rules")
+    }
     facts |= {"sha256": entry.sha256, "path": None if entry.file is None else str(register.place(entry.file))}
     for place, (currency, texts) in enumerate(entry.amounts.items() or [(None, {})]):
         counts = entry.totals if place == 0 else dict.fromkeys(entry.totals, 0)

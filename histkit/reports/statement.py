@@ -41,7 +41,7 @@ from histkit.reports.statement_files import FORMATS, statement_output, write_sta
 from histkit.reports.terms import Terms, TermsBook, read_terms
 from histkit.usage.aggregate import MEASURES, is_voice, partial_sums
 from histkit.usage.label_zones import check_label_zone
-from histkit.usage.labels import COLUMN, UNASSIGNED
+from histkit.usage.labels import COLUMN, RULES_FACT, UNASSIGNED
 from histkit.usage.periods import Period, parse_period
 from histkit.usage.table import NO_VOICE, VoiceLabels, parse_query, usage_table, voices_in
 from histkit.util.arguments import one_of, true_or_false
@@ -712,7 +712,7 @@ def _bill(
         if book is not None and request.with_terms:
             facts["amounts"] = {currency: amount.texts() for currency, amount in sorted(amounts.items())}
     key = client, period.start, period.end
-    rules = _rules_fingerprint(request.frame)
+    rules = _rules_fingerprint(request.frame, request.column)
     own_title = title is not None
     table.attrs = {}
     return Bill(key, table, facts, billed, terms, amounts, request.column, names, voices, own_title, rules)
@@ -732,10 +732,11 @@ def _terms_facts(terms: Terms, with_terms: bool) -> dict[str, Any]:
     return facts
 
 
-def _rules_fingerprint(frame: pd.DataFrame) -> str | None:
+def _rules_fingerprint(frame: pd.DataFrame, column: str) -> str | None:
     facts = frame.attrs.get("histkit")
-    rules = facts.get("rules") if isinstance(facts, Mapping) else None
-    return rules if isinstance(rules, str) else None
+    rules = facts.get(RULES_FACT) if isinstance(facts, Mapping) else None
+    own = rules.get(column) if isinstance(rules, Mapping) else None
+    return own if isinstance(own, str) else None
 
 
 def _table_with_unit_prices(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.clock import zone_of
+from histkit.frame.clock import name_of, zone_of
 from histkit.frame.columns import factorize
 from histkit.frame.dates import instants_of
 from histkit.frame.filters import CONDITION_COLUMNS, NAME_CONDITIONS, RowFilter, known_names, name_test
@@ -33,6 +35,7 @@ Words = tuple[str, ...] | None
 Value = str | int | bool
 
 COLUMN = "client"
+RULES_FACT = "rules"
 UNASSIGNED = "unassigned"  # the label of rows that no rule matches
 _CONDITIONS = ", ".join([*CONDITION_COLUMNS, "where"])
 
@@ -183,7 +186,8 @@ def label(
     pandas.DataFrame
         A new frame with the same index and the column, of dtype category: the categories are the labels in the order of
         the rules, then `unassigned`, also those without rows. ``attrs["histkit"]["labels"]`` has the number of rows of
-        each label; ``label_dates`` is there if labels depend on the zone of a date, and has this zone.
+        each label, ``rules`` a fingerprint of the rules by column; ``label_dates`` is there if labels depend on the
+        zone of a date, and has this zone.
 
     Raises
     ------
@@ -287,8 +291,30 @@ def assign_labels(
     dates = {name: value for name, value in dates.items() if name != column} if isinstance(dates, Mapping) else {}
     if rules and (zoned := zone_facts(bounds, codes, labels, rules[0].tz, own=rules[0].own_tz)):
         dates[column] = zoned
+    known = facts.get(RULES_FACT)
+    facts[RULES_FACT] = {**(known if isinstance(known, Mapping) else {}), column: rules_fingerprint(rules, unassigned)}
     labelled.attrs["histkit"] = facts | ({FACT: dates} if dates else {})
     return labelled
+
+
+def rules_fingerprint(rules: Sequence[Rule], unassigned: str = UNASSIGNED) -> str:
+    """Return the BLAKE2b hash (8 bytes, in hex) of rules: equal for equal rules in the same order.
+
+    Examples
+    --------
+    >>> first, second = (read_rules([{"label": "Acme", "voice": voice}])[1] for voice in ("Rachel", ["Rachel"]))
+    >>> rules_fingerprint(first) == rules_fingerprint(second)
+    True
+    """
+    lines = [unassigned]
+    for rule in rules:
+        parts = {**rule.conditions(), "label": rule.label}
+        if isinstance(rule.text, re.Pattern):
+            parts["text"] = [rule.text.pattern, int(rule.text.flags)]
+        if {"after", "before"} & set(parts):
+            parts["tz"] = name_of(rule.tz)
+        lines.append(json.dumps(parts, sort_keys=True, default=str))
+    return hashlib.blake2b("\n".join(lines).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
 
 
 def unmatched_names(

@@ -167,7 +167,11 @@ def test_the_index_the_order_and_the_facts_stay() -> None:
     assert frame.attrs == {"mine": [1], "histkit": {"complete": True, "labels": {"old": 1}}}
     acme = int((labelled["client"] == "Acme").sum())
     facts = {"complete": True, "labels": {"Acme": acme, "unassigned": 30 - acme}}
-    assert labelled.attrs == {"mine": [1], "histkit": facts}
+    rules = labelled.attrs["histkit"]["rules"]
+    assert labelled.attrs == {"mine": [1], "histkit": {**facts, "rules": rules}}
+    assert set(rules) == {"client"}
+    other = label(frame, [{"label": "Acme", "voice": "Roger"}], column="team").attrs["histkit"]["rules"]
+    assert other["team"] != rules["client"]
 
 
 def test_labelling_again_replaces_the_label() -> None:
