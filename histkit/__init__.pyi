@@ -1,6 +1,7 @@
 from .api.async_client import AsyncHistoryClient as AsyncHistoryClient
 from .api.client import HistoryClient as HistoryClient
 from .archive.load import load as load
+from .archive.request_log import load_requests as load_requests
 from .archive.sync import sync as sync
 from .audio.folder import download_audio as download_audio
 from .audio.folder import retry_failed as retry_failed
@@ -61,6 +62,7 @@ from .reports.statement import statements as statements
 from .retakes.keepers import keepers as keepers
 from .retakes.takes import takes as takes
 from .sandbox.sample import sample_history as sample_history
+from .usage.attribution import attribute as attribute
 from .usage.labels import label as label
 from .usage.table import speakers as speakers
 from .usage.table import usage_table as usage_table

@@ -118,6 +118,35 @@ class SpeechAccessor:
 
         return label(self._frame, rules, column=column, unassigned=unassigned, tz=tz)
 
+    def attribute(
+        self,
+        log: pd.DataFrame | str | os.PathLike[str],
+        on: str | tuple[str, str] = "request_id",
+        *,
+        columns: Sequence[str] | None = None,
+        suffix: str = "_log",
+    ) -> pd.DataFrame:
+        """Add the columns of a log to the rows of a history: who spent it, by key, user, app, project or customer.
+
+        See `histkit.attribute` for details.
+
+        Parameters
+        ----------
+        log : DataFrame or path-like
+            A log of your own, the result of `read_requests` or `load_requests`, or a CSV, JSON lines or Parquet file.
+        on : str or (str, str), default "request_id"
+            The key: a column of both, or the column of the frame and that of the log. Keys are compared as texts,
+            without blanks around them.
+        columns : sequence of str, optional
+            Columns of the log to add; default: all but the key.
+        suffix : str, default "_log"
+            Ending for columns of the log whose names a history has, or that mean something in its tables (``credits``,
+            ``model``, ``period``, ...): ``credits_log``.
+        """
+        from histkit.usage.attribution import attribute
+
+        return attribute(self._frame, log, on, columns=columns, suffix=suffix)
+
     def usage(
         self,
         by: Literal["voice", "speaker", "model", "source"] | Hashable | Iterable[Hashable] = "voice",

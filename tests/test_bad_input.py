@@ -188,6 +188,7 @@ def valid(frame: pd.DataFrame, client: hk.HistoryClient, tmp_path: Path, monkeyp
         "dialogue_lines": lambda: {"frame": frame},
         "ledger": lambda: {"frame": frame},
         "load": lambda: {"path": synced(client)},
+        "load_requests": lambda: {"path": with_log(client)},
         "official_usage": lambda: {"after": "2026-09-01", "before": "2026-10-01", "client": client},
         "pick_takes": lambda: {"frame": frame, "client": client},
         "play": lambda: {"items": frame.head(2), "client": client},
@@ -199,6 +200,7 @@ def valid(frame: pd.DataFrame, client: hk.HistoryClient, tmp_path: Path, monkeyp
         "read_csv": lambda: {"path": hk.to_csv(frame, tmp_path / "history.csv")},
         "read_history": lambda: {"limit": 5, **silent},
         "read_parquet": lambda: {"path": hk.to_parquet(frame, tmp_path / "history.parquet")},
+        "attribute": lambda: {"frame": frame, "log": frame[["request_id"]].assign(app="web")},
         "read_requests": lambda: {"after": "2026-10-25", **silent},
         "read_prices": lambda: {"source": PRICES},
         "reconcile": lambda: {"frame": frame, "client": client},
@@ -224,6 +226,10 @@ def valid(frame: pd.DataFrame, client: hk.HistoryClient, tmp_path: Path, monkeyp
 
     def synced(client: hk.HistoryClient) -> Path:
         hk.sync(tmp_path / "history", client=client, progress=False, diff=True)
+        return tmp_path / "history"
+
+    def with_log(client: hk.HistoryClient) -> Path:
+        hk.sync(tmp_path / "history", client=client, progress=False, diff=True, requests=True)
         return tmp_path / "history"
 
     def pulled(frame: pd.DataFrame, silent: dict[str, Any]) -> pd.DataFrame:

@@ -22,19 +22,9 @@ import histkit as hk
 FILE = Path(hk.__file__).parent / "accessor.py"
 NAMES = {"filter_items": "filter", "usage_table": "usage"}  # function to method, where they differ
 ORDER = (
-    *("filter_items", "label", "usage_table", "speakers", "dialogue_lines", "plot_usage", "plot_share", "plot_hours"),
-    *(
-        "takes",
-        "keepers",
-        "waste",
-        "plot_takes",
-        "cost_table",
-        "add_cost",
-        "reprice",
-        "ledger",
-        "forecast",
-        "reconcile",
-    ),
+    *("filter_items", "label", "attribute", "usage_table", "speakers", "dialogue_lines"),
+    *("plot_usage", "plot_share", "plot_hours", "takes", "keepers", "waste", "plot_takes"),
+    *("cost_table", "add_cost", "reprice", "ledger", "forecast", "reconcile"),
     *("report", "statement", "statements", "explore", "pick_takes", "play", "download_audio", "download_zip"),
     *("delete", "to_parquet", "to_csv", "to_xlsx"),
 )

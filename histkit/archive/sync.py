@@ -17,6 +17,7 @@ from histkit.archive.integrity import BUSY, changed_months, changed_months_error
 from histkit.archive.load import load
 from histkit.archive.manifest import WORK
 from histkit.archive.merge import DIFF_SCHEMA, Diff
+from histkit.archive.request_log import LogSync
 from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.fetch.reader import warn_of_problems
 from histkit.frame.schema import to_frame
@@ -49,7 +50,9 @@ class DamagedMonthError(ArchiveError):
 class SyncRun:
     """One call of `histkit.sync`; the caller holds the folder's lock."""
 
-    def __init__(self, folder: Path, *, full: bool, workers: int | None, progress: bool | None, diff: bool) -> None:
+    def __init__(
+        self, folder: Path, *, full: bool, workers: int | None, progress: bool | None, diff: bool, requests: bool
+    ) -> None:
         self._folder = folder
         self._full = full
         self._workers = workers
@@ -60,6 +63,9 @@ class SyncRun:
         self.repaired = history.notes
         self._diff = Diff(diff)
         self._requests = 0
+        self._with_log = requests
+        self._log_rows = 0
+        self.failed_logs: dict[str, str] = {}
         self.failed: dict[str, str] = {}
         self.full_due: dict[str, str] = {}
         self.problems: list[str] = []
@@ -96,7 +102,20 @@ class SyncRun:
             self.problems += outcome.problems
             if outcome.full_due is not None:
                 self.full_due[name] = outcome.full_due
+            if self._with_log:
+                self._sync_log(name, client)
         self.damaged = changed_months(self._folder, self._manifest)  # also of the months that the sync did not need
+
+    def _sync_log(self, name: str, client: HistoryClient) -> None:
+        """Sync the request log of an account; the history is stored, whether that succeeds or not."""
+        log = LogSync(self._folder, name, client, self._progress)
+        try:
+            log.run(full=self._full)
+        except HistkitError as error:
+            self.failed_logs[name] = str(error)
+        finally:
+            self._requests += log.requests
+            self._log_rows += log.new
 
     def diff_table(self) -> pa.Table:
         """Return the rows that are new, changed or missing."""
@@ -106,6 +125,8 @@ class SyncRun:
         """Return the facts of the sync for a frame's ``attrs``."""
         counts = {name: getattr(self._diff, name) for name in ("new", "changed", "missing")}
         facts = {"diff": counts, "restored": self._diff.restored, "requests": self._requests}
+        if self._with_log:
+            facts |= {"new_log_rows": self._log_rows, "failed_logs": dict(self.failed_logs)}
         return {**facts, "failed": dict(self.failed), "full_due": self.full_due}
 
     def summary(self) -> str:
@@ -115,7 +136,8 @@ class SyncRun:
         changes += f", {diff.restored:,} restored" * bool(diff.restored)
         requests = f"{self._requests:,} request{'s' * (self._requests != 1)}"
         damaged = f"; {count_noun(len(self.damaged), 'month')} damaged" if self.damaged else ""
-        lines = [f"{self._folder}: {rows:,} rows; {changes} ({requests}){damaged}"]
+        log = f"; request log: {self._log_rows:,} new" if self._with_log else ""
+        lines = [f"{self._folder}: {rows:,} rows; {changes}{log} ({requests}){damaged}"]
         for name, reason in self.full_due.items():
             account = f" of {name}" if name else ""
             lines.append(
@@ -171,6 +193,7 @@ def sync(
     full: bool = False,
     accounts: Mapping[str, HistoryClient] | None = None,
     diff: bool = False,
+    requests: bool = False,
     client: HistoryClient | None = None,
     workers: int | None = None,
     progress: bool | None = None,
@@ -240,7 +263,9 @@ def sync(
     >>> len(df), len(again), again.attrs["histkit"]["diff"]
     (500, 503, {'new': 3, 'changed': 0, 'missing': 0})
     """
-    full, diff = true_or_false("full", full), true_or_false("diff", diff)
+    full, diff, requests = (
+        true_or_false(name, value) for name, value in (("full", full), ("diff", diff), ("requests", requests))
+    )
     folder, clients = Path(folder_name(path)), validate_clients(path, accounts, client, workers)
     if folder.is_file():
         raise ArchiveError(f"{folder} is a file; sync keeps a local history in a folder, such as data/history.")
@@ -248,7 +273,7 @@ def sync(
         if clients is None:
             clients = {"": stack.enter_context(borrowed_client(None, workers))}
         stack.enter_context(exclusive_lock(folder / WORK / "lock", BUSY.format(folder)))
-        run = SyncRun(folder, full=full, workers=workers, progress=progress, diff=diff)
+        run = SyncRun(folder, full=full, workers=workers, progress=progress, diff=diff, requests=requests)
         run.sync(clients)
     print_summary(run.summary(), progress)
     warn_of_problems(run.problems, stacklevel=3)
@@ -257,6 +282,9 @@ def sync(
     if run.failed:
         failures = "; ".join(f"{name}: {error}" for name, error in run.failed.items())
         warnings.warn(f"{len(run.failed)} of {len(clients)} accounts were not synced: {failures}", stacklevel=2)
+    for name, reason in run.failed_logs.items():
+        account = f" of {name}" if name else ""
+        warnings.warn(f"The request log{account} was not synced to its end: {reason}", stacklevel=2)
     changes = to_frame(run.diff_table())
     if run.damaged:
         changes.attrs["histkit"] = run.facts()

@@ -67,6 +67,7 @@ def main() -> None:
     help="One of several accounts: a name, and the environment variable with its key; may be repeated.",
 )
 @click.option("--changes", type=FILE, help="Write the changed rows to this CSV file.")
+@click.option("--requests", is_flag=True, help="Also update the workspace's request log, beside the history.")
 @FORCE
 @WORKERS
 @JSON
@@ -75,6 +76,7 @@ def sync(
     full: bool,
     account: tuple[str, ...],
     changes: Path | None,
+    requests: bool,
     workers: int | None,
     json_: bool,
     force: bool,
@@ -82,7 +84,7 @@ def sync(
     """Update the local history in FOLDER (data/history): all rows the first time, then the new ones.
 
     An interrupted sync resumes when it is run again. Exit code 1: a file is damaged; what was read is stored. Exit code
-    5: some accounts failed, the others are synced.
+    5: some accounts or request logs failed, the others are synced.
     """
     named = [*map(_account, account)]
     accounts = dict(named) or None
@@ -93,7 +95,7 @@ def sync(
     damage: DamagedMonthError | None = None
     with reported_warnings():
         try:
-            changed_rows = hk.sync(folder, full=full, accounts=accounts, workers=workers, diff=True)
+            changed_rows = hk.sync(folder, full=full, accounts=accounts, workers=workers, diff=True, requests=requests)
         except DamagedMonthError as error:  # after the sync: its changes are written first
             damage, changed_rows = error, error.changes
     facts = changed_rows.attrs["histkit"]
@@ -103,7 +105,7 @@ def sync(
         print_json(facts)
     if damage is not None:
         raise damage
-    if facts["failed"]:
+    if facts["failed"] or facts.get("failed_logs"):
         raise SystemExit(SOME_FAILED)
 
 

@@ -191,9 +191,15 @@ class LogFetch:
             if page is None:
                 self._found_empty(window)
                 return
-        if page is not None and not len(page.moments):
+        if page is not None and not len(page.moments) and window.anchor is None:
             yield page
-            raise SchemaError(f"{REQUESTS}: no row of an answer has a time, so the log can't be read on.")
+            if len(page.table) >= PAGE_ROWS:
+                raise SchemaError(f"{REQUESTS}: no row of an answer has a time, so the log can't be read on.")
+            if window.flipped:  # the service has the same few rows from both sides
+                self._found_empty(window)
+            else:
+                self._windows.append(replace(window, flipped=True))
+            return
         if self._is_contradicted(window, page):
             return
         assert page is not None
@@ -251,7 +257,7 @@ class LogFetch:
         """Return whether rows that are known are missing where the answer should have them."""
         if window.anchor is None:
             return False
-        if page is None:
+        if page is None or not len(page.moments):
             return True
         moments, order = page.moments, page.order()
         if (moments == window.anchor).any():

@@ -290,6 +290,29 @@ def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     return to_frame(pa.table(columns))
 
 
+def read_foreign_csv(path: str | os.PathLike[str], texts: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV file that is no history: the columns named in `texts` as they are written, the others as inferred.
+
+    Raises
+    ------
+    ArchiveError
+        The file does not exist or is not CSV.
+    SchemaError
+        Two columns have one name.
+    """
+    raw, separator = _read_raw(path, dict.fromkeys(texts, TEXT))
+    if len(set(raw.column_names)) < len(raw.column_names):
+        repeated = next(name for name in raw.column_names if raw.column_names.count(name) > 1)
+        raise SchemaError(f"{path} has several columns named {quoted(repeated)}; remove one.")
+    columns = {}
+    for name, column in zip(raw.column_names, raw.columns, strict=True):
+        if column.type == TEXT:
+            column = remove_guards(column)
+            column = decimal_commas(column) if separator != "," and name not in texts else column
+        columns[name] = column
+    return to_frame(pa.table(columns))
+
+
 def _read_raw(path: str | os.PathLike[str], known: Mapping[str, pa.DataType]) -> tuple[pa.Table, str]:
     """Return the cells of a CSV file, those of known columns as texts, and the separator."""
     file = local_path(path)

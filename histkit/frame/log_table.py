@@ -164,7 +164,10 @@ def _texts(column: pa.ChunkedArray) -> Any:
 
 def _mark_repeated_ids(table: pa.Table, ids: Any, blank: Mask, times: Ints, pages: Ints, keep: Mask) -> list[str]:
     """Mark all rows of an id but the newest."""
+    import pandas as pd
+
     places = np.flatnonzero(~blank)
+    places = places[pd.Series(ids[places], dtype=object).duplicated(keep=False).to_numpy(bool)]
     order = places[np.lexsort((pages[places], times[places]))]
     last: dict[str, int] = {}
     repeated: dict[str, list[int]] = {}
