@@ -298,7 +298,8 @@ def load_requests(
         state = read_state(store)
         if state is None:
             raise ArchiveError(
-                f"{store.name} has no request log: sync(requests=True) or histkit sync --requests reads it."
+                f"{store.name} has no request log: histkit sync --requests reads it, in Python the option requests of "
+                "sync."
             )
         try:
             return _load(store, state, start, end, accounts, names)

@@ -215,6 +215,10 @@ def sync(
     diff : bool
         Return the rows that are new, changed, missing or restored instead of the history, which is then not read:
         memory stays flat, and a sync without new rows takes a fraction of a second.
+    requests : bool
+        Also update the workspace's request log beside the history, which `load_requests` reads. The key needs the scope
+        ``workspace_analytics_full_read``. Where the log can't be read, the history is synced all the same, and a
+        warning says why.
     client : HistoryClient, optional
         Default: a client with the key and base URL of the environment.
     workers : int, optional
@@ -228,9 +232,10 @@ def sync(
         As `load`. ``attrs["histkit"]`` also has ``diff`` (``new``, ``changed``, ``missing``: numbers of rows),
         ``restored`` (rows that were lost with a month's file, and fetched again), ``requests``, ``failed`` (account to
         error) and ``full_due`` (account to the reason why a full sync is due: the last one is more than 30 days ago, or
-        the counters show credits that are in no row). With `diff`: one row for each row of the history that is new,
-        changed, missing or restored, with the columns ``change``, ``account``, ``history_item_id``, ``date``,
-        ``voice_name``, ``characters``, ``credits``.
+        the counters show credits that are in no row). With `requests` also ``new_log_rows`` and ``failed_logs``
+        (account to error). With `diff`: one row for each row of the history that is new, changed, missing or restored,
+        with the columns ``change``, ``account``, ``history_item_id``, ``date``, ``voice_name``, ``characters``,
+        ``credits``.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from histkit.cli.common import (
 )
 from histkit.cli.cut_periods import cut_periods
 from histkit.cli.output import print_line, print_note
+from histkit.cli.request_log import join_log, log_options
 from histkit.frame.clock import zone_of
 from histkit.money.forecast import forecast, used_share
 from histkit.reports.model import ReportColumn, ReportTable, period_column, total_of
@@ -57,18 +59,27 @@ PERIODS = {
 OVER_QUOTA = 4
 
 
-def labelled_history(rules: str | None, chosen: dict[str, Any]) -> tuple[pd.DataFrame, str]:
-    """Read the rows that the options select, with the labels of the rules; also return the column of clients."""
+def labelled_history(
+    rules: str | None, chosen: dict[str, Any], join: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+) -> tuple[pd.DataFrame, str]:
+    """Read the rows that the options select, with the labels of the rules; also return the column of clients.
+
+    `join` adds further columns before the rules are applied.
+    """
     column, parsed = read_rules(rules, chosen["tz"]) if rules else (COLUMN, [])  # raises before anything is read
     frame = rows_of(**chosen)
     if frame.empty:
         print_note("No rows: nothing in this history meets the options.")
+    frame = frame if join is None else join(frame)
     return labelled_rows(frame, parsed, column, rules, **chosen) if rules else frame, column
 
 
 @click.command()
 @click.argument("period", type=click.Choice([*PERIODS]), default="monthly")
-@click.option("--by", multiple=True, help="voice, model, source, account, client, or any column; may be repeated.")
+@click.option(
+    "--by", multiple=True, help="voice, model, source, account, client, api_key, user, or any column; may be repeated."
+)
+@log_options
 @click.option("--top", type=click.IntRange(min=1), help="Number of groups; the others are one group.")
 @click.option("--compare", is_flag=True, help="Compare with the previous period: change, volume, mix.")
 @click.option("--reset-day", type=click.IntRange(1, 31), help="For billing periods; default: from the subscription.")
@@ -80,6 +91,8 @@ def labelled_history(rules: str | None, chosen: dict[str, Any]) -> tuple[pd.Data
 def usage(
     period: str,
     by: tuple[str, ...],
+    log: Path | None,
+    log_key: str,
     top: int | None,
     compare: bool,
     reset_day: int | None,
@@ -90,13 +103,18 @@ def usage(
     csv_: bool,
     **chosen: Any,
 ) -> None:
-    """Sum items, characters and credits by period (hour to year, or billing period) and group."""
+    """Sum items, characters and credits by period (hour to year, or billing period) and group.
+
+    --by api_key and --by user need the request log (histkit sync --requests), or --log.
+    """
     if compare and prices:
         raise click.UsageError("--compare and --prices exclude each other.")
     if COLUMN in by and rules is None:
         raise click.UsageError(f"--by {COLUMN}: add --rules, a TOML file that assigns rows to clients.")
     book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
-    frame, column = labelled_history(rules, {**chosen, "tz": tz})
+    frame, column = labelled_history(
+        rules, {**chosen, "tz": tz}, lambda rows: join_log(rows, by, log, log_key, chosen["history"])
+    )
     freq = PERIODS[period]
     options: dict[str, Any] = {"tz": tz, "top": top}
     if freq == "billing":

@@ -129,12 +129,10 @@ def coverage_line(facts: dict[str, Any]) -> str:
         "" if facts["credits"] is None else f" and {_share(facts['credits_matched'], facts['credits'], 'credits')}"
     )
     left = facts["rows"] - facts["rows_matched"]
-    verb = "is" if left == 1 else "are"
+    nobody = f"; {count_noun(left, 'row')} {'is' if left == 1 else 'are'} assigned to nobody" if left else ""
     unmatched = facts["log_rows_unmatched"]
-    more = (
-        f"; {count_noun(unmatched, 'row')} of the log {'has' if unmatched == 1 else 'have'} no row" if unmatched else ""
-    )
-    return f"{rows}{credits} are in the log; {count_noun(left, 'row')} {verb} assigned to nobody{more}."
+    more = f"; {count_noun(unmatched, 'row')} of the log without one" if unmatched else ""
+    return f"{rows}{credits} are in the log{nobody}{more}."
 
 
 def _share(part: int, whole: int, noun: str) -> str:

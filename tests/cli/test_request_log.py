@@ -1,0 +1,52 @@
+"""``histkit sync --requests`` and ``histkit usage --by api_key``: who spent it, on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import histkit as hk
+from histkit.cli.app import main
+from histkit.sandbox import Sandbox
+
+
+@pytest.fixture
+def box(box_of, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
+    box = box_of(items=300, seed=3)
+    monkeypatch.setenv("ELEVENLABS_API_KEY", box.api_key)
+    monkeypatch.setenv("ELEVENLABS_BASE_URL", box.url)
+    monkeypatch.chdir(tmp_path)
+    return box
+
+
+def test_usage_by_key_user_and_a_log_of_ones_own(box):
+    assert CliRunner().invoke(main, ["sync"]).exit_code == 0
+    without = CliRunner().invoke(main, ["usage", "total", "--by", "api_key"])
+    assert without.exit_code == 1
+    assert "data/history has no request log: histkit sync --requests reads it" in without.output
+    assert "request log: " in CliRunner().invoke(main, ["sync", "--requests"]).output
+    frame, log = hk.load("data/history"), hk.load_requests("data/history")
+    for word, column in (("api_key", "api_key_name"), ("user", "user_label")):
+        shown = CliRunner().invoke(main, ["usage", "total", "--by", word, "--json"])
+        assert "300 of 300 rows (100.0 %)" in shown.stderr
+        rows = json.loads(shown.stdout)["rows"]
+        spent = (
+            frame.merge(log[["request_id", column]], on="request_id").groupby(column, observed=True)["credits"].sum()
+        )
+        assert {row[word]: row["credits"] for row in rows if row[word]} == spent.to_dict()
+        assert sum(row["credits"] for row in rows) == frame["credits"].sum()
+    frame[["request_id"]].head(100).assign(app="web").to_csv("app.csv", index=False)
+    own = CliRunner().invoke(main, ["usage", "total", "--by", "app", "--log", "app.csv", "--json"])
+    assert "100 of 300 rows (33.3 %)" in own.stderr
+    assert sum(row["items"] for row in json.loads(own.stdout)["rows"]) == 300
+
+
+def test_a_key_without_the_scope_ends_with_5_and_names_it(box, monkeypatch):
+    monkeypatch.setenv("ELEVENLABS_API_KEY", box.key("speech_history_read"))
+    result = CliRunner().invoke(main, ["sync", "--requests"])
+    assert result.exit_code == 5
+    assert "workspace_analytics_full_read" in result.output
+    assert len(hk.load("data/history")) == 300
