@@ -25,7 +25,7 @@ from histkit.money.forecast import forecast
 DAY = 86_400
 HELD_OUT, TUNING = 1_000_000, 0  # the first seeds
 ACCOUNTS, PRIOR_ACCOUNTS = 200, 250  # of each kind
-PAGE = Path("docs/howto/quota.md")
+PAGE = Path(__file__).parent.parent / "docs/howto/quota.md"
 _YEAR_2025 = 1_735_689_600
 _MONTHS = 17
 _MISS_PENALTY = 10  # 2 / (1 - 0.8)
@@ -266,7 +266,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", type=int, default=ACCOUNTS, help="of each kind")
-    parser.add_argument("--write", action="store_true", help=f"write the table into {PAGE}")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/howto/quota.md")
     parser.add_argument("--prior", action="store_true", help="print the misses of the tuning seeds")
     arguments = parser.parse_args()
     if arguments.prior:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import archive, audio, official, usage
+from benchmarks import archive, audio, forecast, official, usage
 
 pytestmark = [pytest.mark.any_pandas, pytest.mark.faults, pytest.mark.timeout(1200)]
 
@@ -45,3 +45,11 @@ def test_the_official_sdk_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(official, "ROUNDS", 1)
     assert cells(official.seconds_for_all_rows())[0][2] == "not possible"
     assert cells(official.requests_of_the_next_read())[0][1] == "**1 request**"
+
+
+def test_the_coverage_of_the_forecast_is_measured() -> None:
+    lines = cells(forecast.coverage_table(forecast.outcomes(1, first_seed=900_000)))
+    assert [kind for kind, _, _ in lines[2:]] == [*forecast.KINDS, "**all**"]
+    misses = forecast.prior_misses(28, 60, 2)
+    assert len(misses) == 19
+    assert misses == sorted(misses)

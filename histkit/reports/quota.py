@@ -38,8 +38,8 @@ def quota_lines(facts: dict[str, Any]) -> list[str]:
 
 
 def band_lines(facts: dict[str, Any]) -> list[str]:
-    """Describe the band of a forecast and how often it held, one sentence per line."""
-    if not facts["projected"]:
+    """Describe the band of a forecast and how often it held, one sentence per line; none without a known reset."""
+    if not facts["projected"] or not facts["reset"]:
         return []
     low, middle, high = (format_value(facts["projected"][name], "count") for name in ("p10", "p50", "p90"))
     when = "the reset" if facts["until"] == facts["reset"] else facts["until"][:10]

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
-from benchmarks.forecast import KINDS, Account, make_account, measure
+from benchmarks.forecast import KINDS, PAGE, Account, Outcome, coverage_table, make_account, measure
 from histkit import HistoryClient
 from histkit.api.models import Subscription
 from histkit.money.calibration import PRIOR, DailySums, past_misses, width_of
@@ -391,6 +391,23 @@ def test_the_band_holds_about_eight_times_in_ten() -> None:
     held, of = (sum(result.backtest[place] for result in results) for place in (0, 1))
     assert of > 300
     assert 0.75 <= held / of <= 0.87
+
+
+def test_the_table_of_the_docs_is_that_of_the_harness() -> None:
+    table = PAGE.read_text().partition("<!-- coverage -->\n")[2].partition("\n<!-- /coverage -->")[0]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    assert [kind for kind, _, _ in cells] == [*KINDS, "**all**"]
+    held = [float(share.removesuffix(" %")) for _, share, _ in cells]
+    scores = [float(score) for _, _, score in cells]
+    assert (np.mean(held[:-1]), np.mean(scores[:-1])) == pytest.approx((held[-1], scores[-1]), abs=0.06)
+    assert 78 <= held[-1] <= 84
+    assert min(held) >= 70
+    results = [
+        Outcome(kind, place < 2 * share, score, (0, 0))
+        for kind, share, score in zip(KINDS, held, scores, strict=False)
+        for place in range(200)
+    ]
+    assert coverage_table(results).splitlines()[:-1] == table.splitlines()[:-1]
 
 
 def test_the_band_is_tested_on_past_windows_that_do_not_overlap() -> None:
