@@ -82,7 +82,7 @@ def test_the_accessor_has_the_methods_of_the_design() -> None:
     assert methods == {
         *"filter usage plot_usage plot_share plot_hours plot_takes plot_quota label takes play".split(),
         *"download_audio download_zip delete".split(),
-        *"explore keepers ledger pick_takes report statement waste to_parquet to_csv to_xlsx".split(),
+        *"attribute explore keepers ledger pick_takes report statement waste to_parquet to_csv to_xlsx".split(),
         *"cost_table add_cost forecast statements speakers dialogue_lines reconcile reprice".split(),
     }
 
