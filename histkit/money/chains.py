@@ -16,7 +16,7 @@ import pandas as pd
 from histkit.frame.clock import HOUR, SECOND
 from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import instants_of
-from histkit.money.falls import ADJUSTMENT, RESET, UNKNOWN, Billing, Falls, explain_falls
+from histkit.money.falls import ADJUSTMENT, RESET, UNKNOWN, Billing, Falls, Gaps, explain_falls
 from histkit.util.arrays import Ints, Mask, add_by_code, running_maximum
 
 FROM, TO = "character_count_change_from", "character_count_change_to"
@@ -360,7 +360,9 @@ def _replay(points: _Points, runs: Ints, billing: Billing | None) -> _Links:
         since = np.maximum.reduceat(points.times, starts)[fallen]
         until = np.maximum(np.minimum.reduceat(points.times, starts)[fallen + 1], since)
         falls = Falls(heights[fallen], landings[fallen], since, until)
-        kinds = explain_falls(falls, int(spent.max()), billing)
+        by_time = np.argsort(points.times, kind="stable")
+        gaps = Gaps(points.times[by_time], unseen[by_time])
+        kinds = explain_falls(falls, int(spent.max()), billing, gaps)
         adjusted, reset = fallen[kinds == ADJUSTMENT], fallen[kinds == RESET]
         adjustment[heads[adjusted]] += (landings - heights)[adjusted]
         unseen[heads[reset]] = landings[reset]

@@ -19,7 +19,9 @@ from histkit.util.arrays import Ints, Mask
 
 ADJUSTMENT, RESET, UNKNOWN = 0, 1, 2
 _SMALL = 400  # credits; two small refunds between two rows are not more
-_SHARE = 10  # a refund of less than a tenth of the counter is credible whatever its size
+_SHARE = 10  # a refund of less than a tenth of the counter is credible whatever its size, and so is a reset to that
+_NEAR_ZERO = 20  # a landing below a twentieth of the counter is a reset, even soon after another: a change of plan
+_BURST = 2  # how many times as much as is known of an account can have been spent in as much time
 _REFILLED, _SMALL_REFILLED = 32, 8  # that a counter is spent up again to within this share is a coincidence
 _NEAR = DAY  # a reset may come this long before or after its date
 _MONTH = (28 * DAY - DAY, 31 * DAY + DAY)
@@ -61,15 +63,44 @@ class Falls:
     until: Ints
 
 
-def explain_falls(falls: Falls, largest: int, billing: Billing | None = None) -> Ints:
+@dataclass(frozen=True)
+class Gaps:
+    """What an account is known to have spent between two rows; arrays of shape (rows,), in order of time.
+
+    Attributes
+    ----------
+    times : int64 array
+        Dates of the rows, in microseconds since 1970.
+    unseen : int64 array
+        Credits spent between the row before and this one.
+    """
+
+    times: Ints
+    unseen: Ints
+
+    def most_within(self, length: int) -> int:
+        """Return the most credits that were spent between rows within a span of time (microseconds)."""
+        if not len(self.times):
+            return 0
+        sums = np.cumsum(self.unseen)
+        return int((sums - sums[np.searchsorted(self.times, self.times - length)]).max())
+
+
+def explain_falls(falls: Falls, largest: int, billing: Billing | None = None, gaps: Gaps | None = None) -> Ints:
     """Explain each fall of a counter.
 
-    A fall that lands below half of the counter is a reset if it exceeds any credible refund (400 credits and the
-    largest row). If it doesn't, it is one where the known dates of resets say so; without these, if no other reset is
-    less than a month away and it exceeds 400 credits, follows a pause of days, or may be one to three months from
-    another. Otherwise it is an adjustment. A fall that lands higher is a reset where the dates say so; without these,
-    if it may be one to three months from the resets before and after it. Otherwise it is an adjustment if it is a
-    credible refund or less than a tenth of the counter, and unknown if it isn't.
+    A fall that lands below half of the counter and exceeds any credible refund (400 credits and the largest row) is a
+    reset if it lands near zero, below a twentieth. If it lands higher, it is one where the known dates of resets say
+    so; without these, if no other reset is less than a month away and it lands below a tenth, or so much can have been
+    spent since the row before, or if it may be one to three months from another reset. Otherwise it is unknown.
+
+    A low fall that doesn't exceed a credible refund is a reset where the dates say so; without these, if no other reset
+    is less than a month away and it exceeds 400 credits, follows a pause of days, or may be one to three months from
+    another. Otherwise it is an adjustment.
+
+    A fall that lands above half is a reset where the dates say so; without these, if it may be one to three months from
+    the resets before and after it. Otherwise it is an adjustment if it is a credible refund or less than a tenth of the
+    counter, and unknown if it isn't.
 
     Parameters
     ----------
@@ -79,6 +110,8 @@ def explain_falls(falls: Falls, largest: int, billing: Billing | None = None) ->
         Credits of its most expensive row.
     billing : Billing, optional
         The known dates of its resets.
+    gaps : Gaps, optional
+        What it spent elsewhere at other times.
 
     Returns
     -------
@@ -88,14 +121,15 @@ def explain_falls(falls: Falls, largest: int, billing: Billing | None = None) ->
     size = falls.heights - falls.landings
     low = 2 * falls.landings <= falls.heights
     credible = size <= max(_SMALL, largest)
-    kinds = np.where(low & ~credible, RESET, ADJUSTMENT)
-    kinds[~low & ~credible & (size * _SHARE > falls.heights)] = UNKNOWN
+    near = falls.landings * _NEAR_ZERO <= falls.heights
+    kinds = np.where(low & ~credible & near, RESET, ADJUSTMENT)
+    kinds[~credible & ~near & (low | (size * _SHARE > falls.heights))] = UNKNOWN
     share = np.where((size > _SMALL) | (billing is not None), _REFILLED, _SMALL_REFILLED)
-    doubtful = np.flatnonzero((low & credible) | (~low & (size * share >= falls.heights)))
+    doubtful = np.flatnonzero((low & (credible | ~near)) | (~low & (size * share >= falls.heights)))
     if billing is not None:
         doubtful = doubtful[billing.has_reset(falls.since[doubtful], falls.until[doubtful])]
     order = np.argsort(~low[doubtful] * (1 + falls.landings[doubtful] / falls.heights[doubtful]), kind="stable")
-    resets = _Resets(falls, np.flatnonzero(kinds == RESET).tolist())
+    resets = _Resets(falls, np.flatnonzero(kinds == RESET).tolist(), gaps)
     for place, is_low in zip(doubtful[order].tolist(), low[doubtful[order]].tolist(), strict=True):
         if resets.explain(place, is_low=is_low, credible=bool(credible[place]), dated=billing is not None):
             kinds[place] = RESET
@@ -105,8 +139,9 @@ def explain_falls(falls: Falls, largest: int, billing: Billing | None = None) ->
 class _Resets:
     """The resets found so far, and whether another fall can be one."""
 
-    def __init__(self, falls: Falls, places: list[int]) -> None:
-        self._places = places
+    def __init__(self, falls: Falls, places: list[int], gaps: Gaps | None) -> None:
+        self._places, self._gaps = places, gaps
+        self._most: dict[int, int] = {}
         self._heights, self._landings = falls.heights, falls.landings
         self._since, self._until = falls.since, falls.until
 
@@ -117,7 +152,11 @@ class _Resets:
         if any(most < _MONTH[0] for _, most in spans):
             return False
         months = [_is_months(least, most, _VAGUE if credible else most) for least, most in spans]
-        if not dated and not (self._is_clear(place) or any(months) if is_low else months and all(months)):
+        if not dated and is_low:
+            clear = self._is_clear(place) if credible else self._can_be_spent(place)
+            if not (clear or any(months)):
+                return False
+        elif not dated and not (months and all(months)):
             return False
         self._places.insert(index, place)
         return True
@@ -127,6 +166,26 @@ class _Resets:
         landing, pause = int(self._landings[place]), int(self._until[place] - self._since[place])
         large = int(self._heights[place]) - landing > _SMALL
         return large or pause >= (_DAYS if landing else _HALF_DAY)
+
+    def _can_be_spent(self, place: int) -> bool:
+        """Return whether the counter can have reached its landing from 0 since the row before.
+
+        The height itself was spent in about a month at most.
+        """
+        height, landing = int(self._heights[place]), int(self._landings[place])
+        pause = int(self._until[place] - self._since[place])
+        if landing * _SHARE <= height or landing * _MONTH[1] <= _BURST * height * pause:
+            return True
+        return landing <= _BURST * self._most_within(pause)
+
+    def _most_within(self, pause: int) -> int:
+        """Return the most that was spent elsewhere in about as much time."""
+        if self._gaps is None:
+            return 0
+        hours = (pause // HOUR).bit_length()
+        if hours not in self._most:
+            self._most[hours] = self._gaps.most_within(HOUR << hours)
+        return self._most[hours]
 
     def _span(self, early: int, late: int) -> tuple[int, int]:
         """Return the least and the most time that can be between two falls."""

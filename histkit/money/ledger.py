@@ -108,12 +108,16 @@ def ledger(
     before a reset and the reset itself are unknown and not counted; credits spent between the reset and the first row
     after it are unseen, assuming that the counter restarts at 0.
 
-    A fall of the counter is a billing reset if it lands below half of the counter and exceeds any refund (400 credits
-    and the largest row), so also after a change of plan. If a refund could explain it, it is a reset on the dates of
-    `billing`; without these, if no other reset is less than 20 days away and it exceeds 400 credits, or follows a pause
-    of 4 days (12 hours if it lands at 0), or comes one to three months before or after another reset. A fall that lands
-    higher is an adjustment if a refund could explain it or it is less than a tenth of the counter. A larger one is a
-    reset on the dates of `billing`, or without these, whole months after and before the others, and unexplained else.
+    A fall of the counter below half is a billing reset if it exceeds any refund (400 credits and the largest row) and
+    lands below a twentieth, so also after a change of plan. One that lands higher is a reset on the dates of `billing`;
+    without these, if no other reset is less than 27 days away, and it lands below a tenth, or so much can have been
+    spent since the row before (twice what the account spent outside its rows in about as much time at another time, or
+    twice the counter's average over a month), or it comes one to three months before or after another reset. Otherwise
+    it is unexplained. If a refund could explain it, it is a reset on the dates of `billing`; without these, if no other
+    reset is less than 27 days away and it exceeds 400 credits, or follows a pause of 4 days (12 hours if it lands at
+    0), or comes one to three months before or after another reset. A fall that lands above half is an adjustment if a
+    refund could explain it or it is less than a tenth of the counter. A larger one is a reset on the dates of
+    `billing`, or without these, whole months after and before the others, and unexplained else.
 
     Dates of rows that ran at the same time are in no order, so rows within two minutes are chained by their counters,
     and a fall is seen when it is older than that. A row dated up to an hour late, after a long call, is put where it
