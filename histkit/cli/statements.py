@@ -263,7 +263,7 @@ def _check(
 ) -> None:
     """Prove the register, and end with its exit code."""
     place = Register(history if register is None else register)
-    if not place.path.is_file():
+    if not place.exists():
         if register is not None or was_typed("history"):
             raise hk.InputError(f"{place.path} does not exist: nothing was issued there.")
         print_message("nothing is issued.")
@@ -273,7 +273,8 @@ def _check(
         frame, name = _labelled(rules, column, tz, history=history, **chosen)
     elif (Path(history) / MANIFEST).is_file():
         frame = whole_history(history=history, **chosen)
-    findings = hk.check_statements(place.path, frame, column=name, prices=prices, tz=tz)
+    zone = tz if was_typed("tz") else None
+    findings = hk.check_statements(place.path, frame, column=name, prices=prices, tz=zone)
     facts = findings.attrs["histkit"]
     if json_ or csv_:
         print_table(ReportTable("", findings, ()), json_, csv_)

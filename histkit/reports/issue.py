@@ -16,7 +16,17 @@ from histkit.errors import ArchiveError, InputError
 from histkit.frame.clock import iso, zone_of
 from histkit.reports.bill import Bill, corrected, correction_title, relabelled
 from histkit.reports.billed_rows import COLUMNS, encode_rows
-from histkit.reports.register import VERSION, Entry, Key, Register, RegisterState, check_place, copy_file, hash_of
+from histkit.reports.register import (
+    VERSION,
+    Entry,
+    HistoryRegisters,
+    Key,
+    Register,
+    RegisterState,
+    check_place,
+    copy_file,
+    hash_of,
+)
 from histkit.reports.statement_files import render_statement
 from histkit.reports.terms import DEFAULT_NUMBER, count_series, counted_number, is_counted
 from histkit.util.files import shown_path, temporary_name
@@ -194,6 +204,8 @@ class Issuer:
         issued again or None.
     correct : bool
         Whether to correct what was issued.
+    history : HistoryRegisters or None
+        All registers of the history that the frame was loaded from.
     """
 
     register: Register
@@ -201,6 +213,7 @@ class Issuer:
     locate: Locate
     place: Place
     correct: bool
+    history: HistoryRegisters | None = None
 
     def issue(self, bills: Sequence[Bill], period: tuple[int, int] | None = None, column: str = "") -> list[Issue]:
         """Issue bills together: all of them, or none.
@@ -223,17 +236,18 @@ class Issuer:
         """
         for bill in bills:
             self._check(bill)
-        with self.register.locked():
+        with (self.history or self.register).locked():
             state = self.register.read_intact()
             with suppress(ArchiveError):  # of files that still can't be written; --check names them
                 self.register.finish(state.entries)
             bills = [*bills, *self._gone(state, bills, period, column)]
             issues = self._plan(state, bills)
             fresh = [issue for issue in issues if not issue.again]
+            self._check_others(state, fresh)
             self._number(state, fresh)
             for issue in issues:
                 if issue.again:
-                    self._write_again(issue)
+                    self._write_again(state, issue)
             self._enter(state, fresh)
         return issues
 
@@ -243,6 +257,7 @@ class Issuer:
         entries = state.by_key.get(bill.key, [])
         if not entries:
             return bill
+        _check_comparable(bill, entries[-1])
         changes = changes_of(self._net(state, bill.key), entries[-1], bill)
         return corrected(relabelled(bill, entries[-1].voices), entries, changes.counts)
 
@@ -280,7 +295,13 @@ class Issuer:
             if not self.correct or any(key in issues for key in conflicts):
                 raise InputError(self._conflict_line(state, issues, conflicts))
             for key in conflicts:
-                bill = self.bill_of(state.by_key[key][-1])
+                last = state.by_key[key][-1]
+                if last.column != bills[0].column:
+                    raise InputError(
+                        f"{self._conflict_line(state, issues, {key: conflicts[key]}, advice=False)}, whose clients are "
+                        f"in the column {quoted(last.column)}: correct it there first, with column={last.column!r}."
+                    )
+                bill = self.bill_of(last)
                 self._check(bill)
                 issues[key] = self._compare(state, bill)
         return sorted(issues.values(), key=lambda issue: (issue.changes is None, issue.bill.key))  # corrections first
@@ -290,6 +311,7 @@ class Issuer:
         if not entries:
             return Issue(bill, None)
         last = entries[-1]
+        _check_comparable(bill, last)
         changes = changes_of(self._net(state, bill.key), last, bill)
         bill = relabelled(bill, last.voices)
         if not changes.any():
@@ -302,16 +324,20 @@ class Issuer:
         return Issue(difference, None, entries, changes)
 
     def _net(self, state: RegisterState, key: Key) -> pd.DataFrame:
-        try:
-            net = state.net(key)
-        except ValueError as error:
-            raise ArchiveError(f"{shown_path(self.register.path)}: {error}: restore a copy of the register.") from None
+        net = self._net_rows(self.register.path, state, key)
         if (net["times"] != 1).any():
             raise ArchiveError(
                 f"{shown_path(self.register.path)} bills rows of {quoted(key[0])} more than once: run histkit "
                 "statements --check."
             )
         return net
+
+    @staticmethod
+    def _net_rows(path: Path, state: RegisterState, key: Key) -> pd.DataFrame:
+        try:
+            return state.net(key)
+        except ValueError as error:
+            raise ArchiveError(f"{shown_path(path)}: {error}: restore a copy of the register.") from None
 
     @staticmethod
     def _check_repeated(bill: Bill, entry: Entry) -> None:
@@ -358,7 +384,12 @@ class Issuer:
         return conflicts
 
     def _conflict_line(
-        self, state: RegisterState, issues: Mapping[Key, Issue], conflicts: Mapping[Key, Mapping[Key, int]]
+        self,
+        state: RegisterState,
+        issues: Mapping[Key, Issue],
+        conflicts: Mapping[Key, Mapping[Key, int]],
+        *,
+        advice: bool = True,
     ) -> str:
         parts = []
         for key, counts in list(conflicts.items())[:_MOST_SHOWN]:
@@ -370,10 +401,31 @@ class Issuer:
                 )
                 rows = f"{count_noun(count, 'row')} of {quoted(facts['client'])}, {facts['period']}"
                 parts.append(f"{rows} {'is' if count == 1 else 'are'} billed already by statement {name}")
+        if not advice:
+            return "; ".join(parts)
         more = f"; and in {len(conflicts) - _MOST_SHOWN:,} more" if len(conflicts) > _MOST_SHOWN else ""
         if self.correct:
             return f"{'; '.join(parts)}{more}, and still {'belong' if len(parts) else ''} there: label them first."
         return f"{'; '.join(parts)}{more}. With correct=True, a correction credits them there first."
+
+    def _check_others(self, state: RegisterState, issues: Sequence[Issue]) -> None:
+        """Raise if another register of the same history bills rows of an issue."""
+        if self.history is None:
+            return
+        for path, lacking in self.history.others(state):
+            for entries in lacking.by_key.values():
+                net = self._net_rows(path, lacking, entries[0].key)
+                billed = net[net["times"] > 0]
+                for issue in issues:
+                    count = len(common_rows(billed, issue.bill.rows))
+                    if count:
+                        facts = issue.bill.facts
+                        rows = f"{count_noun(count, 'row')} of {quoted(facts['client'])}, {facts['period']}"
+                        raise InputError(
+                            f"{rows} {'is' if count == 1 else 'are'} billed already by statement {entries[-1].number} "
+                            f"of {quoted(entries[-1].client)}, {entries[-1].period}, in another register of this "
+                            f"history: pass register={str(path)!r}."
+                        )
 
     def _number(self, state: RegisterState, issues: Sequence[Issue]) -> None:
         """Give each issue its number, its date and its file."""
@@ -402,7 +454,7 @@ class Issuer:
             taken.add(number)
             is_correction = issue.changes is not None
             issue.output = self.place(bill, number if is_correction else None, None)
-            self._check_file(state, issue.output)
+            self._check_file(state.entries, issue.output)
             file = None if issue.output is None else issue.output.path
             if file is not None and file in files:
                 raise InputError(f"{shown_path(file)} would be the file of two statements: use another name.")
@@ -410,18 +462,13 @@ class Issuer:
             issue.bill = _numbered(bill, number, day)
             issue.entry = self._entry(issue, number, series, count, day, now)
 
-    def _check_file(self, state: RegisterState, output: OutputFile | None) -> None:
+    def _check_file(self, entries: Sequence[Entry], output: OutputFile | None) -> None:
         """Raise if a file can't be proven, or is that of a statement that was issued."""
         if output is None:
             return
         if output.streamed:
             raise InputError(f"{shown_path(output.path)}: an issued statement needs a file that stays.")
-        file = self.register.relative(output.path)
-        for entry in state.entries:
-            if entry.file == file:
-                raise InputError(
-                    f"{shown_path(output.path)} is the file of statement {entry.number}: use another name."
-                )
+        self.register.check_free(output.path, entries)
 
     def _entry(
         self, issue: Issue, number: str, series: str | None, count: int | None, day: date, now: datetime
@@ -491,7 +538,7 @@ class Issuer:
         render_statement(issue.bill.table(), issue.output.kind, temporary)
         return self.register.stage(temporary)
 
-    def _write_again(self, issue: Issue) -> None:
+    def _write_again(self, state: RegisterState, issue: Issue) -> None:
         """Write the file of a statement that was issued before, with the same bytes."""
         assert issue.entry is not None
         entry = issue.entry
@@ -503,6 +550,7 @@ class Issuer:
         file = self.register.relative(output.path)
         if any(other.file == file and hash_of(output.path) == other.sha256 for other in issue.earlier):
             return
+        self._check_file([other for other in state.entries if other not in issue.earlier], output)
         with self.register.staged() as folder:
             digest = self._stage(issue, folder)
             staged = self.register.staging / digest
@@ -521,6 +569,17 @@ class Issuer:
                 copy_file(staged, output.path)
             finally:
                 staged.unlink(missing_ok=True)
+
+
+def _check_comparable(bill: Bill, entry: Entry) -> None:
+    """Raise if the call lacks what an issued statement was computed with: else its correction would credit it all."""
+    what = f"The statement of {quoted(entry.client)} for {entry.period} is issued already, as {entry.number}"
+    if entry.priced and "cost" not in bill.lines.columns:
+        raise InputError(f"{what}, with prices: pass prices=.")
+    if entry.terms and "terms" not in bill.facts:
+        raise InputError(f"{what}, with a minimum fee, a markup or a tax: pass terms=.")
+    if entry.tz != bill.facts["tz"]:
+        raise InputError(f"{what}, in {entry.tz}: pass tz={entry.tz!r}.")
 
 
 def common_rows(issued: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

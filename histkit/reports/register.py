@@ -4,6 +4,9 @@ A line is what was billed: number, client, period, fingerprints, totals, rows, a
 that are issued together are lines of one group, appended in one write. A kill leaves a group complete or without its
 last line, and then none of it counts.
 
+A chain of hashes shows no loss at its end. So the hash of the last line that was appended is kept in a file beside the
+register, its head: a register that was cut, restored from an older copy or removed lacks that line.
+
 The line is the decision; the file follows from it. The bytes of each file lie in a folder beside the register before
 the line is appended, and are copied to their place afterwards. What a kill leaves there is finished by the next issue.
 """
@@ -15,7 +18,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -135,6 +138,8 @@ class RegisterState:
         What a kill left; empty if nothing.
     ends : bool
         Whether the last line has its line feed.
+    hashes : set of str
+        Of the last line of each group.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -143,6 +148,7 @@ class RegisterState:
     last_hash: str = FIRST
     torn: str = ""
     ends: bool = True
+    hashes: set[str] = field(default_factory=set)
 
     @cached_property
     def by_key(self) -> dict[Key, list[Entry]]:
@@ -177,9 +183,11 @@ class Register:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         place = local_path(path)
-        self.path = (place / REGISTER if place.is_dir() else place).absolute()
+        place = place / REGISTER if place.is_dir() else place
+        self.path = Path(os.path.realpath(place))  # a link has the lock of its target
         if self.path.suffix.lower() in (".parquet", ".pq"):
             raise InputError(f"{shown_path(self.path)}: a register is JSON lines; use a name such as statements.jsonl.")
+        self.head = self.path.with_name(f".{self.path.name}.head")
         self.staging = self.path.with_name(f".{self.path.name}-files")
 
     @contextmanager
@@ -191,7 +199,7 @@ class Register:
             yield
 
     def read(self) -> RegisterState:
-        """Read and check all lines; without a file there are none.
+        """Read and check all lines; without a file there are none. Lines that were lost at its end are a problem.
 
         Raises
         ------
@@ -203,12 +211,32 @@ class Register:
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
-            return RegisterState()
+            data = b""
         except OSError as error:
             raise ArchiveError(f"{shown_path(self.path)} can't be read: {error_reason(error)}.") from None
         if data and _HASH not in data and not data.startswith(b'{"prev":"'):
             raise InputError(f"{shown_path(self.path)} exists and is not a register of statements: use another name.")
-        return read_lines(data, shown_path(self.path))
+        state = read_lines(data, shown_path(self.path))
+        if not state.problems:
+            state.problems += self._lost(state)
+        return state
+
+    def exists(self) -> bool:
+        """Return whether anything was issued here."""
+        return self.path.is_file() or self.head.is_file()
+
+    def _lost(self, state: RegisterState) -> list[str]:
+        """Return a line on the lines that the head proves to be lost; none if there is no head."""
+        try:
+            head = self.head.read_text("ascii").strip()
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError) as error:
+            return [f"{shown_path(self.head)} can't be read: {error_line(error)}."]
+        if head in state.hashes:
+            return []
+        what = "lacks the last line that was written to it" if self.path.exists() else "is gone"
+        return [f"{shown_path(self.path)} {what} ({self.head.name} beside it has its hash): it would be billed again."]
 
     def read_intact(self) -> RegisterState:
         """Read all lines; raises `ArchiveError` for one that is not as it was written."""
@@ -244,6 +272,8 @@ class Register:
                     raise
             if created:
                 _flush_folder(self.path.parent)
+        with suppress(ArchiveError), atomic_write(self.head) as temporary:  # an older head is true, too
+            temporary.write_text(f"{last}\n", "ascii")
 
     @contextmanager
     def staged(self) -> Iterator[Path]:
@@ -299,12 +329,78 @@ class Register:
         """Return the path of an entry's file."""
         return Path(os.path.normpath(self.path.parent / file))
 
+    def check_free(self, path: Path, entries: Iterable[Entry]) -> None:
+        """Raise `InputError` if a path is the file of an entry."""
+        file = self.relative(path)
+        for entry in entries:
+            if entry.file == file:
+                raise InputError(f"{shown_path(path)} is the file of statement {entry.number}: use another name.")
+
     def relative(self, path: Path) -> str:
         """Return a path as an entry holds it."""
-        absolute = os.path.normpath(path.absolute())
+        absolute = os.path.realpath(path)
         with suppress(ValueError):  # another drive
             return os.path.relpath(absolute, self.path.parent)
         return absolute
+
+
+class HistoryRegisters:
+    """The registers into which rows of one local history were issued: a row is billed at most once over all of them.
+
+    The history's own register, and those of a list beside it. What a register shares with another one, as a copy does,
+    counts as its own.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the history.
+    register : Register
+        The one that is used.
+    """
+
+    def __init__(self, folder: Path, register: Register) -> None:
+        self.own = Register(folder)
+        self.register = register
+        self._list = self.own.path.with_name("_statement_registers.txt")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the history's own register and the one that is used; a history that is read-only has neither."""
+        with ExitStack() as stack:
+            if os.access(self.own.path.parent, os.W_OK):
+                if self.own.path != self.register.path:
+                    stack.enter_context(self.own.locked())
+                    self._note()
+            stack.enter_context(self.register.locked())
+            yield
+
+    def _note(self) -> None:
+        known = self._listed()
+        if self.register.path not in known:
+            with atomic_write(self._list) as temporary:
+                temporary.write_bytes(b"".join(os.fsencode(path) + b"\n" for path in [*known, self.register.path]))
+
+    def _listed(self) -> list[Path]:
+        try:
+            lines = self._list.read_bytes().splitlines()
+        except OSError:
+            return []
+        return [Path(os.fsdecode(line)) for line in lines if line]
+
+    def others(self, state: RegisterState) -> Iterator[tuple[Path, RegisterState]]:
+        """Yield the path of each other register, and what a state lacks of it; those that are gone are left out.
+
+        Raises
+        ------
+        ArchiveError
+            A line of a register was changed.
+        """
+        shared = {(entry.prev, entry.number, entry.issued_at) for entry in state.entries}
+        for path in dict.fromkeys([self.own.path, *self._listed()]):
+            if path != self.register.path and path.is_file():
+                entries = Register(path).read_intact().entries
+                lacking = [e for e in entries if (e.prev, e.number, e.issued_at) not in shared]
+                yield path, RegisterState(lacking)
 
 
 def copy_file(source: Path, target: Path) -> None:
@@ -381,6 +477,7 @@ def read_lines(data: bytes, where: str) -> RegisterState:
         if entry.part[0] == entry.part[1]:
             state.entries += [entry] if group is None else group
             state.size, state.last_hash, group = position, digest, []
+            state.hashes.add(digest)
     if group or rest:
         what = "a line that was not written to its end" if rest else "a group without its last line"
         state.torn = f"{where} ends in {what}, as a kill leaves it: it does not count, and the next issue removes it."
@@ -428,8 +525,16 @@ def register_of(frame: pd.DataFrame, register: Any) -> Register:
     """
     if register is not None:
         return Register(register)
+    folder = history_folder(frame)
+    if folder is not None:
+        return Register(folder)
+    raise InputError("The frame has no folder of a local history for the register: pass register='statements.jsonl'.")
+
+
+def history_folder(frame: pd.DataFrame) -> Path | None:
+    """Return the folder of the local history that a frame was loaded from, if it is still there."""
     facts = frame.attrs.get("histkit")
     path = facts.get("path") if isinstance(facts, Mapping) else None
     if isinstance(path, str) and "://" not in path and Path(path).is_absolute() and (Path(path) / MANIFEST).is_file():
-        return Register(path)
-    raise InputError("The frame has no folder of a local history for the register: pass register='statements.jsonl'.")
+        return Path(path)
+    return None

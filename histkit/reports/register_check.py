@@ -163,7 +163,7 @@ def check_statements(
     *,
     column: str | None = COLUMN,
     prices: Any = None,
-    tz: str = "UTC",
+    tz: str | None = None,
 ) -> pd.DataFrame:
     """Prove the register of issued statements, and list what has changed since.
 
@@ -180,8 +180,8 @@ def check_statements(
         The frame's column of clients; None: only look for the billed rows themselves, not for rows that came.
     prices : path-like, mapping, DataFrame or PriceBook, optional
         Also list rows that have another price now.
-    tz : str, default "UTC"
-        Zone of the days in `prices`.
+    tz : str, optional
+        Zone of the days in `prices`. Default: that of each statement.
 
     Returns
     -------
@@ -340,4 +340,8 @@ def _changed(net: pd.DataFrame, entry: Entry, clients: Clients) -> str:
     rows = clients.rows_now(net, entry)
     issued = net if clients.priced else net.assign(price=pd.array([None] * len(net), dtype=_STRING))
     signed, counts, went = compare_rows(issued, rows)
-    return "; ".join(Changes(signed, counts, went, []).lines(clients.locate)) if len(signed) else ""
+    return (
+        "; ".join(Changes(signed, counts, went, []).lines(lambda rows: clients.locate(rows, entry)))
+        if len(signed)
+        else ""
+    )

@@ -36,7 +36,7 @@ from histkit.reports.billed_rows import billed_rows, exact_costs, fingerprint, r
 from histkit.reports.completeness import history_reasons, history_state, row_reasons
 from histkit.reports.issue import Issue, Issuer
 from histkit.reports.model import check_title, total_of
-from histkit.reports.register import Entry, Key, register_of
+from histkit.reports.register import Entry, HistoryRegisters, Key, history_folder, register_of
 from histkit.reports.statement_files import FORMATS, statement_output, write_statement
 from histkit.reports.terms import Terms, TermsBook, read_terms
 from histkit.usage.aggregate import MEASURES, is_voice, partial_sums
@@ -65,6 +65,7 @@ class _StatementRequest:
     zone: tzinfo
     names: list[Any]
     book: PriceBook | None
+    prices: Any  # what the book was read from
     column: str
     clients: list[str]
     codes: Ints  # the client of each row, as a position in `clients`
@@ -72,7 +73,7 @@ class _StatementRequest:
     dated: Mask
     terms: TermsBook
     with_terms: bool
-    periods: dict[tuple[int, int], _PeriodRows] = field(default_factory=dict)
+    periods: dict[tuple[int, int, str], _PeriodRows] = field(default_factory=dict)
 
     def columns(self, names: Sequence[Any]) -> list[Any]:
         """Return the columns that a statement reads; only these are copied."""
@@ -92,7 +93,7 @@ class _StatementRequest:
 
     def of_period(self, period: Period, zone: tzinfo, *, compare: bool = True) -> _PeriodRows:
         """Return the rows of a period by client, and (`compare`) why they may not be all."""
-        key = period.start, period.end
+        key = period.start, period.end, name_of(zone)
         if key not in self.periods:
             inside = self.dated & (self.instants >= period.start * SECOND) & (self.instants < period.end * SECOND)
             rows = np.flatnonzero(inside)
@@ -116,6 +117,12 @@ class _StatementRequest:
             }
             self.periods[key] = _PeriodRows(rows, self.codes[rows], reasons, facts)
         return self.periods[key]
+
+    def book_of(self, zone: tzinfo) -> PriceBook | None:
+        """Return the prices whose days are those of a zone."""
+        if self.book is None or name_of(zone) == name_of(self.zone):
+            return self.book
+        return read_prices(self.prices, tz=zone).for_clients(self.column)
 
     @cached_property
     def undated(self) -> Ints:
@@ -325,8 +332,20 @@ def statement(
         return table
     table = (bill if issuer is None else issuer.preview(bill)).table()
     if output is not None:
+        _spare_issued_files([output], frame, register)
         write_statement(table, output)
     return table
+
+
+def _spare_issued_files(outputs: Sequence[OutputFile | None], frame: pd.DataFrame, register: Any) -> None:
+    """Raise if a preview would replace the file of an issued statement."""
+    if register is None and history_folder(frame) is None:
+        return
+    opened = register_of(frame, register)
+    entries = opened.read().entries
+    for output in outputs:
+        if output is not None and not output.streamed:
+            opened.check_free(output.path, entries)
 
 
 def _own_first(issues: list[Issue], bill: Bill) -> list[Issue]:
@@ -338,12 +357,14 @@ def _was_issued(issuer: Issuer, client: Any, period: Period) -> bool:
 
 
 def _issuer(request: _StatementRequest, register: Any, correct: bool, place: Any) -> Issuer:
+    opened, folder = register_of(request.frame, register), history_folder(request.frame)
     return Issuer(
-        register_of(request.frame, register),
+        opened,
         lambda entry: request.bill(entry.client, entry=entry),
         request.locate,
         place,
         correct,
+        None if folder is None else HistoryRegisters(folder, opened),
     )
 
 
@@ -357,10 +378,13 @@ class Clients:
         Whether rows have prices.
     locate : callable
         As in `Issuer`.
+    own_zone : bool
+        Whether the days in the prices are those of a zone that was passed, not of each statement's own.
     """
 
     request: _StatementRequest
     known: bool
+    own_zone: bool
 
     @property
     def priced(self) -> bool:
@@ -370,21 +394,25 @@ class Clients:
     def rows_now(self, net: pd.DataFrame, entry: Entry) -> pd.DataFrame:
         """Return the rows of an entry's client and period as they are now, as `billed_rows` does.
 
-        Without a column of clients: those that were billed, if they are still in the period.
+        Without the column of clients of the entry: those that were billed, if they are still in the period.
         """
         request, (client, start, end) = self.request, entry.key
         of_period = request.of_period(Period(entry.period, start, end), zone_of(entry.tz), compare=False)
-        if self.known:
+        if self._knows(entry):
             code = request.clients.index(client) if client in request.clients else -1
             rows = of_period.rows[of_period.codes == code]
         else:
             ids = request.frame["history_item_id"].iloc[of_period.rows]
             rows = of_period.rows[ids.isin(net["history_item_id"]).to_numpy(bool)]
-        return billed_rows(request.frame[request.columns([])].iloc[rows], request.book)
+        book = request.book if self.own_zone else request.book_of(zone_of(entry.tz))
+        return billed_rows(request.frame[request.columns([])].iloc[rows], book)
 
-    def locate(self, went: pd.DataFrame) -> dict[str, int]:
+    def locate(self, went: pd.DataFrame, entry: Entry) -> dict[str, int]:
         """Return where rows are that were billed: words to the number of rows."""
-        return self.request.locate(went, clients=self.known)
+        return self.request.locate(went, clients=self._knows(entry))
+
+    def _knows(self, entry: Entry) -> bool:
+        return self.known and entry.column == self.request.column
 
 
 def clients_of(frame: pd.DataFrame, column: str | None, prices: Any, tz: Any) -> Clients:
@@ -393,8 +421,9 @@ def clients_of(frame: pd.DataFrame, column: str | None, prices: Any, tz: Any) ->
     if not known:
         column = "all rows"
         frame = frame.assign(**{column: "all"})
-    request = _parse_request(frame, ("1970-01-01", "1970-01-02"), column, tz, prices, (), None)
-    return Clients(request, known)
+    zone = "UTC" if tz is None else tz
+    request = _parse_request(frame, ("1970-01-01", "1970-01-02"), column, zone, prices, (), None)
+    return Clients(request, known, tz is not None)
 
 
 def _beside(output: OutputFile | None, key: Key, force: bool) -> Any:
@@ -528,6 +557,8 @@ def statements(
         outputs = {
             client: None if root is None else statement_output(root / names[client], force=force) for client in clients
         }
+        if root is not None:
+            _spare_issued_files([*outputs.values()], frame, register)
         for client in clients:
             table, output = request.bill(client).table(), outputs[client]
             if output is not None:
@@ -641,7 +672,7 @@ def _parse_request(
     instants, dated = instants_of(frame["date"])
     with_terms = terms is not None
     return _StatementRequest(
-        frame, span, zone, names, book, column, clients, codes, instants, dated, terms_book, with_terms
+        frame, span, zone, names, book, prices, column, clients, codes, instants, dated, terms_book, with_terms
     )
 
 
@@ -674,7 +705,7 @@ def _bill(
     title: str | None,
 ) -> Bill:
     """Compute the statement of the billed rows of one client."""
-    terms, book = request.terms.of(client, has_rows=len(rows) > 0), request.book
+    terms, book = request.terms.of(client, has_rows=len(rows) > 0), request.book_of(zone)
     billed = billed_rows(rows, book)
     if book is None:
         table = usage_table(rows, names, tz=zone)

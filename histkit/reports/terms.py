@@ -235,15 +235,16 @@ def _number(value: Any, shown: str) -> str:
         parts = [(name, spec, conversion) for _, name, spec, conversion in string.Formatter().parse(value)]
         named = [part for part in parts if part[0] is not None]
         if any(
-            name not in _FIELDS or conversion or not re.fullmatch(r"(0?\d)?", spec or "")
+            name not in _FIELDS or conversion or not re.fullmatch(r"(0\d)?", spec or "")
             for name, spec, conversion in named
         ):
             raise ValueError
-        value.format(n=1, year=2026, month=1)
-    except (ValueError, KeyError, IndexError):
+        if [name for name, _, _ in named].count("n") > 1 or "{{" in value or "}}" in value:
+            raise ValueError
+    except ValueError:
         raise InputError(
-            f"{shown}: in braces are {{n}}, which is counted, {{year}} or {{month}} of the issue date, with a width as "
-            "in {n:04}."
+            f"{shown}: in braces are {{n}}, once, which is counted, {{year}} or {{month}} of the issue date, with a "
+            "width as in {n:04}."
         ) from None
     return str(value)
 
@@ -261,14 +262,23 @@ def is_counted(number: str) -> bool:
 
 def counted_number(template: str, issue_date: date, n: int) -> str:
     """Return the number for a count."""
-    return template.format(n=n, year=f"{issue_date.year:04}", month=f"{issue_date.month:02}")
+    return _filled(template, issue_date, n)
 
 
 def count_series(template: str, issue_date: date) -> str:
     """Return what the count is of: the template with its year and month."""
-    n = next(spec for _, name, spec, _ in string.Formatter().parse(template) if name == "n")
-    marked = template.replace("{n" + (f":{n}" if n else "") + "}", "\0")
-    return marked.format(year=f"{issue_date.year:04}", month=f"{issue_date.month:02}").replace("\0", "{n}")
+    return _filled(template, issue_date, None)
+
+
+def _filled(template: str, issue_date: date, n: int | None) -> str:
+    """Return a template with its year and month, and with the count; None leaves ``{n}``."""
+    values = {"n": str(n), "year": f"{issue_date.year:04}", "month": f"{issue_date.month:02}"}
+    parts = []
+    for literal, name, spec, _ in string.Formatter().parse(template):
+        parts.append(literal)
+        if name is not None:
+            parts.append("{n}" if name == "n" and n is None else values[name].zfill(int(spec or 0)))
+    return "".join(parts)
 
 
 def _line(value: Any, shown: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -321,16 +322,156 @@ def test_lines_that_were_removed_moved_or_cut_are_named(
         with pytest.raises(hk.ArchiveError, match="Nothing is issued"):
             hk.statement(acme, "Acme", "2026-06", issue=True, **options)
         assert register.read_bytes() == b"".join(changed)
-    register.write_bytes(b"".join(lines)[:-100])
+    register.write_bytes(b"".join(lines)[:-100])  # of a copy without the head, as a kill leaves it
     (line,) = [line for line in problems(register) if "ends in a line" in line]
     assert "the next issue removes it" in line
     facts = facts_of(hk.statement(acme, "Acme", "2026-06", issue=True, **options))
     assert facts["number"] == "2026-003"  # the cut line does not count
+    (tmp_path / ".register.jsonl.head").unlink()
     register.write_bytes(b"".join(lines).rstrip(b"\n"))  # as some editors do
     assert problems(register) == []
     facts = facts_of(hk.statement(acme, "Acme", "2026-06", issue=True, **options))
     assert facts["number"] == "2026-004"
     assert problems(register) == []
+
+
+def test_a_register_that_lost_its_end_is_not_gone_on_with(
+    acme: pd.DataFrame, options: dict[str, Any], tmp_path: Path
+) -> None:
+    register = options["register"]
+    hk.statement(acme, "Acme", "2026-07", issue=True, **options)
+    older = register.read_bytes()
+    hk.statement(acme, "Acme", "2026-08", issue=True, **options)
+    newer = register.read_bytes()
+    for lost, words in (
+        (older, "lacks the last line"),
+        (newer[:-1000], "lacks the last line"),
+        (newer[:-40].replace(b"Acme", b"Beta"), ""),
+        (b"", "lacks the last line"),
+        (None, "is gone"),
+    ):
+        if lost is None:
+            register.unlink()
+        else:
+            register.write_bytes(lost)
+        assert any(words in line for line in problems(register))
+        for month in ("2026-08", "2026-09"):
+            with pytest.raises(hk.ArchiveError, match="Nothing is issued"):
+                hk.statement(acme, "Acme", month, issue=True, **options)
+        assert register.exists() == (lost is not None)
+    register.write_bytes(newer)
+    (tmp_path / ".register.jsonl.head").write_text(older.rsplit(b'"', 2)[1].decode())  # a kill before the head's turn
+    assert problems(register) == []
+    assert facts_of(hk.statement(acme, "Acme", "2026-08", issue=True, **options))["again"]
+
+
+def test_a_link_to_a_register_is_the_register(acme: pd.DataFrame, options: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    link = tmp_path / "far" / "link.jsonl"
+    link.symlink_to(options["register"])
+    hk.statement(acme, "Acme", "2026-07", path=tmp_path / "a.md", issue=True, **options)
+    hk.statement(acme, "Acme", "2026-08", path=tmp_path / "b.md", issue=True, **{**options, "register": link})
+    assert link.is_symlink()
+    assert problems(link) == problems(options["register"]) == []
+    assert not list((tmp_path / "far").glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["a.md", "link.md"])
+def test_the_file_of_a_statement_is_written_by_no_other(
+    acme: pd.DataFrame, options: dict[str, Any], tmp_path: Path, name: str
+) -> None:
+    hk.statement(acme, "Acme", "2026-08", path=tmp_path / "a.md", issue=True, **options)
+    hk.statement(acme, "Beta", "2026-08", path=tmp_path / "b.md", issue=True, **options)
+    (tmp_path / "link.md").symlink_to("a.md")
+    before = (tmp_path / "a.md").read_bytes()
+    for client, month, more in (
+        ("Beta", "2026-08", {"issue": True}),  # again
+        ("Acme", "2026-09", {"issue": True}),
+        ("Acme", "2026-08", {}),
+        ("Acme", "2026-08", {"correct": True}),
+    ):
+        with pytest.raises(hk.InputError, match=r"is the file of statement 2026-001"):
+            hk.statement(acme, client, month, path=tmp_path / name, **more, **options)
+    folder = named_as_issued(acme, options, tmp_path)
+    with pytest.raises(hk.InputError, match="is the file of statement"):
+        hk.statements(acme, "2026-08", folder=folder, **options)
+    assert (tmp_path / "a.md").read_bytes() == before
+    assert problems(options["register"]) == []
+
+
+def named_as_issued(acme: pd.DataFrame, options: dict[str, Any], folder: Path) -> Path:
+    """Issue a month into a folder, where the previews of the month have the same names."""
+    hk.statements(acme, "2026-06", folder=folder / "all", issue=True, **options)
+    for path in (folder / "all").glob("*2026-06*"):
+        (folder / "all" / path.name.replace("2026-06", "2026-08")).symlink_to(path.name)
+    return folder / "all"
+
+
+def test_a_correction_needs_what_the_statement_was_computed_with(acme: pd.DataFrame, options: dict[str, Any]) -> None:
+    hk.statement(acme, "Acme", "2026-08", tz="Europe/Berlin", issue=True, **options)
+    before = options["register"].read_bytes()
+    for change, words in (
+        ({"prices": None, "terms": None}, "with prices: pass prices="),
+        ({"terms": None}, "a markup or a tax: pass terms="),
+        ({"tz": "Europe/Paris"}, "in Europe/Berlin: pass tz='Europe/Berlin'"),
+    ):
+        for issue in (True, False):
+            arguments = {"tz": "Europe/Berlin", "issue": issue, "correct": True, **options, **change}
+            with pytest.raises(hk.InputError, match=words):
+                hk.statement(acme, "Acme", "2026-08", **arguments)
+    assert options["register"].read_bytes() == before
+
+
+def test_clients_of_another_column_are_not_corrected(acme: pd.DataFrame, options: dict[str, Any]) -> None:
+    projects = read_at(acme.assign(project="Film"), LATER)
+    hk.statement(projects, "Film", "2026-08", column="project", issue=True, **options)
+    for correct, words in ((False, "billed already"), (True, "with column='project'")):
+        with pytest.raises(hk.InputError, match=words):
+            hk.statement(projects, "Acme", "2026-08", issue=True, correct=correct, **options)
+    assert len(hk.issued_statements(options["register"])) == 1
+    assert problems(options["register"], projects) == []
+
+
+def test_the_days_of_prices_are_those_of_each_statement(acme: pd.DataFrame, options: dict[str, Any]) -> None:
+    """A price from a day on is another one at night in another zone."""
+    night = acme.iloc[:2].assign(
+        client=["Acme", "Beta"], credits=1000, date=pd.to_datetime(["2026-08-31T22:30Z", "2026-09-10T00:00Z"])
+    )
+    prices = {
+        "currency": "EUR",
+        "price": [{"per_1000_credits": "1"}, {"per_1000_credits": "2", "valid_from": "2026-09-01"}],
+    }
+    options = {**options, "prices": prices, "terms": None, "issue": True}
+    hk.statement(read_at(night, LATER), "Acme", "2026-09", tz="Europe/Berlin", **options)
+    night.loc[night.index[0], "client"] = "Beta"
+    table = hk.statement(read_at(night, LATER), "Beta", ("2026-08-15", "2026-09-15"), correct=True, **options)
+    assert [line["number"] for line in facts_of(table)["corrections"]] == ["2026-0002"]
+    issued = hk.issued_statements(options["register"])
+    assert issued["total"].astype(str).tolist() == ["2.00", "-2.00", "3.00"]
+    assert problems(options["register"], read_at(night, LATER), prices=prices) == []
+
+
+def test_a_row_is_billed_once_over_all_registers_of_a_history(tmp_path: Path, box_of: Callable[..., Sandbox]) -> None:
+    with client_of(box_of(items=300)) as client:
+        hk.sync(tmp_path / "history", client=client, progress=False)
+    frame = read_at(assign_labels(hk.load(tmp_path / "history"), read_rules(ACME)[1], "client"), LATER)
+    frame.attrs["histkit"]["path"] = str(tmp_path / "history")
+    month = frame.loc[frame["client"] == "Acme", "date"].max().strftime("%Y-%m")
+    options: dict[str, Any] = {"prices": PRICES, "issue": True}
+    for first, second in ((1, 2), (2, 0), (0, 1)):
+        folder = tmp_path / f"from {first}"
+        shutil.copytree(tmp_path / "history", folder)
+        frame.attrs["histkit"]["path"] = str(folder)
+        places = [folder, folder / "a.jsonl", folder / "b.jsonl"]
+        hk.statement(frame, "Acme", month, register=places[first], **options)
+        with pytest.raises(hk.InputError, match="in another register of this history: pass register="):
+            hk.statement(frame, "Acme", month, register=places[second], **options)
+        hk.statement(frame, "Beta", month, register=places[second], **options)
+        original = hk.issued_statements(places[first]).attrs["histkit"]["register"]
+        copy = folder / "copy.jsonl"
+        shutil.copy(original, copy)
+        assert facts_of(hk.statement(frame, "Acme", month, register=copy, **options))["again"]
+        hk.load(folder)
 
 
 def test_files_that_are_gone_or_changed_are_named(three: Path, tmp_path: Path, acme: pd.DataFrame) -> None:
@@ -501,7 +642,8 @@ def test_a_killed_issue_loses_and_doubles_nothing(tmp_path: Path, processes: Any
     issued = hk.issued_statements(tmp_path / "register.jsonl")
     assert sorted(issued["number"]) == [f"2026-{n:03}" for n in range(1, len(ALL_MONTHS) + 1)]
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"register.jsonl", ".register.jsonl.lock", *(f"{month}.html" for month in ALL_MONTHS)}
+    own = {"register.jsonl", ".register.jsonl.lock", ".register.jsonl.head"}
+    assert names == {*own, *(f"{month}.html" for month in ALL_MONTHS)}
 
 
 def test_processes_that_issue_at_once_get_different_numbers(tmp_path: Path, processes: Any) -> None:
