@@ -1,4 +1,7 @@
-"""Usage, takes, ledger, costs and a whole report of a million rows in memory; usage beside a groupby by hand.
+"""Usage, takes, ledger, costs, a statement and a whole report of a million rows in memory.
+
+Usage is compared with a groupby by hand, the ledger and the statement with what one would write for them in pandas,
+polars and DuckDB (`benchmarks.money`).
 
 ``python -m benchmarks.usage JOB FOLDER`` loads the local history in FOLDER, does one job and prints as JSON how many
 seconds it took, the peak of memory and that of loading alone. What is compared runs in turn in one process.
@@ -12,15 +15,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from benchmarks import money
 from benchmarks.measure import peak_megabytes
 
 TURNS = 5
-PRICES = {"currency": "EUR", "price": [{"per_1000_credits": "0.30"}]}
+MEASURES = ["items", "characters", "credits"]
 
 
 def by_hand(df: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -33,9 +38,17 @@ def by_hand(df: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def by_hand_shared(df: pd.DataFrame) -> pd.DataFrame:
-    """Sum by voice with each dialogue shared out among its voices, as histkit counts."""
-    talks = df.loc[df["dialogue"].notna(), ["date", "characters", "credits", "dialogue"]].reset_index(names="row")
-    lines = talks.assign(dialogue=talks["dialogue"].map(json.loads)).explode("dialogue", ignore_index=True)
+    """Sum by voice and month with each dialogue shared out among its voices, as histkit counts."""
+    keys = ["voice_id", pd.Grouper(key="date", freq="MS")]
+    return shared_out(df, "date").groupby(keys, observed=True, dropna=False)[MEASURES].sum().reset_index()
+
+
+def shared_out(df: pd.DataFrame, kept: str) -> pd.DataFrame:
+    """Return a row for each voice of each row, with its shares and one more column of the row."""
+    talks = df.loc[df["dialogue"].notna(), [kept, "characters", "credits", "dialogue"]].reset_index(names="row")
+    lines = talks.assign(dialogue=talks["dialogue"].map(json.loads).astype(object)).explode(
+        "dialogue", ignore_index=True
+    )
     said = pd.DataFrame(
         {
             "row": lines["row"],
@@ -45,14 +58,13 @@ def by_hand_shared(df: pd.DataFrame) -> pd.DataFrame:
     )
     parts = said.groupby(["row", "voice_id"], sort=False)["weight"].sum().reset_index()
     parts = parts[parts["weight"] > 0].merge(talks.drop(columns="dialogue"), on="row").assign(items=1)
-    for name in ("items", "characters", "credits"):
+    for name in MEASURES:
         parts[name] = _largest_remainder(parts, name)
-    rest = df.loc[df["dialogue"].isna(), ["voice_id", "date", "characters", "credits"]].assign(items=1)
+    rest = df.loc[df["dialogue"].isna(), ["voice_id", kept, "characters", "credits"]].assign(items=1)
     voices = pd.api.types.union_categoricals([rest["voice_id"].array, pd.Categorical(parts["voice_id"].astype("str"))])
-    both = pd.concat([rest.drop(columns="voice_id"), parts[["date", "characters", "credits", "items"]]])
+    both = pd.concat([rest.drop(columns="voice_id"), parts[[kept, "characters", "credits", "items"]]])
     both["voice_id"] = voices
-    keys = ["voice_id", pd.Grouper(key="date", freq="MS")]
-    return both.groupby(keys, observed=True, dropna=False)[["items", "characters", "credits"]].sum().reset_index()
+    return both
 
 
 def _largest_remainder(parts: pd.DataFrame, name: str) -> pd.Series:
@@ -87,7 +99,30 @@ def usage_voice(df: pd.DataFrame) -> dict[str, float]:
     )
 
 
-def in_turn(df: pd.DataFrame, jobs: dict[str, Callable[[], pd.DataFrame]]) -> dict[str, float]:
+def ledger_compared(df: pd.DataFrame) -> dict[str, float]:
+    """Chain the counters by day, in turn with a chain by hand in pandas, polars and DuckDB."""
+    import histkit as hk
+
+    ours = {"histkit": lambda: hk.ledger(df, "D").rename(columns={"seen": "credits"})}
+    return in_turn(df, ours | {name: partial(chain, df) for name, chain in money.LEDGERS.items()})
+
+
+def statement_compared(df: pd.DataFrame) -> dict[str, float]:
+    """Bill one client of 15 for one month, with dialogues shared out, in turn with a bill by hand."""
+    import histkit as hk
+
+    df = money.labelled(df)
+    ours: dict[str, Callable[[], pd.DataFrame]] = {
+        "histkit": lambda: hk.statement(df, money.CLIENT, money.MONTH, prices=money.PRICES)
+    }
+    by_hand: dict[str, Callable[[], pd.DataFrame]] = {
+        "pandas": lambda: money.bill_in_pandas(shared_out(money.rows_of(df, money.CLIENT), "model_id")),
+        **{name: partial(bill, df) for name, bill in money.STATEMENTS.items()},
+    }
+    return in_turn(money.rows_of(df, money.CLIENT), ours | by_hand)
+
+
+def in_turn(df: pd.DataFrame, jobs: Mapping[str, Callable[[], pd.DataFrame]]) -> dict[str, float]:
     """Do jobs in turn, several times; return the median seconds of each."""
     runs: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(TURNS):
@@ -95,7 +130,7 @@ def in_turn(df: pd.DataFrame, jobs: dict[str, Callable[[], pd.DataFrame]]) -> di
             started = time.perf_counter()
             table = job()
             runs[name].append(time.perf_counter() - started)
-            if int(table["credits"].sum()) != int(df["credits"].sum()):
+            if round(table["credits"].sum()) != int(df["credits"].sum()):
                 raise SystemExit(f"{name} lost credits.")
     return {name: statistics.median(seconds) for name, seconds in runs.items()}
 
@@ -114,11 +149,18 @@ def ledger(df: pd.DataFrame) -> None:
     hk.ledger(df, "D")
 
 
+def statement(df: pd.DataFrame) -> None:
+    """Bill one client for one month."""
+    import histkit as hk
+
+    hk.statement(money.labelled(df), money.CLIENT, money.MONTH, prices=money.PRICES)
+
+
 def costs(df: pd.DataFrame) -> None:
     """Price everything, by voice and month."""
     import histkit as hk
 
-    hk.cost_table(df, "voice", "MS", prices=PRICES)
+    hk.cost_table(df, "voice", "MS", prices=money.PRICES)
 
 
 def report(df: pd.DataFrame) -> None:
@@ -132,12 +174,14 @@ def report(df: pd.DataFrame) -> None:
         "next_character_count_reset_unix": int(newest.timestamp()) + 9 * 86_400,
     }
     with tempfile.TemporaryDirectory() as folder:
-        hk.report(df, f"{folder}/report.html", prices=PRICES, subscription=plan, now=newest)
+        hk.report(df, f"{folder}/report.html", prices=money.PRICES, subscription=plan, now=newest)
 
 
-ONE_BY_ONE: dict[str, Callable[[pd.DataFrame], None]] = {job.__name__: job for job in (takes, ledger, costs, report)}
+ONE_BY_ONE: dict[str, Callable[[pd.DataFrame], None]] = {
+    job.__name__: job for job in (takes, ledger, statement, costs, report)
+}
 COMPARED: dict[str, Callable[[pd.DataFrame], dict[str, float]]] = {
-    job.__name__: job for job in (usage_model, usage_voice)
+    job.__name__: job for job in (usage_model, usage_voice, ledger_compared, statement_compared)
 }
 
 
@@ -168,17 +212,32 @@ def table(folder: str, rounds: int) -> str:
             shared = seconds["by hand, shared"]
             line += f", with dialogues shared out {shared:.2f} s ({shared / ours:.1f}x)"
         lines.append(f"{line} |")
+    for job, words in _BILLS.items():
+        lines.append(compared_line(words, medians[f"{job}_compared"], _more(medians[job])))
     for job, words in (
         ("takes", "takes of all texts"),
-        ("ledger", "ledger by day"),
         ("costs", "costs by voice and month"),
         ("report", "report as HTML, with prices and quota"),
     ):
         median = medians[job]
-        more = median["peak_mb"] - median["loaded_mb"]
-        lines.append(f"| {words} | **{median['seconds']:.1f} s**, {max(more, 0):.0f} MB beyond the peak of loading |")
+        lines.append(f"| {words} | **{median['seconds']:.1f} s**, {_more(median):.0f} MB beyond the peak of loading |")
     lines.append(f"| ... the frame alone, loaded | peak {medians['takes']['loaded_mb']:.0f} MB |")
     return "\n".join(lines)
+
+
+_BILLS = {"ledger": "ledger by day", "statement": "statement of one client for one month, with prices"}
+
+
+def _more(median: Mapping[str, float]) -> float:
+    return max(median["peak_mb"] - median["loaded_mb"], 0.0)
+
+
+def compared_line(words: str, seconds: Mapping[str, float], megabytes: float) -> str:
+    """Return the line of a job beside the same by hand, the fastest first."""
+    ours = seconds["histkit"]
+    peers = sorted((took, name) for name, took in seconds.items() if name != "histkit")
+    beside = ", ".join(f"{name} {took:.2f} s ({took / ours:.1f}x)" for took, name in peers)
+    return f"| {words} | **{ours:.2f} s**, {megabytes:.0f} MB beyond the peak of loading; by hand {beside} |"
 
 
 def main() -> None:

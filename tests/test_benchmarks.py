@@ -30,7 +30,7 @@ def test_the_local_history_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usage, "TURNS", 1)
     lines = cells(archive.table(1))
     assert lines[0][0] == "a local history of 3,000 rows"
-    assert len(lines) == 18
+    assert len(lines) == 19
 
 
 def test_audio_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
