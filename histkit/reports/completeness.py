@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from histkit.archive.load import load
 from histkit.archive.manifest import HistoryManifest, read_manifest
 from histkit.errors import ArchiveError, HistkitError
 from histkit.frame.clock import SECOND, iso
-from histkit.frame.columns import factorize_text
+from histkit.frame.columns import factorize_text, text_array
 from histkit.util.arrays import Ints, Mask
 from histkit.util.storage import ReadStore
 from histkit.util.text import count_noun, quoted
@@ -153,7 +154,8 @@ def _lacking_rows(
     if "account" in frame.columns:
         stored = stored[stored["account"].isna() | stored["account"].isin(frame["account"].dropna().unique())]
     rows = frame["history_item_id"][dated & (instants >= start * SECOND) & (instants < end * SECOND)]
-    lacking = int((~stored["history_item_id"].isin(rows.astype("string"))).sum())
+    here = pc.is_in(text_array(stored["history_item_id"]), value_set=text_array(rows))  # pandas' isin takes seconds
+    lacking = len(stored) - (pc.sum(here).as_py() or 0)
     if not lacking:
         return []
     return [
