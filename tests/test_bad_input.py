@@ -172,6 +172,7 @@ def valid(frame: pd.DataFrame, client: hk.HistoryClient, tmp_path: Path, monkeyp
     calls: dict[str, Callable[[], dict[str, Any]]] = {
         "add_cost": lambda: {"frame": frame, "prices": PRICES},
         "cost_table": lambda: {"frame": frame, "prices": PRICES, "freq": "MS"},
+        "check_statements": lambda: {"register": issued(), "frame": frame, "prices": PRICES},
         "delete": lambda: {"items": frame, "history": False, **silent},
         "download_audio": lambda: {"items": frame, "folder": tmp_path / "audio", "dry_run": True, **silent},
         "download_zip": lambda: {"items": frame, "path": tmp_path / "all.zip", "dry_run": True, **silent},
@@ -183,6 +184,8 @@ def valid(frame: pd.DataFrame, client: hk.HistoryClient, tmp_path: Path, monkeyp
             "after": "2020-01-01",
         },
         "forecast": lambda: {"frame": frame, "subscription": SUBSCRIPTION, "now": frame["date"].max()},
+        "issued_rows": lambda: {"register": issued()},
+        "issued_statements": lambda: {"register": issued()},
         "keepers": lambda: {"frame": frame},
         "label": lambda: {"frame": frame, "rules": RULES},
         "dialogue_lines": lambda: {"frame": frame},
@@ -205,6 +208,7 @@ def valid(frame: pd.DataFrame, client: hk.HistoryClient, tmp_path: Path, monkeyp
         "read_prices": lambda: {"source": PRICES},
         "reconcile": lambda: {"frame": frame, "client": client},
         "report": lambda: {"frame": frame, "path": tmp_path / "report.md", "now": frame["date"].max()},
+        "reprice": lambda: {"frame": frame, "model": "eleven_flash_v2_5", "prices": PRICES},
         "retry_failed": lambda: {"manifest": pulled(frame, silent), "folder": tmp_path / "audio", **silent},
         "sample_history": lambda: {"n": 3},
         "scan": lambda: {"path": synced(client)},
@@ -231,6 +235,14 @@ def valid(frame: pd.DataFrame, client: hk.HistoryClient, tmp_path: Path, monkeyp
     def with_log(client: hk.HistoryClient) -> Path:
         hk.sync(tmp_path / "history", client=client, progress=False, diff=True, requests=True)
         return tmp_path / "history"
+
+    def issued() -> Path:
+        register = tmp_path / "register.jsonl"
+        if not register.exists():
+            whole = frame.copy()
+            whole.attrs["histkit"] = {**frame.attrs["histkit"], "fetched_at": "2026-11-20T00:00:00+00:00"}
+            hk.statement(whole, client="Blue", period="2026-10", prices=PRICES, issue=True, register=register)
+        return register
 
     def pulled(frame: pd.DataFrame, silent: dict[str, Any]) -> pd.DataFrame:
         return hk.download_audio(frame.head(1), tmp_path / "audio", **silent)
@@ -271,6 +283,8 @@ def parameters_of(name: str) -> list[str]:
 NAMED: dict[str, Callable[[pd.DataFrame], Any]] = {
     "no credits": lambda df: hk.cost_table(df.drop(columns="credits"), prices=PRICES),
     "a number to group by": lambda df: hk.cost_table(df, 5, prices=PRICES),
+    "a missing name to reprice by": lambda df: hk.reprice(df, by=pd.NA),
+    "a missing name to group a ledger by": lambda df: hk.ledger(df, by=["voice", pd.NA]),
     "a number to group waste by": lambda df: hk.waste(df, 5),
     "now is no date": lambda df: hk.report(df, now="garbage"),
     "a list where one word belongs": lambda df: hk.official_usage("2026-10-01", by=["voice"]),  # type: ignore[arg-type]

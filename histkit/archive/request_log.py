@@ -32,7 +32,7 @@ from histkit.fetch.log_windows import EARLIEST
 from histkit.fetch.request_log import LogReading, LogRows, warn_of_log_problems
 from histkit.frame.clock import iso, zone_of
 from histkit.frame.dates import date_range
-from histkit.frame.log_table import NEVER, id_column, join_tables, newest_first, read_once
+from histkit.frame.log_table import NEVER, id_column, join_tables, newest_first, read_once, with_known_names
 from histkit.frame.schema import CATEGORY, DATE, TEXT
 from histkit.util.arguments import column_names
 from histkit.util.arrays import Ints
@@ -75,8 +75,8 @@ class LogAccount(msgspec.Struct):
         not with the moment of reading, which is that of another clock.
     service, synced_at : str
         Where and when it was read; ISO, UTC.
-    time_column : str or None
-        The column of times.
+    time_column, id_column : str or None
+        The columns of times and ids, by the names of the first rows.
     newest : int or None
         The newest time, in milliseconds.
     """
@@ -86,6 +86,7 @@ class LogAccount(msgspec.Struct):
     service: str = ""
     synced_at: str = ""
     time_column: str | None = None
+    id_column: str | None = None
     newest: int | None = None
 
 
@@ -157,7 +158,13 @@ class LogSync:
 
     def _read(self, account: LogAccount, start: int, end: int, bar: Any, *, is_newest: bool) -> None:
         """Read a span, newest first, and store it part by part."""
-        reading = LogReading(start, end, open_start=start <= EARLIEST)
+        reading = LogReading(
+            start,
+            end,
+            open_start=start <= EARLIEST,
+            time_column=account.time_column,
+            id_column=account.id_column,
+        )
         fetch = reading.fetch(self.client)
         frontier = end
         try:
@@ -177,7 +184,7 @@ class LogSync:
         self._torn = True
         rows = reading.take()
         warn_of_log_problems([f"request {quoted(item, 40)} has several rows that differ" for item in rows.clashes], 2)
-        account.time_column = rows.time_column or account.time_column
+        account.time_column, account.id_column = reading.time_column, reading.id_column
         for month, places in _by_month(rows.times).items():
             self._merge(account, month, rows.table.take(places), rows.times[places])
         if (rows.times != NEVER).any():
@@ -198,7 +205,7 @@ class LogSync:
             raise ArchiveError(
                 f"{str(error).rstrip('.')}, or since the last sync: move {self.folder / FOLDER} away to begin anew."
             ) from None
-        request_id = id_column(joined.column_names)
+        request_id = _id_column(account, joined)
         stamps = np.r_[_times_of(old, account.time_column), times]
         pages = np.r_[np.zeros(len(old), np.int64), np.ones(len(table), np.int64)]
         places, _ = read_once(joined, request_id, stamps, pages)
@@ -326,12 +333,14 @@ def _load(
         raise InputError(f"account={quoted(unknown[0])} is not in this request log; its accounts: {known}.")
     chosen = {name: log for name, log in state.accounts.items() if accounts is None or name in accounts}
     parts = [_account_rows(store, name, log, start, end) for name, log in chosen.items()]
-    table = join_tables([table for table, _ in parts])
+    known = next((log for log in chosen.values() if log.time_column is not None), LogAccount())
+    table = join_tables(
+        with_known_names(rows, {log.time_column: known.time_column, log.id_column: known.id_column})
+        for (rows, _), log in zip(parts, chosen.values(), strict=True)
+    )
     times = np.concatenate([np.zeros(0, np.int64), *(times for _, times in parts)])
     places = newest_first(times, np.arange(len(times)))
-    request_id = id_column(table.column_names)
-    time_column = next((log.time_column for log in chosen.values() if log.time_column is not None), None)
-    rows = LogRows(table.take(places), times[places], time_column, request_id, [])
+    rows = LogRows(table.take(places), times[places], known.time_column, _id_column(known, table), [])
     holes = [hole for log in chosen.values() for hole in _holes(log, start, end)]
     synced = [log.synced_at for log in chosen.values() if log.synced_at]
     frame = rows.frame({"complete": not holes, "synced_at": min(synced, default=""), "path": store.absolute})
@@ -370,7 +379,7 @@ def _account_rows(
     tables = [_read_file(store, _place_of(name), log.months[month]) for month in wanted or months[:1]]
     table = join_tables(tables)
     times = _times_of(table, log.time_column)
-    places, _ = read_once(table, id_column(table.column_names), times, np.arange(len(times)))
+    places, _ = read_once(table, _id_column(log, table), times, np.arange(len(times)))
     inside = np.ones(len(places), bool)
     if start is not None:
         inside &= times[places] >= start * 1_000_000
@@ -438,6 +447,11 @@ def _encode(table: pa.Table) -> bytes:
 def _place_of(name: str) -> str:
     """Return the folder of an account's files, relative to the history."""
     return f"{FOLDER}/{sha256(name.encode()).hexdigest()[:12] if name else 'log'}"
+
+
+def _id_column(log: LogAccount, table: pa.Table) -> str | None:
+    """Return the name of the column of ids."""
+    return log.id_column if log.id_column in table.column_names else id_column(table.column_names)
 
 
 def _times_of(table: pa.Table, name: str | None) -> Ints:

@@ -12,11 +12,21 @@ import numpy as np
 import pyarrow as pa
 
 from histkit.api.client import HistoryClient, borrowed_client
-from histkit.errors import HistkitError, PaginationError
+from histkit.errors import HistkitError, PaginationError, SchemaError
 from histkit.fetch.log_windows import EARLIEST, LogFetch, LogPage
 from histkit.frame.clock import zone_of
 from histkit.frame.dates import date_range
-from histkit.frame.log_table import NEVER, id_column, is_naive, join_tables, log_frame, newest_first, read_once, stated
+from histkit.frame.log_table import (
+    NEVER,
+    id_column,
+    is_naive,
+    join_tables,
+    log_frame,
+    newest_first,
+    read_once,
+    stated,
+    with_known_names,
+)
 from histkit.util.arrays import Ints, Mask
 from histkit.util.progress import progress_bar
 from histkit.util.text import count_noun, quoted
@@ -126,16 +136,21 @@ def warn_of_log_problems(problems: list[str], stacklevel: int) -> None:
 
 @dataclass
 class LogReading:
-    """The rows of a log between two times, in milliseconds, as they are read."""
+    """The rows of a log between two times, in milliseconds, as they are read.
+
+    The columns of times and ids keep the names that they have first, or that are known from an earlier reading: the
+    service may rename them.
+    """
 
     start: int
     end: int
     open_start: bool = False
     rows: int = 0
+    time_column: str | None = None
+    id_column: str | None = None
     _tables: list[pa.Table] = field(default_factory=list)
     _times: list[Ints] = field(default_factory=list)
     _numbers: list[Ints] = field(default_factory=list)
-    _time_column: str | None = None
 
     @classmethod
     def of(cls, start: int | None, end: int | None) -> LogReading:
@@ -148,10 +163,24 @@ class LogReading:
         return LogFetch(client, self.start, self.end, self.open_start)
 
     def keep(self, page: LogPage) -> int:
-        """Keep the rows of a page between the times, and those without one; return their number."""
+        """Keep the rows of a page between the times, and those without one; return their number.
+
+        Raises
+        ------
+        SchemaError
+            The rows have ids and others had none, or the other way round: rows that come twice can't be recognized.
+        """
         rows = np.flatnonzero(self._selected(page.times))
-        self._time_column = page.time_column
-        self._tables.append(page.table.take(rows))
+        if self.time_column is not None and (self.id_column is None) != (page.id_column is None):
+            change = "now sends" if self.id_column is None else "no longer sends"
+            raise SchemaError(
+                f"The service {change} request ids ({quoted(page.id_column or self.id_column)}), so that rows which "
+                "were read before can't be recognized: read the log anew, a synced one without its folder _requests."
+            )
+        table = with_known_names(page.table, {page.time_column: self.time_column, page.id_column: self.id_column})
+        self.time_column = self.time_column or page.time_column
+        self.id_column = self.id_column or page.id_column
+        self._tables.append(table.take(rows))
         self._times.append(page.times[rows])
         self._numbers.append(np.full(len(rows), page.number))
         self.rows += len(rows)
@@ -168,10 +197,10 @@ class LogReading:
         times = np.concatenate([np.zeros(0, np.int64), *self._times])
         numbers = np.concatenate([np.zeros(0, np.int64), *self._numbers])
         self._tables, self._times, self._numbers, self.rows = [], [], [], 0
-        name = id_column(table.column_names)
+        name = self.id_column if self.id_column in table.column_names else id_column(table.column_names)
         places, clashes = read_once(table, name, times, numbers)
         places = newest_first(times, places)
-        return LogRows(table.take(places), times[places], self._time_column, name, clashes)
+        return LogRows(table.take(places), times[places], self.time_column, name, clashes)
 
     def frame(self, fetch: LogFetch, *, complete: bool) -> pd.DataFrame:
         """Return the frame of the rows that were kept."""

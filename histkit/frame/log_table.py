@@ -6,7 +6,7 @@ for a column are in the metadata of its field.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,6 +66,22 @@ def id_column(names: Sequence[str]) -> str | None:
     known = next((name for name in _IDS if name in names), None)
     similar = [name for name in names if name.casefold().endswith(("request_id", "requestid"))]
     return known if known is not None else similar[0] if len(similar) == 1 else None
+
+
+def with_known_names(table: pa.Table, names: Mapping[str | None, str | None]) -> pa.Table:
+    """Rename columns: the service may have renamed the column of times or ids since it sent the first rows.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Rows of a log.
+    names : mapping of str to str
+        The known name of a column by the name that it has here; None stands for an unknown one, which changes nothing.
+        Nor is anything renamed to a name that another column has.
+    """
+    taken = set(table.column_names)
+    new = {name: known for name, known in names.items() if known is not None and known not in taken}
+    return table.rename_columns([new.get(name, name) for name in table.column_names]) if new else table
 
 
 def stated(table: pa.Table, fact: str) -> dict[str, str]:

@@ -296,6 +296,8 @@ def _group_names(by: Any, taken: Iterable[str]) -> list[Any]:
         columns = {name: 0 for name in names}
     except TypeError:
         raise InputError(f"by={quoted(by)} is not possible; use the name of a column, or a list of names.") from None
+    if pd.NA in columns:  # it equals nothing
+        raise InputError("by= has a missing value; use the name of a column, or a list of names.")
     for name in taken:
         if name in columns:
             raise InputError(f"by={quoted(name)} is not possible: the table has a column of that name already.")

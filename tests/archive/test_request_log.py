@@ -16,9 +16,10 @@ import pytest
 
 import histkit as hk
 from histkit.archive import request_log
-from histkit.archive.request_log import FOLDER, STATE
+from histkit.archive.request_log import FOLDER, STATE, LogSync
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
+from tests.fetch.log_service import LogService
 
 WARM = multiprocessing.get_context("forkserver")
 WARM.set_forkserver_preload(["histkit.archive.sync", "histkit.archive.request_log", "histkit.sandbox"])
@@ -240,3 +241,30 @@ def test_rows_without_time_or_id_stay_once(folder, box):
     started = time.monotonic()
     assert hk.load_requests(folder, after="2026-10")["timestamp"].notna().all()
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("names", [("time", "request_id"), ("at", "id"), ("timestamp", "history_request_id")])
+def test_columns_that_are_renamed_between_syncs_keep_their_first_names(tmp_path: Path, names: tuple[str, str]) -> None:
+    start = 1_790_000_000
+    rows = [((start + number * 60) * 1_000_000, f"r{number}") for number in range(300)]
+    with LogService(rows[:200]) as service:
+        for log, behaviour in ((rows[:200], {}), (rows, {"names": names})):
+            service.become(log, **behaviour)
+            LogSync(tmp_path, "", service.client, progress=False).run(full=False)
+    log = hk.load_requests(tmp_path)
+    assert log["request_id"].tolist() == [item for _, item in rows[::-1]]
+    assert log.columns.tolist() == ["at", "request_id", "user_id", "latency"]
+    assert log["at"].notna().all()
+    part = hk.load_requests(tmp_path, after=start + 60 * 50, before=start + 60 * 250)
+    assert part["request_id"].tolist() == [item for _, item in rows[249:49:-1]]
+
+
+def test_accounts_whose_columns_have_other_names_are_one_log(tmp_path: Path) -> None:
+    start = 1_790_000_000
+    for account, names in (("a", ("at", "request_id")), ("b", ("time", "id"))):
+        rows = [((start + number * 60) * 1_000_000, f"{account}{number}") for number in range(10)]
+        with LogService(rows, names=names) as service:
+            LogSync(tmp_path, account, service.client, progress=False).run(full=False)
+    log = hk.load_requests(tmp_path)
+    assert set(log["request_id"]) == {f"{account}{number}" for account in "ab" for number in range(10)}
+    assert log["at"].notna().all()

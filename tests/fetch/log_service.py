@@ -39,6 +39,10 @@ class LogService:
         Answers in a hundred that are those to the request before, or have no rows; the next one is right.
     filters : str
         ``applied``, ``ignored`` or ``refused``.
+    names : (str, str or None)
+        Its columns of times and ids; None: it sends no ids.
+    new_names : (str, str or None), optional
+        These from answer `renames_at` on.
     """
 
     log: list[Request] = field(default_factory=list)
@@ -51,6 +55,9 @@ class LogService:
     repeats: int = 0
     empties: int = 0
     filters: str = "applied"
+    names: tuple[str, str | None] = ("at", "request_id")
+    new_names: tuple[str, str | None] | None = None
+    renames_at: int = 0
     seed: int = 0
     asked: list[dict[str, Any]] = field(default_factory=list)
 
@@ -134,11 +141,22 @@ class LogService:
 
     def table(self, rows: list[Request]) -> dict[str, Any]:
         """Return rows as the service sends them."""
+        is_new = self.new_names is not None and len(self.asked) > self.renames_at
+        at, request_id = self.new_names if self.new_names is not None and is_new else self.names
+        columns: list[tuple[str | None, str, str | None]] = [
+            (at, "DateTime", "us"),
+            (request_id, "String", None),
+            ("user_id", "String", None),
+            ("latency", "Int", "ms"),
+        ]
+        sent = [place for place, column in enumerate(columns) if column[0] is not None]
+        values = [(time, item, f"u{time % 3}", time % 1000) for time, item in rows]
         return {
-            "columns": ["at", "request_id", "user_id", "latency"],
-            "column_types": ["DateTime", "String", "String", "Int"],
-            "column_units": ["us", None, None, "ms"],
-            "rows": [[time, item, f"u{time % 3}", time % 1000] for time, item in rows],
+            **{
+                name: [columns[place][field] for place in sent]
+                for field, name in enumerate(("columns", "column_types", "column_units"))
+            },
+            "rows": [[row[place] for place in sent] for row in values],
         }
 
     def __enter__(self) -> Self:

@@ -323,3 +323,36 @@ def test_rows_of_one_id_that_differ_are_said(service):
         frame = read(twice, None, None)
     assert len(frame) == 1
     assert frame["at"].iloc[0].microsecond == 5000
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 10**6), renames_at=st.integers(0, 9))
+@pytest.mark.parametrize("names", [("time", "request_id"), ("at", "id"), ("timestamp", "history_request_id")])
+def test_columns_that_are_renamed_while_the_log_is_read_keep_their_first_names(
+    service: LogService, names: tuple[str, str], seed: int, renames_at: int
+) -> None:
+    log = make_log(seed, 400, spread=9000, fraction=False)
+    service.become(log, cap=60, new_names=names, renames_at=renames_at)
+    frame = read(service, T0 - 10, T0 + 99)
+    first = ("at", "request_id") if renames_at else names
+    facts = frame.attrs["histkit"]
+    assert (facts["time_column"], facts["id_column"]) == first
+    assert sorted(frame[first[1]]) == sorted(item for _, item in log)
+    assert frame.columns.tolist() == [*first, "user_id", "latency"]
+    assert facts["rows_without_time"] == facts["rows_without_id"] == 0
+
+
+@pytest.mark.parametrize(("before", "after"), [("request_id", None), (None, "request_id")])
+def test_ids_that_come_or_go_while_the_log_is_read_are_an_error(
+    service: LogService, before: str | None, after: str | None
+) -> None:
+    service.become(
+        make_log(1, 400, spread=9000, fraction=False),
+        cap=60,
+        names=("at", before),
+        new_names=("at", after),
+        renames_at=3,
+    )
+    with pytest.raises(PaginationError, match=r"request ids \('request_id'\).*read the log anew") as stop:
+        read(service, T0 - 10, T0 + 99)
+    assert 0 < len(stop.value.partial) < 400
