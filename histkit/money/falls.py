@@ -95,12 +95,12 @@ def explain_falls(falls: Falls, largest: int, billing: Billing | None = None, ga
     spent since the row before, or if it may be one to three months from another reset. Otherwise it is unknown.
 
     A low fall that doesn't exceed a credible refund is a reset where the dates say so; without these, if no other reset
-    is less than a month away and it exceeds 400 credits, follows a pause of days, or may be one to three months from
-    another. Otherwise it is an adjustment.
+    is less than a month away, so much can have been spent, and it exceeds 400 credits, follows a pause of days, or may
+    be one to three months from another. Otherwise it is an adjustment.
 
     A fall that lands above half is a reset where the dates say so; without these, if it may be one to three months from
-    the resets before and after it. Otherwise it is an adjustment if it is a credible refund or less than a tenth of the
-    counter, and unknown if it isn't.
+    the resets before and after it, and so much can have been spent or no refund explains it. Otherwise it is an
+    adjustment if it is a credible refund or less than a tenth of the counter, and unknown if it isn't.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def explain_falls(falls: Falls, largest: int, billing: Billing | None = None, ga
     order = np.argsort(~low[doubtful] * (1 + falls.landings[doubtful] / falls.heights[doubtful]), kind="stable")
     resets = _Resets(falls, np.flatnonzero(kinds == RESET).tolist(), gaps)
     for place, is_low in zip(doubtful[order].tolist(), low[doubtful[order]].tolist(), strict=True):
-        if resets.explain(place, is_low=is_low, credible=bool(credible[place]), dated=billing is not None):
+        if resets.explain(place, is_low=is_low, refund=bool(kinds[place] != UNKNOWN), dated=billing is not None):
             kinds[place] = RESET
     return kinds
 
@@ -145,18 +145,21 @@ class _Resets:
         self._heights, self._landings = falls.heights, falls.landings
         self._since, self._until = falls.since, falls.until
 
-    def explain(self, place: int, *, is_low: bool, credible: bool, dated: bool) -> bool:
-        """Return whether a doubtful fall is a reset, and remember it if so."""
+    def explain(self, place: int, *, is_low: bool, refund: bool, dated: bool) -> bool:
+        """Return whether a doubtful fall is a reset, and remember it if so; `refund` if it may be one instead."""
         index = bisect_left(self._places, place)
         spans = [self._span(*sorted((place, other))) for other in self._places[max(0, index - 1) : index + 1]]
         if any(most < _MONTH[0] for _, most in spans):
             return False
-        months = [_is_months(least, most, _VAGUE if credible else most) for least, most in spans]
+        months = [_is_months(least, most, _VAGUE if refund else most) for least, most in spans]
+        found = dated
         if not dated and is_low:
-            clear = self._is_clear(place) if credible else self._can_be_spent(place)
-            if not (clear or any(months)):
-                return False
-        elif not dated and not (months and all(months)):
+            found = any(months) or not refund or self._is_clear(place)
+            found &= self._can_be_spent(place) or (not refund and any(months))
+        elif not dated:
+            found = bool(months) and all(months)
+            found &= self._can_be_spent(place) or (not refund and len(months) > 1)
+        if not found:
             return False
         self._places.insert(index, place)
         return True

@@ -33,7 +33,7 @@ from histkit.money.calibration import (
     calibrated_band,
 )
 from histkit.money.chains import FROM, TO, Entries, chain_counters
-from histkit.money.falls import RESET, Billing, Falls, explain_falls
+from histkit.money.falls import RESET, Billing, Falls, Gaps, explain_falls
 from histkit.money.ledger import several_accounts
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.periods import REFRESH_MONTHS, Freq, billing_freq
@@ -310,7 +310,9 @@ def _since_last(
     if plan.used >= counter:
         return newest, plan.used - counter, start
     fall = Falls(*(np.array([value]) for value in (counter, plan.used, newest, now)))
-    if plan.start is None and explain_falls(fall, int(entries.spent.max()), plan.billing)[0] == RESET:
+    order = np.argsort(entries.times, kind="stable")
+    gaps = Gaps(entries.times[order], entries.unseen[order])
+    if plan.start is None and explain_falls(fall, int(entries.spent.max()), plan.billing, gaps)[0] == RESET:
         return newest, plan.used, newest
     lower = f"The counter is {counter - plan.used:,} lower than at the last row"
     notes.append(f"{lower}: a refund, or the subscription is older or of another account.")
@@ -364,7 +366,7 @@ def _band(calendar: _Calendar, spending: _Spending, notes: list[str]) -> Band | 
         notes.append("There is no complete day of history yet, so there is no forecast.")
         return None
     if past < FEW_DAYS:
-        notes.append(f"Only {past} days of history: weekdays are not distinguished.")
+        notes.append(f"Only {count_noun(past, 'day')} of history: weekdays are not distinguished.")
     since, last = calendar.now - int(calendar.starts[calendar.today]), int(calendar.starts[-2])
     stop = calendar.until - last if calendar.until < calendar.starts[-1] else None
     days = slice(0, calendar.today + 1)

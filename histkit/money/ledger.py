@@ -108,16 +108,16 @@ def ledger(
     before a reset and the reset itself are unknown and not counted; credits spent between the reset and the first row
     after it are unseen, assuming that the counter restarts at 0.
 
-    A fall of the counter below half is a billing reset if it exceeds any refund (400 credits and the largest row) and
-    lands below a twentieth, so also after a change of plan. One that lands higher is a reset on the dates of `billing`;
-    without these, if no other reset is less than 27 days away, and it lands below a tenth, or so much can have been
-    spent since the row before (twice what the account spent outside its rows in about as much time at another time, or
-    twice the counter's average over a month), or it comes one to three months before or after another reset. Otherwise
-    it is unexplained. If a refund could explain it, it is a reset on the dates of `billing`; without these, if no other
-    reset is less than 27 days away and it exceeds 400 credits, or follows a pause of 4 days (12 hours if it lands at
-    0), or comes one to three months before or after another reset. A fall that lands above half is an adjustment if a
-    refund could explain it or it is less than a tenth of the counter. A larger one is a reset on the dates of
-    `billing`, or without these, whole months after and before the others, and unexplained else.
+    A fall of the counter could be a refund if it is at most 400 credits or the largest row. A larger one that lands
+    below a twentieth of the counter is a billing reset, so also after a change of plan. Others are resets on the dates
+    of `billing`. Without these, none less than 27 days before or after another reset is one, and the landing must be
+    what can have been spent since the row before: a tenth of the counter, twice its average over a month, or twice what
+    the account spent outside its rows in about as much time at another time. Then a fall below half is a reset if it
+    exceeds 400 credits, follows a pause of 4 days (12 hours if it lands at 0), or comes one to three months before or
+    after another. One that lands higher is a reset if it comes whole months after and before the others. So are falls
+    that no refund explains, wherever they land: below half one to three months from another reset, higher between two.
+    What is no reset is an adjustment if a refund could explain it, or it lands above half and is less than a tenth of
+    the counter; all else is unexplained.
 
     Dates of rows that ran at the same time are in no order, so rows within two minutes are chained by their counters,
     and a fall is seen when it is older than that. A row dated up to an hour late, after a long call, is put where it

@@ -477,6 +477,24 @@ def test_refunds_that_take_back_half_of_a_young_counter_are_no_second_reset() ->
     assert (len(facts["resets"]), facts["unknown"], facts["unseen"]) == (1, 1, 0)
 
 
+def test_a_refund_of_a_large_row_is_no_reset_that_lands_where_little_can_have_been_spent() -> None:
+    rows = [(START, 500, 2500), (START + HOUR, 2500, 3000), (START + 2 * HOUR, 1400, 1500)]
+    facts = facts_of(rows)
+    assert (facts["resets"], facts["adjustment"], facts["unseen"]) == ([], -1600, 0)
+    late = facts_of([*rows[:2], (START + 20 * DAY, 1400, 1500)])
+    assert (len(late["resets"]), late["unseen"]) == (1, 1400)
+
+
+@pytest.mark.parametrize("size", [350, 9_000, 60_000])
+def test_a_refund_a_month_after_a_reset_is_none_for_its_date_alone(size: int) -> None:
+    month = START + MONTH
+    height, landing = 5 * size // 2, 3 * size // 2
+    rows = [(START, 190_000, 200_000), (START + HOUR, 0, 100), (month, height, height)]
+    facts = facts_of([*rows, (month + HOUR, landing, landing + 10)])
+    assert len(facts["resets"]) == 1
+    assert (facts["unknown"], facts["adjustment"]) == ((1, 0) if size == 60_000 else (0, -size))
+
+
 def test_dates_that_are_not_those_of_the_account_explain_no_fall() -> None:
     frame = frame_of([(START, 500_000, 500_100), (START + 2 * HOUR, 200_000, 200_100)])
     assert ledger(frame, billing=15).attrs["histkit"]["unknown"] == 1
