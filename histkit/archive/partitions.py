@@ -351,8 +351,21 @@ class PartitionWriter:
         ready, rest = table.slice(0, cut), table.slice(cut)
         by_voice = np.argsort(_ranks(ready.column("voice_id")), kind="stable")
         ready = ready.unify_dictionaries().take(pa.array(by_voice)).cast(FILE_SCHEMA)
+        for place, name in enumerate(ready.column_names):
+            if name in _CATEGORIES:
+                ready = ready.set_column(place, FILE_SCHEMA.field(name), _with_a_category(ready.column(name)))
         self._writer.write_table(ready, row_group_size=_GROUP_ROWS)
         self._waiting, self._rows = [rest], len(rest)
+
+
+def _with_a_category(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a category column that has a category, an empty name that no row has, also where all rows are missing.
+
+    Without one, pandas and Dask can't tell that the categories are texts, and don't combine them with another month's.
+    """
+    if any(len(chunk.dictionary) for chunk in column.chunks):
+        return column
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(pa.nulls(len(column), pa.int32()), pa.array([""], TEXT))])
 
 
 def _end_of_second(dates: pa.ChunkedArray, start: int) -> int:

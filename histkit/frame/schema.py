@@ -227,7 +227,9 @@ def _pandas_column(column: pa.ChunkedArray, kind: pa.DataType) -> Any:
         combined = combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined
         values = pd.Index(combined.dictionary.to_pylist(), dtype="str" if pd.__version__ >= "3" else object)
         codes = combined.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        return pd.Categorical.from_codes(codes, categories=values)
+        categories = pd.Categorical.from_codes(codes, categories=values)
+        unused = "" in values and not bool((codes == values.get_loc("")).any())  # of a month without a name
+        return categories.remove_categories([""]) if unused else categories
     if kind == DATE:
         return pd.Series(column.to_pandas()).astype("datetime64[us, UTC]")
     if pa.types.is_nested(kind):

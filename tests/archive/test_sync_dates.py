@@ -354,6 +354,19 @@ def test_any_tool_reads_a_history_with_a_row_without_a_date(service: Callable[..
     )
 
 
+def test_any_tool_reads_months_in_which_a_column_is_missing(service: Callable[..., Service], folder: Path) -> None:
+    formats = [None, "mp3_44100_128", None, "pcm_24000"]
+    of = service([row(number, NOW - 31 * DAY * number, output_format=form) for number, form in enumerate(formats)])
+    df = quiet(folder, of)
+    assert set(every_tool(folder).values()) == {4}
+    assert df["output_format"].cat.categories.tolist() == ["mp3_44100_128", "pcm_24000"]
+    assert df["account"].cat.categories.empty
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Dask's own calls
+        by_dask = dd.read_parquet(folder).compute(scheduler="sync").sort_values("date_unix", ascending=False)
+    assert by_dask["output_format"].astype(object).where(by_dask["output_format"].notna(), None).tolist() == formats
+
+
 @pytest.mark.parametrize("killed", [False, True])
 def test_an_older_historys_rows_without_a_date_are_moved_by_the_next_sync(
     service: Callable[..., Service], folder: Path, killed: bool
