@@ -333,21 +333,21 @@ def _load(
         raise InputError(f"account={quoted(unknown[0])} is not in this request log; its accounts: {known}.")
     chosen = {name: log for name, log in state.accounts.items() if accounts is None or name in accounts}
     parts = [_account_rows(store, name, log, start, end) for name, log in chosen.items()]
-    known = next((log for log in chosen.values() if log.time_column is not None), LogAccount())
+    first = next((log for log in chosen.values() if log.time_column is not None), LogAccount())
     table = join_tables(
-        with_known_names(rows, {log.time_column: known.time_column, log.id_column: known.id_column})
+        with_known_names(rows, {log.time_column: first.time_column, log.id_column: first.id_column})
         for (rows, _), log in zip(parts, chosen.values(), strict=True)
     )
     times = np.concatenate([np.zeros(0, np.int64), *(times for _, times in parts)])
     places = newest_first(times, np.arange(len(times)))
-    rows = LogRows(table.take(places), times[places], known.time_column, _id_column(known, table), [])
+    rows = LogRows(table.take(places), times[places], first.time_column, _id_column(first, table), [])
     holes = [hole for log in chosen.values() for hole in _holes(log, start, end)]
     synced = [log.synced_at for log in chosen.values() if log.synced_at]
     frame = rows.frame({"complete": not holes, "synced_at": min(synced, default=""), "path": store.absolute})
     if holes:
-        first, last = (iso(moment // 1000, UTC) for moment in holes[0])
+        begin, last = (iso(moment // 1000, UTC) for moment in holes[0])
         warnings.warn(
-            f"The request log in {store.name} was not read from {first} to {last}: run histkit sync --requests again.",
+            f"The request log in {store.name} was not read from {begin} to {last}: run histkit sync --requests again.",
             stacklevel=4,
         )
     if columns is not None:

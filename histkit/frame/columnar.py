@@ -90,9 +90,29 @@ class ColumnarAnswer:
         """
         what = f"in {' or '.join(units)}"
         name = self._only(self.in_units(*units), what, names)
-        if not pd.api.types.is_numeric_dtype(self.frame[name].dtype):
-            raise SchemaError(f"{self.route}: the column {quoted(name)} {what} does not hold numbers.")
+        self._check_numbers(name, what)
         return name
+
+    def named_column(self, name: str, *units: str) -> str:
+        """Return the name of the column of numbers that the user names; its unit may be missing.
+
+        Raises
+        ------
+        SchemaError
+            There is no such column, it is in another unit, or it does not hold numbers.
+        """
+        if name not in self.frame.columns:
+            raise SchemaError(f"{self.route} answered without the column {quoted(name)}; it has {self.described()}.")
+        unit = self.units[name]
+        if unit is not None and unit.casefold() not in units:
+            raise SchemaError(f"{self.route}: the column {quoted(name)} is in {unit}, not in {' or '.join(units)}.")
+        self._check_numbers(name, f"in {unit or units[0]}")
+        return name
+
+    def _check_numbers(self, name: str, what: str) -> None:
+        dtype = self.frame[name].dtype
+        if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype):
+            raise SchemaError(f"{self.route}: the column {quoted(name)} {what} does not hold numbers.")
 
     def in_units(self, *units: str) -> list[str]:
         """Return the names of the columns in one of these units, in the answer's order."""

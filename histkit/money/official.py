@@ -57,7 +57,8 @@ def official_usage(
     tz : str, default "UTC"
         IANA name of the zone of the periods.
     column : str, optional
-        The column of the figures, where an answer has several in one unit. Without it such an answer is an error.
+        The column of the figures, where an answer has several in one unit, or states no unit. Without it such an
+        answer is an error; so is one without that column, or with it in another unit.
     client : HistoryClient, optional
         Default: a client with the key and base URL of the environment.
 

@@ -444,6 +444,8 @@ def _table(
     found = _group_columns(answer, groups)
     for word, name in found.items():
         columns[word] = frame[name].array
+        if isinstance(frame[name].dtype, pd.StringDtype):  # an empty label is none
+            columns[word] = frame[name].mask(frame[name].eq("").fillna(False)).array
     if money:
         columns["currency"] = currency
     for name in frame.columns if groups else ():
@@ -460,17 +462,21 @@ def _table(
 def _amount_column(answer: ColumnarAnswer, column: str | None, *, money: bool) -> tuple[str, Any]:
     """Return the column of the figures, and for money the currency of each row."""
     units = CURRENCIES if money else (CREDITS,)
-    names = [name for name in (column, "total_cost" if money else None) if name is not None]
+    names = ["total_cost"] if money else []
     stated = answer.frame["fiat_currency"].astype("string[pyarrow]") if "fiat_currency" in answer.frame else None
     try:
         in_rows = [name for name in names if name in answer.frame and money and stated is not None]
-        if in_rows and not answer.in_units(*units):  # only the rows say the currency
+        if column is not None and answer.route != STATS:  # which has no columns
+            stated_unit = answer.units.get(column) if stated is not None else None
+            is_money = stated_unit is not None and stated_unit.casefold() != CREDITS  # in any currency: rows say it
+            amount = answer.named_column(column, *units, *([stated_unit.casefold()] if is_money else []))
+        elif in_rows and not answer.in_units(*units):  # only the rows say the currency
             amount = in_rows[0]
         else:
             amount = answer.unit_column(*units, names=names)
     except SchemaError as error:
-        several = len(answer.in_units(*units)) > 1
-        raise SchemaError(f"{error}{' Name the right one: column=.' if several else ''}") from None
+        undecided = column is None and len(answer.in_units(*units)) != 1
+        raise SchemaError(f"{error}{' Name the right one: column=.' if undecided else ''}") from None
     if not money:
         return amount, None
     unit = pd.Series([answer.units[amount]] * len(answer.frame), dtype="string[pyarrow]")
@@ -559,7 +565,10 @@ def _without_totals(table: pd.DataFrame, words: list[str], ask_total: Callable[[
     is_all = labels.apply(lambda column: column.str.casefold().eq(_ALL).fillna(False)).all(axis=1).to_numpy(bool)
     if not is_all.any() or is_all.all():
         return table
-    totals, parts, truth = (part.groupby("period")["amount"] for part in (table[is_all], table[~is_all], ask_total()))
+    keys = [name for name in ("period", "currency") if name in table.columns]  # amounts in two currencies have no sum
+    totals, parts, truth = (
+        part.groupby(keys, dropna=False)["amount"] for part in (table[is_all], table[~is_all], ask_total())
+    )
     sums = pd.DataFrame({"total": totals.sum(min_count=1), "truth": truth.sum(min_count=1)})
     known = sums.dropna().astype(float)
     if not np.isclose(known["total"], known["truth"], rtol=1e-9, atol=1e-6).all():
@@ -567,6 +576,7 @@ def _without_totals(table: pd.DataFrame, words: list[str], ask_total: Callable[[
     complete = parts.sum(min_count=1).where(parts.count() == parts.size())
     rest = (sums["total"] - complete.reindex(sums.index, fill_value=0)).dropna()
     rest = rest[rest > 1e-6]
-    columns = {"period": rest.index.to_numpy(np.int64), "amount": pd.array(rest.to_numpy(float), "Float64")}
+    columns: dict[str, Any] = {name: rest.index.get_level_values(name) for name in keys}
+    columns["amount"] = pd.array(rest.to_numpy(float), "Float64")
     more = pd.DataFrame(columns).reindex(columns=table.columns).astype(table.dtypes)
     return pd.concat([table[~is_all], more], ignore_index=True) if len(more) else table[~is_all]

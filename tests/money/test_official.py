@@ -288,6 +288,7 @@ def _one(*rows: Sequence[Any], unit: str = "credits", kind: str = "DateTime", ti
         (_one([OCTOBER * 1000, 1.0], unit="usd"), "no column in credits.*'x' \\(Float, usd\\)"),
         (_one([OCTOBER * 1000, 1.0], kind="Map"), "no column of times"),
         (_one([OCTOBER * 1000, "much"]), "does not hold numbers"),
+        (_one([OCTOBER * 1000, True]), "does not hold numbers"),
         (_one([OCTOBER * 1000]), "row 0 has 1 values for 2 columns"),
         (_one([OCTOBER * 1000 + 1, 1.0]), "a bucket starts at 2026-10-01T00:00:00"),
         (_one([None, 1.0], [OCTOBER * 1000, 1.0]), "1 rows have no time"),
@@ -408,6 +409,60 @@ def test_what_the_parts_lack_of_a_total_is_nobodys_and_a_label_called_all_is_a_l
             assert same.equals(plain)
             whole = hk.official_usage("2026-08-01", "2026-11-01", client=client)
             assert whole["credits"].sum() == plain["credits"].sum()
+
+
+def test_what_parts_lack_of_totals_in_two_currencies_keeps_its_currency() -> None:
+    def costs(body: dict[str, Any]) -> Any:
+        by_product = "product_type" in body["group_by"]
+        totals = [("All", "usd", 2.25), ("All", "eur", 2.5)]
+        rows = [("TTS", "usd", 1.25), ("TTS", "eur", 2.0), *totals] if by_product else totals
+        return {
+            "columns": ["t", *(["product_type"] if by_product else []), "fiat_currency", "total_cost"],
+            "column_types": ["Int", *(["String"] if by_product else []), "String", "Float"],
+            "column_units": ["ms", *([None] if by_product else []), None, None],
+            "rows": [[OCTOBER * 1000, *row[not by_product :]] for row in rows],
+        }
+
+    refused = 400, {"detail": {"status": "cost", "message": f"Billed by cost: use {COST}."}}
+    with answering({USAGE: refused, COST: costs}) as client:
+        table = hk.official_usage("2026-10-01", "2026-10-02", by="product", client=client)
+    lines = set(zip(values_of(table["product"]), table["currency"], table["cost"], strict=True))
+    assert lines == {("TTS", "USD", 1.25), ("TTS", "EUR", 2.0), (None, "USD", 1.0), (None, "EUR", 0.5)}
+
+
+def test_usage_with_an_empty_label_is_nobodys() -> None:
+    answer = {
+        "columns": ["t", "voice_id", "credits"],
+        "column_types": ["Int", "String", "Float"],
+        "column_units": ["ms", None, "credits"],
+        "rows": [[OCTOBER * 1000, "", 5], [OCTOBER * 1000, None, 6], [OCTOBER * 1000, "v", 1]],
+    }
+    with answering({USAGE: answer}) as client:
+        table = hk.official_usage("2026-10-01", "2026-10-02", by="voice", client=client)
+    assert dict(zip(values_of(table["voice"]), table["credits"], strict=True)) == {None: 11, "v": 1}
+
+
+def test_a_column_that_is_named_is_taken_or_refused() -> None:
+    answer = {
+        "columns": ["t", "spent", "saved", "price", "count"],
+        "column_types": ["Int", "Float", "Float", "Float", "Float"],
+        "column_units": ["ms", "credits", "credits", "usd", None],
+        "rows": [[OCTOBER * 1000, 5, 6, 7, 8]],
+    }
+    with answering({USAGE: answer}) as client:
+
+        def of(column: str | None) -> Any:
+            frame = hk.official_usage("2026-10-01", "2026-10-02", column=column, client=client)
+            return frame["credits"].tolist()
+
+        assert (of("spent"), of("saved"), of("count")) == ([5], [6], [8])
+        for column, message in {
+            "charged": "without the column 'charged'",
+            "price": "'price' is in usd, not in credits",
+            None: "2 columns in credits.*Name the right one: column=",
+        }.items():
+            with pytest.raises(hk.SchemaError, match=message):
+                of(column)
 
 
 def test_totals_and_parts_of_different_days_are_all_counted() -> None:
