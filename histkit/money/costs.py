@@ -19,7 +19,7 @@ import pyarrow as pa
 from histkit.frame.columns import plain_values, whole_numbers
 from histkit.frame.keys import refuse_duplicates
 from histkit.frame.schema import require
-from histkit.money.currencies import digits_of
+from histkit.money.currencies import digits_of, exact_decimals
 from histkit.money.price_match import NO_PRICE
 from histkit.money.prices import PriceBook, read_prices, warn_of_names
 from histkit.usage.aggregate import distinct_rows, partial_sums, ratio, sums_by_code
@@ -112,6 +112,7 @@ def cost_table(
     )
 
 
+@exact_decimals
 def costs_by_currency(table: pd.DataFrame, column: str = "cost") -> pd.Series:
     """Return the costs of a cost table for display: each with the decimal places of its own currency.
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import operator
 import re
-from decimal import Decimal
-from typing import Any
+from collections.abc import Callable
+from decimal import Context, Decimal, localcontext
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from histkit.errors import InputError
 from histkit.frame.names import did_you_mean
@@ -29,6 +31,21 @@ _DIGITS = {
     **dict.fromkeys(("CLF", "UYW"), 4),
 }
 _PLAIN = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def exact_decimals(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function compute with 60 digits, whatever the decimal context of its caller is."""
+
+    @wraps(function)
+    def run(*arguments: P.args, **options: P.kwargs) -> R:
+        with localcontext(Context(prec=60)):
+            return function(*arguments, **options)
+
+    return run
 
 
 def digits_of(currency: str) -> int:

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from histkit.errors import ArchiveError
-from histkit.money.currencies import digits_of
+from histkit.money.currencies import digits_of, exact_decimals
 from histkit.reports.amounts import Amounts, compute_amounts, nothing
 from histkit.reports.billed_rows import decode_rows, exact_costs, net_rows
 from histkit.reports.issue import Changes, compare_rows
@@ -33,6 +33,7 @@ _STRING = "string[pyarrow]"
 _MOST_SHOWN = 3
 
 
+@exact_decimals
 def issued_statements(register: str | os.PathLike[str] = "data/history") -> pd.DataFrame:
     """Read the register of issued statements.
 
@@ -157,6 +158,7 @@ def decode_nothing() -> pd.DataFrame:
     return net_rows([]).drop(columns="times").assign(sign=np.zeros(0, np.int64))
 
 
+@exact_decimals
 def check_statements(
     register: str | os.PathLike[str] = "data/history",
     frame: pd.DataFrame | None = None,

@@ -28,7 +28,7 @@ from histkit.frame.keys import refuse_duplicates
 from histkit.frame.names import UnmatchedNameError, did_you_mean
 from histkit.frame.schema import require
 from histkit.money.costs import cost_table_of, with_price_index
-from histkit.money.currencies import digits_of
+from histkit.money.currencies import digits_of, exact_decimals
 from histkit.money.prices import PriceBook, read_prices, warn_of_names
 from histkit.reports.amounts import compute_amounts
 from histkit.reports.bill import MONEY, UNIT_PRICE, Bill, Voices, line_order
@@ -163,6 +163,7 @@ class _PeriodRows:
     facts: dict[str, Any]
 
 
+@exact_decimals
 def statement(
     frame: pd.DataFrame,
     client: str,
@@ -469,6 +470,7 @@ def _issued_table(issue: Issue, issuer: Issuer) -> pd.DataFrame:
     return table
 
 
+@exact_decimals
 def statements(
     frame: pd.DataFrame,
     period: Any,
@@ -663,7 +665,7 @@ def _parse_request(
             f"The frame has no column {quoted(column)}; run df.speech.label(rules) first, or pass column=."
         )
     if book is not None:
-        warn_of_names(book, frame, stacklevel=3)
+        warn_of_names(book, frame, stacklevel=4)
     terms_book = read_terms(terms, **single)
     codes, clients = _clients(frame[column])
     terms_book.check_clients(clients)

@@ -168,6 +168,9 @@ def read_terms(source: Any, **single: Any) -> TermsBook:
     clients = table.get("client", {})
     if not isinstance(clients, Mapping) or not all(isinstance(own, Mapping) for own in clients.values()):
         raise InputError(f"{where}: client is a table for each client; write [client.Acme] above its terms.")
+    for client in clients:
+        if not is_text(client):
+            raise InputError(f"{where}: client {quoted(client, 60)} is not a name.")
     defaults = Terms(unit_prices=source is not None)
     general = _terms({name: value for name, value in table.items() if name != "client"}, where, defaults)
     for name, value in single.items():

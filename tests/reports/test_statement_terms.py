@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from datetime import date
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
+from histkit.reports.terms import count_series, counted_number
 from tests.effort import examples
 from tests.reports.test_statement import read_at
 
@@ -257,6 +259,9 @@ def test_terms_come_from_a_file(df: pd.DataFrame, tmp_path: Path) -> None:
         ({"markup_percent": 1, "markup_per_1000": 1}, "use one of them"),
         ({"number": "{n!r}"}, "in braces are {n}"),
         ({"number": "{}"}, "in braces are {n}"),
+        ({"number": "{n}-{n:03}"}, "in braces are {n}, once"),
+        ({"number": "{{n}}-{n}"}, "in braces are {n}, once"),
+        ({"number": "{n:3}"}, "with a width as in {n:04}"),
         ({"number": ""}, "must be one line of text"),
         ({"issue_date": "02.09.2026"}, "is not a day such as 2026-10-01"),
         ({"issue_date": "2026-02-30"}, "is not a day such as 2026-10-01"),
@@ -266,6 +271,7 @@ def test_terms_come_from_a_file(df: pd.DataFrame, tmp_path: Path) -> None:
         ({"issuer": {"nme": "x"}}, "'nme' is unknown"),
         ({"client": {"Acmee": {"tax_rate": 1}}}, "did you mean 'Acme'"),
         ({"client": {"Acme": {"taxrate": 1}}}, "'taxrate' is unknown"),
+        ({"client": {1: {"tax_rate": 1}}}, "client 1 is not a name"),
         ({"unit_prices": "yes"}, "must be true or false"),
         (5, "takes a TOML file or a mapping"),
     ],
@@ -275,6 +281,41 @@ def test_careless_terms_get_one_line(df: pd.DataFrame, terms: Any, line: str) ->
         hk.statement(df, "Acme", "2026-08", prices=PRICES, terms=terms)
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["md", "html", "xlsx", "csv", "json"])
+def test_the_decimal_context_of_the_caller_changes_nothing(df: pd.DataFrame, tmp_path: Path, kind: str) -> None:
+    prices = {"currency": "EUR", "price": [{"per_1000_credits": "1234.567891"}]}
+    terms = {"tax_rate": "19", "markup_percent": "12.5", "minimum_fee": "5"}
+    options: dict[str, Any] = {"prices": prices, "terms": terms, "register": tmp_path / "register.jsonl"}
+
+    def compute(name: str) -> list[Any]:
+        path = tmp_path / f"{name}.{kind}"
+        issued = hk.statement(df, "Acme", "2026-Q3", path=path, issue=True, **options).attrs["histkit"]["amounts"]
+        dearer = {**options, "prices": {**prices, "price": [{"per_1000_credits": "2000"}]}}
+        difference = hk.statement(df, "Acme", "2026-Q3", correct=True, **dearer).attrs["histkit"]["amounts"]
+        table = hk.statements(df, "2026-Q3", prices=prices, terms=terms)
+        known = hk.issued_statements(options["register"])["total"].tolist()
+        proof = hk.check_statements(options["register"], df, prices=prices)["problem"].tolist()
+        return [issued, difference, table["total"].tolist(), known, proof, path.read_bytes()]
+
+    expected = compute("a")
+    with localcontext(Context(prec=3, rounding=ROUND_DOWN)):
+        assert compute("b") == expected
+
+
+@settings(max_examples=examples(30))
+@given(
+    parts=st.lists(st.sampled_from(["{year}", "{month}", "{month:04}", "A-", "/", "2026", "0"]), max_size=4),
+    place=st.integers(0, 4),
+    width=st.integers(0, 9),
+)
+def test_a_counted_number_is_its_series_with_the_count(parts: list[str], place: int, width: int) -> None:
+    template = "".join([*parts[:place], f"{{n:0{width}}}" if width else "{n}", *parts[place:]])
+    day = date(2026, 3, 1)
+    series = count_series(template, day)
+    assert series.count("{n}") == 1
+    assert counted_number(template, day, 7) == series.replace("{n}", "7".zfill(width))
 
 
 def test_money_terms_need_prices_and_a_minimum_one_currency(df: pd.DataFrame) -> None:
