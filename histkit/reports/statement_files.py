@@ -292,7 +292,9 @@ def _changes(facts: dict[str, Any]) -> Iterator[Section]:
 
 
 def _proof(facts: dict[str, Any], formats: NumberFormats) -> Section:
-    what = "rows and credits" if facts["fingerprint"] == facts["rows_fingerprint"] else "rows, credits and prices"
+    what = "rows and credits"
+    if facts["fingerprint"] != facts["rows_fingerprint"]:
+        what = "rows, credits, prices and terms" if facts.get("terms") else "rows, credits and prices"
     notes = [
         f"Computed from {_count(facts['rows'], 'row', formats)} of the history with the fingerprint "
         f"{facts['fingerprint']}. A statement of the same {what} has the same fingerprint.",

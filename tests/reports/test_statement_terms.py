@@ -116,6 +116,17 @@ def test_the_fingerprint_covers_prices_and_terms(df: pd.DataFrame) -> None:
     assert prints(prices=PRICES, terms={"notes": "Thank you.", "tax_rate": "0.0"}) == prints(prices=PRICES)
 
 
+def test_the_proof_names_all_that_the_fingerprint_covers(df: pd.DataFrame, tmp_path: Path) -> None:
+    for options, what in (
+        ({}, "same rows and credits has"),
+        ({"prices": PRICES}, "same rows, credits and prices has"),
+        ({"prices": PRICES, "terms": {"notes": "Thanks."}}, "same rows, credits and prices has"),
+        ({"prices": PRICES, "terms": {"tax_rate": 19}}, "same rows, credits, prices and terms has"),
+    ):
+        hk.statement(df, "Acme", "2026-08", path=tmp_path / "a.md", **options)
+        assert what in (tmp_path / "a.md").read_text()
+
+
 def test_each_line_has_one_price(df: pd.DataFrame) -> None:
     book = {
         "currency": "EUR",
