@@ -230,7 +230,7 @@ def read_prices(source: Any, *, tz: str | tzinfo = "UTC") -> PriceBook:
 
     Notes
     -----
-    An example; ``currency`` is the default of the prices below::
+    An example; ``currency`` is the default of the prices below, each of which can name its own::
 
         currency = "EUR"
         tz = "Europe/Berlin"               # optional
@@ -247,6 +247,10 @@ def read_prices(source: Any, *, tz: str | tzinfo = "UTC") -> PriceBook:
         client = "Acme"
         voice = ["Rachel", "Roger"]
         per_1000_credits = "0.50"
+        [[price]]
+        client = "Globex Ltd"
+        currency = "GBP"
+        per_1000_credits = "0.26"
 
     The conditions ``client``, ``voice``, ``model``, ``source`` and ``account`` are a name or a list of names. Voices,
     models and sources are matched as in `histkit.filter_items`; accounts and clients are exact values of their columns,
