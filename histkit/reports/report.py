@@ -37,6 +37,7 @@ from histkit.retakes.takes import takes
 from histkit.usage.table import parse_query
 from histkit.util.arguments import whole_number
 from histkit.util.outputs import HTML, MARKDOWN, XLSX, OutputFile, output_of
+from histkit.util.text import count_noun
 from histkit.util.threads import DaemonThreads
 
 _NO_LEDGER = (
@@ -189,7 +190,8 @@ def build_report(
         dates = " to ".join(f"{moment.tz_convert(zone):%Y-%m-%d}" for moment in span)
     with rows_checked():
         part = f"; part of a history: {scope.part}" if scope.part else ""
-        return _assemble(spec, frame, scope, title or "Speech usage", f"{dates}, {tz}; {len(frame):,} items{part}")
+        subtitle = f"{dates}, {tz}; {count_noun(len(frame), 'item')}{part}"
+        return _assemble(spec, frame, scope, title or "Speech usage", subtitle)
 
 
 def _date_span(dates: pd.Series) -> tuple[pd.Timestamp, pd.Timestamp] | None:

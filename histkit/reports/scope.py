@@ -33,14 +33,18 @@ class Scope:
     gaps: bool | None
 
     def counters_tell(self, chained: float | None) -> bool:
-        """Return whether unseen credits can be a headline: the rows have no gaps, or hardly any if that is not known.
+        """Return whether unseen credits can be a headline: the rows have no gaps.
+
+        If that is not known, and nothing says that they are a part, hardly any gap is enough.
 
         Parameters
         ----------
         chained : float or None
             Share of the rows that start at the counter before them, as in the facts of the ledger.
         """
-        return self.gaps is False or (self.gaps is None and chained is not None and chained >= _CHAINED)
+        if self.gaps is not None or self.part:
+            return self.gaps is False
+        return chained is not None and chained >= _CHAINED
 
 
 def scope_of(frame: pd.DataFrame, zone: tzinfo) -> Scope:

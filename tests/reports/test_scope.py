@@ -97,6 +97,10 @@ def test_where_it_is_not_known_the_report_says_that() -> None:
     assert "It is not known whether these rows are" in words(build_report(sparse))
     latest = DF[DF["date"] > "2026-06-01"]  # or the index was made anew
     assert "It is not known whether the rows that are left out lie between these." in words(build_report(latest))
+    assert "Unseen" not in labels(build_report(latest))
+    few_left_out = DF[DF["credits"] > 0].reset_index(drop=True)
+    assert hk.ledger(few_left_out).attrs["histkit"]["chained"] > 0.95
+    assert "Unseen" not in labels(build_report(few_left_out))
     anew = DF[DF["voice_name"] == "Rachel"].reset_index(drop=True)  # the index doesn't tell any more
     assert scope_of(anew, UTC).gaps is None
     assert "Unseen" not in labels(build_report(anew))
