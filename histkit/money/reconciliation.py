@@ -90,8 +90,9 @@ def reconcile(
     no row, by request id), ``credits`` (Float64: theirs, missing if the log has none) and ``assigned`` (bool). In each
     period a last line, which is not assigned, has what is left, so that the lines add up; it is negative if the
     requests have more than the official figures, and left out if it is 0. ``attrs["histkit"]`` also has ``assigned``,
-    ``unassigned``, ``requests``, ``requests_in_history``, ``requests_without_credits`` and ``rows_without_request``:
-    rows without a request id can't be told from what the history lacks.
+    ``unassigned``, ``requests``, ``requests_in_history``, ``requests_without_id`` (which may be in the history, and are
+    not assigned), ``requests_without_credits`` and ``rows_without_request``: rows without a request id can't be told
+    from what the history lacks.
 
     Examples
     --------

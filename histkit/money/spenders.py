@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import tzinfo
 from typing import Any
 
@@ -49,7 +50,7 @@ def split_by_requests(
     pandas.DataFrame
         See `histkit.reconcile`.
     """
-    check_frame(requests, "requests=")
+    check_frame(requests, "a split by requests")
     require(frame, ["request_id"], "finding the requests that the history lacks")
     facts = requests.attrs.get("histkit", {})
     time, key = facts.get("time_column", "timestamp"), facts.get("id_column", "request_id")
@@ -62,7 +63,8 @@ def split_by_requests(
         raise SchemaError(f"The log has the request {quoted(twice)} twice, and would count its credits twice.")
     instants, dated = instants_of(requests[time])
     start = int(instants_of(table["period"])[0][0]) if len(table) else 0
-    extra = np.array([text not in of_history for text in ids], bool)
+    with_id = np.array([bool(text) for text in ids], bool)
+    extra = np.array([text not in of_history for text in ids], bool) & with_id
     inside = dated & (instants >= start) & (instants < end)
     rows = requests[extra & inside]
     credits_column = _credits_column(requests)
@@ -82,7 +84,8 @@ def split_by_requests(
     result.attrs["histkit"] = {
         **table.attrs["histkit"],
         "requests": int((extra & inside).sum()),
-        "requests_in_history": int((~extra & inside).sum()),
+        "requests_in_history": int((with_id & ~extra & inside).sum()),
+        "requests_without_id": int((~with_id & inside).sum()),
         "requests_without_credits": int(np.isnan(credits).sum()),
         "requests_without_time": int((~dated).sum()),
         "rows_without_request": sum(not text for text in strings_of(frame, "request_id")),
@@ -95,8 +98,8 @@ def split_by_requests(
 
 def _columns(requests: pd.DataFrame, by: Any) -> dict[str, str]:
     """Return the columns of the log that are grouped by, by the words of the caller."""
-    words = [by] if isinstance(by, str) else list(by)
-    if not words or len(set(words)) < len(words):
+    words = [by] if isinstance(by, str) else list(by) if isinstance(by, Iterable) else []
+    if not words or not all(isinstance(word, str) for word in words) or len(set(words)) < len(words):
         raise InputError(f"by={quoted(by)} must be one or more different words, such as ['api_key', 'user'].")
     columns = {}
     for word in words:

@@ -467,9 +467,9 @@ def _amount_column(answer: ColumnarAnswer, column: str | None, *, money: bool) -
     try:
         in_rows = [name for name in names if name in answer.frame and money and stated is not None]
         if column is not None and answer.route != STATS:  # which has no columns
-            stated_unit = answer.units.get(column) if stated is not None else None
-            is_money = stated_unit is not None and stated_unit.casefold() != CREDITS  # in any currency: rows say it
-            amount = answer.named_column(column, *units, *([stated_unit.casefold()] if is_money else []))
+            unit_of_rows = (answer.units.get(column) or "").casefold() if stated is not None else ""
+            others = [unit_of_rows] if unit_of_rows not in ("", CREDITS) else []  # any currency: the rows say which
+            amount = answer.named_column(column, *units, *others)
         elif in_rows and not answer.in_units(*units):  # only the rows say the currency
             amount = in_rows[0]
         else:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from histkit.errors import ArchiveError, InputError, SchemaError
 from histkit.frame.columns import NO_CODE, factorize_values, text_array, whole_numbers
 from histkit.frame.files import read_foreign_csv
+from histkit.frame.json_values import json_text, plain_value
 from histkit.frame.names import close_names
 from histkit.frame.schema import KINDS, check_frame, require, to_frame
 from histkit.usage.aggregate import RESERVED
@@ -232,10 +233,11 @@ def _target_names(frame: pd.DataFrame, names: Sequence[Hashable], suffix: str) -
     targets: list[Hashable] = []
     for name in names:
         target = f"{name}{suffix}" if name in taken else name
-        if target in frame.columns or target in targets:
+        if target in frame.columns or target in targets or (target != name and target in names):
+            whose = "frame" if target in frame.columns else "log"
             raise InputError(
-                f"The frame has the columns {quoted(name)} and {quoted(target)} already: rename the log's column, "
-                "choose others by columns=, or pass another suffix=."
+                f"The log's column {quoted(name)} would be {quoted(target)}, which the {whose} has, too: rename the "
+                "log's column, choose others by columns=, or pass another suffix=."
             )
         targets.append(target)
     return targets
@@ -276,8 +278,7 @@ def _first_rows(codes: Ints, least: int, log: pd.DataFrame, names: Sequence[Any]
     first = rows[codes[repeated]]
     differs: dict[str, Mask] = {}
     for name in names if len(repeated) else ():
-        values = factorize_values(log[name])[0]
-        differs[str(name)] = values[repeated] != values[first]
+        differs[str(name)] = _differ(log[name], repeated, first)
         differing |= differs[str(name)]
     if differing.any():
         place = int(repeated[differing].min())
@@ -289,6 +290,16 @@ def _first_rows(codes: Ints, least: int, log: pd.DataFrame, names: Sequence[Any]
             f"{quoted(column)}{more}: make its rows unique, or choose the columns that agree by columns=."
         )
     return rows
+
+
+def _differ(column: pd.Series, rows: Ints, others: Ints) -> Mask:
+    """Return whether the value of each row is another one than that of the other row; missing values are equal."""
+    pairs = column.take(np.r_[rows, others])
+    if pairs.dtype == object and any(isinstance(value, (list, dict, set, np.ndarray)) for value in pairs):
+        pairs = pd.Series([json_text(plain_value(value)) for value in pairs], dtype=object)
+    codes = factorize_values(pairs)[0]
+    differs: Mask = codes[: len(rows)] != codes[len(rows) :]
+    return differs
 
 
 def _taken(column: pd.Series, rows: Ints) -> pd.Series:

@@ -88,6 +88,18 @@ def test_a_log_without_credits_leaves_all_unassigned(answers: Answers) -> None:
     assert facts["credits_column"] is None
 
 
+def test_requests_without_an_id_may_be_in_the_history_and_are_nobodys(answers: Answers) -> None:
+    history, log, official = answers
+    whole = hk.reconcile(history, official=official, requests=log)
+    facts = whole.attrs["histkit"]
+    lost = log.assign(request_id=log["request_id"].mask(log["request_id"].isin(history["request_id"].head(50))))
+    lost.attrs = log.attrs
+    table = hk.reconcile(history, official=official, requests=lost)
+    pd.testing.assert_frame_equal(table, whole)
+    assert table.attrs["histkit"]["requests_without_id"] == 50
+    assert table.attrs["histkit"]["requests_in_history"] == facts["requests_in_history"] - 50
+
+
 def test_a_day_without_official_figure_has_no_rest(answers: Answers) -> None:
     history, log, official = answers
     official = official.assign(credits=official["credits"].mask(official.index == 3))
@@ -101,12 +113,15 @@ def test_a_day_without_official_figure_has_no_rest(answers: Answers) -> None:
         (lambda log: None, {"by": "user"}, hk.InputError, "needs requests="),
         (lambda log: log, {"by": "usr"}, hk.InputError, "'usr' is not possible"),
         (lambda log: log, {"by": []}, hk.InputError, "one or more different words"),
+        (lambda log: log, {"by": 5}, hk.InputError, "one or more different words"),
+        (lambda log: log, {"by": pd.NA}, hk.InputError, "one or more different words"),
+        (lambda log: log, {"by": [["user"]]}, hk.InputError, "one or more different words"),
         (lambda log: log, {"by": ["user", "user"]}, hk.InputError, "one or more different words"),
         (lambda log: log, {"by": "credits"}, hk.InputError, "a column of that name"),
         (lambda log: log.drop(columns="user_id"), {}, hk.SchemaError, "no column user_id or user"),
         (lambda log: log.drop(columns="request_id"), {}, hk.SchemaError, "no column 'request_id'"),
         (lambda log: pd.concat([log, log.head(1)]), {}, hk.SchemaError, "twice"),
-        (lambda log: 7, {}, hk.InputError, "equests= needs a DataFrame"),
+        (lambda log: 7, {}, hk.InputError, "A split by requests needs a DataFrame"),
     ],
 )
 def test_what_can_not_be_split_is_one_line(answers: Answers, change: Any, options: Any, error: Any, words: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import warnings
 from pathlib import Path
@@ -70,13 +71,35 @@ def test_a_key_that_stands_twice_with_different_values_is_named(df):
     assert len(hk.attribute(df, equal)) == len(df)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        (["a", 1], ["a", 1], True),
+        (["a", 1], ["a", 2], False),
+        ({"x": {"y": 1}}, {"x": {"y": 1}}, True),
+        ({"x": {"y": 1}}, {"x": {"y": None}}, False),
+        (["a"], None, False),
+        (["a"], "a", False),
+        (None, math.nan, True),
+    ],
+)
+def test_nested_values_of_a_key_that_stands_twice_are_compared(df, first, second, same):
+    keys = [df["request_id"].iloc[0]] * 2
+    log = pd.DataFrame({"request_id": [*keys, "other"], "tags": pd.Series([first, second, ["b"]], dtype=object)})
+    if same:
+        assert hk.attribute(df.head(1), log)["tags"].iloc[0] == first
+    else:
+        with pytest.raises(hk.SchemaError, match="twice, with different values of 'tags'"):
+            hk.attribute(df.head(1), log)
+
+
 def test_names_of_the_history_get_a_suffix(df):
     log = df[["request_id", "credits", "voice_id"]].assign(model="m", period="p", customer="c")
     result = hk.attribute(df, log)
     assert facts_of(result)["columns"] == ["credits_log", "voice_id_log", "model_log", "period_log", "customer"]
     assert result["credits"].equals(df["credits"])
     assert hk.attribute(df, log, columns=["credits"], suffix=" (log)")["credits (log)"].sum() == df["credits"].sum()
-    with pytest.raises(hk.InputError, match="The frame has the columns 'credits' and 'credits_log' already"):
+    with pytest.raises(hk.InputError, match="'credits' would be 'credits_log', which the frame has, too"):
         hk.attribute(result, log)
 
 
