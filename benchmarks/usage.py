@@ -236,7 +236,7 @@ def compared_line(words: str, seconds: Mapping[str, float], megabytes: float) ->
     """Return the line of a job beside the same by hand, the fastest first."""
     ours = seconds["histkit"]
     peers = sorted((took, name) for name, took in seconds.items() if name != "histkit")
-    beside = ", ".join(f"{name} {took:.2f} s ({took / ours:.1f}x)" for took, name in peers)
+    beside = ", ".join(f"{name} {took:.2f} s ({took / ours:.2g}x)" for took, name in peers)
     return f"| {words} | **{ours:.2f} s**, {megabytes:.0f} MB beyond the peak of loading; by hand {beside} |"
 
 
