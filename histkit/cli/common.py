@@ -43,6 +43,16 @@ from histkit.util.storage import local_folder, local_path
 from histkit.util.text import count_noun, quoted, terminal_text
 
 HISTORY = "data/history"
+PERIODS = {
+    "hourly": "h",
+    "daily": "D",
+    "weekly": "W",
+    "monthly": "MS",
+    "quarterly": "QS",
+    "yearly": "YS",
+    "billing": "billing",
+    "total": None,
+}
 
 
 class LocalPath(click.Path):
@@ -88,6 +98,15 @@ _NAMES = {
     "freq": "PERIOD",
     "keep": "--keepers",
 }
+
+
+def _periods(match: re.Match[str]) -> str:
+    """Return a message on ``freq=`` with the names that PERIOD has for the lengths of periods."""
+    names = {frequency: name for name, frequency in PERIODS.items()}
+    words = [names.get(None if word == "None" else word.strip("'"), word) for word in match["words"].split(", ")]
+    return f"freq={names.get(match[1], match[1])!r} {match['problem']}; use one of {', '.join(map(repr, words))}"
+
+
 # What the package tells a Python user to do, as the command line does it.
 _PHRASES = (
     (re.compile(r"\bregex=False\b"), "--literal"),
@@ -107,7 +126,19 @@ _PHRASES = (
     (re.compile(r" or pass HistoryClient\(api_key=\.\.\.\)"), ""),
     (re.compile(r"ELEVENLABS_API_KEY or api_key="), "ELEVENLABS_API_KEY"),
     (re.compile(r"histkit\.sync\(.*\), or histkit sync"), "histkit sync"),
-    (re.compile(r"(force|issue|correct)=True"), r"--\1"),
+    (re.compile(r"(?:histkit\.)?sync\(requests=True\)"), "histkit sync --requests"),
+    (re.compile(r"\b(force|issue|correct|requests)=True"), r"--\1"),
+    (re.compile(r"^The frame (?=has |lacks )"), "The history "),
+    (re.compile(r"(?:take those of one, )?df\[df\['account'\] == '\.\.\.'\]"), "use --account NAME"),
+    (re.compile(r"(?:take those of one, )?df\[df\['account'\] == (?=['\"])"), "use --account "),
+    (re.compile(r"(--account (?:'[^']*'|\"[^\"]*\"))\], with its client"), r"\1, with its key"),
+    (re.compile(r"run df\.speech\.label\(rules\) first"), "add --rules"),
+    (re.compile(r"or choose the columns that agree by columns="), "or leave only the columns that agree"),
+    (re.compile(r"\bmodel=(?=(?:'[^']*'|\"[^\"]*\") is not known)"), "on_model="),
+    (
+        re.compile(r"\bfreq=(?:None\b|'(\w+)') (?P<problem>.*?); use one of (?P<words>[^.]*)"),
+        _periods,
+    ),
     (re.compile(r"; or pass a list of strings"), "; use a text file"),
     (
         re.compile(r"use a text file, a list of strings, or a frame with the column 'text'"),

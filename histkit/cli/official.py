@@ -11,10 +11,9 @@ import click
 import pandas as pd
 
 import histkit as hk
-from histkit.cli.common import CSV, JSON, date_bounds, dates, print_table
+from histkit.cli.common import CSV, JSON, PERIODS, date_bounds, dates, print_table
 from histkit.cli.cut_periods import cut_periods
 from histkit.cli.output import print_note
-from histkit.cli.usage import PERIODS
 from histkit.frame.clock import zone_of
 from histkit.frame.columns import plain_values
 from histkit.money.usage_routes import DIMENSIONS, STATS, USAGE, Dimension, dimensions_of

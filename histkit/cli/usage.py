@@ -16,6 +16,7 @@ from histkit.cli.common import (
     FILE,
     FORCE,
     JSON,
+    PERIODS,
     PRICES,
     RULES,
     TZ,
@@ -46,16 +47,6 @@ from histkit.usage.table import parse_query
 from histkit.util.outputs import output_of
 from histkit.util.text import count_noun
 
-PERIODS = {
-    "hourly": "h",
-    "daily": "D",
-    "weekly": "W",
-    "monthly": "MS",
-    "quarterly": "QS",
-    "yearly": "YS",
-    "billing": "billing",
-    "total": None,
-}
 OVER_QUOTA = 4
 
 

@@ -11,14 +11,14 @@ import histkit as hk
 from histkit.cli.common import (
     CSV,
     JSON,
-    PRICES,
+    PERIODS,
     RULES,
     check_output,
     checked_prices,
     filters,
     print_table,
 )
-from histkit.cli.usage import PERIODS, labelled_history
+from histkit.cli.usage import labelled_history
 from histkit.reports.model import ReportColumn, ReportTable, period_column
 from histkit.util.text import count_noun
 
@@ -33,7 +33,9 @@ _MONEY = ("cost", "cost_low", "cost_high")
 @click.option("--by", multiple=True, help="voice, model, source, account, client, or any column; may be repeated.")
 @click.option("--reset-day", type=click.IntRange(1, 31), help="For billing periods.")
 @RULES
-@PRICES
+@click.option(
+    "--prices", type=click.Path(dir_okay=False), help="TOML file of the other prices; one currency for all rows."
+)
 @JSON
 @CSV
 @filters

@@ -80,7 +80,8 @@ def reprice(
     freq : str, default "MS"
         Length of the periods, as in `histkit.usage_table`; None for the total.
     prices : path-like, mapping, DataFrame or PriceBook, optional
-        The other prices, see `read_prices`. Prices by model are those of the other model.
+        The other prices, see `read_prices`. Prices by model are those of the other model. Those of the rows of `frame`
+        are in one currency.
     current_prices : path-like, mapping, DataFrame or PriceBook, optional
         The prices of what was measured. Default: `prices`.
     plan : path-like, mapping, list of mappings, optional
@@ -208,9 +209,6 @@ def _check_months(frame: pd.DataFrame, names: Sequence[Any], freq: str | None) -
 def _books(frame: pd.DataFrame, model: str | None, prices: Any, current: Any, zone: tzinfo) -> _Books:
     then = read_prices(prices, tz=zone)
     now = then if current is None else read_prices(current, tz=zone)
-    currencies = sorted({price.currency for book in (now, then) for price in book.prices})
-    if len(currencies) > 1:
-        raise InputError(f"The prices are in {' and '.join(currencies)}; a comparison is in one currency.")
     for book in (now, then) if now is not then else (now,):
         warn_of_names(book, frame, stacklevel=3, models=() if model is None else (model,))
     changed = frame
@@ -219,7 +217,15 @@ def _books(frame: pd.DataFrame, model: str | None, prices: Any, current: Any, zo
             "_sts_"
         ).fillna(False)
         changed = frame.assign(model_id=frame["model_id"].astype("string").where(kept, model))
-    return _Books(now, then, now.price_index(frame), then.price_index(changed), currencies[0])
+    index_now, index_then = now.price_index(frame), then.price_index(changed)
+    used = [book.prices[at] for book, index in ((now, index_now), (then, index_then)) for at in set(index[index >= 0])]
+    currencies = sorted({price.currency for price in used or then.prices[:1]})
+    if len(currencies) > 1:
+        raise InputError(
+            f"The prices of these rows are in {' and '.join(currencies)}; a comparison is in one currency: take "
+            "the rows of one client or account, or a book in one currency."
+        )
+    return _Books(now, then, index_now, index_then, currencies[0])
 
 
 def _partial_sums(frame: pd.DataFrame, estimates: Estimates, books: _Books | None, query: Any) -> list[pd.DataFrame]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -131,6 +132,59 @@ def test_what_a_user_typed_is_never_translated(text: str) -> None:
     command = click.Command("x", params=[click.Option(["--near"])])
     message = f"near={text!r} is wrong; near= takes a number."
     assert in_option_names(message, command) == f"--near {text!r} is wrong; --near takes a number."
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "line"),
+    [
+        (
+            "quota",
+            "The frame has several accounts; a counter belongs to one: df[df['account'] == '...'].",
+            "The history has several accounts; a counter belongs to one: use --account NAME.",
+        ),
+        (
+            "pull",
+            "a client reads one: take those of one, df[df['account'] == 'studio'], with its client.",
+            "a client reads one: use --account 'studio', with its key.",
+        ),
+        (
+            "report",
+            "The frame has no column 'client', which prices by client need; run df.speech.label(rules) first.",
+            "The history has no column 'client', which prices by client need; add --rules.",
+        ),
+        (
+            "reprice",
+            "freq=None is not possible with plan=, which has a fee; use one of 'MS', 'billing'.",
+            "PERIOD 'total' is not possible with --plan, which has a fee; use one of 'monthly', 'billing'.",
+        ),
+        (
+            "reprice",
+            "model='x' is not known; did you mean 'y'?",
+            "--on-model 'x' is not known; did you mean 'y'?",
+        ),
+        ("reprice", "model='flash' matches no model.", "--model 'flash' matches no model."),
+        ("usage", "or choose the columns that agree by columns=.", "or leave only the columns that agree."),
+        ("sync", "requests=True needs a key.", "--requests needs a key."),
+        ("usage", "run sync(requests=True).", "run histkit sync --requests."),
+    ],
+)
+def test_what_python_would_do_is_told_as_the_command_does_it(name: str, message: str, line: str) -> None:
+    assert in_option_names(message, main.commands[name]) == line
+
+
+def test_advice_of_the_package_is_that_of_the_commands(offline: Path) -> None:
+    Path("prices.toml").write_text('currency = "EUR"\n[[price]]\nclient = "A"\nper_1000_credits = "0.3"\n', "utf-8")
+    Path("plans.toml").write_text('[[plan]]\nname = "P"\ncurrency = "EUR"\nmonthly_fee = "1"\nincluded_credits = 1\n')
+    pd.DataFrame({"request_id": ["a", "a"], "app": ["x", "y"]}).to_csv("log.csv", index=False)
+    for arguments, words in (
+        (["report", "--prices", "prices.toml"], "add --rules"),
+        (["reprice", "total", "--plan", "plans.toml"], "PERIOD 'total' is not possible with --plan"),
+        (["reprice", "--on-model", "flush"], "--on-model 'flush' is not known"),
+        (["usage", "--by", "app", "--log", "log.csv"], "or leave only the columns that agree."),
+    ):
+        result = CliRunner().invoke(main, arguments)
+        assert words in result.stderr
+        assert is_in_its_own_words(result.stderr)
 
 
 def test_the_sandbox_has_at_least_one_row() -> None:

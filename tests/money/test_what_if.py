@@ -147,6 +147,27 @@ def test_another_book_beside_the_one_of_now() -> None:
         hk.reprice(df, prices={"currency": "USD", "price": [{"per_1000_credits": 1}]}, current_prices=BOOK)
 
 
+@pytest.mark.filterwarnings("ignore:prices. 1 name matches none")
+def test_a_book_in_two_currencies_compares_the_rows_of_one_client() -> None:
+    df = hk.sample_history(200)
+    df = df.assign(client=["Acme", "Globex"] * 100)
+    book = {
+        "price": [
+            {"client": "Acme", "currency": "EUR", "per_1000_credits": "0.3"},
+            {"client": "Globex", "currency": "JPY", "per_1000_credits": "40"},
+        ]
+    }
+    with pytest.raises(hk.InputError, match=r"EUR and JPY.* rows of one client or account"):
+        hk.reprice(df, prices=book)
+    for client, currency in (("Acme", "EUR"), ("Globex", "JPY")):
+        part = df[df["client"] == client]
+        table = hk.reprice(part, prices=book)
+        costs = hk.cost_table(part, None, "MS", prices=book)
+        assert table.attrs["histkit"]["totals"]["currency"] == currency
+        assert table["cost"].tolist() == costs["cost"].tolist()
+    assert hk.reprice(df[:0], prices=book)["cost"].isna().all()
+
+
 PLANS = {
     "currency": "EUR",
     "plan": [
