@@ -683,7 +683,8 @@ class SpeechAccessor:
         official : DataFrame, optional
             The result of `official_usage` by days of `tz` (by hours for hours); default: it is fetched.
         requests : DataFrame, optional
-            The request log of the time, as `read_requests` returns it: see Notes.
+            The request log of the time, as `read_requests` returns it: see Notes. With a column ``account``, the
+            requests of the frame's account are taken.
         by : str or list of str, optional
             With `requests`: words as in `official_usage`, or columns of the log. Default: ``["api_key", "user"]``.
         client : HistoryClient, optional

@@ -37,6 +37,7 @@ from histkit.cli.output import print_line, print_note
 from histkit.cli.request_log import join_log, log_options
 from histkit.frame.clock import zone_of
 from histkit.money.forecast import forecast, used_share
+from histkit.money.key_account import refuse_other_account
 from histkit.reports.model import ReportColumn, ReportTable, period_column, total_of
 from histkit.reports.quota import quota_lines
 from histkit.reports.report import KINDS
@@ -109,7 +110,7 @@ def usage(
     freq = PERIODS[period]
     options: dict[str, Any] = {"tz": tz, "top": top}
     if freq == "billing":
-        options["billing"] = reset_day if reset_day is not None else _subscription()
+        options["billing"] = reset_day if reset_day is not None else _subscription(frame)
     elif reset_day is not None:
         raise click.UsageError("--reset-day is for billing periods.")
     if compare:
@@ -136,8 +137,10 @@ def usage(
     print_table(usage_report_table(table, groups, note), json_, csv_)
 
 
-def _subscription() -> Any:
+def _subscription(frame: pd.DataFrame) -> Any:
+    """Request the subscription of the account whose rows these are."""
     with hk.HistoryClient() as client:
+        refuse_other_account(frame, client)
         return client.subscription()
 
 
@@ -163,7 +166,7 @@ def report(
     output = None if path is None else output_of(path, KINDS, "a report", force=force)
     book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
     frame, column = labelled_history(rules, {**chosen, "tz": tz})
-    subscription = _subscription() if with_quota else None
+    subscription = _subscription(frame) if with_quota else None
     with checked_prices(frame, book, column, **chosen) as book:
         hk.report(frame, path, title=title, tz=tz, prices=book, subscription=subscription, force=force)
     if output is not None:
@@ -180,9 +183,10 @@ def quota(fail_over: str | None, tz: str, json_: bool, **chosen: Any) -> None:
     The counter is read from the service, the rate from the history. Exit code 4: more is used than --fail-over allows.
     """
     limit = _share(fail_over)
-    subscription = _subscription()
+    frame = rows_of(**chosen, tz=tz)
+    subscription = _subscription(frame)
     used = used_share(subscription)
-    facts = forecast(rows_of(**chosen, tz=tz), subscription=subscription, tz=tz).attrs["histkit"]
+    facts = forecast(frame, subscription=subscription, tz=tz).attrs["histkit"]
     if json_:
         print_json(facts)
     else:

@@ -22,6 +22,7 @@ from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.keys import refuse_duplicates
 from histkit.frame.schema import require
+from histkit.frame.scope import scope_of
 from histkit.money.calibration import (
     BACK_DAYS,
     COVERAGE,
@@ -34,6 +35,7 @@ from histkit.money.calibration import (
 )
 from histkit.money.chains import FROM, TO, Entries, chain_counters
 from histkit.money.falls import RESET, Billing, Falls, Gaps, explain_falls
+from histkit.money.key_account import refuse_other_account
 from histkit.money.ledger import several_accounts
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.periods import REFRESH_MONTHS, Freq, billing_freq
@@ -105,7 +107,8 @@ def forecast(
     Raises
     ------
     InputError
-        An argument is invalid, the frame has several accounts, or ``character_count`` is missing.
+        An argument is invalid, the frame has several accounts or is a part of a history that conditions selected,
+        ``character_count`` is missing, or none of the rows looked up exists in the account of the key.
     SchemaError
         The frame lacks a column.
     ApiError, TransportError
@@ -150,8 +153,8 @@ def forecast(
     refuse_duplicates(frame, "the forecast")
     if several_accounts(frame):
         raise InputError("The frame has several accounts; a counter belongs to one: df[df['account'] == '...'].")
-    notes: list[str] = []
-    plan = _plan(_get_subscription(subscription, client), present, notes)
+    notes = _scope_notes(frame, zone)
+    plan = _plan(_get_subscription(frame, subscription, client), present, notes)
     spending = _spending(frame, plan, present, notes)
     ahead = days or (AHEAD_DAYS if plan.reset is None else MOST_DAYS)
     calendar = _calendar(plan, spending, present, zone, ahead, notes)
@@ -222,12 +225,32 @@ class _Calendar:
     until: int
 
 
-def _get_subscription(subscription: Any, client: HistoryClient | None) -> Any:
-    """Return the subscription that was passed, or request it."""
+def _scope_notes(frame: pd.DataFrame, zone: tzinfo) -> list[str]:
+    """Return a reservation about rows that lie between those of the frame, if some seem to.
+
+    Raises
+    ------
+    InputError
+        Conditions left them out.
+    """
+    scope = scope_of(frame, zone)
+    if scope.filtered:
+        raise InputError(
+            f"These rows are a part of a history ({scope.filtered}), and the counter is that of the whole account: "
+            "forecast all rows."
+        )
+    if scope.gaps:
+        return [f"These rows are a part of a history ({scope.part}): the credits of the others are not known."]
+    return []
+
+
+def _get_subscription(frame: pd.DataFrame, subscription: Any, client: HistoryClient | None) -> Any:
+    """Return the subscription that was passed, or request that of the account whose rows these are."""
     check_client(client)
     if subscription is not None:
         return subscription
     with borrowed_client(client) as service:
+        refuse_other_account(frame, service)
         return service.subscription()
 
 

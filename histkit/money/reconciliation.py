@@ -9,13 +9,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from histkit.api.client import HistoryClient
+from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.errors import InputError
 from histkit.frame.clock import SECOND, name_of, timestamps, zone_of
 from histkit.frame.columns import float_numbers
 from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.keys import refuse_duplicates, rows_checked
 from histkit.frame.schema import require
+from histkit.money.key_account import refuse_other_account
 from histkit.money.ledger import ledger, several_accounts
 from histkit.money.official import official_usage, whole_buckets
 from histkit.money.spenders import BY, split_by_requests
@@ -58,7 +59,8 @@ def reconcile(
     official : DataFrame, optional
         The result of `official_usage` by days of `tz` (by hours for hours); default: it is fetched.
     requests : DataFrame, optional
-        The request log of the time, as `read_requests` returns it: see Notes.
+        The request log of the time, as `read_requests` returns it: see Notes. With a column ``account``, the requests
+        of the frame's account are taken.
     by : str or list of str, optional
         With `requests`: words as in `official_usage`, or columns of the log. Default: ``["api_key", "user"]``.
     client : HistoryClient, optional
@@ -78,8 +80,8 @@ def reconcile(
     Raises
     ------
     InputError, SchemaError
-        An argument is invalid; the rows belong to several accounts; the frame lacks a column; the workspace is billed
-        in money.
+        An argument is invalid; the rows belong to several accounts, or none of those looked up exists in the account
+        of the key; the frame lacks a column; the workspace is billed in money.
     ApiError
         The official figures can't be read with this key.
 
@@ -126,7 +128,10 @@ def reconcile(
     )
     if official is None:
         start, stop = (pd.Timestamp(moment, unit="s", tz="UTC") for moment in (first, end))
-        official = official_usage(start, stop, freq=base, tz=tz, client=client)
+        check_client(client)
+        with borrowed_client(client) as service:
+            refuse_other_account(frame, service)
+            official = official_usage(start, stop, freq=base, tz=tz, client=service)
     days = edges(np.array([first, end], np.int64) * SECOND, Freq(base), zone)
     days = days[days < end * SECOND]
     inside = frame[known & (micros >= days[0]) & (micros < end * SECOND)]

@@ -55,6 +55,7 @@ def split_by_requests(
     facts = requests.attrs.get("histkit", {})
     time, key = facts.get("time_column", "timestamp"), facts.get("id_column", "request_id")
     require(requests, [time, key], "a split by requests")
+    requests = _of_account(requests, frame)
     groups = _columns(requests, by)
     of_history = {text for text in strings_of(frame, "request_id") if text}
     ids = strings_of(requests, key)
@@ -94,6 +95,34 @@ def split_by_requests(
         "unassigned": float(result["credits"][~result["assigned"]].sum()),
     }
     return result
+
+
+def _of_account(requests: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the requests of the account whose rows the frame has.
+
+    Raises
+    ------
+    InputError
+        The log has several accounts, or another one, and the rows don't tell theirs.
+    """
+    if "account" not in requests.columns:
+        return requests
+    names = plain_values(requests["account"].drop_duplicates())
+    own = plain_values(frame["account"].drop_duplicates()) if "account" in frame.columns else []
+    if not own:
+        if len(names) > 1:
+            listed = ", ".join(quoted(name) for name in names if name is not None)
+            raise InputError(
+                f"The log has the requests of several accounts ({listed}), and the rows have no column 'account': pass "
+                "those of their account, load_requests(..., account=...)."
+            )
+        return requests
+    mask = requests["account"].isna() if own[0] is None else requests["account"].eq(own[0]).fillna(False)
+    if len(requests) and not mask.any():
+        raise InputError(
+            f"The log has no requests of account {quoted(own[0])}, whose rows these are: pass those of that account."
+        )
+    return requests[mask.to_numpy(bool)]
 
 
 def _columns(requests: pd.DataFrame, by: Any) -> dict[str, str]:

@@ -14,13 +14,13 @@ from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.keys import refuse_duplicates, rows_checked, warn_of_duplicates
 from histkit.frame.schema import DESCRIPTIVE_COLUMNS, require
+from histkit.frame.scope import Scope, scope_of
 from histkit.money.costs import with_price_index
 from histkit.money.prices import read_prices, warn_of_names
 from histkit.reports.html import html
 from histkit.reports.markdown import markdown
 from histkit.reports.model import Report, Section, check_title
 from histkit.reports.quota import quota_section
-from histkit.reports.scope import Scope, scope_of
 from histkit.reports.sections import (
     ReportSpec,
     counter_table,

@@ -129,3 +129,21 @@ def test_what_can_not_be_split_is_one_line(answers: Answers, change: Any, option
     with pytest.raises(error, match=words) as caught:
         hk.reconcile(history, official=official, requests=change(log), **options)
     assert "\n" not in str(caught.value)
+
+
+def test_the_requests_of_other_accounts_are_left_out(answers: Answers) -> None:
+    history, log, official = answers
+    frame = history.sample(frac=0.7, random_state=1)
+    expected = hk.reconcile(frame, official=official, requests=log)
+    other = log.assign(account="b", request_id="b" + log["request_id"])
+    both = pd.concat([log.assign(account="a"), other], ignore_index=True)
+    both.attrs = log.attrs
+    for name in ("string[pyarrow]", "category", object):
+        typed = both.astype({"account": name})
+        table = hk.reconcile(frame.assign(account="a"), official=official, requests=typed)
+        pd.testing.assert_frame_equal(table, expected)
+        assert table.attrs == expected.attrs
+    with pytest.raises(hk.InputError, match=r"several accounts \('a', 'b'\).*load_requests\(\.\.\., account="):
+        hk.reconcile(frame, official=official, requests=both)
+    with pytest.raises(hk.InputError, match="no requests of account 'c'"):
+        hk.reconcile(frame.assign(account="c"), official=official, requests=both)

@@ -14,9 +14,9 @@ import pytest
 import histkit as hk
 from histkit.frame.clock import zone_of
 from histkit.frame.provenance import has_index_gaps
+from histkit.frame.scope import scope_of
 from histkit.reports.model import Report
 from histkit.reports.report import build_report
-from histkit.reports.scope import scope_of
 from histkit.usage.dialogue import count_voices
 from histkit.util.text import format_share, format_value
 

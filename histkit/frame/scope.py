@@ -1,4 +1,4 @@
-"""The scope of a report: whether its rows are a whole history, and what selected them if they are a part."""
+"""The scope of a frame: whether its rows are a whole history, and what selected them if they are a part."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_NAMES, _NAME_CHARACTERS = 3, 60
 
 @dataclass(frozen=True)
 class Scope:
-    """What part of a history the rows of a report are.
+    """What part of a history the rows of a frame are.
 
     Attributes
     ----------
@@ -27,10 +27,13 @@ class Scope:
     gaps : bool or None
         Whether rows of the history between them are left out, so that the credit counter shows credits of these rows
         as spent elsewhere. None: not known.
+    filtered : str
+        Which conditions left out rows between them, for a reader; empty if none did.
     """
 
     part: str
     gaps: bool | None
+    filtered: str = ""
 
     def counters_tell(self, chained: float | None) -> bool:
         """Return whether unseen credits can be a headline: the rows have no gaps.
@@ -68,7 +71,8 @@ def scope_of(frame: pd.DataFrame, zone: tzinfo) -> Scope:
     history = frame.attrs.get("histkit")
     if isinstance(history, Mapping) and history.get("complete") is False:
         parts.append("not read to its end")
-    return Scope(", ".join(parts), gaps)
+    dividing = ({name: value for name, value in step.items() if name not in CONTIGUOUS} for step in steps)
+    return Scope(", ".join(parts), gaps, ", ".join(part for step in dividing for part in _described(step, zone)))
 
 
 def _described(step: Mapping[str, Any], zone: tzinfo) -> Iterator[str]:
