@@ -43,7 +43,7 @@ def run_demo(folder: Path, items: int) -> None:
     console.soft_wrap = True
     history = folder / f"history-{items}"
     with serve(items=items) as box, hk.HistoryClient(box.api_key, base_url=box.url) as client:
-        df = hk.sync(history, client=client, progress=True)
+        df = hk.sync(history, client=client)
         print_table(ReportTable("The newest rows of a made-up account", _newest(df), NEWEST))
         by_voice = df.speech.usage(by="voice", top=10)
         table = usage_report_table(by_voice, [ReportColumn("voice", "Voice")])
@@ -54,10 +54,8 @@ def run_demo(folder: Path, items: int) -> None:
         files = [df.speech.to_parquet(folder / "history.parquet"), df.speech.to_csv(folder / "history.csv")]
         files.append(_chart(df, folder / "usage.png"))
         clips = df.speech.filter(voice=str(df["voice_name"].value_counts().index[0]), source="TTS").head(CLIPS)
-        pulled = clips.speech.download_audio(
-            folder / "audio", name="{date:%Y-%m-%d} {text:.40}", client=client, progress=True
-        )
-        clips.speech.download_zip(folder / "audio.zip", client=client, progress=True)
+        pulled = clips.speech.download_audio(folder / "audio", name="{date:%Y-%m-%d} {text:.40}", client=client)
+        clips.speech.download_zip(folder / "audio.zip", client=client)
         files.append(folder / "audio.zip")
     console.print(f"\n{len(df):,} rows with {df.attrs['histkit']['requests']} requests. Made:")
     for path in files:

@@ -17,7 +17,7 @@ from histkit.cli.output import print_note
 from histkit.frame.clock import zone_of
 from histkit.frame.columns import plain_values
 from histkit.money.usage_routes import DIMENSIONS, STATS, USAGE, Dimension, dimensions_of
-from histkit.reports.model import ReportColumn, ReportTable, period_column, share_of, total_of
+from histkit.reports.model import ReportColumn, ReportTable, heading, no_name, period_column, share_of, total_of
 from histkit.usage.periods import parse_freq
 from histkit.util.text import count_noun
 
@@ -146,25 +146,25 @@ def _report_table(
         names = [name for name in shown if name.startswith(_stems(word, by[word]))]
         shown = [name for name in shown if name not in names[:1]]
         frame[word] = _labels(table[word], table[names[0]] if names else None, word)
-        columns.append(ReportColumn(word, _heading(word)))
+        columns.append(ReportColumn(word, heading(word)))
     for name in shown:
         frame[name] = table[name]
-        columns.append(ReportColumn(name, _heading(name), drop_rank=3))
+        columns.append(ReportColumn(name, heading(name), drop_rank=3))
     digits = 4 if figure == "cost" else 2
     whole = figure == "credits" and bool((table[figure].dropna() % 1 == 0).all())
-    heading = "Credits"
+    title = "Credits"
     if figure == "cost":
         currencies = table["currency"].dropna().unique().tolist()
-        heading = f"Cost in {currencies[0]}" if len(currencies) == 1 else "Cost"
+        title = f"Cost in {currencies[0]}" if len(currencies) == 1 else "Cost"
         if len(currencies) > 1:
             frame["currency"] = table["currency"]
             columns.append(ReportColumn("currency", "Currency"))
     if whole:
         frame[figure] = table[figure]
-        columns.append(ReportColumn(figure, heading, "count", bar=True))
+        columns.append(ReportColumn(figure, title, "count", bar=True))
     else:
         frame[figure] = [_decimal(value, digits) for value in plain_values(table[figure])]
-        columns.append(ReportColumn(figure, heading, "money", bar=True))
+        columns.append(ReportColumn(figure, title, "money", bar=True))
         totals = {name: _decimal(None if pd.isna(total) else total, digits) for name, total in totals.items()}
     if "share" in table.columns:
         frame["share"] = table["share"]
@@ -178,10 +178,6 @@ def _stems(word: str, one: Dimension) -> tuple[str, ...]:
     return (*known, "xi_api_key") if one.word == "api_key" else known
 
 
-def _heading(name: str) -> str:
-    return name.replace("_", " ").capitalize().replace("Api", "API")
-
-
 def _labels(ids: pd.Series, names: pd.Series | None, word: str) -> list[str]:
     """Return the name of each id, with a part of the id where ids share one; long ids without a name are cut."""
     pairs = list(zip(plain_values(ids), [None] * len(ids) if names is None else plain_values(names), strict=True))
@@ -191,7 +187,7 @@ def _labels(ids: pd.Series, names: pd.Series | None, word: str) -> list[str]:
 
 def _label(identity: Any, name: str | None, shared: Counter[str], word: str) -> str:
     if identity is None:
-        return name if name is not None else f"(no {_heading(word) if word == 'api_key' else word.replace('_', ' ')})"
+        return name if name is not None else no_name(word)
     text = str(identity)
     if name is None:
         return text if len(text) <= _LONG else f"{text[:_SHORT]}…"

@@ -23,6 +23,13 @@ def print_line(text: str) -> None:
     _print(text, err=False)
 
 
+def print_paragraph(text: str) -> None:
+    """Print a sentence on standard output, folded to the width that tables have."""
+    width = output_width()
+    for line in fold(terminal_text(text), width, whole_words=True) if width and width >= _SCREEN else [text]:
+        print_line(line)
+
+
 def print_message(text: object) -> None:
     """Print a line of the program on standard error."""
     _print(f"histkit: {text}", err=True)

@@ -33,12 +33,12 @@ from histkit.cli.common import (
     whole_history,
 )
 from histkit.cli.cut_periods import cut_periods
-from histkit.cli.output import print_line, print_note
+from histkit.cli.output import print_note, print_paragraph
 from histkit.cli.request_log import join_log, log_options
 from histkit.frame.clock import zone_of
 from histkit.money.forecast import forecast, used_share
 from histkit.money.key_account import refuse_other_account
-from histkit.reports.model import ReportColumn, ReportTable, period_column, total_of
+from histkit.reports.model import ReportColumn, ReportTable, group_column, period_column, total_of
 from histkit.reports.quota import quota_lines
 from histkit.reports.report import KINDS
 from histkit.reports.sections import ROUNDING_NOTE, ledger_report_table, line_report_table, usage_report_table
@@ -120,7 +120,7 @@ def usage(
             table = hk.usage_table(frame, list(by) or None, freq, **options)
         else:
             table = hk.cost_table(frame, list(by) or None, freq, prices=book, **options)
-    groups = [ReportColumn(name, name.capitalize()) for name in by]
+    groups = [group_column(name) for name in by]
     if freq is not None:
         groups.insert(0, period_column(freq))
     unknown = table.attrs["histkit"].get("rows_without_credits", 0)
@@ -191,7 +191,7 @@ def quota(fail_over: str | None, tz: str, json_: bool, **chosen: Any) -> None:
         print_json(facts)
     else:
         for line in quota_lines(facts):
-            print_line(line)
+            print_paragraph(line)
     if limit is not None:
         if used is None:
             raise hk.InputError("--fail-over: this plan has no limit, so no share of it is used.")

@@ -19,7 +19,7 @@ from histkit.cli.common import (
     print_table,
 )
 from histkit.cli.usage import labelled_history
-from histkit.reports.model import ReportColumn, ReportTable, period_column
+from histkit.reports.model import ReportColumn, ReportTable, group_column, period_column
 from histkit.util.text import count_noun
 
 _MONEY = ("cost", "cost_low", "cost_high")
@@ -85,7 +85,7 @@ def what_if_report_table(table: pd.DataFrame, by: list[str], freq: str | None) -
     """Arrange the table of `histkit.reprice` for readers, with totals and what the estimates rest on."""
     facts = table.attrs["histkit"]
     totals = {name: facts["totals"][name] for name in ("credits", "compared", "credits_low", "credits_high")}
-    columns = [ReportColumn(name, name.capitalize()) for name in by]
+    columns = [group_column(name) for name in by]
     if freq is not None:
         columns.insert(0, period_column(freq))
     columns.append(ReportColumn("credits", "Credits", "count"))

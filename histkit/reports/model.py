@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import pandas as pd
 
 from histkit.errors import InputError
 from histkit.usage.periods import parse_freq
-from histkit.util.text import ValueKind, format_column, format_value, quoted
+from histkit.util.text import NOTHING, ValueKind, format_column, format_value, is_missing, quoted
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class ReportColumn:
         When a terminal is too narrow for the table, columns are left out in this order, 1 first; 0: never.
     whole : bool
         Whether its texts are never folded, because people copy them: paths, fingerprints.
+    missing : str
+        What its cells show for a missing value.
     """
 
     name: str
@@ -39,6 +42,7 @@ class ReportColumn:
     bar: bool = False
     drop_rank: int = 0
     whole: bool = False
+    missing: str = NOTHING
 
     @property
     def numeric(self) -> bool:
@@ -125,6 +129,38 @@ def check_title(title: Any) -> None:
         raise InputError(f"title= must be a string, not {quoted(title)}.")
 
 
+def heading(name: str) -> str:
+    """Return the heading of a column.
+
+    Examples
+    --------
+    >>> heading("api_key"), heading("voice"), heading("user_label")
+    ('API key', 'Voice', 'User label')
+    """
+    words = _words(name)
+    return words[:1].upper() + words[1:]
+
+
+def no_name(name: str) -> str:
+    """Return what stands for a missing value in a column of groups.
+
+    Examples
+    --------
+    >>> no_name("api_key"), no_name("user")
+    ('(no API key)', '(no user)')
+    """
+    return f"(no {_words(name)})"
+
+
+def _words(name: str) -> str:
+    return re.sub(r"\bapi\b", "API", name.replace("_", " "))
+
+
+def group_column(name: str) -> ReportColumn:
+    """Return the column of a group, headed by its name."""
+    return ReportColumn(name, heading(name), missing=no_name(name))
+
+
 def period_column(freq: str | None) -> ReportColumn:
     """Return the column of the starts of periods: days, or with a time of day where periods can start within one."""
     timed = freq == "billing" or (freq is not None and parse_freq(freq).unit == "h")
@@ -157,8 +193,13 @@ def share_of(values: pd.Series) -> pd.Series:
 
 def rows_of(table: ReportTable) -> Iterator[list[str]]:
     """Yield the formatted cells of each row."""
-    columns = [format_column(table.frame[column.name].astype(object), column.kind) for column in table.columns]
+    columns = [_cells(table.frame[column.name].astype(object), column) for column in table.columns]
     yield from map(list, zip(*columns, strict=True))
+
+
+def _cells(values: pd.Series, column: ReportColumn) -> list[str]:
+    texts = format_column(values, column.kind)
+    return [column.missing if is_missing(value) else text for value, text in zip(values, texts, strict=True)]
 
 
 def totals_of(table: ReportTable) -> list[str]:

@@ -38,11 +38,12 @@ def quota_lines(facts: dict[str, Any]) -> list[str]:
 
 
 def band_lines(facts: dict[str, Any]) -> list[str]:
-    """Describe the band of a forecast and how often it held, one sentence per line; none without a known reset."""
-    if not facts["projected"] or not facts["reset"]:
+    """Describe the band of a forecast and how often it held, one sentence per line."""
+    if not facts["projected"] or not facts["until"]:
         return []
     low, middle, high = (format_value(facts["projected"][name], "count") for name in ("p10", "p50", "p90"))
     when = "the reset" if facts["until"] == facts["reset"] else facts["until"][:10]
+    when = when if facts["reset"] else f"{when}, without a reset before"
     lines = [f"By {when}, the counter will be between {low} and {high} (8 times in 10; the median is {middle})."]
     if facts["backtest"]:
         lines.append(f"{backtest_sentence(facts['backtest'])}.")

@@ -25,6 +25,7 @@ from histkit.reports.model import (
     ReportColumn,
     ReportTable,
     Section,
+    heading,
     measure_totals,
     period_column,
     share_of,
@@ -284,7 +285,7 @@ def ledger_report_table(table: pd.DataFrame, freq: str, note: str = "") -> Repor
             "total is of the others."
         )
     groups = [ReportColumn("account", "Account")] if "account" in table.columns else []
-    groups += [period_column(freq), *(ReportColumn(name, name.capitalize()) for name in facts["by"])]
+    groups += [period_column(freq), *(ReportColumn(name, heading(name)) for name in facts["by"])]
     return ReportTable("", table, (*groups, *columns), totals, " ".join(notes))
 
 
@@ -323,7 +324,7 @@ def headline_facts(spec: ReportSpec, takes: pd.DataFrame | None, counters: pd.Da
         Fact("Items", len(frame)),
         Fact("Credits", total_of(frame["credits"]), note=note),
         Fact("Characters", total_of(frame["characters"])),
-        Fact("Voices", count_voices(frame), note="those in dialogues included"),
+        Fact("Voices", count_voices(frame), note=_voices_note(frame)),
     ]
     if takes is not None:
         thrown_away = takes.attrs["histkit"]["thrown_away"]
@@ -341,6 +342,16 @@ def headline_facts(spec: ReportSpec, takes: pd.DataFrame | None, counters: pd.Da
         for currency, total in money["totals"].items():
             facts.append(Fact(f"Cost in {currency}", Decimal(total["cost"]), "money", note))
     return tuple(facts)
+
+
+def _voices_note(frame: pd.DataFrame) -> str:
+    """Return whose voices are counted: also those that speak only in dialogues, if these are in the frame.
+
+    The rows of one voice, as a filter leaves them, lack the dialogues that it speaks in.
+    """
+    if "dialogue" in frame.columns and bool(frame["dialogue"].notna().any()):
+        return "those in dialogues included"
+    return "no dialogue is in these rows; what a voice speaks in dialogues is not counted"
 
 
 def counter_table(spec: ReportSpec) -> pd.DataFrame | None:

@@ -55,6 +55,7 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Demos:
         environment = {**os.environ, "PATH": path_with_histkit(on_path)}
         done = subprocess.run(demo, capture_output=True, text=True, cwd=made.folder, env=environment, check=False)
         assert done.returncode == 0, done.stderr
+        assert "\r" not in done.stderr  # no progress bars in a pipe
         made.output[on_path] = done.stdout
     return made
 

@@ -38,6 +38,10 @@ def test_usage_by_key_user_and_a_log_of_ones_own(box):
         )
         assert {row[word]: row["credits"] for row in rows if row[word]} == spent.to_dict()
         assert sum(row["credits"] for row in rows) == frame["credits"].sum()
+    text = CliRunner().invoke(main, ["usage", "total", "--by", "api_key"]).output
+    assert "API key" in text
+    assert "(no API key)" in text
+    assert "–" not in text
     frame[["request_id"]].head(100).assign(app="web").to_csv("app.csv", index=False)
     own = CliRunner().invoke(main, ["usage", "total", "--by", "app", "--log", "app.csv", "--json"])
     assert "100 of 300 rows (33.3 %)" in own.stderr

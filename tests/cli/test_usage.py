@@ -131,7 +131,9 @@ def test_the_report_is_written_or_printed(online: Path, whole: pd.DataFrame) -> 
     assert not Path("out.pdf").exists()
 
 
-def test_quota_exits_with_4_when_more_is_used_than_allowed(online: Path, shared_box: Sandbox) -> None:
+def test_quota_exits_with_4_when_more_is_used_than_allowed(
+    online: Path, shared_box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with hk.HistoryClient(shared_box.api_key, base_url=shared_box.url) as client:
         plan = client.subscription()
     used = 100 * plan.character_count / plan.character_limit
@@ -140,7 +142,14 @@ def test_quota_exits_with_4_when_more_is_used_than_allowed(online: Path, shared_
     assert run("quota", "--fail-over", f"{(used - used / 2) / 100}", code=4).stdout.startswith(
         f"{plan.character_count:,}"
     )
-    assert data("quota")["used"] == plan.character_count
+    facts = data("quota")
+    assert facts["used"] == plan.character_count
+    wide = run("quota").stdout
+    assert facts["projected"] is None or "the counter will be between" in wide
+    monkeypatch.setenv("COLUMNS", "48")
+    narrow = run("quota").stdout
+    assert max(map(len, narrow.splitlines())) <= 48
+    assert narrow.split() == wide.split()
 
 
 def test_the_ledger_and_the_official_figures(online: Path, whole: pd.DataFrame) -> None:

@@ -479,6 +479,9 @@ def test_quota_lines_tell_the_band_and_its_test() -> None:
     assert "The band held in 3 of 3 past periods of 20 days." in lines
     assert any(line.startswith("By the reset, the counter will be between 11,9") for line in lines)
     assert not any("too short" in line for line in lines)
+    passed = quota_lines({**facts, "reset": None})
+    end = f"By {facts['until'][:10]}, without a reset before, the counter will be between 11,9"
+    assert any(line.startswith(end) for line in passed)
     maybe = quota_lines({**facts, "run_out": None, "run_out_early": "2026-10-19"})
     assert "At the present rate they last (an estimate), but they may run out on 2026-10-19 already." in maybe
     few = quota_lines(facts_of(daily(100, 10), plan(1000)))

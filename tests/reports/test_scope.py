@@ -169,6 +169,8 @@ def test_voices_of_dialogues_count() -> None:
     assert count_voices(DF) == len(own | spoken)
     assert next(fact.value for fact in build_report(talks).facts if fact.label == "Voices") == len(spoken)
     assert count_voices(DF.head(0)) == 0
+    for frame, note in ((DF, "those in dialogues included"), (DF.speech.filter(voice="Rachel"), "is not counted")):
+        assert next(fact.note for fact in build_report(frame).facts if fact.label == "Voices").endswith(note)
 
 
 @pytest.mark.parametrize("missing", [0, 1, 10, 1000])
