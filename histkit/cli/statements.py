@@ -20,7 +20,6 @@ from histkit.cli.common import (
     PRICES,
     RULES,
     SOME_FAILED,
-    TZ,
     check_output,
     checked_prices,
     labelled_rows,
@@ -31,6 +30,7 @@ from histkit.cli.common import (
     whole_history,
 )
 from histkit.cli.output import print_data, print_line, print_message
+from histkit.frame.clock import name_of, zone_of
 from histkit.frame.names import UnmatchedNameError, did_you_mean
 from histkit.money.costs import costs_by_currency
 from histkit.reports.model import MEASURE_COLUMNS, ReportColumn, ReportTable, measure_totals
@@ -46,7 +46,12 @@ from histkit.reports.statement_files import (
 )
 from histkit.reports.terminal import print_report
 from histkit.usage.labels import COLUMN, read_rules
+from histkit.util.files import read_toml, shown_path
 from histkit.util.text import count_noun, quoted
+
+ZONE = click.option(
+    "--tz", help="IANA name of the zone of days. Default: tz of the rules, else of the prices, else UTC."
+)
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,17 +78,35 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--column", help="Column with the client of each row. Default: the column of the rules."),
         PRICES,
         RULES,
-        TZ,
+        ZONE,
     ):
         command = option(command)
     return command
 
 
-def _labelled(rules: str | None, column: str | None, tz: str, **chosen: Any) -> tuple[pd.DataFrame, str]:
+def _zone(tz: str | None, rules: str | None, prices: str | None) -> str:
+    """Return the zone of a statement's days: the one that was passed, else that of the files; say so."""
+    if tz is not None:
+        return tz
+    zones: list[tuple[str, str]] = []
+    if rules is not None:
+        parsed = read_rules(rules)[1]
+        zones += [(name_of(parsed[0].tz), rules)] if parsed and parsed[0].own_tz else []
+    if prices is not None:
+        zone = read_toml(prices, "prices").get("tz")
+        zones += [(name_of(zone_of(zone)), prices)] if zone is not None else []
+    if not zones:
+        return "UTC"
+    name, path = zones[0]
+    print_message(f"note: days are those of {name}, the tz of {path}; --tz names another zone.")
+    return name
+
+
+def _labelled(rules: str | None, column: str | None, zone: str, **chosen: Any) -> tuple[pd.DataFrame, str]:
     """Read the complete history with its column of clients; also return the name of that column."""
     if rules is None and column is None:
         raise click.UsageError("Add --rules, a TOML file that assigns rows to clients, or --column, such as account.")
-    default, parsed = (COLUMN, []) if rules is None else read_rules(rules, tz)
+    default, parsed = (COLUMN, []) if rules is None else read_rules(rules, zone)
     name = column or default
     frame = whole_history(**chosen)
     if rules is not None:
@@ -101,6 +124,16 @@ def _print_caveats(facts: dict[str, Any], period: str) -> None:
         print_message(f"note: the period is {facts['period']}, {facts['tz']}.")
     for caveat in caveats(facts):
         print_message(f"note: provisional: {caveat}.")
+
+
+def _print_issued(now: list[str], before: list[str], register: str) -> None:
+    parts = [f"issued {len(now):,} now ({_first_and_last(now)})"] if now else ["issued none now"]
+    parts += [f"{len(before):,} before ({_first_and_last(before)})"] if before else []
+    print_message(f"note: {', '.join(parts)}; the register is {shown_path(register)}.")
+
+
+def _first_and_last(numbers: list[str]) -> str:
+    return ", ".join(numbers) if len(numbers) < 4 else f"{numbers[0]} to {numbers[-1]}"
 
 
 @click.command()
@@ -121,7 +154,7 @@ def statement(
     output: Path | None,
     title: str | None,
     number: str | None,
-    tz: str,
+    tz: str | None,
     rules: str | None,
     prices: str | None,
     terms: str | None,
@@ -144,9 +177,10 @@ def statement(
     """
     check_output(json_, csv_)
     target = None if output is None else statement_output(output, force=force)
-    book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
-    frame, name = _labelled(rules, column, tz, **chosen)
-    options: dict[str, Any] = {"path": output, "column": name, "tz": tz, "by": by, "force": force}
+    zone = _zone(tz, rules, prices)
+    book = hk.read_prices(prices, tz=zone) if prices else None  # raises before anything is read
+    frame, name = _labelled(rules, column, zone, **chosen)
+    options: dict[str, Any] = {"path": output, "column": name, "tz": zone, "by": by, "force": force}
     options |= {"terms": terms, "number": number, "issue_date": issue_date, "locale": locale}
     options |= {"issue": issue, "correct": correct, "register": register}
     with checked_prices(frame, book, name, **chosen) as book:
@@ -154,13 +188,20 @@ def statement(
     facts = lines.attrs["histkit"]
     _print_caveats(facts, period)
     for other in facts.get("corrections", ()):
+        if other["number"] is None:
+            print_message(
+                f"note: issued, it would first correct {other['corrects']} of {quoted(other['client'])}, "
+                f"{other['period']}."
+            )
+            continue
         where = f", {other['path']}" if other["path"] else ""
         print_message(f"note: {other['number']} corrects {other['corrects']} of {quoted(other['client'])}{where}.")
     issued = ""
     if facts.get("issued"):
+        numbers = [facts["number"]]
+        _print_issued([] if facts["again"] else numbers, numbers if facts["again"] else [], facts["register"])
+    if facts.get("issued"):
         issued = f"{'issued before' if facts['again'] else 'issued'} as {facts['number']}, "
-        if json_ or csv_ or target is None:
-            print_message(f"note: {issued.removesuffix(', ')}.")
     if json_:
         print_data(json_text(with_own_places(lines), ascii_only=True))
     elif csv_:
@@ -185,7 +226,7 @@ def statements(
     output: Path | None,
     format: Literal["md", "html", "xlsx", "csv", "json"],
     check: bool,
-    tz: str,
+    tz: str | None,
     rules: str | None,
     prices: str | None,
     terms: str | None,
@@ -205,7 +246,8 @@ def statements(
 
     With --check, the register of issued statements is proven: each file is there with its bytes, numbers have no gap,
     totals follow from the rows, no row is billed twice. With --rules or --column, rows that came, went or changed since
-    are listed too. Exit code 1: something is not as it was issued; 5: only rows have changed since.
+    are listed too, and rows between a client's periods that are in no statement. Exit code 1: something is not as it
+    was issued; 5: only rows have changed since, or are not billed.
     """
     check_output(json_, csv_)
     if check:
@@ -215,9 +257,10 @@ def statements(
         return
     if period is None:
         raise click.UsageError("Missing argument 'PERIOD'.")
-    book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
-    frame, name = _labelled(rules, column, tz, **chosen)
-    options: dict[str, Any] = {"folder": output, "format": format, "column": name, "tz": tz, "by": by}
+    zone = _zone(tz, rules, prices)
+    book = hk.read_prices(prices, tz=zone) if prices else None  # raises before anything is read
+    frame, name = _labelled(rules, column, zone, **chosen)
+    options: dict[str, Any] = {"folder": output, "format": format, "column": name, "tz": zone, "by": by}
     options |= {"terms": terms, "issue_date": issue_date, "locale": locale}
     options |= {"issue": issue, "correct": correct, "register": register}
     with checked_prices(frame, book, name, **chosen) as book:
@@ -228,6 +271,10 @@ def statements(
     columns = [ReportColumn("client", "Client"), *MEASURE_COLUMNS]
     totals = measure_totals(table)
     if issue:
+        facts = table.attrs["histkit"]
+        _print_issued(facts["issued_now"], facts["issued_before"], facts["register"])
+        if table["number"].isna().any() or table["corrects"].isna().nunique() > 1:
+            totals = {}  # of statements and differences, or of rows that are billed to nobody
         columns.insert(0, ReportColumn("number", "Number", whole=True))
         if table["corrects"].notna().any():
             columns.insert(1, ReportColumn("corrects", "Corrects", whole=True, drop_rank=3))
@@ -240,7 +287,7 @@ def statements(
         ]
         for money in ("cost", "total"):
             if money in table.columns and table["currency"].nunique() == 1:
-                totals[money] = sum(table[money].dropna())
+                totals |= {money: sum(table[money].dropna())} if totals else {}
             if money in table.columns:
                 table[money] = costs_by_currency(table, money)
     if output is not None:
@@ -254,7 +301,7 @@ def _check(
     rules: str | None,
     prices: str | None,
     column: str | None,
-    tz: str,
+    tz: str | None,
     json_: bool,
     csv_: bool,
     *,
@@ -270,17 +317,16 @@ def _check(
         return
     frame, name = None, column
     if rules is not None or column is not None:
-        frame, name = _labelled(rules, column, tz, history=history, **chosen)
+        frame, name = _labelled(rules, column, tz or "UTC", history=history, **chosen)
     elif (Path(history) / MANIFEST).is_file():
         frame = whole_history(history=history, **chosen)
-    zone = tz if was_typed("tz") else None
-    findings = hk.check_statements(place.path, frame, column=name, prices=prices, tz=zone)
+    findings = hk.check_statements(place.path, frame, column=name, prices=prices, tz=tz)
     facts = findings.attrs["histkit"]
     if json_ or csv_:
         print_table(ReportTable("", findings, ()), json_, csv_)
     else:
         for kind, number, client, period, problem in findings.itertuples(index=False):
-            what = "changed since" if kind == "changed" else "failed"
+            what = {"changed": "changed since", "unbilled": "not billed"}.get(kind, "failed")
             whose = f"{number}, {quoted(client)}, {period}: " if pd.notna(number) else ""
             print_line(f"{what}: {whose}{problem}")
         proven = "all proven" if findings.empty else count_noun(len(findings), "finding")

@@ -15,12 +15,19 @@ from histkit.util.text import format_value, one_line_text
 
 _WIDTH, _HEIGHT = re.compile(r'\swidth="[\d.]+pt"'), re.compile(r'\sheight="[\d.]+pt"')
 
+_LONGEST_WORD = 26  # characters that fit beside the other columns
+
 
 @dataclass(frozen=True)
 class _Cell:
     text: str
     numeric: bool
     bar_percent: int | None
+
+    @property
+    def short_words(self) -> bool:
+        """Whether no word has to be broken, as a model's name."""
+        return all(len(word) <= _LONGEST_WORD for word in self.text.split())
 
 
 @dataclass(frozen=True)

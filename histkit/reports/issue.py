@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -251,15 +251,26 @@ class Issuer:
             self._enter(state, fresh)
         return issues
 
-    def preview(self, bill: Bill) -> Bill:
-        """Return the correction of a bill without issuing it; the bill itself if nothing was issued."""
+    def preview(self, bill: Bill) -> tuple[Bill, list[Issue]]:
+        """Return what a bill would be with corrections, and those of other statements, without issuing any.
+
+        Raises
+        ------
+        InputError
+            Nothing was issued that has to be corrected, or the bill couldn't be issued.
+        """
         state = self.register.read_intact()
         entries = state.by_key.get(bill.key, [])
-        if not entries:
-            return bill
-        _check_comparable(bill, entries[-1])
-        changes = changes_of(self._net(state, bill.key), entries[-1], bill)
-        return corrected(relabelled(bill, entries[-1].voices), entries, changes.counts)
+        others = [issue for issue in self._plan(state, [bill]) if issue.bill.key != bill.key]
+        if entries:
+            changes = changes_of(self._net(state, bill.key), entries[-1], bill)
+            return corrected(relabelled(bill, entries[-1].voices), entries, changes.counts), others
+        if not others:
+            raise InputError(
+                f"Nothing was issued to {quoted(bill.facts['client'])} for {bill.facts['period']}, and none of its "
+                f"rows is billed: there is nothing to correct in {shown_path(self.register.path)}. Leave out correct=."
+            )
+        return bill, others
 
     def _check(self, bill: Bill) -> None:
         """Raise unless a bill can be issued."""
@@ -309,6 +320,7 @@ class Issuer:
     def _compare(self, state: RegisterState, bill: Bill) -> Issue:
         entries = state.by_key.get(bill.key, [])
         if not entries:
+            _check_zone(bill, [entry for entry in state.entries if entry.client == bill.key[0]])
             return Issue(bill, None)
         last = entries[-1]
         _check_comparable(bill, last)
@@ -372,7 +384,8 @@ class Issuer:
             others = claimed[claimed["owner"] != owner]
             count = len(common_rows(others, rows))
             if count:
-                conflicts[keys[int(owner)]] = {keys[int(owner)]: count}
+                other = int(common_rows(rows, others)["owner"].iloc[0])
+                conflicts[keys[int(owner)]] = {keys[other]: count}
         if conflicts:
             return conflicts
         for key in state.by_key:
@@ -391,21 +404,25 @@ class Issuer:
         *,
         advice: bool = True,
     ) -> str:
+        overlaps = [(key, mine) for key, counts in conflicts.items() if key in issues for mine in counts]
+        if overlaps:
+            first, second = (issues[key].bill.facts for key in overlaps[0])
+            count = conflicts[overlaps[0][0]][overlaps[0][1]]
+            return (
+                f"{count_noun(count, 'row')} would be billed twice: {'it belongs' if count == 1 else 'they belong'} to "
+                f"{_described(first)} and to {_described(second)}. Use periods that don't overlap."
+            )
         parts = []
         for key, counts in list(conflicts.items())[:_MOST_SHOWN]:
+            last = state.by_key[key][-1]
             for mine, count in counts.items():
                 facts = issues[mine].bill.facts
-                entries = state.by_key.get(key)
-                name = (
-                    f"{entries[-1].number} of {quoted(key[0])}, {entries[-1].period}" if entries else "this issue too"
-                )
                 rows = f"{count_noun(count, 'row')} of {quoted(facts['client'])}, {facts['period']}"
-                parts.append(f"{rows} {'is' if count == 1 else 'are'} billed already by statement {name}")
+                where = f"{last.number} of {quoted(key[0])}, {last.period}"
+                parts.append(f"{rows} {'is' if count == 1 else 'are'} billed already by statement {where}")
         if not advice:
             return "; ".join(parts)
         more = f"; and in {len(conflicts) - _MOST_SHOWN:,} more" if len(conflicts) > _MOST_SHOWN else ""
-        if self.correct:
-            return f"{'; '.join(parts)}{more}, and still {'belong' if len(parts) else ''} there: label them first."
         return f"{'; '.join(parts)}{more}. With correct=True, a correction credits them there first."
 
     def _check_others(self, state: RegisterState, issues: Sequence[Issue]) -> None:
@@ -580,6 +597,34 @@ def _check_comparable(bill: Bill, entry: Entry) -> None:
         raise InputError(f"{what}, with a minimum fee, a markup or a tax: pass terms=.")
     if entry.tz != bill.facts["tz"]:
         raise InputError(f"{what}, in {entry.tz}: pass tz={entry.tz!r}.")
+
+
+def _check_zone(bill: Bill, entries: Sequence[Entry]) -> None:
+    """Raise if the statements of a client so far are in a zone whose days begin at other instants.
+
+    Rows between a month of one zone and the next month of another one would be in no bill, or in two. A period that
+    begins where one ended that was billed is right in any zone.
+    """
+    facts, (client, start, end) = bill.facts, bill.key
+    if not entries or any(entry.key[2] == start for entry in entries):
+        return
+    same = [entry for entry in entries if entry.period == facts["period"]]
+    last = max(same or entries, key=lambda entry: entry.key[2])
+    zone = zone_of(last.tz)
+    if last.tz == facts["tz"] or all(_is_midnight(edge, zone) for edge in (start, end)):
+        return
+    raise InputError(
+        f"Statement {last.number} of {quoted(client)}, {last.period} is in {last.tz}, and this one, {facts['period']}, "
+        f"is in {facts['tz']}: rows between them would be billed twice or never. Use tz={last.tz!r}."
+    )
+
+
+def _is_midnight(edge: int, zone: tzinfo) -> bool:
+    return datetime.fromtimestamp(edge, zone).time() == time()
+
+
+def _described(facts: Mapping[str, Any]) -> str:
+    return f"{quoted(facts['client'])}, {facts['period']} ({facts['tz']})"
 
 
 def common_rows(issued: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

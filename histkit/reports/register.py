@@ -377,15 +377,16 @@ class HistoryRegisters:
     def _note(self) -> None:
         known = self._listed()
         if self.register.path not in known:
+            paths = [self.own.relative(path) for path in [*known, self.register.path]]  # stay right when all is moved
             with atomic_write(self._list) as temporary:
-                temporary.write_bytes(b"".join(os.fsencode(path) + b"\n" for path in [*known, self.register.path]))
+                temporary.write_bytes(b"".join(os.fsencode(path) + b"\n" for path in paths))
 
     def _listed(self) -> list[Path]:
         try:
             lines = self._list.read_bytes().splitlines()
         except OSError:
             return []
-        return [Path(os.fsdecode(line)) for line in lines if line]
+        return [self.own.place(os.fsdecode(line)) for line in lines if line]
 
     def others(self, state: RegisterState) -> Iterator[tuple[Path, RegisterState]]:
         """Yield the path of each other register, and what a state lacks of it; those that are gone are left out.

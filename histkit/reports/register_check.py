@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import UTC, date
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from histkit.errors import ArchiveError
+from histkit.frame.clock import SECOND, iso
 from histkit.money.currencies import digits_of, exact_decimals
 from histkit.reports.amounts import Amounts, compute_amounts, nothing
 from histkit.reports.billed_rows import decode_rows, exact_costs, net_rows
@@ -26,7 +27,7 @@ from histkit.usage.labels import COLUMN
 from histkit.util.files import shown_path
 from histkit.util.text import count_noun, error_line, quoted
 
-FAILED, CHANGED = "failed", "changed"
+FAILED, CHANGED, UNBILLED = "failed", "changed", "unbilled"
 _PARTS = ("lines", "markup", "minimum", "tax", "total")
 _FINDINGS = ["kind", "number", "client", "period", "problem"]
 _STRING = "string[pyarrow]"
@@ -188,7 +189,8 @@ def check_statements(
     Returns
     -------
     pandas.DataFrame
-        One row per finding (string): ``kind`` ("failed", or "changed" for rows that changed since), ``number``,
+        One row per finding (string): ``kind`` ("failed", "changed" for rows that changed since, or "unbilled" for rows
+        of a client between its periods that are in no statement, as after a change of zone), ``number``,
         ``client``, ``period`` and ``problem``, a sentence. No rows: all is proven. ``attrs["histkit"]`` has
         ``register``, ``statements`` (number of entries) and ``rows`` (net number of billed rows).
 
@@ -224,6 +226,7 @@ def check_statements(
             line = _changed(nets[key], last, clients)
             if line:
                 findings.append((CHANGED, entries[0].number, last.client, last.period, line))
+        findings += [(UNBILLED, None, client, None, line) for client, line in _unbilled(nets, state, clients)]
     table = pd.DataFrame(findings, columns=_FINDINGS, dtype=object).astype(_STRING)
     rows = sum(int(net["times"].sum()) for net in nets.values())
     facts = {"register": str(opened.path), "statements": len(state.entries), "rows": rows}
@@ -259,7 +262,7 @@ def _file_problems(entry: Entry, register: Register) -> Iterator[str]:
     if entry.sha256 is not None and (register.staging / entry.sha256).is_file():
         yield f"its file {shown_path(path)} is not in its place yet: the next issue writes it"
     elif digest is None:
-        yield f"its file {shown_path(path)} is missing"
+        yield f"its file {shown_path(path)} is missing: move it there, where it was when it was issued"
     else:
         yield f"its file {shown_path(path)} is not as it was issued"
 
@@ -335,6 +338,23 @@ def _billed_twice(nets: Mapping[Key, pd.DataFrame], state: RegisterState) -> Ite
     for places, count in groups.items():
         numbers = [f"{state.by_key[keys[place]][0].number} of {quoted(keys[place][0])}" for place in places]
         yield f"{count_noun(count, 'row')} {'is' if count == 1 else 'are'} billed by {' and by '.join(numbers)}"
+
+
+def _unbilled(nets: Mapping[Key, pd.DataFrame], state: RegisterState, clients: Clients) -> Iterator[tuple[str, str]]:
+    """Yield clients, and which of their rows are in none of their periods and in no statement, but between them."""
+    names = sorted({key[0] for key in nets})
+    if not names:
+        return
+    billed = pd.concat(nets.values(), ignore_index=True)
+    for client in names:
+        rows = clients.unbilled(client, [entry for entry in state.entries if entry.client == client], billed)
+        if len(rows):
+            first, last = (iso(int(edge) // SECOND, UTC) for edge in (rows["date"].min(), rows["date"].max()))
+            yield (
+                client,
+                f"{count_noun(len(rows), 'row')} of {quoted(client)} between its periods "
+                f"{'is' if len(rows) == 1 else 'are'} in no statement: from {first} to {last}",
+            )
 
 
 def _changed(net: pd.DataFrame, entry: Entry, clients: Clients) -> str:

@@ -7,6 +7,7 @@ by credits and names, and a fingerprint identifies the billed rows and their pri
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ from histkit.reports.amounts import compute_amounts
 from histkit.reports.bill import MONEY, UNIT_PRICE, Bill, Voices, line_order
 from histkit.reports.billed_rows import billed_rows, exact_costs, fingerprint, rows_fingerprint
 from histkit.reports.completeness import history_reasons, history_state, row_reasons
-from histkit.reports.issue import Issue, Issuer
+from histkit.reports.issue import Issue, Issuer, common_rows
 from histkit.reports.model import check_title, total_of
 from histkit.reports.register import Entry, HistoryRegisters, Key, history_folder, register_of
 from histkit.reports.statement_files import FORMATS, statement_output, write_statement
@@ -221,10 +222,12 @@ def statement(
         Format numbers and dates as in a locale, such as ``"de_DE"`` (extra ``locale``). CSV and JSON stay as they are.
     issue : bool
         Enter the statement in the register. A statement that was issued is written again with the same bytes; if its
-        rows, prices or terms have changed, this is an error that says how.
+        rows, prices or terms have changed, this is an error that says how. So is a first statement in another zone than
+        the client's statements before it: rows in between would be billed twice or never.
     correct : bool
         Where it was issued and has changed, make a correction: a statement that bills the difference. Where rows are
-        billed to other clients that are no longer theirs, correct these first. Without `issue`, a preview.
+        billed to other clients that are no longer theirs, correct these first. Without `issue`, a preview; if there is
+        nothing to correct, this is an error.
     register : path-like, optional
         The register: a file of JSON lines, or the folder of a history. Default: ``_statements.jsonl`` in the folder of
         the local history that the frame was loaded from.
@@ -248,7 +251,8 @@ def statement(
         ``notes``, ``terms``, ``tax_name``, ``locale``, ``number``, and with prices ``amounts`` (by currency, decimals
         as text: ``lines``, ``markup``, ``minimum``, ``tax``, ``total``). Of an issued statement also ``issued``,
         ``again`` (whether it was issued before), ``number``, ``issue_date``, ``register`` and ``path``; of a correction
-        ``corrects`` and ``changes``; and ``corrections``, those of other clients that were issued with it.
+        ``corrects`` and ``changes``; and ``corrections``, those of other clients that were issued with it (in a
+        preview: would be, without numbers).
 
     Raises
     ------
@@ -331,7 +335,12 @@ def statement(
         table = _issued_table(first, issuer)
         table.attrs["histkit"]["corrections"] = [_issued_facts(other) for other in others]
         return table
-    table = (bill if issuer is None else issuer.preview(bill)).table()
+    others = []
+    if issuer is not None:
+        bill, others = issuer.preview(bill)
+    table = bill.table()
+    if others:
+        table.attrs["histkit"]["corrections"] = [_planned_facts(other) for other in others]
     if output is not None:
         _spare_issued_files([output], frame, register)
         write_statement(table, output)
@@ -408,6 +417,18 @@ class Clients:
         book = request.book if self.own_zone else request.book_of(zone_of(entry.tz))
         return billed_rows(request.frame[request.columns([])].iloc[rows], book)
 
+    def unbilled(self, client: str, entries: Sequence[Entry], billed: pd.DataFrame) -> pd.DataFrame:
+        """Return the client's rows between its periods that are not among the billed ones: ids, accounts, dates."""
+        request, spans = self.request, sorted({entry.key[1:] for entry in entries if self._knows(entry)})
+        if not spans or client not in request.clients:
+            return pd.DataFrame({"date": []})
+        inside = request.dated & (request.codes == request.clients.index(client))
+        inside &= (request.instants >= spans[0][0] * SECOND) & (request.instants < max(spans)[1] * SECOND)
+        for start, end in spans:
+            inside &= ~((request.instants >= start * SECOND) & (request.instants < end * SECOND))
+        rows = billed_rows(request.frame[request.columns([])][inside], None).assign(date=request.instants[inside])
+        return rows.drop(common_rows(billed, rows).index)
+
     def locate(self, went: pd.DataFrame, entry: Entry) -> dict[str, int]:
         """Return where rows are that were billed: words to the number of rows."""
         return self.request.locate(went, clients=self._knows(entry))
@@ -455,6 +476,13 @@ def _issued_facts(issue: Issue) -> dict[str, Any]:
         "corrects": entry.corrects,
         "path": None if path is None else str(path),
     }
+
+
+def _planned_facts(issue: Issue) -> dict[str, Any]:
+    """Return which statement a preview would correct."""
+    first = issue.earlier[0]
+    facts = {"client": first.client, "period": first.period, "corrects": first.number}
+    return {"number": None, **facts, "path": None}
 
 
 def _issued_table(issue: Issue, issuer: Issuer) -> pd.DataFrame:
@@ -516,7 +544,7 @@ def statements(
         currencies has a row for each, and one more for unpriced credits. A client without rows that has terms of its
         own with a minimum fee has a row, too.
         ``attrs["histkit"]`` has the facts of `statement` that all clients share, the counts of rows, ``replaced``,
-        the number of files that existed, and with `issue` ``register``.
+        the number of files that existed, and with `issue` ``register``, ``issued_now`` and ``issued_before``, numbers.
 
     Raises
     ------
@@ -536,7 +564,7 @@ def statements(
     one_of("format", format, FORMATS)
     issue, correct = true_or_false("issue", issue), true_or_false("correct", correct)
     if correct and not issue:
-        raise InputError("correct=True needs issue=True; histkit.statement(correct=True) is a preview for one client.")
+        raise InputError("correct=True needs issue=True; the preview of a correction is a statement of one client.")
     request = _parse_request(frame, period, column, tz, prices, by, terms, issue_date=issue_date, locale=locale)
     of_period = request.of_period(request.period, request.zone)
     clients = [request.clients[code] for code in np.unique(of_period.codes).tolist()]
@@ -554,7 +582,8 @@ def statements(
         if UNASSIGNED in clients:
             results.append((request.bill(UNASSIGNED).table(), None))
         results.sort(key=lambda result: result[0].attrs["histkit"]["client"])
-        facts = {"register": str(issuer.register.path)}
+        numbers = {again: [i.entry.number for i in issues if i.entry and i.again is again] for again in (False, True)}
+        facts = {"register": str(issuer.register.path), "issued_now": numbers[False], "issued_before": numbers[True]}
     else:
         outputs = {
             client: None if root is None else statement_output(root / names[client], force=force) for client in clients
@@ -737,9 +766,11 @@ def _bill(
         totals["cost"] = _cost_totals(costs, book, terms, len(rows))
         facts |= {name: costs[name] for name in ("priced", "priced_credits", "unpriced_credits")}
         priced = {currency: credits for currency, (_, credits) in exact_costs(billed).items()}
-        amounts = compute_amounts(
-            {currency: (Decimal(cost), priced.get(currency, 0)) for currency, cost in totals["cost"].items()}, terms
-        )
+        sums = {currency: (Decimal(cost), priced.get(currency, 0)) for currency, cost in totals["cost"].items()}
+        try:
+            amounts = compute_amounts(sums, terms)
+        except InputError as error:
+            raise InputError(_amounts_line(facts, str(error), sorted(sums), charged=bool(priced))) from None
     if request.with_terms or terms.formats is not None:
         facts |= _terms_facts(terms, request.with_terms)
         if book is not None and request.with_terms:
@@ -749,6 +780,18 @@ def _bill(
     own_title = title is not None
     table.attrs = {}
     return Bill(key, table, facts, billed, terms, amounts, request.column, names, voices, own_title, rules)
+
+
+def _amounts_line(facts: Mapping[str, Any], error: str, currencies: Sequence[str], *, charged: bool) -> str:
+    """Return why a client's amounts can't be computed, and what helps: first of all complete rows."""
+    what = f"The statement of {quoted(facts['client'])} for {facts['period']}"
+    first = f" is provisional ({'; '.join(facts['provisional'])}), and its amounts can't be computed" * bool(
+        facts["provisional"]
+    )
+    cure = ""
+    if not charged and len(currencies) > 1:  # which of the prices' currencies the fee is in
+        cure = f' Write currency = "{currencies[0]}" below [client.{json.dumps(facts["client"])}] in the terms.'
+    return f"{what}{first}: {error}{cure}"
 
 
 def _terms_facts(terms: Terms, with_terms: bool) -> dict[str, Any]:

@@ -153,6 +153,8 @@ def _headline(facts: dict[str, Any], formats: NumberFormats) -> Iterator[Fact]:
     note = f"of {_count(unknown, 'item', formats)} they are not known" if unknown else "measured"
     if facts.get("corrects"):
         note = "difference to what was billed"
+    for currency, amounts in facts.get("amounts", {}).items():
+        yield Fact(f"Total in {currency}", Decimal(amounts["total"]), "money")
     if "number" in facts:
         yield Fact("Number", facts["number"] or "not issued", "text")
     if facts.get("issue_date"):
@@ -164,8 +166,6 @@ def _headline(facts: dict[str, Any], formats: NumberFormats) -> Iterator[Fact]:
     yield Fact("Credits", totals["credits"], note=note)
     for currency, cost in totals.get("cost", {}).items():
         yield Fact(f"Cost in {currency}", Decimal(cost), "money", _coverage(facts, formats))
-    for currency, amounts in facts.get("amounts", {}).items():
-        yield Fact(f"Total in {currency}", Decimal(amounts["total"]), "money")
 
 
 def _count(number: int, noun: str, formats: NumberFormats) -> str:

@@ -61,6 +61,43 @@ def test_all_clients_at_once(history: Path) -> None:
     assert "all proven" in run("statements", "--check", *COMMON).stdout
 
 
+def test_the_zone_of_the_rules_is_that_of_the_statements(history: Path) -> None:
+    Path("rules.toml").write_text('tz = "Europe/Berlin"\n' + RULES)
+    issue = (*COMMON, "--terms", "terms.toml", "--issue")
+    first = run("statements", "2026-08", *issue)
+    assert "note: days are those of Europe/Berlin, the tz of rules.toml; --tz names another zone." in first.stderr
+    assert "note: issued 2 now (A1, A2); the register is " in first.stderr
+    assert "Total" not in first.stdout.splitlines()[-1]
+    again = run("statements", "2026-08", *issue)
+    assert "note: issued none now, 2 before (A1, A2); the register is " in again.stderr
+    refused = run("statement", "Acme", "2026-09", *issue, "--tz", "UTC", code=1).stderr
+    assert "A1 of 'Acme', 2026-08 is in Europe/Berlin, and this one, 2026-09, is in UTC" in refused
+    assert refused.strip().endswith("Use --tz 'Europe/Berlin'.")
+    Path("rules.toml").write_text(RULES)
+    Path("prices.toml").write_text('tz = "Europe/Berlin"\n' + Path("prices.toml").read_text())
+    assert "the tz of prices.toml" in run("statements", "2026-08", *issue).stderr
+    assert "billed twice or never" in run("statements", "2026-08", *issue, "--tz", "UTC", code=1).stderr
+
+
+def test_rows_between_periods_are_not_billed(history: Path) -> None:
+    issue = (*COMMON, "--terms", "terms.toml", "--issue")
+    run("statement", "Acme", "2026-06", *issue)
+    run("statement", "Acme", "2026-08", *issue)
+    found = run("statements", "--check", *COMMON, code=5).stdout
+    assert "not billed: " in found
+    assert "of 'Acme' between its periods are in no statement" in found
+
+
+def test_a_correction_is_previewed_for_one_client(history: Path) -> None:
+    refused = run("statements", "2026-08", *COMMON, "--correct", code=1).stderr
+    assert "histkit." not in refused
+    assert "--correct needs --issue; the preview of a correction is a statement of one client." in refused
+    run("statement", "Acme", "2026-08", *COMMON, "--issue")
+    Path("rules.toml").write_text(MOVED)
+    preview = run("statement", "Beta", "2026-08", *COMMON, "--correct")
+    assert "note: issued, it would first correct 2026-0001 of 'Acme', 2026-08." in preview.stderr
+
+
 def test_what_cannot_be_issued_or_checked_is_one_line(history: Path) -> None:
     assert (
         "is provisional and can't be issued"

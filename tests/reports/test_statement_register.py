@@ -200,11 +200,53 @@ def test_overlapping_periods_bill_no_row_twice(acme: pd.DataFrame, options: dict
     hk.statement(acme, "Acme", "2026-08", issue=True, **options)
     with pytest.raises(hk.InputError, match="billed already by statement 2026-001 of 'Acme', 2026-08"):
         hk.statement(acme, "Acme", "2026-Q3", issue=True, **options)
-    with pytest.raises(hk.InputError, match="still belong there"):
+    with pytest.raises(
+        hk.InputError, match=r"12 rows would be billed twice: they belong to 'Acme', 2026-Q3 \(UTC\) and"
+    ):
         hk.statement(acme, "Acme", "2026-Q3", issue=True, correct=True, **options)
     named = read_at(acme.assign(account="studio"), LATER)  # read without accounts before
     with pytest.raises(hk.InputError, match="billed already by statement 2026-001"):
         hk.statement(named, "Acme", "2026-Q3", issue=True, **options)
+
+
+def test_a_client_stays_in_one_zone(acme: pd.DataFrame, options: dict[str, Any]) -> None:
+    berlin = {**options, "tz": "Europe/Berlin", "issue": True}
+    hk.statement(acme, "Acme", "2026-08", **berlin)
+    for period in ("2026-08", "2026-09", "2026-07"):
+        for correct in (False, True):
+            with pytest.raises(
+                hk.InputError, match=r"2026-001 of 'Acme', 2026-08 is in Europe/Berlin, and this one, .*UTC"
+            ):
+                hk.statement(acme, "Acme", period, issue=True, correct=correct, **options)
+    assert len(hk.issued_statements(options["register"])) == 1
+    hk.statement(acme, "Acme", "2026-09", **{**berlin, "tz": "Europe/Vienna"})  # the same days
+    bridge = (pd.Timestamp("2026-10-01", tz="Europe/Berlin"), pd.Timestamp("2026-11-01", tz="UTC"))
+    hk.statement(acme, "Acme", bridge, issue=True, **options)
+    hk.statement(acme, "Acme", "2026-11", issue=True, **options)
+    hk.statement(acme, "Beta", "2026-08", issue=True, **options)  # a client of its own zone
+    assert problems(options["register"], acme, prices=PRICES) == []
+
+
+def test_rows_between_periods_of_a_client_are_named(acme: pd.DataFrame, options: dict[str, Any]) -> None:
+    hk.statement(acme, "Acme", "2026-07", issue=True, **options)
+    assert problems(options["register"], acme, prices=PRICES) == []  # what was not billed before or after is no gap
+    hk.statement(acme, "Acme", "2026-09", issue=True, **options)
+    between = acme[(acme["client"] == "Acme") & (acme["date"] >= "2026-08-01") & (acme["date"] < "2026-09-01")]
+    assert len(between)
+    found = hk.check_statements(options["register"], acme, prices=PRICES)
+    assert found[["kind", "client"]].to_numpy().tolist() == [["unbilled", "Acme"]]
+    assert f"{len(between)} rows of 'Acme' between its periods are in no statement" in found["problem"].iloc[0]
+    assert between["date"].min().strftime("%Y-%m-%dT%H:%M:%S") in found["problem"].iloc[0]
+    assert problems(options["register"], acme, column=None) == []  # whose they are is not known
+
+
+def test_a_preview_of_a_correction_is_one_or_says_why(acme: pd.DataFrame, beta: pd.DataFrame, options: Any) -> None:
+    with pytest.raises(hk.InputError, match=r"Nothing was issued to 'Acme' for 2026-08.* nothing to correct"):
+        hk.statement(acme, "Acme", "2026-08", correct=True, **options)
+    hk.statement(acme, "Acme", "2026-08", issue=True, **options)
+    facts = facts_of(hk.statement(beta, "Beta", "2026-08", correct=True, **options))
+    assert [(other["corrects"], other["client"]) for other in facts["corrections"]] == [("2026-001", "Acme")]
+    assert len(hk.issued_statements(options["register"])) == 1
 
 
 def test_all_clients_are_issued_together_or_none(
@@ -479,7 +521,7 @@ def test_files_that_are_gone_or_changed_are_named(three: Path, tmp_path: Path, a
     (tmp_path / "2026-07.md").unlink()
     (tmp_path / "2026-08.md").write_text("paid")
     assert [line.split("/")[-1] for line in problems(register)] == [
-        "2026-07.md is missing",
+        "2026-07.md is missing: move it there, where it was when it was issued",
         "2026-08.md is not as it was issued",
     ]
 

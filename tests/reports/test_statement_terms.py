@@ -338,7 +338,9 @@ def test_money_terms_need_prices_and_a_minimum_one_currency(df: pd.DataFrame) ->
             {"currency": "JPY", "per_1000_credits": "48", "valid_from": "2026-08-15"},
         ]
     }
-    with pytest.raises(hk.InputError, match="minimum_fee needs prices in one currency, not in EUR, JPY"):
+    with pytest.raises(
+        hk.InputError, match="'Acme' for 2026-08: minimum_fee needs prices in one currency, not in EUR, JPY"
+    ):
         hk.statement(df, "Acme", "2026-08", prices=several, terms={"minimum_fee": 5})
     taxed = amounts_of(hk.statement(df, "Acme", "2026-08", prices=several, terms={"tax_rate": 10}))
     assert set(taxed) == {"EUR", "JPY"}
