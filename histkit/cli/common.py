@@ -120,7 +120,6 @@ _PHRASES = (
         re.compile(r"HistoryClient\((total_timeout|max_page_bytes|max_clip_bytes)=\.\.\.\)"),
         lambda match: f"the environment variable HISTKIT_{match[1].upper()}",
     ),
-    (re.compile(r"run df\.speech\.label\(rules\)\s+first"), "add --rules"),
     (re.compile(r"confirm to delete"), "--confirm deletes them"),
     (re.compile(r"\(overwrite=True\)"), "(histkit pull --overwrite)"),
     (re.compile(r"overwrite=True downloads"), "histkit pull --overwrite downloads"),
