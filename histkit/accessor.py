@@ -520,7 +520,8 @@ class SpeechAccessor:
         freq : str, default "MS"
             Length of the periods, as in `histkit.usage_table`; None for the total.
         prices : path-like, mapping, DataFrame or PriceBook, optional
-            The other prices, see `read_prices`. Prices by model are those of the other model.
+            The other prices, see `read_prices`. Prices by model are those of the other model. Those of the rows of
+            `frame` are in one currency.
         current_prices : path-like, mapping, DataFrame or PriceBook, optional
             The prices of what was measured. Default: `prices`.
         plan : path-like, mapping, list of mappings, optional

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pandas as pd
 
 import histkit as hk
-from histkit.cli.common import FILE
+from histkit.cli.common import FILE, date_bounds
 from histkit.cli.output import print_note
+from histkit.frame.columns import strings_of
+from histkit.frame.filters import filter_items
 from histkit.usage.attribution import FACT, WHO, coverage_line, read_log, who_column
 
 _KEY = "request_id"
+_DIVIDING = ("voice", "model", "source", "search", "text", "limit")  # options that the log does not know
 
 
 def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,10 +34,13 @@ def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def join_log(frame: pd.DataFrame, by: Sequence[str], log: Path | None, log_key: str, history: Any) -> pd.DataFrame:
+def join_log(
+    frame: pd.DataFrame, by: Sequence[str], log: Path | None, log_key: str, *, history: Any, **chosen: Any
+) -> pd.DataFrame:
     """Add the columns of a log: of the file, or, where `by` names a key or user, of the log beside the history.
 
-    Prints how much of the rows it covers.
+    Prints how much of the rows it covers, and how many requests of the log beside the history no row has: of the same
+    dates and accounts, and not if other options (`chosen`) selected the rows.
     """
     words = [word for word in by if word in WHO and word not in frame.columns]
     on: tuple[str, str] = (log_key, log_key)
@@ -42,6 +49,7 @@ def join_log(frame: pd.DataFrame, by: Sequence[str], log: Path | None, log_key: 
     elif words:
         table, columns = hk.load_requests(history), words
         on = (_KEY, table.attrs["histkit"]["id_column"] or _KEY)
+        table = _of_selection(table, on[1], frame, **chosen)
     else:
         return frame
     for word in words:
@@ -52,3 +60,33 @@ def join_log(frame: pd.DataFrame, by: Sequence[str], log: Path | None, log_key: 
         joined = hk.attribute(frame, table, on, columns=columns)
     print_note(coverage_line(joined.attrs["histkit"][FACT]))
     return joined
+
+
+def _of_selection(
+    requests: pd.DataFrame,
+    key: str,
+    frame: pd.DataFrame,
+    *,
+    tz: str,
+    account: tuple[str, ...],
+    after: str | None = None,
+    before: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    **chosen: Any,
+) -> pd.DataFrame:
+    """Return the requests that rows have, and the others of the dates and accounts that the options select."""
+    time = requests.attrs["histkit"]["time_column"]
+    if key not in requests.columns or time not in requests.columns:
+        return requests
+    ids = {text for text in strings_of(frame, _KEY) if text}
+    kept = np.array([text in ids for text in strings_of(requests, key)], bool)
+    if not any(chosen.get(name) not in (None, ()) for name in _DIVIDING):
+        bounds = date_bounds(after, before, since, until, tz)
+        times = pd.DataFrame({"date": requests[time].array, "place": np.arange(len(requests))})
+        inside = np.zeros(len(requests), bool)
+        inside[filter_items(times, after=bounds.after, before=bounds.before)["place"]] = True
+        if account and "account" in requests.columns:
+            inside &= requests["account"].isin(account).to_numpy(bool)
+        kept |= inside
+    return requests[kept]

@@ -105,7 +105,7 @@ def usage(
         raise click.UsageError(f"--by {COLUMN}: add --rules, a TOML file that assigns rows to clients.")
     book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
     frame, column = labelled_history(
-        rules, {**chosen, "tz": tz}, lambda rows: join_log(rows, by, log, log_key, chosen["history"])
+        rules, {**chosen, "tz": tz}, lambda rows: join_log(rows, by, log, log_key, tz=tz, **chosen)
     )
     freq = PERIODS[period]
     options: dict[str, Any] = {"tz": tz, "top": top}
@@ -216,7 +216,12 @@ def _share(text: str | None) -> Fraction | None:
 @click.argument(
     "period", type=click.Choice([name for name in PERIODS if name not in ("billing", "total")]), default="monthly"
 )
-@click.option("--by", multiple=True, help="voice, model, source, or any column: splits the seen credits; repeatable.")
+@click.option(
+    "--by",
+    multiple=True,
+    help="voice, model, source, api_key, user, or any column: splits the seen credits; repeatable.",
+)
+@log_options
 @click.option("--reset-day", type=click.IntRange(1, 31), help="Day of the month on which the counter is reset.")
 @click.option("--across-accounts", is_flag=True, help="Add up the ledgers of several accounts.")
 @click.option("--official", is_flag=True, help="Compare with the account's own figures, read from the service.")
@@ -227,6 +232,8 @@ def _share(text: str | None) -> Fraction | None:
 def ledger(
     period: str,
     by: tuple[str, ...],
+    log: Path | None,
+    log_key: str,
     reset_day: int | None,
     across_accounts: bool,
     official: bool,
@@ -235,10 +242,13 @@ def ledger(
     csv_: bool,
     **chosen: Any,
 ) -> None:
-    """Chain the credit counters: credits seen, spent outside this history, adjusted; resets (an estimate)."""
-    if official and (by or reset_day or across_accounts):
-        raise click.UsageError("--official excludes --by, --reset-day and --across-accounts.")
-    frame = whole_history(**chosen)
+    """Chain the credit counters: credits seen, spent outside this history, adjusted; resets (an estimate).
+
+    --by api_key and --by user need the request log (histkit sync --requests), or --log.
+    """
+    if official and (by or log or reset_day or across_accounts):
+        raise click.UsageError("--official excludes --by, --log, --reset-day and --across-accounts.")
+    frame = join_log(whole_history(**chosen), by, log, log_key, tz=tz, **chosen)
     freq: Any = PERIODS[period]  # one of those that reconcile takes, too
     if official:
         table = _official_table(hk.reconcile(frame, freq, tz=tz), freq)

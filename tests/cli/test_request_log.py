@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -46,6 +47,56 @@ def test_usage_by_key_user_and_a_log_of_ones_own(box):
     own = CliRunner().invoke(main, ["usage", "total", "--by", "app", "--log", "app.csv", "--json"])
     assert "100 of 300 rows (33.3 %)" in own.stderr
     assert sum(row["items"] for row in json.loads(own.stdout)["rows"]) == 300
+
+
+def test_the_ledger_by_key_has_the_credits_of_the_usage(box):
+    assert CliRunner().invoke(main, ["sync", "--requests"]).exit_code == 0
+    spent = {}
+    for command, period, credits in (("usage", "yearly", "credits"), ("ledger", "yearly", "seen")):
+        shown = CliRunner().invoke(main, [command, period, "--by", "api_key", "--json"])
+        assert "300 of 300 rows (100.0 %)" in shown.stderr
+        spent[command] = {
+            (row["period"], row["api_key"]): row[credits] for row in json.loads(shown.stdout)["rows"] if row[credits]
+        }
+    assert spent["ledger"] == spent["usage"]
+    assert len({key for _, key in spent["usage"]}) > 1
+    hk.load("data/history")[["request_id"]].assign(app="web").to_csv("app.csv", index=False)
+    own = CliRunner().invoke(main, ["ledger", "--by", "app", "--log", "app.csv", "--json"])
+    assert {row["app"] for row in json.loads(own.stdout)["rows"] if row["seen"]} == {"web"}
+    wrong = CliRunner().invoke(main, ["ledger", "--official", "--log", "app.csv"])
+    assert (wrong.exit_code, "--official excludes" in wrong.output) == (2, True)
+
+
+def test_requests_without_a_row_are_those_of_the_same_dates_and_accounts(box_of, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    accounts = {}
+    for seed, name in enumerate(("agency", "studio"), 3):
+        box = box_of(items=200, seed=seed)
+        accounts[name] = hk.HistoryClient(box.api_key, base_url=box.url)
+    hk.sync("data/history", accounts=accounts, requests=True, progress=False)
+    for client in accounts.values():
+        client.close()
+    frame, log = hk.load("data/history"), hk.load_requests("data/history")
+    without = log[~log["request_id"].isin(frame["request_id"])]
+    assert len(without) > 1
+    last = log["timestamp"].max()
+    month = f"{last:%Y-%m}"
+    here = without[without["timestamp"] >= pd.Timestamp(f"{month}-01", tz="UTC")]
+
+    def line(*options):
+        return CliRunner().invoke(main, ["usage", "total", "--by", "api_key", *options]).stderr
+
+    def count(rows):
+        return (
+            f"; {len(rows)} row{'s' if len(rows) > 1 else ''} of the log without one"
+            if len(rows)
+            else " are in the log."
+        )
+
+    assert count(without) in line()
+    assert count(here) in line("--since", month, "--until", month)
+    assert count(without[without["account"] == "agency"]) in line("--account", "agency")
+    assert "of the log without" not in line("--voice", frame["voice_name"].dropna().iloc[0])
 
 
 def test_a_key_without_the_scope_ends_with_5_and_names_it(box, monkeypatch):
