@@ -823,10 +823,12 @@ class SpeechAccessor:
             are.
         issue : bool
             Enter the statement in the register. A statement that was issued is written again with the same bytes; if
-            its rows, prices or terms have changed, this is an error that says how.
+            its rows, prices or terms have changed, this is an error that says how. So is a first statement in another
+            zone than the client's statements before it: rows in between would be billed twice or never.
         correct : bool
             Where it was issued and has changed, make a correction: a statement that bills the difference. Where rows
-            are billed to other clients that are no longer theirs, correct these first. Without `issue`, a preview.
+            are billed to other clients that are no longer theirs, correct these first. Without `issue`, a preview; if
+            there is nothing to correct, this is an error.
         register : path-like, optional
             The register: a file of JSON lines, or the folder of a history. Default: ``_statements.jsonl`` in the folder
             of the local history that the frame was loaded from.

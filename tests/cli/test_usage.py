@@ -182,7 +182,7 @@ def test_takes_are_listed_by_what_they_cost(offline: Path, whole: pd.DataFrame) 
         (["usage", "--since", "2026-10-01", "--after", "2026-10-01"], 2, "--since and --after exclude each other."),
         (["usage", "--since", "2026-10-01", "--tz", "Mars"], 1, "--tz 'Mars' is not a time zone"),
         (["usage", "--tz", "Mars"], 1, "--tz 'Mars' is not a time zone"),
-        (["usage", "--by", "mood"], 3, "The frame has no column 'mood'"),
+        (["usage", "--by", "mood"], 3, "The history has no column 'mood'"),
         (["usage", "--json", "--csv"], 2, "--json and --csv exclude each other."),
         (["usage", "--reset-day", "3"], 2, "--reset-day is for billing periods."),
         (["usage", "--rules", "none.toml"], 1, "none.toml: the file does not exist"),
@@ -414,7 +414,7 @@ def test_rules_that_are_wrong_end_a_command_before_it_reads(
 def test_a_client_or_a_column_that_does_not_exist_ends_with_the_code_of_names(offline: Path) -> None:
     Path("rules.toml").write_text(RULES, "utf-8")
     result = run("statement", "Acme Büro", "2026-09", "--rules", "rules.toml", "--by", "clint", code=3)
-    assert "The frame has no column 'clint'" in result.stderr
+    assert "The history has no column 'clint'" in result.stderr
     assert "Did you mean 'client'" in result.stderr
     result = run("statements", "2026-09", "--column", "acount", code=3)
     assert result.stderr == "histkit: --column 'acount' is not in the history; did you mean 'account'?\n"
