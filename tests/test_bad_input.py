@@ -154,7 +154,7 @@ def frame() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
-    with serve(items=30, seed=3) as box:
+    with serve(items=400) as box:  # has the rows of `frame`
         yield box
 
 

@@ -32,6 +32,7 @@ from histkit.fetch.log_windows import EARLIEST
 from histkit.fetch.request_log import LogReading, LogRows, warn_of_log_problems
 from histkit.frame.clock import iso, zone_of
 from histkit.frame.dates import date_range
+from histkit.frame.filters import as_name_list
 from histkit.frame.log_table import NEVER, id_column, join_tables, newest_first, read_once, with_known_names
 from histkit.frame.schema import CATEGORY, DATE, TEXT
 from histkit.util.arguments import column_names
@@ -299,7 +300,7 @@ def load_requests(
     """
     start, end = date_range(after, before, zone_of(tz))
     names = column_names(columns)
-    accounts = None if account is None else [account] if isinstance(account, str) else list(account)
+    accounts = as_name_list(account, "account")
     store = ReadStore(path, storage_options)
     for attempt in range(_TRIES):
         state = read_state(store)
@@ -324,7 +325,7 @@ def _load(
     state: LogState,
     start: int | None,
     end: int | None,
-    accounts: list[str] | None,
+    accounts: tuple[str, ...] | None,
     columns: list[str] | None,
 ) -> pd.DataFrame:
     unknown = sorted(set(accounts or ()) - state.accounts.keys())
