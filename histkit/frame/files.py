@@ -220,6 +220,7 @@ def _csv_table(frame: pd.DataFrame) -> pa.Table:
 
 def _decimals_as_texts(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with Python decimals as texts: an Arrow column would have one number of places for all."""
+    check_frame(frame, "to_csv")
     columns = [name for name in frame.columns if _holds_decimals(frame[name])]
     texts = {name: frame[name].map("{:f}".format, na_action="ignore").astype("string[pyarrow]") for name in columns}
     return frame.assign(**texts) if texts else frame
