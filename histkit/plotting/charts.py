@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -78,11 +78,23 @@ def plot_hours(
     >>> axes.images[0].get_array().shape
     (7, 24)
     """
+    return hours_drawing(frame, tz=tz, measure=measure)(ax)
+
+
+def hours_drawing(
+    frame: pd.DataFrame,
+    *,
+    tz: str | tzinfo = "UTC",
+    measure: Literal["items", "characters", "credits"] = "items",
+) -> Callable[[Axes | None], Axes]:
+    """Compute the sums of a `plot_hours` chart; return a function that draws them, in any size.
+
+    Parameters and errors are those of `plot_hours`; the function takes its `ax`.
+    """
     one_of("measure", measure, MEASURES, "is not a measure")
     require(frame, ["date"] if measure == "items" else ["date", measure], "the chart of hours")
     warn_of_duplicates(frame, "the chart of hours")
     zone = zone_of(tz)
-    ax = axes_or_new(ax, 3.4)
     instants, dated = instants_of(frame["date"])
     weights = np.ones(len(frame)) if measure == "items" else whole_numbers(frame[measure])[0].astype(float)
     sums = np.zeros((7, 24))
@@ -91,12 +103,18 @@ def plot_hours(
     details = [f"{int(sums.sum()):,} {measure}", f"clock of {name_of(zone)}"]
     if not dated.all():
         details.append(f"{count_noun(int((~dated).sum()), 'row')} without a date not drawn")
-    if not dated.any():
-        draw_empty_note(ax, "no rows with a date" if len(frame) else "no rows")
-    else:
-        _draw_hours(ax, sums)
-    put_title(ax, f"{measure.capitalize()} by weekday and hour", " · ".join(details))
-    return ax
+    empty = None if dated.any() else "no rows with a date" if len(frame) else "no rows"
+
+    def draw(ax: Axes | None) -> Axes:
+        ax = axes_or_new(ax, 3.4)
+        if empty:
+            draw_empty_note(ax, empty)
+        else:
+            _draw_hours(ax, sums)
+        put_title(ax, f"{measure.capitalize()} by weekday and hour", " · ".join(details))
+        return ax
+
+    return draw
 
 
 def _draw_hours(ax: Axes, sums: Any) -> None:
@@ -290,6 +308,14 @@ def plot_takes(frame: pd.DataFrame, *, top: int = 12, ax: Axes | None = None) ->
     >>> hk.plot_takes(hk.sample_history(2000), top=5).get_xlabel()
     'credits'
     """
+    return takes_drawing(frame, top=top)(ax)
+
+
+def takes_drawing(frame: pd.DataFrame, *, top: int = 12) -> Callable[[Axes | None], Axes]:
+    """Compute the lines of a `plot_takes` chart; return a function that draws them, in any size.
+
+    Parameters and errors are those of `plot_takes`; the function takes its `ax`.
+    """
     top = whole_number("top", top, 1, 40)
     check_frame(frame, "the chart of takes")
     table = frame if {"line", "keeper", "thrown_away"} <= set(frame.columns) else takes(frame)
@@ -297,15 +323,20 @@ def plot_takes(frame: pd.DataFrame, *, top: int = 12, ax: Axes | None = None) ->
         warn_of_duplicates(frame, "the chart of takes")
     require(table, ["line", "takes", "text", "credits", "keeper", "thrown_away"], "the chart of takes")
     lines = line_table(table, top)
-    ax = axes_or_new(ax, bars_height(len(lines)))
-    if lines.empty:
-        draw_empty_note(ax, "no text has several takes" if len(table) else "no rows")
-    else:
-        _draw_takes(ax, lines)
+    note = "no text has several takes" if len(table) else "no rows"
     texts = count_noun(lines.attrs["histkit"]["lines"], "text")
     details = f"{texts} with several takes · {int(table['thrown_away'].sum()):,} credits thrown away in all"
-    put_title(ax, "Texts with most credits thrown away", details)
-    return ax
+
+    def draw(ax: Axes | None) -> Axes:
+        ax = axes_or_new(ax, bars_height(len(lines)))
+        if lines.empty:
+            draw_empty_note(ax, note)
+        else:
+            _draw_takes(ax, lines)
+        put_title(ax, "Texts with most credits thrown away", details)
+        return ax
+
+    return draw
 
 
 def _draw_takes(ax: Axes, lines: pd.DataFrame) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Literal
@@ -104,6 +104,41 @@ def plot_usage(
     >>> axes.get_ylabel()
     'credits'
     """
+    drawing = usage_drawing(
+        frame, by, freq, tz=tz, measure=measure, kind=kind, top=top, billing=billing, week_start=week_start
+    )
+    return drawing(ax)
+
+
+def usage_drawing(
+    frame: pd.DataFrame,
+    by: Literal["voice", "speaker", "model", "source"] | Hashable | Iterable[Hashable] = "voice",
+    freq: str | None = "D",
+    *,
+    tz: str | tzinfo = "UTC",
+    measure: Literal["items", "characters", "credits"] = "credits",
+    kind: Literal["bar", "area"] | None = None,
+    top: int = 9,
+    billing: Any = None,
+    week_start: str | None = None,
+) -> Callable[[Axes | None], Axes]:
+    """Compute the numbers of a `plot_usage` chart; return a function that draws them.
+
+    Parameters
+    ----------
+    frame, by, freq, tz, measure, kind, top, billing, week_start
+        As in `plot_usage`.
+
+    Returns
+    -------
+    callable
+        Takes the axes, as `plot_usage` does, and draws as often as it is called, in any size.
+
+    Raises
+    ------
+    InputError, SchemaError
+        As `plot_usage`.
+    """
     _check(measure, kind, top, freq)
     query = parse_query(by, freq, tz=tz, top=None, billing=billing, week_start=week_start)
     names = list(query.names)
@@ -111,22 +146,27 @@ def plot_usage(
         table = usage_table(frame, names, freq, tz=tz, billing=billing, week_start=week_start)
     warn_of_duplicates(frame, "the chart")
     clock = None if query.length is None else _Clock(query.length, query.zone)
-    series = _series(table, names, measure, top)
-    owns_figure = ax is None
-    ax = axes_or_new(ax, bars_height(len(series.labels)) if clock is None else 4.5)
     dated = table if clock is None else table[table["period"].notna()]
-    if dated.empty:
-        draw_empty_note(ax, "no rows" if table.empty else "no rows with a date")
-    elif clock is None:
-        _draw_groups(ax, series)
-        _style(ax, measure, over_time=False)
-    else:
-        starts = table["period"].dt.tz_convert(None).to_numpy("datetime64[us]").view(np.int64)
-        _draw_time(ax, series, starts, kind, clock)
-        _put_legend(ax, owns_figure)
-        _style(ax, measure, over_time=True)
-    put_title(ax, _headline(names, measure, clock), _details(table, dated, measure, clock, frame))
-    return ax
+    headline, details = _headline(names, measure, clock), _details(table, dated, measure, clock, frame)
+
+    def draw(ax: Axes | None) -> Axes:
+        series = _series(table, names, measure, top)
+        owns_figure = ax is None
+        ax = axes_or_new(ax, bars_height(len(series.labels)) if clock is None else 4.5)
+        if dated.empty:
+            draw_empty_note(ax, "no rows" if table.empty else "no rows with a date")
+        elif clock is None:
+            _draw_groups(ax, series)
+            _style(ax, measure, over_time=False)
+        else:
+            starts = table["period"].dt.tz_convert(None).to_numpy("datetime64[us]").view(np.int64)
+            _draw_time(ax, series, starts, kind, clock)
+            _put_legend(ax, owns_figure)
+            _style(ax, measure, over_time=True)
+        put_title(ax, headline, details)
+        return ax
+
+    return draw
 
 
 @dataclass(frozen=True)

@@ -78,9 +78,9 @@ def svg_of(chart: Chart) -> str:
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 10}), warnings.catch_warnings():
         # the browser draws the letters, in its own fonts
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        figure = Figure(figsize=chart.inches, layout="constrained")
+        figure = Figure(figsize=(9.0, chart.height), layout="constrained")
         FigureCanvasSVG(figure)
-        chart.draw(figure.add_subplot())
+        chart.prepare()(figure.add_subplot())
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()

@@ -73,11 +73,21 @@ class ReportTable:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart: a description in words, and the function that draws it into an Axes."""
+    """A chart: a description in words, and a function that computes it.
+
+    Attributes
+    ----------
+    title : str
+        The description.
+    prepare : callable
+        Returns a function that draws the chart into an Axes, as often as it is called.
+    height : float
+        The height of the figure in inches; its width is that of the medium.
+    """
 
     title: str
-    draw: Callable[[Any], Any]
-    inches: tuple[float, float] = (9.0, 3.6)
+    prepare: Callable[[], Callable[[Any], Any]]
+    height: float = 3.6
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from histkit.util.text import format_value
 def quota_section(spec: ReportSpec) -> Section:
     """Build the section on the plan's credits and when they run out."""
     days = forecast(spec.frame, subscription=spec.subscription, now=spec.now, tz=spec.tz)
-    chart = Chart("Credits used, and where they are heading", lambda ax: plot_quota(days, ax=ax), (9, 3.8))
+    chart = Chart("Credits used, and where they are heading", lambda: lambda ax: plot_quota(days, ax=ax), 3.8)
     return Section("quota", "Quota", tuple(quota_lines(days.attrs["histkit"])), charts=(chart,))
 
 

@@ -16,8 +16,8 @@ from histkit.money.costs import cost_table_of, costs_by_currency
 from histkit.money.ledger import ledger, several_accounts
 from histkit.money.prices import PriceBook
 from histkit.money.waste import waste_table_of
-from histkit.plotting.charts import plot_hours, plot_takes
-from histkit.plotting.usage import plot_share, plot_usage
+from histkit.plotting.charts import hours_drawing, takes_drawing
+from histkit.plotting.usage import usage_drawing
 from histkit.reports.model import (
     MEASURE_COLUMNS,
     Chart,
@@ -38,6 +38,7 @@ from histkit.usage.table import usage_table
 from histkit.util.text import count_noun, format_value, one_line_text, shorten
 
 _TEXT_CHARACTERS = 120
+_MOST_BARS = 10  # in a chart of shares, besides that of the rest
 _COUNTERS = ("character_count_change_from", "character_count_change_to")
 ROUNDING_NOTE = (
     "Costs are exact; the lines of a table are rounded so that they add up to its rounded total. So a line can differ "
@@ -92,8 +93,8 @@ def usage_sections(spec: ReportSpec) -> Iterator[Section]:
     """Build the sections on usage: by period, by each group the frame has, by hour of the week."""
     chart = Chart(
         "Credits over time, by voice",
-        lambda ax: plot_usage(spec.frame, "voice", spec.freq, tz=spec.tz, billing=spec.billing, ax=ax),
-        (9, 4),
+        partial(usage_drawing, spec.frame, "voice", spec.freq, tz=spec.tz, billing=spec.billing),
+        4.0,
     )
     table = usage_report_table(_usage_of(spec, None, spec.freq), [period_column(spec.freq)])
     notes: tuple[str, ...] = () if spec.prices is None else (ROUNDING_NOTE,)
@@ -106,16 +107,13 @@ def usage_sections(spec: ReportSpec) -> Iterator[Section]:
         table = usage_report_table(_usage_of(spec, name, None), [ReportColumn(name, name.capitalize())])
         charts: tuple[Chart, ...] = ()
         if name in ("voice", "model", "client"):
-            charts = (Chart(f"Share of credits by {name}", partial(_draw_share, spec.frame, name), (9, 3.2)),)
+            share = partial(usage_drawing, spec.frame, name, None, top=_MOST_BARS)
+            charts = (Chart(f"Share of credits by {name}", share, 3.2),)
         notes = (DIALOGUE_NOTE,) if name == "voice" else ()
         yield Section(f"by-{name}", f"Usage by {name}", notes, (table,), charts)
-    hours = Chart("Items by hour and weekday", lambda ax: plot_hours(spec.frame, tz=spec.tz, ax=ax), (9, 3.2))
+    hours = Chart("Items by hour and weekday", partial(hours_drawing, spec.frame, tz=spec.tz), 3.2)
     note = f"Hours of the clock in {spec.tz}."
     yield Section("hours", "When it is generated", (note,), charts=(hours,), needs_charts=True)
-
-
-def _draw_share(frame: pd.DataFrame, by: str, ax: Any) -> Any:
-    return plot_share(frame, by, ax=ax)
 
 
 def _usage_of(spec: ReportSpec, by: str | None, freq: str | None) -> pd.DataFrame:
@@ -211,7 +209,7 @@ def takes_section(spec: ReportSpec, takes: pd.DataFrame, part: str = "") -> Sect
         _waste_table(spec, takes, "By model", "model"),
         _waste_table(spec, takes, "By period", None),
     )
-    chart = Chart("Texts with most credits thrown away", lambda ax: plot_takes(takes, ax=ax), (9, 4.4))
+    chart = Chart("Texts with most credits thrown away", partial(takes_drawing, takes), 4.4)
     return Section("takes", "Takes", notes, tables, (chart,))
 
 
