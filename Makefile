@@ -5,7 +5,7 @@ PIP := -q --disable-pip-version-check
 # Tests start Python hundreds of times: keep compiled modules also where a machine says otherwise.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo test faults browser test-pandas22 check docs bench bench-official examples chart notebook clean
+.PHONY: help demo test faults browser test-pandas22 check docs bench bench-official examples chart notebook frontend frontend-page clean
 
 help:
 	@echo "make demo           the whole way on a made-up account, into data/demo/"
@@ -20,6 +20,8 @@ help:
 	@echo "make examples       run the examples of README and docs, and write what they print"
 	@echo "make chart          draw the pictures of README and docs again"
 	@echo "make notebook       JupyterLab on notebooks/, with everything installed"
+	@echo "make frontend       lint, test and bundle what notebooks load from frontend/; needs node 20.19 or newer"
+	@echo "make frontend-page  the front end on a made-up kernel, at frontend/test/page.html"
 	@echo "make clean          remove what make made"
 
 $(VENV)/bin/python:
@@ -89,5 +91,14 @@ chart: $(VENV)/.dev
 notebook: $(VENV)/.notebook
 	$(VENV)/bin/jupyter lab --notebook-dir=notebooks
 
+frontend/node_modules/.package-lock.json: frontend/package-lock.json
+	cd frontend && npm ci --silent
+
+frontend: frontend/node_modules/.package-lock.json
+	@cd frontend && npm run --silent lint && npm run --silent types && npm test --silent && npm run --silent build
+
+frontend-page: frontend/node_modules/.package-lock.json
+	@cd frontend && npm run --silent page && python3 -m http.server --bind 127.0.0.1 --directory test 8123
+
 clean:
-	rm -rf $(VENV) .venv-pandas22 .cache build dist data/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-pandas22 .cache build dist data/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis frontend/node_modules frontend/test/build

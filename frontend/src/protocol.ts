@@ -1,0 +1,231 @@
+// The messages between the front end and the kernel, as PROTOCOL.md tells them.
+
+export type ColumnKind = "text" | "count" | "number" | "date" | "category" | "seconds";
+
+/** The field of the filters that a column has; `date` stands for `after` and `before`. */
+export type FilterField = "voice" | "model" | "source" | "text" | "credits" | "characters" | "date";
+
+export interface Column {
+  key: string;
+  label: string;
+  kind: ColumnKind;
+  align: "left" | "right";
+  width: number;
+  shown: boolean;
+  filter: FilterField | null;
+  sortable: boolean;
+  /** `profiles` has this key. */
+  profile: boolean;
+}
+
+export interface Sums {
+  rows: number;
+  credits: number | null;
+}
+
+export interface Ticked {
+  count: number;
+  credits: number | null;
+  /** Ticked rows that the filters hide. */
+  hidden: number;
+  /** Only ticked rows are shown. */
+  shown_only: boolean;
+}
+
+/** [least, most], both inclusive; null is no bound. */
+export type Bounds = [number | null, number | null];
+
+export interface Filters {
+  voice: string[];
+  model: string[];
+  source: string[];
+  first: string | null;
+  last: string | null;
+  /** Instants: text in ISO form, or seconds since 1970; `after` is inclusive, `before` exclusive. */
+  after: string | number | null;
+  before: string | number | null;
+  text: string;
+  pattern: boolean;
+  credits: Bounds;
+  characters: Bounds;
+}
+
+export interface SortKey {
+  key: string;
+  descending: boolean;
+}
+
+export interface Row {
+  /** The position in the frame. */
+  p: number;
+  /** The number in the present order. */
+  n: number;
+  /** Ticked. */
+  t: boolean;
+  /** The texts of the shown columns, in their order. */
+  c: string[];
+  /** The text was cut. */
+  full?: boolean;
+  playable: boolean;
+  rtl?: boolean;
+}
+
+export interface RowWindow {
+  start: number;
+  rows: Row[];
+}
+
+export interface Histogram {
+  kind: "histogram";
+  edges: number[];
+  labels: string[];
+  /** What a filter takes for each bin: a brush over the bins i to j is [bounds[i][0], bounds[j][1]]. */
+  bounds: [number | string, number | string][];
+  counts: number[];
+  all: number[];
+  missing: number;
+}
+
+export interface BarValue {
+  value: string;
+  label: string;
+  count: number;
+  all: number;
+}
+
+export interface Bars {
+  kind: "bars";
+  values: BarValue[];
+  other: { count: number; all: number };
+  missing: { count: number; all: number } | number;
+}
+
+export type Profile = Histogram | Bars;
+
+/** The state that all views share, without rows. */
+export interface QueryState {
+  version: number;
+  filters: Filters;
+  sort: SortKey[];
+  shown_only: boolean;
+  /** The rows in the table, and the sum of their credits. */
+  count: number;
+  credits: number | null;
+  ticked: Ticked;
+  /** The shown columns first, in their order. */
+  columns: Column[];
+  code: string;
+  /** How to get rows, or that no row passes the filters. */
+  empty: string | null;
+}
+
+export interface QueryReply extends QueryState {
+  rows: RowWindow;
+}
+
+export interface OpenReply extends QueryReply {
+  tz: string;
+  total: Sums;
+  page: number;
+  chart_by: string;
+  defaults: { folder: string; zip: string; csv: string; parquet: string };
+  account_columns: boolean;
+  alignments: boolean;
+}
+
+export interface RowsReply extends RowWindow {
+  version: number;
+}
+
+export interface ProfilesReply {
+  version: number;
+  profiles: Record<string, Profile>;
+}
+
+export interface TickReply {
+  version: number;
+  ticked: Ticked;
+}
+
+export interface DetailReply {
+  position: number;
+  fields: { label: string; value: string }[];
+  text: string;
+  rtl: boolean;
+  dialogue: { voice: string; text: string }[];
+  settings: { label: string; value: string }[];
+  takes: { position: number; date: string; credits: number | null; text: string; same: boolean }[];
+}
+
+export interface ChartReply {
+  version: number;
+  by: string;
+  freq: string;
+  measure: string;
+  periods: string[];
+  /** Seconds since 1970. */
+  starts: number[];
+  /** [after, before] of each period. */
+  bounds: [number | string, number | string][];
+  /** The largest first; the rest is "Other", with the key null. */
+  series: { key: string | null; label: string; values: (number | null)[] }[];
+  totals: (number | null)[];
+  alt: string;
+  note: string | null;
+}
+
+export interface ClipReply {
+  mime: string;
+  seconds: number | null;
+  from: "folder" | "service";
+  words: { text: string; start: number; end: number }[] | null;
+}
+
+export type JobReply =
+  | { job: string; started: true }
+  | { confirm: { rows: number; bytes: number | null; seconds: number | null; text: string } };
+
+export interface QueryRequest {
+  filters?: Partial<Filters>;
+  sort?: SortKey[];
+  shown_only?: boolean;
+}
+
+export type TickRequest =
+  | { op: "set"; positions: number[]; on: boolean }
+  | { op: "range"; from_n: number; to_n: number; on: boolean }
+  | { op: "all"; on: boolean }
+  | { op: "none" };
+
+/** Each kind of request with what it sends and what it is answered. */
+export interface Requests {
+  open: [Record<string, never>, OpenReply];
+  query: [QueryRequest, QueryReply];
+  rows: [{ version: number; start: number; stop: number }, RowsReply];
+  profiles: [{ version: number; keys: string[] }, ProfilesReply];
+  chart: [{ version: number; by: string; freq: string; measure: string }, ChartReply];
+  tick: [{ version: number } & TickRequest, TickReply];
+  columns: [{ shown?: string[]; widths?: Record<string, number> }, QueryReply];
+  detail: [{ position: number }, DetailReply];
+  clip: [{ position: number; peaks?: number }, ClipReply];
+  job: [{ action: string; target: string; rows: "ticked" | "filtered"; confirmed: boolean }, JobReply];
+  cancel: [{ job: string }, Record<string, never>];
+  ping: [Record<string, never>, Record<string, never>];
+}
+
+export type Kind = keyof Requests;
+
+/** What the kernel sends by itself, to all views. */
+export interface Events {
+  changed: QueryState & { by: string | null };
+  changed_ticks: { by: string | null; version: number; ticked: Ticked };
+  job: {
+    job: string;
+    action: string;
+    done: number;
+    total: number;
+    text: string;
+    state: "running" | "done" | "failed" | "cancelled";
+    line: string;
+  };
+}

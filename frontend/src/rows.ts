@@ -1,0 +1,106 @@
+// The rows of the present order that are loaded, and the windows that are asked for around what is seen.
+
+import type { Channel } from "./channel";
+import { Overtaken } from "./channel";
+import type { Row, RowWindow } from "./protocol";
+
+const KEPT = 20_000;
+const MOST = 200;
+
+export class Rows {
+  count = 0;
+  version = -1;
+  /** `Row.n` of the first row. */
+  base = 0;
+  readonly #channel: Channel;
+  readonly #loaded: () => void;
+  readonly #failed: (error: unknown) => void;
+  #rows = new Map<number, Row>();
+  #seen: [number, number] = [0, 0];
+  #asked: [number, number] = [0, 0];
+
+  constructor(channel: Channel, loaded: () => void, failed: (error: unknown) => void) {
+    this.#channel = channel;
+    this.#loaded = loaded;
+    this.#failed = failed;
+  }
+
+  /** Begin a new version with its first rows. */
+  reset(version: number, count: number, first: RowWindow): void {
+    this.version = version;
+    this.count = count;
+    this.#rows = new Map();
+    this.#asked = [0, 0];
+    this.#store(first);
+  }
+
+  /** Forget the rows, as after a change of columns or of ticks elsewhere. */
+  forget(): void {
+    this.#rows = new Map();
+    this.#asked = [0, 0];
+    this.see(...this.#seen);
+  }
+
+  get(index: number): Row | undefined {
+    return this.#rows.get(index);
+  }
+
+  *loaded(): Iterable<[number, Row]> {
+    yield* this.#rows;
+  }
+
+  /** Ask for what is not loaded of the rows seen, and of as many ahead and half as many behind. */
+  see(first: number, last: number, direction = 1): void {
+    this.#seen = [first, last];
+    const seen = Math.max(last - first, 1);
+    const [before, after] = direction < 0 ? [2 * seen, seen] : [seen, 2 * seen];
+    const missing = this.#missing(first, last) ?? this.#missing(first - before, last + after);
+    if (!missing) return;
+    // What is seen is asked for with its surroundings, so that the next turn of the wheel finds its rows.
+    const [start, stop] = this.#trim(Math.min(missing[0], first) - (direction < 0 ? seen : 0), Math.max(missing[1], last) + (direction > 0 ? seen : 0));
+    if (start >= stop) return;
+    const inFlight = this.#channel.inFlight("rows");
+    if (inFlight && this.#asked[0] <= missing[0] && missing[1] <= this.#asked[1]) return;
+    this.#ask(start, stop);
+  }
+
+  #missing(first: number, last: number): [number, number] | null {
+    let start = Math.max(first, 0);
+    let stop = Math.min(last, this.count);
+    while (start < stop && this.#rows.has(start)) start += 1;
+    while (stop > start && this.#rows.has(stop - 1)) stop -= 1;
+    return start < stop ? [start, stop] : null;
+  }
+
+  /** Cut a window to the rows there are and leave out loaded rows at its ends. */
+  #trim(first: number, last: number): [number, number] {
+    const [start, stop] = this.#missing(first, last) ?? [0, 0];
+    return [start, Math.min(stop, start + MOST)];
+  }
+
+  #ask(start: number, stop: number): void {
+    const version = this.version;
+    this.#asked = [start, stop];
+    this.#channel.latest("rows", { version, start, stop }, { keep: true }).then(
+      ({ reply }) => {
+        if (reply.version !== this.version) return; // of an older order
+        const size = this.#rows.size;
+        this.#store(reply);
+        this.#loaded();
+        if (this.#rows.size > size) this.see(...this.#seen);
+      },
+      (error: unknown) => {
+        if (!(error instanceof Overtaken) && version === this.version) this.#failed(error);
+      },
+    );
+  }
+
+  #store({ start, rows }: RowWindow): void {
+    for (const [offset, row] of rows.entries()) this.#rows.set(start + offset, row);
+    const first = rows[0];
+    if (first) this.base = first.n - start;
+    if (this.#rows.size <= KEPT) return;
+    const [low, high] = [this.#seen[0] - KEPT / 4, this.#seen[1] + KEPT / 4];
+    for (const index of this.#rows.keys()) if (index < low || index > high) this.#rows.delete(index);
+  }
+}

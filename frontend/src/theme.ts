@@ -1,0 +1,116 @@
+// Colours: style.css takes them from the notebook's variables; here they are read for canvases, and again when the theme changes.
+
+export interface Theme {
+  dark: boolean;
+  /** The system replaces colours (Windows high contrast). */
+  forced: boolean;
+  ink: string;
+  muted: string;
+  background: string;
+  line: string;
+  accent: string;
+  /** Ten colours for series, in order. */
+  series: string[];
+  font: string;
+}
+
+/** Read the colours in force on an element. */
+export function readTheme(root: HTMLElement): Theme {
+  const style = getComputedStyle(root);
+  const color = (name: string): string => resolveColor(root, `var(--hk-${name})`);
+  return {
+    dark: root.dataset.scheme === "dark",
+    forced: matches("(forced-colors: active)"),
+    ink: color("ink"),
+    muted: color("muted"),
+    background: color("background"),
+    line: color("line"),
+    accent: color("accent"),
+    series: Array.from({ length: 10 }, (_, index) => color(`series-${index + 1}`)),
+    font: style.fontFamily,
+  };
+}
+
+/** Set the scheme of an element by what lies behind it, call back with its colours, and again at each change. */
+export function watchTheme(root: HTMLElement, changed: (theme: Theme) => void): () => void {
+  let last = "";
+  const check = (): void => {
+    root.dataset.scheme = isDark(root) ? "dark" : "light";
+    const theme = readTheme(root);
+    const text = JSON.stringify(theme);
+    if (text === last) return;
+    last = text;
+    changed(theme);
+  };
+  // A notebook marks its body at once and loads the style sheet of the theme later.
+  const timers = new Set<ReturnType<typeof setTimeout>>();
+  const soon = (): void => {
+    for (const wait of [0, 100, 400, 1500]) {
+      const timer = setTimeout(() => {
+        timers.delete(timer);
+        check();
+      }, wait);
+      timers.add(timer);
+    }
+  };
+  const observer = new MutationObserver(soon);
+  for (const element of [document.documentElement, document.body]) observer.observe(element, { attributes: true });
+  const queries = ["(prefers-color-scheme: dark)", "(forced-colors: active)", "(prefers-contrast: more)"].map((query) =>
+    window.matchMedia(query),
+  );
+  for (const query of queries) query.addEventListener("change", soon);
+  check();
+  soon();
+  return () => {
+    observer.disconnect();
+    for (const query of queries) query.removeEventListener("change", soon);
+    for (const timer of timers) clearTimeout(timer);
+  };
+}
+
+function matches(query: string): boolean {
+  return window.matchMedia(query).matches;
+}
+
+/** Whether what lies behind an element is dark: the first ancestor with a background, else the page's canvas. */
+export function isDark(root: HTMLElement): boolean {
+  for (let element = parentOf(root); element; element = parentOf(element)) {
+    const channels = parseColor(getComputedStyle(element).backgroundColor);
+    if (channels && channels[3] > 0.5) return luminance(channels) < 0.4;
+  }
+  const canvas = parseColor(resolveColor(root, "Canvas"));
+  return canvas ? luminance(canvas) < 0.4 : matches("(prefers-color-scheme: dark)");
+}
+
+function parentOf(element: Element): Element | null {
+  if (element.parentElement) return element.parentElement;
+  const root = element.getRootNode();
+  return root instanceof ShadowRoot ? root.host : null;
+}
+
+function resolveColor(root: HTMLElement, value: string): string {
+  const probe = document.createElement("span");
+  probe.style.color = value;
+  probe.hidden = true;
+  root.append(probe);
+  const color = getComputedStyle(probe).color;
+  probe.remove();
+  return color;
+}
+
+/** Red, green, blue (0 to 255) and opacity of a computed colour; null if it is of another kind. */
+export function parseColor(text: string): [number, number, number, number] | null {
+  const numbers = /^rgba?\(([^)]+)\)$/.exec(text)?.[1]?.split(/[\s,/]+/).map(Number);
+  if (!numbers || numbers.length < 3 || numbers.some(Number.isNaN)) return null;
+  const [red = 0, green = 0, blue = 0, opacity = 1] = numbers;
+  return [red, green, blue, opacity];
+}
+
+/** Relative luminance (WCAG), 0 to 1. */
+export function luminance([red, green, blue]: readonly [number, number, number, ...number[]]): number {
+  const [r, g, b] = [red, green, blue].map((channel) => {
+    const share = channel / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  }) as [number, number, number];
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}

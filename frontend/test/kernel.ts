@@ -1,0 +1,434 @@
+// A kernel that answers the protocol for made-up rows, so that the front end can be seen and tested without Python.
+
+import type { Model } from "../src/channel";
+import { NO_FILTERS } from "../src/filters";
+import type {
+  Bars,
+  Column,
+  Filters,
+  Histogram,
+  Kind,
+  Profile,
+  QueryReply,
+  QueryRequest,
+  QueryState,
+  Row,
+  RowWindow,
+  SortKey,
+  Ticked,
+  TickRequest,
+} from "../src/protocol";
+
+const VOICES = ["Rachel", "Adam", "Charlotte", "Ναταλία", "דנה", "Mimi", "Bill", "Sarah", "Liam", "Ethan", "George", "Lily"];
+const MODELS = ["eleven_multilingual_v2", "eleven_turbo_v2_5", "eleven_v3"];
+const SOURCES = ["TTS", "STS", "Dubbing"];
+const WORDS = "the river carries a quiet song over old stones while lanterns drift past every window of this small town".split(" ");
+const START = Date.UTC(2025, 0, 1) / 1000;
+const DAY = 86_400;
+
+interface Item {
+  voice: number;
+  model: number;
+  source: number;
+  date: number;
+  characters: number;
+  credits: number | null;
+}
+
+/** A number from 0 to 1 that depends on two whole numbers only. */
+function random(seed: number, salt: number): number {
+  let x = Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul(salt + 1, 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d);
+  x = Math.imul(x ^ (x >>> 12), 0x297a2d39);
+  return ((x ^ (x >>> 15)) >>> 0) / 2 ** 32;
+}
+
+export interface KernelOptions {
+  rows: number;
+  /** Milliseconds before each answer. */
+  delay?: number;
+}
+
+const COLUMNS: Column[] = [
+  ["date", "Date", "date", "left", 150, "date", true],
+  ["voice_name", "Voice", "category", "left", 140, "voice", true],
+  ["text", "Text", "text", "left", 320, "text", false],
+  ["characters", "Characters", "count", "right", 120, "characters", true],
+  ["credits", "Credits", "count", "right", 120, "credits", true],
+  ["model_id", "Model", "category", "left", 170, "model", true],
+  ["source", "Source", "category", "left", 110, "source", true],
+  ["history_item_id", "Item", "text", "left", 120, null, false],
+].map(([key, label, kind, align, width, filter, profile]) => ({
+  key,
+  label,
+  kind,
+  align,
+  width,
+  shown: key !== "history_item_id",
+  filter,
+  sortable: true,
+  profile,
+})) as Column[];
+
+/** The answers of a kernel for a number of rows, and what it has been asked. */
+export class FakeKernel {
+  readonly asked: { kind: Kind; payload: Record<string, unknown> }[] = [];
+  readonly items: Item[];
+  delay: number;
+  /** Answer nothing, as a kernel that runs another cell. */
+  busy = false;
+  /** Take no request, as a kernel that was restarted. */
+  gone = false;
+  columns: Column[] = structuredClone(COLUMNS);
+  filters: Filters = structuredClone(NO_FILTERS);
+  sort: SortKey[] = [];
+  shownOnly = false;
+  ticks = new Set<number>();
+  order: Uint32Array;
+  version = 1;
+  readonly #listeners = new Set<(content: object, buffers: DataView[]) => void>();
+  readonly #queue: (() => void)[] = [];
+
+  constructor({ rows, delay = 0 }: KernelOptions) {
+    this.delay = delay;
+    this.items = Array.from({ length: rows }, (_, index) => makeItem(index));
+    this.order = Uint32Array.from(this.items.keys());
+  }
+
+  /** A model of anywidget over this kernel. */
+  model(traits: Record<string, unknown> = {}): Model {
+    const own = new Map<unknown, (content: object, buffers: DataView[]) => void>();
+    return {
+      get: (name) => traits[name],
+      send: (content, callbacks) => {
+        this.#receive(structuredClone(content) as Record<string, unknown>, callbacks as Callbacks | undefined);
+      },
+      on: (event, callback) => {
+        if (event !== "msg:custom") return;
+        const listener = (message: object, buffers: DataView[]): void => {
+          (callback as (...values: unknown[]) => void)(message, buffers);
+        };
+        own.set(callback, listener);
+        this.#listeners.add(listener);
+      },
+      off: (_, callback) => {
+        const listener = own.get(callback);
+        if (listener) this.#listeners.delete(listener);
+      },
+    };
+  }
+
+  /** Send a message to all views. */
+  emit(content: object, buffers: DataView[] = []): void {
+    for (const listener of this.#listeners) listener(structuredClone(content), buffers);
+  }
+
+  /** Work off what waited while it was busy. */
+  free(): void {
+    this.busy = false;
+    for (const answer of this.#queue.splice(0)) answer();
+  }
+
+  #receive(message: Record<string, unknown>, callbacks?: Callbacks): void {
+    const { id, view, kind, ...payload } = message as { id: string; view: string; kind: Kind };
+    this.asked.push({ kind, payload });
+    const status = (state: string): void => callbacks?.iopub?.status?.({ content: { execution_state: state } });
+    const run = (): void => {
+      status("busy");
+      if (!this.gone) {
+        let reply: object;
+        try {
+          reply = this.answer(kind, payload, view);
+        } catch (error) {
+          reply = { error: (error as Error).message };
+        }
+        this.emit({ id, view, kind, ...reply });
+      }
+      status("idle");
+    };
+    setTimeout(() => {
+      if (this.busy) this.#queue.push(run);
+      else run();
+    }, this.delay);
+  }
+
+  answer(kind: Kind, payload: Record<string, unknown>, view: string): object {
+    switch (kind) {
+      case "open":
+        return {
+          ...this.#reply(),
+          tz: "UTC",
+          total: { rows: this.items.length, credits: this.#credits(this.items.keys()) },
+          page: 60,
+          chart_by: "voice",
+          defaults: { folder: "audio", zip: "audio.zip", csv: "rows.csv", parquet: "rows.parquet" },
+          account_columns: false,
+          alignments: false,
+        };
+      case "query":
+        this.#query(payload);
+        this.emit({ event: "changed", by: view, ...this.#state() });
+        return this.#reply();
+      case "columns":
+        this.#choose(payload);
+        this.emit({ event: "changed", by: view, ...this.#state() });
+        return this.#reply();
+      case "rows": {
+        const { start, stop } = payload as { start: number; stop: number };
+        return { version: this.version, ...this.#window(start, stop) };
+      }
+      case "profiles":
+        return {
+          version: this.version,
+          profiles: Object.fromEntries((payload as { keys: string[] }).keys.map((key) => [key, this.profile(key)])),
+        };
+      case "tick":
+        this.#tick(payload as unknown as TickRequest);
+        this.emit({ event: "changed_ticks", by: view, version: this.version, ticked: this.#ticked() });
+        return { version: this.version, ticked: this.#ticked() };
+      case "detail":
+        return { position: payload.position, text: textOf(payload.position as number), rtl: false, fields: [], dialogue: [], settings: [], takes: [] };
+      case "ping":
+      case "cancel":
+        return {};
+      default:
+        throw new Error(`The made-up kernel has no ${kind}.`);
+    }
+  }
+
+  #query({ filters = {}, sort, shown_only }: QueryRequest): void {
+    const next = { ...this.filters, ...filters };
+    if (next.pattern) new RegExp(next.text);
+    this.filters = next;
+    this.sort = sort ?? this.sort;
+    this.shownOnly = shown_only ?? this.shownOnly;
+    this.version += 1;
+    const kept: number[] = [];
+    const passes = this.#predicate(null);
+    for (let index = 0; index < this.items.length; index += 1) {
+      if (this.shownOnly ? this.ticks.has(index) : passes(index)) kept.push(index);
+    }
+    this.order = Uint32Array.from(kept);
+    if (this.sort.length > 0) this.order = Uint32Array.from([...this.order].sort(this.#compare()));
+  }
+
+  #compare(): (one: number, other: number) => number {
+    const keys = this.sort.map(({ key, descending }) => ({ of: (index: number) => this.#value(index, key), sign: descending ? -1 : 1 }));
+    return (one, other) => {
+      for (const { of, sign } of keys) {
+        const [a, b] = [of(one), of(other)];
+        if (a === b) continue;
+        if (a === null) return 1; // missing is last in both directions
+        if (b === null) return -1;
+        return a < b ? -sign : sign;
+      }
+      return one - other;
+    };
+  }
+
+  #value(index: number, key: string): number | string | null {
+    const item = this.items[index];
+    if (!item) return null;
+    switch (key) {
+      case "date":
+        return item.date;
+      case "voice_name":
+        return VOICES[item.voice] ?? null;
+      case "model_id":
+        return MODELS[item.model] ?? null;
+      case "source":
+        return SOURCES[item.source] ?? null;
+      case "characters":
+        return item.characters;
+      case "credits":
+        return item.credits;
+      case "history_item_id":
+        return `item${index}`;
+      default:
+        return textOf(index);
+    }
+  }
+
+  /** Whether a row passes all filters but those of a field. */
+  #predicate(without: string | null): (index: number) => boolean {
+    const { filters } = this;
+    const tests: ((item: Item, index: number) => boolean)[] = [];
+    const lists = { voice: VOICES, model: MODELS, source: SOURCES };
+    for (const field of ["voice", "model", "source"] as const) {
+      if (field === without || filters[field].length === 0) continue;
+      const chosen = new Set(filters[field].map((value) => lists[field].indexOf(value)));
+      tests.push((item) => chosen.has(item[field]));
+    }
+    for (const field of ["credits", "characters"] as const) {
+      const [least, most] = filters[field];
+      if (field === without || (least === null && most === null)) continue;
+      tests.push((item) => {
+        const value = item[field];
+        return value !== null && value >= (least ?? -Infinity) && value <= (most ?? Infinity);
+      });
+    }
+    if (without !== "date" && (filters.after !== null || filters.before !== null)) {
+      const [after, before] = [seconds(filters.after) ?? -Infinity, seconds(filters.before) ?? Infinity];
+      tests.push(({ date }) => date >= after && date < before);
+    }
+    if (filters.text !== "") {
+      const pattern = filters.pattern ? new RegExp(filters.text, "i") : null;
+      const text = filters.text.toLowerCase();
+      tests.push((_, index) => (pattern ? pattern.test(textOf(index)) : textOf(index).toLowerCase().includes(text)));
+    }
+    return (index) => {
+      const item = this.items[index];
+      return item !== undefined && tests.every((test) => test(item, index));
+    };
+  }
+
+  profile(key: string): Profile {
+    const field = COLUMNS.find((column) => column.key === key)?.filter ?? null;
+    const passes = this.#predicate(field);
+    return ["credits", "characters", "date"].includes(key) ? this.#histogram(key as "credits", passes) : this.#bars(field as "voice", passes);
+  }
+
+  #histogram(key: "credits" | "characters" | "date", passes: (index: number) => boolean): Histogram {
+    const values = this.items.map((item) => item[key]);
+    const bins = 24;
+    let [low, high] = [Infinity, -Infinity];
+    for (const value of values) {
+      if (value === null) continue;
+      low = Math.min(low, value);
+      high = Math.max(high, value);
+    }
+    if (low > high) return { kind: "histogram", edges: [], labels: [], bounds: [], counts: [], all: [], missing: values.length };
+    const step = Math.max(Math.ceil((high - low + 1) / bins), 1);
+    const edges = Array.from({ length: bins + 1 }, (_, bin) => low + bin * step);
+    const [counts, all] = [new Array<number>(bins).fill(0), new Array<number>(bins).fill(0)];
+    let missing = 0;
+    values.forEach((value, index) => {
+      if (value === null) {
+        missing += 1;
+        return;
+      }
+      const bin = Math.floor((value - low) / step);
+      all[bin] = (all[bin] ?? 0) + 1;
+      if (passes(index)) counts[bin] = (counts[bin] ?? 0) + 1;
+    });
+    const date = key === "date";
+    const text = (value: number): string => (date ? new Date(1000 * value).toISOString() : value.toLocaleString("en-US"));
+    const bounds = edges.slice(0, -1).map((edge): [number | string, number | string] => (date ? [text(edge), text(edge + step)] : [edge, edge + step - 1]));
+    const labels = bounds.map(([from, to]) => (date ? String(from).slice(0, 10) : from === to ? text(Number(from)) : `${text(Number(from))} – ${text(Number(to))}`));
+    return { kind: "histogram", edges, labels, bounds, counts, all, missing };
+  }
+
+  #bars(field: "voice" | "model" | "source", passes: (index: number) => boolean): Bars {
+    const labels = { voice: VOICES, model: MODELS, source: SOURCES }[field];
+    const values = labels.map((label) => ({ value: label, label, count: 0, all: 0 }));
+    this.items.forEach((item, index) => {
+      const value = values[item[field]];
+      if (!value) return;
+      value.all += 1;
+      if (passes(index)) value.count += 1;
+    });
+    values.sort((one, other) => other.all - one.all);
+    return { kind: "bars", values, other: { count: 0, all: 0 }, missing: 0 };
+  }
+
+  #choose({ shown, widths = {} }: { shown?: string[]; widths?: Record<string, number> }): void {
+    for (const column of this.columns) column.width = widths[column.key] ?? column.width;
+    if (!shown) return;
+    this.version += 1;
+    for (const column of this.columns) column.shown = shown.includes(column.key);
+    const place = ({ key, shown: isShown }: Column): number => (isShown ? shown.indexOf(key) : shown.length);
+    this.columns.sort((one, other) => place(one) - place(other));
+  }
+
+  #tick(request: TickRequest): void {
+    const set = (index: number, on: boolean): void => {
+      if (on) this.ticks.add(index);
+      else this.ticks.delete(index);
+    };
+    if (request.op === "none") this.ticks.clear();
+    else if (request.op === "set") for (const position of request.positions) set(position, request.on);
+    else if (request.op === "all") for (const index of this.order) set(index, request.on);
+    else for (const index of this.order.subarray(request.from_n, request.to_n + 1)) set(index, request.on);
+  }
+
+  #ticked(): Ticked {
+    const passes = this.#predicate(null);
+    let hidden = 0;
+    for (const index of this.ticks) if (!passes(index)) hidden += 1;
+    return { count: this.ticks.size, credits: this.#credits(this.ticks), hidden, shown_only: this.shownOnly };
+  }
+
+  #credits(indices: Iterable<number>): number {
+    let sum = 0;
+    for (const index of indices) sum += this.items[index]?.credits ?? 0;
+    return sum;
+  }
+
+  #window(start: number, stop: number): RowWindow {
+    const end = Math.min(stop, this.order.length);
+    const rows: Row[] = [];
+    for (let n = start; n < end; n += 1) rows.push(this.row(this.order[n] ?? 0, n));
+    return { start, rows };
+  }
+
+  row(index: number, n: number): Row {
+    const text = textOf(index);
+    const cut = text.length > 120;
+    const cells = this.columns.filter(({ shown }) => shown).map(({ key }) => {
+      if (key === "text") return cut ? `${text.slice(0, 119)}…` : text;
+      const value = this.#value(index, key);
+      if (value === null) return "";
+      if (key === "date") return new Date(1000 * Number(value)).toISOString().slice(0, 16).replace("T", " ");
+      return typeof value === "number" ? value.toLocaleString("en-US") : value;
+    });
+    return { p: index, n, t: this.ticks.has(index), c: cells, playable: index % 7 !== 3, ...(cut ? { full: true } : {}) };
+  }
+
+  #state(): QueryState {
+    const count = this.order.length;
+    return {
+      version: this.version,
+      filters: this.filters,
+      sort: this.sort,
+      shown_only: this.shownOnly,
+      count,
+      credits: this.#credits(this.order),
+      ticked: this.#ticked(),
+      columns: this.columns,
+      code: "df",
+      empty: count > 0 ? null : this.items.length === 0 ? "The history has no rows: generate speech, then read it again." : "No row passes the filters.",
+    };
+  }
+
+  #reply(): QueryReply {
+    return { ...this.#state(), rows: this.#window(0, 60) };
+  }
+}
+
+interface Callbacks {
+  iopub?: { status?: (message: { content: { execution_state: string } }) => void };
+}
+
+function seconds(instant: string | number | null): number | null {
+  return typeof instant === "string" ? Date.parse(instant) / 1000 : instant;
+}
+
+function makeItem(index: number): Item {
+  const characters = Math.ceil(8 + 380 * random(index, 1) ** 3);
+  return {
+    voice: Math.floor(VOICES.length * random(index, 2) ** 2),
+    model: Math.floor(MODELS.length * random(index, 3) ** 2),
+    source: Math.floor(SOURCES.length * random(index, 4) ** 4),
+    date: START + Math.floor(500 * DAY * Math.sqrt(random(index, 5))),
+    characters,
+    credits: random(index, 6) < 0.02 ? null : Math.ceil(characters / (index % 3 === 0 ? 2 : 1)),
+  };
+}
+
+function textOf(index: number): string {
+  if (index % 23 === 5) return `שלום עולם, זו שורה ${index}`;
+  if (index % 29 === 7) return `مرحبا بالعالم ${index}`;
+  const words = 3 + Math.floor(30 * random(index, 7) ** 2);
+  const text = Array.from({ length: words }, (_, at) => WORDS[Math.floor(WORDS.length * random(index, 8 + at))]).join(" ");
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${index % 5 === 0 ? " 🎧" : ""}.`;
+}
