@@ -21,7 +21,7 @@ from histkit.errors import InputError
 from histkit.frame.clock import iso, zone_of
 from histkit.frame.columns import factorize
 from histkit.frame.dates import date_range, instants_of, to_micros
-from histkit.frame.dialogues import flat_lines
+from histkit.frame.dialogues import DialogueLines, flat_lines
 from histkit.frame.names import KnownNames, fold_name, voice_keys, warn_unmatched
 from histkit.frame.provenance import record_selection
 from histkit.frame.schema import check_frame, require, to_frame
@@ -387,9 +387,24 @@ def _date_mask(frame: pd.DataFrame, after: int | None, before: int | None) -> Ma
 
 
 def _text_mask(frame: pd.DataFrame, pattern: re.Pattern[str]) -> Mask:
-    mask = search_mask(frame["text"], pattern)
-    if "dialogue" in frame.columns:
-        lines = flat_lines(frame["dialogue"])
-        texts = pd.Series(lines.texts.fill_null("").to_pylist(), dtype=object)
-        mask[lines.rows[search_mask(texts, pattern)]] = True
+    lines = flat_lines(frame["dialogue"]) if "dialogue" in frame.columns else None
+    return text_mask(frame["text"], lines, pattern)
+
+
+def text_mask(texts: pd.Series, lines: DialogueLines | None, pattern: re.Pattern[str]) -> Mask:
+    """Return a mask of the rows in whose text, or in a line of whose dialogue, a pattern is found.
+
+    Parameters
+    ----------
+    texts : pandas.Series
+        The text of each row.
+    lines : DialogueLines or None
+        The lines of the dialogues among these rows.
+    pattern : re.Pattern
+        As for `histkit.frame.text_search.search_mask`.
+    """
+    mask = search_mask(texts, pattern)
+    if lines is not None and len(lines.rows):
+        spoken = pd.Series(pd.StringDtype("pyarrow").__from_arrow__(lines.texts.fill_null("")))
+        mask[lines.rows[search_mask(spoken, pattern)]] = True
     return mask

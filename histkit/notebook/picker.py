@@ -59,7 +59,7 @@ def pick_takes(
     Raises
     ------
     InputError
-        ipywidgets or itables is not installed, or an argument is invalid.
+        ipywidgets is not installed, or an argument is invalid.
     SchemaError
         The frame lacks a column.
 
@@ -108,7 +108,7 @@ class Picker:
         self._chosen: dict[str, str] = {}
         self.last_error: Exception | None = None
         self._line, self._updating = 0, False
-        self._make_widgets(import_widgets()[0])
+        self._make_widgets(import_widgets())
         self._show()
 
     @property

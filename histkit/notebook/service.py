@@ -1,0 +1,368 @@
+"""The kernel's side of the explorer: every request of a view and its reply, without a widget.
+
+``frontend/PROTOCOL.md`` describes the messages. `Service.answer` takes any value and never raises: what can't be
+answered is a line in ``error``. Kernels run handlers on several threads; a lock guards the state, and long computations
+run on a snapshot of it outside the lock.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from histkit.errors import HistkitError, InputError
+from histkit.notebook.columns import SHOWN, TableColumn, table_columns
+from histkit.notebook.details import row_details, row_takes
+from histkit.notebook.profiles import Bars, Histogram, profile, voice_labels
+from histkit.notebook.selection import Selection, Totals
+from histkit.notebook.series import CHART_FREQS, chart_series
+from histkit.notebook.sorting import SortKey
+from histkit.notebook.windows import MOST_ROWS, window
+from histkit.usage.aggregate import MEASURES
+from histkit.util.arguments import one_of, true_or_false, whole_number
+from histkit.util.arrays import Mask
+from histkit.util.text import error_line, quoted
+
+Message = Mapping[str, Any]
+Reply = dict[str, Any]
+Handler = Callable[[Message], tuple[Reply, list[bytes]]]
+Listener = Callable[[Reply], None]
+
+_MOST_KEYS, _WIDEST = 10, 2_000
+_CHART_COLUMNS = ["date", "voice_id", "voice_name", "model_id", "source", "dialogue", "characters", "credits"]
+_NO_ROWS = "The history has no rows. Get some with df = hk.sync(), hk.read_history() or hk.sample_history()."
+_NONE_PASS = "No row passes the filters."
+_NONE_TICKED = "No row is ticked."
+
+
+class Service:
+    """Answers the requests of an explorer's views.
+
+    Parameters
+    ----------
+    selection : Selection
+        The state, which all views share.
+    page_size : int, default 25
+        Rows that the table is high.
+    chart_by : str, default "voice"
+        The groups of the chart at first.
+    defaults : mapping, optional
+        Targets of downloads and exports by action.
+
+    Attributes
+    ----------
+    handlers : dict
+        The function for each kind of request: it takes the request and returns the fields of the reply and binary
+        buffers. It runs without the lock; errors of the package become the reply's ``error``. Others may be added.
+    lock : threading.RLock
+        Held while the state is read or changed.
+    last_error : Exception or None
+        The error that a reply had last.
+    """
+
+    def __init__(
+        self,
+        selection: Selection,
+        *,
+        page_size: int = 25,
+        chart_by: str = "voice",
+        defaults: Mapping[str, str] | None = None,
+    ) -> None:
+        self.selection, self.page_size, self.chart_by = selection, page_size, chart_by
+        self.defaults = dict(defaults or {})
+        self.columns: dict[str, TableColumn] = table_columns(selection.frame)
+        self.shown = [key for key in SHOWN if key in self.columns]
+        self.widths: dict[str, int] = {}
+        self.lock = threading.RLock()
+        self.last_error: Exception | None = None
+        self._version = 0  # of the columns
+        self._listeners: list[Listener] = []
+        self._profiles: dict[str, Histogram | Bars] = {}
+        self._voices: dict[str, str] | None = None
+        self.handlers: dict[str, Handler] = {
+            "ping": lambda message: ({}, []),
+            "open": self._open,
+            "query": self._query,
+            "rows": self._rows,
+            "profiles": self._answer_profiles,
+            "chart": self._chart,
+            "tick": self._tick,
+            "columns": self._columns,
+            "detail": self._detail,
+        }
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of filters, sort or shown columns."""
+        return self.selection.version + self._version
+
+    def answer(self, message: Any) -> tuple[Reply, list[bytes]]:
+        """Return the reply to a request, and its binary buffers.
+
+        Parameters
+        ----------
+        message : Any
+            As it came from a view; anything that isn't a request gets an error.
+        """
+        request = message if isinstance(message, Mapping) else {}
+        reply: Reply = {name: _plain(request.get(name)) for name in ("id", "view", "kind")}
+        try:
+            if not isinstance(message, Mapping):
+                raise InputError(f"A request must be an object, not {quoted(message)}.")
+            handler = self.handlers.get(reply["kind"]) if isinstance(reply["kind"], str) else None
+            if handler is None:
+                raise InputError(f"kind={quoted(request.get('kind'))} is no kind of request.")
+            fields, buffers = handler(request)
+        except HistkitError as error:
+            return self._failed(reply, error, error_line(error, 500))
+        except Exception as error:  # a view would wait for ever
+            return self._failed(reply, error, f"{type(error).__name__}: {error_line(error)} (see explorer.last_error)")
+        return {**fields, **reply}, buffers
+
+    def _failed(self, reply: Reply, error: Exception, line: str) -> tuple[Reply, list[bytes]]:
+        self.last_error = error
+        return {**reply, "error": line or type(error).__name__}, []
+
+    def listen(self, listener: Listener) -> None:
+        """Call a function with every event."""
+        self._listeners.append(listener)
+
+    def emit(self, event: Reply) -> None:
+        """Send an event to all listeners."""
+        for listener in list(self._listeners):
+            listener(event)
+
+    def change(self, by: str | None = None, **changes: Any) -> None:
+        """Change the selection as `Selection.change` does, and tell the views; `by` is the view that asked for it."""
+        with self.lock:
+            self.selection.change(**changes)
+            event = self._state()
+        self.emit({"event": "changed", "by": by, **event})
+
+    def _state(self) -> Reply:
+        """Return what all views show beside the rows."""
+        selection = self.selection
+        totals = selection.totals()
+        return {
+            "version": self.version,
+            "filters": selection.filters.message(selection.tz),
+            "sort": [{"key": str(key.column), "descending": key.descending} for key in selection.sort],
+            "shown_only": selection.shown_only,
+            "count": totals.rows,
+            "credits": totals.credits,
+            "ticked": self._ticked(),
+            "columns": self._column_messages(),
+            "code": selection.code,
+            "empty": self._empty(totals),
+        }
+
+    def _empty(self, totals: Totals) -> str | None:
+        if totals.rows:
+            return None
+        return _NO_ROWS if self.selection.frame.empty else _NONE_TICKED if self.selection.shown_only else _NONE_PASS
+
+    def _ticked(self) -> Reply:
+        selection = self.selection
+        totals = selection.totals(selection.ticked)
+        return {
+            "count": totals.rows,
+            "credits": totals.credits,
+            "hidden": selection.hidden(),
+            "shown_only": selection.shown_only,
+        }
+
+    def _column_messages(self) -> list[Reply]:
+        order = [*self.shown, *(key for key in self.columns if key not in self.shown)]
+        return [self.columns[key].message(shown=key in self.shown, width=self.widths.get(key)) for key in order]
+
+    def _window(self, start: int, stop: int) -> Reply:
+        return window(self.selection, [self.columns[key] for key in self.shown], start, stop)
+
+    def _with_rows(self) -> Reply:
+        return {**self._state(), "rows": self._window(0, self._first_rows())}
+
+    def _first_rows(self) -> int:
+        """Return the number of rows that open and query send: enough for the table and some scrolling."""
+        return max(60, 2 * self.page_size)
+
+    def _open(self, message: Message) -> tuple[Reply, list[bytes]]:
+        with self.lock:
+            frame = self.selection.frame
+            total = self.selection.totals(np.ones(len(frame), bool))
+            head = {
+                "tz": self.selection.tz,
+                "total": {"rows": total.rows, "credits": total.credits},
+                "page": self._first_rows(),
+                "page_size": self.page_size,
+                "chart_by": self.chart_by,
+                "defaults": self.defaults,
+                "account_columns": "account" in frame.columns,
+                "alignments": "alignments" in frame.columns,
+            }
+            return {**head, **self._with_rows()}, []
+
+    def _query(self, message: Message) -> tuple[Reply, list[bytes]]:
+        with self.lock:
+            changes: dict[str, Any] = {}
+            if message.get("filters") is not None:
+                changes["filters"] = self.selection.filters.changed(message["filters"], self.selection.tz)
+            if message.get("sort") is not None:
+                changes["sort"] = self._sort_keys(message["sort"])
+            if message.get("shown_only") is not None:
+                changes["shown_only"] = true_or_false("shown_only", message["shown_only"])
+            self.selection.change(**changes)
+            reply = self._with_rows()
+        self._tell("changed", message, reply)
+        return reply, []
+
+    def _sort_keys(self, value: Any) -> list[SortKey]:
+        if not isinstance(value, (list, tuple)) or len(value) > _MOST_KEYS:
+            raise InputError(f"sort={quoted(value)} must be a list of at most {_MOST_KEYS} keys.")
+        keys: dict[str, SortKey] = {}
+        for part in value:
+            if not isinstance(part, Mapping):
+                raise InputError(f"sort={quoted(value)} must be a list of objects with key and descending.")
+            column = self._column(part.get("key"))
+            keys.setdefault(
+                column.key, SortKey(column.name, true_or_false("descending", part.get("descending", False)))
+            )
+        return list(keys.values())
+
+    def _column(self, key: Any) -> TableColumn:
+        column = self.columns.get(key) if isinstance(key, str) else None
+        if column is None:
+            raise InputError(f"The table has no column {quoted(key)}.")
+        return column
+
+    def _rows(self, message: Message) -> tuple[Reply, list[bytes]]:
+        start, stop = (whole_number(name, message.get(name), 0) for name in ("start", "stop"))
+        if stop - start > MOST_ROWS:
+            raise InputError(f"A request has at most {MOST_ROWS} rows, not {stop - start:,}.")
+        with self.lock:
+            return {"version": self.version, **self._window(start, stop)}, []
+
+    def _voice_labels(self) -> dict[str, str]:
+        if self._voices is None:
+            self._voices = voice_labels(self.selection.frame)
+        return self._voices
+
+    def _answer_profiles(self, message: Message) -> tuple[Reply, list[bytes]]:
+        keys = message.get("keys")
+        if not isinstance(keys, (list, tuple)) or len(keys) > len(self.columns):
+            raise InputError(f"keys={quoted(keys)} must be a list of columns.")
+        columns = [self._column(key) for key in keys]
+        for column in columns:
+            if not column.profile:
+                raise InputError(f"Column {quoted(column.key)} has no profile.")
+        with self.lock:
+            version, filters = self.version, self.selection.filters
+            masks: list[Mask] = [self.selection.masks.passing(filters, without=column.filter) for column in columns]
+        messages = {}
+        for column, rows in zip(columns, masks, strict=True):
+            if column.key not in self._profiles:
+                labels = self._voice_labels() if column.filter == "voice" else {}
+                self._profiles[column.key] = profile(self.selection.frame, column, self.selection.tz, labels)
+            messages[column.key] = self._profiles[column.key].message(rows)
+        return {"version": version, "profiles": messages}, []
+
+    def _chart(self, message: Message) -> tuple[Reply, list[bytes]]:
+        by = message.get("by", self.chart_by)
+        freq = one_of("freq", message.get("freq", "auto"), CHART_FREQS)
+        measure = one_of("measure", message.get("measure", "credits"), MEASURES)
+        frame = self.selection.frame
+        if by not in ("voice", "model", "source"):
+            column = self._column(by)
+            if column.kind != "category":
+                raise InputError(f"The chart can't be by {quoted(by)}; choose a column of few values.")
+        with self.lock:
+            version, kept = self.version, self.selection.kept
+        names = [
+            *_CHART_COLUMNS,
+            *(name for name in [self.columns[by].name if by in self.columns else "date"] if name not in _CHART_COLUMNS),
+        ]
+        rows = frame[names]
+        if not kept.all():
+            rows = rows.iloc[np.flatnonzero(kept)]
+        return {
+            "version": version,
+            **chart_series(rows, by, freq, measure, self.selection.tz, self._voice_labels()),
+        }, []
+
+    def _tick(self, message: Message) -> tuple[Reply, list[bytes]]:
+        op = one_of("op", message.get("op"), ("set", "range", "all", "none"))
+        on = op != "none" and true_or_false("on", message.get("on", True))
+        with self.lock:
+            if op in ("range", "all") and message.get("version", self.version) != self.version:
+                raise InputError("The table has changed in the meantime; tick the rows again.")
+            if op == "set":
+                positions = message.get("positions")
+                if not isinstance(positions, (list, tuple)):
+                    raise InputError(f"positions={quoted(positions)} must be a list of rows.")
+                self.selection.tick([whole_number("positions", position, 0) for position in positions], on)
+            elif op == "range":
+                first, last = (whole_number(name, message.get(name), 0) for name in ("from_n", "to_n"))
+                self.selection.tick_range(first, last, on)
+            elif op == "all":
+                self.selection.tick_all(on)
+            else:
+                self.selection.untick()
+            reply = {"version": self.version, "ticked": self._ticked()}
+        self._tell("changed_ticks", message, reply)
+        return reply, []
+
+    def _columns(self, message: Message) -> tuple[Reply, list[bytes]]:
+        with self.lock:
+            shown, widths = message.get("shown"), message.get("widths")
+            if shown is not None:
+                if not isinstance(shown, (list, tuple)) or not shown:
+                    raise InputError(f"shown={quoted(shown)} must be a list of columns, at least one.")
+                shown = list(dict.fromkeys(self._column(key).key for key in shown))
+            if widths is not None:
+                if not isinstance(widths, Mapping):
+                    raise InputError(f"widths={quoted(widths)} must be an object of pixels by column.")
+                widths = {
+                    self._column(key).key: whole_number("width", width, 1, _WIDEST) for key, width in widths.items()
+                }
+            if shown is not None and shown != self.shown:
+                self.shown = shown
+                self._version += 1
+            self.widths |= widths or {}
+            reply = self._with_rows()
+        self._tell("changed", message, reply)
+        return reply, []
+
+    def _detail(self, message: Message) -> tuple[Reply, list[bytes]]:
+        selection = self.selection
+        position = self.position_of(message)
+        return {
+            **row_details(selection.frame, position, self.columns, selection.tz),
+            "takes": row_takes(selection.frame, position, selection.tz),
+        }, []
+
+    def position_of(self, message: Message) -> int:
+        """Return the row that a request names.
+
+        Raises
+        ------
+        InputError
+            It names none.
+        """
+        rows = len(self.selection.frame)
+        if not rows:
+            raise InputError("The history has no rows.")
+        return whole_number("position", message.get("position"), 0, rows - 1)
+
+    def _tell(self, event: str, message: Message, reply: Reply) -> None:
+        fields = {name: value for name, value in reply.items() if name != "rows"}
+        self.emit({"event": event, "by": _plain(message.get("view")), **fields})
+
+
+def _plain(value: Any) -> Any:
+    """Return an id of a request as a value that JSON can hold."""
+    if value is None or isinstance(value, str) or (isinstance(value, (int, float)) and math.isfinite(value)):
+        return value
+    return quoted(value)

@@ -1,0 +1,95 @@
+"""The widget that shows the explorer and the picker: the bundle of the front end, and messages to and fro."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from histkit.errors import InputError
+
+Answer = Callable[[Any], tuple[dict[str, Any], list[bytes]]]
+STATIC = Path(__file__).parent / "static"
+
+
+def check_widgets() -> None:
+    """Check that widgets can be made.
+
+    Raises
+    ------
+    InputError
+        anywidget is not installed.
+    """
+    _anywidget()
+
+
+def make_widget(kind: Literal["explorer", "picker"], answer: Answer, *, static: Path = STATIC) -> Any:
+    """Return a widget whose requests a function answers.
+
+    Parameters
+    ----------
+    kind : {"explorer", "picker"}
+        What the front end shows.
+    answer : callable
+        Takes a request, returns its reply and binary buffers; see `histkit.notebook.service.Service.answer`.
+    static : Path
+        The folder of the front end's bundle.
+
+    Raises
+    ------
+    InputError
+        anywidget is not installed, or the bundle is not there.
+    """
+    code, style = bundle(static)
+    return _widget_class()(answer, kind=kind, _esm=code, _css=style)
+
+
+def bundle(static: Path = STATIC) -> tuple[str, str]:
+    """Return the front end's code and style.
+
+    Raises
+    ------
+    InputError
+        A file is not there.
+    """
+    try:
+        return (static / "explorer.js").read_text("utf-8"), (static / "explorer.css").read_text("utf-8")
+    except OSError as error:
+        name = Path(error.filename or static).name
+        raise InputError(
+            f"The front end of the explorer is not there ({name} in histkit/notebook/static): install histkit again, "
+            "or run 'make frontend' in a clone of it."
+        ) from None
+
+
+def _anywidget() -> Any:
+    try:
+        import anywidget
+    except ImportError as error:
+        raise InputError(f"The explorer needs {error.name or 'anywidget'}: pip install 'histkit[notebook]'.") from None
+    return anywidget
+
+
+@cache
+def _widget_class() -> type:
+    anywidget = _anywidget()
+    import traitlets
+
+    class ExplorerWidget(anywidget.AnyWidget):  # type: ignore[misc,name-defined]
+        """A view of the explorer or the picker; it has no state but what it shows at first."""
+
+        _esm = traitlets.Unicode().tag(sync=True)
+        _css = traitlets.Unicode().tag(sync=True)
+        kind = traitlets.Unicode().tag(sync=True)
+
+        def __init__(self, answer: Answer, **traits: Any) -> None:
+            super().__init__(**traits)
+            self._answer = answer
+            self.on_msg(self._reply)
+
+        def _reply(self, _: Any, content: Any, buffers: Any) -> None:
+            reply, sound = self._answer(content)
+            self.send(reply, sound)
+
+    return ExplorerWidget
