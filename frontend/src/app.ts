@@ -2,7 +2,7 @@
 
 import { Channel, KernelError, Overtaken, type Model, type Status } from "./channel";
 import { ColumnChooser } from "./columns";
-import { Announcer, creditsText, Emitter, formatNumber, h } from "./dom";
+import { Announcer, creditsText, Emitter, formatNumber, h, icon } from "./dom";
 import { FilterBar } from "./filters";
 import { Grid } from "./grid";
 import { Header } from "./header";
@@ -16,7 +16,7 @@ const NOTICES: Record<Status, string> = {
   idle: "",
   working: "",
   busy: "The kernel is busy. Rows that are loaded stay.",
-  silent: "The kernel has not answered for a minute: it is busy, or it is gone and this cell is to be run again.",
+  silent: "The kernel doesn't answer: it is busy, or it was restarted and this cell is to be run again.",
   gone: "The kernel is gone: run this cell again.",
 };
 
@@ -25,8 +25,9 @@ export class App implements Host {
   readonly channel: Channel;
   readonly announcer = new Announcer();
   readonly #topics = new Emitter<Topics>();
-  readonly #notice = h("div", { class: "hk-notice", role: "status", hidden: true });
-  readonly #message = h("div", { class: "hk-message", role: "alert", hidden: true });
+  readonly #notice = h("div", { class: "hk-notice", role: "status" });
+  readonly #message = h("span", {});
+  readonly #alert = h("div", { class: "hk-message", role: "alert", hidden: true }, this.#message);
   readonly #busy = h("span", { class: "hk-busy", "aria-hidden": "true", hidden: true });
   readonly #sums = h("div", { class: "hk-sums" });
   readonly #empty = h("div", { class: "hk-empty", hidden: true });
@@ -121,16 +122,27 @@ export class App implements Host {
       wholeText: (row) => this.#wholeText(row),
     });
     this.#grid.head.append(this.#header.el);
-    this.#grid.el.append(this.#empty);
+    this.#alert.append(
+      h(
+        "button",
+        {
+          type: "button",
+          class: "hk-small",
+          "aria-label": "Close this message",
+          onclick: () => {
+            this.say("");
+          },
+        },
+        icon("close"),
+      ),
+    );
+    this.#grid.el.append(this.#empty, h("div", { class: "hk-over" }, this.#notice, this.#alert));
     this.root.append(
       h("div", { class: "hk-tools" }, this.#filters.el, this.#busy, this.#chooser.el),
-      this.#filters.chips,
-      this.#notice,
-      this.#message,
       h(
         "div",
         { class: "hk-main" },
-        h("div", { class: "hk-left" }, this.#sums, this.#grid.el, slots.sound, slots.actions),
+        h("div", { class: "hk-left" }, h("div", { class: "hk-line" }, this.#sums, this.#filters.chips), this.#grid.el, slots.sound, slots.actions),
         h("div", { class: "hk-side" }, slots.panel, slots.chart),
       ),
       h("div", { class: "hk-code" }, h("span", { class: "hk-muted" }, "The rows above as code: "), this.#code),
@@ -393,9 +405,7 @@ export class App implements Host {
   #showStatus(status: Status): void {
     this.#busy.hidden = status === "idle" || status === "gone";
     this.root.setAttribute("aria-busy", String(status === "working"));
-    const text = NOTICES[status];
-    this.#notice.hidden = text === "";
-    this.#notice.textContent = text;
+    this.#notice.textContent = NOTICES[status];
     this.#notice.classList.toggle("hk-gone", status === "gone");
   }
 
@@ -406,7 +416,7 @@ export class App implements Host {
   }
 
   say(text: string): void {
-    this.#message.hidden = text === "";
+    this.#alert.hidden = text === "";
     this.#message.textContent = text;
   }
 

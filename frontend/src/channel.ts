@@ -53,7 +53,7 @@ interface Message {
 const WORKING_AFTER = 300;
 const BUSY_AFTER = 400;
 const PING_AFTER = 5_000;
-const SILENT_AFTER = 60_000;
+const SILENT_AFTER = 15_000;
 /** Requests that may take long by themselves; their silence means nothing. */
 const SLOW: readonly Kind[] = ["clip"];
 /** A kernel that has ended a request and sends no answer within this time has no widget to answer it. */

@@ -45,7 +45,14 @@ export class ColumnChooser {
       h("div", { class: "hk-popup-head" }, h("b", {}, "Columns"), h("span", { class: "hk-muted" }, "Alt and arrows move one")),
       ...columns.map((column) => this.#item(column, shown)),
     );
-    if (focused) this.#popup.el.querySelector<HTMLElement>(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
+    if (focused === undefined) return;
+    // A button that can't move its column further is disabled: its neighbour takes the focus.
+    for (const name of [focused, focused.replace(/ left$/, " right"), focused.replace(/ right$/, " left"), focused.replace(/ \w+$/, "")]) {
+      const next = this.#popup.el.querySelector<HTMLButtonElement | HTMLInputElement>(`[data-focus="${CSS.escape(name)}"]`);
+      if (!next || next.disabled) continue;
+      next.focus();
+      return;
+    }
   }
 
   #item({ key, label, shown: isShown }: Column, shown: string[]): HTMLElement {

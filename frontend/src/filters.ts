@@ -89,8 +89,9 @@ export class FilterBar {
   });
   readonly #pattern = h(
     "button",
-    { type: "button", class: "hk-button hk-toggle", "aria-pressed": "false", "aria-label": "Regular expression", title: "Regular expression" },
-    ".*",
+    { type: "button", class: "hk-button hk-toggle", "aria-pressed": "false", title: "Regular expression" },
+    h("span", { "aria-hidden": "true" }, ".*"),
+    h("span", { class: "hk-visually-hidden" }, "Regular expression"),
   );
   readonly #filter: (filters: Partial<Filters>) => void;
   readonly #search: ReturnType<typeof debounce>;
@@ -122,7 +123,7 @@ export class FilterBar {
         this.#send();
       }
     });
-    this.el = h("div", { class: "hk-find", role: "search" }, icon("search"), this.#input, this.#pattern);
+    this.el = h("div", { class: "hk-find" }, icon("search"), this.#input, this.#pattern);
   }
 
   focus(): void {
@@ -158,12 +159,14 @@ export class FilterBar {
           {
             type: "button",
             class: "hk-chip",
-            "aria-label": `Remove filter ${label} ${value}`,
+            title: `Remove this filter: ${label} ${value}`,
             onclick: () => {
               this.#take(off);
             },
           },
+          h("span", { class: "hk-visually-hidden" }, "Remove filter "),
           h("span", { class: "hk-chip-label" }, label),
+          " ",
           h("span", { dir: "auto", class: "hk-chip-value" }, value),
           icon("close"),
         ),
@@ -200,6 +203,7 @@ export class FilterBar {
   /** Take every filter off. */
   clear(): void {
     this.#empty();
+    this.#pattern.setAttribute("aria-pressed", "false");
     this.#filter(NO_FILTERS);
   }
 

@@ -32,6 +32,8 @@ interface RowElement {
   index: number;
   row: Row | undefined;
   ticked: boolean;
+  /** The cell that Tab reaches, if one. */
+  stop: HTMLElement | undefined;
 }
 
 const TICK_WIDTH = 34;
@@ -83,6 +85,7 @@ export class Grid {
     this.el = h("div", { class: "hk-table" }, this.#grid, this.#tip.el);
     this.#listen();
     this.#resizes = new ResizeObserver(() => {
+      this.#readRowHeight();
       this.measure();
     });
     this.#resizes.observe(this.#grid);
@@ -134,6 +137,7 @@ export class Grid {
   /** Other rows stand in `rows` now: go to the top, or stay where it is. */
   reset(stay: boolean): void {
     this.#grid.setAttribute("aria-rowcount", String(this.#rows.count + 1));
+    this.#body.setAttribute("role", this.#rows.count > 0 ? "rowgroup" : "presentation");
     this.#anchor = null;
     this.#extended = null;
     this.#focus.index = stay ? Math.max(Math.min(this.#focus.index, this.#rows.count - 1), 0) : 0;
@@ -150,11 +154,14 @@ export class Grid {
     if (row) this.#actions.focused(row);
   }
 
-  /** Take the size of the element and of a row. */
+  #readRowHeight(): void {
+    this.#rowHeight = parseFloat(getComputedStyle(this.#grid).getPropertyValue("--hk-row")) || 30;
+  }
+
+  /** Take the size of the table. */
   measure(): void {
     const head = this.head.offsetHeight;
-    const height = parseFloat(getComputedStyle(this.#grid).getPropertyValue("--hk-row")) || 30;
-    this.#rowHeight = height;
+    const height = this.#rowHeight;
     this.#viewport = Math.max(this.#grid.clientHeight - head, 0);
     this.#scroll.resize(this.#rows.count * height, this.#viewport);
     this.#canvas.style.height = `${head + Math.max(this.#scroll.height, 1)}px`;
@@ -211,12 +218,12 @@ export class Grid {
     if (element.index !== index || element.row !== row) this.#fill(element, row);
     element.index = index;
     if (row && element.ticked !== row.t) this.#drawTick(element, row);
-    const focused = index === this.#focus.index;
-    element.el.classList.toggle("hk-focused", focused);
-    this.#cellsOf(element).forEach((cell, column) => {
-      const tab = focused && column === this.#focus.column ? 0 : -1;
-      if (cell.tabIndex !== tab) cell.tabIndex = tab;
-    });
+    const stop = index === this.#focus.index ? (element.el.children[this.#focus.column] as HTMLElement) : undefined;
+    if (stop === element.stop) return;
+    if (element.stop) element.stop.tabIndex = -1;
+    if (stop) stop.tabIndex = 0;
+    element.el.classList.toggle("hk-focused", stop !== undefined);
+    element.stop = stop;
   }
 
   #makeRow(): RowElement {
@@ -239,7 +246,7 @@ export class Grid {
     const first = h("div", { class: "hk-cell hk-tick", role: "gridcell", "aria-colindex": 1, tabindex: -1 }, tick);
     const el = h("div", { class: "hk-row", role: "row" }, first, ...leads, ...cells);
     this.#layer.append(el);
-    return { el, tick, leads, cells, index: -1, row: undefined, ticked: false };
+    return { el, tick, leads, cells, index: -1, row: undefined, ticked: false, stop: undefined };
   }
 
   #fill(element: RowElement, row: Row | undefined): void {
@@ -270,10 +277,6 @@ export class Grid {
     element.tick.checked = row.t;
     element.tick.setAttribute("aria-label", `Tick row ${row.n - this.#rows.base + 1}`);
     element.el.setAttribute("aria-selected", String(row.t));
-  }
-
-  #cellsOf({ el }: RowElement): HTMLElement[] {
-    return [...el.children] as HTMLElement[];
   }
 
   #hasFocus(): boolean {
@@ -308,7 +311,7 @@ export class Grid {
       const element = this.#elementOf(event.target);
       const cell = (event.target as HTMLElement).closest<HTMLElement>(".hk-cell");
       if (!element || !cell) return;
-      const column = this.#cellsOf(element).indexOf(cell);
+      const column = [...element.el.children].indexOf(cell);
       if (element.index === this.#focus.index && column === this.#focus.column) return;
       this.#focus = { index: element.index, column };
       this.render();
@@ -397,7 +400,7 @@ export class Grid {
     this.reveal(this.#focus.index);
     this.#show(this.#focus.index);
     const element = this.#shown.get(this.#focus.index);
-    const cell = element && this.#cellsOf(element)[this.#focus.column];
+    const cell = element?.stop;
     cell?.focus({ preventScroll: true });
     if (cell) this.#revealAcross(cell);
     this.render();
@@ -523,19 +526,13 @@ export class Grid {
   /** Show the whole text of a cell that is cut, after a moment. */
   #onHover(event: MouseEvent): void {
     const cell = event.target instanceof Element ? event.target.closest<HTMLElement>(".hk-cell") : null;
-    clearTimeout(this.#hover);
+    this.#hideTip();
     const element = this.#elementOf(event.target);
-    if (!cell || !element?.row || cell.classList.contains("hk-lead") || cell.classList.contains("hk-tick")) {
-      this.#hideTip();
-      return;
-    }
+    if (!cell || !element?.row || cell.classList.contains("hk-lead") || cell.classList.contains("hk-tick")) return;
     const { row } = element;
-    const cut = row.full === true && cell.classList.contains("hk-text");
-    if (!cut && cell.scrollWidth <= cell.clientWidth) {
-      this.#hideTip();
-      return;
-    }
     this.#hover = setTimeout(() => {
+      const cut = row.full === true && cell.classList.contains("hk-text");
+      if (element.row !== row || (!cut && cell.scrollWidth <= cell.clientWidth)) return;
       this.#showTip(cell, cell.textContent);
       if (!cut) return;
       this.#actions.wholeText(row).then(

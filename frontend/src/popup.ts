@@ -53,6 +53,7 @@ export class Popup {
     this.el.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       event.preventDefault();
+      event.stopPropagation();
       this.close();
     });
   }
@@ -71,7 +72,7 @@ export class Popup {
     this.#button = button;
     button.setAttribute("aria-expanded", "true");
     this.#floating.show(button);
-    this.el.querySelector<HTMLElement>("input, button, [tabindex='0']")?.focus();
+    this.el.querySelector<HTMLElement>("input, button")?.focus();
     document.addEventListener("pointerdown", this.#outside, true);
     document.addEventListener("scroll", this.#moved, true);
   }

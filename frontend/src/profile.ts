@@ -1,6 +1,6 @@
 // The picture in a header: a histogram with a brush, or bars of the commonest values. Both filter.
 
-import { countNoun, formatNumber, h, svg } from "./dom";
+import { activeElement, countNoun, formatNumber, h, svg } from "./dom";
 import { keyName, rove } from "./keys";
 import { Popup } from "./popup";
 import type { Bars, Histogram } from "./protocol";
@@ -230,7 +230,7 @@ export class BarsProfile {
     });
     rove(this.#list, () => [...this.#list.querySelectorAll("button")]);
     this.el.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || this.#values.length === 0) return;
+      if (event.key !== "Escape" || this.#values.length === 0) return; // an open popup takes it for itself
       event.preventDefault();
       event.stopPropagation();
       this.#chosen([]);
@@ -245,9 +245,8 @@ export class BarsProfile {
     const others = profile.values.filter(({ value }) => !values.includes(value));
     const shown = [...chosen, ...others].slice(0, SHOWN_BARS);
     shown.sort((one, other) => profile.values.indexOf(one) - profile.values.indexOf(other));
-    const focused = this.#list.contains(document.activeElement)
-      ? [...this.#list.querySelectorAll("button")].indexOf(document.activeElement as HTMLButtonElement)
-      : -1;
+    const active = activeElement(this.el);
+    const focused = [...this.#list.querySelectorAll("button")].findIndex((button) => button === active);
     this.#list.replaceChildren(
       ...shown.map(({ value, label, count, all }) => {
         const pressed = values.includes(value);
@@ -293,8 +292,7 @@ export class BarsProfile {
   #fillPopup(): void {
     const profile = this.#profile;
     if (!profile) return;
-    const inside = this.#popup.el.contains(document.activeElement);
-    const focused = inside ? (document.activeElement as HTMLElement).dataset.value : undefined;
+    const focused = this.#popup.el.querySelector<HTMLElement>(":focus")?.dataset.value;
     const items = profile.values.map(({ value, label, count, all }) => {
       const box = h("input", {
         type: "checkbox",
@@ -311,6 +309,7 @@ export class BarsProfile {
       {
         type: "button",
         class: "hk-button",
+        "data-value": "",
         onclick: () => {
           this.#chosen([]);
         },
@@ -318,7 +317,7 @@ export class BarsProfile {
       "Clear",
     );
     const other = profile.other.all > 0 ? h("div", { class: "hk-number" }, `Other: ${formatNumber(profile.other.count)} of ${formatNumber(profile.other.all)}`) : null;
-    this.#popup.el.replaceChildren(h("div", { class: "hk-popup-head" }, h("b", {}, this.#label), clear), ...items, ...(other ? [other] : []));
+    this.#popup.el.replaceChildren(h("div", { class: "hk-popup-head" }, h("b", {}, this.#label)), ...items, ...(other ? [other] : []), clear);
     if (focused !== undefined) this.#popup.el.querySelector<HTMLElement>(`[data-value="${CSS.escape(focused)}"]`)?.focus();
   }
 

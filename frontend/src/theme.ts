@@ -1,5 +1,7 @@
 // Colours: style.css takes them from the notebook's variables; here they are read for canvases, and again when the theme changes.
 
+import { h } from "./dom";
+
 export interface Theme {
   dark: boolean;
   /** The system replaces colours (Windows high contrast). */
@@ -16,18 +18,16 @@ export interface Theme {
 
 /** Read the colours in force on an element. */
 export function readTheme(root: HTMLElement): Theme {
-  const style = getComputedStyle(root);
-  const color = (name: string): string => resolveColor(root, `var(--hk-${name})`);
+  const names = ["ink", "muted", "background", "line", "accent", ...Array.from({ length: 10 }, (_, index) => `series-${index + 1}`)];
+  const [ink, muted, background, line, accent, ...series] = resolveColors(
+    root,
+    names.map((name) => `var(--hk-${name})`),
+  ) as [string, string, string, string, string, ...string[]];
   return {
     dark: root.dataset.scheme === "dark",
     forced: matches("(forced-colors: active)"),
-    ink: color("ink"),
-    muted: color("muted"),
-    background: color("background"),
-    line: color("line"),
-    accent: color("accent"),
-    series: Array.from({ length: 10 }, (_, index) => color(`series-${index + 1}`)),
-    font: style.fontFamily,
+    ...{ ink, muted, background, line, accent, series },
+    font: getComputedStyle(root).fontFamily,
   };
 }
 
@@ -45,7 +45,7 @@ export function watchTheme(root: HTMLElement, changed: (theme: Theme) => void): 
   // A notebook marks its body at once and loads the style sheet of the theme later.
   const timers = new Set<ReturnType<typeof setTimeout>>();
   const soon = (): void => {
-    for (const wait of [0, 100, 400, 1500]) {
+    for (const wait of [0, 300, 1200]) {
       const timer = setTimeout(() => {
         timers.delete(timer);
         check();
@@ -78,7 +78,7 @@ export function isDark(root: HTMLElement): boolean {
     const channels = parseColor(getComputedStyle(element).backgroundColor);
     if (channels && channels[3] > 0.5) return luminance(channels) < 0.4;
   }
-  const canvas = parseColor(resolveColor(root, "Canvas"));
+  const canvas = parseColor(resolveColors(root, ["Canvas"])[0] ?? "");
   return canvas ? luminance(canvas) < 0.4 : matches("(prefers-color-scheme: dark)");
 }
 
@@ -88,14 +88,14 @@ function parentOf(element: Element): Element | null {
   return root instanceof ShadowRoot ? root.host : null;
 }
 
-function resolveColor(root: HTMLElement, value: string): string {
-  const probe = document.createElement("span");
-  probe.style.color = value;
-  probe.hidden = true;
-  root.append(probe);
-  const color = getComputedStyle(probe).color;
-  probe.remove();
-  return color;
+/** Return what colours of a style sheet come to on an element. */
+function resolveColors(root: HTMLElement, values: string[]): string[] {
+  const probes = values.map((value) => h("span", { style: `color: ${value}` }));
+  const holder = h("span", { hidden: true }, ...probes);
+  root.append(holder);
+  const colors = probes.map((probe) => getComputedStyle(probe).color);
+  holder.remove();
+  return colors;
 }
 
 /** Red, green, blue (0 to 255) and opacity of a computed colour; null if it is of another kind. */

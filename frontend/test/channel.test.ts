@@ -107,7 +107,7 @@ describe("status", () => {
     expect(channel.status).toBe("idle");
   });
 
-  it("is silent after a minute, and asks in the meantime whether it is known", async () => {
+  it("is silent after a while, and asks in the meantime whether it is known", async () => {
     kernel.busy = true;
     channel.request("rows", { version: 1, start: 0, stop: 1 }).catch(() => undefined);
     await vi.advanceTimersByTimeAsync(61_000);

@@ -79,6 +79,8 @@ export class FakeKernel {
   busy = false;
   /** Take no request, as a kernel that was restarted. */
   gone = false;
+  /** Refuse the next request of a kind. */
+  refuse: Kind | null = null;
   columns: Column[] = structuredClone(COLUMNS);
   filters: Filters = structuredClone(NO_FILTERS);
   sort: SortKey[] = [];
@@ -153,6 +155,10 @@ export class FakeKernel {
   }
 
   answer(kind: Kind, payload: Record<string, unknown>, view: string): object {
+    if (this.refuse === kind) {
+      this.refuse = null;
+      throw new Error(`The made-up kernel refuses ${kind}.`);
+    }
     switch (kind) {
       case "open":
         return {
@@ -425,7 +431,8 @@ function makeItem(index: number): Item {
   };
 }
 
-function textOf(index: number): string {
+/** The whole text of a row. */
+export function textOf(index: number): string {
   if (index % 23 === 5) return `שלום עולם, זו שורה ${index}`;
   if (index % 29 === 7) return `مرحبا بالعالم ${index}`;
   const words = 3 + Math.floor(30 * random(index, 7) ** 2);
