@@ -106,9 +106,27 @@ def flat_lines(column: pd.Series) -> DialogueLines:
         lines = pc.list_flatten(array)
         ids, names, texts = (pc.struct_field(lines, name).cast(TEXT) for name in ("voice_id", "voice_name", "text"))
     except (pa.ArrowException, TypeError, ValueError) as error:
-        reason = error_line(error)
-        raise SchemaError(f"Column 'dialogue' holds no lists of lines (text, voice_id, voice_name): {reason}") from None
+        raise _no_lines(error) from None
     return DialogueLines(rows, ids, names, texts)
+
+
+def parsed_dialogues(column: pd.Series) -> pd.Series:
+    """Return a column of dialogues as Arrow lists, which all functions here read without parsing them again.
+
+    Raises
+    ------
+    SchemaError
+        The column holds something other than lists of lines.
+    """
+    spoken = np.flatnonzero(column.notna().to_numpy(bool))
+    places = np.full(len(column), -1)
+    places[spoken] = np.arange(len(spoken))
+    try:
+        array = _line_lists(column.iloc[spoken]) if len(spoken) else pa.array([], _LINES)
+        lists = array.take(pa.array(places, mask=places < 0))
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise _no_lines(error) from None
+    return pd.Series(pd.arrays.ArrowExtensionArray(lists), index=column.index, name=column.name)
 
 
 def dialogues_of(frame: pd.DataFrame | pd.Series) -> list[list[Mapping[str, Any]]]:
@@ -131,6 +149,11 @@ def spoken_texts(frame: pd.DataFrame) -> list[str | None]:
             text = lines[0].get("text")
         texts.append(None if text is None else str(text))
     return texts
+
+
+def _no_lines(error: Exception) -> SchemaError:
+    reason = error_line(error)
+    return SchemaError(f"Column 'dialogue' holds no lists of lines (text, voice_id, voice_name): {reason}")
 
 
 def _line_lists(column: pd.Series) -> pa.Array:

@@ -31,10 +31,13 @@ from histkit.util.arrays import Mask
 from histkit.util.text import error_reason, quoted
 
 FEW = 100_000  # texts that `re` has searched before the sets of characters are computed
+FEW_FOR_WORDS = 2_000  # the same for patterns of plain characters, whose sets take no time
 _LARGEST, _MOST_TIMES = 1_200, 10  # ranges of characters, and counted repeats: with more, RE2 can be the slower one
+_CASED_END = 0x20000  # no character from here on has another letter case
 _MARK = r"\\[dDwWsS!-/:-@\[-^`{-~ ]"  # a kind of character, or a mark that stands for itself
 _ONE = r"[A-Za-z0-9 _,;:!'\"<>=@%/#]|[^\x00-\x7f]"
 _ATOM = re.compile(rf"{_ONE}|[.&~`-]|{_MARK}|\[\^?(?:(?:{_ONE})-(?:{_ONE})|{_ONE}|[.?()+*$]|{_MARK})+\]")
+_WORDS = re.compile(rf"(?:{_ONE}|[&~`-]|\\[^\w\n])+")
 _TIMES = re.compile(r"([*+?]|\{([0-9]{1,2})(?:,([0-9]{0,2}))?\})\??(?![*+?{])")
 _OPEN, _CLOSE = re.compile(r"\((?:\?:)?(?!\?)"), re.compile(r"\)(\??)\??(?![*+?{])")
 _SURROGATES = (0xD800, 0xE000)
@@ -61,7 +64,7 @@ def search_mask(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW, t
     pattern : re.Pattern
         Compiled, with any flags.
     few : int
-        Minimum number of texts for which RE2 is used, if it finds the same.
+        Minimum number of texts for which RE2 is used, if it finds the same; less for patterns of plain characters.
     time_limit : float
         Seconds for a search by `re`; long texts get more.
 
@@ -75,7 +78,11 @@ def search_mask(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW, t
     >>> search_mask(pd.Series(["Chapter 1", None, "Kapitel 2"]), re.compile("chapter", re.IGNORECASE)).tolist()
     [True, False, False]
     """
-    translated = to_re2(pattern) if len(texts) >= few and isinstance(texts.dtype, pd.StringDtype) else None
+    translated = None
+    if isinstance(texts.dtype, pd.StringDtype) and len(texts) >= (
+        min(few, FEW_FOR_WORDS) if is_words(pattern) else few
+    ):
+        translated = to_re2(pattern)
     if translated is None:
         return _search(texts, pattern, time_limit)
     array = pa.chunked_array(pa.array(texts.array, pa.large_string()))
@@ -88,6 +95,17 @@ def search_mask(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW, t
         beyond_ascii = np.flatnonzero(~pc.fill_null(pc.string_is_ascii(array), True).to_numpy().astype(bool))
         mask[beyond_ascii] = _search(texts.iloc[beyond_ascii], pattern, time_limit)
     return mask
+
+
+def is_words(pattern: re.Pattern[str]) -> bool:
+    r"""Return whether a pattern is a text as it is, perhaps in any letter case.
+
+    Examples
+    --------
+    >>> [is_words(re.compile(text)) for text in (re.escape("C++ & co."), "wörter", "a.c", r"\d", "a|b")]
+    [True, True, False, False, False]
+    """
+    return _WORDS.fullmatch(pattern.pattern) is not None
 
 
 def _search(texts: pd.Series, pattern: re.Pattern[str], time_limit: float) -> Mask:
@@ -223,6 +241,12 @@ def _translate_mark(text: str, start: int) -> _Step | None:
 @lru_cache(maxsize=512)
 def _characters(atom: str, flags: int) -> str:
     """Return the class of the characters that `re` matches by an atom."""
+    char = atom[-1]
+    if (
+        _WORDS.fullmatch(atom) and not _SURROGATES[0] <= ord(char) < _SURROGATES[1]
+    ):  # one character: only those of other letter cases may match it, too
+        candidates = _cased() if flags & re.IGNORECASE else ""
+        return _class_of(sorted({char, *re.findall(atom, candidates, flags)}))
     runs = [match.span() for match in re.compile(f"(?:{atom})+", flags).finditer(_alphabet())]
     low, high = _SURROGATES  # in no text that Arrow holds
     cut = [
@@ -230,6 +254,19 @@ def _characters(atom: str, flags: int) -> str:
     ]
     ranges = (f"\\x{{{start:x}}}" + (f"-\\x{{{end - 1:x}}}" if end - start > 1 else "") for start, end in cut)
     return f"[{''.join(ranges)}]" if cut else r"[^\x{0}-\x{10ffff}]"
+
+
+def _class_of(chars: list[str]) -> str:
+    """Return the class of some characters, which are in ascending order."""
+    codes = (f"\\x{{{ord(char):x}}}" for char in chars)
+    return f"[{''.join(codes)}]"
+
+
+@lru_cache(maxsize=1)
+def _cased() -> str:
+    """Return a string of all characters that have another letter case."""
+    chars = map(chr, range(_CASED_END))
+    return "".join(char for char in chars if not char == char.lower() == char.upper() == char.casefold())
 
 
 @lru_cache(maxsize=1)

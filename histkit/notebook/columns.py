@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from histkit.frame.clock import zone_of
 from histkit.frame.columns import plain_values
+from histkit.notebook.filter_state import BOUNDS
 from histkit.util.text import escape_surrogates, format_value, is_missing, one_line_text
 
 Kind = Literal["text", "count", "number", "date", "category", "seconds"]
@@ -108,6 +110,8 @@ def _column(key: str, name: Hashable, values: pd.Series) -> TableColumn:
 
 def _kind(key: str, values: pd.Series) -> Kind:
     dtype = values.dtype
+    if key in BOUNDS:
+        return "count"
     if isinstance(dtype, pd.DatetimeTZDtype):
         return "date"
     if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype):
@@ -115,7 +119,8 @@ def _kind(key: str, values: pd.Series) -> Kind:
     if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype):
         if key in _SECONDS:
             return "seconds"
-        return "count" if pd.api.types.is_integer_dtype(dtype) else "number"
+        is_count = pd.api.types.is_integer_dtype(dtype) and not dtype == np.dtype(np.uint64)
+        return "count" if is_count else "number"  # which hold integers beyond int64 approximately
     return "text"
 
 
@@ -131,9 +136,9 @@ def _cell(kind: Kind, value: Any) -> str:
         return format_value(value, "count")
     if kind == "seconds":
         return f"{value:,.1f} s"
-    if kind == "number" and not isinstance(value, Decimal):
-        return format_value(round(float(value), 6), "money")
-    return format_value(value, "money" if isinstance(value, Decimal) else "text")
+    if kind == "number" and isinstance(value, float):
+        return format_value(round(value, 6), "money")
+    return format_value(value, "money" if kind == "number" or isinstance(value, Decimal) else "text")
 
 
 def _dates(values: pd.Series, tz: str) -> list[str | None]:

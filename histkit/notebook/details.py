@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import HistkitError
-from histkit.frame.columns import factorize
+from histkit.frame.columns import factorize, plain_values
 from histkit.frame.dialogues import dialogues_of
 from histkit.frame.schema import SETTINGS
 from histkit.notebook.columns import TableColumn, cell_texts, shown_text, voice_text
-from histkit.notebook.windows import runs_right_to_left, short_line
+from histkit.notebook.windows import rows_at, runs_right_to_left, short_line
 from histkit.retakes.takes import line_keys
 from histkit.util.arrays import Ints
 from histkit.util.text import format_value, one_line_text, replace_surrogates
@@ -32,7 +32,8 @@ def row_details(frame: pd.DataFrame, position: int, columns: Mapping[str, TableC
         ``fields`` and ``settings`` (label and value; those that are missing are left out), ``text`` with its line
         breaks, ``rtl``, and ``dialogue`` (voice and text of each line).
     """
-    row = frame.iloc[[position]]
+    names = ["text", "dialogue", *(column.name for column in columns.values() if column.key != "text")]
+    row = rows_at(frame, names, np.array([position]))
     lines = dialogues_of(row)[0]
     fields, settings = [], []
     for column in columns.values():
@@ -81,7 +82,7 @@ def row_takes(frame: pd.DataFrame, position: int, tz: str) -> list[dict[str, Any
     dates = frame["date"].iloc[same].reset_index(drop=True)
     newest = dates.sort_values(ascending=False, kind="stable", na_position="last").index[:MOST_TAKES]
     positions = same[newest.to_numpy(np.int64)].tolist()
-    shown = frame.iloc[positions]
+    shown = rows_at(frame, ["text", "dialogue", "date", "credits"], np.array(positions))
     texts = map(shown_text, shown["text"], dialogues_of(shown))
     return [
         {
@@ -94,7 +95,7 @@ def row_takes(frame: pd.DataFrame, position: int, tz: str) -> list[dict[str, Any
         for place, date, credits, text in zip(
             positions,
             cell_texts("date", shown["date"], tz),
-            cell_texts("count", shown["credits"], tz),
+            plain_values(shown["credits"]),
             texts,
             strict=True,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from histkit.errors import SchemaError
 from histkit.frame.clock import SECOND, zone_of
 from histkit.frame.columns import factorize, float_numbers, whole_numbers
 from histkit.frame.dates import instants_of
@@ -137,9 +137,9 @@ def _date_bins(instants: Ints, known: Mask, tz: str) -> Histogram:
 
 def _number_bins(column: pd.Series, kind: TableColumn) -> Histogram:
     numbers: NDArray[Any]
-    try:
+    if kind.kind == "count":
         numbers, known = whole_numbers(column)
-    except SchemaError:
+    else:
         numbers = float_numbers(column)
         known = np.abs(numbers) < _HUGE  # false for NaN, too
     if not known.any():
@@ -175,8 +175,9 @@ def _even_edges(low: Any, high: Any) -> list[Any]:
         return [first + place * step for place in range((high - first) // step + 2)]
     if not width > 0 or width < 1e-9 * max(abs(low), abs(high)):
         width = max(abs(high), 1.0) / _MOST_BINS
-    step = next(step for step in _round_numbers(int(np.floor(np.log10(width)))) if step > width)
-    first = int(np.floor(low / step))
+    step = next(step for step in _round_numbers(math.floor(math.log10(width))) if step > width)
+    first = math.floor(low / step)
+    first -= first * step > low  # rounded up
     edges = [round(place * step, 12) if step > 1e-9 else place * step for place in range(first, first + _MOST_BINS + 3)]
     return edges[: next(place for place, edge in enumerate(edges) if edge > high) + 1]
 

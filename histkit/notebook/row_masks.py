@@ -13,7 +13,7 @@ import pandas as pd
 from histkit.frame.columns import whole_numbers
 from histkit.frame.dialogues import DialogueLines, flat_lines
 from histkit.frame.filters import RowFilter, text_mask
-from histkit.frame.text_search import FEW, to_re2
+from histkit.frame.text_search import FEW, FEW_FOR_WORDS, is_words, to_re2
 from histkit.notebook.filter_state import BOUNDS, NAMES, FilterState
 from histkit.util.arrays import Mask
 
@@ -77,7 +77,8 @@ class _TextMatches:
     def __init__(self, filters: FilterState, conditions: RowFilter, size: int) -> None:
         assert conditions.text is not None
         self.filters, self._conditions = filters, conditions
-        self._is_fast = size >= FEW and to_re2(conditions.text) is not None
+        enough = size >= (FEW_FOR_WORDS if is_words(conditions.text) else FEW)
+        self._is_fast = enough and to_re2(conditions.text) is not None
         self._matches: Mask = np.zeros(size, bool)
         self._is_known: Mask = np.zeros(size, bool)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,11 @@ TOP, OTHER = 10, "Other"
 MOST_PERIODS = 2_000
 _AUTO_PERIODS = 90
 _PERIODS = {"h": "hour", "D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
-_WORDS = ("voice", "model", "source")
+GROUPS = ("voice", "model", "source")
 
 
 def chart_series(
-    rows: pd.DataFrame, by: str, freq: str, measure: str, tz: str, voices: Mapping[str, str]
+    rows: pd.DataFrame, by: Hashable, freq: str, measure: str, tz: str, voices: Mapping[str, str]
 ) -> dict[str, Any]:
     """Sum a measure of some rows by period and group.
 
@@ -32,7 +32,7 @@ def chart_series(
     ----------
     rows : DataFrame
         A part of a history.
-    by : str
+    by : hashable
         ``voice``, ``model``, ``source``, or a column, as in `histkit.usage_table`.
     freq : str
         Length of the periods, or ``auto``.
@@ -57,7 +57,7 @@ def chart_series(
     instants, known = instants_of(rows["date"])
     freq, axis = _axis(instants[known], freq, tz)
     with rows_checked():
-        table = usage_table(rows, by, freq, tz=tz)
+        table = usage_table(rows, [by], freq, tz=tz)
     labels = table.attrs["histkit"].get("voices", {})
     codes, groups = pd.factorize(table[by], use_na_sentinel=False)
     sums = np.zeros(len(groups), np.int64)
@@ -106,13 +106,13 @@ def _axis(instants: Any, freq: str, tz: str) -> tuple[str, TimeAxis | None]:
     return freq, time_axis(first, last, freq, zone_of(tz))
 
 
-def _name(group: Any, by: str, labels: Mapping[str, str], voices: Mapping[str, str]) -> tuple[str | None, str]:
+def _name(group: Any, by: Hashable, labels: Mapping[str, str], voices: Mapping[str, str]) -> tuple[str | None, str]:
     """Return the key by which a group is filtered, None if it can't be, and its label."""
     if by == "voice":
         voice_id = labels.get(group)
         return voice_id, one_line_text(str(group if voice_id is None else voices.get(voice_id, group)))
     label = NOTHING if pd.isna(group) else one_line_text(str(group))
-    return (None if by not in _WORDS or group == "(unknown)" else str(group)), label
+    return (None if by not in GROUPS or group == "(unknown)" else str(group)), label
 
 
 def _heights(
@@ -148,7 +148,7 @@ def _totals(heights: list[list[int | None]], periods: int) -> list[int | None]:
 def _alt(
     series: list[dict[str, Any]],
     freq: str,
-    by: str,
+    by: Hashable,
     measure: str,
     tz: str,
     axis: TimeAxis | None,

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from histkit.errors import HistkitError, InputError
+from histkit.frame.dialogues import parsed_dialogues
 from histkit.notebook.columns import SHOWN, TableColumn, table_columns
 from histkit.notebook.details import row_details, row_takes
 from histkit.notebook.profiles import Bars, Histogram, profile, voice_labels
 from histkit.notebook.selection import Selection, Totals
-from histkit.notebook.series import CHART_FREQS, chart_series
+from histkit.notebook.series import CHART_FREQS, GROUPS, chart_series
 from histkit.notebook.sorting import SortKey
 from histkit.notebook.windows import MOST_ROWS, window
 from histkit.usage.aggregate import MEASURES
@@ -83,6 +85,7 @@ class Service:
         self._listeners: list[Listener] = []
         self._profiles: dict[str, Histogram | Bars] = {}
         self._voices: dict[str, str] | None = None
+        self._parsed: pd.DataFrame | None = None
         self.handlers: dict[str, Handler] = {
             "ping": lambda message: ({}, []),
             "open": self._open,
@@ -246,9 +249,10 @@ class Service:
             return {"version": self.version, **self._window(start, stop)}, []
 
     def _voice_labels(self) -> dict[str, str]:
-        if self._voices is None:
-            self._voices = voice_labels(self.selection.frame)
-        return self._voices
+        with self.lock:
+            if self._voices is None:
+                self._voices = voice_labels(self._chart_rows("voice"))
+            return self._voices
 
     def _answer_profiles(self, message: Message) -> tuple[Reply, list[bytes]]:
         keys = message.get("keys")
@@ -273,24 +277,25 @@ class Service:
         by = message.get("by", self.chart_by)
         freq = one_of("freq", message.get("freq", "auto"), CHART_FREQS)
         measure = one_of("measure", message.get("measure", "credits"), MEASURES)
-        frame = self.selection.frame
-        if by not in ("voice", "model", "source"):
-            column = self._column(by)
-            if column.kind != "category":
-                raise InputError(f"The chart can't be by {quoted(by)}; choose a column of few values.")
+        group = by if by in GROUPS else self._column(by).name
+        if by not in GROUPS and self._column(by).kind != "category":
+            raise InputError(f"The chart can't be by {quoted(by)}; choose a column of few values.")
         with self.lock:
             version, kept = self.version, self.selection.kept
-        names = [
-            *_CHART_COLUMNS,
-            *(name for name in [self.columns[by].name if by in self.columns else "date"] if name not in _CHART_COLUMNS),
-        ]
-        rows = frame[names]
+            rows = self._chart_rows(group)
         if not kept.all():
             rows = rows.iloc[np.flatnonzero(kept)]
-        return {
-            "version": version,
-            **chart_series(rows, by, freq, measure, self.selection.tz, self._voice_labels()),
-        }, []
+        series = chart_series(rows, group, freq, measure, self.selection.tz, self._voice_labels())
+        return {"version": version, **series, "by": by}, []
+
+    def _chart_rows(self, group: Hashable) -> pd.DataFrame:
+        """Return all rows, with the columns that a chart needs, and dialogues that are parsed."""
+        frame = self.selection.frame
+        if self._parsed is None:
+            self._parsed = frame[_CHART_COLUMNS].assign(dialogue=parsed_dialogues(frame["dialogue"]))
+        if group in GROUPS or group in _CHART_COLUMNS:
+            return self._parsed
+        return pd.concat([self._parsed, frame[[group]]], axis=1)
 
     def _tick(self, message: Message) -> tuple[Reply, list[bytes]]:
         op = one_of("op", message.get("op"), ("set", "range", "all", "none"))

@@ -113,11 +113,11 @@ def rank_values(column: pd.Series) -> Ranks:
 
 def _coarsened(instants: Ints) -> Ints:
     """Return instants in the largest unit of which all are multiples; NaT may become anything."""
-    for factor in (1000, 1000, 1000):
-        coarse = instants // factor
-        if not np.array_equal(coarse * factor, np.where(instants == _NAT, coarse * factor, instants)):
-            break
-        instants = coarse
+    known = instants[instants != _NAT]
+    for factor in (10**9, 10**6, 10**3):
+        coarse = known // factor
+        if np.array_equal(coarse * factor, known):
+            return coarse if len(known) == len(instants) else instants // factor
     return instants
 
 

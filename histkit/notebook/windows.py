@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from histkit.frame.columns import strings_of
 from histkit.frame.dialogues import dialogues_of
 from histkit.notebook.columns import TableColumn, cell_texts, shown_text, voice_text
 from histkit.notebook.selection import Selection
+from histkit.util.arrays import Ints
 from histkit.util.text import is_text, one_line_text, shorten
 
 MOST_ROWS = 500  # of a window
@@ -39,11 +41,12 @@ def window(selection: Selection, columns: Sequence[TableColumn], start: int, sto
     """
     start = min(max(start, 0), len(selection.positions))
     positions = selection.positions[start : max(start, min(stop, start + MOST_ROWS))]
-    frame = selection.frame
-    lines = dialogues_of(frame[["dialogue"]].iloc[positions])
-    texts = [*map(shown_text, frame["text"].iloc[positions], lines)]
-    cells, cut = _cells(frame, positions, columns, texts, lines, selection.tz)
-    ids = strings_of(frame[["history_item_id"]].iloc[positions], "history_item_id")
+    names = [*dict.fromkeys(["text", "dialogue", "history_item_id", *(column.name for column in columns)])]
+    frame = rows_at(selection.frame, names, positions)
+    lines = dialogues_of(frame)
+    texts = [*map(shown_text, frame["text"], lines)]
+    cells, cut = _cells(frame, columns, texts, lines, selection.tz)
+    ids = strings_of(frame, "history_item_id")
     ticks = selection.ticked[positions].tolist()
     rows = []
     for place, (position, ticked, item, text) in enumerate(zip(positions.tolist(), ticks, ids, texts, strict=True)):
@@ -62,17 +65,33 @@ def window(selection: Selection, columns: Sequence[TableColumn], start: int, sto
     return {"start": start, "rows": rows}
 
 
+def rows_at(frame: pd.DataFrame, names: Sequence[Hashable], positions: Ints) -> pd.DataFrame:
+    """Return some columns of a few rows, on a new index.
+
+    Arrow copies a column of several chunks before it takes rows from it; here texts are looked up one by one.
+    """
+    data: dict[Hashable, pd.Series] = {}
+    for name in names:
+        column = frame[name]
+        if isinstance(column.dtype, pd.StringDtype) and column.dtype.storage == "pyarrow":
+            array = pa.array(column.array)
+            texts = [array[position].as_py() for position in positions.tolist()]
+            data[name] = pd.Series(texts, dtype=column.dtype)
+        else:
+            data[name] = column.iloc[positions].reset_index(drop=True)
+    return pd.DataFrame(data)
+
+
 def _cells(
     frame: pd.DataFrame,
-    positions: Any,
     columns: Sequence[TableColumn],
     texts: list[str | None],
     lines: list[Any],
     tz: str,
 ) -> tuple[list[list[str | None]], list[bool]]:
-    cells, cut = [], [False] * len(positions)
+    cells, cut = [], [False] * len(frame)
     for column in columns:
-        values = frame[column.name].iloc[positions]
+        values = frame[column.name]
         if column.key == "text":
             whole = texts
         elif column.key == "voice_name":

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.frame.dates import as_unix
-from histkit.frame.text_search import FEW, search_mask, to_re2
+from histkit.frame.text_search import FEW, _cased, search_mask, to_re2
 from tests.effort import examples
 
 DF = hk.sample_history(700, seed=3)
@@ -164,12 +164,29 @@ def test_a_large_search_finds_what_re_finds(pattern: str, flags: re.RegexFlag, t
     assert search_mask(column, compiled, few=0).tolist() == expected
 
 
-@pytest.mark.parametrize("pattern", ["[kis]", r"\w\d?", r"[^\Wßı]", r"\s|σ", "[^İ]"])
+@pytest.mark.parametrize("pattern", ["[kis]", r"\w\d?", r"[^\Wßı]", r"\s|σ", "[^İ]", *"kiİßµǅ\u0345Κʼ8中", r"\+"])
 def test_every_character_is_what_it_is_to_re(pattern: str) -> None:
     every = [chr(place) for place in range(0x110000) if not 0xD800 <= place < 0xE000]
     compiled = re.compile(pattern, re.IGNORECASE)
     assert to_re2(compiled) is not None
     found = search_mask(pd.Series(pd.array(every, dtype=TEXT)), compiled)
+    assert found.tolist() == [compiled.search(each) is not None for each in every]
+
+
+def test_only_cased_characters_match_others() -> None:
+    every = {chr(place) for place in range(0x110000)}
+    assert set(_cased()) == {char for char in every if len({char, char.lower(), char.upper(), char.casefold()}) > 1}
+    uncased = "".join(sorted(every - set(_cased())))
+    assert re.search(f"[{_cased()}]", uncased, re.IGNORECASE) is None
+    assert re.search(f"[{re.escape(uncased)}]", _cased(), re.IGNORECASE) is None
+
+
+@pytest.mark.parametrize("flags", [re.IGNORECASE, re.NOFLAG])
+@pytest.mark.parametrize("letter", [*"iIİıkKsSſßẞσΣςµμǅǆᾳᾼΐﬅﬆ", "\u0345", "\u1c80", ".", "+", "中"])
+def test_a_letter_finds_every_character_that_re_finds(letter: str, flags: re.RegexFlag) -> None:
+    compiled = re.compile(re.escape(letter), flags)
+    every = [char for char in _cased()] + [letter, "中", ".", "+", "a"]
+    found = search_mask(pd.Series(pd.array(every, dtype=TEXT)), compiled, few=0)
     assert found.tolist() == [compiled.search(each) is not None for each in every]
 
 
