@@ -143,17 +143,17 @@ def _cell(kind: Kind, value: Any) -> str:
 
 def _dates(values: pd.Series, tz: str) -> list[str | None]:
     """Format dates by the clock of a zone, with the offset from UTC where the clock shows a time twice."""
-    local = values.dt.tz_convert(getattr(zone_of(tz), "key", zone_of(tz)))
-    clock = local.dt.tz_localize(None)
-    texts = clock.dt.strftime("%Y-%m-%d %H:%M:%S")
+    zone = zone_of(tz)
+    local = values.dt.tz_convert(getattr(zone, "key", zone))
+    texts = local.dt.strftime("%Y-%m-%d %H:%M:%S")
     cells: list[str | None] = []
     for moment, text in zip(local.tolist(), texts.tolist(), strict=True):
         if is_missing(moment):
             cells.append(None)
-        else:
-            wall = moment.to_pydatetime(warn=False)
-            twice = wall.replace(fold=0).utcoffset() != wall.replace(fold=1).utcoffset()
-            cells.append(f"{text} {moment:%z}" if twice else text)
+            continue
+        wall = moment.tz_localize(None).to_pydatetime(warn=False)
+        first, second = (wall.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+        cells.append(text if first == second else f"{text} {moment:%z}")
     return cells
 
 
