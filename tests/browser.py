@@ -30,14 +30,15 @@ class Page:
         self.problems: list[str] = []
         self.requests: list[str] = []
 
-    def show(self, path: Path | None, *, scheme: str, width: int) -> None:
-        """Open a file."""
+    def show(self, path: Path | None, *, scheme: str, width: int, **options: Any) -> None:
+        """Open a file; `options` are those of a browser's context, such as `contrast` and `java_script_enabled`."""
         assert path is not None
         if self._context is not None:
             self._context.close()
         self.problems.clear()
         self.requests.clear()
-        self._context = self._browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
+        size = {"width": width, "height": 900}
+        self._context = self._browser.new_context(color_scheme=scheme, viewport=size, **options)
         self._page = self._context.new_page()
         self._page.on("console", lambda message: self.problems.append(message.text))
         self._page.on("pageerror", lambda error: self.problems.append(str(error)))
@@ -63,9 +64,17 @@ class Page:
         """Count elements."""
         return int(self._page.locator(selector).count())
 
-    def value(self, script: str) -> Any:
-        """Evaluate a script in the page."""
-        return self._page.evaluate(script)
+    def click(self, selector: str) -> None:
+        """Click the first element."""
+        self._page.locator(selector).first.click()
+
+    def press(self, key: str) -> None:
+        """Press a key, as Tab or Enter, where the focus is."""
+        self._page.keyboard.press(key)
+
+    def value(self, script: str, argument: Any = None) -> Any:
+        """Evaluate a script in the page: an expression, or a function of an argument."""
+        return self._page.evaluate(script, argument)
 
 
 @contextmanager

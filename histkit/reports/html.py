@@ -1,57 +1,99 @@
-"""A report as one self-contained HTML file: inline SVG charts, no requests, all texts of the history escaped."""
+"""A report as one self-contained HTML file: inline SVG charts, no requests, all texts of the history escaped.
+
+The page is complete without its one script, which sorts the tables. Its Content Security Policy allows this script by
+its hash, and nothing else that runs or loads.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
-import io
-import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
-from histkit.reports.model import Chart, Report, ReportTable, bar_shares, rows_of, totals_of
+import pandas as pd
+
+from histkit.plotting.style import PALETTE
+from histkit.reports.model import Chart, Report, ReportTable, Section, bar_shares, rows_of, totals_of
+from histkit.reports.svg import svg_of
 from histkit.util.text import format_value, one_line_text
 
-_WIDTH, _HEIGHT = re.compile(r'\swidth="[\d.]+pt"'), re.compile(r'\sheight="[\d.]+pt"')
-
 _LONGEST_WORD = 26  # characters that fit beside the other columns
+_LONG_NAME, _LONG_TEXT = 16, 60  # characters; columns with longer ones need room on a phone
+_LARGE, _SMALL = 9.0, 3.9  # inches: widths of a chart for a page and for a phone
 
 
 @dataclass(frozen=True)
 class _Cell:
     text: str
-    numeric: bool
     bar_percent: int | None
+    long_words: bool  # that have to be broken, unlike a model's name
 
-    @property
-    def short_words(self) -> bool:
-        """Whether no word has to be broken, as a model's name."""
-        return all(len(word) <= _LONGEST_WORD for word in self.text.split())
+
+@dataclass(frozen=True)
+class _Head:
+    label: str
+    first: str  # direction of the first click
+    ranks: str | None
+
+
+@dataclass(frozen=True)
+class _Table:
+    title: str
+    label: str
+    classes: str  # n2: the second column is of numbers, d: dates, w: names, t: long texts, b: bars
+    heads: list[_Head]
+    rows: Iterator[list[_Cell]]
+    totals: list[str]
+    note: str
 
 
 @dataclass(frozen=True)
 class _RenderedChart:
     title: str
-    svg: object
+    large: object
+    small: object
+
+
+@dataclass(frozen=True)
+class _Script:
+    text: object
+    hash: str
 
 
 def html(report: Report) -> str:
     """Render a report as one HTML document."""
     from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_clean
     )
-    template = environment.from_string(files("histkit.reports").joinpath("report.html.jinja").read_text("utf-8"))
-    charts = {
-        section.key: [_RenderedChart(chart.title, Markup(svg_of(chart))) for chart in section.charts]
-        for section in report.sections
-    }
+    template = environment.from_string(_file("report.html.jinja"))
+    tables = [table for section in report.sections for table in section.tables]
     return template.render(
-        report=report, charts=charts, format_value=format_value, cells_of=_cells, totals_of=totals_of
+        report=report,
+        charts={section.key: [_rendered(chart) for chart in section.charts] for section in report.sections},
+        tables={section.key: [*_tables(section)] for section in report.sections},
+        columns=max((len(table.columns) for table in tables), default=1),
+        script=_script() if any(_is_sortable(table) for table in tables) else None,
+        palette=PALETTE,
+        format_value=format_value,
     )
+
+
+def _file(name: str) -> str:
+    return files("histkit.reports").joinpath(name).read_text("utf-8")
+
+
+def _script() -> _Script:
+    """Return the script and its hash for the Content Security Policy."""
+    from markupsafe import Markup
+
+    text = "\n" + _file("sort.js")
+    digest = hashlib.sha256(text.encode()).digest()
+    return _Script(Markup(text), f"sha256-{base64.b64encode(digest).decode()}")
 
 
 def _clean(value: object) -> object:
@@ -59,31 +101,80 @@ def _clean(value: object) -> object:
     return one_line_text(value) if type(value) is str else value
 
 
-def _cells(table: ReportTable) -> Iterator[list[_Cell]]:
+def _rendered(chart: Chart) -> _RenderedChart:
+    """Draw a chart for pages, and again for phones, on which the letters of the first would be too small."""
+    from markupsafe import Markup
+
+    draw = chart.prepare()
+    drawn = {
+        size: svg_of(draw, (inches, chart.height), f"{chart.title}, {size}", size)
+        for size, inches in (("large", _LARGE), ("small", _SMALL))
+    }
+    return _RenderedChart(chart.title, Markup(drawn["large"]), Markup(drawn["small"]))
+
+
+def _tables(section: Section) -> Iterator[_Table]:
+    for place, table in enumerate(section.tables, 1):
+        label = f"{section.title}: {table.title}" if table.title else section.title
+        numbered = not table.title and len(section.tables) > 1
+        yield _Table(
+            table.title,
+            f"{label}, table {place}" if numbered else label,
+            " ".join(_classes(table)),
+            [*_heads(table)],
+            _rows(table),
+            totals_of(table) if table.has_totals_line else [],
+            table.note,
+        )
+
+
+def _classes(table: ReportTable) -> Iterator[str]:
+    if _is_sortable(table):
+        yield "sortable"
+    for place, column in enumerate(table.columns, 1):
+        if column.numeric:
+            yield f"n{place}"
+        elif column.kind in ("moment", "day"):
+            yield f"d{place}"
+        else:
+            longest = max((len(str(text)) for text in table.frame[column.name]), default=0)
+            if longest > _LONG_NAME:
+                yield f"{'t' if longest > _LONG_TEXT else 'w'}{place}"
+        if column.bar:
+            yield f"b{place}"
+
+
+def _is_sortable(table: ReportTable) -> bool:
+    return table.sortable and len(table.frame) > 1
+
+
+def _heads(table: ReportTable) -> Iterator[_Head]:
+    values = table.frame if table.values is None else table.values
+    for column in table.columns:
+        ranks = ranks_of(values[column.name]) if _is_sortable(table) else None
+        yield _Head(column.label, "descending" if column.numeric else "ascending", ranks)
+
+
+def ranks_of(values: pd.Series) -> str:
+    """Return the ranks of values in the order in which pandas sorts them, equal ones alike, nothing for missing ones.
+
+    Examples
+    --------
+    >>> ranks_of(pd.Series(["b", None, "a", "b"]))
+    '1,,0,1'
+    """
+    codes: Any = pd.factorize(values, sort=True)[0]
+    return ",".join("" if code < 0 else str(code) for code in codes.tolist())
+
+
+def _rows(table: ReportTable) -> Iterator[list[_Cell]]:
     bars = {column.name: bar_shares(table, column.name) for column in table.columns if column.bar}
     for row, texts in enumerate(rows_of(table)):
         yield [
-            _Cell(text, column.numeric, round(100 * bars[column.name][row]) if column.bar else None)
+            _Cell(
+                text,
+                round(100 * bars[column.name][row]) if column.bar else None,
+                not column.numeric and any(len(word) > _LONGEST_WORD for word in text.split()),
+            )
             for text, column in zip(texts, table.columns, strict=True)
         ]
-
-
-def svg_of(chart: Chart) -> str:
-    """Render a chart as inline SVG: selectable text, scaled to the page; the same data gives the same bytes."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    salt = hashlib.sha256(chart.title.encode()).hexdigest()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 10}), warnings.catch_warnings():
-        # the browser draws the letters, in its own fonts
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        figure = Figure(figsize=(9.0, chart.height), layout="constrained")
-        FigureCanvasSVG(figure)
-        chart.prepare()(figure.add_subplot())
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    head, _, rest = svg.partition(">")
-    return _HEIGHT.sub("", _WIDTH.sub("", head)) + ">" + rest

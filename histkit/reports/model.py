@@ -57,13 +57,33 @@ class ReportColumn:
 
 @dataclass(frozen=True)
 class ReportTable:
-    """The rows of a frame under labelled columns, with an optional line of totals."""
+    """The rows of a frame under labelled columns, with an optional line of totals.
+
+    Attributes
+    ----------
+    title : str
+        The heading above it; may be empty.
+    frame : pandas.DataFrame
+        The rows.
+    columns : tuple of ReportColumn
+        Its columns, in their order.
+    totals : dict
+        The values of the line of totals, by column.
+    note : str
+        A line below the table.
+    sortable : bool
+        Whether readers of a page can sort its rows: not where each row leads to the next.
+    values : pandas.DataFrame or None
+        The values that they are sorted by, where `frame` has texts in their place.
+    """
 
     title: str
     frame: pd.DataFrame
     columns: tuple[ReportColumn, ...]
     totals: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    sortable: bool = True
+    values: pd.DataFrame | None = None
 
     @property
     def has_totals_line(self) -> bool:

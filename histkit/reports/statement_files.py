@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import zip_longest
@@ -144,7 +145,7 @@ def _localized_table(table: ReportTable, formats: NumberFormats) -> ReportTable:
         **{name: pd.Series(values, table.frame.index, dtype=object) for name, values in texts.items()}
     )
     totals = {name: formats.value(value, kinds.get(name, "text")) for name, value in table.totals.items()}
-    return ReportTable(table.title, frame, table.columns, totals, table.note)
+    return replace(table, frame=frame, totals=totals, values=table.frame)
 
 
 def _headline(facts: dict[str, Any], formats: NumberFormats) -> Iterator[Fact]:
@@ -193,7 +194,8 @@ def _parties(facts: dict[str, Any]) -> Iterator[Section]:
         columns = {name: lines for name, lines in parties.items() if lines}
         rows = list(zip_longest(*columns.values(), fillvalue=""))
         frame = pd.DataFrame(rows, columns=[*columns], dtype=object)
-        yield Section("parties", "Parties", (), (ReportTable("", frame, tuple(ReportColumn(n, n) for n in columns)),))
+        table = ReportTable("", frame, tuple(ReportColumn(n, n) for n in columns), sortable=False)
+        yield Section("parties", "Parties", (), (table,))
 
 
 def _lines(table: pd.DataFrame, facts: dict[str, Any]) -> Section:
@@ -252,7 +254,7 @@ def _amounts(facts: dict[str, Any], formats: NumberFormats) -> Iterator[Section]
             rows.append((f"{facts['tax_name']}{rate}", known["tax"]))
         frame = pd.DataFrame(rows, columns=["line", "amount"], dtype=object)
         columns = (ReportColumn("line", "Amounts"), ReportColumn("amount", f"In {currency}", "money"))
-        tables.append(ReportTable("", frame, columns, {"amount": known["total"]}))
+        tables.append(ReportTable("", frame, columns, {"amount": known["total"]}, sortable=False))
     notes = ("Markup and tax are computed from the amounts above them, and rounded half up.",)
     rounded = {"markup_percent", "markup_per_1000", "tax_rate"} & set(terms)
     yield Section("amounts", "Amounts", notes if rounded else (), tuple(tables))
@@ -288,7 +290,7 @@ def _changes(facts: dict[str, Any]) -> Iterator[Section]:
         rows = [(label, counts.get(name, 0)) for name, label in _CHANGES.items()]
         frame = pd.DataFrame(rows, columns=["change", "rows"], dtype=object)
         columns = (ReportColumn("change", "Change"), ReportColumn("rows", "Rows", "count"))
-        yield Section("changes", "Changes", (), (ReportTable("", frame, columns),))
+        yield Section("changes", "Changes", (), (ReportTable("", frame, columns, sortable=False),))
 
 
 def _proof(facts: dict[str, Any], formats: NumberFormats) -> Section:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import zip_longest
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,8 @@ _NUMBER_FORMATS = {
     **{f"money {places}": f"#,##0{'.' if places else ''}{'0' * places}" for places in range(_MOST_PLACES + 1)},
 }
 _CELL_CHARACTERS = 32_767
+_A4 = 9  # Excel's number of it
+_LINE = 100  # characters: width of a sheet without a table
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # the same report gives the same bytes
 
 
@@ -49,12 +55,13 @@ def write_xlsx(report: Report, path: Path) -> None:
         book.set_size(2400, 1600)
         right = {"align": "right"}
         cells = {kind: book.add_format({"num_format": code, **right}) for kind, code in _NUMBER_FORMATS.items()}
+        wrapped = {"text_wrap": True, "valign": "top"}
         cells |= {
-            "text": book.add_format({"text_wrap": True, "valign": "top"}),
-            "title": book.add_format({"bold": True, "font_size": 16}),
+            "text": book.add_format(wrapped),
+            "title": book.add_format({"bold": True, "font_size": 16, **wrapped}),
             "subtitle": book.add_format({"bold": True, "font_size": 12}),
             "heading": book.add_format({"bold": True, "bottom": 1, "text_wrap": True}),
-            "note": book.add_format({"font_color": "#5F6670"}),
+            "note": book.add_format({"font_color": "#5F6670", **wrapped}),
         }
         bold = {"bold": True, "top": 1}
         totals = {kind: book.add_format({"num_format": code, **bold}) for kind, code in _NUMBER_FORMATS.items()}
@@ -65,10 +72,11 @@ def write_xlsx(report: Report, path: Path) -> None:
 
 
 def _write_summary(sheet: Any, report: Report, formats: Formats) -> None:
-    for column, width in enumerate((34, 22, 60)):
-        sheet.set_column(column, column, width)
-    _write_text(sheet, 0, 0, report.title, formats["title"])
-    _write_text(sheet, 1, 0, report.subtitle, formats["note"])
+    widths = (34, 22, 60)
+    lines = _Lines(sheet, widths)
+    _set_up_printing(sheet, widths)
+    lines.write(0, report.title, formats["title"])
+    lines.write(1, report.subtitle, formats["note"])
     for row, fact in enumerate(report.facts, 3):
         _write_text(sheet, row, 0, fact.label)
         _write_cell(sheet, row, 1, fact.value, fact.kind, formats)
@@ -76,18 +84,47 @@ def _write_summary(sheet: Any, report: Report, formats: Formats) -> None:
 
 
 def _write_section(sheet: Any, section: Section, formats: Formats, totals: Formats) -> None:
-    _write_text(sheet, 0, 0, section.title, formats["title"])
+    columns = [table.columns for table in section.tables]
+    widths = [max(map(_width_of, filter(None, places))) for places in zip_longest(*columns)] or [_LINE]
+    lines = _Lines(sheet, widths)
+    _set_up_printing(sheet, widths)
+    lines.write(0, section.title, formats["title"])
     row = 1
     for note in section.notes:
-        _write_text(sheet, row, 0, note, formats["note"])
+        lines.write(row, note, formats["note"])
         row += 1
-    widths: dict[int, int] = {}
     for table in section.tables:
-        row = _write_table(sheet, row + 1, table, formats, totals)
-        for position, column in enumerate(table.columns):
-            widths[position] = max(widths.get(position, 0), _width_of(column))
-    for position, width in widths.items():
+        if len(section.tables) == 1:
+            sheet.repeat_rows(row + 1 + bool(table.title))
+        row = _write_table(sheet, row + 1, table, lines, formats, totals)
+
+
+def _set_up_printing(sheet: Any, widths: Sequence[int]) -> None:
+    """Print in landscape, as wide as the paper, with the number of the page."""
+    for position, width in enumerate(widths):
         sheet.set_column(position, position, width)
+    sheet.set_landscape()
+    sheet.set_paper(_A4)
+    sheet.fit_to_pages(1, 0)
+    sheet.set_footer("&L&A&R&P / &N")
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Writes lines of words across the columns of a sheet, which else would be printed beyond them."""
+
+    sheet: Any
+    widths: Sequence[int]
+
+    def write(self, row: int, text: str, style: Any) -> None:
+        """Write a line; it is as high as its words need, which Excel doesn't see to in merged cells."""
+        text = cell_text(text)[:_CELL_CHARACTERS]
+        size = style.font_size
+        if len(self.widths) > 1:
+            self.sheet.merge_range(row, 0, row, len(self.widths) - 1, "", style)
+        self.sheet.write_string(row, 0, text, style)
+        in_a_line = max(sum(self.widths) * 11 / size * 0.9, 1)  # a column's width is in digits of 11 points
+        self.sheet.set_row(row, 1.36 * size * ceil(max(len(text), 1) / in_a_line))
 
 
 def _write_text(sheet: Any, row: int, position: int, text: str, style: Any = None) -> None:
@@ -98,7 +135,7 @@ def _width_of(column: ReportColumn) -> int:
     return 50 if column.name == "text" else 30 if column.kind == "text" else 17
 
 
-def _write_table(sheet: Any, row: int, table: ReportTable, formats: Formats, totals: Formats) -> int:
+def _write_table(sheet: Any, row: int, table: ReportTable, lines: _Lines, formats: Formats, totals: Formats) -> int:
     """Write a table from `row` on; return the row below it."""
     if table.title:
         _write_text(sheet, row, 0, table.title, formats["subtitle"])
@@ -114,7 +151,7 @@ def _write_table(sheet: Any, row: int, table: ReportTable, formats: Formats, tot
             _write_cell(sheet, row, position, value, kind, totals)
         row += 1
     if table.note:
-        _write_text(sheet, row, 0, table.note, formats["note"])
+        lines.write(row, table.note, formats["note"])
         row += 1
     return row
 
