@@ -11,7 +11,7 @@ help:
 	@echo "make demo           the whole way on a made-up account, into data/demo/"
 	@echo "make test           the tests, at a size that takes a few minutes"
 	@echo "make faults         faults, 300 kills, 1,000 flips, large histories, ten times the random cases (an hour)"
-	@echo "make browser        pages and notebooks in a real Chromium"
+	@echo "make browser        pages and notebooks in a real Chromium; with axe-core after make frontend"
 	@echo "make test-pandas22  the tests that depend on pandas, on pandas 2.2"
 	@echo "make check          ruff, mypy and import-linter"
 	@echo "make docs           the documentation site, into build/site/"

@@ -21,6 +21,7 @@ from histkit.reports.html import html, ranks_of
 from histkit.reports.model import Report, ReportColumn, ReportTable, Section, rows_of
 from histkit.reports.report import build_report
 from histkit.reports.statement_files import statement_report
+from tests.axe import violations
 from tests.browser import Page, chromium_page
 
 PRICES = {"currency": "EUR", "price": [{"per_1000_credits": "0.30"}]}
@@ -299,6 +300,26 @@ def test_the_whole_report_prints_its_headings_with_what_they_head(
     page.show(pages["full"], scheme="light", width=688)  # A4 within its margins
     page.as_print()
     assert page.value("document.documentElement.scrollWidth") == 688
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("kind", ["full", "statement"])
+def test_axe_finds_nothing_on_a_page(pages: dict[str, Path], page: Page, kind: str, scheme: str) -> None:
+    page.show(pages[kind], scheme=scheme, width=390)
+    assert violations(page.value) == []
+    page.show(pages[kind], scheme=scheme, width=1000, contrast="more")
+    page.click("thead button")
+    assert page.count("[aria-sort]") == 1
+    assert violations(page.value) == []
+
+
+@pytest.mark.browser
+def test_axe_sees_what_is_wrong(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text("<title>T</title><main><h1>T</h1><p style='color: #ccc'>pale</p><img src=''></main>", "utf-8")
+    page.show(path, scheme="light", width=390)
+    assert {line.split(":")[0] for line in violations(page.value)} == {"color-contrast", "html-has-lang", "image-alt"}
 
 
 def texts_of(document: bytes) -> list[str]:
