@@ -955,7 +955,7 @@ class SpeechAccessor:
         tz : str, default "UTC"
             IANA name of the zone of the dates.
         page_size : int, default 25
-            Rows of the table, 1 to 200; only these are sent to the browser.
+            Rows that the table is high, 1 to 200. Only these and some around them are sent to the browser.
         """
         from histkit.notebook.explorer import explore
 

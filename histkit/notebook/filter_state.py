@@ -21,6 +21,7 @@ NAMES = ("voice", "model", "source")
 BOUNDS = {"credits": ("least", "most"), "characters": ("shortest", "longest")}  # by column
 _MOST_NAMES, _LONGEST_TEXT = 10_000, 10_000
 _SIGNED = 2**63
+_SPECIAL = re.compile(r"[\\^$.|?*+(){}\[\]]")  # what a regular expression takes for something else
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,9 @@ class FilterState:
             name: values[0] if len(values) == 1 else list(values) for name, values in lists.items() if values
         }
         if self.text:
-            arguments["text"] = self.text if self.pattern else re.escape(self.text)
+            arguments["text"] = self.text
+            if not self.pattern and _SPECIAL.search(self.text):
+                arguments["regex"] = False
         zone = zone_of(tz)
         try:
             arguments |= {name: iso(second, zone) for name, second in self._instants(zone).items()}
@@ -163,7 +166,9 @@ class FilterState:
 
 
 def _literal(value: Any) -> str:
-    return f'r"{value}"' if isinstance(value, str) and "\\" in value and '"' not in value else repr(value)
+    """Return a value as Python writes it, a pattern with backslashes as a raw string where that can hold it."""
+    is_raw = isinstance(value, str) and "\\" in value and '"' not in value and value.isprintable()
+    return f'r"{value}"' if is_raw and not value.endswith("\\") else repr(value)
 
 
 def _names(name: str, value: Any, _: tzinfo) -> tuple[str, ...]:

@@ -122,6 +122,8 @@ class Service:
             fields, buffers = handler(request)
         except HistkitError as error:
             return self._failed(reply, error, error_line(error, 500))
+        except KeyboardInterrupt:
+            return {**reply, "error": "Stopped."}, []
         except Exception as error:  # a view would wait for ever
             return self._failed(reply, error, f"{type(error).__name__}: {error_line(error)} (see explorer.last_error)")
         return {**fields, **reply}, buffers

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from histkit.notebook.filter_state import FilterState
 
 ZONES = st.sampled_from(["UTC", "America/St_Johns", "Asia/Tokyo"])
-WORDS = ["", "the", "'", '"', "\\", "a.b", "[", "e\n", "I", "ß", "Σ", "K", "ſ"]
+WORDS = ["", "the", "the clock", "'", '"', "\\", "a.b", "a\\", "\\n", "\\\n", "[", "e\n", "I", "ß", "Σ", "K", "ſ"]
 
 
 def _seconds(first: datetime.date, last: datetime.date) -> st.SearchStrategy[int]:
@@ -30,6 +30,7 @@ def filters(**parts: Any) -> st.SearchStrategy[FilterState]:
         "after": st.none() | _seconds(datetime.date(2025, 1, 1), datetime.date(2025, 11, 30)),
         "before": st.none() | _seconds(datetime.date(2025, 12, 3), datetime.date(2026, 10, 31)),
         "text": st.sampled_from(WORDS),
+        "pattern": st.just(False),
         "least": st.none() | st.integers(0, 300),
         "most": st.none() | st.integers(300, 1000),
         "shortest": st.none() | st.integers(0, 200),

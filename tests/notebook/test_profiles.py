@@ -39,7 +39,7 @@ def others(conditions: FilterState, field: str | None, tz: str) -> pd.DataFrame:
     return replace(conditions, **blank).apply(DF, tz)
 
 
-@settings(max_examples=examples(25))
+@settings(max_examples=examples(10))
 @given(conditions=filters(), tz=ZONES, bin_of=st.integers(0, 1000))
 def test_a_profile_counts_the_rows_that_pass_all_other_filters(conditions: FilterState, tz: str, bin_of: int) -> None:
     service = Service(Selection(DF, tz))

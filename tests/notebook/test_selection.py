@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from histkit.notebook.sorting import SortKey
 from tests.effort import examples
 from tests.notebook.strategies import ZONES, filters
 
+DF = hk.sample_history(600)
+
 
 @pytest.fixture(scope="module")
 def df() -> pd.DataFrame:
@@ -27,7 +30,7 @@ def df() -> pd.DataFrame:
 @settings(max_examples=examples(25))
 @given(conditions=filters(), tz=ZONES)
 def test_the_call_gives_the_same_rows_again(conditions: FilterState, tz: str) -> None:
-    df = hk.sample_history(600)
+    df = DF
     state = Selection(df, tz)
     state.change(filters=conditions)
     pd.testing.assert_frame_equal(eval(state.code, {"df": df}), state.filtered)
@@ -36,10 +39,10 @@ def test_the_call_gives_the_same_rows_again(conditions: FilterState, tz: str) ->
     assert again == conditions
 
 
-@settings(max_examples=examples(25))
+@settings(max_examples=examples(8))
 @given(sequence=st.lists(filters(), min_size=2, max_size=6), tz=ZONES)
 def test_filters_one_after_another_keep_what_each_keeps_alone(sequence: list[FilterState], tz: str) -> None:
-    df = hk.sample_history(600)
+    df = DF
     state = Selection(df, tz)
     for conditions in sequence:
         state.change(filters=conditions)
@@ -56,19 +59,29 @@ def test_days_are_those_of_the_zone(df: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(state.filtered, wanted)
 
 
-@pytest.mark.parametrize("text", ["İ", "i", "ß", "ẞ", "SS", "σ", "ς", "K", "ſ", "ŉ", "ff", "Ǆ", "ᾳ", "\U00010400"])
-@pytest.mark.parametrize("size", [40, 120_000])
-def test_a_text_is_found_in_every_letter_case_as_filter_items_finds_it(text: str, size: int) -> None:
-    letters = "iIİıßẞsSſσΣςkKKŉffǅǄǆᾳᾼ𐐀𐐨 x"
-    rows = hk.sample_history(40)
-    texts = [letters[place % len(letters)] + letters[place // 7 % len(letters)] for place in range(size)]
-    df = rows.iloc[np.arange(size) % len(rows)].reset_index(drop=True)
+LETTERS = "iIİıßẞsSſσΣςkKKŉffǅǄǆᾳᾼ𐐀𐐨 x"
+
+
+def lettered(size: int) -> pd.DataFrame:
+    """Return rows whose texts are pairs of letters that differ in case in their own ways."""
+    texts = [LETTERS[place % len(LETTERS)] + LETTERS[place // 7 % len(LETTERS)] for place in range(size)]
+    df = DF.head(40).iloc[np.arange(size) % 40].reset_index(drop=True)
     df["history_item_id"] = pd.array([f"id{place}" for place in range(size)], df["history_item_id"].dtype)
     df["text"] = pd.array(texts, df["text"].dtype)
+    return df
+
+
+@pytest.mark.parametrize("size", [40, 5_000])
+def test_a_text_is_found_in_every_letter_case_as_filter_items_finds_it(size: int) -> None:
+    df = lettered(size)
     state = Selection(df)
-    state.change(filters=FilterState(text=text))
-    wanted = hk.filter_items(df, text=text, regex=False)
-    assert state.filtered.index.tolist() == wanted.index.tolist()
+    for text in [*LETTERS, "SS", "ss", "ŉ", "\u0345", "iI", "σς", "\U00010400"]:
+        state.change(filters=FilterState(text=text))
+        wanted = hk.filter_items(df, text=text, regex=False)
+        assert state.filtered.index.tolist() == wanted.index.tolist()
+        found = re.compile(re.escape(text), re.IGNORECASE)
+        plain = [isinstance(value, str) and bool(found.search(value)) for value in df["text"].tolist()]
+        assert set(df.index[plain]) <= set(wanted.index)
 
 
 @settings(max_examples=examples(20))
@@ -83,7 +96,7 @@ def test_a_text_is_found_in_every_letter_case_as_filter_items_finds_it(text: str
 def test_ticks_stay_on_their_rows_whatever_the_filters(
     keys: list[tuple[str, bool]], steps: list[str], numbers: list[int]
 ) -> None:
-    df = hk.sample_history(120)
+    df = DF.head(120)
     ids = df["history_item_id"]
     state = Selection(df)
     state.change(sort=[SortKey(*key) for key in dict(keys).items()])
@@ -169,3 +182,19 @@ def test_frames_that_cannot_be_shown_are_refused(df: pd.DataFrame) -> None:
         Selection(df.assign(credits="many"))
     with pytest.raises(hk.SchemaError, match="'voice_id'"):
         Selection(df.assign(voice_id=pd.Series([["a"]] * len(df))))
+
+
+@pytest.mark.parametrize("pattern", ["the|clock", r"\bthe\b", r"\d+", 'say "', "a\\\\", "\n|\\\\", "(?-i:The)"])
+def test_the_call_has_the_regular_expression(df: pd.DataFrame, pattern: str) -> None:
+    state = Selection(df)
+    state.change(filters=FilterState(text=pattern, pattern=True))
+    pd.testing.assert_frame_equal(eval(state.code, {"df": df}), df.speech.filter(text=pattern))
+    pd.testing.assert_frame_equal(state.filtered, df.speech.filter(text=pattern))
+
+
+def test_the_call_is_easy_to_read() -> None:
+    codes = [FilterState(text=text).code("UTC") for text in ("the clock", "C++")]
+    assert codes == ["df.speech.filter(text='the clock')", "df.speech.filter(text='C++', regex=False)"]
+    assert FilterState(text=r"\d", pattern=True, least=5).code("UTC") == (
+        'df.speech.filter(text=r"\\d").loc[lambda rows: rows["credits"].ge(5).fillna(False)]'
+    )

@@ -35,7 +35,7 @@ def chart(service: Service, **fields: Any) -> dict[str, Any]:
     return reply
 
 
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(12))
 @given(
     conditions=filters(),
     tz=ZONES,
