@@ -189,6 +189,7 @@ export class App implements Host {
       .request("open", {})
       .then(({ reply }) => {
         this.#state = reply;
+        this.#grid.setHeight(reply.page_size);
         this.#columns(reply.columns);
         this.#show(reply, false);
       })

@@ -39,8 +39,9 @@ export function chipsOf(filters: Filters, name: (field: string, value: string) =
     chips.push({ label: "Days", value: rangeOf([filters.first, filters.last]), off: { first: null, last: null } });
   }
   if (filters.after !== null || filters.before !== null) {
-    const bounds = [filters.after, filters.before].map((one) => (one === null ? null : instantText(one)));
-    chips.push({ label: "Date", value: rangeOf(bounds as [string | null, string | null]), off: { after: null, before: null } });
+    const from = filters.after === null ? null : instantText(filters.after);
+    const to = filters.before === null ? null : lastText(filters.before);
+    chips.push({ label: "Date", value: rangeOf([from, to]), off: { after: null, before: null } });
   }
   for (const field of ["credits", "characters"] as const) {
     if (isSet(filters[field])) chips.push({ label: capital(field), value: rangeOf(filters[field]), off: { [field]: [null, null] } });
@@ -69,6 +70,15 @@ function instantText(instant: string | number): string {
   const text = typeof instant === "number" ? new Date(1000 * instant).toISOString() : instant;
   const [day = "", time = ""] = text.split("T");
   return time.startsWith("00:00:00") || time === "" ? day : `${day} ${time.slice(0, 5)}`;
+}
+
+/** The end of a range that an instant is no part of: before a midnight, the day before. */
+function lastText(instant: string | number): string {
+  const text = instantText(instant);
+  if (text.includes(" ")) return text;
+  const day = new Date(`${text}T00:00:00Z`);
+  day.setUTCDate(day.getUTCDate() - 1);
+  return day.toISOString().slice(0, 10);
 }
 
 function capital(word: string): string {

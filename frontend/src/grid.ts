@@ -112,13 +112,19 @@ export class Grid {
     this.render();
   }
 
+  /** Make the table high enough for a number of rows, if the window is. */
+  setHeight(rows: number): void {
+    this.#grid.style.setProperty("--hk-rows", String(rows));
+  }
+
   setWidths(widths: number[]): void {
     this.#widths = widths;
     const fixed = [TICK_WIDTH, ...this.#leads.map(({ width }) => width)];
-    const stretched = this.#columns.findIndex(({ kind }) => kind === "text");
+    const texts = this.#columns.filter(({ kind }) => kind === "text");
+    const stretched = texts.find(({ filter }) => filter === "text") ?? texts[0];
     const tracks = [
       ...fixed.map((width) => `${width}px`),
-      ...widths.map((width, index) => (index === stretched ? `minmax(${width}px, 1fr)` : `${width}px`)),
+      ...widths.map((width, index) => (this.#columns[index] === stretched ? `minmax(${width}px, 1fr)` : `${width}px`)),
     ];
     const total = [...fixed, ...widths].reduce((sum, width) => sum + width, 0);
     this.#grid.style.setProperty("--hk-tracks", tracks.join(" "));
@@ -143,6 +149,7 @@ export class Grid {
     this.#focus.index = stay ? Math.max(Math.min(this.#focus.index, this.#rows.count - 1), 0) : 0;
     this.measure();
     if (!stay) this.#goTo(0);
+    this.#hideTip();
     for (const element of this.#shown.values()) element.index = -1;
     this.render();
   }
@@ -164,6 +171,7 @@ export class Grid {
     const height = this.#rowHeight;
     this.#viewport = Math.max(this.#grid.clientHeight - head, 0);
     this.#scroll.resize(this.#rows.count * height, this.#viewport);
+    this.el.style.setProperty("--hk-head", `${head}px`);
     this.#canvas.style.height = `${head + Math.max(this.#scroll.height, 1)}px`;
     this.#grid.style.setProperty("--hk-content", `${head + Math.max(this.#rows.count * height, 2 * height)}px`);
     this.#body.style.top = `${head}px`;

@@ -39,10 +39,11 @@ export function nextSort(sort: SortKey[], key: string, add: boolean): SortKey[] 
 
 /** The filters that a brush over bins sets. */
 export function brushFilter(field: Column["filter"], profile: Histogram, bins: [number, number] | null): Partial<Filters> {
-  const [low, high] = bins ? [profile.bounds[bins[0]]?.[0] ?? null, profile.bounds[bins[1]]?.[1] ?? null] : [null, null];
+  const bounds = profile.bounds ?? [];
+  const [low, high] = bins ? [bounds[bins[0]]?.[0] ?? null, bounds[bins[1]]?.[1] ?? null] : [null, null];
   // A brush that reaches an end of the values leaves that side open.
   const least = bins && bins[0] > 0 ? low : null;
-  const most = bins && bins[1] < profile.bounds.length - 1 ? high : null;
+  const most = bins && bins[1] < bounds.length - 1 ? high : null;
   if (field === "date") return { after: least, before: most };
   if (field === "credits" || field === "characters") return { [field]: [least, most] };
   return {};
@@ -211,12 +212,17 @@ export class Header {
           cell.slot.replaceChildren(cell.profile.el);
         }
         const [low, high] = boundsOf(filters, filter);
-        cell.profile.show(profile, binsOf(profile.bounds, low, high));
+        cell.profile.show(profile, binsOf(profile.bounds ?? [], low, high));
       } else {
         if (!(cell.profile instanceof BarsProfile)) {
-          cell.profile = new BarsProfile(label, (values) => {
-            if (filter === "voice" || filter === "model" || filter === "source") this.#actions.filter({ [filter]: values });
-          });
+          const list = filter === "voice" || filter === "model" || filter === "source" ? filter : null;
+          cell.profile = new BarsProfile(
+            label,
+            list &&
+              ((values) => {
+                this.#actions.filter({ [list]: values });
+              }),
+          );
           cell.slot.replaceChildren(cell.profile.el);
         }
         cell.profile.show(profile, filter === "voice" || filter === "model" || filter === "source" ? filters[filter] : []);

@@ -3,13 +3,13 @@
 import { activeElement, countNoun, formatNumber, h, svg } from "./dom";
 import { keyName, rove } from "./keys";
 import { Popup } from "./popup";
-import type { Bars, Histogram } from "./protocol";
+import type { Bars, BinBounds, Histogram } from "./protocol";
 
 /** First and last bin of a brush, both inclusive. */
 export type Bins = [number, number];
 
 /** Return the bins that a filter's bounds cover; null if the bounds are not set. */
-export function binsOf(bounds: Histogram["bounds"], low: number | string | null, high: number | string | null): Bins | null {
+export function binsOf(bounds: BinBounds[], low: number | string | null, high: number | string | null): Bins | null {
   if (low === null && high === null) return null;
   const text = typeof bounds[0]?.[0] === "string";
   const value = (one: number | string): number => (typeof one === "number" ? one : Date.parse(one) / 1000);
@@ -55,6 +55,7 @@ export class HistogramProfile {
 
   show(profile: Histogram, bins: Bins | null): void {
     this.#profile = profile;
+    this.#plot.classList.toggle("hk-fixed", profile.bounds === null);
     if (!this.#drag) this.#bins = bins;
     const most = Math.max(...profile.all, 1);
     this.#picture.setAttribute("viewBox", `0 0 ${Math.max(profile.all.length, 1)} 1`);
@@ -76,7 +77,7 @@ export class HistogramProfile {
     this.#edges.forEach((edge, side) => {
       const at = side === 0 ? from : to + 1;
       edge.style.left = `${(100 * at) / Math.max(size, 1)}%`;
-      edge.hidden = size === 0;
+      edge.hidden = size === 0 || this.#profile?.bounds === null;
       const [low, high] = side === 0 ? [0, to] : [from + 1, size];
       edge.setAttribute("aria-valuemin", String(low));
       edge.setAttribute("aria-valuemax", String(Math.max(high, low)));
@@ -154,7 +155,7 @@ export class HistogramProfile {
   #listen(): void {
     const plot = this.#plot;
     plot.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0 || this.#size === 0) return;
+      if (event.button !== 0 || this.#size === 0 || this.#profile?.bounds === null) return;
       const bin = this.#binAt(event);
       const [from, to] = this.#bins ?? [0, this.#size - 1];
       const side = this.#edges.indexOf(event.target as HTMLElement);
@@ -209,11 +210,12 @@ export class BarsProfile {
   readonly #more = h("button", { type: "button", class: "hk-more", "aria-haspopup": "dialog", "aria-expanded": "false" });
   readonly #popup: Popup;
   readonly #label: string;
-  readonly #chosen: (values: string[]) => void;
+  readonly #chosen: ((values: string[]) => void) | null;
   #profile: Bars | null = null;
   #values: string[] = [];
 
-  constructor(label: string, chosen: (values: string[]) => void) {
+  /** `chosen` takes the values of the filter; without it the bars are only shown. */
+  constructor(label: string, chosen: ((values: string[]) => void) | null) {
     this.#label = label;
     this.#chosen = chosen;
     this.#popup = new Popup(`${label}: values`);
@@ -233,7 +235,7 @@ export class BarsProfile {
       if (event.key !== "Escape" || this.#values.length === 0) return; // an open popup takes it for itself
       event.preventDefault();
       event.stopPropagation();
-      this.#chosen([]);
+      this.#chosen?.([]);
     });
   }
 
@@ -255,6 +257,7 @@ export class BarsProfile {
           {
             type: "button",
             class: "hk-bar",
+            disabled: this.#chosen === null,
             tabindex: -1,
             "aria-pressed": String(pressed),
             title: `${label}: ${countNoun(count, "row")}${count === all ? "" : ` of ${formatNumber(all)}`}`,
@@ -285,7 +288,7 @@ export class BarsProfile {
 
   #toggle(value: string): void {
     const on = this.#values.includes(value);
-    this.#chosen(on ? this.#values.filter((one) => one !== value) : [...this.#values, value]);
+    this.#chosen?.(on ? this.#values.filter((one) => one !== value) : [...this.#values, value]);
   }
 
   /** Every value with a checkbox; its focus stays where it is. */
@@ -297,6 +300,7 @@ export class BarsProfile {
       const box = h("input", {
         type: "checkbox",
         "data-value": value,
+        disabled: this.#chosen === null,
         onchange: () => {
           this.#toggle(value);
         },
@@ -310,8 +314,9 @@ export class BarsProfile {
         type: "button",
         class: "hk-button",
         "data-value": "",
+        disabled: this.#chosen === null,
         onclick: () => {
-          this.#chosen([]);
+          this.#chosen?.([]);
         },
       },
       "Clear",

@@ -75,12 +75,14 @@ export interface RowWindow {
   rows: Row[];
 }
 
+export type BinBounds = [number | string, number | string];
+
 export interface Histogram {
   kind: "histogram";
   edges: number[];
   labels: string[];
-  /** What a filter takes for each bin: a brush over the bins i to j is [bounds[i][0], bounds[j][1]]. */
-  bounds: [number | string, number | string][];
+  /** What a filter takes for each bin: a brush over the bins i to j is [bounds[i][0], bounds[j][1]]; null: no filter. */
+  bounds: BinBounds[] | null;
   counts: number[];
   all: number[];
   missing: number;
@@ -97,7 +99,7 @@ export interface Bars {
   kind: "bars";
   values: BarValue[];
   other: { count: number; all: number };
-  missing: { count: number; all: number } | number;
+  missing: number;
 }
 
 export type Profile = Histogram | Bars;
@@ -127,6 +129,8 @@ export interface OpenReply extends QueryReply {
   tz: string;
   total: Sums;
   page: number;
+  /** Rows that the table is high. */
+  page_size: number;
   chart_by: string;
   defaults: { folder: string; zip: string; csv: string; parquet: string };
   account_columns: boolean;

@@ -100,10 +100,12 @@ function resolveColors(root: HTMLElement, values: string[]): string[] {
 
 /** Red, green, blue (0 to 255) and opacity of a computed colour; null if it is of another kind. */
 export function parseColor(text: string): [number, number, number, number] | null {
-  const numbers = /^rgba?\(([^)]+)\)$/.exec(text)?.[1]?.split(/[\s,/]+/).map(Number);
-  if (!numbers || numbers.length < 3 || numbers.some(Number.isNaN)) return null;
+  const [, kind, inside = ""] = /^(rgba?|color)\((?:srgb )?([^)]+)\)$/.exec(text) ?? [];
+  const numbers = inside.split(/[\s,/]+/).map(Number);
+  if (numbers.length < 3 || numbers.some(Number.isNaN)) return null;
   const [red = 0, green = 0, blue = 0, opacity = 1] = numbers;
-  return [red, green, blue, opacity];
+  const scale = kind === "color" ? 255 : 1;
+  return [scale * red, scale * green, scale * blue, opacity];
 }
 
 /** Relative luminance (WCAG), 0 to 1. */

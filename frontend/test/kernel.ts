@@ -166,6 +166,7 @@ export class FakeKernel {
           tz: "UTC",
           total: { rows: this.items.length, credits: this.#credits(this.items.keys()) },
           page: 60,
+          page_size: 25,
           chart_by: "voice",
           defaults: { folder: "audio", zip: "audio.zip", csv: "rows.csv", parquet: "rows.parquet" },
           account_columns: false,
