@@ -15,11 +15,12 @@ from histkit.frame.schema import SETTINGS
 from histkit.notebook.columns import TableColumn, cell_texts, shown_text, voice_text
 from histkit.notebook.windows import rows_at, runs_right_to_left, short_line
 from histkit.retakes.takes import line_keys
-from histkit.util.arrays import Ints
+from histkit.util.arrays import Hashes, Ints
 from histkit.util.text import format_value, one_line_text, replace_surrogates
 
 MOST_TAKES = 50
 _LONGEST = 100_000  # characters of the text
+_SAID = ("history_item_id", "account", "voice_id", "voice_name", "text", "dialogue")
 _ELSEWHERE = ("text", *SETTINGS)
 
 
@@ -62,54 +63,62 @@ def row_details(frame: pd.DataFrame, position: int, columns: Mapping[str, TableC
     }
 
 
-def row_takes(frame: pd.DataFrame, position: int, tz: str) -> list[dict[str, Any]]:
-    """Return the takes of a row's line, as `histkit.takes` tells them, the newest first.
+class TakeFinder:
+    """Finds the takes of a row's line. The texts of a voice are compared once, when a row of it is first asked for."""
 
-    Returns
-    -------
-    list of dict
-        ``position``, ``date``, ``credits``, ``text``, and ``same``: whether it is this row. Empty for a line that was
-        spoken once.
-    """
-    candidates = _same_voice(frame, position)
-    try:
-        keys = line_keys(frame.iloc[candidates]).to_numpy()
-    except HistkitError:  # texts or dialogues of another type: then no rows are takes of one line
-        return []
-    same = candidates[keys == keys[np.searchsorted(candidates, position)]]
-    if len(same) < 2:
-        return []
-    dates = frame["date"].iloc[same].reset_index(drop=True)
-    newest = dates.sort_values(ascending=False, kind="stable", na_position="last").index[:MOST_TAKES]
-    positions = same[newest.to_numpy(np.int64)].tolist()
-    shown = rows_at(frame, ["text", "dialogue", "date", "credits"], np.array(positions))
-    texts = map(shown_text, shown["text"], dialogues_of(shown))
-    return [
-        {
-            "position": place,
-            "date": date,
-            "credits": credits,
-            "text": short_line(text or "")[0],
-            "same": place == position,
-        }
-        for place, date, credits, text in zip(
-            positions,
-            cell_texts("date", shown["date"], tz),
-            plain_values(shown["credits"]),
-            texts,
-            strict=True,
-        )
-    ]
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+        self._said = frame[[name for name in _SAID if name in frame.columns]]
+        self._lines: dict[tuple[str, int], tuple[Ints, Hashes]] = {}
 
+    def takes(self, position: int, tz: str) -> list[dict[str, Any]]:
+        """Return the takes of a row's line, as `histkit.takes` finds them, the newest first.
 
-def _same_voice(frame: pd.DataFrame, position: int) -> Ints:
-    """Return the positions of the rows that have the voice of a row; without a voice, of those without one."""
-    name = "voice_id" if pd.notna(frame["voice_id"].iloc[position]) else "voice_name"
-    codes, _ = factorize(frame[name])
-    same = codes == codes[position]
-    if name == "voice_name":
-        same &= frame["voice_id"].isna().to_numpy(bool)
-    return np.flatnonzero(same)
+        Returns
+        -------
+        list of dict
+            ``position``, ``date``, ``credits``, ``text``, and ``same``: whether it is this row. Empty for a line that
+            was spoken once; at most `MOST_TAKES`, and always this row.
+        """
+        try:
+            rows, keys = self._lines_of_voice(position)
+        except HistkitError:  # texts or dialogues of another type: no rows are takes of one line
+            return []
+        same = rows[keys == keys[np.searchsorted(rows, position)]]
+        if len(same) < 2:
+            return []
+        dates = self._frame["date"].iloc[same].reset_index(drop=True)
+        newest = same[dates.sort_values(ascending=False, kind="stable").index.to_numpy(np.int64)]
+        shown = newest[:MOST_TAKES]
+        if position not in shown:
+            shown = np.r_[shown[:-1], position]
+        takes = rows_at(self._frame, ["text", "dialogue", "date", "credits"], shown)
+        texts = map(shown_text, takes["text"], dialogues_of(takes))
+        dated, credits = cell_texts("date", takes["date"], tz), plain_values(takes["credits"])
+        return [
+            {
+                "position": place,
+                "date": date,
+                "credits": cost,
+                "text": short_line(text or "")[0],
+                "same": place == position,
+            }
+            for place, date, cost, text in zip(shown.tolist(), dated, credits, texts, strict=True)
+        ]
+
+    def _lines_of_voice(self, position: int) -> tuple[Ints, Hashes]:
+        """Return the rows that have the voice of a row, and the key of each one's line; without an id, by the name."""
+        has_id = pd.notna(self._frame["voice_id"].iloc[position])
+        name = "voice_id" if has_id else "voice_name"
+        codes, _ = factorize(self._frame[name])
+        voice = name, int(codes[position])
+        if voice not in self._lines:
+            same = codes == codes[position]
+            if not has_id:
+                same &= self._frame["voice_id"].isna().to_numpy(bool)
+            rows = np.flatnonzero(same)
+            self._lines[voice] = rows, line_keys(self._said.iloc[rows]).to_numpy()
+        return self._lines[voice]
 
 
 def _several_lines(text: str) -> str:

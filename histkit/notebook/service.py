@@ -18,7 +18,7 @@ import pandas as pd
 from histkit.errors import HistkitError, InputError
 from histkit.frame.dialogues import parsed_dialogues
 from histkit.notebook.columns import SHOWN, TableColumn, table_columns
-from histkit.notebook.details import row_details, row_takes
+from histkit.notebook.details import TakeFinder, row_details
 from histkit.notebook.profiles import Bars, Histogram, profile, voice_labels
 from histkit.notebook.selection import Selection, Totals
 from histkit.notebook.series import CHART_FREQS, GROUPS, chart_series
@@ -84,6 +84,7 @@ class Service:
         self._version = 0  # of the columns
         self._listeners: list[Listener] = []
         self._profiles: dict[str, Histogram | Bars] = {}
+        self._takes = TakeFinder(selection.frame)
         self._voices: dict[str, str] | None = None
         self._parsed: pd.DataFrame | None = None
         self.handlers: dict[str, Handler] = {
@@ -347,7 +348,7 @@ class Service:
         position = self.position_of(message)
         return {
             **row_details(selection.frame, position, self.columns, selection.tz),
-            "takes": row_takes(selection.frame, position, selection.tz),
+            "takes": self._takes.takes(position, selection.tz),
         }, []
 
     def position_of(self, message: Message) -> int:

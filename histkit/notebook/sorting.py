@@ -92,7 +92,8 @@ def rank_values(column: pd.Series) -> Ranks:
     """
     dtype = column.dtype
     if isinstance(dtype, pd.StringDtype):
-        return _rank_texts(text_array(column))
+        is_arrow = dtype.storage == "pyarrow"
+        return _rank_texts(pa.array(column.array) if is_arrow else text_array(column))
     missing: Mask = column.isna().to_numpy(bool)
     if isinstance(dtype, np.dtype | pd.DatetimeTZDtype) and dtype.kind in "mM":
         index = pd.TimedeltaIndex(column) if dtype.kind == "m" else pd.DatetimeIndex(column)
@@ -138,18 +139,11 @@ def _rank_numbers(numbers: NDArray[Any], missing: Mask) -> Ranks:
     return _with_missing(ranks, missing, len(distinct))
 
 
-def _rank_texts(texts: pa.Array) -> Ranks:
-    order = pc.sort_indices(texts)  # stable, nulls last
-    ordered = texts.take(order)
+def _rank_texts(texts: pa.Array | pa.ChunkedArray) -> Ranks:
+    ranks = pc.rank(texts, "ascending", tiebreaker="dense").to_numpy().astype(np.int32) - 1  # nulls last
     known = len(texts) - texts.null_count
-    changes = pc.not_equal(ordered[1:known], ordered[: max(known - 1, 0)]).to_numpy(zero_copy_only=False)
-    ranks = np.zeros(len(texts), np.int32)
-    ranks[1:known] = np.cumsum(changes)
-    missing = int(ranks[known - 1]) + 1 if known else 0
-    ranks[known:] = missing
-    result = np.empty(len(texts), np.int32)
-    result[order.to_numpy()] = ranks
-    return Ranks(result, missing)
+    is_missing = texts.is_null().to_numpy(zero_copy_only=False) if known < len(texts) else np.zeros(len(texts), bool)
+    return _with_missing(ranks, is_missing, int(ranks[~is_missing].max(initial=-1)) + 1)
 
 
 def _rank_codes(codes: Ints, values: list[Any]) -> Ranks:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.notebook.columns import SHOWN, cell_texts, table_columns
-from histkit.notebook.details import row_details, row_takes
+from histkit.notebook.details import MOST_TAKES, TakeFinder, row_details
 from histkit.notebook.selection import Selection
 from histkit.notebook.windows import MOST_ROWS, rows_at, runs_right_to_left, short_line, window
 from histkit.util.text import one_line_text
@@ -175,10 +175,25 @@ def test_takes_are_those_of_the_table_of_takes(df: pd.DataFrame) -> None:
     table = hk.takes(df)
     several = table.index[table["takes"] > 1]
     assert len(several)
+    finder = TakeFinder(df)
     for position in [*several[:25], *table.index[table["takes"] == 1][:5]]:
-        found = row_takes(df, position, "UTC")
+        found = finder.takes(position, "UTC")
         same = table.index[(table["line"] == table["line"][position]).fillna(False)]
         assert {take["position"] for take in found} == (set(same) if len(same) > 1 else set())
         assert [take["position"] for take in found if take["same"]] == ([position] if len(same) > 1 else [])
         dates = [take["date"] for take in found]
         assert dates == sorted(dates, reverse=True)
+        assert [take["credits"] for take in found] == [df["credits"][take["position"]] for take in found]
+
+
+def test_accounts_have_takes_of_their_own(df: pd.DataFrame) -> None:
+    twice = pd.concat([df.head(3).assign(account="A"), df.head(3).assign(account="B")], ignore_index=True)
+    assert [TakeFinder(twice).takes(position, "UTC") for position in range(6)] == [[]] * 6
+
+
+def test_of_very_many_takes_the_newest_are_listed_and_the_row(df: pd.DataFrame) -> None:
+    rows = df[df["text"].notna()].iloc[[0] * 80].reset_index(drop=True)
+    rows["history_item_id"] = pd.array([f"id{place}" for place in range(80)], "string[pyarrow]")
+    rows["date"] = rows["date"] - pd.to_timedelta(range(80), unit="D")
+    found = TakeFinder(rows).takes(79, "UTC")
+    assert [take["position"] for take in found] == [*range(MOST_TAKES - 1), 79]
