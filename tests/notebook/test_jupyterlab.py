@@ -3,104 +3,145 @@
 from __future__ import annotations
 
 import re
-import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import histkit as hk
 from histkit.sandbox import Sandbox
 from tests.browser import chromium
 from tests.jupyter import lab, notebook_page, run_all, write_notebook
 
 pytestmark = [pytest.mark.any_pandas, pytest.mark.browser, pytest.mark.timeout(240)]
-CELLS = (
+READ = (
     "import os\nimport histkit as hk\nclient = hk.HistoryClient(os.environ['SANDBOX_KEY'], "
-    "base_url=os.environ['SANDBOX_URL'])\ndf = hk.read_history(client=client, progress=False)",
-    "explorer = df.speech.explore(client=client)\nexplorer",
-    "picker = df.speech.pick_takes(client=client)\npicker",
-    "hk.show_usage(df.speech.usage('voice'))",
+    "base_url=os.environ['SANDBOX_URL'])\ndf = hk.read_history(client=client, progress=False)"
 )
+EXPLORE = "explorer = df.speech.explore(client=client, tz='Europe/Berlin')\nexplorer"
+PICK = "picker = df.speech.pick_takes(client=client)\npicker"
+SHOW = "hk.show_usage(df.speech.usage('voice'))"
+VIEW = ".histkit-explorer"
 
 
-def test_people_filter_listen_tick_pull_and_zip(
-    shared_box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def page_of(shared_box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Return a function that runs cells in JupyterLab, and returns the page and the errors of its console."""
     chromium()
     monkeypatch.setenv("SANDBOX_KEY", shared_box.api_key)
     monkeypatch.setenv("SANDBOX_URL", shared_box.url)
     room = tmp_path / "room"
     room.mkdir()
-    write_notebook(room / "look.ipynb", *CELLS)
-    with lab(room, tmp_path) as address, notebook_page(address, "look.ipynb") as (page, problems):
-        run_all(page)
-        rows = page.locator("table.histkit-rows tbody tr")
-        rows.first.wait_for()
-        assert rows.count() == 25
+    with ExitStack() as stack:
 
-        page.get_by_label("Voice").select_option(label=_starting(page, "Voice", "Rachel"))
-        page.get_by_text(re.compile(r"^[\d,]+ of 5,500 rows")).wait_for()
-        page.wait_for_function(
-            "[...document.querySelectorAll('table.histkit-rows tbody tr')].every(row => "
-            "row.cells[2].innerText === 'Rachel')"
-        )
-        rows.nth(1).click()
-        rows.nth(3).click()
-        page.keyboard.press("Tab")  # and by the keyboard alone: on to the next row, which the space bar ticks
-        page.keyboard.press("Space")
-        page.get_by_text(re.compile("3 ticked")).wait_for()
-        _every_control_has_a_name(page)
+        def start(*cells: str) -> tuple[Any, list[str]]:
+            write_notebook(room / "look.ipynb", *cells)
+            address = stack.enter_context(lab(room, tmp_path))
+            page, problems = stack.enter_context(notebook_page(address, "look.ipynb"))
+            run_all(page)
+            return page, problems
 
-        page.get_by_role("button", name=re.compile("Listen$")).click()
-        players = page.locator(".histkit-players audio")
-        players.first.wait_for()
-        assert players.count() == 3
-        played = page.evaluate("""async () => {
-            const sound = document.querySelector('.histkit-players audio');
-            sound.muted = true;
-            await sound.play();
-            await new Promise(done => setTimeout(done, 400));
-            return [sound.duration, sound.currentTime];
-        }""")
-        assert played[0] > 0
-        assert played[1] > 0
-
-        page.get_by_role("textbox", name="Folder").fill("")
-        page.get_by_role("button", name="Pull audio").click()
-        page.get_by_role("status").get_by_text(re.compile("A path must be")).wait_for()
-        assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
-        page.get_by_role("textbox", name="Folder").fill("audio")
-        page.get_by_role("button", name="Pull audio").click()
-        page.get_by_text(re.compile("audio: 3 done")).wait_for()
-        page.get_by_role("button", name="Make zip").click()
-        page.get_by_text(re.compile(r"audio\.zip: 3 done")).wait_for()
-        page.get_by_role("button", name="Export CSV").click()
-        page.get_by_text(re.compile(r"rows\.csv: 3 ticked rows")).wait_for()
-        assert page.get_by_text(re.compile("df.speech.filter")).count() >= 1
-
-        page.get_by_role("radio").first.check()
-        page.get_by_text(re.compile("Of lines without a choice")).wait_for()
-        page.get_by_role("button", name="Listen to all").click()
-        page.locator(".histkit-players").nth(1).wait_for()
-        assert "linear-gradient" in page.locator("td[style], style", has_text="").evaluate_all(
-            "all => all.map(each => each.outerHTML).join()"
-        )
-        assert not problems
-    files = [path for path in (room / "audio").rglob("*.mp3")]
-    assert len(files) == 3
-    assert hk.verify(room / "audio")["status"].tolist() == ["ok"] * 3
-    with zipfile.ZipFile(room / "audio.zip") as file:
-        assert file.testzip() is None
-        assert len(file.namelist()) == 4
-    exported = hk.read_csv(room / "rows.csv")
-    assert set(exported["voice_name"]) == {"Rachel"}
-    assert len(exported) == 3
+        yield start
 
 
-def _starting(page: Any, label: str, start: str) -> str:
-    options: list[str] = page.get_by_label(label).locator("option").all_inner_texts()
-    return next(option for option in options if option.startswith(start))
+def says(view: Any, pattern: str) -> None:
+    """Wait until a view shows a text."""
+    view.get_by_text(re.compile(pattern)).locator("visible=true").first.wait_for()
+
+
+def in_kernel(page: Any, code: str) -> str:
+    """Run code in the notebook's kernel, and return what it printed."""
+    printed: str = page.evaluate(
+        """async (code) => {
+            const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+            const future = kernel.requestExecute({code});
+            let text = '';
+            future.onIOPub = ({content}) => { text += content.text ?? content.evalue ?? ''; };
+            await future.done;
+            return text;
+        }""",
+        code,
+    )
+    return printed.strip()
+
+
+def test_people_search_sort_brush_and_tick_and_the_next_cell_has_the_rows(page_of: Callable[..., Any]) -> None:
+    page, problems = page_of(READ, EXPLORE, "explorer")
+    one, two = page.locator(VIEW).nth(0), page.locator(VIEW).nth(1)
+    for view in (one, two):
+        says(view, "^5,500 rows")
+        view.get_by_role("row").nth(3).wait_for()
+    total = in_kernel(page, "print(f'{df[\"credits\"].sum():,}')")
+    assert f"{total} credits" in one.inner_text()
+
+    one.get_by_role("columnheader", name="Credits").get_by_role("button", name="Credits").click()
+    one.get_by_role("columnheader", name="Credits").get_by_role("button", name="Credits").click()
+    one.locator("[role=columnheader][aria-sort=descending]").wait_for()
+    most = in_kernel(page, "print(f'{df[\"credits\"].max():,}')")
+    for view in (one, two):
+        view.get_by_role("row").nth(1).get_by_text(most, exact=True).first.wait_for()
+
+    one.get_by_role("row").nth(1).get_by_role("checkbox").click()
+    one.get_by_role("row").nth(4).get_by_role("checkbox").click(modifiers=["Shift"])
+    for view in (one, two):
+        says(view, "4 ticked")
+    order = "df.sort_values('credits', ascending=False, kind='stable')"
+    code = f"print(set(explorer.selected.index) == set({order}.head(4).index), len(explorer.selected))"
+    assert in_kernel(page, code) == "True 4"
+
+    two.get_by_role("searchbox").fill("no such words")
+    says(one, "No row passes the filters")
+    says(one, "4 hidden")
+    two.get_by_role("searchbox").fill("the clock")
+    found = in_kernel(page, "print(f'{len(df.speech.filter(text=\"the clock\")):,}')")
+    for view in (one, two):
+        says(view, f"^{found} of 5,500 rows")
+    assert in_kernel(page, "print(explorer.code)") == "df.speech.filter(text='the clock')"
+    assert in_kernel(page, f"print(len(explorer.filtered), len(explorer.selected), {order}.index[0])").split()[1] == "4"
+
+    in_kernel(
+        page, "from histkit.notebook.filter_state import FilterState\nexplorer.service.change(filters=FilterState())"
+    )
+    for view in (one, two):
+        says(view, "^5,500 rows")
+    far = one.get_by_role("grid")
+    far.evaluate("grid => { grid.scrollTop = grid.scrollHeight }")
+    last = in_kernel(page, f"print({order}['credits'].dropna().iloc[-1])")
+    one.get_by_role("row").last.get_by_text(last, exact=True).first.wait_for()
+    assert problems == []
+
+
+def test_a_view_of_a_kernel_that_was_restarted_says_so(page_of: Callable[..., Any]) -> None:
+    page, _ = page_of("import histkit as hk\ndf = hk.sample_history(300)", "df.speech.explore()")
+    view = page.locator(VIEW)
+    says(view, "^300 rows")
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    view.get_by_role("searchbox").fill("the clock")
+    says(view, "run this cell again")
+    view.get_by_role("row").nth(1).get_by_text(re.compile("2026-")).first.wait_for()
+
+
+def test_people_pick_takes_and_see_usage_with_bars(page_of: Callable[..., Any]) -> None:
+    page, problems = page_of(READ, PICK, SHOW)
+    page.get_by_role("radio").first.check()
+    page.get_by_text(re.compile("Of lines without a choice")).wait_for()
+    page.get_by_role("button", name="Listen to all").click()
+    page.locator(".histkit-players").first.wait_for()
+    played = page.evaluate("""async () => {
+        const sound = document.querySelector('.histkit-players audio');
+        sound.muted = true;
+        await sound.play();
+        await new Promise(done => setTimeout(done, 400));
+        return [sound.duration, sound.currentTime];
+    }""")
+    assert played[0] > 0
+    assert played[1] > 0
+    assert "linear-gradient" in page.locator("td[style], style", has_text="").evaluate_all(
+        "all => all.map(each => each.outerHTML).join()"
+    )
+    _every_control_has_a_name(page)
+    assert not problems
 
 
 def _every_control_has_a_name(page: Any) -> None:
