@@ -22,7 +22,7 @@ from histkit.usage.table import usage_table
 from histkit.util.arrays import Ints, Mask
 from histkit.util.text import format_value, one_line_text
 
-_MOST_BINS, _MOST_BARS = 40, 40
+_MOST_BINS, _MOST_BARS = 40, 100
 _CROWDED = 0.75  # share of the rows in one bin from which bins grow by factors
 _HUGE = 1e300
 _LARGEST = 2**52  # integers that a browser's numbers hold, with room for an edge

@@ -33,7 +33,7 @@ class Selection:
     Parameters
     ----------
     frame : DataFrame
-        All rows. It must not be changed afterwards.
+        All rows. Columns that are assigned to it afterwards don't change the selection.
     tz : str
         The zone of its days.
 
@@ -65,9 +65,9 @@ class Selection:
             whole_numbers(frame[name])  # raises SchemaError
         for name in ("voice_id", "voice_name", "model_id", "source"):
             factorize(frame[name])  # raises SchemaError
-        self.frame, self.tz = frame, tz
+        self.frame, self.tz = frame.copy(deep=False), tz
         self.filters, self.sort, self.shown_only, self.version = FilterState(), NEWEST_FIRST, False, 0
-        self.masks, self._sorter = RowMasks(frame, tz), RowSorter(frame)
+        self.masks, self._sorter = RowMasks(self.frame, tz), RowSorter(self.frame)
         self._credits, self._has_credits = whole_numbers(frame["credits"])
         self._ticked: Mask = np.zeros(len(frame), bool)
         self._kept = self.masks.passing(self.filters)

@@ -146,8 +146,7 @@ class Service:
         """Change the selection as `Selection.change` does, and tell the views; `by` is the view that asked for it."""
         with self.lock:
             self.selection.change(**changes)
-            event = self._state()
-        self.emit({"event": "changed", "by": by, **event})
+            self.emit({"event": "changed", "by": by, **self._state()})  # under the lock: events come in order
 
     def _state(self) -> Reply:
         """Return what all views show beside the rows."""
@@ -222,7 +221,7 @@ class Service:
                 changes["shown_only"] = true_or_false("shown_only", message["shown_only"])
             self.selection.change(**changes)
             reply = self._with_rows()
-        self._tell("changed", message, reply)
+            self._tell("changed", message, reply)
         return reply, []
 
     def _sort_keys(self, value: Any) -> list[SortKey]:
@@ -319,7 +318,7 @@ class Service:
             else:
                 self.selection.untick()
             reply = {"version": self.version, "ticked": self._ticked()}
-        self._tell("changed_ticks", message, reply)
+            self._tell("changed_ticks", message, reply)
         return reply, []
 
     def _columns(self, message: Message) -> tuple[Reply, list[bytes]]:
@@ -340,7 +339,7 @@ class Service:
                 self._version += 1
             self.widths |= widths or {}
             reply = self._with_rows()
-        self._tell("changed", message, reply)
+            self._tell("changed", message, reply)
         return reply, []
 
     def _detail(self, message: Message) -> tuple[Reply, list[bytes]]:

@@ -171,6 +171,9 @@ def test_what_comes_back_can_be_changed_without_changing_the_explorer(df: pd.Dat
     rows.loc[rows.index[0], "text"] = "changed"
     pd.testing.assert_frame_equal(frame, df)
     assert state.totals().credits == int(df["credits"].sum())
+    frame["credits"] = 0
+    frame["text"] = "changed"
+    pd.testing.assert_frame_equal(state.filtered, df)
 
 
 def test_frames_that_cannot_be_shown_are_refused(df: pd.DataFrame) -> None:
