@@ -38,7 +38,7 @@ interface RowElement {
 
 const TICK_WIDTH = 34;
 const HOVER_WAIT = 450;
-const SETTLED = 150;
+const SETTLED = 120;
 const SPARE = 3;
 
 export class Grid {
@@ -347,9 +347,12 @@ export class Grid {
     this.#hideTip();
     const exact = this.#touching || performance.now() < this.#exactUntil;
     if (this.#scroll.scrolled(this.#grid.scrollTop, exact)) this.#place();
+    // Rows that move under the pointer would each be hovered for a moment, which costs half of the time of a frame.
+    this.#body.classList.add("hk-moving");
     clearTimeout(this.#settle);
     this.#settle = setTimeout(() => {
       this.#touching = false;
+      this.#body.classList.remove("hk-moving");
       this.#place();
       this.#putInOrder();
     }, SETTLED);

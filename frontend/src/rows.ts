@@ -6,6 +6,8 @@ import type { Row, RowWindow } from "./protocol";
 
 const KEPT = 20_000;
 const MOST = 200;
+/** Milliseconds between requests while rows fly past: a notebook shows the state of its kernel at each, which takes time. */
+const PAUSE = 80;
 
 export class Rows {
   count = 0;
@@ -18,6 +20,8 @@ export class Rows {
   #rows = new Map<number, Row>();
   #seen: [number, number] = [0, 0];
   #asked: [number, number] = [0, 0];
+  #askedAt = -PAUSE;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(channel: Channel, loaded: () => void, failed: (error: unknown) => void) {
     this.#channel = channel;
@@ -61,7 +65,13 @@ export class Rows {
     if (start >= stop) return;
     const inFlight = this.#channel.inFlight("rows");
     if (inFlight && this.#asked[0] <= missing[0] && missing[1] <= this.#asked[1]) return;
-    this.#ask(start, stop);
+    clearTimeout(this.#timer);
+    const wait = this.#askedAt + PAUSE - performance.now();
+    if (wait > 0) {
+      this.#timer = setTimeout(() => {
+        this.see(...this.#seen, direction);
+      }, wait);
+    } else this.#ask(start, stop);
   }
 
   #missing(first: number, last: number): [number, number] | null {
@@ -81,6 +91,7 @@ export class Rows {
   #ask(start: number, stop: number): void {
     const version = this.version;
     this.#asked = [start, stop];
+    this.#askedAt = performance.now();
     this.#channel.latest("rows", { version, start, stop }, { keep: true }).then(
       ({ reply }) => {
         if (reply.version !== this.version) return; // of an older order
@@ -93,6 +104,10 @@ export class Rows {
         if (!(error instanceof Overtaken) && version === this.version) this.#failed(error);
       },
     );
+  }
+
+  dispose(): void {
+    clearTimeout(this.#timer);
   }
 
   #store({ start, rows }: RowWindow): void {

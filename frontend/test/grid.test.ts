@@ -33,7 +33,7 @@ describe("the rows in the document", () => {
     const stage = await open({ rows: 100_000 });
     for (const index of [0, 50, 99_999, 31_415, 12]) {
       stage.app.focusRow(index);
-      await stage.wait();
+      await stage.wait(200);
       const row = stage.rows().find((one) => one.index === index);
       expect(row?.texts).toEqual(stage.kernel.row(index, index).c);
       expect(stage.all(".hk-body .hk-row").length).toBeLessThan(26);
@@ -48,7 +48,7 @@ describe("the rows in the document", () => {
     expect(waiting.length).toBeGreaterThan(10);
     expect(waiting.every(({ el, texts }) => el.classList.contains("hk-waiting") && texts.every((text) => text === ""))).toBe(true);
     stage.kernel.free();
-    await stage.wait();
+    await stage.wait(200);
     expect(stage.rows().filter(({ index }) => index > 49_000).every(({ el }) => !el.classList.contains("hk-waiting"))).toBe(true);
   });
 
