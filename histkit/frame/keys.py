@@ -6,12 +6,9 @@ warn. The check is exact, and takes about 10 ms for a million rows.
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,10 +19,10 @@ import pyarrow.compute as pc
 from histkit.errors import SchemaError
 from histkit.frame.columns import text_array
 from histkit.util.arrays import Ints
+from histkit.util.callers import warn_caller
 from histkit.util.text import count_noun, quoted
 
 _ID, _ACCOUNT = "history_item_id", "account"
-_PACKAGE = str(Path(__file__).parent.parent)
 _WORD = 8  # bytes
 _checked: ContextVar[bool] = ContextVar("rows are checked", default=False)
 
@@ -60,7 +57,7 @@ def warn_of_duplicates(frame: pd.DataFrame, purpose: str) -> str | None:
     """
     problem = _problem(frame, purpose)
     if problem is not None:
-        _warn(problem)
+        warn_caller(problem)
     return problem
 
 
@@ -96,7 +93,7 @@ def _problem(frame: pd.DataFrame, purpose: str) -> str | None:
     if _checked.get() or len(frame) < 2:
         return None
     if _ID not in frame.columns:
-        _warn(f"The frame has no column {_ID!r}, so {purpose} can't tell whether a row occurs twice.")
+        warn_caller(f"The frame has no column {_ID!r}, so {purpose} can't tell whether a row occurs twice.")
         return None
     rows = repeated_rows(frame)
     if not len(rows):
@@ -107,14 +104,6 @@ def _problem(frame: pd.DataFrame, purpose: str) -> str | None:
     counts = f"{count_noun(len(rows), 'row')} of {len(frame):,} {'repeats' if len(rows) == 1 else 'repeat'} another"
     what = f"{counts} ({_ID} {quoted(example[_ID])}), and {purpose} would count them twice"
     return f"{what}: drop them with df.drop_duplicates({keys})."
-
-
-def _warn(message: str) -> None:
-    """Warn at the line outside this package that called it."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, stacklevel=level)
 
 
 def _candidates(column: pd.Series) -> Ints:

@@ -11,22 +11,15 @@ import pandas as pd
 
 from histkit.errors import SchemaError
 from histkit.frame.clock import name_of, timestamps, zone_of
-from histkit.frame.columns import float_numbers, whole_numbers
+from histkit.frame.columns import whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.keys import warn_of_duplicates
 from histkit.frame.schema import check_frame, require
-from histkit.plotting.style import (
-    GREY,
-    INK,
-    PALETTE,
-    SOFT,
-    axes_or_new,
-    bars_height,
-    draw_empty_note,
-    draw_grid,
-    put_title,
-)
-from histkit.plotting.text import drawable_text, fonts
+from histkit.plotting.fonts import Lettering
+from histkit.plotting.palette import PALETTE, mix, visible_on
+from histkit.plotting.quota import PERCENTILES, draw_quota
+from histkit.plotting.style import Heading, Look, bars_height, draw_empty_note, look_of, style_ticks
+from histkit.plotting.text import drawable_text
 from histkit.retakes.lines import line_table
 from histkit.retakes.takes import takes
 from histkit.usage.aggregate import MEASURES
@@ -38,7 +31,7 @@ if TYPE_CHECKING:
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _TEXT_CHARACTERS = 44
-_PERCENTILES = ("p10", "p50", "p90")
+_NO_ACCOUNT = "several or no account"
 
 
 def plot_hours(
@@ -106,35 +99,48 @@ def hours_drawing(
     empty = None if dated.any() else "no rows with a date" if len(frame) else "no rows"
 
     def draw(ax: Axes | None) -> Axes:
-        ax = axes_or_new(ax, 3.4)
+        look = look_of(ax, 3.4)
+        Heading(look, f"{measure.capitalize()} by weekday and hour", " · ".join(details))
         if empty:
-            draw_empty_note(ax, empty)
+            draw_empty_note(look, empty)
         else:
-            _draw_hours(ax, sums)
-        put_title(ax, f"{measure.capitalize()} by weekday and hour", " · ".join(details))
-        return ax
+            _draw_hours(look, sums)
+        look.fit.run()
+        return look.ax
 
     return draw
 
 
-def _draw_hours(ax: Axes, sums: Any) -> None:
-    from matplotlib.colors import PowerNorm
-    from matplotlib.ticker import EngFormatter
+def _draw_hours(look: Look, sums: Any) -> None:
+    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 
+    from histkit.plotting.ticks import put_count_ticks, put_index_ticks
+
+    ax, face = look.ax, look.inks.face
     scale = PowerNorm(0.5, 0, max(float(sums.max()), 1.0))  # so that one busy hour does not dominate
-    image = ax.imshow(sums, cmap="Blues", aspect="auto", norm=scale)
-    ax.set_yticks(range(7), _DAYS)
-    ax.set_xticks(range(0, 24, 3), [f"{hour:02d}:00" for hour in range(0, 24, 3)])
+    shades = [mix(look.inks.text, face, 0.05), PALETTE[0], mix(PALETTE[0], look.inks.text, 0.4)]
+    image = ax.imshow(
+        sums,
+        cmap=LinearSegmentedColormap.from_list("hours", shades),
+        aspect="auto",
+        norm=scale,
+        interpolation="nearest",
+        origin="upper",
+    )
+    put_index_ticks(ax.xaxis, [f"{hour:02d}:00" for hour in range(24)], (1, 2, 3, 4, 6, 12, 24), look.size)
+    put_index_ticks(ax.yaxis, _DAYS, (1, 2, 3, 6, 7), look.size)
     ax.set_xticks(np.arange(-0.5, 24), minor=True)
     ax.set_yticks(np.arange(-0.5, 7), minor=True)
-    ax.grid(True, which="minor", color="white", linewidth=1.2)
     ax.grid(False, which="major")
-    ax.tick_params(which="both", length=0, labelsize=9, colors=INK)
+    ax.grid(True, which="minor", color=face, linestyle="-", linewidth=1.2 * min(look.size / 9, 1))
+    style_ticks(look)
     ax.spines[:].set_visible(False)
-    if ax.figure is not None:
-        bar = ax.figure.colorbar(image, ax=ax, pad=0.015, fraction=0.03, format=EngFormatter(sep=""))
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(length=0, labelsize=8, colors=INK)
+    side = ax.inset_axes((1.015, 0.0, 0.02, 1.0))
+    bar = ax.figure.colorbar(image, cax=side)
+    put_count_ticks(side.yaxis, look.size)
+    bar.outline.set_visible(False)
+    side.tick_params(length=0, labelsize=look.size * 8 / 9, colors=look.inks.y_ticks)
+    side.minorticks_off()
 
 
 def plot_quota(forecast: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -166,11 +172,10 @@ def plot_quota(forecast: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> hk.plot_quota(days).get_ylabel()
     'credits'
     """
-    require(forecast, ["date", "cumulative", *_PERCENTILES], "the chart of the quota")
+    require(forecast, ["date", "cumulative", *PERCENTILES], "the chart of the quota")
     if not isinstance(forecast["date"].dtype, pd.DatetimeTZDtype):
         kind = forecast["date"].dtype
         raise SchemaError(f"Column 'date' ({kind}) holds something other than dates with a zone, as of forecast().")
-    ax = axes_or_new(ax, 4)
     attached = forecast.attrs.get("histkit")
     facts: Mapping[str, Any] = attached if isinstance(attached, Mapping) else {}
     details = []
@@ -182,101 +187,20 @@ def plot_quota(forecast: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if facts.get("backtest"):
         sentence = backtest_sentence(facts["backtest"])
         details[-1] += f"; {sentence[0].lower()}{sentence[1:]}"
+    look = look_of(ax, 4)
+    Heading(look, "Credits used, and where they are heading", " · ".join(details))
     if forecast.empty:
-        draw_empty_note(ax, "no days")
+        draw_empty_note(look, "no days")
     else:
-        _draw_quota(ax, forecast, facts)
-    put_title(ax, "Credits used, and where they are heading", " · ".join(details))
-    return ax
+        draw_quota(look, forecast, facts)
+    look.fit.run()
+    return look.ax
 
 
 def backtest_sentence(test: Mapping[str, Any]) -> str:
     """Describe the back-test in the facts of a forecast."""
     days = count_noun(test["days"], "day")
     return f"The band held in {test['held']} of {count_noun(test['of'], 'past period')} of {days}"
-
-
-def _draw_quota(ax: Axes, forecast: pd.DataFrame, facts: Mapping[str, Any]) -> None:
-    limit = facts.get("limit")
-    highest = max(_draw_forecast(ax, forecast, facts.get("until")), limit or 0)
-    ax.set_ylim(0, max(highest * 1.12, 1.0))
-    _mark_limit_and_days(ax, facts)
-    _label_quota_axes(ax)
-    ax.legend(loc="upper left", frameon=False, fontsize=9, ncols=3, bbox_to_anchor=(0, -0.07))  # off the limit's line
-
-
-def _draw_forecast(ax: Axes, forecast: pd.DataFrame, until: str | None) -> float:
-    """Draw the measured line, the median and the band between the percentiles; return the highest value.
-
-    The last day ends at the end of the forecast, if that is known.
-    """
-    days = forecast["date"].dt.tz_localize(None).dt.normalize()  # by the clock: a day has 23 to 25 hours
-    ends = (days + pd.Timedelta(days=1)).to_numpy("datetime64[us]")
-    if until:
-        ends = np.minimum(ends, pd.Timestamp(until).tz_localize(None).to_datetime64())
-    values = {name: float_numbers(forecast[name]) for name in ("cumulative", *_PERCENTILES)}
-    ahead = ~np.isnan(values["p50"])
-    measured = ~np.isnan(values["cumulative"])
-    if measured.any() and ahead.any():  # the forecast starts where the measured line ends
-        last = np.flatnonzero(measured)[-1]
-        for name in _PERCENTILES:
-            values[name][last] = values["cumulative"][last]
-        ahead[last] = True
-    ax.plot(ends[measured], values["cumulative"][measured], color=PALETTE[0], linewidth=2.2, label="used, measured")
-    ax.fill_between(
-        ends[ahead],
-        values["p10"][ahead],
-        values["p90"][ahead],
-        color=PALETTE[1],
-        alpha=0.3,
-        linewidth=0,
-        label="10th to 90th percentile",
-    )
-    ax.plot(ends[ahead], values["p50"][ahead], color=PALETTE[5], linewidth=1.8, linestyle=(0, (4, 2)), label="median")
-    return float(np.nanmax(np.concatenate(list(values.values()))))
-
-
-def _mark_limit_and_days(ax: Axes, facts: Mapping[str, Any]) -> None:
-    """Mark the plan's limit, the reset, and the day on which the credits run out, if known."""
-    limit = facts.get("limit")
-    if limit:
-        ax.axhline(limit, color=INK, linewidth=1.2)
-        ax.annotate(
-            f"plan: {limit:,}",
-            (0, limit),
-            (4, 3),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            fontsize=9,
-            color=INK,
-        )
-    for name, label in (("reset", "reset"), ("run_out", "runs out")):
-        if facts.get(name):
-            moment = pd.Timestamp(facts[name]).tz_localize(None).to_datetime64()
-            ax.axvline(moment, color=GREY, linewidth=1.2, linestyle=":")
-            ax.annotate(
-                label,
-                (moment, 0.02),
-                (3, 0),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                fontsize=8,
-                color=SOFT,
-                rotation=90,
-                va="bottom",
-            )
-
-
-def _label_quota_axes(ax: Axes) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-    from matplotlib.ticker import EngFormatter
-
-    locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
-    ax.yaxis.set_major_formatter(EngFormatter(sep=""))
-    ax.set_ylabel("credits")
-    draw_grid(ax, along="y")
 
 
 def plot_takes(frame: pd.DataFrame, *, top: int = 12, ax: Axes | None = None) -> Axes:
@@ -328,48 +252,48 @@ def takes_drawing(frame: pd.DataFrame, *, top: int = 12) -> Callable[[Axes | Non
     details = f"{texts} with several takes · {int(table['thrown_away'].sum()):,} credits thrown away in all"
 
     def draw(ax: Axes | None) -> Axes:
-        ax = axes_or_new(ax, bars_height(len(lines)))
+        look, lettering = look_of(ax, bars_height(len(lines))), Lettering()
+        Heading(look, "Texts with most credits thrown away", details)
         if lines.empty:
-            draw_empty_note(ax, note)
+            draw_empty_note(look, note)
         else:
-            _draw_takes(ax, lines)
-        put_title(ax, "Texts with most credits thrown away", details)
-        return ax
+            _draw_takes(look, lines, lettering)
+        look.fit.run()
+        lettering.warn()
+        return look.ax
 
     return draw
 
 
-def _draw_takes(ax: Axes, lines: pd.DataFrame) -> None:
-    from matplotlib.ticker import EngFormatter
+def _draw_takes(look: Look, lines: pd.DataFrame, lettering: Lettering) -> None:
+    from histkit.plotting.bars import Bars, rows_with_room
+    from histkit.plotting.key import Key
 
+    texts = _texts_of(lines, lettering)
+    if not look.owns_figure:
+        lines = lines.head(rows_with_room(look, texts, lettering.families))
     lost = lines["thrown_away"].to_numpy(float, na_value=0)
     kept = np.maximum(lines["credits"].to_numpy(float, na_value=0) - lost, 0)
-    positions = np.arange(len(lines))
-    ax.barh(positions, kept, color=PALETTE[0], height=0.7, label="kept")
-    bars = ax.barh(
-        positions,
-        lost,
-        left=kept,
-        color=PALETTE[5],
-        height=0.7,
-        hatch="///",
-        edgecolor="white",
-        linewidth=0,
-        label="thrown away",
-    )
-    labels = [
-        f"{int(credits):,} in {count_noun(int(count) - 1, 'take')}"
+    numbers = [
+        (f"{int(credits):,} in {count_noun(int(count) - 1, 'take')}", f"{int(credits):,}")
         for credits, count in zip(lost, lines["takes"], strict=True)
     ]
-    ax.bar_label(bars, labels, padding=4, fontsize=9, color=INK)
-    texts = ["(dialogue)" if pd.isna(text) else drawable_text(text, _TEXT_CHARACTERS) for text in lines["text"]]
-    if "account" in lines.columns:
-        names = lines["account"].fillna("several or no account")
-        texts = [f"{text} ({drawable_text(name, _TEXT_CHARACTERS)})" for text, name in zip(texts, names, strict=True)]
-    ax.set_yticks(positions, texts, fontfamily=fonts())
-    ax.set_ylim(len(lines) - 0.4, -0.6)
-    ax.set_xlim(0, max(float((kept + lost).max()) * 1.3, 1.0))
-    ax.set_xlabel("credits")
-    ax.xaxis.set_major_formatter(EngFormatter(sep=""))
-    draw_grid(ax, along="x")
-    ax.legend(loc="upper right", bbox_to_anchor=(1, -0.03), ncols=2, frameon=False, fontsize=9)
+    face = look.inks.face
+    hatched = {"hatch": "///", "edgecolor": face, "linewidth": 0, "label": "thrown away"}
+    parts: list[tuple[Any, dict[str, Any]]] = [
+        (kept, {"color": visible_on(face, PALETTE[0]), "linewidth": 0, "label": "kept"}),
+        (lost, {"color": visible_on(face, PALETTE[5]), **hatched}),
+    ]
+    bars = Bars(look, texts[: len(lines)], lettering.families, parts, numbers, "credits")
+    Key(look, bars.handles, ["kept", "thrown away"], lettering.families)
+
+
+def _texts_of(lines: pd.DataFrame, lettering: Lettering) -> list[str]:
+    """Return what a line of several takes says, and its account where the frame has them."""
+    texts = [
+        "(dialogue)" if pd.isna(text) else drawable_text(text, _TEXT_CHARACTERS, lettering) for text in lines["text"]
+    ]
+    if "account" not in lines.columns:
+        return texts
+    names = [drawable_text(name, _TEXT_CHARACTERS, lettering) for name in lines["account"].fillna(_NO_ACCOUNT)]
+    return [f"{text} ({name})" for text, name in zip(texts, names, strict=True)]

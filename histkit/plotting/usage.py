@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -15,24 +14,16 @@ from histkit.frame.clock import name_of, timestamps
 from histkit.frame.columns import plain_values
 from histkit.frame.dates import instants_of
 from histkit.frame.keys import rows_checked, warn_of_duplicates
-from histkit.plotting.style import (
-    GREY,
-    INK,
-    PALETTE,
-    axes_or_new,
-    bars_height,
-    draw_empty_note,
-    draw_grid,
-    put_title,
-    width_of,
-)
-from histkit.plotting.text import escape_mathtext, fonts, plot_labels
+from histkit.plotting.fonts import Lettering, escape_mathtext
+from histkit.plotting.palette import GREY, MOST_COLOURS, PALETTE, group_colours, visible_on
+from histkit.plotting.style import Heading, Look, bars_height, draw_empty_note, draw_grid, look_of
+from histkit.plotting.text import plot_labels
 from histkit.usage.aggregate import MEASURES
 from histkit.usage.buckets import edges
-from histkit.usage.periods import Freq
+from histkit.usage.periods import Freq, parse_freq
 from histkit.usage.table import OTHER, parse_query, usage_table
 from histkit.util.arguments import one_of, whole_number
-from histkit.util.arrays import Floats, Ints
+from histkit.util.arrays import Floats, Ints, add_by_code
 from histkit.util.text import count_noun
 
 if TYPE_CHECKING:
@@ -40,8 +31,10 @@ if TYPE_CHECKING:
 
 ALL = "all"
 _MOST_BARS = 100  # more periods are drawn as one stepped area, without gaps
+_MOST_PERIODS = 400  # of more, longer ones are drawn
+_LONGER = ("D", "W", "MS", "YS")
 _LEAST_SLOTS = 5  # the time axis of fewer periods is as long as that of five
-_MOST_TICKS = 14  # up to this many periods each have a tick
+_MOST_TICKS = 14  # up to this many periods each have a tick, where its label has room
 _UNITS = {"h": "hour", "D": "day", "W": "week", "M": "month", "B": "billing period"}
 _MONTHS = {1: "month", 3: "quarter", 12: "year"}
 
@@ -74,15 +67,18 @@ def plot_usage(
     measure : {"credits", "characters", "items"}
         Quantity to sum.
     kind : {"bar", "area"}, optional
-        Over time: a bar per period, as wide as the period is long, or a stepped area; default: bars for at most 100
-        periods.
+        Over time: a bar per period, as wide as the period is long, or a stepped area. Default: bars for at most 100
+        periods, an area for at most 400; if there are more, the periods are longer than `freq`, such as weeks for three
+        years of days, and the chart says so.
     top : int, default 9
-        Number of groups shown, the largest by `measure`: 1 to 9, up to 40 without `freq`. The others are one grey group
-        ``other``.
+        Number of groups shown, the largest by `measure`: 1 to 40. Each has a colour of its own; colour-blind readers
+        can distinguish the first nine. The others are one grey group ``other``. Small axes show as many horizontal bars
+        as there is room for.
     billing, week_start : optional
         For ``freq="billing"`` and ``freq="W"``, as in `histkit.usage_table`.
     ax : matplotlib.axes.Axes, optional
-        The axes to draw into; default: those of a new pyplot figure.
+        The axes to draw into; default: those of a new pyplot figure. In small axes the texts are smaller, and the
+        legend counts the groups for which it has no room.
 
     Returns
     -------
@@ -142,31 +138,46 @@ def usage_drawing(
     _check(measure, kind, top, freq)
     query = parse_query(by, freq, tz=tz, top=None, billing=billing, week_start=week_start)
     names = list(query.names)
+    clock = None if query.length is None else _Clock(query.length, query.zone)
+    longer = None if clock is None or kind is not None else _longer_freq(frame, clock)
+    if clock is not None and longer is not None:
+        clock = _Clock(parse_freq(longer), clock.zone, clock.length)
+        freq, billing, week_start = longer, None, None
     with rows_checked():
         table = usage_table(frame, names, freq, tz=tz, billing=billing, week_start=week_start)
     warn_of_duplicates(frame, "the chart")
-    clock = None if query.length is None else _Clock(query.length, query.zone)
     dated = table if clock is None else table[table["period"].notna()]
+    groups = _rank_groups(table, names, measure)
+    bars = min(len(groups.keys), top + 1)
     headline, details = _headline(names, measure, clock), _details(table, dated, measure, clock, frame)
 
     def draw(ax: Axes | None) -> Axes:
-        series = _series(table, names, measure, top)
-        owns_figure = ax is None
-        ax = axes_or_new(ax, bars_height(len(series.labels)) if clock is None else 4.5)
+        look = look_of(ax, bars_height(bars) if clock is None else 4.5 + 0.05 * max(bars - 10, 0))
+        lettering = Lettering()
+        drawn_headline = lettering.draw(headline)
+        Heading(look, drawn_headline, details, lettering.families)
         if dated.empty:
-            draw_empty_note(ax, "no rows" if table.empty else "no rows with a date")
+            draw_empty_note(look, "no rows" if table.empty else "no rows with a date")
         elif clock is None:
-            _draw_groups(ax, series)
-            _style(ax, measure, over_time=False)
+            _draw_groups(look, groups, table, top, measure, lettering)
         else:
             starts = table["period"].dt.tz_convert(None).to_numpy("datetime64[us]").view(np.int64)
-            _draw_time(ax, series, starts, kind, clock)
-            _put_legend(ax, owns_figure)
-            _style(ax, measure, over_time=True)
-        put_title(ax, headline, details)
-        return ax
+            _draw_time(look, _series(groups, table, top, look, lettering), starts, kind, clock)
+            _style_time(look, measure)
+        look.fit.run()
+        lettering.warn()
+        return look.ax
 
     return draw
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """The groups of a table from the largest down, the group of each row of the table, and the row's value."""
+
+    keys: list[Any]
+    codes: Ints
+    values: Ints
 
 
 @dataclass(frozen=True)
@@ -174,6 +185,7 @@ class _Series:
     """The series of a chart from the largest down, and the series and value of each row of the table."""
 
     labels: list[str]
+    families: list[str]
     colours: list[str]
     codes: Ints
     values: Ints
@@ -181,166 +193,139 @@ class _Series:
 
 @dataclass(frozen=True)
 class _Clock:
-    """The periods of a time axis: their length, and the zone of its dates."""
+    """The periods of a time axis: their length, the zone of its dates, and the length that was too short to draw."""
 
     length: Freq
     zone: tzinfo
+    too_short: Freq | None = None
 
 
 def _check(measure: str, kind: str | None, top: int, freq: str | None) -> None:
     one_of("measure", measure, MEASURES, "is not a measure")
     kinds = (None, "bar") if freq is None else (None, "bar", "area")
     one_of("kind", kind, kinds, f"can't be drawn {'without' if freq is None else 'with'} freq=")
-    whole_number("top", top, 1, 40 if freq is None else len(PALETTE))
+    whole_number("top", top, 1, MOST_COLOURS)
 
 
-def _series(table: pd.DataFrame, names: list[Any], measure: str, top: int) -> _Series:
+def _longer_freq(frame: pd.DataFrame, clock: _Clock) -> str | None:
+    """Return the first frequency whose periods a chart can show; None if it can show those that were asked for."""
+    if clock.length.unit == "B" or _count_periods(frame, clock.length) <= _MOST_PERIODS:
+        return None
+    lengths = [(freq, parse_freq(freq)) for freq in _LONGER]
+    longer = [item for item in lengths if item[1].usual_length() > clock.length.usual_length()]
+    shown = (freq for freq, length in longer if _count_periods(frame, length) <= _MOST_PERIODS)
+    return next(shown, longer[-1][0] if longer else None)
+
+
+def _count_periods(frame: pd.DataFrame, length: Freq) -> int:
+    """Return about how many periods the dates of a frame span."""
+    instants, dated = instants_of(frame["date"])
+    return int(np.ptp(instants[dated])) // length.usual_length() + 1 if dated.any() else 0
+
+
+def _rank_groups(table: pd.DataFrame, names: list[Any], measure: str) -> _Groups:
     values = table[measure].to_numpy(np.int64, na_value=0)
     positions: dict[tuple[Any, ...], int] = {}
     keys = zip(*(plain_values(table[name]) for name in names), strict=True) if names else [(ALL,)] * len(table)
     codes = np.array([positions.setdefault(key, len(positions)) for key in keys], np.int64)
-    groups = list(positions)
-    sums = np.zeros(len(groups), np.int64)
-    np.add.at(sums, codes, values)
-    order = np.argsort(-sums, kind="stable")
-    rank = np.empty(len(groups), np.int64)
-    rank[order] = np.arange(len(groups))
-    shown = min(top, len(groups))
-    labels = plot_labels([groups[position] for position in order[:shown]], table.attrs["histkit"].get("voices", {}))
-    colours = [PALETTE[position % len(PALETTE)] for position in range(shown)]
-    if len(groups) > shown:
-        labels, colours = [*labels, f"{OTHER} ({len(groups) - shown})"], [*colours, GREY]
-    return _Series(labels, colours, np.minimum(rank[codes], shown), values)
+    order = np.argsort(-add_by_code(values, codes, len(positions)), kind="stable")
+    rank = np.empty(len(positions), np.int64)
+    rank[order] = np.arange(len(positions))
+    found = list(positions)
+    return _Groups([found[position] for position in order], rank[codes], values)
 
 
-def _draw_groups(ax: Axes, series: _Series) -> None:
-    sums = np.zeros(len(series.labels), np.int64)
-    np.add.at(sums, series.codes, series.values)
-    positions = np.arange(len(sums))
-    colours = [GREY if colour == GREY else PALETTE[0] for colour in series.colours]
-    bars = ax.barh(positions, sums, color=colours, height=0.7)
+def _series(groups: _Groups, table: pd.DataFrame, top: int, look: Look, lettering: Lettering) -> _Series:
+    shown = min(top, len(groups.keys))
+    labels = plot_labels(groups.keys[:shown], table.attrs["histkit"].get("voices", {}), lettering)
+    colours = group_colours(shown, look.inks.face)
+    if len(groups.keys) > shown:
+        labels = [*labels, f"{OTHER} ({len(groups.keys) - shown})"]
+        colours.append(visible_on(look.inks.face, GREY))
+    return _Series(labels, lettering.families, colours, np.minimum(groups.codes, shown), groups.values)
+
+
+def _draw_groups(
+    look: Look, groups: _Groups, table: pd.DataFrame, top: int, measure: str, lettering: Lettering
+) -> None:
+    from histkit.plotting.bars import Bars, rows_with_room
+
+    series = _series(groups, table, top, look, lettering)
+    if not look.owns_figure:
+        room = rows_with_room(look, series.labels, series.families)
+        if room < len(series.labels):
+            top = room - 1
+            series = _series(groups, table, top, look, lettering)
+    sums = add_by_code(series.values, series.codes, len(series.labels))
+    rest = len(groups.keys) > top
+    colours = [visible_on(look.inks.face, PALETTE[0])] * (len(sums) - rest) + series.colours[-1:] * rest
     total = int(sums.sum())
-    labels = [f"{value:,}" + (f"  ({value / total:.0%})" if total else "") for value in sums.tolist()]
-    ax.bar_label(bars, labels, padding=4, fontsize=9, color=INK)
-    ax.set_yticks(positions, series.labels, fontfamily=fonts())
-    ax.set_ylim(len(sums) - 0.4, -0.6)
-    ax.set_xlim(0, max(float(sums.max()) * 1.22, 1.0))
+    numbers = [
+        (f"{value:,}" + (f"  ({value / total:.0%})" if total else ""), f"{value / total:.0%}" if total else "0")
+        for value in sums.tolist()
+    ]
+    parts = [(sums.astype(float), {"color": colours, "linewidth": 0})]
+    Bars(look, series.labels, series.families, parts, numbers, measure)
 
 
-def _draw_time(ax: Axes, series: _Series, starts: Ints, kind: str | None, clock: _Clock) -> None:
+def _draw_time(look: Look, series: _Series, starts: Ints, kind: str | None, clock: _Clock) -> None:
+    from histkit.plotting.key import Key, put_key_beside
+    from histkit.plotting.ticks import matplotlib_days
+
     dated = starts > np.iinfo(np.int64).min
     bounds = edges(starts[dated], clock.length, clock.zone)
     heights = np.zeros((len(series.labels), len(bounds) - 1), np.int64)
     np.add.at(heights, (series.codes[dated], np.searchsorted(bounds, starts)[dated]), series.values[dated])
     tops = np.cumsum(heights, axis=0)
-    days = _matplotlib_days(bounds)
+    days = matplotlib_days(bounds)
     draw = _draw_bars if kind == "bar" or (kind is None and len(bounds) - 1 <= _MOST_BARS) else _draw_area
-    for height, top, label, colour in zip(heights, tops, series.labels, series.colours, strict=True):
-        draw(ax, days, height, top, label=label, color=colour)
-    ax.set_ylim(0, max(float(tops[-1].max()) * 1.05, 1.0))
-    _put_dates(ax, days, bounds, clock)
+    handles = [
+        draw(look, days, height, top, label=label, color=colour)
+        for height, top, label, colour in zip(heights, tops, series.labels, series.colours, strict=True)
+    ]
+    look.ax.set_ylim(0, max(float(tops[-1].max()) * 1.05, 1.0))
+    _put_dates(look, days, bounds, clock)
+    if len(handles) > 1:
+        put = put_key_beside if look.owns_figure else Key
+        put(look, handles, series.labels, series.families)
 
 
-def _draw_bars(ax: Axes, days: Floats, heights: Ints, tops: Ints, **options: Any) -> None:
+def _draw_bars(look: Look, days: Floats, heights: Ints, tops: Ints, **options: Any) -> Any:
     count = len(heights)
     widths = np.diff(days) * (0.9 if count <= _MOST_TICKS else 1.0)
     middles = (days[:-1] + days[1:]) / 2
     drawn = heights > 0
     drawn[0] = True  # the legend needs a bar
     bottoms = (tops - heights)[drawn]
-    line = 0.4 if count < 59 else 0.0
-    ax.bar(middles[drawn], heights[drawn], widths[drawn], bottoms, edgecolor="white", linewidth=line, **options)
+    options |= {"edgecolor": look.inks.face, "linewidth": 0.4 if count < 59 else 0.0}
+    return look.ax.bar(middles[drawn], heights[drawn], widths[drawn], bottoms, **options)
 
 
-def _draw_area(ax: Axes, days: Floats, heights: Ints, tops: Ints, **options: Any) -> None:
+def _draw_area(look: Look, days: Floats, heights: Ints, tops: Ints, **options: Any) -> Any:
     low, high = (np.r_[line, line[-1]] for line in (tops - heights, tops))
-    ax.fill_between(days, low, high, step="post", linewidth=0, **options)
+    return look.ax.fill_between(days, low, high, step="post", linewidth=0, **options)
 
 
-def _matplotlib_days(instants: Ints) -> Floats:
-    """Convert microseconds since 1970 to matplotlib's dates: days since its epoch."""
-    import matplotlib.dates
+def _put_dates(look: Look, days: Floats, bounds: Ints, clock: _Clock) -> None:
+    from histkit.plotting.ticks import put_calendar_ticks, put_period_ticks
 
-    units: Any = matplotlib.dates  # has no types
-    days: Floats = np.asarray(units.date2num(instants.astype("datetime64[us]")))
-    return days
-
-
-def _put_dates(ax: Axes, days: Floats, bounds: Ints, clock: _Clock) -> None:
-    import matplotlib.dates
-
-    ax.xaxis_date(tz=clock.zone)
+    look.ax.xaxis_date(tz=clock.zone)
     count = len(bounds) - 1
     margin = (days[-1] - days[0]) * max(0.01, (_LEAST_SLOTS / count - 1) / 2)
-    ax.set_xlim(days[0] - margin, days[-1] + margin)
+    look.ax.set_xlim(days[0] - margin, days[-1] + margin)
     if count <= _MOST_TICKS:
-        every = math.ceil(count / max(width_of(ax) / 0.62, 1))
-        middles = ((days[:-1] + days[1:]) / 2)[::every]
-        ax.set_xticks(middles, _tick_labels(bounds[:-1:every], clock))
-        return
-    units: Any = matplotlib.dates  # has no types
-    locator = units.AutoDateLocator(tz=clock.zone, minticks=3, maxticks=max(int(width_of(ax) / 0.75), 4))
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(
-        units.ConciseDateFormatter(
-            locator,
-            tz=clock.zone,
-            show_offset=False,
-            formats=["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S.%f"],
-            zero_formats=["", "%b\n%Y", "%b", "%d %b", "%H:%M", "%H:%M"],
-        )
-    )
+        put_period_ticks(look.ax, bounds, clock.length, clock.zone, look.size)
+    else:
+        put_calendar_ticks(look.ax, clock.zone, look.size)
 
 
-def _tick_labels(starts: Ints, clock: _Clock) -> list[str]:
-    """Label each period by its start, with day, month or year on a second line where that changes."""
-    labels, previous = [], ""
-    for start in timestamps(starts, clock.zone):
-        first, second = _tick_label(start, clock.length)
-        labels.append(first if second == previous else f"{first}\n{second}")
-        previous = second
-    return labels
+def _style_time(look: Look, measure: str) -> None:
+    from histkit.plotting.ticks import put_count_ticks
 
-
-def _tick_label(start: pd.Timestamp, length: Freq) -> tuple[str, str]:
-    day = f"{start.day} {start:%b}"
-    if length.unit == "h":
-        return f"{start:%H:%M}", f"{day} {start.year}"
-    if length.unit == "M" and length.count == 12 and length.anchor == 0:
-        return f"{start.year}", ""
-    if length.unit == "M" and length.count == 3 and length.anchor == 0:
-        return f"Q{start.quarter}", f"{start.year}"
-    return (f"{start:%b}" if length.unit == "M" else day), f"{start.year}"
-
-
-def _put_legend(ax: Axes, owns_figure: bool) -> None:
-    handles, labels = ax.get_legend_handles_labels()
-    if len(handles) < 2:
-        return
-    options: dict[str, Any] = {"loc": "upper left", "frameon": False, "handlelength": 1.0, "handleheight": 1.0}
-    if owns_figure:
-        options |= {"bbox_to_anchor": (1.005, 1.0), "borderaxespad": 0.0}
-    else:  # inside the axes, above the data: outside it might cover other axes
-        columns = min(max(int(width_of(ax) / 1.5), 1), len(labels))
-        inches = 0.14 * math.ceil(len(labels) / columns) + 0.15
-        height = float(ax.get_position().height * ax.figure.bbox.height / ax.figure.dpi)
-        ax.set_ylim(0, ax.get_ylim()[1] / max(1 - inches / height, 0.4))
-        options |= {"ncols": columns, "columnspacing": 1.0, "labelspacing": 0.3}
-        options |= {"frameon": True, "framealpha": 1.0, "edgecolor": "none"}  # no grid line through it
-    font = {"family": fonts(), "size": 9 if owns_figure else 7}
-    ax.legend(handles[::-1], labels[::-1], prop=font, **options)  # reversed: the chart stacks upwards
-
-
-def _style(ax: Axes, measure: str, *, over_time: bool) -> None:
-    from matplotlib.ticker import EngFormatter, MaxNLocator
-
-    axis = ax.yaxis if over_time else ax.xaxis
-    axis.set_major_locator(MaxNLocator(nbins=6, integer=True, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(EngFormatter(sep=""))
-    axis.set_label_text(measure)
-    draw_grid(ax, along="y" if over_time else "x")
-    if over_time:
-        ax.tick_params(axis="x", length=3)
+    put_count_ticks(look.ax.yaxis, look.size)
+    draw_grid(look, along="y")
+    look.ax.tick_params(axis="x", length=3, pad=max(0.65 * look.size - 2, 2))
+    look.ax.set_ylabel(measure, fontsize=look.size * 10 / 9, color=look.inks.label)
 
 
 def _headline(names: list[Any], measure: str, clock: _Clock | None) -> str:
@@ -366,6 +351,9 @@ def _details(table: pd.DataFrame, dated: pd.DataFrame, measure: str, clock: _Clo
     parts = [f"{measure} unknown" if unknown and unknown == facts["rows"] else f"{total:,} {measure}"]
     if measure != "items":
         parts.append(count_noun(int(table["items"].sum()), "item"))
+    if clock is not None and clock.too_short:
+        short = _period_name(clock.too_short)
+        parts.append(f"{_count_periods(frame, clock.too_short):,} {short}s drawn by {_period_name(clock.length)}")
     if clock is not None:
         parts += [_date_span(frame["date"], clock.zone)] if len(dated) else []
         parts.append(name_of(clock.zone))

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
-from histkit.plotting.style import GREY, PALETTE
+from histkit.plotting.palette import GREY, PALETTE
 from histkit.plotting.usage import plot_usage
 from tests.effort import examples
 
