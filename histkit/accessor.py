@@ -241,15 +241,18 @@ class SpeechAccessor:
         measure : {"credits", "characters", "items"}
             Quantity to sum.
         kind : {"bar", "area"}, optional
-            Over time: a bar per period, as wide as the period is long, or a stepped area; default: bars for at most 100
-            periods.
+            Over time: a bar per period, as wide as the period is long, or a stepped area. Default: bars for at most 100
+            periods, an area for at most 400; if there are more, the periods are longer than `freq`, such as weeks for
+            three years of days, and the chart says so.
         top : int, default 9
-            Number of groups shown, the largest by `measure`: 1 to 9, up to 40 without `freq`. The others are one grey
-            group ``other``.
+            Number of groups shown, the largest by `measure`: 1 to 40. Each has a colour of its own; colour-blind
+            readers can distinguish the first nine. The others are one grey group ``other``. Small axes show as many
+            horizontal bars as there is room for.
         billing, week_start : optional
             For ``freq="billing"`` and ``freq="W"``, as in `histkit.usage_table`.
         ax : matplotlib.axes.Axes, optional
-            The axes to draw into; default: those of a new pyplot figure.
+            The axes to draw into; default: those of a new pyplot figure. In small axes the texts are smaller, and the
+            legend counts the groups for which it has no room.
         """
         from histkit.plotting.usage import plot_usage
 
@@ -285,10 +288,12 @@ class SpeechAccessor:
         measure : {"credits", "characters", "items"}
             Quantity to sum.
         top : int, default 9
-            Number of groups shown, the largest by `measure`: 1 to 9, up to 40 without `freq`. The others are one grey
-            group ``other``.
+            Number of groups shown, the largest by `measure`: 1 to 40. Each has a colour of its own; colour-blind
+            readers can distinguish the first nine. The others are one grey group ``other``. Small axes show as many
+            horizontal bars as there is room for.
         ax : matplotlib.axes.Axes, optional
-            The axes to draw into; default: those of a new pyplot figure.
+            The axes to draw into; default: those of a new pyplot figure. In small axes the texts are smaller, and the
+            legend counts the groups for which it has no room.
         """
         from histkit.plotting.usage import plot_share
 

@@ -124,7 +124,7 @@ def _draw_hours(look: Look, sums: Any) -> None:
         cmap=LinearSegmentedColormap.from_list("hours", shades),
         aspect="auto",
         norm=scale,
-        interpolation="nearest",
+        interpolation="none",
         origin="upper",
     )
     put_index_ticks(ax.xaxis, [f"{hour:02d}:00" for hour in range(24)], (1, 2, 3, 4, 6, 12, 24), look.size)

@@ -139,12 +139,11 @@ def usage_drawing(
     query = parse_query(by, freq, tz=tz, top=None, billing=billing, week_start=week_start)
     names = list(query.names)
     clock = None if query.length is None else _Clock(query.length, query.zone)
-    longer = None if clock is None or kind is not None else _longer_freq(frame, clock)
-    if clock is not None and longer is not None:
-        clock = _Clock(parse_freq(longer), clock.zone, clock.length)
-        freq, billing, week_start = longer, None, None
     with rows_checked():
         table = usage_table(frame, names, freq, tz=tz, billing=billing, week_start=week_start)
+        if clock is not None and kind is None and (longer := _longer_freq(frame, clock)):
+            table = usage_table(frame, names, longer, tz=tz)
+            clock = _Clock(parse_freq(longer), clock.zone, clock.length)
     warn_of_duplicates(frame, "the chart")
     dated = table if clock is None else table[table["period"].notna()]
     groups = _rank_groups(table, names, measure)
@@ -352,8 +351,7 @@ def _details(table: pd.DataFrame, dated: pd.DataFrame, measure: str, clock: _Clo
     if measure != "items":
         parts.append(count_noun(int(table["items"].sum()), "item"))
     if clock is not None and clock.too_short:
-        short = _period_name(clock.too_short)
-        parts.append(f"{_count_periods(frame, clock.too_short):,} {short}s drawn by {_period_name(clock.length)}")
+        parts.append(f"{_period_name(clock.too_short)}s drawn by {_period_name(clock.length)}")
     if clock is not None:
         parts += [_date_span(frame["date"], clock.zone)] if len(dated) else []
         parts.append(name_of(clock.zone))
