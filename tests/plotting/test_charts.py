@@ -15,8 +15,6 @@ import histkit as hk
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-pytestmark = pytest.mark.filterwarnings("ignore:No installed font has")  # of which machines have different ones
-
 NOW = pd.Timestamp("2026-10-31T20:00:00Z")
 PLAN = {"character_count": 40_000, "character_limit": 90_000, "next_character_count_reset_unix": 1794648600}
 

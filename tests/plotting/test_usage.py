@@ -24,10 +24,7 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 from matplotlib.dates import date2num
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:The frame has no column 'history_item_id'"),
-    pytest.mark.filterwarnings("ignore:No installed font has"),  # of which machines have different ones
-]
+pytestmark = pytest.mark.filterwarnings("ignore:The frame has no column 'history_item_id'")
 
 HOSTILE = [
     "$x^2$ and $",
