@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from histkit.plotting.style import PALETTE
+from histkit.plotting.palette import PALETTE
 from histkit.reports.model import Chart, Report, ReportTable, Section, bar_shares, rows_of, totals_of
 from histkit.reports.svg import svg_of
 from histkit.util.text import format_value, one_line_text

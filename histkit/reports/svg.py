@@ -12,10 +12,10 @@ from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from histkit.plotting.style import GREY, PALETTE
+from histkit.plotting.palette import GREY, PALETTE
 
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
-_NOT_SEEN = ("Glyph .* missing from", "AutoDateLocator was unable", "constrained_layout not applied")
+_NOT_SEEN = ("Glyph .* missing from", "constrained_layout not applied")
 _NUMBER = re.compile(r"-?\d+\.\d+")
 _REFERENCE = re.compile(r"url\(#([\w-]+)\)")
 _SAME_LOOK = re.compile(r'<path d="([^"]+)("[^>]*/>)<path d="([^"]+)\2')
@@ -48,7 +48,7 @@ def svg_of(draw: Callable[[Any], Any], inches: tuple[float, float], name: str, s
     style : str
         Its CSS class.
     """
-    import matplotlib as mpl
+    import matplotlib.style
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
@@ -58,7 +58,7 @@ def svg_of(draw: Callable[[Any], Any], inches: tuple[float, float], name: str, s
         "font.size": 10,
         "image.interpolation": "none",  # a pixel per cell
     }
-    with mpl.rc_context(settings), warnings.catch_warnings():
+    with matplotlib.style.context(["default", settings]), warnings.catch_warnings():
         for message in _NOT_SEEN:
             warnings.filterwarnings("ignore", message, UserWarning)
         figure = Figure(figsize=inches, layout="constrained")

@@ -86,11 +86,8 @@ def test_a_page_fits_its_screen_and_keeps_rows_low(pages: dict[str, Path], page:
     assert max(inside) <= width
 
 
-SMALL = pytest.param(390, marks=pytest.mark.xfail(strict=True, reason="the ticks of small charts overlap"))
-
-
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [SMALL, *WIDTHS[1:]])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_charts_are_drawn_for_the_width_of_the_screen(pages: dict[str, Path], page: Page, width: int) -> None:
     page.show(pages["full"], scheme="light", width=width)
     charts = page.value(
