@@ -149,6 +149,21 @@ def test_missing_values_stay_last_and_equal_ones_keep_their_order(page: Page, tm
     assert page.count("tfoot tr + tr") == 0
 
 
+@pytest.mark.browser
+def test_lines_of_a_statement_sort_by_value_in_any_locale(df: pd.DataFrame, page: Page, tmp_path: Path) -> None:
+    terms = {"issuer": "Studio Nord", "tax_rate": "19"}
+    options: dict[str, Any] = {"prices": PRICES, "terms": terms, "locale": "de_DE"}
+    report = statement_report(hk.statement(df, "unassigned", "2026", by=["voice", "model"], **options))
+    (lines,) = [section.tables[0] for section in report.sections if section.key == "lines"]
+    assert any("." in text for text in lines.frame["characters"])  # a thousand and more, by their marks
+    path = tmp_path / "page.html"
+    path.write_text(html(report), "utf-8")
+    page.show(path, scheme="light", width=1000)
+    assert page.count("table.sortable") == 1  # not the way from the lines to the total
+    assert page.count("table") == 3
+    assert_sorts(page, 1, lines)
+
+
 @given(st.lists(st.none() | st.sampled_from(["a", "b", "Z", "é", "", "\U0001d4d0", "\uff21"])))
 def test_ranks_are_those_of_a_stable_sort_of_words(values: list[str | None]) -> None:
     assert_ranks(pd.Series(values, dtype="string"))
@@ -248,6 +263,7 @@ def test_high_contrast_has_no_soft_colours(pages: dict[str, Path], page: Page, s
     page.show(pages["full"], scheme=scheme, width=800, contrast="more")
     colours = {page.value(f"getComputedStyle(document.querySelector('{each}')).color") for each in ("p", ".soft", "th")}
     assert len(colours) == 1
+    assert page.value("getComputedStyle(document.querySelector('nav a')).textDecorationLine") == "underline"
     assert (
         page.value("getComputedStyle(document.querySelector('figure path[fill^=\"var(--c\"]')).strokeWidth") == "0.6px"
     )
@@ -330,7 +346,7 @@ def assert_sorts(page: Page, place: int, table: ReportTable) -> None:
     """Assert that clicks on each heading of a table sort as pandas does, both ways, and then no more."""
     cells = [tuple(row) for row in rows_of(table)]
     for position, each in enumerate(table.columns):
-        values = table.frame[each.name].reset_index(drop=True)
+        values = (table.frame if table.values is None else table.values)[each.name].reset_index(drop=True)
         first = not each.numeric
         for ascending in (first, not first):
             order = values.sort_values(kind="stable", ascending=ascending, na_position="last").index
