@@ -130,6 +130,10 @@ class Explorer:
         kept, ticked = self.state.filtered_count(), self.state.ticked_count()
         return f"<explorer: {kept:,} of {len(self.state.frame):,} rows, {ticked:,} ticked>"
 
+    def _display_(self) -> Any:
+        """Return what marimo displays."""
+        return self.widget
+
     def _repr_mimebundle_(self, **options: Any) -> Any:
         try:
             bundle = self.widget._repr_mimebundle_(**options)

@@ -141,6 +141,14 @@ def test_a_widget_answers_messages_and_passes_events_on(df: pd.DataFrame, tmp_pa
     assert reply["count"] == len(explorer.filtered) < len(df)
 
 
+def test_the_explorer_displays_itself_in_jupyter_and_marimo(df: pd.DataFrame) -> None:
+    explorer = df.speech.explore()
+    data, _ = explorer._repr_mimebundle_()
+    assert data["text/plain"] == "<explorer: 1,500 of 1,500 rows, 0 ticked>"
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer.widget.model_id
+    assert explorer._display_() is explorer.widget
+
+
 def test_takes_are_picked_line_by_line(df: pd.DataFrame) -> None:
     picker = df.speech.pick_takes()
     found = hk.takes(df)
