@@ -67,6 +67,12 @@ _UNKNOWN = "not a file of this history"
 _REWRITTEN = "written by another program"
 _SECONDS = 600  # for one file
 _SHOWN = 3  # stray files in a message
+_REASONS = {  # what Arrow says of a damaged file, and shorter words for it; the first that fits
+    "page integrity": "page checksum differs",
+    "Deserializing page header failed": "page header can't be read",
+    "Couldn't deserialize thrift": "footer can't be read",
+    "has a footer that can't be read": "footer can't be read",
+}
 
 
 @dataclass
@@ -182,7 +188,7 @@ def _reason(error: Exception, where: str) -> str:
         line = line.partition(advice)[0]
     inner = line.removeprefix("is damaged (")
     reason = inner if inner == line else inner.removesuffix(")")
-    return "page checksum differs" if "page integrity" in reason else reason.rstrip(".")
+    return next((plain for words, plain in _REASONS.items() if words in reason), reason.rstrip("."))
 
 
 def _has_dates(table: pa.Table) -> bool:

@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeGuard
 
 
 def error_line(error: BaseException, length: int = 200) -> str:
-    """Return the message of an error as one line of at most `length` characters."""
-    return " ".join(str(error).split())[:length]
+    """Return the message of an error as one line of at most `length` visible characters."""
+    return one_line_text(str(error))[:length]
 
 
 def error_reason(error: BaseException) -> str:
