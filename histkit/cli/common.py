@@ -127,6 +127,7 @@ _PHRASES = (
     (re.compile(r"ELEVENLABS_API_KEY or api_key="), "ELEVENLABS_API_KEY"),
     (re.compile(r"histkit\.sync\(.*\), or histkit sync"), "histkit sync"),
     (re.compile(r"(?:histkit\.)?sync\(requests=True\)"), "histkit sync --requests"),
+    (re.compile(r"(?:histkit\.)?sync\(full=True, requests=True\)"), "histkit sync --full --requests"),
     (re.compile(r"\b(force|issue|correct|requests)=True"), r"--\1"),
     (re.compile(r"^The frame (?=has |lacks )"), "The history "),
     (re.compile(r"(?:take those of one, )?df\[df\['account'\] == '\.\.\.'\]"), "use --account NAME"),
