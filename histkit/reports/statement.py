@@ -802,7 +802,7 @@ def _terms_facts(terms: Terms, with_terms: bool) -> dict[str, Any]:
             "issuer": terms.issuer.lines(),
             "recipient": terms.recipient.lines(),
             "notes": list(terms.notes),
-            "terms": terms.money(),
+            "terms": terms.shown(),
             "tax_name": terms.tax_name,
         }
     return facts

@@ -27,6 +27,10 @@ from histkit.util.outputs import CSV, HTML, JSON, MARKDOWN, XLSX, FileKind, Outp
 
 FORMATS = ("md", "html", "xlsx", "csv", "json")
 PROVISIONAL = "provisional"
+_PART_NOTE = (
+    "A line with 0 items is of a voice that speaks a smaller part of dialogues: each dialogue is one item, counted for "
+    "the voice with most of its characters."
+)
 _HISTORY_FACTS = ("open", "newest", "incomplete", "rows_without_date")  # of the history, not of the billed rows
 _COUNTS = ("items", "characters", "credits")
 _CHANGES = {
@@ -220,6 +224,9 @@ def _lines(table: pd.DataFrame, facts: dict[str, Any]) -> Section:
         notes.append("Prices are per 1,000 credits.")
     if {"voice", "speaker"} & set(groups):
         notes.append(DIALOGUE_NOTE)
+        now = table if ENTRY not in groups else table[table[ENTRY] == "now"]
+        if (now["items"] == 0).any():
+            notes.append(_PART_NOTE)
     if "cost" in table.columns:
         notes.append("Costs are computed exactly; the lines are rounded so that they add up to the rounded total.")
     if ENTRY in groups:
@@ -254,7 +261,7 @@ def _amounts(facts: dict[str, Any], formats: NumberFormats) -> Iterator[Section]
         columns = (ReportColumn("line", "Amounts"), ReportColumn("amount", f"In {currency}", "money"))
         tables.append(ReportTable("", frame, columns, {"amount": known["total"]}))
     notes = ("Markup and tax are computed from the amounts above them, and rounded half up.",)
-    rounded = {"markup_percent", "markup_per_1000", "tax_rate"} & set(terms)
+    rounded = any(Decimal(terms.get(name, "0")) for name in ("markup_percent", "markup_per_1000", "tax_rate"))
     yield Section("amounts", "Amounts", notes if rounded else (), tuple(tables))
 
 
@@ -294,7 +301,8 @@ def _changes(facts: dict[str, Any]) -> Iterator[Section]:
 def _proof(facts: dict[str, Any], formats: NumberFormats) -> Section:
     what = "rows and credits"
     if facts["fingerprint"] != facts["rows_fingerprint"]:
-        what = "rows, credits, prices and terms" if facts.get("terms") else "rows, credits and prices"
+        has_terms = any(Decimal(value) for value in facts.get("terms", {}).values())
+        what = "rows, credits, prices and terms" if has_terms else "rows, credits and prices"
     notes = [
         f"Computed from {_count(facts['rows'], 'row', formats)} of the history with the fingerprint "
         f"{facts['fingerprint']}. A statement of the same {what} has the same fingerprint.",
