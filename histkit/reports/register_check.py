@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date
@@ -19,7 +20,7 @@ from histkit.frame.clock import SECOND, iso
 from histkit.money.currencies import digits_of, exact_decimals
 from histkit.reports.amounts import Amounts, compute_amounts, nothing
 from histkit.reports.billed_rows import decode_rows, exact_costs, net_rows
-from histkit.reports.issue import Changes, compare_rows
+from histkit.reports.changes import Accounts, Changes, compare_rows
 from histkit.reports.register import Entry, Key, Register, RegisterState, hash_of
 from histkit.reports.statement import Clients, clients_of
 from histkit.reports.terms import Terms
@@ -178,7 +179,8 @@ def check_statements(
     register : path-like, default "data/history"
         As in `issued_statements`.
     frame : pandas.DataFrame, optional
-        The complete history: also list the rows that came, went or changed since.
+        The complete history: also list the rows that came, went or changed since. A row that was billed under an
+        account that is not in it, nor in its folder, is compared by its id alone.
     column : str or None, default "client"
         The frame's column of clients; None: only look for the billed rows themselves, not for rows that came.
     prices : path-like, mapping, DataFrame or PriceBook, optional
@@ -198,6 +200,11 @@ def check_statements(
     ------
     ArchiveError, InputError, SchemaError
         The register can't be read; the frame lacks a column.
+
+    Warns
+    -----
+    UserWarning
+        Rows were billed under an account that the history no longer has, and are there under another one.
 
     Examples
     --------
@@ -219,7 +226,8 @@ def check_statements(
     for key, entries in state.by_key.items():
         nets[key], problems = _recomputed(entries)
         findings += [(FAILED, entry.number, entry.client, entry.period, line) for entry, line in problems]
-    findings += [(FAILED, None, None, None, line) for line in _billed_twice(nets, state)]
+    accounts = Accounts() if clients is None else clients.accounts
+    findings += [(FAILED, None, None, None, line) for line in _billed_twice(nets, state, accounts)]
     if clients is not None:
         for key, entries in state.by_key.items():
             last = entries[-1]
@@ -227,6 +235,8 @@ def check_statements(
             if line:
                 findings.append((CHANGED, entries[0].number, last.client, last.period, line))
         findings += [(UNBILLED, None, client, None, line) for client, line in _unbilled(nets, state, clients)]
+    if accounts.renamed:
+        warnings.warn(accounts.note(), stacklevel=3)
     table = pd.DataFrame(findings, columns=_FINDINGS, dtype=object).astype(_STRING)
     rows = sum(int(net["times"].sum()) for net in nets.values())
     facts = {"register": str(opened.path), "statements": len(state.entries), "rows": rows}
@@ -320,14 +330,14 @@ def _amount_problems(net: pd.DataFrame, entry: Entry, amounts: Mapping[str, Amou
             )
 
 
-def _billed_twice(nets: Mapping[Key, pd.DataFrame], state: RegisterState) -> Iterator[str]:
-    """Yield the rows that several clients or periods bill."""
+def _billed_twice(nets: Mapping[Key, pd.DataFrame], state: RegisterState, accounts: Accounts) -> Iterator[str]:
+    """Yield the rows that several clients or periods bill, or one of them under two names of an account."""
     frames = [net.assign(owner=place) for place, net in enumerate(nets.values()) if len(net)]
     if not frames:
         return
     rows = pd.concat(frames, ignore_index=True)
     rows = rows[rows["history_item_id"].duplicated(keep=False)]
-    unnamed = rows["account"].isna()
+    unnamed = rows["account"].isna() | accounts.gone(rows["account"])
     repeated = rows[
         rows.duplicated(["history_item_id", "account"], keep=False)
         | rows["history_item_id"].isin(rows.loc[unnamed, "history_item_id"])
@@ -337,7 +347,8 @@ def _billed_twice(nets: Mapping[Key, pd.DataFrame], state: RegisterState) -> Ite
     groups = Counter(tuple(sorted(values.tolist())) for values in owners)
     for places, count in groups.items():
         numbers = [f"{state.by_key[keys[place]][0].number} of {quoted(keys[place][0])}" for place in places]
-        yield f"{count_noun(count, 'row')} {'is' if count == 1 else 'are'} billed by {' and by '.join(numbers)}"
+        twice = "twice " if len(numbers) == 1 else ""
+        yield f"{count_noun(count, 'row')} {'is' if count == 1 else 'are'} billed {twice}by {' and by '.join(numbers)}"
 
 
 def _unbilled(nets: Mapping[Key, pd.DataFrame], state: RegisterState, clients: Clients) -> Iterator[tuple[str, str]]:
@@ -361,7 +372,7 @@ def _changed(net: pd.DataFrame, entry: Entry, clients: Clients) -> str:
     """Return how the rows of an entry's client and period differ now; empty if they don't."""
     rows = clients.rows_now(net, entry)
     issued = net if clients.priced else net.assign(price=pd.array([None] * len(net), dtype=_STRING))
-    signed, counts, went = compare_rows(issued, rows)
+    signed, counts, went = compare_rows(issued, rows, clients.accounts)
     return (
         "; ".join(Changes(signed, counts, went, []).lines(lambda rows: clients.locate(rows, entry)))
         if len(signed)

@@ -34,8 +34,9 @@ from histkit.money.prices import PriceBook, read_prices, warn_of_names
 from histkit.reports.amounts import compute_amounts
 from histkit.reports.bill import MONEY, UNIT_PRICE, Bill, Voices, line_order
 from histkit.reports.billed_rows import billed_rows, exact_costs, fingerprint, rows_fingerprint
+from histkit.reports.changes import Accounts
 from histkit.reports.completeness import history_reasons, history_state, row_reasons
-from histkit.reports.issue import Issue, Issuer, common_rows
+from histkit.reports.issue import Issue, Issuer
 from histkit.reports.model import check_title, total_of
 from histkit.reports.register import Entry, HistoryRegisters, Key, history_folder, register_of
 from histkit.reports.statement_files import FORMATS, statement_output, write_statement
@@ -92,8 +93,11 @@ class _StatementRequest:
         columns = [name for name in query.columns() if name in self.frame.columns]
         return voices_in(partial_sums(self.frame[columns], query))
 
-    def of_period(self, period: Period, zone: tzinfo, *, compare: bool = True) -> _PeriodRows:
-        """Return the rows of a period by client, and (`compare`) why they may not be all."""
+    def of_period(self, period: Period, zone: tzinfo, *, compare: bool = True, issued: str = "") -> _PeriodRows:
+        """Return the rows of a period by client, and (`compare`) why they may not be all.
+
+        `issued` names the statement that would be corrected, for messages.
+        """
         key = period.start, period.end, name_of(zone)
         if key not in self.periods:
             inside = self.dated & (self.instants >= period.start * SECOND) & (self.instants < period.end * SECOND)
@@ -102,7 +106,7 @@ class _StatementRequest:
             state = history_state(self.frame)
             reasons = []
             if compare:
-                check_label_zone(self.frame, self.column, zone, inside)
+                check_label_zone(self.frame, self.column, zone, inside, issued)
                 span = period.start, period.end
                 reasons = history_reasons(self.frame, state, *span, zone, self.instants, self.dated)
             newest = int(self.instants[self.dated].max()) // SECOND if self.dated.any() else None
@@ -126,18 +130,27 @@ class _StatementRequest:
         return read_prices(self.prices, tz=zone).for_clients(self.column)
 
     @cached_property
+    def accounts(self) -> Accounts:
+        """The accounts of the frame, and those of its history that it leaves out."""
+        names = set(history_state(self.frame).read_at)
+        if "account" in self.frame.columns:
+            names |= {*factorize_text(self.frame["account"])[1]}
+        return Accounts(frozenset(names))
+
+    @cached_property
     def undated(self) -> Ints:
         """The number of rows without a date, by client."""
         return np.bincount(self.codes[~self.dated], minlength=len(self.clients))
 
     def bill(self, client: str, *, title: str | None = None, entry: Entry | None = None) -> Bill:
         """Compute the statement of a client for the period, or for that of an entry in the register."""
-        period, zone, names = self.period, self.zone, self.names
+        period, zone, names, issued = self.period, self.zone, self.names, ""
         if entry is not None:
             zone = zone_of(entry.tz)
             period = Period(entry.period, entry.key[1], entry.key[2])
             names = [name for name in entry.by if is_voice(name) or name in (*self.frame.columns, "model", "source")]
-        of_period = self.of_period(period, zone)
+            issued = f"statement {entry.number} of {quoted(entry.client)}, {entry.period}"
+        of_period = self.of_period(period, zone, issued=issued)
         code = self.clients.index(client) if client in self.clients else -1
         start, stop = np.searchsorted(of_period.codes, (code, code + 1)) if code >= 0 else (0, 0)
         rows = self.frame[self.columns(names)].iloc[of_period.rows[start:stop]]
@@ -265,6 +278,12 @@ def statement(
     ArchiveError
         The file can't be written; a line of the register was changed.
 
+    Warns
+    -----
+    UserWarning
+        Rows of the register are of an account that the history no longer has, and have the ids of rows of another one:
+        they are the same rows, and not billed again.
+
     Notes
     -----
     A statement is provisional, and its file says so, if the history was synced or read before the period's end (each
@@ -374,6 +393,7 @@ def _issuer(request: _StatementRequest, register: Any, correct: bool, place: Any
         request.locate,
         place,
         correct,
+        request.accounts,
         None if folder is None else HistoryRegisters(folder, opened),
     )
 
@@ -401,6 +421,11 @@ class Clients:
         """Whether rows have prices."""
         return self.request.book is not None
 
+    @property
+    def accounts(self) -> Accounts:
+        """The accounts of the frame and its history."""
+        return self.request.accounts
+
     def rows_now(self, net: pd.DataFrame, entry: Entry) -> pd.DataFrame:
         """Return the rows of an entry's client and period as they are now, as `billed_rows` does.
 
@@ -415,7 +440,8 @@ class Clients:
             ids = request.frame["history_item_id"].iloc[of_period.rows]
             rows = of_period.rows[ids.isin(net["history_item_id"]).to_numpy(bool)]
         book = request.book if self.own_zone else request.book_of(zone_of(entry.tz))
-        return billed_rows(request.frame[request.columns([])].iloc[rows], book)
+        now = billed_rows(request.frame[request.columns([])].iloc[rows], book)
+        return now if self._knows(entry) else self.accounts.common(net, now).reset_index(drop=True)
 
     def unbilled(self, client: str, entries: Sequence[Entry], billed: pd.DataFrame) -> pd.DataFrame:
         """Return the client's rows between its periods that are not among the billed ones: ids, accounts, dates."""
@@ -427,7 +453,7 @@ class Clients:
         for start, end in spans:
             inside &= ~((request.instants >= start * SECOND) & (request.instants < end * SECOND))
         rows = billed_rows(request.frame[request.columns([])][inside], None).assign(date=request.instants[inside])
-        return rows.drop(common_rows(billed, rows).index)
+        return rows.drop(request.accounts.common(billed, rows).index)
 
     def locate(self, went: pd.DataFrame, entry: Entry) -> dict[str, int]:
         """Return where rows are that were billed: words to the number of rows."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.clock import first_instant, iso, name_of
+from histkit.frame.clock import first_instant, iso, name_of, zone_of
 from histkit.frame.columns import factorize
 from histkit.frame.dates import instants_of, parse_date, to_micros
 from histkit.util.arrays import Ints, Mask
@@ -89,7 +89,7 @@ def zone_facts(
     return {"tz": name_of(zone), "own": own, "dates": dates} if dates else {}
 
 
-def check_label_zone(frame: pd.DataFrame, column: Any, zone: tzinfo, inside: Mask) -> None:
+def check_label_zone(frame: pd.DataFrame, column: Any, zone: tzinfo, inside: Mask, issued: str = "") -> None:
     """Refuse rows that the dates of rules may have labelled otherwise, had they been days of this zone.
 
     The facts are those that `label` left in the frame's ``attrs``. Where pandas dropped them (``concat`` of frames
@@ -105,6 +105,8 @@ def check_label_zone(frame: pd.DataFrame, column: Any, zone: tzinfo, inside: Mas
         The zone in which the rows were selected.
     inside : mask
         The rows that were.
+    issued : str
+        A statement that was issued in this zone, and would be corrected, for the message.
 
     Raises
     ------
@@ -117,7 +119,7 @@ def check_label_zone(frame: pd.DataFrame, column: Any, zone: tzinfo, inside: Mas
     instants, dated = instants_of(frame["date"])
     codes, values = factorize(frame[column])
     affected = np.zeros(len(frame), bool)
-    days: list[str] = []
+    days: dict[str, int] = {}
     for date in facts["dates"]:
         start, end = sorted((date["instant"], first_instant(date["wall"], zone)))
         between = inside & dated & (instants >= to_micros(start)) & (instants < to_micros(end))
@@ -125,17 +127,24 @@ def check_label_zone(frame: pd.DataFrame, column: Any, zone: tzinfo, inside: Mas
         between &= depends[codes]
         if between.any():
             affected |= between
-            days.append(_wall_text(date["wall"]))
+            days[_wall_text(date["wall"])] = date["instant"]
     if not days:
         return
     own, name, theirs = facts["own"], name_of(zone), facts["tz"]
-    listed = ", ".join(sorted(set(days))[:_MOST_LISTED])
-    again = f"write tz = {name!r} into the rules" if own else f"label again with tz={name!r}"
+    listed = sorted(days)[:_MOST_LISTED]
     rows = count_noun(int(affected.sum()), "row")
-    raise InputError(
-        f"{rows} of the period may have the wrong label in {quoted(column)}: its rules read {listed} as a date of "
-        f"{theirs}, and this is a statement of {name}; {again}, or use tz={theirs!r} here."
+    what = (
+        f"{rows} of the period may have the wrong label in {quoted(column)}: its rules read {', '.join(listed)} as a "
+        f"date of {theirs}, and"
     )
+    if issued:
+        exact = iso(days[listed[0]], zone_of(theirs))
+        raise InputError(
+            f"{what} {issued} is of {name}; write dates with an offset into the rules, as in {exact}: these are the "
+            "same in every zone."
+        )
+    again = f"write tz = {name!r} into the rules" if own else f"label again with tz={name!r}"
+    raise InputError(f"{what} this is a statement of {name}; {again}, or use tz={theirs!r} here.")
 
 
 def _wall_text(wall: int) -> str:

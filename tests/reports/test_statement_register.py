@@ -198,8 +198,10 @@ def test_what_changed_since_is_said(acme: pd.DataFrame, options: dict[str, Any],
 
 def test_overlapping_periods_bill_no_row_twice(acme: pd.DataFrame, options: dict[str, Any]) -> None:
     hk.statement(acme, "Acme", "2026-08", issue=True, **options)
-    with pytest.raises(hk.InputError, match="billed already by statement 2026-001 of 'Acme', 2026-08"):
+    with pytest.raises(hk.InputError, match="billed already by statement 2026-001 of 'Acme', 2026-08") as caught:
         hk.statement(acme, "Acme", "2026-Q3", issue=True, **options)
+    assert "correct=True" not in str(caught.value)  # it would be refused
+    assert str(caught.value).endswith("Use periods that don't overlap.")
     with pytest.raises(
         hk.InputError, match=r"12 rows would be billed twice: they belong to 'Acme', 2026-Q3 \(UTC\) and"
     ):
@@ -207,6 +209,102 @@ def test_overlapping_periods_bill_no_row_twice(acme: pd.DataFrame, options: dict
     named = read_at(acme.assign(account="studio"), LATER)  # read without accounts before
     with pytest.raises(hk.InputError, match="billed already by statement 2026-001"):
         hk.statement(named, "Acme", "2026-Q3", issue=True, **options)
+    for month in ("2026-07", "2026-09"):  # as advised
+        hk.statement(acme, "Acme", month, issue=True, **options)
+    quarter = acme[(acme["client"] == "Acme") & (acme["date"] >= "2026-07-01") & (acme["date"] < "2026-10-01")]
+    assert hk.issued_statements(options["register"])["credits"].sum() == quarter["credits"].sum()
+    assert problems(options["register"], acme, prices=PRICES) == []
+
+
+def test_a_row_billed_in_a_month_of_another_zone_is_moved_as_the_message_says(
+    acme: pd.DataFrame, options: dict[str, Any]
+) -> None:
+    """31 July, 22:30 UTC: of July, as Old was billed, and of August for New, in Berlin."""
+    rows = acme.head(3).assign(
+        credits=1000,
+        voice_name="Rachel",
+        date=pd.to_datetime(["2026-07-31T22:30Z", "2026-07-10T09:00Z", "2026-08-10T09:00Z"]),
+    )
+    old = read_at(hk.label(rows, [{"label": "Old", "voice": "Rachel"}]), LATER)
+    hk.statement(old, "Old", "2026-07", issue=True, **options)
+
+    def moved(day: str) -> pd.DataFrame:
+        rules = [
+            {"label": "New", "voice": "Rachel", "after": day},
+            {"label": "Old", "voice": "Rachel", "before": day},
+        ]
+        return read_at(hk.label(rows, rules, tz="Europe/Berlin"), LATER)
+
+    berlin = {**options, "tz": "Europe/Berlin", "issue": True}
+    advice = "write dates with an offset into the rules, as in 2026-08-01T00:00:00+02:00: these are the same"
+    for correct in (False, True):
+        with pytest.raises(hk.InputError) as caught:
+            hk.statement(moved("2026-08-01"), "New", "2026-08", correct=correct, **berlin)
+        assert advice in str(caught.value)
+        assert "statement 2026-001 of 'Old', 2026-07 is of UTC" in str(caught.value)
+        assert "correct=True" not in str(caught.value)
+    with pytest.raises(hk.InputError, match=r"With correct=True, a correction credits them there first\.$"):
+        hk.statement(moved("2026-08-01T00:00:00+02:00"), "New", "2026-08", **berlin)
+    hk.statement(moved("2026-08-01T00:00:00+02:00"), "New", "2026-08", correct=True, **berlin)
+    issued = hk.issued_statements(options["register"])
+    assert issued[["client", "credits"]].to_numpy().tolist() == [["Old", 2000], ["Old", -1000], ["New", 2000]]
+    assert problems(options["register"], moved("2026-08-01T00:00:00+02:00"), prices=PRICES) == []
+
+
+@pytest.fixture(scope="module")
+def agency(acme: pd.DataFrame) -> pd.DataFrame:
+    return read_at(acme.assign(account="agency"), LATER)
+
+
+@pytest.fixture(scope="module")
+def studio(acme: pd.DataFrame) -> pd.DataFrame:
+    """The same rows after the account got another name."""
+    return read_at(acme.assign(account="studio"), LATER)
+
+
+RENAMED = (
+    "rows under the account 'agency', which is no longer in this history: they are taken for those with the same ids"
+)
+
+
+def test_rows_of_a_renamed_account_are_not_billed_again(
+    agency: pd.DataFrame, studio: pd.DataFrame, options: dict[str, Any], tmp_path: Path
+) -> None:
+    register = options["register"]
+    hk.statement(agency, "Acme", "2026-08", path=tmp_path / "a.md", issue=True, **options)
+    before = register.read_bytes()
+    with pytest.warns(UserWarning, match=RENAMED):
+        again = hk.statement(studio, "Acme", "2026-08", path=tmp_path / "a.md", issue=True, **options)
+    assert facts_of(again)["again"]
+    for period, client, column in (("2026-Q3", "Acme", "client"), ("2026-08", "studio", "account")):
+        with pytest.raises(hk.InputError, match="billed already by statement 2026-001 of 'Acme'") as caught:
+            hk.statement(studio, client, period, column=column, issue=True, **options)
+        assert RENAMED in str(caught.value)
+    assert register.read_bytes() == before
+    with pytest.warns(UserWarning, match=RENAMED):
+        assert problems(register, studio, prices=PRICES) == []
+    credits = studio["credits"].where(studio["client"] != "Acme", studio["credits"] + 1)
+    more = read_at(studio.assign(credits=credits), LATER)
+    with pytest.warns(UserWarning, match=RENAMED):
+        hk.statement(more, "Acme", "2026-08", path=tmp_path / "c.md", issue=True, correct=True, **options)
+    assert problems(register, more, prices=PRICES) == []  # all its rows are of the new name now
+    assert (hk.issued_rows(register).groupby("history_item_id")["sign"].sum() == 1).all()
+
+
+def test_two_accounts_may_have_one_id_while_both_are_there(
+    agency: pd.DataFrame, studio: pd.DataFrame, options: dict[str, Any]
+) -> None:
+    both = read_at(pd.concat([agency, studio], ignore_index=True), LATER)
+    hk.statement(both.assign(client=both["account"]), "agency", "2026-08", issue=True, **options)
+    hk.statement(both.assign(client=both["account"]), "studio", "2026-08", issue=True, **options)
+    table = hk.issued_statements(options["register"])
+    assert table["credits"].iloc[0] == table["credits"].iloc[1] > 0
+    assert problems(options["register"], both, column=None) == []
+    only = read_at(studio, LATER)  # the other one was the same under its old name
+    with pytest.warns(UserWarning, match=RENAMED):
+        found = problems(options["register"], only, column=None)
+    rows = int(((only["date"] >= "2026-08-01") & (only["date"] < "2026-09-01")).sum())
+    assert f"{rows} rows are billed by 2026-001 of 'agency' and by 2026-002 of 'studio'" in found
 
 
 def test_a_client_stays_in_one_zone(acme: pd.DataFrame, options: dict[str, Any]) -> None:
@@ -524,6 +622,27 @@ def test_files_that_are_gone_or_changed_are_named(three: Path, tmp_path: Path, a
         "2026-07.md is missing: move it there, where it was when it was issued",
         "2026-08.md is not as it was issued",
     ]
+
+
+def test_bills_may_move_with_their_register(acme: pd.DataFrame, tmp_path: Path) -> None:
+    """Files are named relative to the register: a folder with both, or the folder above both, can go anywhere."""
+    for register in ("bills/register.jsonl", "history/_statements.jsonl"):
+        before = tmp_path / Path(register).parent.name
+        options: dict[str, Any] = {"prices": PRICES, "terms": TERMS, "register": before / register, "issue": True}
+        (before / register).parent.mkdir(parents=True)
+        for month in ("2026-07", "2026-08"):
+            hk.statement(acme, "Acme", month, path=before / "bills" / f"{month}.md", **options)
+        after = tmp_path / "far" / before.name
+        shutil.move(before, after)
+        assert problems(after / register, acme, prices=PRICES) == []
+        paths = hk.issued_statements(after / register)["path"].tolist()
+        assert paths == [str(after / "bills" / f"{month}.md") for month in ("2026-07", "2026-08")]
+        options["register"] = after / register
+        again = hk.statement(acme, "Acme", "2026-08", path=after / "bills" / "2026-08.md", **options)
+        assert facts_of(again)["again"]
+        hk.statement(acme, "Acme", "2026-09", path=after / "bills" / "2026-09.md", **options)
+        assert problems(after / register, acme, prices=PRICES) == []
+        assert not before.exists()
 
 
 def test_a_changed_history_is_listed(three: Path, acme: pd.DataFrame) -> None:
