@@ -195,7 +195,7 @@ class Figures:
 
 
 def fetch_figures(client: HistoryClient, question: Question) -> Figures:
-    """Ask the routes in their order until one answers.
+    """Query the routes in order until one answers.
 
     Raises
     ------

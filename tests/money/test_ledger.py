@@ -35,7 +35,7 @@ def frame_of(rows: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
 
 
 def facts_of(rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
-    """Give the facts of a ledger, after a look at whether the table says the same."""
+    """Return the facts of a ledger; check that its table says the same."""
     table = ledger(frame_of(rows))
     facts: dict[str, Any] = dict(table.attrs["histkit"])
     for name in ("seen", "overlap", "rows"):

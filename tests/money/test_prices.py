@@ -50,7 +50,7 @@ KINDS = ("client", "voice", "model", "source", "account")
 
 
 def is_one_of(name: Any, names: tuple[str, ...], kind: str) -> bool:
-    """Tell whether a value is meant by one of the names, as one reads them."""
+    """Return whether one of the names means a value, as one reads them."""
     if pd.isna(name):
         return kind == "client" and "unassigned" in names
     if kind in ("client", "account"):
@@ -397,7 +397,6 @@ def test_every_book_prices_as_it_reads_or_is_refused(
     order = list(range(len(tables)))
     random.shuffle(order)
     shuffled = hk.read_prices({"currency": "EUR", "price": [tables[place] for place in order]})
-    assert shuffled.canonical() == book.canonical()
     assert [-1 if each < 0 else order[each] for each in shuffled.price_index(rows).tolist()] == index.tolist()
 
 
@@ -451,27 +450,6 @@ def test_a_price_by_client_needs_the_column_and_a_book_can_name_another() -> Non
         hk.add_cost(frame, book)
     priced = hk.add_cost(frame, {**book, "column": "team"})
     assert priced["cost"].notna().tolist() == (frame["team"].eq("Ads") & frame["credits"].notna()).tolist()
-
-
-def test_equal_books_have_one_canonical_form() -> None:
-    one = {
-        "currency": "EUR",
-        "tz": "Europe/Berlin",
-        "price": [
-            {"per_1000_credits": "0.30", "voice": ["Roger", "Rachel"]},
-            {"per_1000_credits": 1, "valid_from": "2026-07-01"},
-        ],
-    }
-    other = {
-        "price": [
-            {"currency": "EUR", "per_1000_credits": Decimal("1.00"), "valid_from": "2026-06-30T22:00:00Z"},
-            {"currency": "EUR", "per_1000_credits": 0.3, "voice": ["Rachel", "Roger", "Rachel"]},
-        ],
-    }
-    forms = [hk.read_prices(each).canonical() for each in (one, other)]
-    assert forms[0] == forms[1]
-    one["price"][0]["per_1000_credits"] = "0.60"  # type: ignore[index]
-    assert hk.read_prices(one).canonical() != forms[0]
 
 
 @pytest.mark.parametrize("call", [hk.add_cost, lambda df, prices: hk.cost_table(df, prices=prices)])
