@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -584,6 +585,21 @@ def test_dialogues_are_divided_among_their_voices_in_a_ledger_too() -> None:
     table, usage = ledger(frame, "YS", by="voice"), hk.usage_table(frame, "voice")
     seen = table.groupby("voice")["seen"].sum()
     assert seen.to_dict() == usage.set_index("voice")["credits"].to_dict()
+
+
+@pytest.mark.faults
+def test_a_million_rows_of_nonsense_take_seconds() -> None:
+    """Random counters, a dozen rows a second: thousands of falls, each with a thousand rows around it."""
+    random, size = np.random.default_rng(0), 1_000_000
+    starts = (10 ** random.uniform(0, 9, size)).astype(np.int64)
+    ends = starts + (10 ** random.uniform(0, 4, size)).astype(np.int64)
+    date = pd.to_datetime(START + np.sort(random.integers(0, DAY, size)), unit="s", utc=True)
+    frame = pd.DataFrame({"date": date, "credits": ends - starts, FROM: starts, TO: ends})
+    begun = process_time()
+    facts = ledger(frame).attrs["histkit"]
+    assert process_time() - begun < 40
+    assert facts["rows"] == size
+    assert facts["seen"] == int((ends - starts).sum())
 
 
 @pytest.mark.parametrize("by", ["unseen", "rows", "period", "credits", "nothing", {"a": 1}, 3])
