@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 import histkit as hk
-from histkit.reports.model import ReportColumn, ReportTable, period_column
+from histkit.reports.model import ReportColumn, ReportTable, group_column, period_column
 from histkit.reports.sections import usage_report_table
 from histkit.reports.terminal import output_console, print_table
 from histkit.sandbox import serve
@@ -46,7 +46,7 @@ def run_demo(folder: Path, items: int) -> None:
         df = hk.sync(history, client=client)
         print_table(ReportTable("The newest rows of a made-up account", _newest(df), NEWEST))
         by_voice = df.speech.usage(by="voice", top=10)
-        table = usage_report_table(by_voice, [ReportColumn("voice", "Voice")])
+        table = usage_report_table(by_voice, [group_column("voice")])
         print_table(replace(table, title="Usage by voice"))
         monthly = df.speech.usage(by=[], freq="MS").tail(12)
         table = usage_report_table(monthly, [period_column("MS")])

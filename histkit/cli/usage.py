@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -251,11 +252,13 @@ def ledger(
     frame = join_log(whole_history(**chosen), by, log, log_key, tz=tz, **chosen)
     freq: Any = PERIODS[period]  # one of those that reconcile takes, too
     if official:
-        table = _official_table(hk.reconcile(frame, freq, tz=tz), freq)
+        figures = hk.reconcile(frame, freq, tz=tz)
+        table = _official_table(figures, freq)
     else:
         options: dict[str, Any] = {"by": list(by) or None, "billing": reset_day, "across_accounts": across_accounts}
-        table = ledger_report_table(hk.ledger(frame, freq, tz=tz, **options), freq)
-    print_table(table, json_, csv_)
+        figures = hk.ledger(frame, freq, tz=tz, **options)
+        table = ledger_report_table(figures, freq)
+    print_table(replace(table, frame=figures) if json_ or csv_ else table, json_, csv_)
 
 
 def _official_table(figures: pd.DataFrame, freq: str) -> ReportTable:

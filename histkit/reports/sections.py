@@ -25,8 +25,10 @@ from histkit.reports.model import (
     ReportColumn,
     ReportTable,
     Section,
+    group_column,
     heading,
     measure_totals,
+    no_name,
     period_column,
     share_of,
     total_of,
@@ -103,7 +105,7 @@ def usage_sections(spec: ReportSpec) -> Iterator[Section]:
             continue
         if name == "account" and spec.frame["account"].nunique(dropna=False) < 2:
             continue
-        table = usage_report_table(_usage_of(spec, name, None), [ReportColumn(name, name.capitalize())])
+        table = usage_report_table(_usage_of(spec, name, None), [group_column(name)])
         charts: tuple[Chart, ...] = ()
         if name in ("voice", "model", "client"):
             charts = (Chart(f"Share of credits by {name}", partial(_draw_share, spec.frame, name), (9, 3.2)),)
@@ -225,7 +227,7 @@ def _waste_table(spec: ReportSpec, takes: pd.DataFrame, title: str, by: str | No
     else:
         waste = waste_table_of(spec.frame, takes, by, None, tz=spec.tz)
         waste = waste[waste["thrown_away_items"].gt(0) | waste["thrown_away"].gt(0).fillna(False)].head(spec.top)
-        group = ReportColumn(by, by.capitalize())
+        group = group_column(by)
     columns = (
         group,
         ReportColumn("thrown_away_items", "Takes thrown away", "count", drop_rank=4),
@@ -286,6 +288,9 @@ def ledger_report_table(table: pd.DataFrame, freq: str, note: str = "") -> Repor
         )
     groups = [ReportColumn("account", "Account")] if "account" in table.columns else []
     groups += [period_column(freq), *(ReportColumn(name, heading(name)) for name in facts["by"])]
+    of_rows = table["rows"].notna()
+    named = {name: table[name].astype(object).mask(of_rows & table[name].isna(), no_name(name)) for name in facts["by"]}
+    table = table.assign(**named)
     return ReportTable("", table, (*groups, *columns), totals, " ".join(notes))
 
 

@@ -18,7 +18,7 @@ from histkit.money.costs import costs_by_currency
 from histkit.reports.bill import ENTRY, MONEY, UNIT_PRICE
 from histkit.reports.html import html
 from histkit.reports.markdown import markdown
-from histkit.reports.model import Fact, Report, ReportColumn, ReportTable, Section, heading
+from histkit.reports.model import Fact, Report, ReportColumn, ReportTable, Section, group_column
 from histkit.reports.number_formats import PLAIN, NumberFormats
 from histkit.reports.report import KINDS
 from histkit.reports.sections import DIALOGUE_NOTE
@@ -203,7 +203,7 @@ def _parties(facts: dict[str, Any]) -> Iterator[Section]:
 def _lines(table: pd.DataFrame, facts: dict[str, Any]) -> Section:
     groups = [str(name) for name in table.columns if name not in (*_COUNTS, *MONEY)]
     columns = [
-        *(ReportColumn(name, heading(name)) for name in groups),
+        *(group_column(name) for name in groups),
         *(ReportColumn(name, name.capitalize(), "count") for name in _COUNTS),
     ]
     totals: dict[str, Any] = {name: facts["totals"][name] for name in _COUNTS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta, timezone, tzinfo
@@ -14,6 +15,7 @@ from histkit.errors import InputError
 from histkit.frame.clock import first_instant, iso, name_of, zone_of
 from histkit.frame.columns import factorize
 from histkit.frame.dates import instants_of, parse_date, to_micros
+from histkit.frame.schema import KINDS
 from histkit.util.arrays import Ints, Mask
 from histkit.util.text import count_noun, quoted
 
@@ -92,8 +94,8 @@ def zone_facts(
 def check_label_zone(frame: pd.DataFrame, column: Any, zone: tzinfo, inside: Mask, issued: str = "") -> None:
     """Refuse rows that the dates of rules may have labelled otherwise, had they been days of this zone.
 
-    The facts are those that `label` left in the frame's ``attrs``. Where pandas dropped them (``concat`` of frames
-    that were labelled apart), nothing is known, and nothing refused.
+    The facts are those that `label` left in the frame's ``attrs``. A frame without any has lost them, as in ``concat``
+    and ``merge``, or was read from a CSV file: nothing is known, nothing refused, and a warning says so.
 
     Parameters
     ----------
@@ -113,6 +115,12 @@ def check_label_zone(frame: pd.DataFrame, column: Any, zone: tzinfo, inside: Mas
     InputError
         There are such rows: dated between the instants that one date is in both zones, with a label that depends on it.
     """
+    if "histkit" not in frame.attrs and column not in KINDS and column != "account" and inside.any():
+        warnings.warn(
+            f"The frame has lost its facts on the labels in {quoted(column)}, as in concat, merge or a CSV file, so it "
+            f"isn't checked that dates of their rules are days of {name_of(zone)}; label the frame again.",
+            stacklevel=2,
+        )
     facts = _facts_of(frame, column)
     if not facts:
         return

@@ -67,6 +67,20 @@ def test_the_ledger_by_key_has_the_credits_of_the_usage(box):
     assert (wrong.exit_code, "--official excludes" in wrong.output) == (2, True)
 
 
+def test_a_group_without_a_name_is_named_alike_and_differs_from_what_no_row_can_say(box_of, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    box = box_of(items=60, seed=3)
+    with hk.HistoryClient(box.api_key, base_url=box.url) as client:
+        df = hk.sync("data/history", client=client, progress=False)
+    df[["request_id"]].head(20).assign(app="web").to_csv("app.csv", index=False)
+    text = CliRunner().invoke(main, ["ledger", "yearly", "--by", "app", "--log", "app.csv"]).stdout
+    cells = [line.split() for line in text.splitlines() if line.strip()[:2] == "20"]
+    assert {tuple(row[1:3]) for row in cells} >= {("(no", "app)"), ("–", "–")}
+    assert "(no app)" in CliRunner().invoke(main, ["usage", "--by", "app", "--log", "app.csv"]).stdout
+    data = CliRunner().invoke(main, ["ledger", "yearly", "--by", "app", "--log", "app.csv", "--json"]).stdout
+    assert {row["app"] for row in json.loads(data)["rows"]} == {"web", None}
+
+
 def test_requests_without_a_row_are_those_of_the_same_dates_and_accounts(box_of, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     accounts = {}

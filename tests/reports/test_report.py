@@ -189,6 +189,19 @@ def test_the_terminal_shows_all_of_it(df: pd.DataFrame, options: dict[str, Any])
 
 
 @pytest.mark.parametrize("ending", ["html", "xlsx", "md"])
+def test_a_group_without_a_name_reads_the_same_in_every_format(tmp_path: Path, ending: str) -> None:
+    names = hk.sample_history(40)["voice_id"].astype(object)
+    names.iloc[:5] = None
+    path = hk.report(hk.sample_history(40).assign(account=names, client=names), tmp_path / f"report.{ending}")
+    words = {"(no account)", "(no client)"}
+    if ending == "xlsx":
+        cells = [cell.value for sheet in openpyxl.load_workbook(path) for row in sheet.iter_rows() for cell in row]
+        assert words <= set(cells)
+    else:
+        assert all(word in path.read_text("utf-8") for word in words)
+
+
+@pytest.mark.parametrize("ending", ["html", "xlsx", "md"])
 @pytest.mark.parametrize("rows", ["none", "one", "no dates", "no credits", "no counters"])
 def test_any_history_makes_a_report(df: pd.DataFrame, tmp_path: Path, ending: str, rows: str) -> None:
     frame = {
