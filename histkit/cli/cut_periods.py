@@ -13,17 +13,15 @@ from histkit.usage.buckets import edges
 from histkit.usage.periods import Freq
 
 
-def cut_periods(
-    periods: pd.Series, length: Freq, zone: tzinfo, bounds: DateBounds, *, what: str = "rows"
-) -> tuple[list[str], str]:
-    """Return the first days of the periods that the dates cut, and a sentence about them; "" for none.
+def note_cut_periods(table: pd.DataFrame, length: Freq, zone: tzinfo, bounds: DateBounds, *, what: str = "rows") -> str:
+    """Return a sentence about the periods that the dates cut, "" for none; their first days become ``cut_periods``.
 
     Parameters
     ----------
-    periods : Series of Timestamp
-        The periods of a table.
+    table : pandas.DataFrame
+        Has ``period``. Its ``attrs["histkit"]`` gets the list of days.
     length : Freq
-        Their length.
+        Length of the periods.
     zone : tzinfo
         Their zone.
     bounds : DateBounds
@@ -35,15 +33,26 @@ def cut_periods(
     --------
     >>> from datetime import UTC
     >>> from histkit.usage.periods import parse_freq
-    >>> october = pd.Series(pd.to_datetime(["2026-10-01"], utc=True))
-    >>> cut_periods(october, parse_freq("MS"), UTC, DateBounds("2026-10-15T00:00:00+00:00", None, ""))
-    (['2026-10-01'], 'The period 2026-10-01 is cut: it has rows from 2026-10-15T00:00:00+00:00 on only.')
+    >>> table = pd.DataFrame({"period": pd.to_datetime(["2026-10-01"], utc=True)})
+    >>> table.attrs["histkit"] = {}
+    >>> note_cut_periods(table, parse_freq("MS"), UTC, DateBounds("2026-10-15T00:00:00+00:00", None, ""))
+    'The period 2026-10-01 is cut: it has rows from 2026-10-15T00:00:00+00:00 on only.'
+    >>> table.attrs["histkit"]
+    {'cut_periods': ['2026-10-01']}
     """
+    parts = _cut_parts(table["period"], length, zone, bounds)
+    days = dict(zip(parts, timestamps(np.array([*parts], np.int64), zone).strftime(_form(length)), strict=True))
+    table.attrs["histkit"]["cut_periods"] = [*days.values()]
+    return " ".join(f"The period {days[start]} is cut: it has {what} {part} only." for start, part in parts.items())
+
+
+def _cut_parts(periods: pd.Series, length: Freq, zone: tzinfo, bounds: DateBounds) -> dict[int, str]:
+    """Return the starts of the periods that the dates cut, and which part of each is left, in words."""
     starts = np.unique(
         periods.dropna().dt.tz_convert("UTC").dt.as_unit("us").to_numpy("datetime64[us]").astype(np.int64)
     )
     if not len(starts):
-        return [], ""
+        return {}
     every = edges(starts, length, zone)
     first, last, end = int(starts[0]), int(starts[-1]), int(every[-1])
     parts = {}
@@ -53,9 +62,7 @@ def cut_periods(
     if before is not None and last < before * SECOND < end:
         lower = f"{parts[last]} and " if last in parts else ""
         parts[last] = f"{lower}before {iso(before, zone)}"
-    days = dict(zip(parts, timestamps(np.array([*parts], np.int64), zone).strftime(_form(length)), strict=True))
-    lines = [f"The period {days[start]} is cut: it has {what} {part} only." for start, part in parts.items()]
-    return [*days.values()], " ".join(lines)
+    return parts
 
 
 def _instant(text: str | None) -> int | None:

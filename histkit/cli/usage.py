@@ -33,7 +33,7 @@ from histkit.cli.common import (
     source,
     whole_history,
 )
-from histkit.cli.cut_periods import cut_periods
+from histkit.cli.cut_periods import note_cut_periods
 from histkit.cli.output import print_note, print_paragraph
 from histkit.cli.request_log import join_log, log_options
 from histkit.frame.clock import zone_of
@@ -132,9 +132,7 @@ def usage(
         bounds = date_bounds(**{name: chosen[name] for name in ("after", "before", "since", "until")}, tz=tz)
         length = parse_query((), freq, tz=tz, billing=options.get("billing")).length
         assert length is not None
-        cut, sentence = cut_periods(table["period"], length, zone_of(tz), bounds)
-        table.attrs["histkit"]["cut_periods"] = cut
-        note = f"{note} {sentence}".strip()
+        note = f"{note} {note_cut_periods(table, length, zone_of(tz), bounds)}".strip()
     print_table(usage_report_table(table, groups, note), json_, csv_)
 
 
