@@ -350,10 +350,7 @@ def load_requests(
     for attempt in range(_TRIES):
         state = read_state(store)
         if state is None:
-            raise ArchiveError(
-                f"{store.name} has no request log: histkit sync --requests reads it, in Python the option requests of "
-                "sync."
-            )
+            raise ArchiveError(f"{store.name} has no request log; run sync(requests=True) first.")
         try:
             return _load(store, state, start, end, accounts, names)
         except MissingFileError:

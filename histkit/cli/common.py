@@ -110,8 +110,10 @@ def _periods(match: re.Match[str]) -> str:
 # What the package tells a Python user to do, as the command line does it.
 _PHRASES = (
     (re.compile(r"\bregex=False\b"), "--literal"),
-    (re.compile(r"(?:histkit\.)?sync\(full=True\)"), "histkit sync --full"),
-    (re.compile(r"(?:histkit\.)?verify\(forget=True\)"), "histkit verify --forget"),
+    (
+        re.compile(r"(?:histkit\.)?\bsync\((\w+=True(?:, \w+=True)*)\)"),
+        lambda match: f"histkit sync --{match[1].replace('=True', '').replace(', ', ' --')}",
+    ),
     (
         re.compile(r"verify\((?P<quote>['\"])(?P<folder>.*?)(?P=quote), prove=True\)"),
         r"histkit verify \g<folder> --prove",
@@ -126,9 +128,6 @@ _PHRASES = (
     (re.compile(r" or pass HistoryClient\(api_key=\.\.\.\)"), ""),
     (re.compile(r"ELEVENLABS_API_KEY or api_key="), "ELEVENLABS_API_KEY"),
     (re.compile(r"histkit\.sync\(.*\), or histkit sync"), "histkit sync"),
-    (re.compile(r"(?:histkit\.)?sync\(requests=True\)"), "histkit sync --requests"),
-    (re.compile(r"(?:histkit\.)?sync\(full=True, requests=True\)"), "histkit sync --full --requests"),
-    (re.compile(r"\b(force|issue|correct|requests)=True"), r"--\1"),
     (re.compile(r"^The frame (?=has |lacks )"), "The history "),
     (re.compile(r"(?:take those of one, )?df\[df\['account'\] == '\.\.\.'\]"), "use --account NAME"),
     (re.compile(r"(?:take those of one, )?df\[df\['account'\] == (?=['\"])"), "use --account "),
@@ -149,7 +148,7 @@ _PHRASES = (
 _PARAMETER = re.compile(  # year= and month= are folders
     r"""
     (?P<quoted> (?<!\w) (?: '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" ) (?!\w) )  # quoted user input is left unchanged
-    | (?<![\w.?&/-]) (?!(?:year|month)=) (?P<name>[a-z_]+)= (?P<value> '(?:[^'\\]|\\.)*' | (?=[^\s.,:;)]) )?
+    | (?<![\w.?&/-]) (?!(?:year|month)=) (?P<name>[a-z_]+)= (?P<value> True\b | '(?:[^'\\]|\\.)*' | (?=[^\s.,:;)]) )?
     """,
     re.VERBOSE,
 )
@@ -240,20 +239,22 @@ def in_option_names(message: str, command: click.Command | None) -> str:
     >>> in_option_names("near='x' needs freq=.", click.Command("takes", params=[option]))
     "--near 'x' needs PERIOD."
     """
-    options = dict(_NAMES)
+    options, flags = dict(_NAMES), set()
     for parameter in command.params if command is not None else ():
         name = max(parameter.opts, key=len)
         if isinstance(parameter, click.Argument):
             options[name] = name.upper()
         else:
             options[name.removeprefix("--").replace("-", "_")] = name
+        if getattr(parameter, "is_flag", False):
+            flags.add(name)
 
     def replacement(match: re.Match[str]) -> str:
         if match["quoted"] is not None:
             return match["quoted"]
         name, value = match["name"], match["value"]
         option = options.get(name, name.replace("_", " "))
-        return option if value is None else f"{option} {value}"
+        return option if value is None or (value == "True" and option in flags) else f"{option} {value}"
 
     for phrase, words in _PHRASES:
         message = phrase.sub(words, message)
@@ -264,6 +265,7 @@ JSON = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 CSV = click.option("--csv", "csv_", is_flag=True, help="Print CSV.")
 TZ = click.option("--tz", default="UTC", show_default=True, help="IANA name of the zone of days and months.")
 RULES = click.option("--rules", type=click.Path(dir_okay=False), help="TOML file of rules that assign rows to clients.")
+CLIENT = click.option("--client", multiple=True, help="Client of the --rules; may be repeated.")
 PRICES = click.option("--prices", type=click.Path(dir_okay=False), help="TOML file of prices; adds costs.")
 FORCE = click.option("--force", is_flag=True, help="Also replace a file of another kind.")
 WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Parallel requests to the API (4).")
@@ -420,7 +422,7 @@ def rows_of(
         frame = _read_rows(history, account, live, search, limit if text is None else None, workers, client, arguments)
     if text is None:
         return frame
-    return _newest(hk.filter_items(frame, text=text, regex=not literal).reset_index(drop=True), limit)
+    return newest_rows(hk.filter_items(frame, text=text, regex=not literal).reset_index(drop=True), limit)
 
 
 def _read_rows(
@@ -437,7 +439,7 @@ def _read_rows(
         if workers is not None:
             raise click.UsageError("--workers is for reading from the API: add --live.")
         frame = hk.load(history, account=account or None, **arguments)
-        return _newest(frame, limit)
+        return newest_rows(frame, limit)
     if account:
         raise click.UsageError("--account is for a local history; the API is read with the key of ELEVENLABS_API_KEY.")
     if not live:
@@ -446,7 +448,7 @@ def _read_rows(
     return hk.read_history(search=search, limit=limit, workers=workers, client=client, **arguments)
 
 
-def _newest(frame: pd.DataFrame, limit: int | None) -> pd.DataFrame:
+def newest_rows(frame: pd.DataFrame, limit: int | None) -> pd.DataFrame:
     """Return the first rows of a frame, the newest ones; it knows that the others were left out."""
     if limit is None or limit >= len(frame):
         return frame

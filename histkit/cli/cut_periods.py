@@ -1,16 +1,20 @@
-"""Periods of a table that the dates of the command line cut: a part of a month is no month."""
+"""Periods of a table that the options of the command line cut: a part of a month is no month."""
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
 
 import numpy as np
 import pandas as pd
 
 from histkit.cli.common import DateBounds
 from histkit.frame.clock import SECOND, iso, timestamps
+from histkit.frame.dates import instants_of
+from histkit.frame.provenance import selections_of
 from histkit.usage.buckets import edges
 from histkit.usage.periods import Freq
+from histkit.util.text import count_noun
 
 
 def note_cut_periods(table: pd.DataFrame, length: Freq, zone: tzinfo, bounds: DateBounds, *, what: str = "rows") -> str:
@@ -63,6 +67,22 @@ def _cut_parts(periods: pd.Series, length: Freq, zone: tzinfo, bounds: DateBound
         lower = f"{parts[last]} and " if last in parts else ""
         parts[last] = f"{lower}before {iso(before, zone)}"
     return parts
+
+
+def limit_note(rows: pd.DataFrame) -> str:
+    """Return a sentence that ``--limit`` left out older rows; "" if it did not."""
+    limits = [step["limit"] for step in selections_of(rows) if "limit" in step]
+    return f"Only the newest {count_noun(limits[-1], 'row')} (--limit)." if limits else ""
+
+
+def limited_bounds(rows: pd.DataFrame, bounds: DateBounds) -> DateBounds:
+    """Return the bounds of rows: where ``--limit`` left out older ones, they begin with the oldest that is left."""
+    instants, dated = instants_of(rows["date"])
+    if not (limit_note(rows) and dated.any()):
+        return bounds
+    oldest = int(instants[dated].min()) // SECOND
+    after = _instant(bounds.after)
+    return bounds if after is not None and after >= oldest else replace(bounds, after=iso(oldest, UTC))
 
 
 def _instant(text: str | None) -> int | None:

@@ -13,6 +13,7 @@ import pandas as pd
 
 import histkit as hk
 from histkit.cli.common import (
+    CLIENT,
     CSV,
     FILE,
     FORCE,
@@ -25,6 +26,7 @@ from histkit.cli.common import (
     date_bounds,
     filters,
     labelled_rows,
+    newest_rows,
     print_json,
     print_table,
     print_written,
@@ -33,10 +35,12 @@ from histkit.cli.common import (
     source,
     whole_history,
 )
-from histkit.cli.cut_periods import note_cut_periods
+from histkit.cli.cut_periods import limit_note, limited_bounds, note_cut_periods
 from histkit.cli.output import print_note, print_paragraph
 from histkit.cli.request_log import join_log, log_options
 from histkit.frame.clock import zone_of
+from histkit.frame.names import KnownNames, UnmatchedNameError
+from histkit.frame.provenance import record_selection
 from histkit.money.forecast import forecast, used_share
 from histkit.money.key_account import refuse_other_account
 from histkit.reports.model import ReportColumn, ReportTable, group_column, period_column, total_of
@@ -53,18 +57,37 @@ OVER_QUOTA = 4
 
 
 def labelled_history(
-    rules: str | None, chosen: dict[str, Any], join: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    rules: str | None,
+    client: tuple[str, ...],
+    chosen: dict[str, Any],
+    join: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
 ) -> tuple[pd.DataFrame, str]:
     """Read the rows that the options select, with the labels of the rules; also return the column of clients.
 
     `join` adds further columns before the rules are applied.
     """
     column, parsed = read_rules(rules, chosen["tz"]) if rules else (COLUMN, [])  # raises before anything is read
-    frame = rows_of(**chosen)
+    if client and not rules:
+        raise click.UsageError("--client needs --rules, a TOML file that assigns rows to clients.")
+    frame = rows_of(**chosen | ({"limit": None} if client else {}))
     if frame.empty:
         print_note("No rows: nothing in this history meets the options.")
     frame = frame if join is None else join(frame)
-    return labelled_rows(frame, parsed, column, rules, **chosen) if rules else frame, column
+    if not rules:
+        return frame, column
+    labelled = labelled_rows(frame, parsed, column, rules, **chosen)
+    return newest_rows(_of_clients(labelled, column, client), chosen["limit"]) if client else labelled, column
+
+
+def _of_clients(labelled: pd.DataFrame, column: str, client: tuple[str, ...]) -> pd.DataFrame:
+    """Return the rows of some clients; a name that is no label of the rules ends the command."""
+    known = KnownNames(clients=set(labelled[column].cat.categories))
+    for name in client:
+        if problem := known.problem("client", name):
+            raise UnmatchedNameError(problem)
+    selected = labelled[labelled[column].isin(client)].reset_index(drop=True)
+    record_selection(selected, {"client": [*client]})
+    return selected
 
 
 @click.command()
@@ -77,6 +100,7 @@ def labelled_history(
 @click.option("--compare", is_flag=True, help="Compare with the previous period: change, volume, mix.")
 @click.option("--reset-day", type=click.IntRange(1, 31), help="For billing periods; default: from the subscription.")
 @RULES
+@CLIENT
 @PRICES
 @JSON
 @CSV
@@ -91,6 +115,7 @@ def usage(
     reset_day: int | None,
     tz: str,
     rules: str | None,
+    client: tuple[str, ...],
     prices: str | None,
     json_: bool,
     csv_: bool,
@@ -106,7 +131,7 @@ def usage(
         raise click.UsageError(f"--by {COLUMN}: add --rules, a TOML file that assigns rows to clients.")
     book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
     frame, column = labelled_history(
-        rules, {**chosen, "tz": tz}, lambda rows: join_log(rows, by, log, log_key, tz=tz, **chosen)
+        rules, client, {**chosen, "tz": tz}, lambda rows: join_log(rows, by, log, log_key, tz=tz, **chosen)
     )
     freq = PERIODS[period]
     options: dict[str, Any] = {"tz": tz, "top": top}
@@ -125,15 +150,15 @@ def usage(
     if freq is not None:
         groups.insert(0, period_column(freq))
     unknown = table.attrs["histkit"].get("rows_without_credits", 0)
-    note = f"The credits of {count_noun(unknown, 'item')} are unknown." if unknown else ""
+    notes = [limit_note(frame), f"The credits of {count_noun(unknown, 'item')} are unknown." if unknown else ""]
     if prices:
-        note = f"{note} {ROUNDING_NOTE}".strip()
+        notes.append(ROUNDING_NOTE)
     if freq is not None:
         bounds = date_bounds(**{name: chosen[name] for name in ("after", "before", "since", "until")}, tz=tz)
         length = parse_query((), freq, tz=tz, billing=options.get("billing")).length
         assert length is not None
-        note = f"{note} {note_cut_periods(table, length, zone_of(tz), bounds)}".strip()
-    print_table(usage_report_table(table, groups, note), json_, csv_)
+        notes.append(note_cut_periods(table, length, zone_of(tz), limited_bounds(frame, bounds)))
+    print_table(usage_report_table(table, groups, " ".join(filter(None, notes))), json_, csv_)
 
 
 def _subscription(frame: pd.DataFrame) -> Any:
@@ -148,6 +173,7 @@ def _subscription(frame: pd.DataFrame) -> Any:
 @click.option("--title", help="Headline.")
 @click.option("--quota", "with_quota", is_flag=True, help="Read the subscription: adds quota and forecast.")
 @RULES
+@CLIENT
 @PRICES
 @FORCE
 @filters
@@ -158,13 +184,14 @@ def report(
     force: bool,
     tz: str,
     rules: str | None,
+    client: tuple[str, ...],
     prices: str | None,
     **chosen: Any,
 ) -> None:
     """Write a usage report to PATH (.html, .xlsx, .md), or print it. PATH - is HTML on standard output."""
     output = None if path is None else output_of(path, KINDS, "a report", force=force)
     book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
-    frame, column = labelled_history(rules, {**chosen, "tz": tz})
+    frame, column = labelled_history(rules, client, {**chosen, "tz": tz})
     subscription = _subscription(frame) if with_quota else None
     with checked_prices(frame, book, column, **chosen) as book:
         hk.report(frame, path, title=title, tz=tz, prices=book, subscription=subscription, force=force)
@@ -287,9 +314,11 @@ def _official_table(figures: pd.DataFrame, freq: str) -> ReportTable:
 @filters
 def takes(top: int, near: float | None, across_accounts: bool, json_: bool, csv_: bool, **chosen: Any) -> None:
     """List the texts that one voice generated more than once, with most credits thrown away first."""
-    takes = hk.takes(rows_of(**chosen), near=near, across_accounts=across_accounts)
+    rows = rows_of(**chosen)
+    takes = hk.takes(rows, near=near, across_accounts=across_accounts)
     facts = takes.attrs["histkit"]
     note = (
+        f"{limit_note(rows)} "
         f"{facts['lines_with_takes']:,} of {facts['lines']:,} texts have several takes; "
         f"{facts['thrown_away']:,} credits went into those that were not kept."
     )
@@ -297,7 +326,7 @@ def takes(top: int, near: float | None, across_accounts: bool, json_: bool, csv_
         ReportColumn("credits", "Credits", "count"),
         ReportColumn("thrown_away", "Thrown away", "count", bar=True),
     )
-    table = line_report_table(line_table(takes, top), measures, note)
+    table = line_report_table(line_table(takes, top), measures, note.strip())
     table.frame.attrs["histkit"] = facts
     print_table(table, json_, csv_)
 

@@ -121,7 +121,7 @@ def test_dates_columns_and_copies(folder, box, tmp_path):
 
 def test_without_a_log_the_line_says_what_to_run(folder, box):
     hk.sync(folder, client=client_of(box), progress=False, diff=True)
-    with pytest.raises(hk.ArchiveError, match="has no request log: histkit sync --requests reads it"):
+    with pytest.raises(hk.ArchiveError, match=r"has no request log; run sync\(requests=True\) first"):
         hk.load_requests(folder)
 
 

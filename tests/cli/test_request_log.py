@@ -27,7 +27,7 @@ def test_usage_by_key_user_and_a_log_of_ones_own(box):
     assert CliRunner().invoke(main, ["sync"]).exit_code == 0
     without = CliRunner().invoke(main, ["usage", "total", "--by", "api_key"])
     assert without.exit_code == 1
-    assert "data/history has no request log: histkit sync --requests reads it" in without.output
+    assert "data/history has no request log; run histkit sync --requests first." in without.output
     assert "request log: " in CliRunner().invoke(main, ["sync", "--requests"]).output
     frame, log = hk.load("data/history"), hk.load_requests("data/history")
     for word, column in (("api_key", "api_key_name"), ("user", "user_label")):

@@ -424,6 +424,28 @@ def test_a_name_without_rows_in_the_dates_is_no_mistake(offline: Path) -> None:
     assert "No rows" in run("usage", "--voice", "rachel", "--before", "2020-01-01").stderr
 
 
+def test_a_client_is_a_filter_of_the_commands_that_take_rules(offline: Path, whole: pd.DataFrame) -> None:
+    Path("rules.toml").write_text(
+        "[[rule]]\nlabel = 'Acme'\nvoice = 'Rachel'\n[[rule]]\nlabel = 'Zed'\nsource = 'STS'\n"
+    )
+    labelled = hk.label(whole, "rules.toml")
+    rules = ("--rules", "rules.toml")
+    for names in (["Acme"], ["Acme", "unassigned"]):
+        chosen = [word for name in names for word in ("--client", name)]
+        rows = labelled[labelled["client"].isin(names)]
+        assert data("usage", "total", *rules, *chosen)["totals"]["credits"] == rows["credits"].sum()
+        newest = data("usage", "total", *rules, *chosen, "--limit", "5")
+        assert newest["totals"]["credits"] == rows["credits"].head(5).sum()
+    reprice = data("reprice", "total", *rules, "--client", "Zed", "--on-model", "eleven_flash_v2_5")
+    assert reprice["totals"]["credits"] == labelled.loc[labelled["client"] == "Zed", "credits"].sum()
+    run("report", "acme.md", *rules, "--client", "Acme")
+    assert "client Acme" in Path("acme.md").read_text("utf-8")
+    wrong = run("usage", *rules, "--client", "Acne", code=3)
+    assert wrong.stdout == ""
+    assert wrong.stderr == "histkit: --client 'Acne' matches no client; did you mean 'Acme'?\n"
+    assert "--client needs --rules" in run("usage", "--client", "Acme", code=2).stderr
+
+
 def test_clients_need_rules(offline: Path) -> None:
     assert "--by client: add --rules" in run("usage", "--by", "client", code=2).stderr
     assert "Did you mean 'voice'" in run("usage", "--by", "voic", code=3).stderr
