@@ -51,7 +51,8 @@ def issued_statements(register: str | os.PathLike[str] = "data/history") -> pd.D
         the statement that a correction corrects), ``client``, ``period`` (string), ``start``, ``end``
         (datetime64[us, UTC], the end exclusive), ``tz`` (string), ``issue_date`` (date32), ``issued_at``
         (datetime64[us, UTC]), ``items``, ``characters``, ``credits`` (Int64; of a correction the difference),
-        ``currency`` (string), ``lines``, ``markup``, ``minimum``, ``tax``, ``total`` (decimal), ``fingerprint``,
+        ``currency`` (string), ``lines``, ``markup``, ``minimum``, ``tax``, ``total`` (decimal, exact; in the places of
+        the currency that has most, so 333 yen beside euros are 333.00), ``fingerprint``,
         ``rows_fingerprint``, ``rules`` (fingerprint of the rules of `histkit.label`, if known), ``path`` (absolute) and
         ``sha256`` of the file (string). A second currency of a statement has 0 items, characters and credits.
         ``attrs["histkit"]`` has ``register`` and ``problems``, the lines of the register that are not as they were

@@ -121,6 +121,28 @@ def test_the_page_fits_a_phone_and_prints_in_black_on_white(full_page: Path, pag
 
 
 @pytest.mark.browser
+def test_no_column_of_a_statement_is_cut_on_paper(df: pd.DataFrame, tmp_path: Path, page: Page) -> None:
+    """Of the widest one: a correction with prices, voices with long names and models."""
+    options: dict[str, Any] = {
+        "prices": {"currency": "EUR", "price": [{"per_1000_credits": "0.30"}]},
+        "terms": {"issuer": {"name": "Studio North", "address": "1 Main Street"}, "tax_rate": 19},
+        "register": tmp_path / "register.jsonl",
+        "issue": True,
+    }
+    month = df["date"].min().strftime("%Y-%m")
+    for place, rows in enumerate((df.iloc[::2], df)):
+        path = tmp_path / f"{place}.html"
+        hk.statement(rows.assign(client="Acme"), "Acme", month, path=path, correct=bool(place), **options)
+    page.show(path, scheme="light", width=687)  # A4 within its margins, 182 mm
+    page.as_print()
+    right = "Math.max(...[...document.querySelectorAll('td, th')].map(cell => cell.getBoundingClientRect().right))"
+    assert 600 < page.value(right) <= 687.5
+    assert page.texts("#lines th")[-1] == "Cost in EUR"
+    assert page.value("getComputedStyle(document.querySelector('#lines .wide')).overflowX") == "visible"
+    assert page.pdf().startswith(b"%PDF")
+
+
+@pytest.mark.browser
 def test_words_of_the_history_stay_words_on_the_page(hostile: pd.DataFrame, tmp_path: Path, page: Page) -> None:
     page.show(written(hostile, tmp_path / "report.html", title="</title><b>x"), scheme="light", width=1000)
     assert page.problems == []

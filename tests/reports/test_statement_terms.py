@@ -243,6 +243,19 @@ def test_yen_have_no_decimals_in_any_format(tmp_path: Path) -> None:
     assert 52_800 in [cell.value for cell in cells]
 
 
+def test_yen_beside_euros_are_exact_in_frames(tmp_path: Path) -> None:
+    """One type for all currencies of a column; those of one currency are whole numbers again."""
+    for currency, client in (("EUR", "Acme"), ("JPY", "Blue")):
+        prices = {"currency": currency, "price": [{"per_1000_credits": "100"}]}
+        options: dict[str, Any] = {"prices": prices, "issue": True, "register": tmp_path / "r.jsonl"}
+        frame = rows([3333], client).assign(history_item_id=client)
+        frame.attrs["histkit"] = rows([]).attrs["histkit"]
+        hk.statement(frame, client, "2026-08", **options)
+    table = hk.issued_statements(tmp_path / "r.jsonl")
+    assert [*map(str, table["total"])] == ["333.30", "333.00"]
+    assert table.loc[table["currency"] == "JPY", "total"].astype("int64").tolist() == [333]
+
+
 def test_without_babel_a_locale_is_one_clear_line(df: pd.DataFrame) -> None:
     code = (
         "import sys, histkit as hk; sys.modules['babel'] = None\n"
