@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from histkit.cli.output import print_note
 from histkit.frame.columns import strings_of
 from histkit.frame.filters import filter_items
 from histkit.usage.attribution import FACT, WHO, coverage_line, read_log, who_column
+from histkit.usage.labels import Rule
 
 _KEY = "request_id"
 _DIVIDING = ("voice", "model", "source", "search", "text", "limit")  # options that the log does not know
@@ -34,10 +35,15 @@ def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def columns_of(rules: Iterable[Rule]) -> list[str]:
+    """Return the columns whose values some rules name in ``where``, which a log may have."""
+    return list(dict.fromkeys(column for rule in rules for column, _ in rule.where))
+
+
 def join_log(
     frame: pd.DataFrame, by: Sequence[str], log: Path | None, log_key: str, *, history: Any, **chosen: Any
 ) -> pd.DataFrame:
-    """Add the columns of a log: of the file, or, where `by` names a key or user, of the log beside the history.
+    """Add the columns of a log: of the file, or, where `by` has a key or user, of the log beside the history.
 
     Prints how much of the rows it covers, and how many requests of the log beside the history no row has: of the same
     dates and accounts, and not if other options (`chosen`) selected the rows.

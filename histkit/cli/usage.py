@@ -37,7 +37,7 @@ from histkit.cli.common import (
 )
 from histkit.cli.cut_periods import limit_note, limited_bounds, note_cut_periods
 from histkit.cli.output import print_note, print_paragraph
-from histkit.cli.request_log import join_log, log_options
+from histkit.cli.request_log import columns_of, join_log, log_options
 from histkit.frame.clock import zone_of
 from histkit.frame.names import KnownNames, UnmatchedNameError
 from histkit.frame.provenance import record_selection
@@ -60,11 +60,11 @@ def labelled_history(
     rules: str | None,
     client: tuple[str, ...],
     chosen: dict[str, Any],
-    join: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+    join: Callable[[pd.DataFrame, list[str]], pd.DataFrame] | None = None,
 ) -> tuple[pd.DataFrame, str]:
     """Read the rows that the options select, with the labels of the rules; also return the column of clients.
 
-    `join` adds further columns before the rules are applied.
+    `join` adds further columns before the rules are applied, from the rows and the columns that the rules name.
     """
     column, parsed = read_rules(rules, chosen["tz"]) if rules else (COLUMN, [])  # raises before anything is read
     if client and not rules:
@@ -72,7 +72,7 @@ def labelled_history(
     frame = rows_of(**chosen | ({"limit": None} if client else {}))
     if frame.empty:
         print_note("No rows: nothing in this history meets the options.")
-    frame = frame if join is None else join(frame)
+    frame = frame if join is None else join(frame, columns_of(parsed))
     if not rules:
         return frame, column
     labelled = labelled_rows(frame, parsed, column, rules, **chosen)
@@ -131,7 +131,10 @@ def usage(
         raise click.UsageError(f"--by {COLUMN}: add --rules, a TOML file that assigns rows to clients.")
     book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
     frame, column = labelled_history(
-        rules, client, {**chosen, "tz": tz}, lambda rows: join_log(rows, by, log, log_key, tz=tz, **chosen)
+        rules,
+        client,
+        {**chosen, "tz": tz},
+        lambda rows, used: join_log(rows, [*by, *used], log, log_key, tz=tz, **chosen),
     )
     freq = PERIODS[period]
     options: dict[str, Any] = {"tz": tz, "top": top}

@@ -18,7 +18,7 @@ from histkit.money.costs import costs_by_currency
 from histkit.reports.bill import ENTRY, MONEY, UNIT_PRICE
 from histkit.reports.html import html
 from histkit.reports.markdown import markdown
-from histkit.reports.model import Fact, Report, ReportColumn, ReportTable, Section, group_column
+from histkit.reports.model import Fact, Report, ReportColumn, ReportTable, Section, group_column, heading, no_name
 from histkit.reports.number_formats import PLAIN, NumberFormats
 from histkit.reports.report import KINDS
 from histkit.reports.sections import DIALOGUE_NOTE
@@ -203,7 +203,7 @@ def _parties(facts: dict[str, Any]) -> Iterator[Section]:
 def _lines(table: pd.DataFrame, facts: dict[str, Any]) -> Section:
     groups = [str(name) for name in table.columns if name not in (*_COUNTS, *MONEY)]
     columns = [
-        *(group_column(name) for name in groups),
+        *(group_column(name) if ENTRY not in groups else ReportColumn(name, heading(name)) for name in groups),
         *(ReportColumn(name, name.capitalize(), "count") for name in _COUNTS),
     ]
     totals: dict[str, Any] = {name: facts["totals"][name] for name in _COUNTS}
@@ -234,6 +234,14 @@ def _lines(table: pd.DataFrame, facts: dict[str, Any]) -> Section:
             f"All lines as they are now, less what was billed before; together, what {facts['corrects']} lacks."
         )
     rows = with_own_places(table).set_axis([str(name) for name in table.columns], axis=1)
+    if ENTRY in groups:  # a line that takes back a statement has no group, and no name for it
+        nameless = {name: rows[name].isna() & (rows[ENTRY] == "now") for name in groups}
+        named = {
+            name: rows[name].astype(object).mask(where, no_name(name))
+            for name, where in nameless.items()
+            if where.any()
+        }
+        rows = rows.assign(**named)
     return Section("lines", "Lines", tuple(notes), (ReportTable("", rows, tuple(columns), totals),))
 
 

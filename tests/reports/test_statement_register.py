@@ -624,6 +624,19 @@ def test_files_that_are_gone_or_changed_are_named(three: Path, tmp_path: Path, a
     ]
 
 
+def test_what_has_no_name_in_a_group_is_called_so_but_not_the_lines_taken_back(
+    acme: pd.DataFrame, options: dict[str, Any], tmp_path: Path
+) -> None:
+    frame = read_at(acme.assign(api_key=["studio", None, None] * (len(acme) // 3)), LATER)
+    hk.statement(frame.iloc[1:], "Acme", "2026-08", by="api_key", path=tmp_path / "a.md", issue=True, **options)
+    assert "| (no API key) | " in (tmp_path / "a.md").read_text()
+    frame = read_at(frame.assign(credits=frame["credits"] + 1), LATER)
+    hk.statement(frame, "Acme", "2026-08", by="api_key", path=tmp_path / "b.md", issue=True, correct=True, **options)
+    text = (tmp_path / "b.md").read_text()
+    assert "| now | (no API key) | " in text
+    assert "| less 2026-001 | – | -" in text
+
+
 def test_bills_may_move_with_their_register(acme: pd.DataFrame, tmp_path: Path) -> None:
     """Files are named relative to the register: a folder with both, or the folder above both, can go anywhere."""
     for register in ("bills/register.jsonl", "history/_statements.jsonl"):
