@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from histkit.notebook.explorer import Explorer
     from histkit.notebook.picker import Picker
     from histkit.notebook.players import Players
-    from histkit.usage.labels import Rules
+    from histkit.usage.label_rules import Rules
 
 _NAME = "speech"
 

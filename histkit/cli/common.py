@@ -37,7 +37,8 @@ from histkit.frame.schema import KINDS
 from histkit.money.prices import PriceBook
 from histkit.reports import terminal
 from histkit.reports.model import ReportTable
-from histkit.usage.labels import Rule, assign_labels, rules_name, unmatched_names
+from histkit.usage.label_rules import Rule, rules_name
+from histkit.usage.labels import assign_labels, unmatched_names
 from histkit.util.outputs import OutputFile
 from histkit.util.storage import local_folder, local_path
 from histkit.util.text import count_noun, quoted, terminal_text

@@ -17,7 +17,7 @@ from histkit.cli.output import print_note
 from histkit.frame.columns import strings_of
 from histkit.frame.filters import filter_items
 from histkit.usage.attribution import FACT, WHO, coverage_line, read_log, who_column
-from histkit.usage.labels import Rule
+from histkit.usage.label_rules import Rule
 
 _KEY = "request_id"
 _DIVIDING = ("voice", "model", "source", "search", "text", "limit")  # options that the log does not know

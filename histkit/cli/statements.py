@@ -46,7 +46,7 @@ from histkit.reports.statement_files import (
     with_own_places,
 )
 from histkit.reports.terminal import print_report
-from histkit.usage.labels import COLUMN, read_rules
+from histkit.usage.label_rules import COLUMN, read_rules
 from histkit.util.files import read_toml, shown_path
 from histkit.util.text import count_noun, quoted
 

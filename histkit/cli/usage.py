@@ -48,7 +48,7 @@ from histkit.reports.quota import quota_lines
 from histkit.reports.report import KINDS
 from histkit.reports.sections import ROUNDING_NOTE, ledger_report_table, line_report_table, usage_report_table
 from histkit.retakes.lines import line_table
-from histkit.usage.labels import COLUMN, read_rules
+from histkit.usage.label_rules import COLUMN, read_rules
 from histkit.usage.table import parse_query
 from histkit.util.outputs import output_of
 from histkit.util.text import count_noun

@@ -29,7 +29,7 @@ from histkit.frame.schema import TEXT, require
 from histkit.money.currencies import currency_code, plain_amount
 from histkit.money.model_costs import MULTIPLIERS
 from histkit.money.price_match import CONDITIONS, NO_PRICE, columns_of, kinds_of, match_prices, rank_of
-from histkit.usage.labels import COLUMN, UNASSIGNED
+from histkit.usage.label_rules import COLUMN, UNASSIGNED
 from histkit.util.arrays import Ints
 from histkit.util.files import read_toml
 from histkit.util.text import is_text, one_line_text, quoted, shorten

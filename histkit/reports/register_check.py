@@ -24,7 +24,7 @@ from histkit.reports.changes import Accounts, Changes, compare_rows
 from histkit.reports.register import Entry, Key, Register, RegisterState, hash_of
 from histkit.reports.statement import Clients, clients_of
 from histkit.reports.terms import Terms
-from histkit.usage.labels import COLUMN
+from histkit.usage.label_rules import COLUMN
 from histkit.util.files import shown_path
 from histkit.util.text import count_noun, error_line, quoted
 

@@ -42,8 +42,9 @@ from histkit.reports.register import Entry, HistoryRegisters, Key, history_folde
 from histkit.reports.statement_files import FORMATS, statement_output, write_statement
 from histkit.reports.terms import Terms, TermsBook, read_terms
 from histkit.usage.aggregate import MEASURES, is_voice, partial_sums
+from histkit.usage.label_rules import COLUMN, UNASSIGNED
 from histkit.usage.label_zones import check_label_zone
-from histkit.usage.labels import COLUMN, RULES_FACT, UNASSIGNED
+from histkit.usage.labels import RULES_FACT
 from histkit.usage.periods import Period, parse_period
 from histkit.usage.table import NO_VOICE, VoiceLabels, parse_query, usage_table, voices_in
 from histkit.util.arguments import one_of, true_or_false

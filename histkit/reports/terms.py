@@ -15,7 +15,7 @@ from histkit.errors import InputError
 from histkit.frame.names import did_you_mean, has_suggestion
 from histkit.money.currencies import amount_text, currency_code, digits_of, plain_amount
 from histkit.reports.number_formats import NumberFormats, number_formats
-from histkit.usage.labels import UNASSIGNED
+from histkit.usage.label_rules import UNASSIGNED
 from histkit.util.files import read_toml
 from histkit.util.text import is_text, one_line_text, quoted
 

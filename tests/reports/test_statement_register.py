@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.sandbox import Sandbox
-from histkit.usage.labels import assign_labels, read_rules
+from histkit.usage.label_rules import read_rules
+from histkit.usage.labels import assign_labels
 from tests.conftest import client_of
 from tests.effort import examples
 from tests.faults.kills import WARM
