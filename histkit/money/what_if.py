@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from histkit.errors import InputError
-from histkit.frame.columns import integer_array
+from histkit.frame.columns import integer_array, text_array, whole_numbers
 from histkit.frame.keys import refuse_duplicates
 from histkit.frame.schema import require
 from histkit.money.costs import round_shares
@@ -190,7 +190,7 @@ def reprice(
         table, totals = _with_costs(table, parts, keys, books)
         facts["totals"] |= totals
         compared = (estimates.basis != UNKNOWN) & ~books.both
-        facts["unpriced_credits"] = int(frame["credits"][compared].sum())
+        facts["unpriced_credits"] = int(whole_numbers(frame["credits"])[0][compared].sum())
     table = table.iloc[order].reset_index(drop=True)
     if plans:
         table, facts["totals"]["plans"] = _on_plans(table, plans)
@@ -213,10 +213,9 @@ def _books(frame: pd.DataFrame, model: str | None, prices: Any, current: Any, zo
         warn_of_names(book, frame, stacklevel=3, models=() if model is None else (model,))
     changed = frame
     if model is not None:
-        kept = frame["source"].eq("STS").fillna(False) | frame["model_id"].astype("string").str.contains(
-            "_sts_"
-        ).fillna(False)
-        changed = frame.assign(model_id=frame["model_id"].astype("string").where(kept, model))
+        models = pd.Series(text_array(frame["model_id"]).to_pylist(), frame.index, "string")
+        kept = frame["source"].eq("STS").fillna(False) | models.str.contains("_sts_").fillna(False)
+        changed = frame.assign(model_id=models.where(kept, model))
     index_now, index_then = now.price_index(frame), then.price_index(changed)
     used = [book.prices[at] for book, index in ((now, index_now), (then, index_then)) for at in set(index[index >= 0])]
     currencies = sorted({price.currency for price in used or then.prices[:1]})
@@ -347,9 +346,9 @@ def _rests_on_documents(estimates: Estimates) -> bool:
 
 
 def _facts_of_bases(frame: pd.DataFrame, estimates: Estimates) -> dict[str, dict[str, int]]:
-    facts = {}
+    facts, credits = {}, whole_numbers(frame["credits"])[0]
     for basis, name in enumerate(BASES):
         rows = estimates.basis == basis
         if rows.any():
-            facts[name] = {"rows": int(rows.sum()), "credits": int(frame["credits"][rows].sum())}
+            facts[name] = {"rows": int(rows.sum()), "credits": int(credits[rows].sum())}
     return facts

@@ -12,6 +12,7 @@ import pandas as pd
 
 from histkit.errors import InputError
 from histkit.frame.clock import zone_of
+from histkit.frame.columns import integer_array, whole_numbers
 from histkit.money.costs import cost_table_of, costs_by_currency
 from histkit.money.ledger import ledger, several_accounts
 from histkit.money.prices import PriceBook
@@ -318,6 +319,12 @@ def omissions_section(spec: ReportSpec, counters: pd.DataFrame | None, part: str
     return Section("left-out", "What is not included", tuple(notes))
 
 
+def _sum_of(column: pd.Series) -> Any:
+    """Sum the known values of a column of whole numbers of any dtype."""
+    values, known = whole_numbers(column)
+    return total_of(pd.Series(integer_array(values, ~known)))
+
+
 def headline_facts(spec: ReportSpec, takes: pd.DataFrame | None, counters: pd.DataFrame | None) -> tuple[Fact, ...]:
     """Build the headline numbers of a report."""
     frame = spec.frame
@@ -327,8 +334,8 @@ def headline_facts(spec: ReportSpec, takes: pd.DataFrame | None, counters: pd.Da
         note = "rows that occur twice are counted twice"
     facts = [
         Fact("Items", len(frame)),
-        Fact("Credits", total_of(frame["credits"]), note=note),
-        Fact("Characters", total_of(frame["characters"])),
+        Fact("Credits", _sum_of(frame["credits"]), note=note),
+        Fact("Characters", _sum_of(frame["characters"])),
         Fact("Voices", count_voices(frame), note=_voices_note(frame)),
     ]
     if takes is not None:

@@ -399,3 +399,18 @@ def test_a_workbook_shows_each_amount_with_the_places_of_its_currency(tmp_path: 
     hk.report(df, tmp_path / "yen.xlsx", prices={"currency": "JPY", "price": [{"per_1000_credits": 45}]})
     for sheet in openpyxl.load_workbook(tmp_path / "yen.xlsx"):
         assert not [cell.coordinate for row in sheet.iter_rows() for cell in row if "0.00" in str(cell.number_format)]
+
+
+def test_numbers_that_are_texts_and_halves_of_characters_give_the_report_of_the_numbers(
+    df: pd.DataFrame, tmp_path: Path
+) -> None:
+    rows = df.head(300)
+    texts = rows.assign(**{name: rows[name].astype(object).astype(str) for name in ("credits", "characters")})
+    want = written(rows, tmp_path / "numbers.html", title="x").read_bytes()
+    assert written(texts, tmp_path / "texts.html", title="x").read_bytes() == want
+    half = pd.Series(["\ud800x", "\udfff"] * 150, rows.index, dtype=object)
+    table = hk.usage_table(rows.assign(client=half), by="client")
+    assert sorted(table["client"]) == ["\\ud800x", "\\udfff"]
+    assert table["credits"].sum() == rows["credits"].sum()
+    page = written(rows.assign(client=half), tmp_path / "clients.html", title="x").read_text("utf-8")
+    assert "\\ud800x" in page
