@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from histkit.cli.output import (
     standard_streams,
     warnings_as_lines,
 )
-from histkit.frame.clock import iso, name_of, zone_of
+from histkit.frame.clock import iso_in_range, name_of, zone_of
 from histkit.frame.columns import factorize
 from histkit.frame.dates import parse_date
 from histkit.frame.files import csv_text
@@ -359,7 +359,7 @@ def date_bounds(after: str | None, before: str | None, since: str | None, until:
     for name, text in (("after", after), ("since", since)):
         if text is not None:
             start = parse_date(text, name, zone, now=now).start
-            parts.append(f"from {_iso(start, zone)} (--{name} {text})")
+            parts.append(f"from {iso_in_range(start, zone)} (--{name} {text})")
             typed = f"--{name} {quoted(text)}"
     for name, text in (("before", before), ("until", until)):
         if text is not None:
@@ -367,18 +367,10 @@ def date_bounds(after: str | None, before: str | None, since: str | None, until:
             end = span.start if name == "before" else span.end
             if start is not None and (start > end or (start == end and name == "until")):
                 raise hk.InputError(f"{typed} is later than --{name} {quoted(text)}.")
-            parts.append(f"before {_iso(end, zone)} (--{name} {text})")
+            parts.append(f"before {iso_in_range(end, zone)} (--{name} {text})")
     description = f"Dates are days of {name_of(zone)}: rows {' and '.join(parts)}." if parts else ""
-    lower, upper = (None if side is None else _iso(side, UTC) for side in (start, end))
+    lower, upper = (None if side is None else iso_in_range(side, UTC) for side in (start, end))
     return DateBounds(lower, upper, description)
-
-
-def _iso(seconds: int, zone: tzinfo) -> str:
-    """Format an instant; those that can't be shown in the zone become the first or last that can."""
-    try:
-        return iso(seconds, zone)
-    except OverflowError:
-        return "0001-01-01T00:00:00Z" if seconds < 0 else "9999-12-31T23:59:59Z"
 
 
 def rows_of(
