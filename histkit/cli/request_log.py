@@ -16,7 +16,8 @@ from histkit.cli.common import FILE, date_bounds
 from histkit.cli.output import print_note
 from histkit.frame.columns import strings_of
 from histkit.frame.filters import filter_items
-from histkit.usage.attribution import FACT, WHO, coverage_line, read_log, who_column
+from histkit.frame.log_table import WHO
+from histkit.usage.attribution import FACT, coverage_line, read_log, who_column
 from histkit.usage.label_rules import Rule
 
 _KEY = "request_id"

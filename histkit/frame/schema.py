@@ -204,17 +204,19 @@ def check_frame(frame: object, purpose: str) -> None:
         )
 
 
-def require(frame: pd.DataFrame, columns: Iterable[str], purpose: str, also: Iterable[str] = ()) -> None:
+def require(
+    frame: pd.DataFrame, columns: Iterable[str], purpose: str, also: Iterable[str] = (), advice: str = ""
+) -> None:
     """Check a frame as `check_frame` does, and raise `MissingColumnError` for the first of `columns` that it lacks.
 
-    The message has the columns with a close name, and the close ones of the words in `also`.
+    The message has the columns with a close name, and the close ones of the words in `also`, or else the advice.
     """
     check_frame(frame, purpose)
     for name in columns:
         if name not in frame.columns:
             close = close_names(name, [*map(str, frame.columns), *also]) if isinstance(name, str) else []
-            hint = f" Did you mean {' or '.join(map(quoted, close))}?" if close else ""
-            raise MissingColumnError(f"The frame has no column {quoted(name)}, which {purpose} needs.{hint}")
+            hint = f"Did you mean {' or '.join(map(quoted, close))}?" if close else advice
+            raise MissingColumnError(f"The frame has no column {quoted(name)}, which {purpose} needs. {hint}".rstrip())
 
 
 def _pandas_column(column: pa.ChunkedArray, kind: pa.DataType) -> Any:

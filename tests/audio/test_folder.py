@@ -366,8 +366,12 @@ def test_a_link_out_of_the_folder_is_not_followed(df: pd.DataFrame, client: Hist
 
 def test_a_folder_that_is_a_file_is_said(df: pd.DataFrame, client: HistoryClient, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(hk.DownloadError, match="can't be used as a folder"):
-        download_audio(df.head(1), tmp_path / "file", client=client)
+    for folder in (tmp_path / "file", tmp_path / "file" / "audio"):
+        for dry_run in (False, True):
+            with pytest.raises(hk.DownloadError) as caught:
+                download_audio(df.head(1), folder, client=client, dry_run=dry_run)
+            assert str(caught.value) == f"{folder} can't be used as a folder: {tmp_path / 'file'} is a file."
+    assert (tmp_path / "file").read_text() == "x"
 
 
 def test_a_name_that_a_folder_has_costs_one_row(df: pd.DataFrame, client: HistoryClient, tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def test_a_price_book_is_a_file_a_mapping_or_a_frame(tmp_path: Path) -> None:
     ("prices", "words"),
     [
         ({}, "there is no price"),
-        ({"price": [{"per_1000_credits": 1}]}, "three capital letters"),
+        ({"price": [{"per_1000_credits": 1}]}, "the currency is missing; add one, three capital letters such as EUR"),
         ({"currency": "EUR", "price": [{"per_1000_credits": -1}]}, "from 0 to a million"),
         ({"currency": "EUR", "price": [{"per_1000_credits": "x"}]}, "not an amount"),
         ({"currency": "EUR", "price": [{"per_1000_credits": float("nan")}]}, "not an amount"),
