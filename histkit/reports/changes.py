@@ -18,29 +18,18 @@ Locate = Callable[[pd.DataFrame], Mapping[str, int]]
 
 
 @dataclass
-class Accounts:
-    """The accounts of a frame and its history, by which rows with the same id are the same row, or are not.
+class RowMatcher:
+    """Finds rows among those that are billed by their ids, which are unique in the service.
 
-    A row without an account, or billed under one that is no longer there, is compared by its id alone: an account that
-    got another name is not billed again.
+    An account may get another name, or none: its rows stay the same, and are not billed again.
 
     Attributes
     ----------
-    names : frozenset of str or None
-        None: any may be there.
-    renamed : set of str
-        Those that are not, and under which rows were billed that `match` has found.
+    renamed : set of (str, str)
+        The account under which found rows were billed, and the other one under which they are there now.
     """
 
-    names: frozenset[str] | None = None
-    renamed: set[str] = field(default_factory=set)
-
-    def gone(self, column: pd.Series) -> Mask:
-        """Return which rows were billed under an account that is no longer there."""
-        if self.names is None:
-            return np.zeros(len(column), bool)
-        gone: Mask = ~(column.isna() | column.isin(self.names)).to_numpy(bool)
-        return gone
+    renamed: set[tuple[str, str]] = field(default_factory=set)
 
     def match(self, issued: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         """Return the pairs of equal rows: their positions ``issued`` and ``row``, pairs of one account first."""
@@ -48,13 +37,10 @@ class Accounts:
         left = issued[KEY].assign(issued=np.arange(len(issued)))
         right = rows[KEY].iloc[near].assign(row=near)
         both = left.merge(right, on="history_item_id", suffixes=("", "_now"))
-        before, now = both["account"], both["account_now"]
-        equal = (before == now).fillna(False).to_numpy(bool)
-        gone = self.gone(before)
-        self.renamed.update(before[gone & ~equal & now.notna().to_numpy(bool)])
-        same = equal | gone | before.isna().to_numpy(bool) | now.isna().to_numpy(bool)
-        pairs: pd.DataFrame = both.loc[same, ["issued", "row"]]
-        return pairs.iloc[np.argsort(~equal[same], kind="stable")]
+        differs = (both["account"] != both["account_now"]).fillna(False).to_numpy(bool)
+        self.renamed.update(both.loc[differs, ["account", "account_now"]].itertuples(index=False, name=None))
+        pairs: pd.DataFrame = both[["issued", "row"]]
+        return pairs.iloc[np.argsort(differs, kind="stable")]
 
     def common(self, issued: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         """Return the rows that are among those issued."""
@@ -64,12 +50,8 @@ class Accounts:
         """Return a sentence on the accounts in `renamed`; empty if there are none."""
         if not self.renamed:
             return ""
-        names = ", ".join(map(quoted, sorted(self.renamed)))
-        what = f"account {names}, which is" if len(self.renamed) == 1 else f"accounts {names}, which are"
-        return (
-            f"The register has rows under the {what} no longer in this history: they are taken for those with the same "
-            "ids under another account."
-        )
+        names = "; ".join(f"{quoted(now)}, billed under {quoted(before)}" for before, now in sorted(self.renamed))
+        return f"Rows are under another account than in the register ({names}), and known by their ids."
 
 
 @dataclass(frozen=True)
@@ -115,7 +97,7 @@ class Changes:
 
 
 def compare_rows(
-    issued: pd.DataFrame, rows: pd.DataFrame, accounts: Accounts
+    issued: pd.DataFrame, rows: pd.DataFrame, matcher: RowMatcher
 ) -> tuple[pd.DataFrame, dict[str, int], pd.DataFrame]:
     """Compare the rows that are billed with those that should be.
 
@@ -125,8 +107,8 @@ def compare_rows(
         See `net_rows`.
     rows : pandas.DataFrame
         See `billed_rows`.
-    accounts : Accounts
-        Of the history.
+    matcher : RowMatcher
+        Finds equal rows.
 
     Returns
     -------
@@ -137,7 +119,7 @@ def compare_rows(
     went : pandas.DataFrame
         As in `Changes`.
     """
-    pairs = accounts.match(issued, rows).drop_duplicates("issued").drop_duplicates("row").sort_values("issued")
+    pairs = matcher.match(issued, rows).drop_duplicates("issued").drop_duplicates("row").sort_values("issued")
     stays, came = np.zeros(len(issued), bool), np.ones(len(rows), bool)
     stays[pairs["issued"].to_numpy()] = True
     came[pairs["row"].to_numpy()] = False
@@ -169,9 +151,9 @@ def _differs(first: pd.Series, second: pd.Series) -> Mask:
     return np.asarray((missing[0] != missing[1]) | (unequal & ~missing[0] & ~missing[1]), bool)
 
 
-def changes_of(issued: pd.DataFrame, entry: Entry, bill: Bill, accounts: Accounts) -> Changes:
+def changes_of(issued: pd.DataFrame, entry: Entry, bill: Bill, matcher: RowMatcher) -> Changes:
     """Return how a bill differs from what was issued, the last of whose entries is `entry`."""
-    signed, counts, went = compare_rows(issued, bill.rows, accounts)
+    signed, counts, went = compare_rows(issued, bill.rows, matcher)
     money, letter = bill.terms.money(), bill.terms.letter()
     terms = sorted(name for name in {*money, *entry.terms} if money.get(name) != entry.terms.get(name))
     if bill.rows.empty and counts["went"]:

@@ -16,7 +16,7 @@ from histkit.errors import ArchiveError, InputError
 from histkit.frame.clock import iso, zone_of
 from histkit.reports.bill import Bill, corrected, relabelled
 from histkit.reports.billed_rows import encode_rows
-from histkit.reports.changes import Accounts, Changes, Locate, changes_of
+from histkit.reports.changes import Changes, Locate, RowMatcher, changes_of
 from histkit.reports.register import (
     VERSION,
     Entry,
@@ -92,8 +92,8 @@ class Issuer:
         issued again or None.
     correct : bool
         Whether to correct what was issued.
-    accounts : Accounts
-        Those of the frame and its history.
+    matcher : RowMatcher
+        Finds rows among those that are billed.
     history : HistoryRegisters or None
         All registers of the history that the frame was loaded from.
     """
@@ -103,7 +103,7 @@ class Issuer:
     locate: Locate
     place: Place
     correct: bool
-    accounts: Accounts
+    matcher: RowMatcher
     history: HistoryRegisters | None = None
 
     def issue(self, bills: Sequence[Bill], period: tuple[int, int] | None = None, column: str = "") -> list[Issue]:
@@ -156,7 +156,7 @@ class Issuer:
         others = [issue for issue in self._plan(state, [bill]) if issue.bill.key != bill.key]
         self._warn_of_renamed()
         if entries:
-            changes = changes_of(self._net(state, bill.key), entries[-1], bill, self.accounts)
+            changes = changes_of(self._net(state, bill.key), entries[-1], bill, self.matcher)
             return corrected(relabelled(bill, entries[-1].voices), entries, changes.counts), others
         if not others:
             raise InputError(
@@ -166,8 +166,8 @@ class Issuer:
         return bill, others
 
     def _warn_of_renamed(self) -> None:
-        if self.accounts.renamed:
-            warnings.warn(self.accounts.note(), stacklevel=5)  # at the call of statement or statements
+        if self.matcher.renamed:
+            warnings.warn(self.matcher.note(), stacklevel=5)  # at the call of statement or statements
 
     def _check(self, bill: Bill) -> None:
         """Raise unless a bill can be issued."""
@@ -198,7 +198,7 @@ class Issuer:
         try:
             return self._plan_with(state, bills, correct=self.correct)
         except _NeedsCorrection as error:
-            note = f" {self.accounts.note()}".rstrip()
+            note = f" {self.matcher.note()}".rstrip()
             try:
                 self._plan_with(state, bills, correct=True)
             except InputError as refusal:
@@ -236,7 +236,7 @@ class Issuer:
             return Issue(bill, None)
         last = entries[-1]
         _check_comparable(bill, last)
-        changes = changes_of(self._net(state, bill.key), last, bill, self.accounts)
+        changes = changes_of(self._net(state, bill.key), last, bill, self.matcher)
         bill = relabelled(bill, last.voices)
         if not changes.any():
             self._check_repeated(bill, last)
@@ -295,15 +295,15 @@ class Issuer:
         conflicts: dict[Key, dict[Key, int]] = {}
         for owner, rows in claimed[claimed["history_item_id"].duplicated(keep=False)].groupby("owner"):
             others = claimed[claimed["owner"] != owner]
-            count = len(self.accounts.common(others, rows))
+            count = len(self.matcher.common(others, rows))
             if count:
-                other = int(self.accounts.common(rows, others)["owner"].iloc[0])
+                other = int(self.matcher.common(rows, others)["owner"].iloc[0])
                 conflicts[keys[int(owner)]] = {keys[other]: count}
         if conflicts:
             return conflicts
         for key in state.by_key:
             if key not in issues:
-                common = self.accounts.common(self._net(state, key), claimed)
+                common = self.matcher.common(self._net(state, key), claimed)
                 if len(common):
                     counts = common["owner"].value_counts(sort=False)
                     conflicts[key] = {keys[int(owner)]: int(count) for owner, count in counts.items()}
@@ -345,7 +345,7 @@ class Issuer:
                 net = self._net_rows(path, lacking, entries[0].key)
                 billed = net[net["times"] > 0]
                 for issue in issues:
-                    count = len(self.accounts.common(billed, issue.bill.rows))
+                    count = len(self.matcher.common(billed, issue.bill.rows))
                     if count:
                         facts = issue.bill.facts
                         rows = f"{count_noun(count, 'row')} of {quoted(facts['client'])}, {facts['period']}"

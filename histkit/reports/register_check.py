@@ -20,7 +20,7 @@ from histkit.frame.clock import SECOND, iso
 from histkit.money.currencies import digits_of, exact_decimals
 from histkit.reports.amounts import Amounts, compute_amounts, nothing
 from histkit.reports.billed_rows import decode_rows, exact_costs, net_rows
-from histkit.reports.changes import Accounts, Changes, compare_rows
+from histkit.reports.changes import Changes, compare_rows
 from histkit.reports.register import Entry, Key, Register, RegisterState, hash_of
 from histkit.reports.statement import Clients, clients_of
 from histkit.reports.terms import Terms
@@ -180,8 +180,7 @@ def check_statements(
     register : path-like, default "data/history"
         As in `issued_statements`.
     frame : pandas.DataFrame, optional
-        The complete history: also list the rows that came, went or changed since. A row that was billed under an
-        account that is not in it, nor in its folder, is compared by its id alone.
+        The complete history: also list the rows that came, went or changed since.
     column : str or None, default "client"
         The frame's column of clients; None: only look for the billed rows themselves, not for rows that came.
     prices : path-like, mapping, DataFrame or PriceBook, optional
@@ -205,7 +204,7 @@ def check_statements(
     Warns
     -----
     UserWarning
-        Rows were billed under an account that the history no longer has, and are there under another one.
+        Rows are under another account than when they were billed.
 
     Examples
     --------
@@ -227,8 +226,7 @@ def check_statements(
     for key, entries in state.by_key.items():
         nets[key], problems = _recomputed(entries)
         findings += [(FAILED, entry.number, entry.client, entry.period, line) for entry, line in problems]
-    accounts = Accounts() if clients is None else clients.accounts
-    findings += [(FAILED, None, None, None, line) for line in _billed_twice(nets, state, accounts)]
+    findings += [(FAILED, None, None, None, line) for line in _billed_twice(nets, state)]
     if clients is not None:
         for key, entries in state.by_key.items():
             last = entries[-1]
@@ -236,8 +234,8 @@ def check_statements(
             if line:
                 findings.append((CHANGED, entries[0].number, last.client, last.period, line))
         findings += [(UNBILLED, None, client, None, line) for client, line in _unbilled(nets, state, clients)]
-    if accounts.renamed:
-        warnings.warn(accounts.note(), stacklevel=3)
+    if clients is not None and clients.matcher.renamed:
+        warnings.warn(clients.matcher.note(), stacklevel=3)
     table = pd.DataFrame(findings, columns=_FINDINGS, dtype=object).astype(_STRING)
     rows = sum(int(net["times"].sum()) for net in nets.values())
     facts = {"register": str(opened.path), "statements": len(state.entries), "rows": rows}
@@ -331,18 +329,13 @@ def _amount_problems(net: pd.DataFrame, entry: Entry, amounts: Mapping[str, Amou
             )
 
 
-def _billed_twice(nets: Mapping[Key, pd.DataFrame], state: RegisterState, accounts: Accounts) -> Iterator[str]:
-    """Yield the rows that several clients or periods bill, or one of them under two names of an account."""
+def _billed_twice(nets: Mapping[Key, pd.DataFrame], state: RegisterState) -> Iterator[str]:
+    """Yield the rows that several clients or periods bill, or one of them under two accounts."""
     frames = [net.assign(owner=place) for place, net in enumerate(nets.values()) if len(net)]
     if not frames:
         return
     rows = pd.concat(frames, ignore_index=True)
-    rows = rows[rows["history_item_id"].duplicated(keep=False)]
-    unnamed = rows["account"].isna() | accounts.gone(rows["account"])
-    repeated = rows[
-        rows.duplicated(["history_item_id", "account"], keep=False)
-        | rows["history_item_id"].isin(rows.loc[unnamed, "history_item_id"])
-    ]
+    repeated = rows[rows["history_item_id"].duplicated(keep=False)]
     keys = list(nets)
     owners = repeated.groupby("history_item_id")["owner"].unique()
     groups = Counter(tuple(sorted(values.tolist())) for values in owners)
@@ -373,7 +366,7 @@ def _changed(net: pd.DataFrame, entry: Entry, clients: Clients) -> str:
     """Return how the rows of an entry's client and period differ now; empty if they don't."""
     rows = clients.rows_now(net, entry)
     issued = net if clients.priced else net.assign(price=pd.array([None] * len(net), dtype=_STRING))
-    signed, counts, went = compare_rows(issued, rows, clients.accounts)
+    signed, counts, went = compare_rows(issued, rows, clients.matcher)
     return (
         "; ".join(Changes(signed, counts, went, []).lines(lambda rows: clients.locate(rows, entry)))
         if len(signed)

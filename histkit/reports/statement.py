@@ -25,7 +25,7 @@ from histkit.errors import InputError
 from histkit.frame.clock import SECOND, iso, name_of, zone_of
 from histkit.frame.columns import factorize, factorize_text
 from histkit.frame.dates import instants_of
-from histkit.frame.keys import refuse_duplicates
+from histkit.frame.keys import refuse_duplicates, repeated_rows
 from histkit.frame.names import UnmatchedNameError, did_you_mean
 from histkit.frame.schema import require
 from histkit.money.costs import cost_table_of, with_price_index
@@ -34,7 +34,7 @@ from histkit.money.prices import PriceBook, read_prices, warn_of_names
 from histkit.reports.amounts import compute_amounts
 from histkit.reports.bill import MONEY, UNIT_PRICE, Bill, Voices, line_order
 from histkit.reports.billed_rows import billed_rows, exact_costs, fingerprint, rows_fingerprint
-from histkit.reports.changes import Accounts
+from histkit.reports.changes import RowMatcher
 from histkit.reports.completeness import history_reasons, history_state, row_reasons
 from histkit.reports.issue import Issue, Issuer
 from histkit.reports.model import check_title, total_of
@@ -131,12 +131,11 @@ class _StatementRequest:
         return read_prices(self.prices, tz=zone).for_clients(self.column)
 
     @cached_property
-    def accounts(self) -> Accounts:
-        """The accounts of the frame, and those of its history that it leaves out."""
-        names = set(history_state(self.frame).read_at)
-        if "account" in self.frame.columns:
-            names |= {*factorize_text(self.frame["account"])[1]}
-        return Accounts(frozenset(names))
+    def repeated(self) -> Ints:
+        """The rows that another account has, too: an id is unique in the service, so one of them has another name."""
+        ids = self.frame["history_item_id"]
+        later = repeated_rows(ids.to_frame())
+        return np.flatnonzero(ids.isin(ids.iloc[later]).to_numpy(bool)) if len(later) else later
 
     @cached_property
     def undated(self) -> Ints:
@@ -154,9 +153,10 @@ class _StatementRequest:
         of_period = self.of_period(period, zone, issued=issued)
         code = self.clients.index(client) if client in self.clients else -1
         start, stop = np.searchsorted(of_period.codes, (code, code + 1)) if code >= 0 else (0, 0)
-        rows = self.frame[self.columns(names)].iloc[of_period.rows[start:stop]]
+        places = of_period.rows[start:stop]
+        rows, twice = self.frame[self.columns(names)].iloc[places], int(np.isin(places, self.repeated).sum())
         undated = int(self.undated[code]) if code >= 0 else 0
-        return _bill(rows, self, of_period, client, undated, period, zone, names, title)
+        return _bill(rows, self, of_period, client, undated, twice, period, zone, names, title)
 
     def locate(self, went: pd.DataFrame, *, clients: bool = True) -> dict[str, int]:
         """Return where rows are that were billed: words to the number of rows."""
@@ -282,14 +282,14 @@ def statement(
     Warns
     -----
     UserWarning
-        Rows of the register are of an account that the history no longer has, and have the ids of rows of another one:
-        they are the same rows, and not billed again.
+        Rows are under another account than in the register: they are known by their ids, and not billed again.
 
     Notes
     -----
     A statement is provisional, and its file says so, if the history was synced or read before the period's end (each
     account counts; rows appear up to 15 minutes late), was not read to its end, or lacks rows that its folder has; or
-    if rows of the client are still ``processing`` or have no date. It can't be issued.
+    if rows of the client are still ``processing``, have no date, or are there under two accounts, as after one got
+    another name. It can't be issued.
 
     ``rows_fingerprint`` is the BLAKE2b hash (8 bytes, in hex) of the billed rows: one line per row, made of its id, a
     tab, its credits (empty if unknown) and a newline; the lines are sorted. ``fingerprint`` covers the prices too:
@@ -394,7 +394,7 @@ def _issuer(request: _StatementRequest, register: Any, correct: bool, place: Any
         request.locate,
         place,
         correct,
-        request.accounts,
+        RowMatcher(),
         None if folder is None else HistoryRegisters(folder, opened),
     )
 
@@ -411,21 +411,19 @@ class Clients:
         As in `Issuer`.
     own_zone : bool
         Whether the days in the prices are those of a zone that was passed, not of each statement's own.
+    matcher : RowMatcher
+        Finds rows among those that are billed.
     """
 
     request: _StatementRequest
     known: bool
     own_zone: bool
+    matcher: RowMatcher = field(default_factory=RowMatcher)
 
     @property
     def priced(self) -> bool:
         """Whether rows have prices."""
         return self.request.book is not None
-
-    @property
-    def accounts(self) -> Accounts:
-        """The accounts of the frame and its history."""
-        return self.request.accounts
 
     def rows_now(self, net: pd.DataFrame, entry: Entry) -> pd.DataFrame:
         """Return the rows of an entry's client and period as they are now, as `billed_rows` does.
@@ -442,7 +440,7 @@ class Clients:
             rows = of_period.rows[ids.isin(net["history_item_id"]).to_numpy(bool)]
         book = request.book if self.own_zone else request.book_of(zone_of(entry.tz))
         now = billed_rows(request.frame[request.columns([])].iloc[rows], book)
-        return now if self._knows(entry) else self.accounts.common(net, now).reset_index(drop=True)
+        return now if self._knows(entry) else self.matcher.common(net, now).reset_index(drop=True)
 
     def unbilled(self, client: str, entries: Sequence[Entry], billed: pd.DataFrame) -> pd.DataFrame:
         """Return the client's rows between its periods that are not among the billed ones: ids, accounts, dates."""
@@ -454,7 +452,7 @@ class Clients:
         for start, end in spans:
             inside &= ~((request.instants >= start * SECOND) & (request.instants < end * SECOND))
         rows = billed_rows(request.frame[request.columns([])][inside], None).assign(date=request.instants[inside])
-        return rows.drop(request.accounts.common(billed, rows).index)
+        return rows.drop(self.matcher.common(billed, rows).index)
 
     def locate(self, went: pd.DataFrame, entry: Entry) -> dict[str, int]:
         """Return where rows are that were billed: words to the number of rows."""
@@ -670,7 +668,8 @@ def _summary(
     reasons = dict.fromkeys(reason for table, _ in results for reason in table.attrs["histkit"]["provisional"])
     undated, processing = int(request.undated.sum()), _processing(request.frame.iloc[of_period.rows])
     counts = {"rows": len(of_period.rows), "rows_without_date": undated}
-    all_reasons = [*of_period.reasons, *row_reasons(undated, processing)]
+    twice = int(np.isin(of_period.rows, request.repeated).sum())
+    all_reasons = [*of_period.reasons, *row_reasons(undated, processing, twice)]
     replaced = sum(
         output is not None and output.exists and not table.attrs["histkit"].get("again") for table, output in results
     )
@@ -757,6 +756,7 @@ def _bill(
     of_period: _PeriodRows,
     client: str,
     undated: int,
+    twice: int,
     period: Period,
     zone: tzinfo,
     names: list[Any],
@@ -786,7 +786,7 @@ def _bill(
         "rows_without_date": undated,
         "fingerprint": fingerprint(billed, terms.money_lines()),
         "rows_fingerprint": rows_fingerprint(billed),
-        "provisional": [*of_period.reasons, *row_reasons(undated, _processing(rows))],
+        "provisional": [*of_period.reasons, *row_reasons(undated, _processing(rows), twice)],
     }
     amounts = {}
     if book is not None:
