@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -338,6 +338,11 @@ class DateBounds:
     after: str | None
     before: str | None
     description: str
+
+    def of_range(self, facts: Mapping[str, Any]) -> DateBounds:
+        """Return the sides that were typed as a function extended them: its facts ``after`` and ``before``."""
+        after, before = (None if getattr(self, side) is None else str(facts[side]) for side in ("after", "before"))
+        return replace(self, after=after, before=before)
 
 
 def date_bounds(after: str | None, before: str | None, since: str | None, until: str | None, tz: str) -> DateBounds:

@@ -84,9 +84,7 @@ def _figures(
     table = hk.official_usage(
         bounds.after, bounds.before, by=list(by) or None, freq=PERIODS[period], tz=tz, column=column
     )
-    facts = table.attrs["histkit"]  # which have the range, extended to whole days
-    bounds = DateBounds(facts["after"], None if bounds.before is None else facts["before"], "")
-    return table, _note(table, bounds, PERIODS[period], zone_of(tz))
+    return table, _note(table, bounds.of_range(table.attrs["histkit"]), PERIODS[period], zone_of(tz))
 
 
 def _note(table: pd.DataFrame, bounds: DateBounds, freq: str | None, zone: tzinfo) -> str:

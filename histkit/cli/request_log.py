@@ -52,21 +52,30 @@ def join_log(
     words = [word for word in by if word in WHO and word not in frame.columns]
     on: tuple[str, str] = (log_key, log_key)
     if log is not None:
-        table, columns = read_log(log, log_key), None
+        table, columns = _with_names(read_log(log, log_key), words), None
     elif words:
-        table, columns = hk.load_requests(history), words
+        table, columns = log_beside(history, words), words
         on = (_KEY, table.attrs["histkit"]["id_column"] or _KEY)
         table = _of_selection(table, on[1], frame, **chosen)
     else:
         return frame
-    for word in words:
-        if word not in table.columns:
-            table[word] = who_column(table, word)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the line is printed in any case
         joined = hk.attribute(frame, table, on, columns=columns)
     print_note(coverage_line(joined.attrs["histkit"][FACT]))
     return joined
+
+
+def log_beside(history: Any, words: Sequence[str]) -> pd.DataFrame:
+    """Read the request log beside a local history; keys and users that `words` name are shown by their names."""
+    return _with_names(hk.load_requests(history), [word for word in words if word in WHO])
+
+
+def _with_names(table: pd.DataFrame, words: Sequence[str]) -> pd.DataFrame:
+    for word in words:
+        if word not in table.columns:
+            table[word] = who_column(table, word)
+    return table
 
 
 def _of_selection(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,9 +21,9 @@ from histkit.cli.common import (
     PERIODS,
     PRICES,
     RULES,
-    TZ,
     checked_prices,
     date_bounds,
+    dates,
     filters,
     labelled_rows,
     newest_rows,
@@ -37,23 +37,34 @@ from histkit.cli.common import (
 )
 from histkit.cli.cut_periods import limit_note, limited_bounds, note_cut_periods
 from histkit.cli.output import print_note, print_paragraph
-from histkit.cli.request_log import columns_of, join_log, log_options
+from histkit.cli.request_log import columns_of, join_log, log_beside, log_options
 from histkit.frame.clock import zone_of
 from histkit.frame.names import KnownNames, UnmatchedNameError
 from histkit.frame.provenance import record_selection
 from histkit.money.forecast import forecast, used_share
 from histkit.money.key_account import refuse_other_account
-from histkit.reports.model import ReportColumn, ReportTable, group_column, period_column, total_of
+from histkit.money.spenders import BY
+from histkit.reports.model import (
+    ReportColumn,
+    ReportTable,
+    group_column,
+    heading,
+    name_missing,
+    period_column,
+    total_of,
+)
 from histkit.reports.quota import quota_lines
 from histkit.reports.report import KINDS
 from histkit.reports.sections import ROUNDING_NOTE, ledger_report_table, line_report_table, usage_report_table
 from histkit.retakes.lines import line_table
 from histkit.usage.label_rules import COLUMN, read_rules
+from histkit.usage.periods import parse_freq
 from histkit.usage.table import parse_query
 from histkit.util.outputs import output_of
 from histkit.util.text import count_noun
 
 OVER_QUOTA = 4
+_NO_ROWS = "No rows: nothing in this history meets the options."
 
 
 def labelled_history(
@@ -71,7 +82,7 @@ def labelled_history(
         raise click.UsageError("--client needs --rules, a TOML file that assigns rows to clients.")
     frame = rows_of(**chosen | ({"limit": None} if client else {}))
     if frame.empty:
-        print_note("No rows: nothing in this history meets the options.")
+        print_note(_NO_ROWS)
     frame = frame if join is None else join(frame, columns_of(parsed))
     if not rules:
         return frame, column
@@ -254,7 +265,12 @@ def _share(text: str | None) -> Fraction | None:
 @click.option("--reset-day", type=click.IntRange(1, 31), help="Day of the month on which the counter is reset.")
 @click.option("--across-accounts", is_flag=True, help="Add up the ledgers of several accounts.")
 @click.option("--official", is_flag=True, help="Compare with the account's own figures, read from the service.")
-@TZ
+@click.option(
+    "--requests",
+    is_flag=True,
+    help="With --official: who spent what this history lacks, --by api_key and user unless other columns are named.",
+)
+@dates
 @JSON
 @CSV
 @source
@@ -266,30 +282,54 @@ def ledger(
     reset_day: int | None,
     across_accounts: bool,
     official: bool,
+    requests: bool,
     tz: str,
+    after: str | None,
+    before: str | None,
+    since: str | None,
+    until: str | None,
     json_: bool,
     csv_: bool,
     **chosen: Any,
 ) -> None:
     """Chain the credit counters: credits seen, spent outside this history, adjusted; resets (an estimate).
 
-    --by api_key and --by user need the request log (histkit sync --requests), or --log.
+    All rows are chained; the dates select what is summed. --by api_key, --by user and --requests need the request log
+    (histkit sync --requests); --by also takes the columns of --log.
     """
-    if official and (by or log or reset_day or across_accounts):
-        raise click.UsageError("--official excludes --by, --log, --reset-day and --across-accounts.")
-    frame = join_log(whole_history(**chosen), by, log, log_key, tz=tz, **chosen)
+    if official and (log or across_accounts):
+        raise click.UsageError("--official excludes --log and --across-accounts.")
+    if official and by and not requests:
+        raise click.UsageError("--official --by needs --requests: only the request log has keys, users and the like.")
+    if requests and not official:
+        raise click.UsageError("--requests needs --official.")
+    typed = {"after": after, "before": before, "since": since, "until": until}
+    bounds = date_bounds(**typed, tz=tz)
+    frame = whole_history(**chosen)
     freq: Any = PERIODS[period]  # one of those that reconcile takes, too
+    options: dict[str, Any] = {"tz": tz, "billing": reset_day, "after": bounds.after, "before": bounds.before}
     if official:
-        figures = hk.reconcile(frame, freq, tz=tz)
-        table = _official_table(figures, freq)
+        words = list(by or BY) if requests else []
+        requested = log_beside(chosen["history"], words) if requests else None
+        figures = hk.reconcile(frame, freq, requests=requested, by=words or None, **options)
+        note = note_cut_periods(
+            figures, parse_freq(freq), zone_of(tz), bounds.of_range(figures.attrs["histkit"]), what="figures"
+        )
+        table = _spender_table(figures, freq, words, note) if requests else _official_table(figures, freq, note)
     else:
-        options: dict[str, Any] = {"by": list(by) or None, "billing": reset_day, "across_accounts": across_accounts}
-        figures = hk.ledger(frame, freq, tz=tz, **options)
-        table = ledger_report_table(figures, freq)
+        if by or log:
+            rows = hk.filter_items(frame, after=bounds.after, before=bounds.before)
+            joined = join_log(rows, by, log, log_key, tz=tz, **typed, **chosen)
+            frame = frame.join(joined[[name for name in joined.columns if name not in frame.columns]])
+        figures = hk.ledger(frame, freq, by=list(by) or None, across_accounts=across_accounts, **options)
+        note = note_cut_periods(figures, parse_freq(freq), zone_of(tz), bounds)
+        table = ledger_report_table(figures, freq, note)
+    if figures.empty:
+        print_note(_NO_ROWS)
     print_table(replace(table, frame=figures) if json_ or csv_ else table, json_, csv_)
 
 
-def _official_table(figures: pd.DataFrame, freq: str) -> ReportTable:
+def _official_table(figures: pd.DataFrame, freq: str, note: str) -> ReportTable:
     """Arrange the result of `histkit.reconcile` for readers, with totals."""
     counts = (
         ReportColumn("history", "History", "count"),
@@ -299,13 +339,42 @@ def _official_table(figures: pd.DataFrame, freq: str) -> ReportTable:
         ReportColumn("unexplained", "Unexplained", "count"),
     )
     totals = {column.name: total_of(figures[column.name]) for column in counts}
-    missing = figures.attrs["histkit"]["missing"]
     notes = [
+        note,
+        *_missing_notes(figures, official="an official figure", gap="a known gap: the counter fell unexplained"),
+    ]
+    return ReportTable("", figures, (period_column(freq), *counts), totals, " ".join(filter(None, notes)))
+
+
+def _spender_table(lines: pd.DataFrame, freq: str, words: Sequence[str], note: str) -> ReportTable:
+    """Arrange the result of `histkit.reconcile` with a request log for readers, with totals."""
+    counts = (ReportColumn("requests", "Requests", "count", drop_rank=1), ReportColumn("credits", "Credits", "count"))
+    totals = {column.name: total_of(lines[column.name]) for column in counts}
+    facts = lines.attrs["histkit"]
+    notes = ["What the official figures have beyond this history, by the requests that are in none of its rows."]
+    if not lines["assigned"].all():
+        notes.append("The last line of a period has what no request explains.")
+    for name, noun, what in (
+        ("requests_without_id", "request", "no id: they may be in the history, and are not assigned"),
+        ("requests_without_credits", "request", "no credits in the log"),
+        ("rows_without_request", "row", "no request id: their requests count as not in the history"),
+    ):
+        if facts[name]:
+            notes.append(f"{count_noun(facts[name], noun)} with {what}.")
+    notes += [note, *_missing_notes(lines, official="an official figure")]
+    frame = name_missing(lines, words, lines["assigned"])
+    columns = (period_column(freq), *(ReportColumn(word, heading(word)) for word in words), *counts)
+    return ReportTable("", frame, columns, totals, " ".join(filter(None, notes)))
+
+
+def _missing_notes(figures: pd.DataFrame, **words: str) -> list[str]:
+    """Return sentences on the periods that lack a value; `words` say what is lacking, by column."""
+    missing = figures.attrs["histkit"]["missing"]
+    return [
         f"{count_noun(missing[name], 'period')} without {what}; totals are of the others."
-        for name, what in (("official", "an official figure"), ("gap", "a known gap: the counter fell unexplained"))
+        for name, what in words.items()
         if missing[name]
     ]
-    return ReportTable("", figures, (period_column(freq), *counts), totals, " ".join(notes))
 
 
 @click.command()

@@ -50,6 +50,8 @@ class Entries:
         The run in which the row ended, ascending with time. Within a run the counter only grows.
     counters : int64 array
         The counter at the end of the row.
+    first_rows : int64 array, shape (0 or 1,)
+        Positions in these arrays: the first row of all, which follows none.
     reset_rows : int64 array, shape (resets,)
         Positions in these arrays: the first row after each reset.
     """
@@ -66,7 +68,26 @@ class Entries:
     cycles: Ints
     runs: Ints
     counters: Ints
+    first_rows: Ints
     reset_rows: Ints
+
+    def select(self, kept: Mask) -> Entries:
+        """Return some of the rows, chained as they are among all.
+
+        A counter is raised to what an earlier row of its run had reached, so that the last counters stay the same.
+        """
+        if kept.all():
+            return self
+        earlier = self.times < self.times[kept].min() if kept.any() else ~kept
+        reached = np.zeros(int(self.runs.max(initial=0)) + 1, np.int64)
+        np.maximum.at(reached, self.runs[earlier], self.counters[earlier])
+        place = np.cumsum(kept) - 1
+        chosen: dict[str, Any] = {}
+        for name, values in vars(self).items():
+            positions = name in ("first_rows", "reset_rows")
+            chosen[name] = place[values[kept[values]]] if positions else values[kept]
+        chosen["counters"] = np.maximum(chosen["counters"], reached[chosen["runs"]])
+        return Entries(**chosen)
 
     @property
     def last_counter(self) -> int:
@@ -124,6 +145,7 @@ def chain_counters(frame: pd.DataFrame, rows: Ints | None = None, billing: Billi
         cycles=links.cycles[last],
         runs=runs[last],
         counters=after,
+        first_rows=owners[:1],
         reset_rows=owners[links.resets],
     )
 

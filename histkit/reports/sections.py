@@ -29,7 +29,7 @@ from histkit.reports.model import (
     group_column,
     heading,
     measure_totals,
-    no_name,
+    name_missing,
     period_column,
     share_of,
     total_of,
@@ -289,9 +289,7 @@ def ledger_report_table(table: pd.DataFrame, freq: str, note: str = "") -> Repor
         )
     groups = [ReportColumn("account", "Account")] if "account" in table.columns else []
     groups += [period_column(freq), *(ReportColumn(name, heading(name)) for name in facts["by"])]
-    of_rows = table["rows"].notna()
-    named = {name: table[name].astype(object).mask(of_rows & table[name].isna(), no_name(name)) for name in facts["by"]}
-    table = table.assign(**named)
+    table = name_missing(table, facts["by"], table["rows"].notna())
     return ReportTable("", table, (*groups, *columns), totals, " ".join(notes))
 
 

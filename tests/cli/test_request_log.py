@@ -81,6 +81,43 @@ def test_a_group_without_a_name_is_named_alike_and_differs_from_what_no_row_can_
     assert {row["app"] for row in json.loads(data)["rows"]} == {"web", None}
 
 
+def test_who_spent_what_the_history_lacks(box):
+    assert CliRunner().invoke(main, ["sync"]).exit_code == 0
+    command = ["ledger", "quarterly", "--official", "--requests"]
+    without = CliRunner().invoke(main, command)
+    assert without.exit_code == 1
+    assert "data/history has no request log; run histkit sync --requests first" in without.stderr
+    assert CliRunner().invoke(main, ["sync", "--requests"]).exit_code == 0
+    frame, log = hk.load("data/history"), hk.load_requests("data/history")
+    for words in (["api_key", "user"], ["product"]):
+        options = [part for word in words for part in ("--by", word)] if words == ["product"] else []
+        found = json.loads(CliRunner().invoke(main, [*command, *options, "--json"]).stdout)
+        table = hk.reconcile(frame, "QS", requests=log, by=words)
+        for name in ("requests", "credits"):
+            assert found["totals"][name] == table[name].sum()
+            assert [row[name] for row in found["rows"]] == [None if pd.isna(each) else each for each in table[name]]
+        assert {*found["rows"][0]} == {"period", *words, "requests", "credits", "assigned"}
+    keys = {row["api_key"] for row in json.loads(CliRunner().invoke(main, [*command, "--json"]).stdout)["rows"]}
+    assert keys <= {None, *log["api_key_name"]}  # names, where the log has them
+    text = " ".join(CliRunner().invoke(main, command).stdout.split())
+    assert "by the requests that are in none of its rows" in text
+    assert "(no API key)" in text
+    later = json.loads(CliRunner().invoke(main, [*command, "--since", "2026-10", "--json"]).stdout)
+    bounds = {"after": "2026-10-01", "before": frame["date"].max() + pd.Timedelta("1s")}
+    assert later["totals"]["requests"] == hk.reconcile(frame, requests=log, **bounds)["requests"].sum() > 0
+    assert later["facts"]["cut_periods"] == []
+
+
+def test_the_ledger_of_some_time_counts_the_log_of_that_time(box):
+    assert CliRunner().invoke(main, ["sync", "--requests"]).exit_code == 0
+    rows = hk.filter_items(hk.load("data/history"), after="2026-10")
+    shown = CliRunner().invoke(main, ["ledger", "yearly", "--by", "user", "--since", "2026-10", "--json"])
+    assert f"{len(rows)} of {len(rows)} rows (100.0 %)" in shown.stderr
+    found = json.loads(shown.stdout)
+    assert found["totals"]["seen"] == rows["credits"].sum()
+    assert sum(row["rows"] or 0 for row in found["rows"]) == len(rows) > 0
+
+
 def test_requests_without_a_row_are_those_of_the_same_dates_and_accounts(box_of, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     accounts = {}
