@@ -29,7 +29,7 @@ from histkit.cli.output import print_line, print_message, print_note
 from histkit.deletion.delete import DEFAULT_JOURNAL, run_deletion
 from histkit.util.outputs import OutputFile
 from histkit.util.storage import folder_name, local_path
-from histkit.util.text import count_noun, join_counts
+from histkit.util.text import count_noun, format_size, join_counts
 
 _SCRIPT_NAME = "{script_line:04}-{voice}-{text:.40}"
 _NAME = click.option("--name", default=DEFAULT_NAME, show_default=True, metavar="TEMPLATE", help="Name of each file.")
@@ -70,7 +70,7 @@ def _keepers(items: pd.DataFrame, script: str | None, near: float | None) -> pd.
 
 
 def _outcome(counts: dict[str, int], size: int, where: str) -> str:
-    return f"{where}: {join_counts(counts)}, {size / 1e6:,.1f} MB"
+    return f"{where}: {join_counts(counts)}, {format_size(size)}"
 
 
 def _print_plan(plan: pd.DataFrame, json_: bool) -> None:

@@ -41,7 +41,7 @@ from histkit.usage.label_rules import Rule, rules_name
 from histkit.usage.labels import assign_labels, unmatched_names
 from histkit.util.outputs import OutputFile
 from histkit.util.storage import local_folder, local_path
-from histkit.util.text import count_noun, quoted, terminal_text
+from histkit.util.text import count_noun, format_size, quoted, terminal_text
 
 HISTORY = "data/history"
 PERIODS = {
@@ -609,7 +609,7 @@ def print_written(output: OutputFile, what: str) -> None:
 
 def rows_and_size(output: OutputFile, rows: int) -> str:
     """Return the number of rows in a file that was written, and its size unless it was streamed."""
-    size = "" if output.streamed else f", {output.path.stat().st_size / 1e6:,.1f} MB"
+    size = "" if output.streamed else f", {format_size(output.path.stat().st_size)}"
     return count_noun(rows, "row") + size
 
 

@@ -238,6 +238,17 @@ def format_share(value: Any) -> str:
     return text
 
 
+def format_size(size: float) -> str:
+    """Format a number of bytes for a reader: in MB, smaller ones in kB, of which every file that is not empty has one.
+
+    Examples
+    --------
+    >>> format_size(3_812_345), format_size(49_512), format_size(12), format_size(0)
+    ('3.8 MB', '50 kB', '1 kB', '0 kB')
+    """
+    return f"{size / 1e6:,.1f} MB" if size >= 999_500 else f"{max(round(size / 1e3), int(size > 0))} kB"
+
+
 def format_column(values: Iterable[Any], kind: ValueKind) -> list[str]:
     """Format the values of a column; two moments never get the same text.
 
