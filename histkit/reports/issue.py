@@ -24,13 +24,11 @@ from histkit.reports.register import (
     Key,
     Register,
     RegisterState,
-    check_place,
     copy_file,
-    hash_of,
 )
 from histkit.reports.statement_files import render_statement
 from histkit.reports.terms import DEFAULT_NUMBER, count_series, counted_number, is_counted
-from histkit.util.files import shown_path, temporary_name
+from histkit.util.files import check_writable, hash_of, shown_path, temporary_name
 from histkit.util.outputs import OutputFile
 from histkit.util.text import count_noun, quoted
 
@@ -444,7 +442,7 @@ class Issuer:
             try:
                 for issue in issues:
                     if issue.output is not None and issue.entry is not None:
-                        check_place(issue.output.path)
+                        check_writable(issue.output.path)
                         issue.entry.sha256 = self._stage(issue, folder)
                 self.register.append(entries, state)
             except BaseException:

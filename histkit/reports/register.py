@@ -13,7 +13,6 @@ the line is appended, and are copied to their place afterwards. What a kill leav
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -34,10 +33,11 @@ from histkit.reports.billed_rows import decode_rows, net_rows
 from histkit.util.files import (
     atomic_write,
     exclusive_lock,
+    flush_folder,
     flush_to_disk,
-    open_temporary,
+    hash_of,
+    sha256_of,
     shown_path,
-    temporary_name,
     write_errors,
 )
 from histkit.util.storage import local_path
@@ -271,7 +271,7 @@ class Register:
                         os.ftruncate(file.fileno(), state.size)
                     raise
             if created:
-                _flush_folder(self.path.parent)
+                flush_folder(self.path.parent)
         with suppress(ArchiveError), atomic_write(self.head) as temporary:  # an older head is true, too
             temporary.write_text(f"{last}\n", "ascii")
 
@@ -289,10 +289,10 @@ class Register:
     def stage(self, temporary: Path) -> str:
         """Flush a file in the staging folder and name it by its hash, which is returned."""
         with temporary.open("r+b") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = sha256_of(file)
             flush_to_disk(file)
         temporary.replace(self.staging / digest)
-        _flush_folder(self.staging)
+        flush_folder(self.staging)
         return digest
 
     def finish(self, entries: Iterable[Entry]) -> None:
@@ -408,39 +408,6 @@ def copy_file(source: Path, target: Path) -> None:
     """Copy a file atomically."""
     with atomic_write(target) as temporary:
         shutil.copyfile(source, temporary)
-
-
-def check_place(path: Path) -> None:
-    """Raise `ArchiveError` if no file can be written into the folder of a path, which is created."""
-    with write_errors(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path.parent)) from None
-        temporary = path.with_name(temporary_name())
-        try:
-            open_temporary(temporary).close()
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-
-
-def hash_of(path: Path) -> str | None:
-    """Return the SHA-256 of a file; None if it can't be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
-
-
-def _flush_folder(folder: Path) -> None:
-    with suppress(OSError):  # Windows can't open a folder
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def read_lines(data: bytes, where: str) -> RegisterState:

@@ -21,11 +21,11 @@ from histkit.money.currencies import digits_of, exact_decimals
 from histkit.reports.amounts import Amounts, compute_amounts, nothing
 from histkit.reports.billed_rows import decode_rows, exact_costs, net_rows
 from histkit.reports.changes import Changes, compare_rows
-from histkit.reports.register import Entry, Key, Register, RegisterState, hash_of
+from histkit.reports.register import Entry, Key, Register, RegisterState
 from histkit.reports.statement import Clients, clients_of
 from histkit.reports.terms import Terms
 from histkit.usage.label_rules import COLUMN
-from histkit.util.files import shown_path
+from histkit.util.files import hash_of, shown_path
 from histkit.util.text import count_noun, error_line, quoted
 
 FAILED, CHANGED, UNBILLED = "failed", "changed", "unbilled"
