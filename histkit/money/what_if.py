@@ -18,7 +18,14 @@ from histkit.frame.keys import refuse_duplicates
 from histkit.frame.schema import require
 from histkit.money.costs import round_shares
 from histkit.money.currencies import digits_of
-from histkit.money.model_costs import BASES, UNKNOWN, Estimates, estimate_credits, read_multipliers
+from histkit.money.model_costs import (
+    BASES,
+    UNKNOWN,
+    Estimates,
+    changes_voices,
+    estimate_credits,
+    read_multipliers,
+)
 from histkit.money.plans import Plan, read_plans
 from histkit.money.price_match import NO_PRICE
 from histkit.money.prices import PriceBook, read_prices, warn_of_names
@@ -214,8 +221,7 @@ def _books(frame: pd.DataFrame, model: str | None, prices: Any, current: Any, zo
     changed = frame
     if model is not None:
         models = pd.Series(text_array(frame["model_id"]).to_pylist(), frame.index, "string")
-        kept = frame["source"].eq("STS").fillna(False) | models.str.contains("_sts_").fillna(False)
-        changed = frame.assign(model_id=models.where(kept, model))
+        changed = frame.assign(model_id=models.where(changes_voices(frame), model))
     index_now, index_then = now.price_index(frame), then.price_index(changed)
     used = [book.prices[at] for book, index in ((now, index_now), (then, index_then)) for at in set(index[index >= 0])]
     currencies = sorted({price.currency for price in used or then.prices[:1]})

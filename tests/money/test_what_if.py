@@ -178,6 +178,18 @@ PLANS = {
 }
 
 
+@pytest.mark.parametrize("source", ["STS", "sts"])
+def test_the_voice_changer_keeps_its_model_and_its_price(source: str) -> None:
+    df = hk.sample_history(100).assign(source=source)
+    book = {**BOOK, "price": [BOOK["price"][0], {"per_1000_credits": 10, "model": "eleven_flash_v2_5"}]}
+    table = hk.reprice(df, "eleven_flash_v2_5", freq=None, prices=book, current_prices=BOOK)
+    assert table["basis"].tolist() == ["measured, unchanged"]
+    other = df["model_id"] != "eleven_flash_v2_5"
+    expected = hk.cost_table(df[other], None, prices=BOOK)["cost"][0]
+    same = hk.cost_table(df[~other], None, prices=book)["cost"][0]
+    assert table["cost_low"].tolist() == table["cost_high"].tolist() == [expected + same]
+
+
 def test_a_month_costs_its_fee_and_what_is_beyond(tmp_path: Path) -> None:
     df = hk.sample_history(600, seed=1)
     df = df[df["date"].dt.month != 9]  # a month without rows costs its fee, too
