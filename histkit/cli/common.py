@@ -133,6 +133,7 @@ _PHRASES = (
     (re.compile(r"(?:take those of one, )?df\[df\['account'\] == '\.\.\.'\]"), "use --account NAME"),
     (re.compile(r"(?:take those of one, )?df\[df\['account'\] == (?=['\"])"), "use --account "),
     (re.compile(r"(--account (?:'[^']*'|\"[^\"]*\"))\], with its client"), r"\1, with its key"),
+    (re.compile(r", or pass billing=\{account: \.\.\.\}"), ""),
     (re.compile(r"run df\.speech\.label\(rules\) first"), "add --rules"),
     (re.compile(r"or choose the columns that agree by columns="), "or leave only the columns that agree"),
     (re.compile(r"\bmodel=(?=(?:'[^']*'|\"[^\"]*\") is not known)"), "on_model="),

@@ -206,7 +206,10 @@ def _billings(frame: pd.DataFrame, groups: list[Ints], billing: Any, zone: tzinf
     if billing is None or (len(groups) == 1 and not by_account):
         return [None if billing is None else Billing(billing_freq(billing, zone), zone)] * len(groups)
     if not by_account:
-        raise InputError("The frame has several accounts, each with its own resets: pass billing={account: ...}.")
+        raise InputError(
+            "The frame has several accounts, each with its own resets: take those of one, df[df['account'] == '...'], "
+            "or pass billing={account: ...}."
+        )
     if "account" not in frame.columns:
         raise InputError(
             f"billing={{...}} has neither {RESET!r} nor names of accounts: the frame has no column 'account'."

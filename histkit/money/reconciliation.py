@@ -112,7 +112,7 @@ def reconcile(
     refuse_duplicates(frame, "the comparison")
     one_of("freq", freq, _FREQS, "is not possible: the official figures are daily or hourly")
     if several_accounts(frame):
-        raise InputError("These rows belong to several accounts: compare each with its own client.")
+        raise InputError("The frame has several accounts; official figures belong to one: df[df['account'] == '...'].")
     zone, length = zone_of(tz), parse_freq(freq)
     base: Literal["h", "D"] = "h" if length.unit == "h" else "D"
     micros, known = instants_of(frame["date"])

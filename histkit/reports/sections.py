@@ -287,7 +287,7 @@ def ledger_report_table(table: pd.DataFrame, freq: str, note: str = "") -> Repor
             f"{falls} of the counter: neither a reset nor a refund explains {them}, so the period says – and the "
             "total is of the others."
         )
-    groups = [ReportColumn("account", "Account")] if "account" in table.columns else []
+    groups = [ReportColumn("account", "Account")] if "account" in {*table.columns} - {*facts["by"]} else []
     groups += [period_column(freq), *(ReportColumn(name, heading(name)) for name in facts["by"])]
     table = name_missing(table, facts["by"], table["rows"].notna())
     return ReportTable("", table, (*groups, *columns), totals, " ".join(notes))

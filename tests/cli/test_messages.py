@@ -145,6 +145,12 @@ def test_what_a_user_typed_is_never_translated(text: str) -> None:
             "The history has several accounts; a counter belongs to one: use --account NAME.",
         ),
         (
+            "ledger",
+            "The frame has several accounts, each with its own resets: take those of one, df[df['account'] == '...'], "
+            "or pass billing={account: ...}.",
+            "The history has several accounts, each with its own resets: use --account NAME.",
+        ),
+        (
             "pull",
             "a client reads one: take those of one, df[df['account'] == 'studio'], with its client.",
             "a client reads one: use --account 'studio', with its key.",

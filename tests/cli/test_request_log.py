@@ -148,6 +148,10 @@ def test_requests_without_a_row_are_those_of_the_same_dates_and_accounts(box_of,
     assert count(here) in line("--since", month, "--until", month)
     assert count(without[without["account"] == "agency"]) in line("--account", "agency")
     assert "of the log without" not in line("--voice", frame["voice_name"].dropna().iloc[0])
+    summed = CliRunner().invoke(main, ["ledger", "yearly", "--across-accounts", "--by", "account"]).stdout
+    assert summed.count("Account") == 1
+    refused = CliRunner().invoke(main, ["ledger", "--reset-day", "5"])
+    assert refused.stderr.endswith("each with its own resets: use --account NAME.\n")
 
 
 def test_a_key_without_the_scope_ends_with_5_and_names_it(box, monkeypatch):
