@@ -18,6 +18,7 @@ from histkit.frame.keys import refuse_duplicates
 from histkit.frame.schema import require
 from histkit.money.costs import round_shares
 from histkit.money.currencies import digits_of
+from histkit.money.ledger import several_accounts
 from histkit.money.model_costs import (
     BASES,
     UNKNOWN,
@@ -209,7 +210,7 @@ def _check_months(frame: pd.DataFrame, names: Sequence[Any], freq: str | None) -
     one_of("freq", freq, ("MS", "billing"), "is not possible with plan=, which has a fee for each month")
     if names not in ([], ["account"]):
         raise InputError(f"by={quoted(names)} is not possible with plan=: a plan is of an account; use by='account'.")
-    if not names and "account" in frame.columns and frame["account"].nunique() > 1:
+    if not names and several_accounts(frame):
         raise InputError("The frame has several accounts, and each has a plan of its own: use by='account'.")
 
 

@@ -104,7 +104,7 @@ def usage_sections(spec: ReportSpec) -> Iterator[Section]:
     for name in ("voice", "model", "source", "client", "account"):
         if name in ("client", "account") and name not in spec.frame.columns:
             continue
-        if name == "account" and spec.frame["account"].nunique(dropna=False) < 2:
+        if name == "account" and not several_accounts(spec.frame):
             continue
         table = usage_report_table(_usage_of(spec, name, None), [group_column(name)])
         charts: tuple[Chart, ...] = ()

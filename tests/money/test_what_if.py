@@ -226,8 +226,9 @@ def test_a_month_costs_its_fee_and_what_is_beyond(tmp_path: Path) -> None:
 
 def test_a_plan_is_of_an_account_and_of_dated_rows() -> None:
     df = hk.sample_history(200).assign(account=["a", "b"] * 100)
-    with pytest.raises(hk.InputError, match="several accounts"):
-        hk.reprice(df, plan=PLANS)
+    for several in (df, df.assign(account=["a", None] * 100)):
+        with pytest.raises(hk.InputError, match="several accounts"):
+            hk.reprice(several, plan=PLANS)
     table = hk.reprice(df, plan=PLANS, by="account")
     assert set(table["account"]) == {"a", "b"}
     df = df[df["account"] == "a"].copy()
