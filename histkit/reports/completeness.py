@@ -1,4 +1,4 @@
-"""Is a period complete? The reasons why a statement of it is provisional."""
+"""Why a statement of a period is provisional: what its rows or their history may lack."""
 
 from __future__ import annotations
 

@@ -137,6 +137,8 @@ class Issuer:
             for issue in issues:
                 if issue.again:
                     self._write_again(state, issue)
+            if fresh and self.history is not None:
+                self.history.note()
             self._enter(state, fresh)
         self._warn_of_renamed()
         return issues
@@ -155,6 +157,12 @@ class Issuer:
         self._warn_of_renamed()
         if entries:
             changes = changes_of(self._net(state, bill.key), entries[-1], bill, self.matcher)
+            if not changes.any() and not others:
+                raise InputError(
+                    f"The statement of {quoted(bill.facts['client'])} for {bill.facts['period']} is issued already, as "
+                    f"{entries[-1].number}, and nothing has changed since: there is nothing to correct. Leave out "
+                    "correct=."
+                )
             return corrected(relabelled(bill, entries[-1].voices), entries, changes.counts), others
         if not others:
             raise InputError(

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -370,13 +371,14 @@ class HistoryRegisters:
             if os.access(self.own.path.parent, os.W_OK):
                 if self.own.path != self.register.path:
                     stack.enter_context(self.own.locked())
-                    self._note()
             stack.enter_context(self.register.locked())
             yield
 
-    def _note(self) -> None:
+    def note(self) -> None:
+        """Add the register to the list, before anything is entered in it; the caller holds both."""
         known = self._listed()
-        if self.register.path not in known:
+        writable = os.access(self.own.path.parent, os.W_OK)
+        if writable and self.register.path not in (self.own.path, *known):
             paths = [self.own.relative(path) for path in [*known, self.register.path]]  # stay right when all is moved
             with atomic_write(self._list) as temporary:
                 temporary.write_bytes(b"".join(os.fsencode(path) + b"\n" for path in paths))
@@ -389,19 +391,33 @@ class HistoryRegisters:
         return [self.own.place(os.fsdecode(line)) for line in lines if line]
 
     def others(self, state: RegisterState) -> Iterator[tuple[Path, RegisterState]]:
-        """Yield the path of each other register, and what a state lacks of it; those that are gone are left out.
+        """Yield the path of each other register, and what a state lacks of it.
 
         Raises
         ------
         ArchiveError
-            A line of a register was changed.
+            A line of a register was changed, or it is gone and its head is not.
+
+        Warns
+        -----
+        UserWarning
+            A register is gone: what was billed there can't be known.
         """
         shared = {(entry.prev, entry.number, entry.issued_at) for entry in state.entries}
-        for path in dict.fromkeys([self.own.path, *self._listed()]):
-            if path != self.register.path and path.is_file():
-                entries = Register(path).read_intact().entries
-                lacking = [e for e in entries if (e.prev, e.number, e.issued_at) not in shared]
-                yield path, RegisterState(lacking)
+        listed = self._listed()
+        for path in dict.fromkeys([self.own.path, *listed]):
+            other = Register(path)
+            if path == self.register.path:
+                continue
+            if other.exists():
+                entries = other.read_intact().entries
+                yield path, RegisterState([e for e in entries if (e.prev, e.number, e.issued_at) not in shared])
+            elif path in listed:
+                warnings.warn(
+                    f"{shown_path(path)} is gone, a register of this history: what was billed there could be billed "
+                    f"again. Put it back, or remove its line from {shown_path(self._list)}.",
+                    stacklevel=6,  # at the call of statement or statements
+                )
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -355,6 +355,7 @@ def statement(
         table = _issued_table(first, issuer)
         table.attrs["histkit"]["corrections"] = [_issued_facts(other) for other in others]
         return table
+    _spare_issued_files([output], frame, register)
     others = []
     if issuer is not None:
         bill, others = issuer.preview(bill)
@@ -362,14 +363,13 @@ def statement(
     if others:
         table.attrs["histkit"]["corrections"] = [_planned_facts(other) for other in others]
     if output is not None:
-        _spare_issued_files([output], frame, register)
         write_statement(table, output)
     return table
 
 
 def _spare_issued_files(outputs: Sequence[OutputFile | None], frame: pd.DataFrame, register: Any) -> None:
     """Raise if a preview would replace the file of an issued statement."""
-    if register is None and history_folder(frame) is None:
+    if outputs == [None] or (register is None and history_folder(frame) is None):
         return
     opened = register_of(frame, register)
     entries = opened.read().entries

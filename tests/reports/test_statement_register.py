@@ -349,6 +349,8 @@ def test_a_preview_of_a_correction_is_one_or_says_why(acme: pd.DataFrame, beta: 
     with pytest.raises(hk.InputError, match=r"Nothing was issued to 'Acme' for 2026-08.* nothing to correct"):
         hk.statement(acme, "Acme", "2026-08", correct=True, **options)
     hk.statement(acme, "Acme", "2026-08", issue=True, **options)
+    with pytest.raises(hk.InputError, match=r"as 2026-001, and nothing has changed since: there is nothing to correct"):
+        hk.statement(acme, "Acme", "2026-08", correct=True, **options)
     facts = facts_of(hk.statement(beta, "Beta", "2026-08", correct=True, **options))
     assert [(other["corrects"], other["client"]) for other in facts["corrections"]] == [("2026-001", "Acme")]
     assert len(hk.issued_statements(options["register"])) == 1
@@ -619,6 +621,26 @@ def test_a_row_is_billed_once_over_all_registers_of_a_history(tmp_path: Path, bo
         shutil.copy(original, copy)
         assert facts_of(hk.statement(frame, "Acme", month, register=copy, **options))["again"]
         hk.load(folder)
+
+
+def test_a_register_of_the_history_that_is_gone_is_named(tmp_path: Path, box_of: Callable[..., Sandbox]) -> None:
+    folder = tmp_path / "history"
+    with client_of(box_of(items=300)) as client:
+        hk.sync(folder, client=client, progress=False)
+    frame = assign_labels(hk.load(folder), read_rules(ACME)[1], "client")
+    month = frame.loc[frame["client"] == "Acme", "date"].min().strftime("%Y-%m")
+    with pytest.raises(hk.InputError, match="provisional"):
+        hk.statement(frame.iloc[1:], "Acme", "2100", register=tmp_path / "a.jsonl", issue=True)
+    assert not (folder / "_statement_registers.txt").exists()  # nothing was issued there
+    hk.statement(frame, "Acme", month, register=tmp_path / "a.jsonl", issue=True)
+    (tmp_path / "a.jsonl").rename(tmp_path / "far.jsonl")
+    with pytest.raises(hk.ArchiveError, match=r"a\.jsonl is gone .*head.*Nothing is issued"):
+        hk.statement(frame, "Acme", month, issue=True)
+    (tmp_path / ".a.jsonl.head").unlink()
+    with pytest.warns(UserWarning, match=r"a\.jsonl is gone, a register of this history.*_statement_registers\.txt"):
+        hk.statement(frame, "Beta", month, issue=True)
+    (folder / "_statement_registers.txt").unlink()
+    assert facts_of(hk.statement(frame, "Beta", month, issue=True))["again"]
 
 
 def test_files_that_are_gone_or_changed_are_named(three: Path, tmp_path: Path, acme: pd.DataFrame) -> None:
