@@ -175,6 +175,6 @@ def row_reasons(undated: int, processing: int, twice: int) -> list[str]:
     if twice:
         reasons.append(
             f"{count_noun(twice, 'row')} {'is' if twice == 1 else 'are'} there under two accounts, as after one got "
-            "another name: take those of one, df[df['account'] == '...']"
+            "another name: leave out those of one account"
         )
     return reasons
