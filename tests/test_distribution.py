@@ -145,9 +145,9 @@ def test_a_clone_named_histkit_does_not_shadow_the_package(environment: Path, tm
 
 
 def test_only_these_are_tracked_at_the_top_level() -> None:
-    if not (ROOT / ".git").exists():
-        pytest.skip("this is no git checkout")
-    tracked = run(["git", "ls-files", "-z"], ROOT).split("\0")
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("this is no git checkout, or git is not installed")
+    tracked = run(["git", "-c", "safe.directory=*", "ls-files", "-z"], ROOT).split("\0")  # another user's, too
     files = {".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md"}
     files |= {"mkdocs.yml", "pyproject.toml"}
     folders = {".ci", "benchmarks", "data", "docs", "histkit", "notebooks", "tests", "tools"}
