@@ -179,8 +179,10 @@ class LocalFolder:
         self._usable: set[Path] = set()
 
     def check(self) -> None:
-        """Check that neither it nor a parent is a file."""
-        file = next((path for path in (self.folder, *self.folder.parents) if path.is_file()), None)
+        """Check that neither it nor a parent is a file, as far as these may be looked at."""
+        file = next(
+            filter(os.path.isfile, (self.folder, *self.folder.parents)), None
+        )  # False if it may not be looked at
         if file is not None:
             raise DownloadError(f"{self.folder} can't be used as a folder: {file} is a file.")
 

@@ -18,6 +18,7 @@ from histkit.frame.clock import timestamps, zone_of
 from histkit.frame.columns import integer_array, whole_numbers
 from histkit.frame.filters import RowFilter
 from histkit.frame.keys import refuse_duplicates
+from histkit.frame.log_table import WHO_ADVICE
 from histkit.frame.schema import require
 from histkit.money.chains import FROM as FROM
 from histkit.money.chains import TO as TO
@@ -257,7 +258,7 @@ def _add_accounts(table: pd.DataFrame) -> pd.DataFrame:
 def _divide(frame: pd.DataFrame, rows: Ints, chained: Mask, table: pd.DataFrame, query: UsageQuery) -> pd.DataFrame:
     """Divide the rows of a ledger among groups; what no row can say stays in a row of its own."""
     columns = [name for name in query.columns() if name != "characters"]
-    require(frame, columns, "a ledger by group")
+    require(frame, columns, "a ledger by group", advice=WHO_ADVICE)
     counted = frame[columns].iloc[rows].assign(characters=integer_array(chained.astype(np.int64)))
     groups = build_table(partial_sums(counted, query), query)  # chained rows are summed in place of characters
     groups = groups.rename(columns={"items": "rows", "characters": "chained", "credits": "seen"})

@@ -15,6 +15,7 @@ import pyarrow as pa
 from histkit.errors import InputError
 from histkit.frame.columns import integer_array, text_array, whole_numbers
 from histkit.frame.keys import refuse_duplicates
+from histkit.frame.log_table import WHO_ADVICE
 from histkit.frame.schema import require
 from histkit.money.costs import round_shares
 from histkit.money.currencies import digits_of
@@ -237,7 +238,7 @@ def _books(frame: pd.DataFrame, model: str | None, prices: Any, current: Any, zo
 def _partial_sums(frame: pd.DataFrame, estimates: Estimates, books: _Books | None, query: Any) -> list[pd.DataFrame]:
     """Sum the measured credits, and those of the rows that have an estimate: measured, lowest, highest."""
     columns = [name for name in query.columns() if name not in (_WHAT, _PRICE)]
-    require(frame, columns, "reprice", ("voice", "speaker", "model", "source"))
+    require(frame, columns, "reprice", ("voice", "speaker", "model", "source"), WHO_ADVICE)
     rows = frame[columns]
     unknown = estimates.basis == UNKNOWN
     none = np.full(len(frame), NO_PRICE, np.int64)

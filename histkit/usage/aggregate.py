@@ -18,7 +18,7 @@ import pandas as pd
 from histkit.errors import InputError, SchemaError
 from histkit.frame.columns import factorize_text, factorize_values, integer_array, whole_numbers
 from histkit.frame.dates import instants_of
-from histkit.frame.log_table import WHO
+from histkit.frame.log_table import WHO_ADVICE
 from histkit.frame.schema import require
 from histkit.usage.buckets import bucket
 from histkit.usage.dialogue import DialogueShares, SpeakerShares, apportion, parts_of
@@ -328,8 +328,7 @@ def _voices(parts: SpeakerShares) -> list[Group]:
 
 def _group(frame: pd.DataFrame, name: Any, label: str) -> Group:
     column = column_of(name)
-    advice = "Keys and users are in the request log, which attribute joins to the rows." if column in WHO else ""
-    require(frame, [column], f"usage by {quoted(name)}", (*_VOICES, *_WORDS), advice)
+    require(frame, [column], f"usage by {quoted(name)}", (*_VOICES, *_WORDS), WHO_ADVICE)
     if is_word(name):
         codes, texts = factorize_text(frame[column])
         codes += 1  # in place, since new memory costs more than the addition

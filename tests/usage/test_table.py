@@ -500,5 +500,6 @@ def test_a_filter_keeps_what_a_look_at_each_row_keeps(
 
 @pytest.mark.parametrize("by", ["api_key", "user"])
 def test_a_key_or_user_is_sought_in_the_request_log(by: str) -> None:
-    with pytest.raises(hk.SchemaError, match="are in the request log, which attribute joins to the rows"):
-        hk.usage_table(hk.sample_history(5), by)
+    for call in (hk.usage_table, hk.ledger, lambda df, by: hk.reprice(df, "eleven_v3", by)):
+        with pytest.raises(hk.SchemaError, match="are in the request log, which attribute joins to the rows"):
+            call(hk.sample_history(5), by=by)
