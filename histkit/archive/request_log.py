@@ -220,6 +220,7 @@ class LogSync:
                 if reading.rows >= _COMMIT_ROWS:
                     self._commit(account, reading, fetch.frontier, end, is_newest=is_newest)
             frontier = start
+            warn_of_log_problems(fetch.doubts(), 2)
         finally:
             self.requests += fetch.requests
             if not self._torn:  # else rows may be neither stored nor kept: they are read again
