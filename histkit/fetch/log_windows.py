@@ -401,8 +401,8 @@ class LogFetch:
                 yield from self._complete(tie)
             elif any(window.start < tie.rest[1] and window.end > tie.rest[0] for window in self._windows):
                 waiting.append(tie)
-            elif len(tie.ids) == 1 and len(tie.page.table) < self._largest:
-                continue  # an answer can hold more
+            elif len(tie.ids) == 1 and len(tie.page.table) < self._largest and self._filters_work is None:
+                continue  # an answer can hold more, and to learn whether filters work would cost requests
             elif None not in tie.ids and self._has_filters(tie.moment, tie.page):
                 yield from self._complete(tie)  # at the first or last millisecond nothing else shows a short answer
             else:
