@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from histkit.notebook.explorer import Explorer
     from histkit.notebook.picker import Picker
     from histkit.notebook.players import Players
-    from histkit.usage.labels import Rules
+    from histkit.usage.label_rules import Rules
 
 _NAME = "speech"
 
@@ -560,6 +560,8 @@ class SpeechAccessor:
         tz: str | tzinfo = "UTC",
         billing: Any = None,
         across_accounts: bool = False,
+        after: Any = None,
+        before: Any = None,
     ) -> pd.DataFrame:
         """Chain the credit counters of the rows: seen and unseen credits and billing resets by period.
 
@@ -580,10 +582,22 @@ class SpeechAccessor:
         across_accounts : bool, default False
             Whether to add up the ledgers of several accounts by period. Their counters are never chained to one
             another.
+        after, before : str, date, datetime, Timestamp or int, optional
+            Dates as in `histkit.filter_items`, in `tz`: only what these rows say is summed. All rows of the frame are
+            chained, so that the first of them has its gap; a frame that was filtered before lacks it.
         """
         from histkit.money.ledger import ledger
 
-        return ledger(self._frame, freq, by=by, tz=tz, billing=billing, across_accounts=across_accounts)
+        return ledger(
+            self._frame,
+            freq,
+            by=by,
+            tz=tz,
+            billing=billing,
+            across_accounts=across_accounts,
+            after=after,
+            before=before,
+        )
 
     def forecast(
         self,

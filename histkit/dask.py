@@ -23,7 +23,8 @@ from histkit.frame.keys import rows_checked
 from histkit.frame.schema import to_frame
 from histkit.retakes.takes import line_keys, takes
 from histkit.usage.aggregate import TEXT, UsageQuery, column_of, combine, is_voice, partial_sums
-from histkit.usage.labels import Rule, Rules, assign_labels, read_rules
+from histkit.usage.label_rules import Rule, Rules, read_rules
+from histkit.usage.labels import assign_labels
 from histkit.usage.table import build_table, parse_query
 from histkit.util.accessors import forget_accessor
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,27 +27,31 @@ def row(number: int, date: Any, **fields: Any) -> Row:
     return {"history_item_id": f"id{number}", "date_unix": date, "state": "created", **plain, **fields}
 
 
-class Service:
-    """A service of raw rows, which may lack anything; `rows` are in its order, `hidden` ones are not listed."""
+class JsonServer(ABC):
+    """A service on a real socket whose answers are JSON; `client` is one of it."""
 
-    def __init__(self, rows: Iterable[Row] = (), key: str = "sk_test") -> None:
-        self.rows = list(rows)
-        self.hidden: set[str] = set()
-        self.asked: list[tuple[str, dict[str, str]]] = []
+    client: hk.HistoryClient
+
+    @abstractmethod
+    def respond(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Return status and body of the answer to a request."""
+
+    def start(self, key: str = "sk_test") -> None:
+        """Serve in a thread until the end of the ``with`` block."""
         service = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                parts = urlsplit(self.path)
-                found = service.answer(parts.path, dict(parse_qsl(parts.query)))
-                body = service.body(found if found is not None else {"detail": {"status": "not_found"}})
-                self.send_response(404 if found is None else 200)
+                status, body = service.respond(self.path, self.rfile.read(int(self.headers.get("content-length", 0))))
+                self.send_response(status)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+            do_POST = do_GET
 
             def log_message(self, *_: object) -> None:
                 return
@@ -65,6 +70,23 @@ class Service:
         self.client.close()
         self._server.shutdown()
         self._server.server_close()
+
+
+class Service(JsonServer):
+    """A service of raw rows, which may lack anything; `rows` are in its order, `hidden` ones are not listed."""
+
+    def __init__(self, rows: Iterable[Row] = (), key: str = "sk_test") -> None:
+        self.rows = list(rows)
+        self.hidden: set[str] = set()
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.start(key)
+
+    def respond(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Return status and body of the answer to a request."""
+        parts = urlsplit(path)
+        found = self.answer(parts.path, dict(parse_qsl(parts.query)))
+        data = self.body(found if found is not None else {"detail": {"status": "not_found"}})
+        return 404 if found is None else 200, data
 
     def body(self, found: Any) -> bytes:
         """Encode an answer."""

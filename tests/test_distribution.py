@@ -144,6 +144,18 @@ def test_a_clone_named_histkit_does_not_shadow_the_package(environment: Path, tm
     assert printed.split() == [str(clone / "histkit" / "__init__.py"), "3"]
 
 
+def test_only_these_are_tracked_at_the_top_level() -> None:
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("this is no git checkout, or git is not installed")
+    tracked = run(["git", "-c", "safe.directory=*", "ls-files", "-z"], ROOT).split("\0")  # another user's, too
+    files = {".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md"}
+    files |= {"mkdocs.yml", "pyproject.toml"}
+    folders = {".ci", "benchmarks", "data", "docs", "histkit", "notebooks", "tests", "tools"}
+    assert {name for name in tracked if name and "/" not in name} == files
+    assert {name.partition("/")[0] for name in tracked if "/" in name} == folders
+    assert {name for name in tracked if name.startswith("data/")} == {"data/.gitkeep"}
+
+
 def test_the_changelog_is_that_of_this_version() -> None:
     releases = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert hk.__version__ in releases[:2]

@@ -67,6 +67,12 @@ _UNKNOWN = "not a file of this history"
 _REWRITTEN = "written by another program"
 _SECONDS = 600  # for one file
 _SHOWN = 3  # stray files in a message
+_REASONS = {  # what Arrow says of a damaged file, and shorter words for it; the first that fits
+    "page integrity": "page checksum differs",
+    "Deserializing page header failed": "page header can't be read",
+    "Couldn't deserialize thrift": "footer can't be read",
+    "has a footer that can't be read": "footer can't be read",
+}
 
 
 @dataclass
@@ -87,6 +93,8 @@ class MonthState:
         Whether its rows are those that were written, so that it can be repaired without the service.
     readable : bool
         Whether its rows can be read.
+    label : str
+        What readers call it; default: its month, else its path.
     """
 
     file: str
@@ -95,6 +103,10 @@ class MonthState:
     rows: int | None = None
     intact: bool = False
     readable: bool = True
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        self.label = self.label or month_label(self.file)
 
     def line(self, folder: Path) -> str:
         """Return the state as the beginning of a sentence."""
@@ -182,7 +194,7 @@ def _reason(error: Exception, where: str) -> str:
         line = line.partition(advice)[0]
     inner = line.removeprefix("is damaged (")
     reason = inner if inner == line else inner.removesuffix(")")
-    return "page checksum differs" if "page integrity" in reason else reason.rstrip(".")
+    return next((plain for words, plain in _REASONS.items() if words in reason), reason.rstrip("."))
 
 
 def _has_dates(table: pa.Table) -> bool:
@@ -560,22 +572,28 @@ class HistoryFolder:
         self.manifest.voices = list({*self.manifest.voices, *voices})
 
     def _set_aside(self, file: str, why: str, *, keep: bool = False) -> None:
-        stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
-        target = self.folder / ASIDE / stamp / f"{file}.aside"
-        number = 1
-        while target.exists():
-            number += 1
-            target = self.folder / ASIDE / stamp / f"{file}.{number}.aside"
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if keep:
-                shutil.copy2(self.folder / file, target)
-            else:
-                shutil.move(self.folder / file, target)
-        except OSError as error:
-            raise ArchiveError(f"{self.folder / file} can't be moved to {target}: {error_line(error)}.") from None
+        target = set_aside(self.folder, file, keep=keep)
         verb = "a copy is" if keep else "moved to"
         self.notes.append(f"{self.folder / file}: {why}; {verb} {target}")
+
+
+def set_aside(folder: Path, file: str, *, keep: bool = False) -> Path:
+    """Move a file or folder of a local history into `ASIDE`, or copy it there; return its new path."""
+    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    target = folder / ASIDE / stamp / f"{file}.aside"
+    number = 1
+    while target.exists():
+        number += 1
+        target = folder / ASIDE / stamp / f"{file}.{number}.aside"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if keep:
+            shutil.copy2(folder / file, target)
+        else:
+            shutil.move(folder / file, target)
+    except OSError as error:
+        raise ArchiveError(f"{folder / file} can't be moved to {target}: {error_line(error)}.") from None
+    return target
 
 
 def _checksum_of(path: Path) -> tuple[int, int] | None:

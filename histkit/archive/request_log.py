@@ -26,7 +26,8 @@ import pyarrow as pa
 
 from histkit.api.client import HistoryClient
 from histkit.archive.account import describe_service, is_other_service
-from histkit.archive.manifest import check_json, json_with_checksum
+from histkit.archive.integrity import BUSY, MonthState, set_aside
+from histkit.archive.manifest import WORK, check_json, json_with_checksum
 from histkit.errors import ArchiveError, InputError, SchemaError
 from histkit.fetch.log_windows import EARLIEST
 from histkit.fetch.request_log import LogReading, LogRows, warn_of_log_problems
@@ -37,10 +38,10 @@ from histkit.frame.log_table import NEVER, id_column, join_tables, newest_first,
 from histkit.frame.schema import CATEGORY, DATE, TEXT
 from histkit.util.arguments import column_names
 from histkit.util.arrays import Ints
-from histkit.util.files import atomic_write, remove_temporary_files
+from histkit.util.files import atomic_write, exclusive_lock, remove_temporary_files
 from histkit.util.progress import progress_bar
-from histkit.util.storage import ReadStore
-from histkit.util.text import error_line, quoted
+from histkit.util.storage import ReadStore, normalize_path
+from histkit.util.text import error_line, error_reason, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,22 @@ _COMMIT_ROWS = 30_000
 _TRIES = 3
 _UNDATED = "undated"
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
+_FULL = "sync(full=True, requests=True)"
+_REFETCH = f"restore a copy, or run {_FULL}, which reads the log again (except requests that the service no longer has)"
+_MISSING = "missing"
 Span = tuple[int, int]
+
+
+class DamagedStateError(ArchiveError):
+    """The state of the logs is damaged, or missing beside files of a log; `fault` says which."""
+
+    def __init__(self, where: str, fault: str) -> None:
+        super().__init__(f"{where} is {fault}: {_REFETCH}.")
+        self.fault = fault
+
+
+class MissingFileError(ArchiveError):
+    """A file of a log is missing: a sync may have replaced it since the state was read."""
 
 
 class LogFile(msgspec.Struct):
@@ -117,6 +133,8 @@ class LogSync:
     ----------
     requests, new : int
         Requests sent; rows that were not there before.
+    repaired : list of str
+        What was damaged, and where it was moved: by a full sync, which reads it again.
     """
 
     folder: Path
@@ -125,6 +143,7 @@ class LogSync:
     progress: bool | None
     requests: int = 0
     new: int = 0
+    repaired: list[str] = field(default_factory=list)
     _state: LogState = field(default_factory=LogState)
     _torn: bool = False
 
@@ -138,7 +157,7 @@ class LogSync:
         HistkitError
             The log could not be read to its end; what was read is kept.
         """
-        self._state = read_state(ReadStore(self.folder)) or LogState()
+        self._state = self._read_state(full=full)
         account = self._state.accounts.setdefault(self.name, LogAccount())
         service = self.client.transport.service
         if is_other_service(account.service, service):
@@ -147,7 +166,9 @@ class LogSync:
                 f"of {describe_service(service)}: sync into another folder."
             )
         account.service = service
-        self._sweep()
+        if full:
+            self._set_damaged_aside(account)
+        self._write_state()  # first of all: files without a state are those of a damaged log
         now = int(time.time() * 1000)
         known = [] if full else _without_newest(account.read)
         label = f"requests {self.name}".rstrip()
@@ -156,6 +177,30 @@ class LogSync:
                 self._read(account, start, end, bar, is_newest=end == now)
         account.synced_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._write_state()
+
+    def _read_state(self, *, full: bool) -> LogState:
+        try:
+            return _existing_state(self.folder) or LogState()
+        except DamagedStateError as error:
+            if not full:
+                raise
+            moved = set_aside(self.folder, FOLDER)
+            self.repaired.append(f"{self.folder / FOLDER / STATE}: {error.fault}; {FOLDER} moved to {moved}")
+            return LogState()
+
+    def _set_damaged_aside(self, account: LogAccount) -> None:
+        """Move damaged files aside, and forget what was read."""
+        store = ReadStore(self.folder)
+        for month, file in list(account.months.items()):
+            _, fault = _bytes_of(store, self._place, file)
+            if not fault:
+                continue
+            path = self.folder / self._place / file.name
+            moved = f"; moved to {set_aside(self.folder, f'{self._place}/{file.name}')}" if path.exists() else ""
+            self.repaired.append(f"{path}: {fault}{moved}")
+            self.new -= file.rows
+            del account.months[month]
+            account.read = []
 
     def _read(self, account: LogAccount, start: int, end: int, bar: Any, *, is_newest: bool) -> None:
         """Read a span, newest first, and store it part by part."""
@@ -175,6 +220,7 @@ class LogSync:
                 if reading.rows >= _COMMIT_ROWS:
                     self._commit(account, reading, fetch.frontier, end, is_newest=is_newest)
             frontier = start
+            warn_of_log_problems(fetch.doubts(), 2)
         finally:
             self.requests += fetch.requests
             if not self._torn:  # else rows may be neither stored nor kept: they are read again
@@ -305,18 +351,12 @@ def load_requests(
     for attempt in range(_TRIES):
         state = read_state(store)
         if state is None:
-            raise ArchiveError(
-                f"{store.name} has no request log: histkit sync --requests reads it, in Python the option requests of "
-                "sync."
-            )
+            raise ArchiveError(f"{store.name} has no request log; run sync(requests=True) first.")
         try:
             return _load(store, state, start, end, accounts, names)
-        except FileNotFoundError as error:  # a sync may have replaced it meanwhile
+        except MissingFileError:
             if attempt == _TRIES - 1:
-                place = f"{store.name}/{FOLDER}"
-                raise ArchiveError(
-                    f"{place} is damaged: {error_line(error)} Restore a copy, or remove {place} and sync again."
-                ) from None
+                raise
     raise AssertionError
 
 
@@ -408,31 +448,81 @@ def read_state(store: ReadStore) -> LogState | None:
         return None
     except OSError as error:
         raise ArchiveError(f"{where} can't be read: {error_line(error)}.") from None
-    advice = f"restore a copy, or remove {store.place(FOLDER)} and sync the requests again"
     try:
         if not check_json(data):
             raise ValueError("its checksum is missing")
         state = msgspec.json.decode(data, type=LogState)
     except (ValueError, TypeError, RecursionError) as error:
-        raise ArchiveError(f"{where} is damaged ({error_line(error)}): {advice}.") from None
+        raise DamagedStateError(where, f"damaged ({error_line(error)})") from None
     if state.version > _VERSION:
         raise ArchiveError(f"{where} was written by a newer histkit: upgrade with pip install -U histkit.")
     return state
 
 
-def has_log(store: ReadStore) -> bool:
-    """Return whether there is a request log beside a history."""
-    return read_state(store) is not None
+def _existing_state(folder: Path) -> LogState | None:
+    """Read the state of the logs in a folder as `read_state` does; without one, files of a log are an error."""
+    store = ReadStore(folder)
+    state = read_state(store)
+    if state is None and any((folder / FOLDER).glob("*/*.arrow")):
+        raise DamagedStateError(store.place(f"{FOLDER}/{STATE}"), _MISSING)
+    return state
+
+
+def check_log(path: str | os.PathLike[str]) -> list[MonthState]:
+    """Compare the request log beside a local history with its state, every byte of it.
+
+    Parameters
+    ----------
+    path : path-like or str
+        The folder of `histkit.sync`.
+
+    Returns
+    -------
+    list of MonthState
+        For each account one line if its log is whole, else the files that are not. Empty if there is no log.
+
+    Raises
+    ------
+    ArchiveError
+        Another process is writing into the folder, or the log is of a newer histkit.
+    """
+    folder = Path(normalize_path(path))
+    store = ReadStore(folder)
+    with exclusive_lock(folder / WORK / "lock", BUSY.format(folder)):
+        try:
+            state = _existing_state(folder)
+        except DamagedStateError as error:
+            return [MonthState(f"{FOLDER}/{STATE}", error.fault, _FULL, label="request log")]
+        states = []
+        for name, log in sorted(state.accounts.items() if state is not None else ()):
+            place, label = _place_of(name), f"request log of {name}" if name else "request log"
+            faults = {month: _bytes_of(store, place, file)[1] for month, file in sorted(log.months.items())}
+            states += [
+                MonthState(f"{place}/{log.months[month].name}", fault, _FULL, label=f"{month} ({label})")
+                for month, fault in faults.items()
+                if fault
+            ]
+            if not any(faults.values()):
+                states.append(MonthState(place, rows=sum(file.rows for file in log.months.values()), label=label))
+    return states
+
+
+def _bytes_of(store: ReadStore, place: str, file: LogFile) -> tuple[bytes, str]:
+    """Return the bytes of a log's file, and what is wrong with it; empty if nothing is."""
+    try:
+        data = store.read(f"{place}/{file.name}")
+    except FileNotFoundError:
+        return b"", _MISSING
+    except OSError as error:
+        return b"", f"damaged ({error_reason(error)})"
+    return data, "" if zlib.crc32(data) == file.crc32 else "damaged (checksum differs)"
 
 
 def _read_file(store: ReadStore, place: str, file: LogFile) -> pa.Table:
-    where = f"{FOLDER}/{place.removeprefix(f'{FOLDER}/')}/{file.name}"
-    data = store.read(where)
-    if zlib.crc32(data) != file.crc32:
-        raise ArchiveError(
-            f"{store.place(where)} is damaged (its checksum differs): restore a copy, or remove "
-            f"{store.place(FOLDER)} and sync the requests again."
-        )
+    data, fault = _bytes_of(store, place, file)
+    if fault:
+        kind = MissingFileError if fault == _MISSING else ArchiveError
+        raise kind(f"{store.place(place)}/{file.name} is {fault}: {_REFETCH}.")
     with pa.ipc.open_file(pa.BufferReader(data)) as reader:
         return reader.read_all()
 

@@ -115,7 +115,8 @@ class SyncRun:
             self.failed_logs[name] = str(error)
         finally:
             self._requests += log.requests
-            self._log_rows += log.new
+            self._log_rows += max(0, log.new)
+            self.repaired += log.repaired
 
     def diff_table(self) -> pa.Table:
         """Return the rows that are new, changed or missing."""

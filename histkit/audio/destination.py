@@ -62,6 +62,9 @@ class Destination(Protocol):
     address: str
     remote: bool
 
+    def check(self) -> None:
+        """Raise `DownloadError` if it is a file; nothing is created."""
+
     def prepare(self) -> None:
         """Create the folder; raises `DownloadError` if that fails."""
 
@@ -175,6 +178,14 @@ class LocalFolder:
         self._created: list[Path] = []
         self._usable: set[Path] = set()
 
+    def check(self) -> None:
+        """Check that neither it nor a parent is a file, as far as these may be looked at."""
+        file = next(
+            filter(os.path.isfile, (self.folder, *self.folder.parents)), None
+        )  # False if it may not be looked at
+        if file is not None:
+            raise DownloadError(f"{self.folder} can't be used as a folder: {file} is a file.")
+
     def prepare(self) -> None:
         """Create the folder."""
         try:
@@ -267,6 +278,9 @@ class RemoteFolder:
         self._created: set[str] = set()
         self._exit = ExitStack()
         self._parts = self._exit.enter_context(scratch_folder())
+
+    def check(self) -> None:
+        """Do nothing: `prepare` finds out."""
 
     def prepare(self) -> None:
         """Create the folder, and check that it is writable before any clip is requested."""

@@ -150,6 +150,7 @@ def download_audio(
     stems = stems_of(items, template)
     entries = known_missing(items, ids)
     with closing(open_destination(folder, storage_options)) as destination:
+        destination.check()
         if dry_run or not ids:
             record = FolderManifest(destination)
             jobs = jobs_of(items, ids, stems, record.paths_in_use(), sample_rate)

@@ -41,7 +41,7 @@ from histkit.frame.files import write_csv, write_parquet
 from histkit.frame.parquet_metadata import read_footer
 from histkit.util.filenames import casefold_path
 from histkit.util.files import flush_to_disk, open_temporary
-from histkit.util.text import count_noun, error_line, error_reason
+from histkit.util.text import count_noun, error_line, error_reason, format_size
 
 MANIFEST = "manifest.parquet"
 _CHECKSUM = "crc32"  # of the values, in the footer
@@ -147,7 +147,7 @@ def describe_plan(facts: Mapping[str, Any], target: str | None = None) -> str:
     '3 files would be pulled into audio: 3 requests, about 1.2 MB (an estimate).'
     """
     estimate = facts["estimated_bytes"]
-    size = "of unknown size" if estimate is None else f"about {estimate / 1e6:,.1f} MB (an estimate)"
+    size = "of unknown size" if estimate is None else f"about {format_size(estimate)} (an estimate)"
     files, requests = count_noun(facts["files"], "file"), count_noun(facts["requests"], "request")
     return f"{files} would be pulled{f' into {target}' if target else ''}: {requests}, {size}."
 

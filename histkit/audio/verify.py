@@ -226,7 +226,7 @@ def _existing_manifest(destination: Destination) -> FolderManifest:
         reason = ""
         if not destination.remote and not Path(destination.name).is_dir():
             reason = ", but a file" if Path(destination.name).exists() else "; it does not exist"
-        raise DownloadError(f"{destination.name} holds no {MANIFEST}: it is not a folder of download_audio{reason}.")
+        raise DownloadError(f"{destination.name} holds no {MANIFEST}: it is not a folder of downloaded audio{reason}.")
     return record
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 import histkit as hk
 from histkit.archive.integrity import check_history
-from histkit.archive.manifest import month_label
+from histkit.archive.request_log import check_log
 from histkit.archive.sync import DamagedMonthError
 from histkit.cli import audio, official, statements, usage, what_if
 from histkit.cli.common import (
@@ -115,17 +115,17 @@ def sync(
 @JSON
 @CSV
 def check(folder: Path, repair: bool, json_: bool, csv_: bool) -> None:
-    """Check every byte of the local history in FOLDER (data/history) against its manifest.
+    """Check every byte of the local history in FOLDER (data/history), and of its request log, against checksums.
 
     Exit code 1: something is not right; the table says what, and what cures it. A damaged month that --repair can't
     repair stays until histkit sync --full replaces it and keeps the old file in .histkit-aside.
     """
     check_output(json_, csv_)
     history = check_history(folder, repair=repair)
-    states = history.states()
+    states = [*history.states(), *check_log(folder)]
     rows = [
         (
-            month_label(state.file),
+            state.label,
             state.rows,
             in_words_of_command(state.state),
             in_words_of_command(state.cure),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any, Literal
 
 import click
 import pandas as pd
 
 import histkit as hk
+from histkit.audio.destination import open_destination
 from histkit.audio.jobs import SAMPLE_RATES
 from histkit.audio.manifest import describe_plan, status_counts
 from histkit.audio.naming import DEFAULT_NAME
@@ -27,9 +29,10 @@ from histkit.cli.common import (
 )
 from histkit.cli.output import print_line, print_message, print_note
 from histkit.deletion.delete import DEFAULT_JOURNAL, run_deletion
+from histkit.retakes.keepers import parse_script
 from histkit.util.outputs import OutputFile
-from histkit.util.storage import folder_name, local_path
-from histkit.util.text import count_noun, join_counts
+from histkit.util.storage import local_path
+from histkit.util.text import count_noun, format_size, join_counts
 
 _SCRIPT_NAME = "{script_line:04}-{voice}-{text:.40}"
 _NAME = click.option("--name", default=DEFAULT_NAME, show_default=True, metavar="TEMPLATE", help="Name of each file.")
@@ -52,7 +55,7 @@ def _items(ids: tuple[str, ...], chosen: dict[str, Any]) -> pd.DataFrame:
     return rows[rows["history_item_id"].isin(ids)]
 
 
-def _keepers(items: pd.DataFrame, script: str | None, near: float | None) -> pd.DataFrame:
+def _keepers(items: pd.DataFrame, script: list[str] | None, near: float | None) -> pd.DataFrame:
     """Select one take per line, or per line of a script; report lines without a take or with several voices."""
     selected = hk.keepers(items, script=script, near=near)
     facts = selected.attrs["histkit"]
@@ -70,7 +73,7 @@ def _keepers(items: pd.DataFrame, script: str | None, near: float | None) -> pd.
 
 
 def _outcome(counts: dict[str, int], size: int, where: str) -> str:
-    return f"{where}: {join_counts(counts)}, {size / 1e6:,.1f} MB"
+    return f"{where}: {join_counts(counts)}, {format_size(size)}"
 
 
 def _print_plan(plan: pd.DataFrame, json_: bool) -> None:
@@ -124,10 +127,12 @@ def pull(
 
     Interrupted? Run it again: it resumes. Exit code 5: some clips failed, the others are complete.
     """
-    folder_name(folder)  # raises InputError, before anything is read
+    with closing(open_destination(folder)) as destination:  # these raise before anything is read
+        destination.check()
+    lines = None if script is None else [text for text, _ in parse_script(script)]
     items = _items(ids, chosen)
     if kept or script is not None:
-        items = _keepers(items, script, near)
+        items = _keepers(items, lines, near)
         name = name if was_typed("name") or script is None else _SCRIPT_NAME
     elif near is not None:
         raise click.UsageError("--near needs --keepers or --script.")

@@ -7,8 +7,8 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from histkit.cli.output import (
     standard_streams,
     warnings_as_lines,
 )
-from histkit.frame.clock import iso, name_of, zone_of
+from histkit.frame.clock import iso_in_range, name_of, zone_of
 from histkit.frame.columns import factorize
 from histkit.frame.dates import parse_date
 from histkit.frame.files import csv_text
@@ -37,10 +37,11 @@ from histkit.frame.schema import KINDS
 from histkit.money.prices import PriceBook
 from histkit.reports import terminal
 from histkit.reports.model import ReportTable
-from histkit.usage.labels import Rule, assign_labels, rules_name, unmatched_names
+from histkit.usage.label_rules import Rule, rules_name
+from histkit.usage.labels import assign_labels, unmatched_names
 from histkit.util.outputs import OutputFile
 from histkit.util.storage import local_folder, local_path
-from histkit.util.text import count_noun, quoted, terminal_text
+from histkit.util.text import count_noun, format_size, quoted, terminal_text
 
 HISTORY = "data/history"
 PERIODS = {
@@ -110,8 +111,10 @@ def _periods(match: re.Match[str]) -> str:
 # What the package tells a Python user to do, as the command line does it.
 _PHRASES = (
     (re.compile(r"\bregex=False\b"), "--literal"),
-    (re.compile(r"(?:histkit\.)?sync\(full=True\)"), "histkit sync --full"),
-    (re.compile(r"(?:histkit\.)?verify\(forget=True\)"), "histkit verify --forget"),
+    (
+        re.compile(r"(?:histkit\.)?\bsync\((\w+=True(?:, \w+=True)*)\)"),
+        lambda match: f"histkit sync --{match[1].replace('=True', '').replace(', ', ' --')}",
+    ),
     (
         re.compile(r"verify\((?P<quote>['\"])(?P<folder>.*?)(?P=quote), prove=True\)"),
         r"histkit verify \g<folder> --prove",
@@ -126,12 +129,11 @@ _PHRASES = (
     (re.compile(r" or pass HistoryClient\(api_key=\.\.\.\)"), ""),
     (re.compile(r"ELEVENLABS_API_KEY or api_key="), "ELEVENLABS_API_KEY"),
     (re.compile(r"histkit\.sync\(.*\), or histkit sync"), "histkit sync"),
-    (re.compile(r"(?:histkit\.)?sync\(requests=True\)"), "histkit sync --requests"),
-    (re.compile(r"\b(force|issue|correct|requests)=True"), r"--\1"),
     (re.compile(r"^The frame (?=has |lacks )"), "The history "),
     (re.compile(r"(?:take those of one, )?df\[df\['account'\] == '\.\.\.'\]"), "use --account NAME"),
     (re.compile(r"(?:take those of one, )?df\[df\['account'\] == (?=['\"])"), "use --account "),
     (re.compile(r"(--account (?:'[^']*'|\"[^\"]*\"))\], with its client"), r"\1, with its key"),
+    (re.compile(r", or pass billing=\{account: \.\.\.\}"), ""),
     (re.compile(r"run df\.speech\.label\(rules\) first"), "add --rules"),
     (re.compile(r"or choose the columns that agree by columns="), "or leave only the columns that agree"),
     (re.compile(r"\bmodel=(?=(?:'[^']*'|\"[^\"]*\") is not known)"), "on_model="),
@@ -148,7 +150,7 @@ _PHRASES = (
 _PARAMETER = re.compile(  # year= and month= are folders
     r"""
     (?P<quoted> (?<!\w) (?: '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" ) (?!\w) )  # quoted user input is left unchanged
-    | (?<![\w.?&/-]) (?!(?:year|month)=) (?P<name>[a-z_]+)= (?P<value> '(?:[^'\\]|\\.)*' | (?=[^\s.,:;)]) )?
+    | (?<![\w.?&/-]) (?!(?:year|month)=) (?P<name>[a-z_]+)= (?P<value> True\b | '(?:[^'\\]|\\.)*' | (?=[^\s.,:;)]) )?
     """,
     re.VERBOSE,
 )
@@ -239,20 +241,22 @@ def in_option_names(message: str, command: click.Command | None) -> str:
     >>> in_option_names("near='x' needs freq=.", click.Command("takes", params=[option]))
     "--near 'x' needs PERIOD."
     """
-    options = dict(_NAMES)
+    options, flags = dict(_NAMES), set()
     for parameter in command.params if command is not None else ():
         name = max(parameter.opts, key=len)
         if isinstance(parameter, click.Argument):
             options[name] = name.upper()
         else:
             options[name.removeprefix("--").replace("-", "_")] = name
+        if getattr(parameter, "is_flag", False):
+            flags.add(name)
 
     def replacement(match: re.Match[str]) -> str:
         if match["quoted"] is not None:
             return match["quoted"]
         name, value = match["name"], match["value"]
         option = options.get(name, name.replace("_", " "))
-        return option if value is None else f"{option} {value}"
+        return option if value is None or (value == "True" and option in flags) else f"{option} {value}"
 
     for phrase, words in _PHRASES:
         message = phrase.sub(words, message)
@@ -263,6 +267,7 @@ JSON = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 CSV = click.option("--csv", "csv_", is_flag=True, help="Print CSV.")
 TZ = click.option("--tz", default="UTC", show_default=True, help="IANA name of the zone of days and months.")
 RULES = click.option("--rules", type=click.Path(dir_okay=False), help="TOML file of rules that assign rows to clients.")
+CLIENT = click.option("--client", multiple=True, help="Client of the --rules; may be repeated.")
 PRICES = click.option("--prices", type=click.Path(dir_okay=False), help="TOML file of prices; adds costs.")
 FORCE = click.option("--force", is_flag=True, help="Also replace a file of another kind.")
 WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Parallel requests to the API (4).")
@@ -335,6 +340,11 @@ class DateBounds:
     before: str | None
     description: str
 
+    def of_range(self, facts: Mapping[str, Any]) -> DateBounds:
+        """Return the sides that were typed as a function extended them: its facts ``after`` and ``before``."""
+        after, before = (None if getattr(self, side) is None else str(facts[side]) for side in ("after", "before"))
+        return replace(self, after=after, before=before)
+
 
 def date_bounds(after: str | None, before: str | None, since: str | None, until: str | None, tz: str) -> DateBounds:
     """Resolve the date options; days and naive times are in `tz`, and `until` includes its day or span.
@@ -355,7 +365,7 @@ def date_bounds(after: str | None, before: str | None, since: str | None, until:
     for name, text in (("after", after), ("since", since)):
         if text is not None:
             start = parse_date(text, name, zone, now=now).start
-            parts.append(f"from {_iso(start, zone)} (--{name} {text})")
+            parts.append(f"from {iso_in_range(start, zone)} (--{name} {text})")
             typed = f"--{name} {quoted(text)}"
     for name, text in (("before", before), ("until", until)):
         if text is not None:
@@ -363,18 +373,10 @@ def date_bounds(after: str | None, before: str | None, since: str | None, until:
             end = span.start if name == "before" else span.end
             if start is not None and (start > end or (start == end and name == "until")):
                 raise hk.InputError(f"{typed} is later than --{name} {quoted(text)}.")
-            parts.append(f"before {_iso(end, zone)} (--{name} {text})")
+            parts.append(f"before {iso_in_range(end, zone)} (--{name} {text})")
     description = f"Dates are days of {name_of(zone)}: rows {' and '.join(parts)}." if parts else ""
-    lower, upper = (None if side is None else _iso(side, UTC) for side in (start, end))
+    lower, upper = (None if side is None else iso_in_range(side, UTC) for side in (start, end))
     return DateBounds(lower, upper, description)
-
-
-def _iso(seconds: int, zone: tzinfo) -> str:
-    """Format an instant; those that can't be shown in the zone become the first or last that can."""
-    try:
-        return iso(seconds, zone)
-    except OverflowError:
-        return "0001-01-01T00:00:00Z" if seconds < 0 else "9999-12-31T23:59:59Z"
 
 
 def rows_of(
@@ -419,7 +421,7 @@ def rows_of(
         frame = _read_rows(history, account, live, search, limit if text is None else None, workers, client, arguments)
     if text is None:
         return frame
-    return _newest(hk.filter_items(frame, text=text, regex=not literal).reset_index(drop=True), limit)
+    return newest_rows(hk.filter_items(frame, text=text, regex=not literal).reset_index(drop=True), limit)
 
 
 def _read_rows(
@@ -436,7 +438,7 @@ def _read_rows(
         if workers is not None:
             raise click.UsageError("--workers is for reading from the API: add --live.")
         frame = hk.load(history, account=account or None, **arguments)
-        return _newest(frame, limit)
+        return newest_rows(frame, limit)
     if account:
         raise click.UsageError("--account is for a local history; the API is read with the key of ELEVENLABS_API_KEY.")
     if not live:
@@ -445,7 +447,7 @@ def _read_rows(
     return hk.read_history(search=search, limit=limit, workers=workers, client=client, **arguments)
 
 
-def _newest(frame: pd.DataFrame, limit: int | None) -> pd.DataFrame:
+def newest_rows(frame: pd.DataFrame, limit: int | None) -> pd.DataFrame:
     """Return the first rows of a frame, the newest ones; it knows that the others were left out."""
     if limit is None or limit >= len(frame):
         return frame
@@ -608,7 +610,7 @@ def print_written(output: OutputFile, what: str) -> None:
 
 def rows_and_size(output: OutputFile, rows: int) -> str:
     """Return the number of rows in a file that was written, and its size unless it was streamed."""
-    size = "" if output.streamed else f", {output.path.stat().st_size / 1e6:,.1f} MB"
+    size = "" if output.streamed else f", {format_size(output.path.stat().st_size)}"
     return count_noun(rows, "row") + size
 
 

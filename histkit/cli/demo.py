@@ -13,12 +13,12 @@ from pathlib import Path
 import pandas as pd
 
 import histkit as hk
-from histkit.reports.model import ReportColumn, ReportTable, period_column
+from histkit.reports.model import ReportColumn, ReportTable, group_column, period_column
 from histkit.reports.sections import usage_report_table
 from histkit.reports.terminal import output_console, print_table
 from histkit.sandbox import serve
 from histkit.util.outputs import PNG, OutputFile
-from histkit.util.text import shorten
+from histkit.util.text import format_size, shorten
 
 CLIPS = 10
 NEWEST = (
@@ -46,7 +46,7 @@ def run_demo(folder: Path, items: int) -> None:
         df = hk.sync(history, client=client)
         print_table(ReportTable("The newest rows of a made-up account", _newest(df), NEWEST))
         by_voice = df.speech.usage(by="voice", top=10)
-        table = usage_report_table(by_voice, [ReportColumn("voice", "Voice")])
+        table = usage_report_table(by_voice, [group_column("voice")])
         print_table(replace(table, title="Usage by voice"))
         monthly = df.speech.usage(by=[], freq="MS").tail(12)
         table = usage_report_table(monthly, [period_column("MS")])
@@ -59,7 +59,7 @@ def run_demo(folder: Path, items: int) -> None:
         files.append(folder / "audio.zip")
     console.print(f"\n{len(df):,} rows with {df.attrs['histkit']['requests']} requests. Made:")
     for path in files:
-        console.print(f"  {path}  {path.stat().st_size / 1e3:,.0f} kB", markup=False)
+        console.print(f"  {path}  {format_size(path.stat().st_size)}", markup=False)
     first = folder / "audio" / str(pulled["path"].iloc[0])
     console.print(f"  {folder / 'audio'}  {len(pulled)} clips, such as {first.name}", markup=False)
     console.print("\nTry next:", *(f"  {line}" for line in suggestions(folder, history, items)), sep="\n", markup=False)

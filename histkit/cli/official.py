@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -11,8 +12,8 @@ import click
 import pandas as pd
 
 import histkit as hk
-from histkit.cli.common import CSV, JSON, PERIODS, date_bounds, dates, print_table
-from histkit.cli.cut_periods import cut_periods
+from histkit.cli.common import CSV, JSON, PERIODS, DateBounds, date_bounds, dates, print_table
+from histkit.cli.cut_periods import note_cut_periods
 from histkit.cli.output import print_note
 from histkit.frame.clock import zone_of
 from histkit.frame.columns import plain_values
@@ -42,8 +43,8 @@ def official(period: str, by: tuple[str, ...], json_: bool, csv_: bool, **chosen
     The unit is credits or, for a workspace that is billed in money, its currency. Most breakdowns need a key with the
     scope workspace_analytics_full_read.
     """
-    table = _figures(period, by, **chosen)
-    _print(table, by, period, json_, csv_, note=_note(table, period, **chosen))
+    table, note = _figures(period, by, **chosen)
+    _print(table, by, period, json_, csv_, note=note)
 
 
 @click.command()
@@ -59,7 +60,7 @@ def who(period: str, by: tuple[str, ...], json_: bool, csv_: bool, **chosen: Any
     Needs a key with the scope workspace_analytics_full_read. An API key is shown by its name or its hash, as the
     service has it.
     """
-    table = _figures(period, by, **chosen)
+    table, note = _figures(period, by, **chosen)
     figure = "cost" if "cost" in table.columns else "credits"
     groups = [name for name in ("period", "currency") if name in table.columns]
     facts = table.attrs
@@ -70,39 +71,30 @@ def who(period: str, by: tuple[str, ...], json_: bool, csv_: bool, **chosen: Any
         shares = share_of(table[figure])
     table = table.assign(share=shares)
     table.attrs = facts
-    _print(table, by, period, json_, csv_, note=_note(table, period, **chosen))
+    _print(table, by, period, json_, csv_, note=note)
 
 
 def _figures(
-    period: str,
-    by: tuple[str, ...],
-    *,
-    tz: str,
-    column: str | None,
-    after: str | None,
-    before: str | None,
-    since: str | None,
-    until: str | None,
-) -> pd.DataFrame:
-    since = _DEFAULT_START if after is None and since is None else since
-    bounds = date_bounds(after, before, since, until, tz)
-    return hk.official_usage(
+    period: str, by: tuple[str, ...], *, tz: str, column: str | None, **typed: str | None
+) -> tuple[pd.DataFrame, str]:
+    """Fetch the figures; also return what a reader must know of them."""
+    if typed["after"] is None and typed["since"] is None:
+        typed["since"] = _DEFAULT_START
+    bounds = date_bounds(**typed, tz=tz)
+    table = hk.official_usage(
         bounds.after, bounds.before, by=list(by) or None, freq=PERIODS[period], tz=tz, column=column
     )
+    return table, _note(table, bounds.of_range(table.attrs["histkit"]), PERIODS[period], zone_of(tz))
 
 
-def _note(table: pd.DataFrame, period: str, *, tz: str, column: str | None, **typed: str | None) -> str:
+def _note(table: pd.DataFrame, bounds: DateBounds, freq: str | None, zone: tzinfo) -> str:
     """Return what a reader must know of the figures: cut periods, missing ones, the route, in sentences."""
     facts = table.attrs["histkit"]
     notes = []
-    freq = PERIODS[period]
-    if freq is not None and len(table):
-        bounds = date_bounds(**{name: typed[name] for name in ("after", "before", "since", "until")}, tz=tz)
-        cut, sentence = cut_periods(table["period"], parse_freq(freq), zone_of(tz), bounds, what="figures")
-        facts["cut_periods"] = cut
-        notes.append(sentence)
-    if freq is None:
-        first, end = (pd.Timestamp(facts[side]).tz_convert(zone_of(tz)) for side in ("after", "before"))
+    if freq is not None:
+        notes.append(note_cut_periods(table, parse_freq(freq), zone, bounds, what="figures"))
+    else:
+        first, end = (pd.Timestamp(facts[side]).tz_convert(zone) for side in ("after", "before"))
         notes.append(f"From {first:%Y-%m-%d} to {end - pd.Timedelta(1, 'us'):%Y-%m-%d} ({facts['tz']}).")
     if facts["missing"]:
         notes.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from histkit.cli.common import FILE, date_bounds
 from histkit.cli.output import print_note
 from histkit.frame.columns import strings_of
 from histkit.frame.filters import filter_items
-from histkit.usage.attribution import FACT, WHO, coverage_line, read_log, who_column
+from histkit.frame.log_table import WHO
+from histkit.usage.attribution import FACT, coverage_line, read_log, who_column
+from histkit.usage.label_rules import Rule
 
 _KEY = "request_id"
 _DIVIDING = ("voice", "model", "source", "search", "text", "limit")  # options that the log does not know
@@ -34,10 +36,15 @@ def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def columns_of(rules: Iterable[Rule]) -> list[str]:
+    """Return the columns whose values some rules name in ``where``, which a log may have."""
+    return list(dict.fromkeys(column for rule in rules for column, _ in rule.where))
+
+
 def join_log(
     frame: pd.DataFrame, by: Sequence[str], log: Path | None, log_key: str, *, history: Any, **chosen: Any
 ) -> pd.DataFrame:
-    """Add the columns of a log: of the file, or, where `by` names a key or user, of the log beside the history.
+    """Add the columns of a log: of the file, or, where `by` has a key or user, of the log beside the history.
 
     Prints how much of the rows it covers, and how many requests of the log beside the history no row has: of the same
     dates and accounts, and not if other options (`chosen`) selected the rows.
@@ -45,21 +52,30 @@ def join_log(
     words = [word for word in by if word in WHO and word not in frame.columns]
     on: tuple[str, str] = (log_key, log_key)
     if log is not None:
-        table, columns = read_log(log, log_key), None
+        table, columns = _with_names(read_log(log, log_key), words), None
     elif words:
-        table, columns = hk.load_requests(history), words
+        table, columns = log_beside(history, words), words
         on = (_KEY, table.attrs["histkit"]["id_column"] or _KEY)
         table = _of_selection(table, on[1], frame, **chosen)
     else:
         return frame
-    for word in words:
-        if word not in table.columns:
-            table[word] = who_column(table, word)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the line is printed in any case
         joined = hk.attribute(frame, table, on, columns=columns)
     print_note(coverage_line(joined.attrs["histkit"][FACT]))
     return joined
+
+
+def log_beside(history: Any, words: Sequence[str]) -> pd.DataFrame:
+    """Read the request log beside a local history; keys and users that `words` name are shown by their names."""
+    return _with_names(hk.load_requests(history), [word for word in words if word in WHO])
+
+
+def _with_names(table: pd.DataFrame, words: Sequence[str]) -> pd.DataFrame:
+    for word in words:
+        if word not in table.columns:
+            table[word] = who_column(table, word)
+    return table
 
 
 def _of_selection(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ from histkit.cli.common import (
     whole_history,
 )
 from histkit.cli.output import print_data, print_line, print_message
+from histkit.cli.request_log import columns_of, join_log, log_options
 from histkit.frame.clock import name_of, zone_of
 from histkit.frame.names import UnmatchedNameError, did_you_mean
 from histkit.money.costs import costs_by_currency
@@ -45,7 +46,7 @@ from histkit.reports.statement_files import (
     with_own_places,
 )
 from histkit.reports.terminal import print_report
-from histkit.usage.labels import COLUMN, read_rules
+from histkit.usage.label_rules import COLUMN, read_rules
 from histkit.util.files import read_toml, shown_path
 from histkit.util.text import count_noun, quoted
 
@@ -73,9 +74,13 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             default=("voice", "model"),
             show_default=True,
-            help="Groups that make the lines; may be repeated.",
+            help="Groups that make the lines: voice, model, api_key, user, or any column; may be repeated.",
         ),
-        click.option("--column", help="Column with the client of each row. Default: the column of the rules."),
+        click.option(
+            "--column",
+            help="Column with the client of each row, such as account or api_key. Default: that of the rules.",
+        ),
+        log_options,
         PRICES,
         RULES,
         ZONE,
@@ -102,13 +107,22 @@ def _zone(tz: str | None, rules: str | None, prices: str | None) -> str:
     return name
 
 
-def _labelled(rules: str | None, column: str | None, zone: str, **chosen: Any) -> tuple[pd.DataFrame, str]:
-    """Read the complete history with its column of clients; also return the name of that column."""
+def _labelled(
+    rules: str | None,
+    column: str | None,
+    zone: str,
+    by: Sequence[str],
+    log: Path | None,
+    log_key: str,
+    **chosen: Any,
+) -> tuple[pd.DataFrame, str]:
+    """Read the complete history, joined with a log, with its column of clients; also return that column's name."""
     if rules is None and column is None:
         raise click.UsageError("Add --rules, a TOML file that assigns rows to clients, or --column, such as account.")
     default, parsed = (COLUMN, []) if rules is None else read_rules(rules, zone)
     name = column or default
-    frame = whole_history(**chosen)
+    used = [*by, *columns_of(parsed), *([] if column is None else [column])]
+    frame = join_log(whole_history(**chosen), used, log, log_key, tz=zone, **chosen)
     if rules is not None:
         return labelled_rows(frame, parsed, name, rules, **chosen), name
     if name not in frame.columns:
@@ -165,6 +179,8 @@ def statement(
     register: Path | None,
     column: str | None,
     by: tuple[str, ...],
+    log: Path | None,
+    log_key: str,
     json_: bool,
     csv_: bool,
     force: bool,
@@ -173,13 +189,14 @@ def statement(
     """Bill CLIENT for PERIOD: lines, totals, and a fingerprint of the rows.
 
     PERIOD is a year 2026, a quarter 2026-Q3, a month 2026-10, an ISO week 2026-W41, a day 2026-10-05, or 'last month'.
-    The same rows always give the same file. With --issue a row is billed at most once.
+    The same rows always give the same file. With --issue a row is billed at most once. --by api_key, --column user and
+    such columns in rules need the request log (histkit sync --requests), or --log.
     """
     check_output(json_, csv_)
     target = None if output is None else statement_output(output, force=force)
     zone = _zone(tz, rules, prices)
     book = hk.read_prices(prices, tz=zone) if prices else None  # raises before anything is read
-    frame, name = _labelled(rules, column, zone, **chosen)
+    frame, name = _labelled(rules, column, zone, by, log, log_key, **chosen)
     options: dict[str, Any] = {"path": output, "column": name, "tz": zone, "by": by, "force": force}
     options |= {"terms": terms, "number": number, "issue_date": issue_date, "locale": locale}
     options |= {"issue": issue, "correct": correct, "register": register}
@@ -237,6 +254,8 @@ def statements(
     register: Path | None,
     column: str | None,
     by: tuple[str, ...],
+    log: Path | None,
+    log_key: str,
     json_: bool,
     csv_: bool,
     force: bool,
@@ -253,13 +272,13 @@ def statements(
     if check:
         if period is not None or issue or correct or output is not None:
             raise click.UsageError("--check excludes PERIOD, --output, --issue and --correct.")
-        _check(register, rules, prices, column, tz, json_, csv_, **chosen)
+        _check(register, rules, prices, column, tz, log, log_key, json_, csv_, **chosen)
         return
     if period is None:
         raise click.UsageError("Missing argument 'PERIOD'.")
     zone = _zone(tz, rules, prices)
     book = hk.read_prices(prices, tz=zone) if prices else None  # raises before anything is read
-    frame, name = _labelled(rules, column, zone, **chosen)
+    frame, name = _labelled(rules, column, zone, by, log, log_key, **chosen)
     options: dict[str, Any] = {"folder": output, "format": format, "column": name, "tz": zone, "by": by}
     options |= {"terms": terms, "issue_date": issue_date, "locale": locale}
     options |= {"issue": issue, "correct": correct, "register": register}
@@ -302,6 +321,8 @@ def _check(
     prices: str | None,
     column: str | None,
     tz: str | None,
+    log: Path | None,
+    log_key: str,
     json_: bool,
     csv_: bool,
     *,
@@ -317,7 +338,7 @@ def _check(
         return
     frame, name = None, column
     if rules is not None or column is not None:
-        frame, name = _labelled(rules, column, tz or "UTC", history=history, **chosen)
+        frame, name = _labelled(rules, column, tz or "UTC", (), log, log_key, history=history, **chosen)
     elif (Path(history) / MANIFEST).is_file():
         frame = whole_history(history=history, **chosen)
     findings = hk.check_statements(place.path, frame, column=name, prices=prices, tz=tz)

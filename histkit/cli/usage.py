@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pandas as pd
 
 import histkit as hk
 from histkit.cli.common import (
+    CLIENT,
     CSV,
     FILE,
     FORCE,
@@ -19,11 +21,12 @@ from histkit.cli.common import (
     PERIODS,
     PRICES,
     RULES,
-    TZ,
     checked_prices,
     date_bounds,
+    dates,
     filters,
     labelled_rows,
+    newest_rows,
     print_json,
     print_table,
     print_written,
@@ -32,38 +35,70 @@ from histkit.cli.common import (
     source,
     whole_history,
 )
-from histkit.cli.cut_periods import cut_periods
+from histkit.cli.cut_periods import limit_note, limited_bounds, note_cut_periods
 from histkit.cli.output import print_note, print_paragraph
-from histkit.cli.request_log import join_log, log_options
+from histkit.cli.request_log import columns_of, join_log, log_beside, log_options
 from histkit.frame.clock import zone_of
+from histkit.frame.names import KnownNames, UnmatchedNameError
+from histkit.frame.provenance import record_selection
 from histkit.money.forecast import forecast, used_share
 from histkit.money.key_account import refuse_other_account
-from histkit.reports.model import ReportColumn, ReportTable, group_column, period_column, total_of
+from histkit.money.spenders import BY
+from histkit.reports.model import (
+    ReportColumn,
+    ReportTable,
+    group_column,
+    heading,
+    name_missing,
+    period_column,
+    total_of,
+)
 from histkit.reports.quota import quota_lines
 from histkit.reports.report import KINDS
 from histkit.reports.sections import ROUNDING_NOTE, ledger_report_table, line_report_table, usage_report_table
 from histkit.retakes.lines import line_table
-from histkit.usage.labels import COLUMN, read_rules
+from histkit.usage.label_rules import COLUMN, read_rules
+from histkit.usage.periods import parse_freq
 from histkit.usage.table import parse_query
 from histkit.util.outputs import output_of
 from histkit.util.text import count_noun
 
 OVER_QUOTA = 4
+_NO_ROWS = "No rows: nothing in this history meets the options."
 
 
 def labelled_history(
-    rules: str | None, chosen: dict[str, Any], join: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    rules: str | None,
+    client: tuple[str, ...],
+    chosen: dict[str, Any],
+    join: Callable[[pd.DataFrame, list[str]], pd.DataFrame] | None = None,
 ) -> tuple[pd.DataFrame, str]:
     """Read the rows that the options select, with the labels of the rules; also return the column of clients.
 
-    `join` adds further columns before the rules are applied.
+    `join` adds further columns before the rules are applied, from the rows and the columns that the rules name.
     """
     column, parsed = read_rules(rules, chosen["tz"]) if rules else (COLUMN, [])  # raises before anything is read
-    frame = rows_of(**chosen)
+    if client and not rules:
+        raise click.UsageError("--client needs --rules, a TOML file that assigns rows to clients.")
+    frame = rows_of(**chosen | ({"limit": None} if client else {}))
     if frame.empty:
-        print_note("No rows: nothing in this history meets the options.")
-    frame = frame if join is None else join(frame)
-    return labelled_rows(frame, parsed, column, rules, **chosen) if rules else frame, column
+        print_note(_NO_ROWS)
+    frame = frame if join is None else join(frame, columns_of(parsed))
+    if not rules:
+        return frame, column
+    labelled = labelled_rows(frame, parsed, column, rules, **chosen)
+    return newest_rows(_of_clients(labelled, column, client), chosen["limit"]) if client else labelled, column
+
+
+def _of_clients(labelled: pd.DataFrame, column: str, client: tuple[str, ...]) -> pd.DataFrame:
+    """Return the rows of some clients; a name that is no label of the rules ends the command."""
+    known = KnownNames(clients=set(labelled[column].cat.categories))
+    for name in client:
+        if problem := known.problem("client", name):
+            raise UnmatchedNameError(problem)
+    selected = labelled[labelled[column].isin(client)].reset_index(drop=True)
+    record_selection(selected, {"client": [*client]})
+    return selected
 
 
 @click.command()
@@ -76,6 +111,7 @@ def labelled_history(
 @click.option("--compare", is_flag=True, help="Compare with the previous period: change, volume, mix.")
 @click.option("--reset-day", type=click.IntRange(1, 31), help="For billing periods; default: from the subscription.")
 @RULES
+@CLIENT
 @PRICES
 @JSON
 @CSV
@@ -90,6 +126,7 @@ def usage(
     reset_day: int | None,
     tz: str,
     rules: str | None,
+    client: tuple[str, ...],
     prices: str | None,
     json_: bool,
     csv_: bool,
@@ -105,7 +142,10 @@ def usage(
         raise click.UsageError(f"--by {COLUMN}: add --rules, a TOML file that assigns rows to clients.")
     book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
     frame, column = labelled_history(
-        rules, {**chosen, "tz": tz}, lambda rows: join_log(rows, by, log, log_key, tz=tz, **chosen)
+        rules,
+        client,
+        {**chosen, "tz": tz},
+        lambda rows, used: join_log(rows, [*by, *used], log, log_key, tz=tz, **chosen),
     )
     freq = PERIODS[period]
     options: dict[str, Any] = {"tz": tz, "top": top}
@@ -124,17 +164,15 @@ def usage(
     if freq is not None:
         groups.insert(0, period_column(freq))
     unknown = table.attrs["histkit"].get("rows_without_credits", 0)
-    note = f"The credits of {count_noun(unknown, 'item')} are unknown." if unknown else ""
+    notes = [limit_note(frame), f"The credits of {count_noun(unknown, 'item')} are unknown." if unknown else ""]
     if prices:
-        note = f"{note} {ROUNDING_NOTE}".strip()
+        notes.append(ROUNDING_NOTE)
     if freq is not None:
         bounds = date_bounds(**{name: chosen[name] for name in ("after", "before", "since", "until")}, tz=tz)
         length = parse_query((), freq, tz=tz, billing=options.get("billing")).length
         assert length is not None
-        cut, sentence = cut_periods(table["period"], length, zone_of(tz), bounds)
-        table.attrs["histkit"]["cut_periods"] = cut
-        note = f"{note} {sentence}".strip()
-    print_table(usage_report_table(table, groups, note), json_, csv_)
+        notes.append(note_cut_periods(table, length, zone_of(tz), limited_bounds(frame, bounds)))
+    print_table(usage_report_table(table, groups, " ".join(filter(None, notes))), json_, csv_)
 
 
 def _subscription(frame: pd.DataFrame) -> Any:
@@ -149,6 +187,7 @@ def _subscription(frame: pd.DataFrame) -> Any:
 @click.option("--title", help="Headline.")
 @click.option("--quota", "with_quota", is_flag=True, help="Read the subscription: adds quota and forecast.")
 @RULES
+@CLIENT
 @PRICES
 @FORCE
 @filters
@@ -159,13 +198,14 @@ def report(
     force: bool,
     tz: str,
     rules: str | None,
+    client: tuple[str, ...],
     prices: str | None,
     **chosen: Any,
 ) -> None:
     """Write a usage report to PATH (.html, .xlsx, .md), or print it. PATH - is HTML on standard output."""
     output = None if path is None else output_of(path, KINDS, "a report", force=force)
     book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
-    frame, column = labelled_history(rules, {**chosen, "tz": tz})
+    frame, column = labelled_history(rules, client, {**chosen, "tz": tz})
     subscription = _subscription(frame) if with_quota else None
     with checked_prices(frame, book, column, **chosen) as book:
         hk.report(frame, path, title=title, tz=tz, prices=book, subscription=subscription, force=force)
@@ -225,7 +265,12 @@ def _share(text: str | None) -> Fraction | None:
 @click.option("--reset-day", type=click.IntRange(1, 31), help="Day of the month on which the counter is reset.")
 @click.option("--across-accounts", is_flag=True, help="Add up the ledgers of several accounts.")
 @click.option("--official", is_flag=True, help="Compare with the account's own figures, read from the service.")
-@TZ
+@click.option(
+    "--requests",
+    is_flag=True,
+    help="With --official: who spent what this history lacks, --by api_key and user unless other columns are named.",
+)
+@dates
 @JSON
 @CSV
 @source
@@ -237,28 +282,54 @@ def ledger(
     reset_day: int | None,
     across_accounts: bool,
     official: bool,
+    requests: bool,
     tz: str,
+    after: str | None,
+    before: str | None,
+    since: str | None,
+    until: str | None,
     json_: bool,
     csv_: bool,
     **chosen: Any,
 ) -> None:
     """Chain the credit counters: credits seen, spent outside this history, adjusted; resets (an estimate).
 
-    --by api_key and --by user need the request log (histkit sync --requests), or --log.
+    All rows are chained; the dates select what is summed. --by api_key, --by user and --requests need the request log
+    (histkit sync --requests); --by also takes the columns of --log.
     """
-    if official and (by or log or reset_day or across_accounts):
-        raise click.UsageError("--official excludes --by, --log, --reset-day and --across-accounts.")
-    frame = join_log(whole_history(**chosen), by, log, log_key, tz=tz, **chosen)
+    if official and (log or across_accounts):
+        raise click.UsageError("--official excludes --log and --across-accounts.")
+    if official and by and not requests:
+        raise click.UsageError("--official --by needs --requests: only the request log has keys, users and the like.")
+    if requests and not official:
+        raise click.UsageError("--requests needs --official.")
+    typed = {"after": after, "before": before, "since": since, "until": until}
+    bounds = date_bounds(**typed, tz=tz)
+    frame = whole_history(**chosen)
     freq: Any = PERIODS[period]  # one of those that reconcile takes, too
+    options: dict[str, Any] = {"tz": tz, "billing": reset_day, "after": bounds.after, "before": bounds.before}
     if official:
-        table = _official_table(hk.reconcile(frame, freq, tz=tz), freq)
+        words = list(by or BY) if requests else []
+        requested = log_beside(chosen["history"], words) if requests else None
+        figures = hk.reconcile(frame, freq, requests=requested, by=words or None, **options)
+        note = note_cut_periods(
+            figures, parse_freq(freq), zone_of(tz), bounds.of_range(figures.attrs["histkit"]), what="figures"
+        )
+        table = _spender_table(figures, freq, words, note) if requests else _official_table(figures, freq, note)
     else:
-        options: dict[str, Any] = {"by": list(by) or None, "billing": reset_day, "across_accounts": across_accounts}
-        table = ledger_report_table(hk.ledger(frame, freq, tz=tz, **options), freq)
-    print_table(table, json_, csv_)
+        if by or log:
+            rows = hk.filter_items(frame, after=bounds.after, before=bounds.before)
+            joined = join_log(rows, by, log, log_key, tz=tz, **typed, **chosen)
+            frame = frame.join(joined[[name for name in joined.columns if name not in frame.columns]])
+        figures = hk.ledger(frame, freq, by=list(by) or None, across_accounts=across_accounts, **options)
+        note = note_cut_periods(figures, parse_freq(freq), zone_of(tz), bounds)
+        table = ledger_report_table(figures, freq, note)
+    if figures.empty:
+        print_note(_NO_ROWS)
+    print_table(replace(table, frame=figures) if json_ or csv_ else table, json_, csv_)
 
 
-def _official_table(figures: pd.DataFrame, freq: str) -> ReportTable:
+def _official_table(figures: pd.DataFrame, freq: str, note: str) -> ReportTable:
     """Arrange the result of `histkit.reconcile` for readers, with totals."""
     counts = (
         ReportColumn("history", "History", "count"),
@@ -268,13 +339,42 @@ def _official_table(figures: pd.DataFrame, freq: str) -> ReportTable:
         ReportColumn("unexplained", "Unexplained", "count"),
     )
     totals = {column.name: total_of(figures[column.name]) for column in counts}
-    missing = figures.attrs["histkit"]["missing"]
     notes = [
+        note,
+        *_missing_notes(figures, official="an official figure", gap="a known gap: the counter fell unexplained"),
+    ]
+    return ReportTable("", figures, (period_column(freq), *counts), totals, " ".join(filter(None, notes)))
+
+
+def _spender_table(lines: pd.DataFrame, freq: str, words: Sequence[str], note: str) -> ReportTable:
+    """Arrange the result of `histkit.reconcile` with a request log for readers, with totals."""
+    counts = (ReportColumn("requests", "Requests", "count", drop_rank=1), ReportColumn("credits", "Credits", "count"))
+    totals = {column.name: total_of(lines[column.name]) for column in counts}
+    facts = lines.attrs["histkit"]
+    notes = ["What the official figures have beyond this history, by the requests that are in none of its rows."]
+    if not lines["assigned"].all():
+        notes.append("The last line of a period has what no request explains.")
+    for name, noun, what in (
+        ("requests_without_id", "request", "no id: they may be in the history, and are not assigned"),
+        ("requests_without_credits", "request", "no credits in the log"),
+        ("rows_without_request", "row", "no request id: their requests count as not in the history"),
+    ):
+        if facts[name]:
+            notes.append(f"{count_noun(facts[name], noun)} with {what}.")
+    notes += [note, *_missing_notes(lines, official="an official figure")]
+    frame = name_missing(lines, words, lines["assigned"])
+    columns = (period_column(freq), *(ReportColumn(word, heading(word)) for word in words), *counts)
+    return ReportTable("", frame, columns, totals, " ".join(filter(None, notes)))
+
+
+def _missing_notes(figures: pd.DataFrame, **words: str) -> list[str]:
+    """Return sentences on the periods that lack a value; `words` say what is lacking, by column."""
+    missing = figures.attrs["histkit"]["missing"]
+    return [
         f"{count_noun(missing[name], 'period')} without {what}; totals are of the others."
-        for name, what in (("official", "an official figure"), ("gap", "a known gap: the counter fell unexplained"))
+        for name, what in words.items()
         if missing[name]
     ]
-    return ReportTable("", figures, (period_column(freq), *counts), totals, " ".join(notes))
 
 
 @click.command()
@@ -286,9 +386,11 @@ def _official_table(figures: pd.DataFrame, freq: str) -> ReportTable:
 @filters
 def takes(top: int, near: float | None, across_accounts: bool, json_: bool, csv_: bool, **chosen: Any) -> None:
     """List the texts that one voice generated more than once, with most credits thrown away first."""
-    takes = hk.takes(rows_of(**chosen), near=near, across_accounts=across_accounts)
+    rows = rows_of(**chosen)
+    takes = hk.takes(rows, near=near, across_accounts=across_accounts)
     facts = takes.attrs["histkit"]
     note = (
+        f"{limit_note(rows)} "
         f"{facts['lines_with_takes']:,} of {facts['lines']:,} texts have several takes; "
         f"{facts['thrown_away']:,} credits went into those that were not kept."
     )
@@ -296,7 +398,7 @@ def takes(top: int, near: float | None, across_accounts: bool, json_: bool, csv_
         ReportColumn("credits", "Credits", "count"),
         ReportColumn("thrown_away", "Thrown away", "count", bar=True),
     )
-    table = line_report_table(line_table(takes, top), measures, note)
+    table = line_report_table(line_table(takes, top), measures, note.strip())
     table.frame.attrs["histkit"] = facts
     print_table(table, json_, csv_)
 

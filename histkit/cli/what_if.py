@@ -9,6 +9,7 @@ import pandas as pd
 
 import histkit as hk
 from histkit.cli.common import (
+    CLIENT,
     CSV,
     JSON,
     PERIODS,
@@ -18,6 +19,7 @@ from histkit.cli.common import (
     filters,
     print_table,
 )
+from histkit.cli.cut_periods import limit_note
 from histkit.cli.usage import labelled_history
 from histkit.reports.model import ReportColumn, ReportTable, group_column, period_column
 from histkit.util.text import count_noun
@@ -33,6 +35,7 @@ _MONEY = ("cost", "cost_low", "cost_high")
 @click.option("--by", multiple=True, help="voice, model, source, account, client, or any column; may be repeated.")
 @click.option("--reset-day", type=click.IntRange(1, 31), help="For billing periods.")
 @RULES
+@CLIENT
 @click.option(
     "--prices", type=click.Path(dir_okay=False), help="TOML file of the other prices; one currency for all rows."
 )
@@ -48,6 +51,7 @@ def reprice(
     reset_day: int | None,
     tz: str,
     rules: str | None,
+    client: tuple[str, ...],
     prices: str | None,
     json_: bool,
     csv_: bool,
@@ -65,7 +69,7 @@ def reprice(
         raise click.UsageError("Billing periods need --reset-day, and no others have one.")
     then = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
     now = hk.read_prices(current_prices, tz=tz) if current_prices else None
-    frame, column = labelled_history(rules, {**chosen, "tz": tz})
+    frame, column = labelled_history(rules, client, {**chosen, "tz": tz})
     with checked_prices(frame, then, column, **chosen) as then, checked_prices(frame, now, column, **chosen) as now:
         table = hk.reprice(
             frame,
@@ -78,10 +82,10 @@ def reprice(
             tz=tz,
             billing=reset_day,
         )
-    print_table(what_if_report_table(table, list(by), freq), json_, csv_)
+    print_table(what_if_report_table(table, list(by), freq, limit_note(frame)), json_, csv_)
 
 
-def what_if_report_table(table: pd.DataFrame, by: list[str], freq: str | None) -> ReportTable:
+def what_if_report_table(table: pd.DataFrame, by: list[str], freq: str | None, note: str = "") -> ReportTable:
     """Arrange the table of `histkit.reprice` for readers, with totals and what the estimates rest on."""
     facts = table.attrs["histkit"]
     totals = {name: facts["totals"][name] for name in ("credits", "compared", "credits_low", "credits_high")}
@@ -109,7 +113,7 @@ def what_if_report_table(table: pd.DataFrame, by: list[str], freq: str | None) -
             columns.append(ReportColumn(f"extra_{side}", f"Extra {label}".strip(), "count", drop_rank=2))
             columns.append(ReportColumn(f"plan_cost_{side}", f"Cost {label}".strip(), "money"))
         columns.append(ReportColumn("currency", "Currency", drop_rank=3))
-    return ReportTable("", table, tuple(columns), totals, " ".join(_notes(facts)))
+    return ReportTable("", table, tuple(columns), totals, " ".join(filter(None, [note, *_notes(facts)])))
 
 
 def _notes(facts: dict[str, Any]) -> list[str]:

@@ -127,7 +127,9 @@ class LogFetch:
     frontier : int
         All rows from here to the end have been read.
     unproven : list of int
-        Milliseconds that may have more rows than could be read.
+        Milliseconds that have, or probably have, more rows than could be read.
+    doubtful : list of int
+        Milliseconds beside which there are no rows, so that nothing shows whether an answer had all of theirs.
     columns : pyarrow.Table or None
         The columns of the first answer, without rows.
     """
@@ -139,6 +141,7 @@ class LogFetch:
     requests: int = 0
     frontier: int = field(init=False)
     unproven: list[int] = field(default_factory=list)
+    doubtful: list[int] = field(default_factory=list)
     columns: pa.Table | None = None
     _windows: list[LogWindow] = field(default_factory=list)
     _ties: list[Tie] = field(default_factory=list)
@@ -148,6 +151,7 @@ class LogFetch:
     _fractions: bool = False
     _column: str = ""
     _filters_work: bool | None = None
+    _largest: int = 0
     _grain: int = 1
     _starts_inclusive: bool = False
     _ends_inclusive: bool = False
@@ -181,13 +185,20 @@ class LogFetch:
                 f"{PAGE_ROWS:,} requests that the service returns; the others were read."
             )
 
+    def doubts(self) -> list[str]:
+        """Return a line for each millisecond that may have more rows, though nothing shows it."""
+        return [
+            f"{_iso(moment)} may have more requests: it has as many as the service returns in any answer"
+            for moment in self.doubtful
+        ]
+
     # Steps ------------------------------------------------------------------------------------------------
 
     def _step(self, window: LogWindow) -> Iterator[LogPage]:
-        orders: list[Order] = ["asc", "desc"] if self._ends_ignored ^ window.flipped else ["desc", "asc"]
-        page = self._ask(window.start, window.end, orders[0])
+        first, second = self._orders(flipped=window.flipped)
+        page = self._ask(window.start, window.end, first)
         if page is None and window.anchor is None:
-            page = self._ask(window.start, window.end, orders[1])  # is it empty from this side, too?
+            page = self._ask(window.start, window.end, second)  # is it empty from this side, too?
             if page is None:
                 self._found_empty(window)
                 return
@@ -270,8 +281,8 @@ class LogFetch:
         moments, order = page.moments, page.order()
         low, high = int(moments.min()), int(moments.max())
         self._check_run(page)
-        below = low < window.start or self._ends_ignored or self._begins_with(page, "asc")
-        above = high >= window.end or self._starts_ignored or self._begins_with(page, "desc")
+        below = low < window.start or self._begins_with(page, "asc")
+        above = high >= window.end or self._begins_with(page, "desc")
         inner = moments[(moments >= window.start) & (moments < window.end)]
         if not len(inner):
             if (below and above) or (below and low >= window.end) or (above and high < window.start):
@@ -315,6 +326,8 @@ class LogFetch:
 
     def _begins_with(self, page: LogPage, end: Order) -> bool:
         """Return whether an answer begins at the oldest (asc) or newest (desc) request of its window, for certain."""
+        if self._ends_ignored if end == "asc" else self._starts_ignored:
+            return True  # `_check_run`
         if page.order() is None:
             return page.asked == end and self._obeyed == {"asc", "desc"}
         return page.order() == end and (end in self._trusted or self._obeyed == {"asc", "desc"})
@@ -322,9 +335,6 @@ class LogFetch:
     def _look_past(self, window: LogWindow, page: LogPage) -> Iterator[LogPage]:
         """Read a window for which the service returns its neighbours only, without these, by their ids."""
         edges = (page.moments == window.start - 1) | (page.moments == window.end)
-        if self._grain == 1 and self._fractions and edges.all() and len(page.table) < PAGE_ROWS:
-            self._found_empty(window)  # fractions of the milliseconds beside it, which the bounds can't leave out
-            return
         ids = page.ids()
         while None not in ids and len(ids) <= _MOST_IDS and self._has_filters(int(page.moments[0]), page):
             other = self._without(window.start, window.end, ids)
@@ -338,6 +348,10 @@ class LogFetch:
                 yield from self._divide(window, other)
                 return
             ids = ids | other.ids()
+        if self._grain == 1 and self._fractions and edges.all() and len(page.table) < PAGE_ROWS:
+            self._note_doubt(int(page.moments[0]), page)
+            self._found_empty(window)  # fractions of the milliseconds beside it, which the bounds can't leave out
+            return
         raise PaginationError(
             f"The service does not return the requests before {_iso(window.end)} for the times of these alone."
         )
@@ -387,40 +401,65 @@ class LogFetch:
                 yield from self._complete(tie)
             elif any(window.start < tie.rest[1] and window.end > tie.rest[0] for window in self._windows):
                 waiting.append(tie)
-            elif len(tie.ids) > 1 and None not in tie.ids and self._has_filters(tie.moment, tie.page):
+            elif len(tie.ids) == 1 and len(tie.page.table) < self._largest and self._filters_work is None:
+                continue  # an answer can hold more, and to learn whether filters work would cost requests
+            elif None not in tie.ids and self._has_filters(tie.moment, tie.page):
                 yield from self._complete(tie)  # at the first or last millisecond nothing else shows a short answer
+            else:
+                self._note_doubt(tie.moment, tie.page)
         self._ties = waiting
 
+    def _note_doubt(self, moment: int, page: LogPage) -> None:
+        """Note a millisecond whose rows may be all that the service returns at once: no answer has had more."""
+        if len(page.table) >= self._largest and moment not in self.doubtful:
+            self.doubtful.append(moment)
+
     def _complete(self, tie: Tie) -> Iterator[LogPage]:
-        """Ask for the further rows of a millisecond by the ids that they don't have."""
-        ids, proven = tie.ids, False
+        """Read the further rows of a millisecond by excluding those that are known, until an answer proves the end."""
+        ids, proven, passed, repeated = tie.ids, False, False, False
         while not proven and None not in ids and len(ids) <= _MOST_IDS and self._has_filters(tie.moment, tie.page):
             page = self._without(tie.moment, tie.moment + 1, ids)
-            more = set() if page is None else page.ids_at(tie.moment)
-            if page is not None and not more:
-                page = self._without(tie.moment, tie.moment + 1, ids)  # the answer to another request may come again
-                more = set() if page is None else page.ids_at(tie.moment)
-            if page is not None and (not ids.isdisjoint(more) or (not more and len(page.table) >= PAGE_ROWS)):
-                break
-            proven = not more
-            ids = ids | more
-            if page is not None and more:
+            if page is not None and not ids.isdisjoint(page.ids()):
+                if repeated:
+                    break
+                repeated = True  # the answer to another request may come again, once
+                continue
+            passes = page is not None and self._passes_over(page, tie.moment)
+            proven = page is None or (passes and passed)
+            passed = passes
+            if page is not None and not passes:
+                ids = ids | page.ids()
                 yield page
         if not proven and tie.moment not in self.unproven:
             self.unproven.append(tie.moment)
+
+    def _passes_over(self, page: LogPage, moment: int) -> bool:
+        """Return whether an answer, a run of neighbours, shows that the window has no row of a millisecond."""
+        moments = page.moments
+        if not len(moments) or (moments == moment).any():
+            return False
+        low, high = int(moments.min()), int(moments.max())
+        from_below, from_above = self._begins_with(page, "asc"), self._begins_with(page, "desc")
+        return low < moment < high or (from_below and low > moment) or (from_above and high < moment)
 
     def _has_filters(self, moment: int, page: LogPage) -> bool:
         """Return whether the service filters the column of ids as it is asked to: tried once."""
         if self._filters_work is None:
             one: set[str | None] = {min(filter(None, page.ids_at(moment)))}
             found = self._filtered(moment, moment + 1, "in", one, "desc")
-            self._filters_work = found is not None and found.ids_at(moment) == one
+            works = found is not None and found.ids_at(moment) == one
+            others = self._filtered(moment, moment + 1, "not_in", one, "desc") if works else None
+            self._filters_work = works and (others is None or one.isdisjoint(others.ids()))
         return self._filters_work
 
     def _without(self, start: int, end: int, ids: set[str | None]) -> LogPage | None:
-        """Ask for a window without rows of some ids; None: it is empty, from both sides."""
-        page = self._filtered(start, end, "not_in", ids, "desc")
-        return self._filtered(start, end, "not_in", ids, "asc") if page is None else page
+        """Return an answer to a window without rows of some ids; None: it is empty, from both sides."""
+        first, second = self._orders()
+        page = self._filtered(start, end, "not_in", ids, first)
+        page = self._filtered(start, end, "not_in", ids, second) if page is None else page
+        if page is not None:
+            self._check_run(page)
+        return page
 
     def _filtered(self, start: int, end: int, operation: str, ids: set[str | None], order: Order) -> LogPage | None:
         values = sorted(filter(None, ids))
@@ -433,6 +472,10 @@ class LogFetch:
             if self._filters_work:
                 raise
             return None  # which is not what the first try has to return
+
+    def _orders(self, *, flipped: bool = False) -> tuple[Order, Order]:
+        """Return the order to ask for, which begins at a bound that the service keeps, and the other one."""
+        return ("asc", "desc") if self._ends_ignored ^ flipped else ("desc", "asc")
 
     # Requests ---------------------------------------------------------------------------------------------
 
@@ -465,6 +508,7 @@ class LogFetch:
         if request_id is not None:
             self._column = request_id
         page = LogPage(table, times, self.requests, order, name, request_id)
+        self._largest = max(self._largest, len(table))
         self._note_order(page)
         self._fractions |= bool((times[known] % 1000).any())
         return page

@@ -86,6 +86,7 @@ def read_requests(
     -----
     UserWarning
         Two rows of one request id differ in one answer; the later one is returned. Times have no offset from UTC.
+        A millisecond has as many requests as any answer, and neither ids nor filters can show that it has no more.
 
     Notes
     -----
@@ -203,7 +204,7 @@ class LogReading:
         return LogRows(table.take(places), times[places], self.time_column, name, clashes)
 
     def frame(self, fetch: LogFetch, *, complete: bool) -> pd.DataFrame:
-        """Return the frame of the rows that were kept."""
+        """Return the frame of the rows that were kept, with its facts."""
         if not self.rows and fetch.columns is not None:
             self._tables, self._times, self._numbers = [fetch.columns], [], []
         facts = {
@@ -211,7 +212,9 @@ class LogReading:
             "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "requests": fetch.requests,
         }
-        return self.take().frame(facts)
+        frame = self.take().frame(facts)
+        frame.attrs["histkit"]["problems"] += fetch.doubts()
+        return frame
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,20 @@ def iso(seconds: int, zone: tzinfo) -> str:
     return _at(seconds, zone).isoformat()
 
 
+def iso_in_range(seconds: int, zone: tzinfo) -> str:
+    """Format an instant as `iso` does; one that the zone can't show is the first or last that UTC can.
+
+    Examples
+    --------
+    >>> iso_in_range(10**15, UTC)
+    '9999-12-31T23:59:59+00:00'
+    """
+    try:
+        return iso(seconds, zone)
+    except OverflowError:
+        return "0001-01-01T00:00:00+00:00" if seconds < 0 else "9999-12-31T23:59:59+00:00"
+
+
 def _at(seconds: int, zone: tzinfo) -> datetime:
     return (_EPOCH + timedelta(seconds=seconds)).astimezone(zone)
 

@@ -22,7 +22,7 @@ from histkit.frame.columns import strings_of, values_of
 from histkit.frame.json_values import read_json
 from histkit.frame.schema import LINE, TEXT, require, to_frame
 from histkit.util.arrays import Ints
-from histkit.util.text import error_line, quoted, replace_surrogates
+from histkit.util.text import error_line, escape_surrogates, quoted, replace_surrogates
 
 _LINES = pa.list_(LINE)
 _PARSING = pajson.ParseOptions(
@@ -76,13 +76,16 @@ def dialogue_lines(frame: pd.DataFrame) -> pd.DataFrame:
     lines = flat_lines(frame["dialogue"])
     starts = np.flatnonzero(np.r_[True, np.diff(lines.rows) != 0]) if len(lines.rows) else lines.rows
     numbers = np.arange(len(lines.rows)) - np.repeat(starts, np.diff(np.r_[starts, len(lines.rows)]))
-    names = strings_of(frame, "history_item_id")
-    ids = [names[row] for row in lines.rows.tolist()]
+    ids = strings_of(frame.iloc[lines.rows], "history_item_id")
     texts = (array.dictionary_encode() for array in (lines.voice_ids, lines.voice_names))
     voices = [pa.chunked_array([array]) for array in texts]
     table = pa.table([pa.array(numbers, pa.int64()), *voices, lines.texts], ["line", "voice_id", "voice_name", "text"])
     result = to_frame(table)
-    result.insert(0, "history_item_id", pd.array(ids, dtype=pd.StringDtype("pyarrow")))
+    result.insert(
+        0,
+        "history_item_id",
+        pd.array([item and escape_surrogates(item) for item in ids], dtype=pd.StringDtype("pyarrow")),
+    )
     result.index = frame.index[lines.rows]
     return result
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError
-from histkit.frame.clock import iso, zone_of
+from histkit.frame.clock import iso_in_range, zone_of
 from histkit.frame.columns import factorize
 from histkit.frame.dates import date_range, instants_of, to_micros
 from histkit.frame.dialogues import DialogueLines, flat_lines
@@ -105,7 +105,7 @@ class RowFilter:
         for name in self.conditions():
             value = getattr(self, name)
             if isinstance(value, int):
-                facts[name] = _iso(value)
+                facts[name] = iso_in_range(value, UTC)
             else:
                 facts[name] = value.pattern if isinstance(value, re.Pattern) else [*value]
         return facts
@@ -323,13 +323,6 @@ def _coded_mask(codes: Ints, values: Iterable[Any], test: Callable[[str], bool])
     passes = np.array([*(test(str(value)) for value in values), False], bool)
     mask: Mask = passes[codes]
     return mask
-
-
-def _iso(seconds: int) -> str:
-    try:
-        return iso(seconds, UTC)
-    except OverflowError:
-        return "0001-01-01T00:00:00+00:00" if seconds < 0 else "9999-12-31T23:59:59+00:00"
 
 
 def _column_mask(column: pd.Series, test: Callable[[str], bool]) -> Mask:

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 NEVER = int(np.iinfo(np.int64).min)
 """The time of a row without one."""
+WHO = {
+    "api_key": ("api_key_name", "api_key_label", "api_key", "hashed_xi_api_key", "api_key_id"),
+    "user": ("user_label", "user_name", "user_email", "user", "user_id"),
+}
+"""The columns of a request log that tell the key and the user, readable ones first."""
+WHO_ADVICE = dict.fromkeys(WHO, "Keys and users are in the request log, which attribute joins to the rows.")
+"""What to do where a history lacks such a column."""
 _TYPE, _UNIT, _NAIVE = b"type", b"unit", b"without_offset"
 _TIMES = ("timestamp", "time", "request_time", "event_time", "created_at", "start_time", "started_at", "date")
 _IDS = ("request_id", "id", "history_request_id", "log_id")

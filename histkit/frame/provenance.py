@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 SELECTION, ROWS = "selection", "rows"
@@ -38,22 +37,6 @@ def rows_recorded(frame: pd.DataFrame) -> int | None:
     """Return the number of rows that the frame had when it was read or filtered; None if that is not known."""
     rows = _facts_of(frame).get(ROWS)
     return rows if isinstance(rows, int) and not isinstance(rows, bool) else None
-
-
-def has_index_gaps(frame: pd.DataFrame, rows: int) -> bool | None:
-    """Return whether rows between those of the frame are missing, by the index of the frame that it was cut from.
-
-    None: the index doesn't tell, because it may have been made anew.
-    """
-    index = frame.index
-    if not (pd.api.types.is_integer_dtype(index.dtype) and index.is_unique and len(index)):
-        return None
-    first, last = int(index.min()), int(index.max())
-    if first < 0 or last >= rows:
-        return None
-    if last - first + 1 > len(index):
-        return True
-    return None if first == 0 else not np.array_equal(np.sort(index.to_numpy()), np.arange(first, last + 1))
 
 
 def _facts_of(frame: pd.DataFrame) -> dict[str, Any]:

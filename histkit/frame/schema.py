@@ -5,8 +5,9 @@ Field names, types and what may be missing: the service's OpenAPI document.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -204,17 +205,24 @@ def check_frame(frame: object, purpose: str) -> None:
         )
 
 
-def require(frame: pd.DataFrame, columns: Iterable[str], purpose: str, also: Iterable[str] = ()) -> None:
+def require(
+    frame: pd.DataFrame,
+    columns: Iterable[str],
+    purpose: str,
+    also: Iterable[str] = (),
+    advice: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Check a frame as `check_frame` does, and raise `MissingColumnError` for the first of `columns` that it lacks.
 
-    The message has the columns with a close name, and the close ones of the words in `also`.
+    The message has the columns with a close name, and the close ones of the words in `also`, or else the advice on the
+    column.
     """
     check_frame(frame, purpose)
     for name in columns:
         if name not in frame.columns:
             close = close_names(name, [*map(str, frame.columns), *also]) if isinstance(name, str) else []
-            hint = f" Did you mean {' or '.join(map(quoted, close))}?" if close else ""
-            raise MissingColumnError(f"The frame has no column {quoted(name)}, which {purpose} needs.{hint}")
+            hint = f"Did you mean {' or '.join(map(quoted, close))}?" if close else advice.get(name, "")
+            raise MissingColumnError(f"The frame has no column {quoted(name)}, which {purpose} needs. {hint}".rstrip())
 
 
 def _pandas_column(column: pa.ChunkedArray, kind: pa.DataType) -> Any:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from histkit.frame.provenance import CONTIGUOUS, has_index_gaps, rows_recorded, selections_of
+from histkit.frame.provenance import CONTIGUOUS, rows_recorded, selections_of
 from histkit.util.text import one_line_text, quoted, shorten
 
 _CHAINED = 0.95  # share of the rows that start at the counter before them, from which on little is left out in between
@@ -73,6 +74,22 @@ def scope_of(frame: pd.DataFrame, zone: tzinfo) -> Scope:
         parts.append("not read to its end")
     dividing = ({name: value for name, value in step.items() if name not in CONTIGUOUS} for step in steps)
     return Scope(", ".join(parts), gaps, ", ".join(part for step in dividing for part in _described(step, zone)))
+
+
+def has_index_gaps(frame: pd.DataFrame, rows: int) -> bool | None:
+    """Return whether rows between those of the frame are missing, by the index of the frame that it was cut from.
+
+    None: the index doesn't tell, because it may have been made anew.
+    """
+    index = frame.index
+    if not (pd.api.types.is_integer_dtype(index.dtype) and index.is_unique and len(index)):
+        return None
+    first, last = int(index.min()), int(index.max())
+    if first < 0 or last >= rows:
+        return None
+    if last - first + 1 > len(index):
+        return True
+    return None if first == 0 else not np.array_equal(np.sort(index.to_numpy()), np.arange(first, last + 1))
 
 
 def _described(step: Mapping[str, Any], zone: tzinfo) -> Iterator[str]:

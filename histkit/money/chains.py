@@ -50,6 +50,8 @@ class Entries:
         The run in which the row ended, ascending with time. Within a run the counter only grows.
     counters : int64 array
         The counter at the end of the row.
+    first_rows : int64 array, shape (0 or 1,)
+        Positions in these arrays: the first row of all, which follows none.
     reset_rows : int64 array, shape (resets,)
         Positions in these arrays: the first row after each reset.
     """
@@ -66,7 +68,26 @@ class Entries:
     cycles: Ints
     runs: Ints
     counters: Ints
+    first_rows: Ints
     reset_rows: Ints
+
+    def select(self, kept: Mask) -> Entries:
+        """Return some of the rows, chained as they are among all.
+
+        A counter is raised to what an earlier row of its run had reached, so that the last counters stay the same.
+        """
+        if kept.all():
+            return self
+        earlier = self.times < self.times[kept].min() if kept.any() else ~kept
+        reached = np.zeros(int(self.runs.max(initial=0)) + 1, np.int64)
+        np.maximum.at(reached, self.runs[earlier], self.counters[earlier])
+        place = np.cumsum(kept) - 1
+        chosen: dict[str, Any] = {}
+        for name, values in vars(self).items():
+            positions = name in ("first_rows", "reset_rows")
+            chosen[name] = place[values[kept[values]]] if positions else values[kept]
+        chosen["counters"] = np.maximum(chosen["counters"], reached[chosen["runs"]])
+        return Entries(**chosen)
 
     @property
     def last_counter(self) -> int:
@@ -124,6 +145,7 @@ def chain_counters(frame: pd.DataFrame, rows: Ints | None = None, billing: Billi
         cycles=links.cycles[last],
         runs=runs[last],
         counters=after,
+        first_rows=owners[:1],
         reset_rows=owners[links.resets],
     )
 
@@ -252,19 +274,19 @@ def _low_falls(points: _Points, highest: Any, end: Ints) -> tuple[Ints, Mask]:
     fall that is already known are explained by it.
     """
     times, before = points.times, points.before
-    since = np.where(points.heights > 0, _begin(times, end), -2)
     low = (end > 0) & (2 * before < highest[end - 1])
-    since = np.where(low, _begin(times, end), since)
+    candidates = np.flatnonzero(low | (points.heights > 0))
+    ends = end[candidates]
+    begins = np.where(ends > 0, np.searchsorted(times, times[ends - 1] - _CALL, "right"), -1)  # -1: an empty window
     opening: list[int] = []
     late = np.zeros(len(times), bool)
     newest = -1
-    candidates = np.flatnonzero(since > -2)
-    for place, start in zip(candidates.tolist(), since[candidates].tolist(), strict=True):
+    for place, start, stop in zip(candidates.tolist(), begins.tolist(), ends.tolist(), strict=True):
         if start < newest or late[place]:
             continue
         first, height = place, int(points.heights[place])
         if not height:
-            first, height = _find_fall(points, late, place, newest)
+            first, height = _find_fall(points, late, place, slice(start, stop))
         if height:
             opening.append(first)
             newest = first
@@ -272,22 +294,17 @@ def _low_falls(points: _Points, highest: Any, end: Ints) -> tuple[Ints, Mask]:
     return np.array(opening, np.int64), late
 
 
-def _find_fall(points: _Points, late: Mask, place: int, newest: int) -> tuple[int, int]:
-    """Return the first point after the fall that a low point implies, and the counter before it (0: no fall)."""
-    end = int(np.searchsorted(points.times, points.times[place] - _CALL, "right"))
-    start = int(np.searchsorted(points.times, points.times[end - 1] - _CALL, "right")) if end else 0
-    counters = np.where(late[start:end], 0, points.after[start:end])
+def _find_fall(points: _Points, late: Mask, place: int, window: slice) -> tuple[int, int]:
+    """Return the first point after the fall that a low point implies, and the counter before it (0: no fall).
+
+    The window is a call's length that ends a call before the point.
+    """
+    counters = np.where(late[window], 0, points.after[window])
     height = int(counters.max(initial=0))
-    if start < newest or 2 * int(points.before[place]) >= height:
+    if 2 * int(points.before[place]) >= height:
         return place, 0
-    top = start + int(np.argmax(counters > 2 * points.before[place]))
+    top = window.start + int(np.argmax(counters > 2 * points.before[place]))
     return top + 1 + int(np.argmax(2 * points.before[top + 1 : place + 1] < points.after[top])), height
-
-
-def _begin(times: Ints, end: Ints) -> Ints:
-    """Return the start of the window that ends a call before each point; -1 if it is empty."""
-    begin: Ints = np.where(end > 0, np.searchsorted(times, times[end - 1] - _CALL, "right"), -1)
-    return begin
 
 
 def _highest(points: _Points) -> tuple[Any, Ints]:
@@ -303,20 +320,33 @@ def _highest(points: _Points) -> tuple[Any, Ints]:
 def _mark_late(points: _Points, late: Mask, first: int, height: int) -> None:
     """Mark points dated up to a call after a reset that belong before it.
 
-    The counter of such a point is high, and closer to the counter before the reset than to the one after it.
+    The counter of such a point is high, and closer to the highest counter before the reset than to the highest one
+    after it. Both rise from point to point; once they meet, no later point is closer to the former.
     """
     times, before, after = points.times, points.before, points.after
     end = int(np.searchsorted(times, times[first] + _CALL, "right"))
-    middle = (int(before[first]) + height) / 2
-    if 2 * int(before[first]) >= height or before[first:end].max() <= middle:
+    if 2 * int(before[first]) >= height:
+        return
+    high = 2 * before[first:end] > int(before[first]) + height
+    places = np.flatnonzero(high)
+    if not len(places):
         return
     begin = int(np.searchsorted(times, times[first] - _CALL, "left"))
     old = max(height, int(after[begin:first].max(initial=0)))
-    new = int(after[first])
-    for place in range(first + 1, end):
-        start, stop = int(before[place]), int(after[place])
-        late[place] = start > middle and abs(start - old) < start - new
-        old, new = (max(old, stop), new) if late[place] else (old, max(new, stop))
+    reached = np.maximum.accumulate(np.where(high, 0, after[first:end]))  # by the points that can't be late
+    new = 0
+    late[first + 1 : end] = False  # what was late for the reset before is decided again
+    starts, stops = before[first:end][places], after[first:end][places]
+    rows = zip(places.tolist(), starts.tolist(), stops.tolist(), reached[places].tolist(), strict=True)
+    for place, start, stop, others in rows:
+        new = max(new, others)
+        if new >= old:
+            break
+        if 2 * start > old + new:
+            late[first + place] = True
+            old = max(old, stop)
+        else:
+            new = max(new, stop)
 
 
 @dataclass(frozen=True)

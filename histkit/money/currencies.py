@@ -70,6 +70,8 @@ def currency_code(value: Any, where: str) -> str:
     >>> currency_code("EUR", "prices")
     'EUR'
     """
+    if value is None:
+        raise InputError(f"{where}: the currency is missing; add one, three capital letters such as EUR.")
     if not isinstance(value, str) or not re.fullmatch("[A-Z]{3}", value):
         raise InputError(f"{where}: currency = {quoted(value, 40)} must be three capital letters such as EUR.")
     if value not in CURRENCIES:

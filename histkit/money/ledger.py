@@ -16,7 +16,9 @@ import pandas as pd
 from histkit.errors import InputError
 from histkit.frame.clock import timestamps, zone_of
 from histkit.frame.columns import integer_array, whole_numbers
+from histkit.frame.filters import RowFilter
 from histkit.frame.keys import refuse_duplicates
+from histkit.frame.log_table import WHO_ADVICE
 from histkit.frame.schema import require
 from histkit.money.chains import FROM as FROM
 from histkit.money.chains import TO as TO
@@ -45,6 +47,8 @@ def ledger(
     tz: str | tzinfo = "UTC",
     billing: Any = None,
     across_accounts: bool = False,
+    after: Any = None,
+    before: Any = None,
 ) -> pd.DataFrame:
     """Chain the credit counters of the rows: seen and unseen credits and billing resets by period.
 
@@ -65,6 +69,9 @@ def ledger(
         account to these.
     across_accounts : bool, default False
         Whether to add up the ledgers of several accounts by period. Their counters are never chained to one another.
+    after, before : str, date, datetime, Timestamp or int, optional
+        Dates as in `histkit.filter_items`, in `tz`: only what these rows say is summed. All rows of the frame are
+        chained, so that the first of them has its gap; a frame that was filtered before lacks it.
 
     Returns
     -------
@@ -92,12 +99,13 @@ def ledger(
         (sums of what is known, also within such periods), ``unknown`` (number of unexplained falls),
         ``periods_unknown`` (periods that have one), ``resets`` (instants of the first row after each, ISO 8601),
         ``chained`` (share of the rows that have a row before them; None if none has), ``concurrent`` (rows that start
-        below the counter), ``rows``, ``rows_without_counters``, ``rows_without_date``, ``note``.
+        below the counter), ``rows``, ``rows_without_counters``, ``rows_without_date``, ``note``. With `after` or
+        `before` they are of these rows, apart from ``rows_without_date``.
 
     Raises
     ------
     InputError
-        `freq`, `by`, `tz` or `billing` is invalid, or the frame has several accounts and `billing` is of one.
+        `freq`, `by`, `tz`, `billing` or a date is invalid, or the frame has several accounts and `billing` is of one.
     SchemaError
         The frame lacks a column, or a column has values of another type.
 
@@ -141,13 +149,16 @@ def ledger(
     """
     length, zone = parse_freq(freq), zone_of(tz)
     across_accounts = true_or_false("across_accounts", across_accounts)
+    dates = RowFilter.of(after=after, before=before, tz=zone)
     query = None if by is None else parse_query(by, freq, tz=tz, made=(*SUMS, "counter"))
     require(frame, ("date", "credits", FROM, TO), "the ledger")
     refuse_duplicates(frame, "the ledger")
     groups = _accounts(frame)
     billings = _billings(frame, groups, billing, zone)
     counters = frame[["date", FROM, TO]]
-    entries = [chain_counters(counters.iloc[rows], rows, dates) for rows, dates in zip(groups, billings, strict=True)]
+    entries = [chain_counters(counters.iloc[rows], rows, resets) for rows, resets in zip(groups, billings, strict=True)]
+    inside = dates.mask(frame)
+    entries = [chained.select(inside[chained.rows]) for chained in entries]
     credits, known = whole_numbers(frame["credits"])
     times = np.concatenate([chained.times for chained in entries])
     codes, starts = bucket(times, length, zone)
@@ -157,7 +168,7 @@ def ledger(
     parts = np.split(places[codes], np.cumsum([len(chained.times) for chained in entries])[:-1])
     tables = [_table(chained, periods, credits, known) for chained, periods in zip(entries, parts, strict=True)]
     table = pd.concat(tables, ignore_index=True)
-    facts = _facts(frame, entries, table)
+    facts = _facts(frame, inside, entries, table)
     linked = [(chained.rows, chained.chained) for chained in entries]
     if across_accounts and len(groups) > 1:
         linked = [(np.concatenate([rows for rows, _ in linked]), np.concatenate([chained for _, chained in linked]))]
@@ -196,7 +207,10 @@ def _billings(frame: pd.DataFrame, groups: list[Ints], billing: Any, zone: tzinf
     if billing is None or (len(groups) == 1 and not by_account):
         return [None if billing is None else Billing(billing_freq(billing, zone), zone)] * len(groups)
     if not by_account:
-        raise InputError("The frame has several accounts, each with its own resets: pass billing={account: ...}.")
+        raise InputError(
+            "The frame has several accounts, each with its own resets: take those of one, df[df['account'] == '...'], "
+            "or pass billing={account: ...}."
+        )
     if "account" not in frame.columns:
         raise InputError(
             f"billing={{...}} has neither {RESET!r} nor names of accounts: the frame has no column 'account'."
@@ -244,7 +258,7 @@ def _add_accounts(table: pd.DataFrame) -> pd.DataFrame:
 def _divide(frame: pd.DataFrame, rows: Ints, chained: Mask, table: pd.DataFrame, query: UsageQuery) -> pd.DataFrame:
     """Divide the rows of a ledger among groups; what no row can say stays in a row of its own."""
     columns = [name for name in query.columns() if name != "characters"]
-    require(frame, columns, "a ledger by group")
+    require(frame, columns, "a ledger by group", advice=WHO_ADVICE)
     counted = frame[columns].iloc[rows].assign(characters=integer_array(chained.astype(np.int64)))
     groups = build_table(partial_sums(counted, query), query)  # chained rows are summed in place of characters
     groups = groups.rename(columns={"items": "rows", "characters": "chained", "credits": "seen"})
@@ -270,11 +284,11 @@ def _last_counters(entries: Entries, periods: Ints, size: int) -> Ints:
     return running_maximum(highest[held], starts, np.diff(starts, append=len(held)))
 
 
-def _facts(frame: pd.DataFrame, entries: list[Entries], table: pd.DataFrame) -> dict[str, Any]:
+def _facts(frame: pd.DataFrame, inside: Mask, entries: list[Entries], table: pd.DataFrame) -> dict[str, Any]:
     rows = sum(len(chained.times) for chained in entries)
-    followers = rows - sum(len(chained.times) > 0 for chained in entries)
+    followers = rows - sum(len(chained.first_rows) for chained in entries)
     resets = np.sort(np.concatenate([chained.times[chained.reset_rows] for chained in entries])).view("datetime64[us]")
-    dateless = int(frame["date"].isna().sum())
+    dated = frame["date"].notna().to_numpy(bool)
     return {
         "estimate": True,
         "seen": int(table["seen"].sum()),
@@ -288,7 +302,7 @@ def _facts(frame: pd.DataFrame, entries: list[Entries], table: pd.DataFrame) -> 
         "chained": int(table["chained"].sum()) / followers if followers else None,
         "concurrent": sum(int(chained.concurrent.sum()) for chained in entries),
         "rows": rows,
-        "rows_without_counters": len(frame) - rows - dateless,
-        "rows_without_date": dateless,
+        "rows_without_counters": int((inside & dated).sum()) - rows,
+        "rows_without_date": int((~dated).sum()),
         "note": NOTE,
     }

@@ -15,6 +15,7 @@ from histkit.util.files import read_toml
 from histkit.util.text import is_text, quoted
 
 _FIELDS = ("name", "currency", "monthly_fee", "included_credits", "per_1000_extra_credits")
+_MOST_CREDITS = 10**15
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,10 @@ def read_plans(source: Any) -> tuple[Plan, ...]:
     >>> plans[0].cost(400_000), plans[0].cost(600_000)
     (Decimal('99'), None)
     """
-    where, currency = "plan", None
+    where, entry, currency = "plan", "plan", None
     if isinstance(source, (str, os.PathLike)):
         where = " ".join(str(source).split())
+        entry = f"{where}, plan"
         source = read_toml(source, "plans", Decimal)
         if "plan" not in source:
             raise InputError(f"{where}: there is no plan; add at least one '[[plan]]' with monthly_fee.")
@@ -78,7 +80,9 @@ def read_plans(source: Any) -> tuple[Plan, ...]:
                 raise InputError(f"{where}: {quoted(key, 60)} is unknown; there are currency and [[plan]].")
         source = source["plan"]
     tables = list(source) if isinstance(source, (list, tuple)) else [source]
-    plans = tuple(_plan(table, f"{where} {number}", currency) for number, table in enumerate(tables, 1))
+    plans = tuple(
+        _plan(table, f"{entry} {number}", f"plan {number}", currency) for number, table in enumerate(tables, 1)
+    )
     names = [plan.name for plan in plans]
     if not plans or len(set(names)) < len(names):
         problem = "two plans have one name" if plans else "there is no plan"
@@ -86,7 +90,7 @@ def read_plans(source: Any) -> tuple[Plan, ...]:
     return plans
 
 
-def _plan(table: Any, where: str, currency: Any) -> Plan:
+def _plan(table: Any, where: str, name: str, currency: Any) -> Plan:
     if isinstance(table, Plan):
         return table
     if not isinstance(table, Mapping):
@@ -94,14 +98,18 @@ def _plan(table: Any, where: str, currency: Any) -> Plan:
     for key in table:
         if key not in _FIELDS:
             raise InputError(f"{where}: {quoted(key, 60)} is unknown; there are {', '.join(_FIELDS)}.")
-    name = table.get("name", where)
+    name = table.get("name", name)
     if not is_text(name):
         raise InputError(f"{where}: name = {quoted(name, 40)} must be a name.")
     code = currency_code(table.get("currency", currency), where)
     fee = _amount(table, "monthly_fee", where)
     if table.get("included_credits") is None:
         raise InputError(f"{where}: included_credits is missing; write how many credits a month has, or 0.")
-    included = whole_number("included_credits", table["included_credits"], 0, 10**15)
+    try:
+        included = whole_number("included_credits", table["included_credits"], 0, _MOST_CREDITS)
+    except InputError:
+        shown = quoted(table["included_credits"], 40)
+        raise InputError(f"{where}: included_credits = {shown} must be a whole number from 0 on.") from None
     extra = None if table.get("per_1000_extra_credits") is None else _amount(table, "per_1000_extra_credits", where)
     return Plan(name, code, fee, included, extra)
 

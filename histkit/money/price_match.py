@@ -21,7 +21,7 @@ from histkit.frame.filters import CONDITION_COLUMNS, RowFilter
 from histkit.frame.names import MissingColumnError
 from histkit.frame.schema import require
 from histkit.usage.aggregate import distinct_rows
-from histkit.usage.labels import UNASSIGNED
+from histkit.usage.label_rules import UNASSIGNED
 from histkit.util.arrays import Ints, Mask
 from histkit.util.text import count_noun, quoted
 

@@ -6,7 +6,6 @@ unknown the cost is missing, never 0.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,10 +26,10 @@ from histkit.frame.filters import CONDITION_COLUMNS, RowFilter, known_names
 from histkit.frame.keys import refuse_duplicates
 from histkit.frame.names import fold_name, split_problems, warn_unmatched
 from histkit.frame.schema import TEXT, require
-from histkit.money.currencies import amount_text, currency_code, plain_amount
+from histkit.money.currencies import currency_code, plain_amount
 from histkit.money.model_costs import MULTIPLIERS
-from histkit.money.price_match import CONDITIONS, NO_PRICE, columns_of, kinds_of, match_prices, rank_of, start_of
-from histkit.usage.labels import COLUMN, UNASSIGNED
+from histkit.money.price_match import CONDITIONS, NO_PRICE, columns_of, kinds_of, match_prices, rank_of
+from histkit.usage.label_rules import COLUMN, UNASSIGNED
 from histkit.util.arrays import Ints
 from histkit.util.files import read_toml
 from histkit.util.text import is_text, one_line_text, quoted, shorten
@@ -132,24 +131,6 @@ class PriceBook:
             description = price.description()
             lines.append(f"price {number}: {description}" if description else f"price {number}")
         return lines
-
-    def canonical(self) -> str:
-        """Return the book as text that is equal for books that price every row alike by their lines.
-
-        The order of prices and of names, the notation of numbers, and the zone of dates make no difference.
-        """
-        lines = []
-        for price in self.prices:
-            line: dict[str, Any] = {
-                "currency": price.currency,
-                "per_1000_credits": amount_text(price.per_1000_credits),
-                "valid_from": None if price.valid_from is None else start_of(price),
-            }
-            line |= {name: sorted(set(getattr(price, name))) for name in kinds_of(price)}
-            if price.client is not None:
-                line["column"] = self.client_column
-            lines.append(json.dumps(line, sort_keys=True, ensure_ascii=True))
-        return "\n".join(sorted(lines)) + "\n"
 
     def unmatched_names(self, frame: pd.DataFrame, models: Iterable[str] = ()) -> tuple[list[str], list[str]]:
         """Return messages on the names in the book that match nothing in a frame; without rows nothing is known.

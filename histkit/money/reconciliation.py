@@ -11,7 +11,7 @@ import pandas as pd
 
 from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.errors import InputError
-from histkit.frame.clock import SECOND, name_of, timestamps, zone_of
+from histkit.frame.clock import SECOND, iso, name_of, timestamps, zone_of
 from histkit.frame.columns import float_numbers
 from histkit.frame.dates import as_unix, instants_of
 from histkit.frame.keys import refuse_duplicates, rows_checked
@@ -75,7 +75,7 @@ def reconcile(
         its period is: a day without an official figure, or a fall of the counter that nothing explains.
 
         ``attrs["histkit"]`` has the sums of the known values, ``missing`` (for each column the number of periods
-        without a value), ``rows_without_date``.
+        without a value), ``after`` and ``before`` (the range in ISO 8601), ``rows_without_date``.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def reconcile(
     refuse_duplicates(frame, "the comparison")
     one_of("freq", freq, _FREQS, "is not possible: the official figures are daily or hourly")
     if several_accounts(frame):
-        raise InputError("These rows belong to several accounts: compare each with its own client.")
+        raise InputError("The frame has several accounts; official figures belong to one: df[df['account'] == '...'].")
     zone, length = zone_of(tz), parse_freq(freq)
     base: Literal["h", "D"] = "h" if length.unit == "h" else "D"
     micros, known = instants_of(frame["date"])
@@ -158,6 +158,8 @@ def reconcile(
         "missing": {name: int(table[name].isna().sum()) for name in figures},
         "estimate": True,
         "tz": name_of(zone),
+        "after": iso(first, zone),
+        "before": iso(end, zone),
         "rows_without_date": int((~known).sum()),
     }
     if requests is not None:

@@ -195,7 +195,7 @@ class Figures:
 
 
 def fetch_figures(client: HistoryClient, question: Question) -> Figures:
-    """Ask the routes in their order until one answers.
+    """Query the routes in order until one answers.
 
     Raises
     ------
@@ -372,11 +372,11 @@ def _stats(client: HistoryClient, question: Question) -> tuple[pd.DataFrame, tup
 
     table, shown = _joined(ask, names, asked, None)
     if hourly and question.grain == "D":
-        table = table.assign(period=_days_of(table["period"].to_numpy(np.int64), asked, question))
+        table = table.assign(period=_days_of(table["period"].to_numpy(np.int64), question))
     return table, shown
 
 
-def _days_of(hours: Ints, asked: Question, question: Question) -> Ints:
+def _days_of(hours: Ints, question: Question) -> Ints:
     """Return the start of the local day of each hour."""
     days = question.grid
     return days[np.searchsorted(days, hours, "right") - 1] if len(hours) else hours

@@ -13,12 +13,21 @@ import pandas as pd
 import pyarrow as pa
 
 from histkit.errors import InputError
-from histkit.frame.columns import integer_array
+from histkit.frame.columns import integer_array, text_array, whole_numbers
 from histkit.frame.keys import refuse_duplicates
+from histkit.frame.log_table import WHO_ADVICE
 from histkit.frame.schema import require
 from histkit.money.costs import round_shares
 from histkit.money.currencies import digits_of
-from histkit.money.model_costs import BASES, UNKNOWN, Estimates, estimate_credits, read_multipliers
+from histkit.money.ledger import several_accounts
+from histkit.money.model_costs import (
+    BASES,
+    UNKNOWN,
+    Estimates,
+    changes_voices,
+    estimate_credits,
+    read_multipliers,
+)
 from histkit.money.plans import Plan, read_plans
 from histkit.money.price_match import NO_PRICE
 from histkit.money.prices import PriceBook, read_prices, warn_of_names
@@ -190,7 +199,7 @@ def reprice(
         table, totals = _with_costs(table, parts, keys, books)
         facts["totals"] |= totals
         compared = (estimates.basis != UNKNOWN) & ~books.both
-        facts["unpriced_credits"] = int(frame["credits"][compared].sum())
+        facts["unpriced_credits"] = int(whole_numbers(frame["credits"])[0][compared].sum())
     table = table.iloc[order].reset_index(drop=True)
     if plans:
         table, facts["totals"]["plans"] = _on_plans(table, plans)
@@ -202,7 +211,7 @@ def _check_months(frame: pd.DataFrame, names: Sequence[Any], freq: str | None) -
     one_of("freq", freq, ("MS", "billing"), "is not possible with plan=, which has a fee for each month")
     if names not in ([], ["account"]):
         raise InputError(f"by={quoted(names)} is not possible with plan=: a plan is of an account; use by='account'.")
-    if not names and "account" in frame.columns and frame["account"].nunique() > 1:
+    if not names and several_accounts(frame):
         raise InputError("The frame has several accounts, and each has a plan of its own: use by='account'.")
 
 
@@ -213,10 +222,8 @@ def _books(frame: pd.DataFrame, model: str | None, prices: Any, current: Any, zo
         warn_of_names(book, frame, stacklevel=3, models=() if model is None else (model,))
     changed = frame
     if model is not None:
-        kept = frame["source"].eq("STS").fillna(False) | frame["model_id"].astype("string").str.contains(
-            "_sts_"
-        ).fillna(False)
-        changed = frame.assign(model_id=frame["model_id"].astype("string").where(kept, model))
+        models = pd.Series(text_array(frame["model_id"]).to_pylist(), frame.index, "string")
+        changed = frame.assign(model_id=models.where(changes_voices(frame), model))
     index_now, index_then = now.price_index(frame), then.price_index(changed)
     used = [book.prices[at] for book, index in ((now, index_now), (then, index_then)) for at in set(index[index >= 0])]
     currencies = sorted({price.currency for price in used or then.prices[:1]})
@@ -231,7 +238,7 @@ def _books(frame: pd.DataFrame, model: str | None, prices: Any, current: Any, zo
 def _partial_sums(frame: pd.DataFrame, estimates: Estimates, books: _Books | None, query: Any) -> list[pd.DataFrame]:
     """Sum the measured credits, and those of the rows that have an estimate: measured, lowest, highest."""
     columns = [name for name in query.columns() if name not in (_WHAT, _PRICE)]
-    require(frame, columns, "reprice", ("voice", "speaker", "model", "source"))
+    require(frame, columns, "reprice", ("voice", "speaker", "model", "source"), WHO_ADVICE)
     rows = frame[columns]
     unknown = estimates.basis == UNKNOWN
     none = np.full(len(frame), NO_PRICE, np.int64)
@@ -347,9 +354,9 @@ def _rests_on_documents(estimates: Estimates) -> bool:
 
 
 def _facts_of_bases(frame: pd.DataFrame, estimates: Estimates) -> dict[str, dict[str, int]]:
-    facts = {}
+    facts, credits = {}, whole_numbers(frame["credits"])[0]
     for basis, name in enumerate(BASES):
         rows = estimates.basis == basis
         if rows.any():
-            facts[name] = {"rows": int(rows.sum()), "credits": int(frame["credits"][rows].sum())}
+            facts[name] = {"rows": int(rows.sum()), "credits": int(credits[rows].sum())}
     return facts

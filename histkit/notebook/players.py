@@ -29,7 +29,7 @@ from histkit.frame.dates import timestamps_of
 from histkit.frame.dialogues import dialogues_of
 from histkit.util.arguments import whole_number
 from histkit.util.storage import normalize_path
-from histkit.util.text import error_line, one_line_text, quoted, shorten
+from histkit.util.text import error_line, format_size, one_line_text, quoted, shorten
 from histkit.util.threads import map_threads
 
 MAX_ROWS = 10
@@ -196,7 +196,7 @@ def _local_sound(path: Path, seconds: float | None, source: Source) -> Sound | N
             return Sound(seconds, _data_url(path.read_bytes(), family))
     except OSError as error:
         return Sound(problem=error_line(error, 500))
-    return Sound(seconds, problem=f"Too long to store in the notebook ({size / 1e6:.1f} MB): play {path}")
+    return Sound(seconds, problem=f"Too long to store in the notebook ({format_size(size)}): play {path}")
 
 
 def _fetched_sounds(client: HistoryClient, sources: list[Source]) -> dict[str, Sound]:
@@ -222,7 +222,7 @@ def _fetch_sound(client: HistoryClient, source: Source, cancel: threading.Event)
             if clip.extension not in formats.BROWSER_TYPES:
                 continue
             if clip.bytes > _MAX_EMBEDDED:
-                size = f"{clip.bytes / 1e6:.1f} MB"
+                size = format_size(clip.bytes)
                 return Sound(
                     clip.seconds, problem=f"Too long to store in the notebook ({size}): pull it with download_audio."
                 )

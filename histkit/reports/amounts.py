@@ -100,5 +100,5 @@ def _amounts(currency: str, cost: Decimal, credits: int, terms: Terms) -> Amount
         share = lines * terms.markup_percent / 100 + terms.markup_per_1000 * credits / 1000
         markup = share.quantize(unit, ROUND_HALF_UP)
         minimum = max(Decimal(0), terms.minimum_fee - lines - markup).quantize(unit)
-        tax = ((lines + markup + minimum) * terms.tax_rate / 100).quantize(unit, ROUND_HALF_UP)
+        tax = ((lines + markup + minimum) * (terms.tax_rate or 0) / 100).quantize(unit, ROUND_HALF_UP)
     return Amounts(lines, markup, minimum, tax)

@@ -181,8 +181,3 @@ def net_rows(changes: Iterable[pd.DataFrame]) -> pd.DataFrame:
     sums = stacked.groupby(COLUMNS, dropna=False, sort=False)["sign"].sum()
     net = sums[sums != 0].rename("times").reset_index()
     return net.astype({**dict.fromkeys([*KEY, "price"], _STRING), "credits": "Int64", "times": np.int64})
-
-
-def key_texts(rows: pd.DataFrame) -> pd.Series:
-    """Return account and id of each row as one text, for joins."""
-    return (rows["account"].fillna("") + "\0" + rows["history_item_id"].fillna("")).astype(object)

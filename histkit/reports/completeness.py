@@ -1,4 +1,4 @@
-"""Is a period complete? The reasons why a statement of it is provisional."""
+"""Why a statement of a period is provisional: what its rows or their history may lack."""
 
 from __future__ import annotations
 
@@ -164,12 +164,17 @@ def _lacking_rows(
     ]
 
 
-def row_reasons(undated: int, processing: int) -> list[str]:
-    """Return why the rows of one client may change."""
+def row_reasons(undated: int, processing: int, twice: int) -> list[str]:
+    """Return why the rows of one client may change; `twice` have the id of a row of another account."""
     reasons = []
     if undated:
         has = "has no date and is" if undated == 1 else "have no date and are"
         reasons.append(f"{count_noun(undated, 'row')} {has} in no period")
     if processing:
         reasons.append(f"{count_noun(processing, 'row')} {'is' if processing == 1 else 'are'} still processing")
+    if twice:
+        reasons.append(
+            f"{count_noun(twice, 'row')} {'is' if twice == 1 else 'are'} there under two accounts, as after one got "
+            "another name: leave out those of one account"
+        )
     return reasons

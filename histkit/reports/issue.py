@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -9,13 +10,13 @@ from datetime import UTC, date, datetime, time, tzinfo
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from histkit.errors import ArchiveError, InputError
 from histkit.frame.clock import iso, zone_of
-from histkit.reports.bill import Bill, corrected, correction_title, relabelled
-from histkit.reports.billed_rows import COLUMNS, encode_rows
+from histkit.reports.bill import Bill, corrected, relabelled
+from histkit.reports.billed_rows import encode_rows
+from histkit.reports.changes import Changes, Locate, RowMatcher, changes_of
 from histkit.reports.register import (
     VERSION,
     Entry,
@@ -23,140 +24,25 @@ from histkit.reports.register import (
     Key,
     Register,
     RegisterState,
-    check_place,
     copy_file,
-    hash_of,
 )
 from histkit.reports.statement_files import render_statement
 from histkit.reports.terms import DEFAULT_NUMBER, count_series, counted_number, is_counted
-from histkit.util.files import shown_path, temporary_name
+from histkit.util.files import check_writable, hash_of, shown_path, temporary_name
 from histkit.util.outputs import OutputFile
 from histkit.util.text import count_noun, quoted
 
 _MOST_SHOWN = 3  # statements in a message
 
-Locate = Callable[[pd.DataFrame], Mapping[str, int]]
 Place = Callable[[Bill, str | None, str | None], OutputFile | None]
 
 
-@dataclass(frozen=True)
-class Changes:
-    """How the rows and terms of a statement differ from what was issued.
+class _NeedsCorrection(InputError):
+    """Rows or terms that only a correction can bill; the message lacks its end, which is `advice`."""
 
-    Attributes
-    ----------
-    signed : pandas.DataFrame
-        The rows to credit (``sign`` -1) and to bill (1).
-    counts : dict of str to int
-        ``came``, ``went``, ``credits`` and ``price``: numbers of rows.
-    went : pandas.DataFrame
-        The rows that are no longer of this client and period.
-    terms : list of str
-        Names of the terms that differ.
-    """
-
-    signed: pd.DataFrame
-    counts: dict[str, int]
-    went: pd.DataFrame
-    terms: list[str]
-
-    def any(self) -> bool:
-        """Return whether there are any."""
-        return bool(len(self.signed) or self.terms)
-
-    def lines(self, locate: Locate) -> list[str]:
-        """Return the changes in words."""
-        parts = []
-        if self.counts["came"]:
-            parts.append(f"{count_noun(self.counts['came'], 'row')} came")
-        if self.counts["went"]:
-            places = ", ".join(f"{count:,} {where}" for where, count in locate(self.went).items())
-            parts.append(f"{count_noun(self.counts['went'], 'row')} went ({places})")
-        if self.counts["credits"]:
-            parts.append(f"the credits of {count_noun(self.counts['credits'], 'row')} changed")
-        if self.counts["price"]:
-            parts.append(f"the price of {count_noun(self.counts['price'], 'row')} changed")
-        if self.terms:
-            parts.append(f"the terms changed ({', '.join(self.terms)})")
-        return parts
-
-
-def compare_rows(issued: pd.DataFrame, rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int], pd.DataFrame]:
-    """Compare the rows that are billed with those that should be.
-
-    Parameters
-    ----------
-    issued : pandas.DataFrame
-        See `net_rows`.
-    rows : pandas.DataFrame
-        See `billed_rows`.
-
-    Returns
-    -------
-    signed : pandas.DataFrame
-        As in `Changes`.
-    counts : dict of str to int
-        As in `Changes`.
-    went : pandas.DataFrame
-        As in `Changes`.
-    """
-    old_keys, new_keys = _keys_of(issued, rows)
-    new_places = pd.Series(np.arange(len(rows)), index=new_keys)
-    places = new_places.reindex(old_keys).to_numpy(float)
-    stays = ~np.isnan(places)
-    old, new = issued[COLUMNS], rows[COLUMNS]
-    kept = new.iloc[places[stays].astype(np.int64)].reset_index(drop=True)
-    before = old[stays].reset_index(drop=True)
-    differs = {name: _differs(before[name], kept[name]) for name in ("credits", "price")}
-    changed = differs["credits"] | differs["price"]
-    came = ~new_keys.isin(old_keys)
-    signed = pd.concat(
-        [
-            old[~stays].assign(sign=-1),
-            before[changed].assign(sign=-1),
-            kept[changed].assign(sign=1),
-            new[came.to_numpy(bool)].assign(sign=1),
-        ],
-        ignore_index=True,
-    )
-    counts = {
-        "came": int(came.sum()),
-        "went": int((~stays).sum()),
-        "credits": int(differs["credits"].sum()),
-        "price": int((differs["price"] & ~differs["credits"]).sum()),
-    }
-    return signed, counts, old[~stays]
-
-
-def _keys_of(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Return texts by which rows of two frames are compared: ids, with accounts where all rows have one."""
-    named = not (first["account"].isna().any() or second["account"].isna().any())
-    keys = [
-        (frame["history_item_id"] if not named else frame["account"] + "\0" + frame["history_item_id"]).astype(object)
-        for frame in (first, second)
-    ]
-    return keys[0], keys[1]
-
-
-def _differs(first: pd.Series, second: pd.Series) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    missing = first.isna().to_numpy(bool), second.isna().to_numpy(bool)
-    unequal = (first != second).fillna(False).to_numpy(bool)
-    return np.asarray((missing[0] != missing[1]) | (unequal & ~missing[0] & ~missing[1]), bool)
-
-
-def changes_of(issued: pd.DataFrame, entry: Entry, bill: Bill) -> Changes:
-    """Return how a bill differs from what was issued, the last of whose entries is `entry`."""
-    signed, counts, went = compare_rows(issued, bill.rows)
-    money, letter = bill.terms.money(), bill.terms.letter()
-    terms = sorted(name for name in {*money, *entry.terms} if money.get(name) != entry.terms.get(name))
-    if bill.rows.empty and counts["went"]:
-        terms = [name for name in terms if name != "minimum_fee"]  # of a period with rows only
-    terms += sorted(name for name in {*letter, *entry.letter} if letter.get(name) != entry.letter.get(name))
-    terms += ["by"] if [*map(str, bill.names)] != entry.by else []
-    title = bill.facts["title"] if bill.own_title or entry.corrects is None else correction_title(bill, entry.corrects)
-    terms += ["title"] if title != entry.title else []
-    terms += ["prices"] if entry.priced != ("cost" in bill.lines.columns) and not counts["price"] else []
-    return Changes(signed, counts, went, terms)
+    def __init__(self, message: str, advice: str) -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 @dataclass
@@ -204,6 +90,8 @@ class Issuer:
         issued again or None.
     correct : bool
         Whether to correct what was issued.
+    matcher : RowMatcher
+        Finds rows among those that are billed.
     history : HistoryRegisters or None
         All registers of the history that the frame was loaded from.
     """
@@ -213,6 +101,7 @@ class Issuer:
     locate: Locate
     place: Place
     correct: bool
+    matcher: RowMatcher
     history: HistoryRegisters | None = None
 
     def issue(self, bills: Sequence[Bill], period: tuple[int, int] | None = None, column: str = "") -> list[Issue]:
@@ -248,7 +137,10 @@ class Issuer:
             for issue in issues:
                 if issue.again:
                     self._write_again(state, issue)
+            if fresh and self.history is not None:
+                self.history.note()
             self._enter(state, fresh)
+        self._warn_of_renamed()
         return issues
 
     def preview(self, bill: Bill) -> tuple[Bill, list[Issue]]:
@@ -262,8 +154,15 @@ class Issuer:
         state = self.register.read_intact()
         entries = state.by_key.get(bill.key, [])
         others = [issue for issue in self._plan(state, [bill]) if issue.bill.key != bill.key]
+        self._warn_of_renamed()
         if entries:
-            changes = changes_of(self._net(state, bill.key), entries[-1], bill)
+            changes = changes_of(self._net(state, bill.key), entries[-1], bill, self.matcher)
+            if not changes.any() and not others:
+                raise InputError(
+                    f"The statement of {quoted(bill.facts['client'])} for {bill.facts['period']} is issued already, as "
+                    f"{entries[-1].number}, and nothing has changed since: there is nothing to correct. Leave out "
+                    "correct=."
+                )
             return corrected(relabelled(bill, entries[-1].voices), entries, changes.counts), others
         if not others:
             raise InputError(
@@ -271,6 +170,10 @@ class Issuer:
                 f"rows is billed: there is nothing to correct in {shown_path(self.register.path)}. Leave out correct=."
             )
         return bill, others
+
+    def _warn_of_renamed(self) -> None:
+        if self.matcher.renamed:
+            warnings.warn(self.matcher.note(), stacklevel=5)  # at the call of statement or statements
 
     def _check(self, bill: Bill) -> None:
         """Raise unless a bill can be issued."""
@@ -298,41 +201,56 @@ class Issuer:
 
     def _plan(self, state: RegisterState, bills: Sequence[Bill]) -> list[Issue]:
         """Decide what each bill becomes; with `correct` also which statements of others have to be corrected."""
-        issues = {bill.key: self._compare(state, bill) for bill in bills}
+        try:
+            return self._plan_with(state, bills, correct=self.correct)
+        except _NeedsCorrection as error:
+            note = f" {self.matcher.note()}".rstrip()
+            try:
+                self._plan_with(state, bills, correct=True)
+            except InputError as refusal:
+                raise InputError(f"{error}, and a correction is not possible: {refusal}{note}") from None
+            raise InputError(f"{error}{error.advice}{note}") from None
+
+    def _plan_with(self, state: RegisterState, bills: Sequence[Bill], *, correct: bool) -> list[Issue]:
+        issues = {bill.key: self._compare(state, bill, correct=correct) for bill in bills}
         while True:
             conflicts = self._conflicts(state, issues)
             if not conflicts:
                 break
-            if not self.correct or any(key in issues for key in conflicts):
-                raise InputError(self._conflict_line(state, issues, conflicts))
+            if any(key in issues for key in conflicts):
+                raise InputError(self._overlap_line(issues, conflicts))
+            if not correct:
+                what = self._conflict_line(state, issues, conflicts)
+                raise _NeedsCorrection(what, ". With correct=True, a correction credits them there first.")
             for key in conflicts:
                 last = state.by_key[key][-1]
                 if last.column != bills[0].column:
                     raise InputError(
-                        f"{self._conflict_line(state, issues, {key: conflicts[key]}, advice=False)}, whose clients are "
-                        f"in the column {quoted(last.column)}: correct it there first, with column={last.column!r}."
+                        f"{self._conflict_line(state, issues, {key: conflicts[key]})}, whose clients are in the column "
+                        f"{quoted(last.column)}: once they are another client's there, correct it with "
+                        f"column={last.column!r}."
                     )
                 bill = self.bill_of(last)
                 self._check(bill)
-                issues[key] = self._compare(state, bill)
+                issues[key] = self._compare(state, bill, correct=correct)
         return sorted(issues.values(), key=lambda issue: (issue.changes is None, issue.bill.key))  # corrections first
 
-    def _compare(self, state: RegisterState, bill: Bill) -> Issue:
+    def _compare(self, state: RegisterState, bill: Bill, *, correct: bool) -> Issue:
         entries = state.by_key.get(bill.key, [])
         if not entries:
             _check_zone(bill, [entry for entry in state.entries if entry.client == bill.key[0]])
             return Issue(bill, None)
         last = entries[-1]
         _check_comparable(bill, last)
-        changes = changes_of(self._net(state, bill.key), last, bill)
+        changes = changes_of(self._net(state, bill.key), last, bill, self.matcher)
         bill = relabelled(bill, last.voices)
         if not changes.any():
             self._check_repeated(bill, last)
             bill = corrected(bill, entries[:-1], last.changes) if last.corrects is not None else bill
             return Issue(bill, None, entries, changes, last, again=True)
         difference = corrected(bill, entries, changes.counts)
-        if not self.correct:
-            raise InputError(self._change_line(entries, changes, difference))
+        if not correct:
+            raise self._needed_correction(entries, changes, difference)
         return Issue(difference, None, entries, changes)
 
     def _net(self, state: RegisterState, key: Key) -> pd.DataFrame:
@@ -361,12 +279,13 @@ class Issuer:
         if terms.issue_date is not None and terms.issue_date.isoformat() != entry.issue_date:
             raise InputError(f"{what} of {entry.issue_date}, not of {terms.issue_date.isoformat()}.")
 
-    def _change_line(self, entries: Sequence[Entry], changes: Changes, difference: Bill) -> str:
+    def _needed_correction(self, entries: Sequence[Entry], changes: Changes, difference: Bill) -> _NeedsCorrection:
         numbers = entries[0].number + (f" (last correction: {entries[-1].number})" if len(entries) > 1 else "")
         what = f"{quoted(entries[0].client)}, {entries[0].period} is issued already, as {numbers}, and differs now"
         amounts = [f"{currency} {amount.total:f}" for currency, amount in sorted(difference.amounts.items())]
         of = f" ({', '.join(amounts)})" if amounts else ""
-        return f"{what}: {'; '.join(changes.lines(self.locate))}. A correction (correct=True) bills the difference{of}."
+        advice = f". A correction (correct=True) bills the difference{of}."
+        return _NeedsCorrection(f"{what}: {'; '.join(changes.lines(self.locate))}", advice)
 
     def _conflicts(self, state: RegisterState, issues: Mapping[Key, Issue]) -> dict[Key, dict[Key, int]]:
         """Return the statements that have rows of the issues: their key to the issues' keys and numbers of rows.
@@ -382,36 +301,36 @@ class Issuer:
         conflicts: dict[Key, dict[Key, int]] = {}
         for owner, rows in claimed[claimed["history_item_id"].duplicated(keep=False)].groupby("owner"):
             others = claimed[claimed["owner"] != owner]
-            count = len(common_rows(others, rows))
+            count = len(self.matcher.common(others, rows))
             if count:
-                other = int(common_rows(rows, others)["owner"].iloc[0])
+                other = int(self.matcher.common(rows, others)["owner"].iloc[0])
                 conflicts[keys[int(owner)]] = {keys[other]: count}
         if conflicts:
             return conflicts
         for key in state.by_key:
             if key not in issues:
-                common = common_rows(self._net(state, key), claimed)
+                common = self.matcher.common(self._net(state, key), claimed)
                 if len(common):
                     counts = common["owner"].value_counts(sort=False)
                     conflicts[key] = {keys[int(owner)]: int(count) for owner, count in counts.items()}
         return conflicts
 
+    @staticmethod
+    def _overlap_line(issues: Mapping[Key, Issue], conflicts: Mapping[Key, Mapping[Key, int]]) -> str:
+        """Return that two of the issues have rows in common."""
+        key, mine = next((key, mine) for key, counts in conflicts.items() if key in issues for mine in counts)
+        count = conflicts[key][mine]
+        return (
+            f"{count_noun(count, 'row')} would be billed twice: {'it belongs' if count == 1 else 'they belong'} to "
+            f"{_described(issues[key].bill.facts)} and to {_described(issues[mine].bill.facts)}. Use periods that "
+            "don't overlap."
+        )
+
+    @staticmethod
     def _conflict_line(
-        self,
-        state: RegisterState,
-        issues: Mapping[Key, Issue],
-        conflicts: Mapping[Key, Mapping[Key, int]],
-        *,
-        advice: bool = True,
+        state: RegisterState, issues: Mapping[Key, Issue], conflicts: Mapping[Key, Mapping[Key, int]]
     ) -> str:
-        overlaps = [(key, mine) for key, counts in conflicts.items() if key in issues for mine in counts]
-        if overlaps:
-            first, second = (issues[key].bill.facts for key in overlaps[0])
-            count = conflicts[overlaps[0][0]][overlaps[0][1]]
-            return (
-                f"{count_noun(count, 'row')} would be billed twice: {'it belongs' if count == 1 else 'they belong'} to "
-                f"{_described(first)} and to {_described(second)}. Use periods that don't overlap."
-            )
+        """Return which rows of the issues other statements bill, without an end."""
         parts = []
         for key, counts in list(conflicts.items())[:_MOST_SHOWN]:
             last = state.by_key[key][-1]
@@ -420,10 +339,8 @@ class Issuer:
                 rows = f"{count_noun(count, 'row')} of {quoted(facts['client'])}, {facts['period']}"
                 where = f"{last.number} of {quoted(key[0])}, {last.period}"
                 parts.append(f"{rows} {'is' if count == 1 else 'are'} billed already by statement {where}")
-        if not advice:
-            return "; ".join(parts)
         more = f"; and in {len(conflicts) - _MOST_SHOWN:,} more" if len(conflicts) > _MOST_SHOWN else ""
-        return f"{'; '.join(parts)}{more}. With correct=True, a correction credits them there first."
+        return f"{'; '.join(parts)}{more}"
 
     def _check_others(self, state: RegisterState, issues: Sequence[Issue]) -> None:
         """Raise if another register of the same history bills rows of an issue."""
@@ -434,7 +351,7 @@ class Issuer:
                 net = self._net_rows(path, lacking, entries[0].key)
                 billed = net[net["times"] > 0]
                 for issue in issues:
-                    count = len(common_rows(billed, issue.bill.rows))
+                    count = len(self.matcher.common(billed, issue.bill.rows))
                     if count:
                         facts = issue.bill.facts
                         rows = f"{count_noun(count, 'row')} of {quoted(facts['client'])}, {facts['period']}"
@@ -445,7 +362,7 @@ class Issuer:
                         )
 
     def _number(self, state: RegisterState, issues: Sequence[Issue]) -> None:
-        """Give each issue its number, its date and its file."""
+        """Assign each issue its number, date, file and entry."""
         taken = {entry.number for entry in state.entries}
         counts: dict[str, int] = {}
         files: set[Path | None] = set()
@@ -533,7 +450,7 @@ class Issuer:
             try:
                 for issue in issues:
                     if issue.output is not None and issue.entry is not None:
-                        check_place(issue.output.path)
+                        check_writable(issue.output.path)
                         issue.entry.sha256 = self._stage(issue, folder)
                 self.register.append(entries, state)
             except BaseException:
@@ -625,16 +542,6 @@ def _is_midnight(edge: int, zone: tzinfo) -> bool:
 
 def _described(facts: Mapping[str, Any]) -> str:
     return f"{quoted(facts['client'])}, {facts['period']} ({facts['tz']})"
-
-
-def common_rows(issued: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows whose id is among those issued, in the same account or where either account is not known."""
-    near = rows[rows["history_item_id"].isin(issued["history_item_id"])]
-    if near.empty:
-        return near
-    both = near.reset_index().merge(issued[["history_item_id", "account"]], on="history_item_id", suffixes=("", "_old"))
-    same = (both["account"] == both["account_old"]).fillna(True).to_numpy(bool)
-    return near.loc[both.loc[same, "index"].unique()]
 
 
 def _numbered(bill: Bill, number: str, day: date) -> Bill:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -180,6 +180,15 @@ def no_name(name: str) -> str:
     ('(no API key)', '(no user)')
     """
     return f"(no {_words(name)})"
+
+
+def name_missing(table: pd.DataFrame, names: Iterable[str], of_groups: pd.Series) -> pd.DataFrame:
+    """Return a table whose columns of groups say `no_name` where a group has no value.
+
+    In the other lines, which are of no group, they stay missing.
+    """
+    named = {name: table[name].astype(object).mask(of_groups & table[name].isna(), no_name(name)) for name in names}
+    return table.assign(**named)
 
 
 def _words(name: str) -> str:

@@ -13,10 +13,10 @@ the line is appended, and are copied to their place afterwards. What a kill leav
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -34,10 +34,11 @@ from histkit.reports.billed_rows import decode_rows, net_rows
 from histkit.util.files import (
     atomic_write,
     exclusive_lock,
+    flush_folder,
     flush_to_disk,
-    open_temporary,
+    hash_of,
+    sha256_of,
     shown_path,
-    temporary_name,
     write_errors,
 )
 from histkit.util.storage import local_path
@@ -271,7 +272,7 @@ class Register:
                         os.ftruncate(file.fileno(), state.size)
                     raise
             if created:
-                _flush_folder(self.path.parent)
+                flush_folder(self.path.parent)
         with suppress(ArchiveError), atomic_write(self.head) as temporary:  # an older head is true, too
             temporary.write_text(f"{last}\n", "ascii")
 
@@ -289,10 +290,10 @@ class Register:
     def stage(self, temporary: Path) -> str:
         """Flush a file in the staging folder and name it by its hash, which is returned."""
         with temporary.open("r+b") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = sha256_of(file)
             flush_to_disk(file)
         temporary.replace(self.staging / digest)
-        _flush_folder(self.staging)
+        flush_folder(self.staging)
         return digest
 
     def finish(self, entries: Iterable[Entry]) -> None:
@@ -370,13 +371,14 @@ class HistoryRegisters:
             if os.access(self.own.path.parent, os.W_OK):
                 if self.own.path != self.register.path:
                     stack.enter_context(self.own.locked())
-                    self._note()
             stack.enter_context(self.register.locked())
             yield
 
-    def _note(self) -> None:
+    def note(self) -> None:
+        """Add the register to the list, before anything is entered in it; the caller holds both."""
         known = self._listed()
-        if self.register.path not in known:
+        writable = os.access(self.own.path.parent, os.W_OK)
+        if writable and self.register.path not in (self.own.path, *known):
             paths = [self.own.relative(path) for path in [*known, self.register.path]]  # stay right when all is moved
             with atomic_write(self._list) as temporary:
                 temporary.write_bytes(b"".join(os.fsencode(path) + b"\n" for path in paths))
@@ -389,58 +391,39 @@ class HistoryRegisters:
         return [self.own.place(os.fsdecode(line)) for line in lines if line]
 
     def others(self, state: RegisterState) -> Iterator[tuple[Path, RegisterState]]:
-        """Yield the path of each other register, and what a state lacks of it; those that are gone are left out.
+        """Yield the path of each other register, and what a state lacks of it.
 
         Raises
         ------
         ArchiveError
-            A line of a register was changed.
+            A line of a register was changed, or it is gone and its head is not.
+
+        Warns
+        -----
+        UserWarning
+            A register is gone: what was billed there can't be known.
         """
         shared = {(entry.prev, entry.number, entry.issued_at) for entry in state.entries}
-        for path in dict.fromkeys([self.own.path, *self._listed()]):
-            if path != self.register.path and path.is_file():
-                entries = Register(path).read_intact().entries
-                lacking = [e for e in entries if (e.prev, e.number, e.issued_at) not in shared]
-                yield path, RegisterState(lacking)
+        listed = self._listed()
+        for path in dict.fromkeys([self.own.path, *listed]):
+            other = Register(path)
+            if path == self.register.path:
+                continue
+            if other.exists():
+                entries = other.read_intact().entries
+                yield path, RegisterState([e for e in entries if (e.prev, e.number, e.issued_at) not in shared])
+            elif path in listed:
+                warnings.warn(
+                    f"{shown_path(path)} is gone, a register of this history: what was billed there could be billed "
+                    f"again. Put it back, or remove its line from {shown_path(self._list)}.",
+                    stacklevel=6,  # at the call of statement or statements
+                )
 
 
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file atomically."""
     with atomic_write(target) as temporary:
         shutil.copyfile(source, temporary)
-
-
-def check_place(path: Path) -> None:
-    """Raise `ArchiveError` if no file can be written into the folder of a path, which is created."""
-    with write_errors(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path.parent)) from None
-        temporary = path.with_name(temporary_name())
-        try:
-            open_temporary(temporary).close()
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-
-
-def hash_of(path: Path) -> str | None:
-    """Return the SHA-256 of a file; None if it can't be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
-
-
-def _flush_folder(folder: Path) -> None:
-    with suppress(OSError):  # Windows can't open a folder
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def read_lines(data: bytes, where: str) -> RegisterState:

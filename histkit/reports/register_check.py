@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date
@@ -19,12 +20,12 @@ from histkit.frame.clock import SECOND, iso
 from histkit.money.currencies import digits_of, exact_decimals
 from histkit.reports.amounts import Amounts, compute_amounts, nothing
 from histkit.reports.billed_rows import decode_rows, exact_costs, net_rows
-from histkit.reports.issue import Changes, compare_rows
-from histkit.reports.register import Entry, Key, Register, RegisterState, hash_of
+from histkit.reports.changes import Changes, compare_rows
+from histkit.reports.register import Entry, Key, Register, RegisterState
 from histkit.reports.statement import Clients, clients_of
 from histkit.reports.terms import Terms
-from histkit.usage.labels import COLUMN
-from histkit.util.files import shown_path
+from histkit.usage.label_rules import COLUMN
+from histkit.util.files import hash_of, shown_path
 from histkit.util.text import count_noun, error_line, quoted
 
 FAILED, CHANGED, UNBILLED = "failed", "changed", "unbilled"
@@ -50,7 +51,8 @@ def issued_statements(register: str | os.PathLike[str] = "data/history") -> pd.D
         the statement that a correction corrects), ``client``, ``period`` (string), ``start``, ``end``
         (datetime64[us, UTC], the end exclusive), ``tz`` (string), ``issue_date`` (date32), ``issued_at``
         (datetime64[us, UTC]), ``items``, ``characters``, ``credits`` (Int64; of a correction the difference),
-        ``currency`` (string), ``lines``, ``markup``, ``minimum``, ``tax``, ``total`` (decimal), ``fingerprint``,
+        ``currency`` (string), ``lines``, ``markup``, ``minimum``, ``tax``, ``total`` (decimal, exact; in the places of
+        the currency that has most, so 333 yen beside euros are 333.00), ``fingerprint``,
         ``rows_fingerprint``, ``rules`` (fingerprint of the rules of `histkit.label`, if known), ``path`` (absolute) and
         ``sha256`` of the file (string). A second currency of a statement has 0 items, characters and credits.
         ``attrs["histkit"]`` has ``register`` and ``problems``, the lines of the register that are not as they were
@@ -199,6 +201,11 @@ def check_statements(
     ArchiveError, InputError, SchemaError
         The register can't be read; the frame lacks a column.
 
+    Warns
+    -----
+    UserWarning
+        Rows are under another account than when they were billed.
+
     Examples
     --------
     >>> import histkit as hk
@@ -227,6 +234,8 @@ def check_statements(
             if line:
                 findings.append((CHANGED, entries[0].number, last.client, last.period, line))
         findings += [(UNBILLED, None, client, None, line) for client, line in _unbilled(nets, state, clients)]
+    if clients is not None and clients.matcher.renamed:
+        warnings.warn(clients.matcher.note(), stacklevel=3)
     table = pd.DataFrame(findings, columns=_FINDINGS, dtype=object).astype(_STRING)
     rows = sum(int(net["times"].sum()) for net in nets.values())
     facts = {"register": str(opened.path), "statements": len(state.entries), "rows": rows}
@@ -321,23 +330,19 @@ def _amount_problems(net: pd.DataFrame, entry: Entry, amounts: Mapping[str, Amou
 
 
 def _billed_twice(nets: Mapping[Key, pd.DataFrame], state: RegisterState) -> Iterator[str]:
-    """Yield the rows that several clients or periods bill."""
+    """Yield the rows that several clients or periods bill, or one of them under two accounts."""
     frames = [net.assign(owner=place) for place, net in enumerate(nets.values()) if len(net)]
     if not frames:
         return
     rows = pd.concat(frames, ignore_index=True)
-    rows = rows[rows["history_item_id"].duplicated(keep=False)]
-    unnamed = rows["account"].isna()
-    repeated = rows[
-        rows.duplicated(["history_item_id", "account"], keep=False)
-        | rows["history_item_id"].isin(rows.loc[unnamed, "history_item_id"])
-    ]
+    repeated = rows[rows["history_item_id"].duplicated(keep=False)]
     keys = list(nets)
     owners = repeated.groupby("history_item_id")["owner"].unique()
     groups = Counter(tuple(sorted(values.tolist())) for values in owners)
     for places, count in groups.items():
         numbers = [f"{state.by_key[keys[place]][0].number} of {quoted(keys[place][0])}" for place in places]
-        yield f"{count_noun(count, 'row')} {'is' if count == 1 else 'are'} billed by {' and by '.join(numbers)}"
+        twice = "twice " if len(numbers) == 1 else ""
+        yield f"{count_noun(count, 'row')} {'is' if count == 1 else 'are'} billed {twice}by {' and by '.join(numbers)}"
 
 
 def _unbilled(nets: Mapping[Key, pd.DataFrame], state: RegisterState, clients: Clients) -> Iterator[tuple[str, str]]:
@@ -361,7 +366,7 @@ def _changed(net: pd.DataFrame, entry: Entry, clients: Clients) -> str:
     """Return how the rows of an entry's client and period differ now; empty if they don't."""
     rows = clients.rows_now(net, entry)
     issued = net if clients.priced else net.assign(price=pd.array([None] * len(net), dtype=_STRING))
-    signed, counts, went = compare_rows(issued, rows)
+    signed, counts, went = compare_rows(issued, rows, clients.matcher)
     return (
         "; ".join(Changes(signed, counts, went, []).lines(lambda rows: clients.locate(rows, entry)))
         if len(signed)

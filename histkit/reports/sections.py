@@ -12,6 +12,7 @@ import pandas as pd
 
 from histkit.errors import InputError
 from histkit.frame.clock import zone_of
+from histkit.frame.columns import integer_array, whole_numbers
 from histkit.money.costs import cost_table_of, costs_by_currency
 from histkit.money.ledger import ledger, several_accounts
 from histkit.money.prices import PriceBook
@@ -25,8 +26,10 @@ from histkit.reports.model import (
     ReportColumn,
     ReportTable,
     Section,
+    group_column,
     heading,
     measure_totals,
+    name_missing,
     period_column,
     share_of,
     total_of,
@@ -102,9 +105,9 @@ def usage_sections(spec: ReportSpec) -> Iterator[Section]:
     for name in ("voice", "model", "source", "client", "account"):
         if name in ("client", "account") and name not in spec.frame.columns:
             continue
-        if name == "account" and spec.frame["account"].nunique(dropna=False) < 2:
+        if name == "account" and not several_accounts(spec.frame):
             continue
-        table = usage_report_table(_usage_of(spec, name, None), [ReportColumn(name, name.capitalize())])
+        table = usage_report_table(_usage_of(spec, name, None), [group_column(name)])
         charts: tuple[Chart, ...] = ()
         if name in ("voice", "model", "client"):
             share = partial(usage_drawing, spec.frame, name, None, top=_MOST_BARS)
@@ -223,7 +226,7 @@ def _waste_table(spec: ReportSpec, takes: pd.DataFrame, title: str, by: str | No
     else:
         waste = waste_table_of(spec.frame, takes, by, None, tz=spec.tz)
         waste = waste[waste["thrown_away_items"].gt(0) | waste["thrown_away"].gt(0).fillna(False)].head(spec.top)
-        group = ReportColumn(by, by.capitalize())
+        group = group_column(by)
     columns = (
         group,
         ReportColumn("thrown_away_items", "Takes thrown away", "count", drop_rank=4),
@@ -282,8 +285,9 @@ def ledger_report_table(table: pd.DataFrame, freq: str, note: str = "") -> Repor
             f"{falls} of the counter: neither a reset nor a refund explains {them}, so the period says – and the "
             "total is of the others."
         )
-    groups = [ReportColumn("account", "Account")] if "account" in table.columns else []
+    groups = [ReportColumn("account", "Account")] if "account" in {*table.columns} - {*facts["by"]} else []
     groups += [period_column(freq), *(ReportColumn(name, heading(name)) for name in facts["by"])]
+    table = name_missing(table, facts["by"], table["rows"].notna())
     return ReportTable("", table, (*groups, *columns), totals, " ".join(notes))
 
 
@@ -311,6 +315,12 @@ def omissions_section(spec: ReportSpec, counters: pd.DataFrame | None, part: str
     return Section("left-out", "What is not included", tuple(notes))
 
 
+def _sum_of(column: pd.Series) -> Any:
+    """Sum the known values of a column of whole numbers of any dtype."""
+    values, known = whole_numbers(column)
+    return total_of(pd.Series(integer_array(values, ~known)))
+
+
 def headline_facts(spec: ReportSpec, takes: pd.DataFrame | None, counters: pd.DataFrame | None) -> tuple[Fact, ...]:
     """Build the headline numbers of a report."""
     frame = spec.frame
@@ -320,8 +330,8 @@ def headline_facts(spec: ReportSpec, takes: pd.DataFrame | None, counters: pd.Da
         note = "rows that occur twice are counted twice"
     facts = [
         Fact("Items", len(frame)),
-        Fact("Credits", total_of(frame["credits"]), note=note),
-        Fact("Characters", total_of(frame["characters"])),
+        Fact("Credits", _sum_of(frame["credits"]), note=note),
+        Fact("Characters", _sum_of(frame["characters"])),
         Fact("Voices", count_voices(frame), note=_voices_note(frame)),
     ]
     if takes is not None:

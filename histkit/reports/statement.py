@@ -25,7 +25,7 @@ from histkit.errors import InputError
 from histkit.frame.clock import SECOND, iso, name_of, zone_of
 from histkit.frame.columns import factorize, factorize_text
 from histkit.frame.dates import instants_of
-from histkit.frame.keys import refuse_duplicates
+from histkit.frame.keys import refuse_duplicates, repeated_rows
 from histkit.frame.names import UnmatchedNameError, did_you_mean
 from histkit.frame.schema import require
 from histkit.money.costs import cost_table_of, with_price_index
@@ -34,15 +34,17 @@ from histkit.money.prices import PriceBook, read_prices, warn_of_names
 from histkit.reports.amounts import compute_amounts
 from histkit.reports.bill import MONEY, UNIT_PRICE, Bill, Voices, line_order
 from histkit.reports.billed_rows import billed_rows, exact_costs, fingerprint, rows_fingerprint
+from histkit.reports.changes import RowMatcher
 from histkit.reports.completeness import history_reasons, history_state, row_reasons
-from histkit.reports.issue import Issue, Issuer, common_rows
+from histkit.reports.issue import Issue, Issuer
 from histkit.reports.model import check_title, total_of
 from histkit.reports.register import Entry, HistoryRegisters, Key, history_folder, register_of
 from histkit.reports.statement_files import FORMATS, statement_output, write_statement
 from histkit.reports.terms import Terms, TermsBook, read_terms
 from histkit.usage.aggregate import MEASURES, is_voice, partial_sums
+from histkit.usage.label_rules import COLUMN, UNASSIGNED
 from histkit.usage.label_zones import check_label_zone
-from histkit.usage.labels import COLUMN, RULES_FACT, UNASSIGNED
+from histkit.usage.labels import RULES_FACT
 from histkit.usage.periods import Period, parse_period
 from histkit.usage.table import NO_VOICE, VoiceLabels, parse_query, usage_table, voices_in
 from histkit.util.arguments import one_of, true_or_false
@@ -92,8 +94,11 @@ class _StatementRequest:
         columns = [name for name in query.columns() if name in self.frame.columns]
         return voices_in(partial_sums(self.frame[columns], query))
 
-    def of_period(self, period: Period, zone: tzinfo, *, compare: bool = True) -> _PeriodRows:
-        """Return the rows of a period by client, and (`compare`) why they may not be all."""
+    def of_period(self, period: Period, zone: tzinfo, *, compare: bool = True, issued: str = "") -> _PeriodRows:
+        """Return the rows of a period by client, and (`compare`) why they may not be all.
+
+        `issued` names the statement that would be corrected, for messages.
+        """
         key = period.start, period.end, name_of(zone)
         if key not in self.periods:
             inside = self.dated & (self.instants >= period.start * SECOND) & (self.instants < period.end * SECOND)
@@ -102,7 +107,7 @@ class _StatementRequest:
             state = history_state(self.frame)
             reasons = []
             if compare:
-                check_label_zone(self.frame, self.column, zone, inside)
+                check_label_zone(self.frame, self.column, zone, inside, issued)
                 span = period.start, period.end
                 reasons = history_reasons(self.frame, state, *span, zone, self.instants, self.dated)
             newest = int(self.instants[self.dated].max()) // SECOND if self.dated.any() else None
@@ -126,23 +131,32 @@ class _StatementRequest:
         return read_prices(self.prices, tz=zone).for_clients(self.column)
 
     @cached_property
+    def repeated(self) -> Ints:
+        """The rows that another account has, too: an id is unique in the service, so one of them has another name."""
+        ids = self.frame["history_item_id"]
+        later = repeated_rows(ids.to_frame())
+        return np.flatnonzero(ids.isin(ids.iloc[later]).to_numpy(bool)) if len(later) else later
+
+    @cached_property
     def undated(self) -> Ints:
         """The number of rows without a date, by client."""
         return np.bincount(self.codes[~self.dated], minlength=len(self.clients))
 
     def bill(self, client: str, *, title: str | None = None, entry: Entry | None = None) -> Bill:
         """Compute the statement of a client for the period, or for that of an entry in the register."""
-        period, zone, names = self.period, self.zone, self.names
+        period, zone, names, issued = self.period, self.zone, self.names, ""
         if entry is not None:
             zone = zone_of(entry.tz)
             period = Period(entry.period, entry.key[1], entry.key[2])
             names = [name for name in entry.by if is_voice(name) or name in (*self.frame.columns, "model", "source")]
-        of_period = self.of_period(period, zone)
+            issued = f"statement {entry.number} of {quoted(entry.client)}, {entry.period}"
+        of_period = self.of_period(period, zone, issued=issued)
         code = self.clients.index(client) if client in self.clients else -1
         start, stop = np.searchsorted(of_period.codes, (code, code + 1)) if code >= 0 else (0, 0)
-        rows = self.frame[self.columns(names)].iloc[of_period.rows[start:stop]]
+        places = of_period.rows[start:stop]
+        rows, twice = self.frame[self.columns(names)].iloc[places], int(np.isin(places, self.repeated).sum())
         undated = int(self.undated[code]) if code >= 0 else 0
-        return _bill(rows, self, of_period, client, undated, period, zone, names, title)
+        return _bill(rows, self, of_period, client, undated, twice, period, zone, names, title)
 
     def locate(self, went: pd.DataFrame, *, clients: bool = True) -> dict[str, int]:
         """Return where rows are that were billed: words to the number of rows."""
@@ -265,11 +279,17 @@ def statement(
     ArchiveError
         The file can't be written; a line of the register was changed.
 
+    Warns
+    -----
+    UserWarning
+        Rows are under another account than in the register: they are known by their ids, and not billed again.
+
     Notes
     -----
     A statement is provisional, and its file says so, if the history was synced or read before the period's end (each
     account counts; rows appear up to 15 minutes late), was not read to its end, or lacks rows that its folder has; or
-    if rows of the client are still ``processing`` or have no date. It can't be issued.
+    if rows of the client are still ``processing``, have no date, or are there under two accounts, as after one got
+    another name. It can't be issued.
 
     ``rows_fingerprint`` is the BLAKE2b hash (8 bytes, in hex) of the billed rows: one line per row, made of its id, a
     tab, its credits (empty if unknown) and a newline; the lines are sorted. ``fingerprint`` covers the prices too:
@@ -335,6 +355,7 @@ def statement(
         table = _issued_table(first, issuer)
         table.attrs["histkit"]["corrections"] = [_issued_facts(other) for other in others]
         return table
+    _spare_issued_files([output], frame, register)
     others = []
     if issuer is not None:
         bill, others = issuer.preview(bill)
@@ -342,14 +363,13 @@ def statement(
     if others:
         table.attrs["histkit"]["corrections"] = [_planned_facts(other) for other in others]
     if output is not None:
-        _spare_issued_files([output], frame, register)
         write_statement(table, output)
     return table
 
 
 def _spare_issued_files(outputs: Sequence[OutputFile | None], frame: pd.DataFrame, register: Any) -> None:
     """Raise if a preview would replace the file of an issued statement."""
-    if register is None and history_folder(frame) is None:
+    if outputs == [None] or (register is None and history_folder(frame) is None):
         return
     opened = register_of(frame, register)
     entries = opened.read().entries
@@ -374,6 +394,7 @@ def _issuer(request: _StatementRequest, register: Any, correct: bool, place: Any
         request.locate,
         place,
         correct,
+        RowMatcher(),
         None if folder is None else HistoryRegisters(folder, opened),
     )
 
@@ -390,11 +411,14 @@ class Clients:
         As in `Issuer`.
     own_zone : bool
         Whether the days in the prices are those of a zone that was passed, not of each statement's own.
+    matcher : RowMatcher
+        Finds rows among those that are billed.
     """
 
     request: _StatementRequest
     known: bool
     own_zone: bool
+    matcher: RowMatcher = field(default_factory=RowMatcher)
 
     @property
     def priced(self) -> bool:
@@ -415,7 +439,8 @@ class Clients:
             ids = request.frame["history_item_id"].iloc[of_period.rows]
             rows = of_period.rows[ids.isin(net["history_item_id"]).to_numpy(bool)]
         book = request.book if self.own_zone else request.book_of(zone_of(entry.tz))
-        return billed_rows(request.frame[request.columns([])].iloc[rows], book)
+        now = billed_rows(request.frame[request.columns([])].iloc[rows], book)
+        return now if self._knows(entry) else self.matcher.common(net, now).reset_index(drop=True)
 
     def unbilled(self, client: str, entries: Sequence[Entry], billed: pd.DataFrame) -> pd.DataFrame:
         """Return the client's rows between its periods that are not among the billed ones: ids, accounts, dates."""
@@ -427,7 +452,7 @@ class Clients:
         for start, end in spans:
             inside &= ~((request.instants >= start * SECOND) & (request.instants < end * SECOND))
         rows = billed_rows(request.frame[request.columns([])][inside], None).assign(date=request.instants[inside])
-        return rows.drop(common_rows(billed, rows).index)
+        return rows.drop(self.matcher.common(billed, rows).index)
 
     def locate(self, went: pd.DataFrame, entry: Entry) -> dict[str, int]:
         """Return where rows are that were billed: words to the number of rows."""
@@ -643,7 +668,8 @@ def _summary(
     reasons = dict.fromkeys(reason for table, _ in results for reason in table.attrs["histkit"]["provisional"])
     undated, processing = int(request.undated.sum()), _processing(request.frame.iloc[of_period.rows])
     counts = {"rows": len(of_period.rows), "rows_without_date": undated}
-    all_reasons = [*of_period.reasons, *row_reasons(undated, processing)]
+    twice = int(np.isin(of_period.rows, request.repeated).sum())
+    all_reasons = [*of_period.reasons, *row_reasons(undated, processing, twice)]
     replaced = sum(
         output is not None and output.exists and not table.attrs["histkit"].get("again") for table, output in results
     )
@@ -730,6 +756,7 @@ def _bill(
     of_period: _PeriodRows,
     client: str,
     undated: int,
+    twice: int,
     period: Period,
     zone: tzinfo,
     names: list[Any],
@@ -759,7 +786,7 @@ def _bill(
         "rows_without_date": undated,
         "fingerprint": fingerprint(billed, terms.money_lines()),
         "rows_fingerprint": rows_fingerprint(billed),
-        "provisional": [*of_period.reasons, *row_reasons(undated, _processing(rows))],
+        "provisional": [*of_period.reasons, *row_reasons(undated, _processing(rows), twice)],
     }
     amounts = {}
     if book is not None:
@@ -802,7 +829,7 @@ def _terms_facts(terms: Terms, with_terms: bool) -> dict[str, Any]:
             "issuer": terms.issuer.lines(),
             "recipient": terms.recipient.lines(),
             "notes": list(terms.notes),
-            "terms": terms.money(),
+            "terms": terms.shown(),
             "tax_name": terms.tax_name,
         }
     return facts

@@ -19,7 +19,7 @@ from histkit.money.costs import costs_by_currency
 from histkit.reports.bill import ENTRY, MONEY, UNIT_PRICE
 from histkit.reports.html import html
 from histkit.reports.markdown import markdown
-from histkit.reports.model import Fact, Report, ReportColumn, ReportTable, Section, heading
+from histkit.reports.model import Fact, Report, ReportColumn, ReportTable, Section, group_column, heading, no_name
 from histkit.reports.number_formats import PLAIN, NumberFormats
 from histkit.reports.report import KINDS
 from histkit.reports.sections import DIALOGUE_NOTE
@@ -28,6 +28,10 @@ from histkit.util.outputs import CSV, HTML, JSON, MARKDOWN, XLSX, FileKind, Outp
 
 FORMATS = ("md", "html", "xlsx", "csv", "json")
 PROVISIONAL = "provisional"
+_PART_NOTE = (
+    "A line with 0 items is of a voice that speaks a smaller part of dialogues: each dialogue is one item, counted for "
+    "the voice with most of its characters."
+)
 _HISTORY_FACTS = ("open", "newest", "incomplete", "rows_without_date")  # of the history, not of the billed rows
 _COUNTS = ("items", "characters", "credits")
 _CHANGES = {
@@ -201,7 +205,7 @@ def _parties(facts: dict[str, Any]) -> Iterator[Section]:
 def _lines(table: pd.DataFrame, facts: dict[str, Any]) -> Section:
     groups = [str(name) for name in table.columns if name not in (*_COUNTS, *MONEY)]
     columns = [
-        *(ReportColumn(name, heading(name)) for name in groups),
+        *(group_column(name) if ENTRY not in groups else ReportColumn(name, heading(name)) for name in groups),
         *(ReportColumn(name, name.capitalize(), "count") for name in _COUNTS),
     ]
     totals: dict[str, Any] = {name: facts["totals"][name] for name in _COUNTS}
@@ -222,6 +226,9 @@ def _lines(table: pd.DataFrame, facts: dict[str, Any]) -> Section:
         notes.append("Prices are per 1,000 credits.")
     if {"voice", "speaker"} & set(groups):
         notes.append(DIALOGUE_NOTE)
+        now = table if ENTRY not in groups else table[table[ENTRY] == "now"]
+        if (now["items"] == 0).any():
+            notes.append(_PART_NOTE)
     if "cost" in table.columns:
         notes.append("Costs are computed exactly; the lines are rounded so that they add up to the rounded total.")
     if ENTRY in groups:
@@ -229,6 +236,14 @@ def _lines(table: pd.DataFrame, facts: dict[str, Any]) -> Section:
             f"All lines as they are now, less what was billed before; together, what {facts['corrects']} lacks."
         )
     rows = with_own_places(table).set_axis([str(name) for name in table.columns], axis=1)
+    if ENTRY in groups:  # a line that takes back a statement has no group, and no name for it
+        nameless = {name: rows[name].isna() & (rows[ENTRY] == "now") for name in groups}
+        named = {
+            name: rows[name].astype(object).mask(where, no_name(name))
+            for name, where in nameless.items()
+            if where.any()
+        }
+        rows = rows.assign(**named)
     return Section("lines", "Lines", tuple(notes), (ReportTable("", rows, tuple(columns), totals),))
 
 
@@ -256,7 +271,7 @@ def _amounts(facts: dict[str, Any], formats: NumberFormats) -> Iterator[Section]
         columns = (ReportColumn("line", "Amounts"), ReportColumn("amount", f"In {currency}", "money"))
         tables.append(ReportTable("", frame, columns, {"amount": known["total"]}, sortable=False))
     notes = ("Markup and tax are computed from the amounts above them, and rounded half up.",)
-    rounded = {"markup_percent", "markup_per_1000", "tax_rate"} & set(terms)
+    rounded = any(Decimal(terms.get(name, "0")) for name in ("markup_percent", "markup_per_1000", "tax_rate"))
     yield Section("amounts", "Amounts", notes if rounded else (), tuple(tables))
 
 
@@ -296,7 +311,8 @@ def _changes(facts: dict[str, Any]) -> Iterator[Section]:
 def _proof(facts: dict[str, Any], formats: NumberFormats) -> Section:
     what = "rows and credits"
     if facts["fingerprint"] != facts["rows_fingerprint"]:
-        what = "rows, credits, prices and terms" if facts.get("terms") else "rows, credits and prices"
+        has_terms = any(Decimal(value) for value in facts.get("terms", {}).values())
+        what = "rows, credits, prices and terms" if has_terms else "rows, credits and prices"
     notes = [
         f"Computed from {_count(facts['rows'], 'row', formats)} of the history with the fingerprint "
         f"{facts['fingerprint']}. A statement of the same {what} has the same fingerprint.",

@@ -15,7 +15,7 @@ from histkit.errors import InputError
 from histkit.frame.names import did_you_mean, has_suggestion
 from histkit.money.currencies import amount_text, currency_code, digits_of, plain_amount
 from histkit.reports.number_formats import NumberFormats, number_formats
-from histkit.usage.labels import UNASSIGNED
+from histkit.usage.label_rules import UNASSIGNED
 from histkit.util.files import read_toml
 from histkit.util.text import is_text, one_line_text, quoted
 
@@ -55,8 +55,10 @@ class Terms:
         The only currency that the prices may have.
     formats : NumberFormats or None
         Of numbers and dates.
-    minimum_fee, markup_percent, markup_per_1000, tax_rate : Decimal
+    minimum_fee, markup_percent, markup_per_1000 : Decimal
         Amounts in the currency; per cent.
+    tax_rate : Decimal or None
+        Per cent; a rate of 0 is shown, unlike None.
     tax_name : str
         Such as "VAT".
     notes : tuple of str
@@ -74,7 +76,7 @@ class Terms:
     minimum_fee: Decimal = Decimal(0)
     markup_percent: Decimal = Decimal(0)
     markup_per_1000: Decimal = Decimal(0)
-    tax_rate: Decimal = Decimal(0)
+    tax_rate: Decimal | None = None
     tax_name: str = "Tax"
     notes: tuple[str, ...] = ()
     unit_prices: bool = False
@@ -87,6 +89,10 @@ class Terms:
         values = {name: getattr(self, name) for name in names}
         return {name: amount_text(value) for name, value in values.items() if value}
 
+    def shown(self) -> dict[str, str]:
+        """Return `money`, and a tax rate of 0 that was given: it has a line, and changes no amount."""
+        return self.money() | ({"tax_rate": "0"} if self.tax_rate == 0 else {})
+
     def money_lines(self) -> list[str]:
         """Return `money` as lines of a fingerprint."""
         return [f"{name}={value}" for name, value in self.money().items()]
@@ -97,7 +103,7 @@ class Terms:
         return {
             **{name: lines for name, lines in parties.items() if lines},
             **({"notes": list(self.notes)} if self.notes else {}),
-            **({"tax_name": self.tax_name} if self.tax_rate else {}),
+            **({"tax_name": self.tax_name} if self.tax_rate is not None else {}),
             **({"locale": self.formats.name} if self.formats is not None else {}),
             **({"unit_prices": True} if self.unit_prices else {}),
         }
@@ -117,7 +123,7 @@ class TermsBook:
         if own is None:
             terms = self.general
             if client == UNASSIGNED:  # no client
-                terms = replace(terms, minimum_fee=_ZERO, markup_percent=_ZERO, markup_per_1000=_ZERO, tax_rate=_ZERO)
+                terms = replace(terms, minimum_fee=_ZERO, markup_percent=_ZERO, markup_per_1000=_ZERO, tax_rate=None)
         else:
             party = {name: value for name, value in own.items() if name in _PARTY}
             rest = {name: value for name, value in own.items() if name not in _PARTY}

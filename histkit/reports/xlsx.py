@@ -15,7 +15,7 @@ import pandas as pd
 
 from histkit.frame.workbook import open_workbook
 from histkit.reports.model import Report, ReportColumn, ReportTable, Section
-from histkit.util.text import NOTHING, ValueKind, cell_text, format_column, format_value, one_line_text
+from histkit.util.text import NOTHING, ValueKind, cell_text, format_column, format_value, is_missing, one_line_text
 
 _OPTIONS = {
     "strings_to_formulas": False,
@@ -142,7 +142,7 @@ def _write_table(sheet: Any, row: int, table: ReportTable, lines: _Lines, format
         row += 1
     for position, column in enumerate(table.columns):
         _write_text(sheet, row, position, column.label, formats["heading"])
-        _write_column(sheet, row + 1, position, table.frame[column.name].astype(object).tolist(), column.kind, formats)
+        _write_column(sheet, row + 1, position, table.frame[column.name].astype(object).tolist(), column, formats)
     row += 1 + len(table.frame)
     if table.has_totals_line:
         for position, column in enumerate(table.columns):
@@ -156,16 +156,21 @@ def _write_table(sheet: Any, row: int, table: ReportTable, lines: _Lines, format
     return row
 
 
-def _write_column(sheet: Any, row: int, position: int, values: list[Any], kind: ValueKind, formats: Formats) -> None:
+def _write_column(
+    sheet: Any, row: int, position: int, values: list[Any], column: ReportColumn, formats: Formats
+) -> None:
+    kind = column.kind
     for offset, (value, text) in enumerate(zip(values, format_column(values, kind), strict=True)):
-        if text == format_value(value, kind):
+        if kind == "text" and is_missing(value):
+            _write_text(sheet, row + offset, position, column.missing, formats[kind])
+        elif text == format_value(value, kind):
             _write_cell(sheet, row + offset, position, value, kind, formats)
         else:  # a moment that needs its offset from UTC, which no cell with a date can hold
             _write_cell(sheet, row + offset, position, text, "text", formats | {"text": formats[kind]})
 
 
 def _write_cell(sheet: Any, row: int, position: int, value: Any, kind: ValueKind, formats: Formats) -> None:
-    if value is None or (not isinstance(value, str) and pd.isna(value)):
+    if is_missing(value):
         if kind == "text":
             _write_text(sheet, row, position, NOTHING)
         else:

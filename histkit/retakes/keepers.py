@@ -73,7 +73,7 @@ def keepers(
     ([1, 2, 3], [4])
     """
     likeness = checked_near(near)
-    lines = None if script is None else _parse_script(script)
+    lines = None if script is None else parse_script(script)
     takes_of_frame = takes(frame, keep=keep, near=near, across_accounts=across_accounts)
     accounts = account_codes(frame, across_accounts=across_accounts)
     first, kept, codes = _first_and_kept(takes_of_frame)
@@ -175,8 +175,19 @@ def _rows_of(frame: pd.DataFrame, voice: str | None) -> Mask:
     return mask
 
 
-def _parse_script(script: Any) -> list[ScriptLine]:
-    """Return the text of each line of a script, and its voice if it has one; see `keepers`."""
+def parse_script(script: Any) -> list[ScriptLine]:
+    """Return the text of each line of a script, and its voice if it has one.
+
+    Parameters
+    ----------
+    script : path-like, iterable of str or DataFrame
+        As in `keepers`.
+
+    Raises
+    ------
+    InputError
+        The script can't be read, or it has no line.
+    """
     if isinstance(script, pd.DataFrame):
         lines = _lines_of_frame(script)
     elif isinstance(script, (str, os.PathLike)):

@@ -18,12 +18,13 @@ import pandas as pd
 from histkit.errors import InputError, SchemaError
 from histkit.frame.columns import factorize_text, factorize_values, integer_array, whole_numbers
 from histkit.frame.dates import instants_of
+from histkit.frame.log_table import WHO_ADVICE
 from histkit.frame.schema import require
 from histkit.usage.buckets import bucket
 from histkit.usage.dialogue import DialogueShares, SpeakerShares, apportion, parts_of
 from histkit.usage.periods import Freq
 from histkit.util.arrays import Ints, Mask, add_by_code
-from histkit.util.text import quoted
+from histkit.util.text import escape_surrogates, quoted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -287,7 +288,10 @@ def any_column(name: Any, column: pd.Series) -> Group:
     codes = np.where(codes < 0, len(uniques), codes)
     first = np.full(len(uniques) + 1, -1, np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
-    return Group(name, column.iloc[first[first >= 0]].array, [codes])  # only the missing value may have no row
+    values = column.iloc[first[first >= 0]]  # only the missing value may have no row
+    if values.dtype == object:  # halves of surrogate pairs, which no Arrow column can hold, become their escapes
+        values = values.map(lambda value: escape_surrogates(value) if isinstance(value, str) else value)
+    return Group(name, values.array, [codes])
 
 
 def measures_of(frame: pd.DataFrame) -> list[Measure]:
@@ -324,7 +328,7 @@ def _voices(parts: SpeakerShares) -> list[Group]:
 
 def _group(frame: pd.DataFrame, name: Any, label: str) -> Group:
     column = column_of(name)
-    require(frame, [column], f"usage by {quoted(name)}", (*_VOICES, *_WORDS))
+    require(frame, [column], f"usage by {quoted(name)}", (*_VOICES, *_WORDS), WHO_ADVICE)
     if is_word(name):
         codes, texts = factorize_text(frame[column])
         codes += 1  # in place, since new memory costs more than the addition

@@ -19,6 +19,7 @@ from histkit.errors import ArchiveError, InputError, SchemaError
 from histkit.frame.columns import NO_CODE, factorize_values, text_array, whole_numbers
 from histkit.frame.files import read_foreign_csv
 from histkit.frame.json_values import json_text, plain_value
+from histkit.frame.log_table import WHO
 from histkit.frame.names import close_names
 from histkit.frame.schema import KINDS, check_frame, require, to_frame
 from histkit.usage.aggregate import RESERVED
@@ -28,11 +29,6 @@ from histkit.util.storage import local_path
 from histkit.util.text import count_noun, error_line, quoted
 
 FACT = "attribution"
-WHO = {
-    "api_key": ("api_key_name", "api_key_label", "api_key", "hashed_xi_api_key", "api_key_id"),
-    "user": ("user_label", "user_name", "user_email", "user", "user_id"),
-}
-"""The columns of a request log that tell the key and the user, readable ones first."""
 _ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
 _SHOWN = 12  # characters of an id beside a name
 

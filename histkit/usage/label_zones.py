@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta, timezone, tzinfo
@@ -11,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
-from histkit.frame.clock import first_instant, iso, name_of
+from histkit.frame.clock import first_instant, iso, name_of, zone_of
 from histkit.frame.columns import factorize
 from histkit.frame.dates import instants_of, parse_date, to_micros
+from histkit.frame.schema import KINDS
 from histkit.util.arrays import Ints, Mask
 from histkit.util.text import count_noun, quoted
 
@@ -89,11 +91,11 @@ def zone_facts(
     return {"tz": name_of(zone), "own": own, "dates": dates} if dates else {}
 
 
-def check_label_zone(frame: pd.DataFrame, column: Any, zone: tzinfo, inside: Mask) -> None:
+def check_label_zone(frame: pd.DataFrame, column: Any, zone: tzinfo, inside: Mask, issued: str = "") -> None:
     """Refuse rows that the dates of rules may have labelled otherwise, had they been days of this zone.
 
-    The facts are those that `label` left in the frame's ``attrs``. Where pandas dropped them (``concat`` of frames
-    that were labelled apart), nothing is known, and nothing refused.
+    The facts are those that `label` left in the frame's ``attrs``. A frame without any has lost them, as in ``concat``
+    and ``merge``, or was read from a CSV file: nothing is known, nothing refused, and a warning says so.
 
     Parameters
     ----------
@@ -105,19 +107,27 @@ def check_label_zone(frame: pd.DataFrame, column: Any, zone: tzinfo, inside: Mas
         The zone in which the rows were selected.
     inside : mask
         The rows that were.
+    issued : str
+        A statement that was issued in this zone, and would be corrected, for the message.
 
     Raises
     ------
     InputError
         There are such rows: dated between the instants that one date is in both zones, with a label that depends on it.
     """
+    if "histkit" not in frame.attrs and column not in KINDS and column != "account" and inside.any():
+        warnings.warn(
+            f"The frame has lost its facts on the labels in {quoted(column)}, as in concat, merge or a CSV file, so it "
+            f"isn't checked that dates of their rules are days of {name_of(zone)}; label the frame again.",
+            stacklevel=2,
+        )
     facts = _facts_of(frame, column)
     if not facts:
         return
     instants, dated = instants_of(frame["date"])
     codes, values = factorize(frame[column])
     affected = np.zeros(len(frame), bool)
-    days: list[str] = []
+    days: dict[str, int] = {}
     for date in facts["dates"]:
         start, end = sorted((date["instant"], first_instant(date["wall"], zone)))
         between = inside & dated & (instants >= to_micros(start)) & (instants < to_micros(end))
@@ -125,17 +135,24 @@ def check_label_zone(frame: pd.DataFrame, column: Any, zone: tzinfo, inside: Mas
         between &= depends[codes]
         if between.any():
             affected |= between
-            days.append(_wall_text(date["wall"]))
+            days[_wall_text(date["wall"])] = date["instant"]
     if not days:
         return
     own, name, theirs = facts["own"], name_of(zone), facts["tz"]
-    listed = ", ".join(sorted(set(days))[:_MOST_LISTED])
-    again = f"write tz = {name!r} into the rules" if own else f"label again with tz={name!r}"
+    listed = sorted(days)[:_MOST_LISTED]
     rows = count_noun(int(affected.sum()), "row")
-    raise InputError(
-        f"{rows} of the period may have the wrong label in {quoted(column)}: its rules read {listed} as a date of "
-        f"{theirs}, and this is a statement of {name}; {again}, or use tz={theirs!r} here."
+    what = (
+        f"{rows} of the period may have the wrong label in {quoted(column)}: its rules read {', '.join(listed)} as a "
+        f"date of {theirs}, and"
     )
+    if issued:
+        exact = iso(days[listed[0]], zone_of(theirs))
+        raise InputError(
+            f"{what} {issued} is of {name}; write dates with an offset into the rules, as in {exact}: these are the "
+            "same in every zone."
+        )
+    again = f"write tz = {name!r} into the rules" if own else f"label again with tz={name!r}"
+    raise InputError(f"{what} this is a statement of {name}; {again}, or use tz={theirs!r} here.")
 
 
 def _wall_text(wall: int) -> str:

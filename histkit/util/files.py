@@ -153,6 +153,16 @@ def flush_to_disk(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
+def flush_folder(folder: Path) -> None:
+    """Write a folder's names to the disk, where the system can."""
+    with suppress(OSError):  # Windows can't open a folder
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def resolve_file(path: Path) -> Path:
     """Return the file that a path leads to; a link is followed, also where its target does not exist yet.
 
@@ -220,6 +230,24 @@ def replacement(target: Path) -> Iterator[Path]:
     OSError
         The file can't be written.
     """
+    with _temporary_beside(target) as temporary:
+        yield temporary
+        with suppress(OSError):
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+        with temporary.open("r+b") as file:
+            flush_to_disk(file)
+        temporary.replace(target)
+
+
+def check_writable(path: Path) -> None:
+    """Raise `ArchiveError` if no file can be written beside a path; nothing stays of the attempt."""
+    with write_errors(path), _temporary_beside(path):
+        pass
+
+
+@contextmanager
+def _temporary_beside(target: Path) -> Iterator[Path]:
+    """Yield a new temporary file; at the end it is removed, and the folders that were created, if they are empty."""
     created = [folder for folder in target.parents if not folder.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -232,12 +260,6 @@ def replacement(target: Path) -> Iterator[Path]:
         if fcntl is None:
             held.close()
         yield temporary
-        with suppress(OSError):
-            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-        with temporary.open("r+b") as file:
-            flush_to_disk(file)
-        temporary.replace(target)
-        created = []
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -280,6 +302,15 @@ def sha256_of(file: BinaryIO) -> str:
     """Return the SHA-256 of an open file in hexadecimal, read from its start."""
     file.seek(0)
     return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def hash_of(path: Path) -> str | None:
+    """Return the SHA-256 of a file in hexadecimal; None if it can't be read."""
+    try:
+        with path.open("rb") as file:
+            return sha256_of(file)
+    except OSError:
+        return None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from histkit.util.arguments import true_or_false
-from histkit.util.text import encodable_text, terminal_text
+from histkit.util.text import encodable_text, format_size, terminal_text
 
 
 def in_notebook() -> bool:
@@ -59,7 +59,7 @@ def file_progress(progress: bool | None, total: int, title: str) -> Iterator[Cal
     def count(file_bytes: int | None) -> None:
         nonlocal size
         size += file_bytes or 0
-        bar.set_postfix_str(f"{size / 1e6:.1f} MB", refresh=False)
+        bar.set_postfix_str(format_size(size), refresh=False)
         bar.update()
 
     with progress_bar(progress, total=total, desc=title, unit="file") as bar:

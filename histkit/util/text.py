@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeGuard
 
 
 def error_line(error: BaseException, length: int = 200) -> str:
-    """Return the message of an error as one line of at most `length` characters."""
-    return " ".join(str(error).split())[:length]
+    """Return the message of an error as one line of at most `length` visible characters."""
+    return one_line_text(str(error))[:length]
 
 
 def error_reason(error: BaseException) -> str:
@@ -236,6 +236,17 @@ def format_share(value: Any) -> str:
     if text == "100.0 %" and value != 1:
         return ">99.9 %" if value < 1 else ">100.0 %"
     return text
+
+
+def format_size(size: float) -> str:
+    """Format a number of bytes for a reader: in MB, smaller ones in kB, of which every file that is not empty has one.
+
+    Examples
+    --------
+    >>> format_size(3_812_345), format_size(49_512), format_size(12), format_size(0)
+    ('3.8 MB', '50 kB', '1 kB', '0 kB')
+    """
+    return f"{size / 1e6:,.1f} MB" if size >= 999_500 else f"{max(round(size / 1e3), int(size > 0))} kB"
 
 
 def format_column(values: Iterable[Any], kind: ValueKind) -> list[str]:

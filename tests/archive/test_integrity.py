@@ -463,11 +463,18 @@ def test_a_remote_month_of_another_size_or_month_is_named(copy: Path) -> None:
         hk.load(f"file://{copy}", **arguments)
 
 
+def page_byte(path: Path) -> int:
+    """Return the place of a byte of a page's data, which the page's checksum covers, unlike the pages' headers."""
+    metadata = pq.read_metadata(path).row_group(0)
+    (texts,) = (chunk for chunk in map(metadata.column, range(metadata.num_columns)) if chunk.path_in_schema == "text")
+    return int(texts.data_page_offset + texts.total_compressed_size - 1)
+
+
 def test_a_flipped_bit_of_a_remote_months_footer_or_page_is_named(copy: Path, whole: pd.DataFrame) -> None:
     path = copy / SEPTEMBER
     data = path.read_bytes()
     footer = int.from_bytes(data[-8:-4], "little")
-    for place in (len(data) - 8 - footer // 2, len(data) - 8 - footer // 3, len(data) // 3):
+    for place in (len(data) - 8 - footer // 2, len(data) - 8 - footer // 3, page_byte(path)):
         changed = bytearray(data)
         changed[place] ^= 16
         path.write_bytes(changed)
@@ -490,7 +497,7 @@ def test_a_sync_names_a_damaged_month_that_it_does_not_need_and_stores_the_new_r
     monkeypatch.setenv("ELEVENLABS_API_KEY", box.api_key)
     monkeypatch.setenv("ELEVENLABS_BASE_URL", box.url)
     sync(folder, box, diff=True)
-    flip(folder / AUGUST, (folder / AUGUST).stat().st_size // 3)
+    flip(folder / AUGUST, page_byte(folder / AUGUST))
     for diff in (True, False):
         with pytest.raises(hk.ArchiveError, match=r"month=8/history\.parquet is damaged.*sync\(full=True\)") as caught:
             sync(folder, box, diff=diff)
@@ -516,12 +523,24 @@ def test_a_sync_names_a_damaged_month_that_it_does_not_need_and_stores_the_new_r
 
 
 def test_a_damaged_page_is_a_short_state_and_stays_until_a_full_sync(copy: Path) -> None:
-    flip(copy / SEPTEMBER, (copy / SEPTEMBER).stat().st_size // 3)
+    flip(copy / SEPTEMBER, page_byte(copy / SEPTEMBER))
     damaged = (copy / SEPTEMBER).read_bytes()
     for options in ((), ("--repair",)):
         assert checked(copy, *options) == (1, {SEPTEMBER: ("damaged (page checksum differs)", "histkit sync --full")})
         assert (copy / SEPTEMBER).read_bytes() == damaged
     assert not (copy / ".histkit-aside").exists()
+
+
+def test_damage_outside_of_the_pages_data_is_a_short_state(copy: Path) -> None:
+    path = copy / SEPTEMBER
+    data = path.read_bytes()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    for place, part in ((4, "page header"), (footer, "footer")):
+        flip(path, place)
+        assert checked(copy) == (1, {SEPTEMBER: (f"damaged ({part} can't be read)", "histkit sync --full")})
+        path.write_bytes(data)
+    pq.write_table(plainly(path).replace_schema_metadata({"histkit": "("}), path)
+    assert checked(copy) == (1, {SEPTEMBER: ("damaged (footer can't be read)", "histkit sync --full")})
 
 
 def rewritten_with_another_value(folder: Path) -> None:

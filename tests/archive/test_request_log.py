@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import random
+import re
 import signal
 import time
 import warnings
@@ -13,10 +15,12 @@ from typing import Any
 import dask.dataframe as dd
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import histkit as hk
 from histkit.archive import request_log
 from histkit.archive.request_log import FOLDER, STATE, LogSync
+from histkit.cli import main
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 from tests.fetch.log_service import LogService
@@ -117,7 +121,7 @@ def test_dates_columns_and_copies(folder, box, tmp_path):
 
 def test_without_a_log_the_line_says_what_to_run(folder, box):
     hk.sync(folder, client=client_of(box), progress=False, diff=True)
-    with pytest.raises(hk.ArchiveError, match="has no request log: histkit sync --requests reads it"):
+    with pytest.raises(hk.ArchiveError, match=r"has no request log; run sync\(requests=True\) first"):
         hk.load_requests(folder)
 
 
@@ -137,6 +141,7 @@ def test_each_account_has_its_log(folder, box, box_of):
     assert log["account"].dtype == "category"
     assert log["account"].value_counts().to_dict() == {"one": len(live(box)), "two": len(live(other))}
     assert log["timestamp"].is_monotonic_decreasing
+    assert checked(folder) == (0, [("request log of one", "ok"), ("request log of two", "ok")])
     two = hk.load_requests(folder, account="two")
     assert set(two["request_id"]) == set(live(other)["request_id"])
 
@@ -212,23 +217,74 @@ def test_kills_lose_nothing(folder, box):
     assert len(months) == len(set(months))
 
 
-def test_damage_is_named(folder, box):
+def checked(folder: Path) -> tuple[int, list[tuple[str, str]]]:
+    """Run ``histkit check``; return its exit code, and label and state of the lines on the log."""
+    done = CliRunner().invoke(main, ["check", str(folder), "--json"])
+    rows = json.loads(done.stdout)["rows"]
+    assert all((row["state"] == "ok") == (not row["cure"]) for row in rows)
+    assert {row["cure"] for row in rows} <= {"", "histkit sync --full --requests"}
+    return done.exit_code, [(row["month"], row["state"]) for row in rows if row["file"].startswith(FOLDER)]
+
+
+def flipped(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
+
+
+HARMS = [(flipped, "damaged (checksum differs)"), (Path.unlink, "missing")]
+
+
+@pytest.mark.parametrize(("harm", "fault"), HARMS, ids=["flipped", "missing"])
+def test_a_damaged_file_is_named_and_healed_by_a_full_sync(folder, box, harm, fault):
+    hk.sync(folder, client=client_of(box), progress=False, diff=True)
+    assert checked(folder) == (0, [])
     sync(folder, box)
-    for path in [*(folder / FOLDER).rglob("*.arrow")][:3]:
-        whole = path.read_bytes()
-        path.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
-        with pytest.raises(hk.ArchiveError, match=rf"{path.name} is damaged"):
-            hk.load_requests(folder)
-        path.unlink()
-        with pytest.raises(hk.ArchiveError, match=f"{FOLDER} is damaged"):
-            hk.load_requests(folder)
-        path.write_bytes(whole)
-    state = folder / FOLDER / STATE
-    state.write_bytes(state.read_bytes().replace(b'"rows"', b'"row$"'))
-    with pytest.raises(hk.ArchiveError, match=r"_state\.json is damaged"):
+    whole = hk.load_requests(folder)
+    assert checked(folder) == (0, [("request log", "ok")])
+    path = min((folder / FOLDER).rglob("2026-10.*.arrow"))
+    harm(path)
+    message = rf"{path.name} is {re.escape(fault)}: .*sync\(full=True, requests=True\)"
+    with pytest.raises(hk.ArchiveError, match=message) as caught:
         hk.load_requests(folder)
-    with pytest.warns(UserWarning, match=r"_state\.json is damaged"):
+    assert "\n" not in str(caught.value)
+    assert checked(folder) == (1, [("2026-10 (request log)", fault)])
+    with pytest.warns(UserWarning, match=message):
         sync(folder, box)
+    with pytest.warns(UserWarning, match=rf"{path.name}: {re.escape(fault)}"):
+        facts = sync(folder, box, full=True)
+    assert facts["new_log_rows"] == 0
+    assert_same(hk.load_requests(folder), whole)
+    assert checked(folder) == (0, [("request log", "ok")])
+    assert len([*(folder / ".histkit-aside").rglob("*.arrow.aside")]) == (harm is flipped)
+
+
+def lose_a_key(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b'"rows"', b'"row$"'))
+
+
+@pytest.mark.parametrize(
+    ("harm", "fault"),
+    [(lose_a_key, "damaged (its checksum differs)"), (Path.unlink, "missing")],
+    ids=["cut", "missing"],
+)
+def test_a_damaged_state_is_named_and_removes_no_file_of_the_log(folder, box, harm, fault):
+    sync(folder, box)
+    whole = hk.load_requests(folder)
+    files = {path.name: path.read_bytes() for path in (folder / FOLDER).rglob("*.arrow")}
+    harm(folder / FOLDER / STATE)
+    message = rf"_state\.json is {re.escape(fault)}: .*sync\(full=True, requests=True\)"
+    with pytest.raises(hk.ArchiveError, match=r"has no request log" if fault == "missing" else message):
+        hk.load_requests(folder)
+    assert checked(folder) == (1, [("request log", fault)])
+    with pytest.warns(UserWarning, match=message):
+        sync(folder, box)
+    assert {path.name: path.read_bytes() for path in (folder / FOLDER).rglob("*.arrow")} == files
+    with pytest.warns(UserWarning, match=rf"_state\.json: {re.escape(fault)}; _requests moved to"):
+        sync(folder, box, full=True)
+    assert_same(hk.load_requests(folder), whole)
+    aside = {path.name: path.read_bytes() for path in (folder / ".histkit-aside").rglob("*.arrow")}
+    assert aside == files
+    assert checked(folder) == (0, [("request log", "ok")])
 
 
 def test_rows_without_time_or_id_stay_once(folder, box):

@@ -19,6 +19,7 @@ from histkit import HistoryClient, download_audio
 from histkit.audio.destination import LocalFolder
 from histkit.audio.manifest import Entry, FolderManifest
 from histkit.sandbox import Sandbox, serve
+from histkit.util.text import format_size
 from tests.conftest import client_of
 
 COLUMNS = ["history_item_id", "path", "status", "bytes", "seconds", "sha256", "error", "proof"]
@@ -366,8 +367,12 @@ def test_a_link_out_of_the_folder_is_not_followed(df: pd.DataFrame, client: Hist
 
 def test_a_folder_that_is_a_file_is_said(df: pd.DataFrame, client: HistoryClient, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(hk.DownloadError, match="can't be used as a folder"):
-        download_audio(df.head(1), tmp_path / "file", client=client)
+    for folder in (tmp_path / "file", tmp_path / "file" / "audio"):
+        for dry_run in (False, True):
+            with pytest.raises(hk.DownloadError) as caught:
+                download_audio(df.head(1), folder, client=client, dry_run=dry_run)
+            assert str(caught.value) == f"{folder} can't be used as a folder: {tmp_path / 'file'} is a file."
+    assert (tmp_path / "file").read_text() == "x"
 
 
 def test_a_name_that_a_folder_has_costs_one_row(df: pd.DataFrame, client: HistoryClient, tmp_path: Path) -> None:
@@ -416,13 +421,13 @@ def test_two_pulls_into_one_folder_at_a_time_are_refused(
     assert download_audio(df.head(1), tmp_path, client=client)["status"].tolist() == ["done"]
 
 
-def test_the_bar_counts_files_and_megabytes(
+def test_the_bar_counts_files_and_bytes(
     df: pd.DataFrame, client: HistoryClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    download_audio(df.head(5), tmp_path, progress=True, client=client)
+    pulled = download_audio(df.head(5), tmp_path, progress=True, client=client)
     shown = capsys.readouterr().err
     assert "5/5" in shown
-    assert "MB" in shown
+    assert format_size(int(pulled["bytes"].sum())) in shown
     download_audio(df.head(5), tmp_path, client=client)
     assert capsys.readouterr().err == ""
 

@@ -71,7 +71,7 @@ def test_export_writes_what_read_history_reads(shared_box: Sandbox, tmp_path: Pa
     df = hk.read_parquet(path)
     assert len(df) > 0
     assert set(df["voice_name"]) == {"Rachel"}
-    assert re.fullmatch(rf"{re.escape(str(path))}: {len(df):,} rows, [\d.]+ MB\n", done.stdout)
+    assert re.fullmatch(rf"{re.escape(str(path))}: {len(df):,} rows, \d+ kB\n", done.stdout)
     done = run("export", str(tmp_path / "a.csv"), "--live", "--limit", "7", "--excel", **account(shared_box))
     assert len(hk.read_csv(tmp_path / "a.csv")) == 7
 

@@ -54,6 +54,27 @@ def test_clips_behind_a_long_wait_are_one_line(box: Sandbox) -> None:
     assert "(payment_issue): Your last payment failed." in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--script", "none.txt"], "--script 'none.txt' can't be read: No such file or directory"),
+        (["--script", "blank.txt"], "--script has no line; use a file with a text a line."),
+        (["-o", "blank.txt"], "blank.txt can't be used as a folder: blank.txt is a file."),
+        (["-o", "blank.txt/clips", "--dry-run"], "can't be used as a folder: blank.txt is a file."),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+)
+def test_what_pull_cannot_use_is_said_before_anything_is_read(box: Sandbox, options: list[str], words: str) -> None:
+    Path("blank.txt").write_text("\n \n")
+    box.reset()
+    done = run("pull", *options, code=1)
+    assert done.stderr.startswith("histkit: ")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert box.requests() == []
+    assert Path("blank.txt").read_text() == "\n \n"
+
+
 def test_pull_shows_then_does_then_skips(box: Sandbox) -> None:
     rows = history(box).speech.filter(voice="Rachel")
     assert len(rows) > 0

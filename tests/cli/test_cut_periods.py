@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import histkit as hk
 from histkit.cli import main
 
 
@@ -49,6 +50,28 @@ def test_a_period_that_the_dates_cut_is_named(local: Path, arguments: tuple[str,
 def test_the_note_says_what_is_there(local: Path) -> None:
     text, _ = run(local, "monthly", "--since", "2026-08-15", "--before", "2026-08-20", "--tz", "Europe/Berlin")
     assert "it has rows from 2026-08-15T00:00:00+02:00 on and before 2026-08-20T00:00:00+02:00 only." in text
+
+
+@pytest.mark.parametrize("number", [1, 7, 60])
+@pytest.mark.parametrize("dates", [(), ("--since", "2026-01-15")])
+def test_a_limit_names_itself_and_the_oldest_period(local: Path, number: int, dates: tuple[str, ...]) -> None:
+    text, cut = run(local, "monthly", "--limit", str(number), *dates)
+    oldest = hk.load(local)["date"].iloc[number - 1]
+    assert cut == [f"{oldest:%Y-%m}-01"]
+    assert f"Only the newest {number} row{'s' if number > 1 else ''} (--limit)." in text
+    assert f"The period {cut[0]} is cut: it has rows from {oldest.floor('s').isoformat()} on only." in text
+
+
+def test_a_limit_that_leaves_nothing_out_is_not_mentioned(local: Path) -> None:
+    text, cut = run(local, "monthly", "--limit", "1000000")
+    assert cut == []
+    assert "--limit" not in text
+
+
+def test_tables_without_periods_name_the_limit_too(local: Path) -> None:
+    for command in (["usage", "total"], ["takes"], ["reprice", "total", "--on-model", "eleven_flash_v2_5"]):
+        done = CliRunner().invoke(main, [*command, "--limit", "40", "--history", str(local)])
+        assert "Only the newest 40 rows (--limit)." in " ".join(done.stdout.split()), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.cli import main
-from histkit.cli.common import in_option_names
+from histkit.cli.common import _PHRASES, in_option_names
 from histkit.sandbox import serve
 from tests.conftest import client_of
 
+PACKAGE = Path(hk.__file__).parent
 ARGUMENTS = {"client": "TTS", "period": "2026"}
 NEEDED = {"statement": ["--column", "source"], "statements": ["--column", "source"]}
 ALONE = {"sandbox", "demo"}  # serve until they are stopped; all their options are checked by click
@@ -143,6 +145,12 @@ def test_what_a_user_typed_is_never_translated(text: str) -> None:
             "The history has several accounts; a counter belongs to one: use --account NAME.",
         ),
         (
+            "ledger",
+            "The frame has several accounts, each with its own resets: take those of one, df[df['account'] == '...'], "
+            "or pass billing={account: ...}.",
+            "The history has several accounts, each with its own resets: use --account NAME.",
+        ),
+        (
             "pull",
             "a client reads one: take those of one, df[df['account'] == 'studio'], with its client.",
             "a client reads one: use --account 'studio', with its key.",
@@ -166,10 +174,32 @@ def test_what_a_user_typed_is_never_translated(text: str) -> None:
         ("usage", "or choose the columns that agree by columns=.", "or leave only the columns that agree."),
         ("sync", "requests=True needs a key.", "--requests needs a key."),
         ("usage", "run sync(requests=True).", "run histkit sync --requests."),
+        ("sync", "histkit.sync(full=True, requests=True) heals it.", "histkit sync --full --requests heals it."),
+        ("statement", "correct=True needs issue=True; name='x'.", "--correct needs --issue; name 'x'."),
+        ("export", "exists: use another name, or force=True.", "exists: use another name, or --force."),
     ],
 )
 def test_what_python_would_do_is_told_as_the_command_does_it(name: str, message: str, line: str) -> None:
     assert in_option_names(message, main.commands[name]) == line
+
+
+def test_every_phrase_that_is_translated_stands_in_the_package() -> None:
+    used = set()
+    for path in set(PACKAGE.rglob("*.py")) - {PACKAGE / "cli" / "common.py"}:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            text = message_of(node)
+            for place, (phrase, words) in enumerate(_PHRASES):
+                changed = phrase.sub(words, text)
+                used |= {place} if changed != text else set()
+                text = changed
+    assert [phrase.pattern for place, (phrase, _) in enumerate(_PHRASES) if place not in used] == []
+
+
+def message_of(node: ast.AST) -> str:
+    """Return the text of a string or an f-string, whose values are quoted names."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "'x'" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def test_advice_of_the_package_is_that_of_the_commands(offline: Path) -> None:

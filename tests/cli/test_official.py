@@ -58,6 +58,16 @@ def test_without_dates_the_last_30_days_are_shown(box: Sandbox) -> None:
     assert data("official", "total")["totals"]["credits"] == sum(row["credits"] for row in rows)
 
 
+def test_the_periods_that_the_range_cuts_are_those_of_whole_days(box: Sandbox) -> None:
+    facts = data("official", "monthly")["facts"]  # from 30 days ago, up to now
+    first = pd.Timestamp(facts["after"])
+    assert facts["cut_periods"] == ([] if first.day == 1 else [f"{first:%Y-%m}-01"])
+    noon = ("--after", "2026-10-15T12:00", "--before", "2026-10-17T12:00")
+    assert data("official", *noon)["facts"]["cut_periods"] == []  # extended to whole days
+    text = " ".join(run("official", "monthly", *noon).stdout.split())
+    assert "figures from 2026-10-15T00:00:00+00:00 on and before 2026-10-18T00:00:00+00:00 only" in text
+
+
 def test_who_spent_it_has_names_and_shares(box: Sandbox) -> None:
     found = data("who", *OCTOBER)
     assert sum(row["share"] for row in found["rows"]) == pytest.approx(1)

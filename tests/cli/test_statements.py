@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import histkit as hk
+from histkit.sandbox import Sandbox
 from tests.cli.commands import run
 
 RULES = '[[rule]]\nlabel = "Acme"\nvoice = "Rachel"\n[[rule]]\nlabel = "Beta"\nvoice = "Roger"\n'
@@ -77,6 +80,47 @@ def test_the_zone_of_the_rules_is_that_of_the_statements(history: Path) -> None:
     Path("prices.toml").write_text('tz = "Europe/Berlin"\n' + Path("prices.toml").read_text())
     assert "the tz of prices.toml" in run("statements", "2026-08", *issue).stderr
     assert "billed twice or never" in run("statements", "2026-08", *issue, "--tz", "UTC", code=1).stderr
+
+
+def test_bills_by_key_user_and_a_log_of_ones_own(
+    box_of: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    box = box_of(items=300, seed=3)
+    monkeypatch.setenv("ELEVENLABS_API_KEY", box.key("speech_history_read", "workspace_analytics_full_read"))
+    monkeypatch.setenv("ELEVENLABS_BASE_URL", box.url)
+    monkeypatch.chdir(tmp_path)
+    run("sync")
+    assert "has no request log" in run("statements", "2026", "--column", "user", code=1).stderr
+    run("sync", "--requests")
+    frame, log = hk.load("data/history"), hk.load_requests("data/history")
+    joined = frame.merge(log[["request_id", "api_key_name", "user_label"]], on="request_id", how="left")
+    months = joined["date"].dt.strftime("%Y-%m")
+    name = str(months[months < months.max()].mode()[0])
+    month = joined[months == name]
+    users = month.groupby("user_label", observed=True)["credits"].sum()
+    shown = run("statements", name, "--column", "user", "--json")
+    assert "300 of 300 rows (100.0 %)" in shown.stderr
+    rows = json.loads(shown.stdout)["rows"]
+    assert {row["client"]: row["credits"] for row in rows} == users[users > 0].to_dict()
+    user = max(users.index, key=lambda one: users[one])
+    keys = month[month["user_label"] == user].groupby("api_key_name", observed=True)["credits"].sum()
+    lines = json.loads(run("statement", user, name, "--column", "user", "--by", "api_key", "--json").stdout)["lines"]
+    assert {line["api_key"]: line["credits"] for line in lines if line["api_key"]} == keys.to_dict()
+    assert len(users) > 1
+    Path("rules.toml").write_text(f'[[rule]]\nlabel = "Acme"\nwhere = {{ user = {json.dumps(user)} }}\n')
+    usage = json.loads(run("usage", "total", "--by", "client", "--rules", "rules.toml", "--json").stdout)["rows"]
+    assert {row["client"] for row in usage} == {"Acme", "unassigned"}
+    assert "issued as 2026-0001" not in run("statements", "--check").stdout
+    run("statement", "Acme", name, "--rules", "rules.toml", "--by", "api_key", "-o", "acme.md", "--issue")
+    assert "all proven" in run("statements", "--check", "--rules", "rules.toml").stdout
+    assert "| API key | Items |" in Path("acme.md").read_text()
+    frame[["request_id"]].assign(app="web").to_csv("app.csv", index=False)
+    own = ("--column", "app", "--log", "app.csv", "--json")
+    (line,) = json.loads(run("statements", name, *own).stdout)["rows"]
+    assert (line["client"], line["credits"]) == ("web", month["credits"].sum())
+    refused = run("statement", "web", name, *own, "--issue", code=1).stderr
+    assert "billed already by statement" in refused
+    assert "once they are another client's there, correct it with --column 'client'" in refused
 
 
 def test_rows_between_periods_are_not_billed(history: Path) -> None:

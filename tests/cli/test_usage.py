@@ -424,6 +424,28 @@ def test_a_name_without_rows_in_the_dates_is_no_mistake(offline: Path) -> None:
     assert "No rows" in run("usage", "--voice", "rachel", "--before", "2020-01-01").stderr
 
 
+def test_a_client_is_a_filter_of_the_commands_that_take_rules(offline: Path, whole: pd.DataFrame) -> None:
+    Path("rules.toml").write_text(
+        "[[rule]]\nlabel = 'Acme'\nvoice = 'Rachel'\n[[rule]]\nlabel = 'Zed'\nsource = 'STS'\n"
+    )
+    labelled = hk.label(whole, "rules.toml")
+    rules = ("--rules", "rules.toml")
+    for names in (["Acme"], ["Acme", "unassigned"]):
+        chosen = [word for name in names for word in ("--client", name)]
+        rows = labelled[labelled["client"].isin(names)]
+        assert data("usage", "total", *rules, *chosen)["totals"]["credits"] == rows["credits"].sum()
+        newest = data("usage", "total", *rules, *chosen, "--limit", "5")
+        assert newest["totals"]["credits"] == rows["credits"].head(5).sum()
+    reprice = data("reprice", "total", *rules, "--client", "Zed", "--on-model", "eleven_flash_v2_5")
+    assert reprice["totals"]["credits"] == labelled.loc[labelled["client"] == "Zed", "credits"].sum()
+    run("report", "acme.md", *rules, "--client", "Acme")
+    assert "client Acme" in Path("acme.md").read_text("utf-8")
+    wrong = run("usage", *rules, "--client", "Acne", code=3)
+    assert wrong.stdout == ""
+    assert wrong.stderr == "histkit: --client 'Acne' matches no client; did you mean 'Acme'?\n"
+    assert "--client needs --rules" in run("usage", "--client", "Acme", code=2).stderr
+
+
 def test_clients_need_rules(offline: Path) -> None:
     assert "--by client: add --rules" in run("usage", "--by", "client", code=2).stderr
     assert "Did you mean 'voice'" in run("usage", "--by", "voic", code=3).stderr
@@ -539,4 +561,32 @@ def test_the_ledger_by_group_and_with_the_day_of_resets(online: Path, whole: pd.
     assert [row["seen"] for row in found["rows"]] == [None if pd.isna(seen) else seen for seen in table["seen"]]
     assert found["totals"]["unseen"] == table.attrs["histkit"]["unseen"]
     assert "what no row can say" in run("ledger", "--by", "model").stdout
-    assert "--official excludes" in run("ledger", "--official", "--by", "model", code=2).stderr
+    assert "--official --by needs --requests" in run("ledger", "--official", "--by", "model", code=2).stderr
+    assert "--requests needs --official" in run("ledger", "--requests", code=2).stderr
+
+
+def test_the_ledger_of_some_time_has_the_gaps_of_the_whole(online: Path, whole: pd.DataFrame) -> None:
+    dates = ("--since", "2026-08-10", "--until", "2026-09")
+    found = data("ledger", "monthly", *dates, "--tz", "Europe/Berlin")
+    bounds = {"after": "2026-08-10", "before": "2026-10-01"}
+    table = hk.ledger(whole, "MS", tz="Europe/Berlin", **bounds)
+    assert [row["unseen"] for row in found["rows"]] == table["unseen"].tolist()
+    assert found["totals"]["seen"] == hk.filter_items(whole, tz="Europe/Berlin", **bounds)["credits"].sum()
+    assert found["facts"]["cut_periods"] == ["2026-08-01"]
+    text = " ".join(run("ledger", *dates).stdout.split())
+    assert "The period 2026-08-01 is cut: it has rows from 2026-08-10" in text
+    shown = data("ledger", "daily", *dates)
+    every = {row["period"]: row for row in data("ledger", "daily")["rows"]}
+    assert shown["rows"] == [row for day, row in every.items() if "2026-08-10" <= day < "2026-10-01"] != []
+    assert run("ledger", "--since", "2031").stderr == "No rows: nothing in this history meets the options.\n"
+    assert "is later than" in run("ledger", "--since", "2026-10", "--until", "2026-09", code=1).stderr
+
+
+def test_the_official_figures_of_some_time(online: Path, whole: pd.DataFrame) -> None:
+    options = ("ledger", "monthly", "--official", "--reset-day", "14", "--after", "2026-08-10T12:00")
+    found = data(*options)
+    every = data("ledger", "daily", "--official", "--reset-day", "14")["rows"]
+    expected = sum(row["official"] for row in every if row["period"] >= "2026-08-10")  # whole days
+    assert found["totals"]["official"] == expected > 0
+    assert found["facts"]["cut_periods"] == ["2026-08-01"]
+    assert "it has figures from 2026-08-10T00:00:00+00:00 on" in " ".join(run(*options).stdout.split())

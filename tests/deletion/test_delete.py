@@ -387,7 +387,7 @@ def test_without_any_verified_copy_nothing_is_asked_or_written(
     assert set(done["status"]) == {"kept"}
     assert f"none of 3 has a verified copy in {tmp_path / 'audio'}" in capsys.readouterr().err
     for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(hk.DownloadError, match="is not a folder of download_audio"):
+        with pytest.raises(hk.DownloadError, match="is not a folder of downloaded audio"):
             delete(df, confirm=True, only_verified=folder, client=client_of(box))
     assert box.requests() == []
     assert not (tmp_path / "data").exists()

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import random
-import threading
 from dataclasses import MISSING, dataclass, field, fields
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
-import histkit as hk
+from tests.raw_service import JsonServer
 
 Request = tuple[int, str]
 """The time of a request in microseconds, and its id."""
 
 
 @dataclass
-class LogService:
+class LogService(JsonServer):
     """A log of requests.
 
     Attributes
@@ -65,35 +62,15 @@ class LogService:
         self._chance = random.Random(self.seed)
         self._last: list[Request] = []
         self._wrong = False
-        service = self
+        self.start()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = msgspec.json.decode(self.rfile.read(int(self.headers["content-length"])))
-                service.asked.append(body)
-                status, answer = 200, {}
-                if body.get("filters") and service.filters == "refused":
-                    status, answer = 400, {"detail": {"status": "invalid", "message": "no filters"}}
-                else:
-                    answer = service.table(service.answer(body))
-                data = msgspec.json.encode(answer)
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        self.client = hk.HistoryClient(
-            "sk_test", base_url=f"http://127.0.0.1:{self._server.server_port}", max_retries=0
-        )
+    def respond(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Return status and body of the answer to a request."""
+        query = msgspec.json.decode(body)
+        self.asked.append(query)
+        if query.get("filters") and self.filters == "refused":
+            return 400, msgspec.json.encode({"detail": {"status": "invalid", "message": "no filters"}})
+        return 200, msgspec.json.encode(self.table(self.answer(query)))
 
     def become(self, log: list[Request], **behaviour: Any) -> Self:
         """Have another log and behave in another way from now on."""
@@ -158,13 +135,3 @@ class LogService:
             },
             "rows": [[row[place] for place in sent] for row in values],
         }
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.client.close()
-        self._server.shutdown()
-        self._server.server_close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -35,7 +37,7 @@ def frame_of(rows: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
 
 
 def facts_of(rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
-    """Give the facts of a ledger, after a look at whether the table says the same."""
+    """Return the facts of a ledger; check that its table says the same."""
     table = ledger(frame_of(rows))
     facts: dict[str, Any] = dict(table.attrs["histkit"])
     for name in ("seen", "overlap", "rows"):
@@ -584,6 +586,67 @@ def test_dialogues_are_divided_among_their_voices_in_a_ledger_too() -> None:
     table, usage = ledger(frame, "YS", by="voice"), hk.usage_table(frame, "voice")
     seen = table.groupby("voice")["seen"].sum()
     assert seen.to_dict() == usage.set_index("voice")["credits"].to_dict()
+
+
+part_of = st.lists(st.tuples(st.sampled_from(["a", "b", None]), seconds, counters, counters), max_size=40)
+
+
+@given(
+    part_of,
+    st.lists(st.integers(0, 101), min_size=1, max_size=3, unique=True).map(sorted),
+    st.sampled_from(ZONES),
+    st.booleans(),
+)
+def test_the_ledgers_of_parts_of_the_time_are_those_of_the_whole(
+    rows: list[Any], days: list[int], zone: str, across: bool
+) -> None:
+    account = pd.array([row[0] for row in rows], dtype="string")
+    frame = frame_of([row[1:] for row in rows]).assign(account=account)
+    first = pd.Timestamp(START, unit="s", tz="UTC").tz_convert(zone).normalize()
+    edges = [None, *(first + pd.DateOffset(days=day) for day in days), None]
+    whole, columns, parts = ledger(frame, tz=zone, across_accounts=across), [*SUMS, "counter", "period"], []
+    for after, before in itertools.pairwise(edges):
+        part = ledger(frame, tz=zone, across_accounts=across, after=after, before=before)
+        inside = np.ones(len(whole), bool)
+        inside &= (whole["period"] >= after).to_numpy() if after else True
+        inside &= (whole["period"] < before).to_numpy() if before else True
+        pd.testing.assert_frame_equal(part[columns], whole.loc[inside, columns].reset_index(drop=True))
+        parts.append(part.attrs["histkit"])
+    facts = whole.attrs["histkit"]
+    for name in ("seen", "unseen", "adjustment", "overlap", "unknown", "rows", "concurrent", "periods_unknown"):
+        assert sum(part[name] for part in parts) == facts[name], name
+    assert [reset for part in parts for reset in part["resets"]] == facts["resets"]
+    assert sum(part["rows_without_counters"] for part in parts) == facts["rows_without_counters"]
+    assert {part["rows_without_date"] for part in parts} == {facts["rows_without_date"]}
+
+
+def test_a_part_of_a_period_has_what_its_own_rows_say() -> None:
+    """The gap before its first row is one of all rows; a frame that is filtered before has none."""
+    hour = 3600
+    frame = frame_of([(START, 0, 100), (START + hour, 150, 250), (START + 2 * hour, 250, 300)])
+    (line,) = ledger(frame, "MS", after=START + hour, before=START + 2 * hour).to_dict("records")
+    assert (line["rows"], line["chained"], line["seen"], line["unseen"], line["counter"]) == (1, 0, 100, 50, 250)
+    alone = ledger(frame.iloc[1:2], "MS")
+    assert alone["unseen"].tolist() == [0]
+    facts = ledger(frame, "MS", after=START + hour).attrs["histkit"]
+    assert (facts["rows"], facts["seen"], facts["unseen"], facts["chained"]) == (2, 150, 50, 0.5)
+    with pytest.raises(hk.InputError, match="is later than"):
+        ledger(frame, after="2026-11", before="2026-10")
+
+
+@pytest.mark.faults
+def test_a_million_rows_of_nonsense_take_seconds() -> None:
+    """Random counters, a dozen rows a second: thousands of falls, each with a thousand rows around it."""
+    random, size = np.random.default_rng(0), 1_000_000
+    starts = (10 ** random.uniform(0, 9, size)).astype(np.int64)
+    ends = starts + (10 ** random.uniform(0, 4, size)).astype(np.int64)
+    date = pd.to_datetime(START + np.sort(random.integers(0, DAY, size)), unit="s", utc=True)
+    frame = pd.DataFrame({"date": date, "credits": ends - starts, FROM: starts, TO: ends})
+    begun = process_time()
+    facts = ledger(frame).attrs["histkit"]
+    assert process_time() - begun < 40
+    assert facts["rows"] == size
+    assert facts["seen"] == int((ends - starts).sum())
 
 
 @pytest.mark.parametrize("by", ["unseen", "rows", "period", "credits", "nothing", {"a": 1}, 3])

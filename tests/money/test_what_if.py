@@ -178,6 +178,18 @@ PLANS = {
 }
 
 
+@pytest.mark.parametrize("source", ["STS", "sts"])
+def test_the_voice_changer_keeps_its_model_and_its_price(source: str) -> None:
+    df = hk.sample_history(100).assign(source=source)
+    book = {**BOOK, "price": [BOOK["price"][0], {"per_1000_credits": 10, "model": "eleven_flash_v2_5"}]}
+    table = hk.reprice(df, "eleven_flash_v2_5", freq=None, prices=book, current_prices=BOOK)
+    assert table["basis"].tolist() == ["measured, unchanged"]
+    other = df["model_id"] != "eleven_flash_v2_5"
+    expected = hk.cost_table(df[other], None, prices=BOOK)["cost"][0]
+    same = hk.cost_table(df[~other], None, prices=book)["cost"][0]
+    assert table["cost_low"].tolist() == table["cost_high"].tolist() == [expected + same]
+
+
 def test_a_month_costs_its_fee_and_what_is_beyond(tmp_path: Path) -> None:
     df = hk.sample_history(600, seed=1)
     df = df[df["date"].dt.month != 9]  # a month without rows costs its fee, too
@@ -214,8 +226,9 @@ def test_a_month_costs_its_fee_and_what_is_beyond(tmp_path: Path) -> None:
 
 def test_a_plan_is_of_an_account_and_of_dated_rows() -> None:
     df = hk.sample_history(200).assign(account=["a", "b"] * 100)
-    with pytest.raises(hk.InputError, match="several accounts"):
-        hk.reprice(df, plan=PLANS)
+    for several in (df, df.assign(account=["a", None] * 100)):
+        with pytest.raises(hk.InputError, match="several accounts"):
+            hk.reprice(several, plan=PLANS)
     table = hk.reprice(df, plan=PLANS, by="account")
     assert set(table["account"]) == {"a", "b"}
     df = df[df["account"] == "a"].copy()
@@ -238,7 +251,11 @@ def test_a_plan_is_of_an_account_and_of_dated_rows() -> None:
         ({"plan": {"monthly_fee": 1, "currency": "EUR"}}, "included_credits is missing"),
         ({"plan": {"monthly_fee": "1e3", "currency": "EUR", "included_credits": 1}}, "not an amount"),
         ({"plan": {"monthly_fee": 1, "currency": "EUX", "included_credits": 1}}, "no currency of ISO 4217"),
-        ({"plan": {"fee": 1}}, "'fee' is unknown"),
+        (
+            {"plan": [{"monthly_fee": 1, "currency": "EUR", "included_credits": -5}]},
+            "^plan 1: included_credits = -5 must be a whole number",
+        ),
+        ({"plan": {"fee": 1}}, "^plan 1: 'fee' is unknown"),
         ({"plan": {"plan": []}}, "there is no plan"),
         ({"plan": [{"monthly_fee": 1, "currency": "EUR", "included_credits": 1, "name": "x"}] * 2}, "have one name"),
         ({"plan": 7}, "must be a table"),
@@ -251,6 +268,15 @@ def test_what_can_not_be_is_one_line(options: dict[str, Any], words: str) -> Non
     with pytest.raises(hk.InputError, match=words) as caught:
         hk.reprice(hk.sample_history(20), **options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_plan_in_a_file_is_named_by_file_and_number(tmp_path: Path) -> None:
+    path = tmp_path / "plans.toml"
+    path.write_text('currency = "EUR"\n[[plan]]\nmonthly_fee = 1\nincluded_credits = 1\n')
+    assert [plan.name for plan in read_plans(path)] == ["plan 1"]
+    path.write_text(path.read_text() + '[[plan]]\nname = "b"\nmonthly_fee = "x"\nincluded_credits = 1\n')
+    with pytest.raises(hk.InputError, match=r"plans\.toml, plan 2: monthly_fee = 'x' is not an amount"):
+        read_plans(path)
 
 
 def test_no_rows_and_no_credits_are_no_estimate() -> None:

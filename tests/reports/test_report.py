@@ -122,6 +122,28 @@ def test_the_page_fits_a_phone_and_prints_in_black_on_white(full_page: Path, pag
 
 
 @pytest.mark.browser
+def test_no_column_of_a_statement_is_cut_on_paper(df: pd.DataFrame, tmp_path: Path, page: Page) -> None:
+    """Of the widest one: a correction with prices, voices with long names and models."""
+    options: dict[str, Any] = {
+        "prices": {"currency": "EUR", "price": [{"per_1000_credits": "0.30"}]},
+        "terms": {"issuer": {"name": "Studio North", "address": "1 Main Street"}, "tax_rate": 19},
+        "register": tmp_path / "register.jsonl",
+        "issue": True,
+    }
+    month = df["date"].min().strftime("%Y-%m")
+    for place, rows in enumerate((df.iloc[::2], df)):
+        path = tmp_path / f"{place}.html"
+        hk.statement(rows.assign(client="Acme"), "Acme", month, path=path, correct=bool(place), **options)
+    page.show(path, scheme="light", width=687)  # A4 within its margins, 182 mm
+    page.as_print()
+    right = "Math.max(...[...document.querySelectorAll('td, th')].map(cell => cell.getBoundingClientRect().right))"
+    assert 600 < page.value(right) <= 687.5
+    assert page.texts("#lines th")[-1] == "Cost in EUR"
+    assert page.value("getComputedStyle(document.querySelector('#lines .wide')).overflowX") == "visible"
+    assert page.pdf().startswith(b"%PDF")
+
+
+@pytest.mark.browser
 def test_words_of_the_history_stay_words_on_the_page(hostile: pd.DataFrame, tmp_path: Path, page: Page) -> None:
     page.show(written(hostile, tmp_path / "report.html", title="</title><b>x"), scheme="light", width=1000)
     assert page.problems == []
@@ -216,6 +238,19 @@ def test_the_terminal_shows_all_of_it(df: pd.DataFrame, options: dict[str, Any])
     assert [line for line in text.splitlines() if line in SECTIONS] == TEXT_SECTIONS
     assert f"Credits: {df['credits'].sum():,}  measured" in text
     assert max(map(cell_len, text.splitlines())) <= 110
+
+
+@pytest.mark.parametrize("ending", ["html", "xlsx", "md"])
+def test_a_group_without_a_name_reads_the_same_in_every_format(tmp_path: Path, ending: str) -> None:
+    names = hk.sample_history(40)["voice_id"].astype(object)
+    names.iloc[:5] = None
+    path = hk.report(hk.sample_history(40).assign(account=names, client=names), tmp_path / f"report.{ending}")
+    words = {"(no account)", "(no client)"}
+    if ending == "xlsx":
+        cells = [cell.value for sheet in openpyxl.load_workbook(path) for row in sheet.iter_rows() for cell in row]
+        assert words <= set(cells)
+    else:
+        assert all(word in path.read_text("utf-8") for word in words)
 
 
 @pytest.mark.parametrize("ending", ["html", "xlsx", "md"])
@@ -394,3 +429,18 @@ def test_a_workbook_shows_each_amount_with_the_places_of_its_currency(tmp_path: 
     hk.report(df, tmp_path / "yen.xlsx", prices={"currency": "JPY", "price": [{"per_1000_credits": 45}]})
     for sheet in openpyxl.load_workbook(tmp_path / "yen.xlsx"):
         assert not [cell.coordinate for row in sheet.iter_rows() for cell in row if "0.00" in str(cell.number_format)]
+
+
+def test_numbers_that_are_texts_and_halves_of_characters_give_the_report_of_the_numbers(
+    df: pd.DataFrame, tmp_path: Path
+) -> None:
+    rows = df.head(300)
+    texts = rows.assign(**{name: rows[name].astype(object).astype(str) for name in ("credits", "characters")})
+    want = written(rows, tmp_path / "numbers.html", title="x").read_bytes()
+    assert written(texts, tmp_path / "texts.html", title="x").read_bytes() == want
+    half = pd.Series(["\ud800x", "\udfff"] * 150, rows.index, dtype=object)
+    table = hk.usage_table(rows.assign(client=half), by="client")
+    assert sorted(table["client"]) == ["\\ud800x", "\\udfff"]
+    assert table["credits"].sum() == rows["credits"].sum()
+    page = written(rows.assign(client=half), tmp_path / "clients.html", title="x").read_text("utf-8")
+    assert "\\ud800x" in page

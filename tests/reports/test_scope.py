@@ -13,8 +13,7 @@ import pytest
 
 import histkit as hk
 from histkit.frame.clock import zone_of
-from histkit.frame.provenance import has_index_gaps
-from histkit.frame.scope import scope_of
+from histkit.frame.scope import has_index_gaps, scope_of
 from histkit.reports.model import Report
 from histkit.reports.report import build_report
 from histkit.usage.dialogue import count_voices

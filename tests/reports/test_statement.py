@@ -48,6 +48,17 @@ def facts_of(table: pd.DataFrame) -> dict[str, Any]:
     return found
 
 
+def test_lines_of_0_items_are_explained(tmp_path: Path) -> None:
+    frame = hk.sample_history(3000)
+    talks = frame[frame["dialogue"].notna()]
+    month = talks["date"].max().strftime("%Y-%m")
+    for rows, explained in ((talks, True), (frame[frame["voice_name"] == "Rachel"], False)):
+        table = hk.statement(rows.assign(client="Acme"), "Acme", month, path=tmp_path / "a.md")
+        assert bool((table["items"] == 0).any()) is explained
+        assert ("each dialogue is one item" in (tmp_path / "a.md").read_text()) is explained
+        assert table["items"].sum() == facts_of(table)["rows"]
+
+
 def test_a_statement_bills_the_rows_of_the_client_in_the_period(df: pd.DataFrame) -> None:
     table = hk.statement(df, "Acme", "2026-10", tz="Europe/Berlin", prices=PRICES, by=["model"])
     local = df["date"].dt.tz_convert("Europe/Berlin")

@@ -72,7 +72,7 @@ def test_a_csv_without_lines_says_provisional_too(df: pd.DataFrame, tmp_path: Pa
 
 def test_an_unknown_time_of_reading_counts_by_the_newest_row(df: pd.DataFrame) -> None:
     unknown = df.copy()
-    unknown.attrs = {}
+    unknown.attrs = {"histkit": {}}
     assert not reasons_of(unknown)
     newest = unknown["date"].max().strftime("%Y-%m")
     (reason,) = reasons_of(unknown, "unassigned", newest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -20,8 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
+from histkit.reports.changes import RowMatcher, compare_rows
 from histkit.sandbox import Sandbox
-from histkit.usage.labels import assign_labels, read_rules
+from histkit.usage.label_rules import read_rules
+from histkit.usage.labels import assign_labels
 from tests.conftest import client_of
 from tests.effort import examples
 from tests.faults.kills import WARM
@@ -198,8 +201,10 @@ def test_what_changed_since_is_said(acme: pd.DataFrame, options: dict[str, Any],
 
 def test_overlapping_periods_bill_no_row_twice(acme: pd.DataFrame, options: dict[str, Any]) -> None:
     hk.statement(acme, "Acme", "2026-08", issue=True, **options)
-    with pytest.raises(hk.InputError, match="billed already by statement 2026-001 of 'Acme', 2026-08"):
+    with pytest.raises(hk.InputError, match="billed already by statement 2026-001 of 'Acme', 2026-08") as caught:
         hk.statement(acme, "Acme", "2026-Q3", issue=True, **options)
+    assert "correct=True" not in str(caught.value)  # it would be refused
+    assert str(caught.value).endswith("Use periods that don't overlap.")
     with pytest.raises(
         hk.InputError, match=r"12 rows would be billed twice: they belong to 'Acme', 2026-Q3 \(UTC\) and"
     ):
@@ -207,6 +212,145 @@ def test_overlapping_periods_bill_no_row_twice(acme: pd.DataFrame, options: dict
     named = read_at(acme.assign(account="studio"), LATER)  # read without accounts before
     with pytest.raises(hk.InputError, match="billed already by statement 2026-001"):
         hk.statement(named, "Acme", "2026-Q3", issue=True, **options)
+    for month in ("2026-07", "2026-09"):  # as advised
+        hk.statement(acme, "Acme", month, issue=True, **options)
+    quarter = acme[(acme["client"] == "Acme") & (acme["date"] >= "2026-07-01") & (acme["date"] < "2026-10-01")]
+    assert hk.issued_statements(options["register"])["credits"].sum() == quarter["credits"].sum()
+    assert problems(options["register"], acme, prices=PRICES) == []
+
+
+def test_a_row_billed_in_a_month_of_another_zone_is_moved_as_the_message_says(
+    acme: pd.DataFrame, options: dict[str, Any]
+) -> None:
+    """31 July, 22:30 UTC: of July, as Old was billed, and of August for New, in Berlin."""
+    rows = acme.head(3).assign(
+        credits=1000,
+        voice_name="Rachel",
+        date=pd.to_datetime(["2026-07-31T22:30Z", "2026-07-10T09:00Z", "2026-08-10T09:00Z"]),
+    )
+    old = read_at(hk.label(rows, [{"label": "Old", "voice": "Rachel"}]), LATER)
+    hk.statement(old, "Old", "2026-07", issue=True, **options)
+
+    def moved(day: str) -> pd.DataFrame:
+        rules = [
+            {"label": "New", "voice": "Rachel", "after": day},
+            {"label": "Old", "voice": "Rachel", "before": day},
+        ]
+        return read_at(hk.label(rows, rules, tz="Europe/Berlin"), LATER)
+
+    berlin = {**options, "tz": "Europe/Berlin", "issue": True}
+    advice = "write dates with an offset into the rules, as in 2026-08-01T00:00:00+02:00: these are the same"
+    for correct in (False, True):
+        with pytest.raises(hk.InputError) as caught:
+            hk.statement(moved("2026-08-01"), "New", "2026-08", correct=correct, **berlin)
+        assert advice in str(caught.value)
+        assert "statement 2026-001 of 'Old', 2026-07 is of UTC" in str(caught.value)
+        assert "correct=True" not in str(caught.value)
+    with pytest.raises(hk.InputError, match=r"With correct=True, a correction credits them there first\.$"):
+        hk.statement(moved("2026-08-01T00:00:00+02:00"), "New", "2026-08", **berlin)
+    hk.statement(moved("2026-08-01T00:00:00+02:00"), "New", "2026-08", correct=True, **berlin)
+    issued = hk.issued_statements(options["register"])
+    assert issued[["client", "credits"]].to_numpy().tolist() == [["Old", 2000], ["Old", -1000], ["New", 2000]]
+    assert problems(options["register"], moved("2026-08-01T00:00:00+02:00"), prices=PRICES) == []
+
+
+@pytest.fixture(scope="module")
+def agency(acme: pd.DataFrame) -> pd.DataFrame:
+    return read_at(acme.assign(account="agency"), LATER)
+
+
+@pytest.fixture(scope="module")
+def studio(acme: pd.DataFrame) -> pd.DataFrame:
+    """The same rows after the account got another name."""
+    return read_at(acme.assign(account="studio"), LATER)
+
+
+RENAMED = r"another account than in the register \('studio', billed under 'agency'\), and known by their ids"
+
+
+def test_rows_of_a_renamed_account_are_not_billed_again(
+    agency: pd.DataFrame, studio: pd.DataFrame, options: dict[str, Any], tmp_path: Path
+) -> None:
+    register = options["register"]
+    hk.statement(agency, "Acme", "2026-08", path=tmp_path / "a.md", issue=True, **options)
+    before = register.read_bytes()
+    with pytest.warns(UserWarning, match=RENAMED):
+        again = hk.statement(studio, "Acme", "2026-08", path=tmp_path / "a.md", issue=True, **options)
+    assert facts_of(again)["again"]
+    for period, client, column in (("2026-Q3", "Acme", "client"), ("2026-08", "studio", "account")):
+        with pytest.raises(hk.InputError, match="billed already by statement 2026-001 of 'Acme'") as caught:
+            hk.statement(studio, client, period, column=column, issue=True, **options)
+        assert re.search(RENAMED, str(caught.value))
+    assert register.read_bytes() == before
+    with pytest.warns(UserWarning, match=RENAMED):
+        assert problems(register, studio, prices=PRICES) == []
+    credits = studio["credits"].where(studio["client"] != "Acme", studio["credits"] + 1)
+    more = read_at(studio.assign(credits=credits), LATER)
+    with pytest.warns(UserWarning, match=RENAMED):
+        hk.statement(more, "Acme", "2026-08", path=tmp_path / "c.md", issue=True, correct=True, **options)
+    assert problems(register, more, prices=PRICES) == []  # all its rows are of the new name now
+    assert (hk.issued_rows(register).groupby("history_item_id")["sign"].sum() == 1).all()
+
+
+ROWS = st.dictionaries(
+    st.sampled_from([f"id{n}" for n in range(6)]), st.tuples(st.sampled_from(["a", "b", None]), st.integers(0, 2))
+)
+
+
+def as_billed(rows: dict[str, tuple[str | None, int]]) -> pd.DataFrame:
+    text = pd.StringDtype("pyarrow")
+    return pd.DataFrame(
+        {
+            "account": pd.array([account for account, _ in rows.values()], dtype=text),
+            "history_item_id": pd.array([*rows], dtype=text),
+            "credits": pd.array([credits for _, credits in rows.values()], dtype="Int64"),
+            "price": pd.array([None] * len(rows), dtype=text),
+        }
+    )
+
+
+@settings(max_examples=examples(12), deadline=None)
+@given(before=ROWS, now=ROWS)
+def test_rows_are_compared_by_their_ids(before: dict[str, Any], now: dict[str, Any]) -> None:
+    matcher = RowMatcher()
+    signed, counts, went = compare_rows(as_billed(before), as_billed(now), matcher)
+    both = before.keys() & now.keys()
+    changed = {item for item in both if before[item][1] != now[item][1]}
+    lost, new = before.keys() - both, now.keys() - both
+    assert counts == {"came": len(new), "went": len(lost), "credits": len(changed), "price": 0}
+    assert set(went["history_item_id"]) == lost
+    expected = {(item, *before[item], -1) for item in lost | changed} | {
+        (item, *now[item], 1) for item in new | changed
+    }
+    columns = ["history_item_id", "account", "credits", "sign"]
+    found = {tuple(None if pd.isna(cell) else cell for cell in row) for row in signed[columns].itertuples(index=False)}
+    assert found == expected
+    names = {(before[item][0], now[item][0]) for item in both}
+    assert matcher.renamed == {(old, name) for old, name in names if old and name and old != name}
+    assert set(matcher.common(as_billed(before), as_billed(now))["history_item_id"]) == both
+
+
+def test_rows_under_two_names_of_an_account_are_not_issued(
+    agency: pd.DataFrame, studio: pd.DataFrame, options: dict[str, Any], tmp_path: Path
+) -> None:
+    """As after a sync of the same account under another name into the same folder."""
+    both = read_at(pd.concat([agency, studio.iloc[: len(studio) // 2]], ignore_index=True), LATER)
+    month = both[(both["date"] >= "2026-08-01") & (both["date"] < "2026-09-01")]
+    month = month[month["history_item_id"].duplicated(keep=False)]
+    for column, client in (("client", "Acme"), ("account", "studio")):
+        count = int((month[column] == client).sum())
+        preview = hk.statement(both, client, "2026-08", column=column, path=tmp_path / "a.md", **options)
+        (reason,) = facts_of(preview)["provisional"]
+        assert reason.startswith(f"{count} rows are there under two accounts")
+        assert "two accounts" in (tmp_path / "a.md").read_text()
+        with pytest.raises(hk.InputError, match="leave out those of one account"):
+            hk.statement(both, client, "2026-08", column=column, issue=True, **options)
+    assert "two accounts" in facts_of(hk.statements(both, "2026-08", **options))["provisional"][0]
+    one = read_at(both[both["account"] == "agency"], LATER)
+    hk.statement(one, "Acme", "2026-08", issue=True, **options)
+    assert problems(options["register"], agency, prices=PRICES) == []
+    rest = read_at(both[~both["history_item_id"].duplicated(keep=False)], LATER)
+    assert facts_of(hk.statement(rest, "Acme", "2026-08", **options))["provisional"] == []
 
 
 def test_a_client_stays_in_one_zone(acme: pd.DataFrame, options: dict[str, Any]) -> None:
@@ -244,6 +388,8 @@ def test_a_preview_of_a_correction_is_one_or_says_why(acme: pd.DataFrame, beta: 
     with pytest.raises(hk.InputError, match=r"Nothing was issued to 'Acme' for 2026-08.* nothing to correct"):
         hk.statement(acme, "Acme", "2026-08", correct=True, **options)
     hk.statement(acme, "Acme", "2026-08", issue=True, **options)
+    with pytest.raises(hk.InputError, match=r"as 2026-001, and nothing has changed since: there is nothing to correct"):
+        hk.statement(acme, "Acme", "2026-08", correct=True, **options)
     facts = facts_of(hk.statement(beta, "Beta", "2026-08", correct=True, **options))
     assert [(other["corrects"], other["client"]) for other in facts["corrections"]] == [("2026-001", "Acme")]
     assert len(hk.issued_statements(options["register"])) == 1
@@ -516,6 +662,26 @@ def test_a_row_is_billed_once_over_all_registers_of_a_history(tmp_path: Path, bo
         hk.load(folder)
 
 
+def test_a_register_of_the_history_that_is_gone_is_named(tmp_path: Path, box_of: Callable[..., Sandbox]) -> None:
+    folder = tmp_path / "history"
+    with client_of(box_of(items=300)) as client:
+        hk.sync(folder, client=client, progress=False)
+    frame = assign_labels(hk.load(folder), read_rules(ACME)[1], "client")
+    month = frame.loc[frame["client"] == "Acme", "date"].min().strftime("%Y-%m")
+    with pytest.raises(hk.InputError, match="provisional"):
+        hk.statement(frame.iloc[1:], "Acme", "2100", register=tmp_path / "a.jsonl", issue=True)
+    assert not (folder / "_statement_registers.txt").exists()  # nothing was issued there
+    hk.statement(frame, "Acme", month, register=tmp_path / "a.jsonl", issue=True)
+    (tmp_path / "a.jsonl").rename(tmp_path / "far.jsonl")
+    with pytest.raises(hk.ArchiveError, match=r"a\.jsonl is gone .*head.*Nothing is issued"):
+        hk.statement(frame, "Acme", month, issue=True)
+    (tmp_path / ".a.jsonl.head").unlink()
+    with pytest.warns(UserWarning, match=r"a\.jsonl is gone, a register of this history.*_statement_registers\.txt"):
+        hk.statement(frame, "Beta", month, issue=True)
+    (folder / "_statement_registers.txt").unlink()
+    assert facts_of(hk.statement(frame, "Beta", month, issue=True))["again"]
+
+
 def test_files_that_are_gone_or_changed_are_named(three: Path, tmp_path: Path, acme: pd.DataFrame) -> None:
     register = copied(three, tmp_path)
     (tmp_path / "2026-07.md").unlink()
@@ -524,6 +690,40 @@ def test_files_that_are_gone_or_changed_are_named(three: Path, tmp_path: Path, a
         "2026-07.md is missing: move it there, where it was when it was issued",
         "2026-08.md is not as it was issued",
     ]
+
+
+def test_what_has_no_name_in_a_group_is_called_so_but_not_the_lines_taken_back(
+    acme: pd.DataFrame, options: dict[str, Any], tmp_path: Path
+) -> None:
+    frame = read_at(acme.assign(api_key=["studio", None, None] * (len(acme) // 3)), LATER)
+    hk.statement(frame.iloc[1:], "Acme", "2026-08", by="api_key", path=tmp_path / "a.md", issue=True, **options)
+    assert "| (no API key) | " in (tmp_path / "a.md").read_text()
+    frame = read_at(frame.assign(credits=frame["credits"] + 1), LATER)
+    hk.statement(frame, "Acme", "2026-08", by="api_key", path=tmp_path / "b.md", issue=True, correct=True, **options)
+    text = (tmp_path / "b.md").read_text()
+    assert "| now | (no API key) | " in text
+    assert "| less 2026-001 | – | -" in text
+
+
+def test_bills_may_move_with_their_register(acme: pd.DataFrame, tmp_path: Path) -> None:
+    """Files are named relative to the register: a folder with both, or the folder above both, can go anywhere."""
+    for register in ("bills/register.jsonl", "history/_statements.jsonl"):
+        before = tmp_path / Path(register).parent.name
+        options: dict[str, Any] = {"prices": PRICES, "terms": TERMS, "register": before / register, "issue": True}
+        (before / register).parent.mkdir(parents=True)
+        for month in ("2026-07", "2026-08"):
+            hk.statement(acme, "Acme", month, path=before / "bills" / f"{month}.md", **options)
+        after = tmp_path / "far" / before.name
+        shutil.move(before, after)
+        assert problems(after / register, acme, prices=PRICES) == []
+        paths = hk.issued_statements(after / register)["path"].tolist()
+        assert paths == [str(after / "bills" / f"{month}.md") for month in ("2026-07", "2026-08")]
+        options["register"] = after / register
+        again = hk.statement(acme, "Acme", "2026-08", path=after / "bills" / "2026-08.md", **options)
+        assert facts_of(again)["again"]
+        hk.statement(acme, "Acme", "2026-09", path=after / "bills" / "2026-09.md", **options)
+        assert problems(after / register, acme, prices=PRICES) == []
+        assert not before.exists()
 
 
 def test_a_changed_history_is_listed(three: Path, acme: pd.DataFrame) -> None:

@@ -127,6 +127,29 @@ def test_the_proof_names_all_that_the_fingerprint_covers(df: pd.DataFrame, tmp_p
         assert what in (tmp_path / "a.md").read_text()
 
 
+def test_a_tax_of_0_that_was_given_is_shown(df: pd.DataFrame, tmp_path: Path) -> None:
+    """As for a client abroad: the tax has its line, and changes no amount and no fingerprint."""
+    common: dict[str, Any] = {"prices": PRICES, "path": tmp_path / "a.md"}
+    shown = {}
+    for terms in ({"tax_name": "VAT"}, {"tax_name": "VAT", "tax_rate": "0"}, {"tax_name": "VAT", "tax_rate": 0.0}):
+        facts = hk.statement(df, "Acme", "2026-08", terms=terms, **common).attrs["histkit"]
+        shown["tax_rate" in terms] = "| VAT (0 %) | 0.00 |" in (tmp_path / "a.md").read_text()
+        assert facts["amounts"]["EUR"]["tax"] == "0.00"
+        assert "same rows, credits and prices has" in (tmp_path / "a.md").read_text()
+        plain = hk.statement(df, "Acme", "2026-08", prices=PRICES)
+        assert facts["fingerprint"] == plain.attrs["histkit"]["fingerprint"]
+    assert shown == {False: False, True: True}
+    own = {"tax_rate": 19, "tax_name": "VAT", "client": {"Acme": {"tax_rate": 0}}}
+    for client, rate in (("Acme", "VAT (0 %)"), ("Blue", "VAT (19 %)"), ("unassigned", "")):
+        hk.statement(df, client, "2026-08", terms=own, **common)
+        assert rate in (tmp_path / "a.md").read_text()
+        assert ("VAT" in (tmp_path / "a.md").read_text()) == bool(rate)
+    issue: dict[str, Any] = {"issue": True, "register": tmp_path / "r.jsonl", "prices": PRICES}
+    hk.statement(df, "Acme", "2026-08", terms={}, **issue)
+    with pytest.raises(hk.InputError, match="the terms changed"):
+        hk.statement(df, "Acme", "2026-08", terms={"tax_rate": 0}, **issue)
+
+
 def test_each_line_has_one_price(df: pd.DataFrame) -> None:
     book = {
         "currency": "EUR",
@@ -220,6 +243,19 @@ def test_yen_have_no_decimals_in_any_format(tmp_path: Path) -> None:
     assert 52_800 in [cell.value for cell in cells]
 
 
+def test_yen_beside_euros_are_exact_in_frames(tmp_path: Path) -> None:
+    """One type for all currencies of a column; those of one currency are whole numbers again."""
+    for currency, client in (("EUR", "Acme"), ("JPY", "Blue")):
+        prices = {"currency": currency, "price": [{"per_1000_credits": "100"}]}
+        options: dict[str, Any] = {"prices": prices, "issue": True, "register": tmp_path / "r.jsonl"}
+        frame = rows([3333], client).assign(history_item_id=client)
+        frame.attrs["histkit"] = rows([]).attrs["histkit"]
+        hk.statement(frame, client, "2026-08", **options)
+    table = hk.issued_statements(tmp_path / "r.jsonl")
+    assert [*map(str, table["total"])] == ["333.30", "333.00"]
+    assert table.loc[table["currency"] == "JPY", "total"].astype("int64").tolist() == [333]
+
+
 def test_without_babel_a_locale_is_one_clear_line(df: pd.DataFrame) -> None:
     code = (
         "import sys, histkit as hk; sys.modules['babel'] = None\n"
@@ -253,7 +289,7 @@ def test_terms_come_from_a_file(df: pd.DataFrame, tmp_path: Path) -> None:
     facts = hk.statement(df, "Blue", "2026-08", prices=PRICES, terms=tmp_path / "terms.toml").attrs["histkit"]
     assert facts["terms"] == {"tax_rate": "7.7", "minimum_fee": "12.5"}
     facts = hk.statement(df, "Acme", "2026-08", prices=PRICES, terms=tmp_path / "terms.toml").attrs["histkit"]
-    assert facts["terms"] == {"minimum_fee": "12.5"}
+    assert facts["terms"] == {"minimum_fee": "12.5", "tax_rate": "0"}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import requests
 
 import histkit as hk
 from histkit.errors import InputError
-from histkit.sandbox import FAULTS, Sandbox, run, serve
+from histkit.sandbox import Sandbox, run, serve
 
 pytestmark = pytest.mark.any_pandas
 
@@ -26,13 +26,6 @@ pytestmark = pytest.mark.any_pandas
 def shared() -> Iterator[Sandbox]:
     with serve(items=120, seed=2) as box:
         yield box
-
-
-@pytest.fixture
-def box(shared: Sandbox) -> Iterator[Sandbox]:
-    shared.reset()
-    yield shared
-    shared.set(**dict.fromkeys(FAULTS))
 
 
 def get(box: Sandbox, path: str = "/v1/history", **query: Any) -> requests.Response:

@@ -20,13 +20,6 @@ def shared() -> Iterator[Sandbox]:
         yield box
 
 
-@pytest.fixture
-def box(shared: Sandbox) -> Iterator[Sandbox]:
-    shared.reset()
-    yield shared
-    shared.set(**dict.fromkeys(FAULTS))
-
-
 def post(box: Sandbox, key: str | None = None, **body: Any) -> requests.Response:
     headers = {"xi-api-key": key or box.api_key, "Connection": "close"}
     return requests.post(box.url + REQUESTS, json=body, headers=headers, timeout=20)

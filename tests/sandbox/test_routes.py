@@ -238,7 +238,7 @@ def test_legacy_error_shape():
 
 
 def test_the_official_client_reads_and_downloads(api, truth):
-    elevenlabs = pytest.importorskip("elevenlabs")
+    import elevenlabs
     import httpx
 
     with httpx.Client(timeout=20) as http:

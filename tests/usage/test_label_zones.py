@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -134,15 +135,32 @@ def test_only_the_dates_that_matter_are_remembered_for_each_column() -> None:
     assert set(again.attrs["histkit"]["label_dates"]) == {"team"}
 
 
-def test_a_column_that_was_replaced_and_facts_that_are_lost_refuse_nothing() -> None:
+def test_a_column_that_was_replaced_and_facts_that_are_broken_refuse_nothing() -> None:
     labelled = hk.label(LATE, RULES)
     mine = labelled.assign(client="Mine")
     assert hk.statements(mine, "2026-09", tz="Europe/Berlin")["items"].tolist() == [2]
-    labelled.attrs.clear()
-    assert len(hk.statements(labelled, "2026-09", tz="Europe/Berlin"))
     for broken in (5, {"client": 5}, {"client": {"dates": [{}]}}, {"client": {"tz": "x", "own": 1, "dates": 3}}):
         labelled.attrs["histkit"] = {"label_dates": broken}
         check_label_zone(labelled, "client", UTC, np.ones(len(labelled), bool))
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda labelled: pd.concat([labelled.head(1), hk.label(LATE.iloc[1:], RULES, tz="Europe/Berlin")]),
+        lambda labelled: labelled.merge(LATE[["history_item_id"]].assign(project="x"), how="left"),
+    ],
+    ids=["concat", "merge"],
+)
+def test_facts_that_pandas_dropped_are_missed_aloud(lose: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    lost = lose(hk.label(LATE, RULES))
+    with pytest.warns(UserWarning, match=r"lost its facts on the labels in 'client'.* days of Asia/Tokyo; label the"):
+        assert len(hk.statements(lost, "2026-09", tz="Asia/Tokyo")) > 0
+    again = hk.label(lost, RULES)  # as the message says: now it is known
+    with pytest.raises(hk.InputError, match="wrong label"):
+        hk.statements(again, "2026-09", tz="Asia/Tokyo")
+    account = lost.assign(account="studio").drop(columns="client")
+    assert len(hk.statements(account, "2026-09", column="account", tz="Asia/Tokyo")) == 1  # no rules labelled these
 
 
 def test_the_facts_are_kept_in_parquet(tmp_path: Any) -> None:

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 import histkit as hk
 from histkit.frame.filters import filter_items
 from histkit.frame.names import UnmatchedNameWarning
-from histkit.usage.labels import Rule, assign_labels, label, read_rules
+from histkit.usage.label_rules import Rule, read_rules
+from histkit.usage.labels import assign_labels, label
 
 DF = hk.sample_history(250, seed=3).assign(
     account=lambda frame: pd.Categorical(np.where(frame.index % 3 == 0, None, np.where(frame.index % 2, "acme", "own")))

@@ -496,3 +496,10 @@ def test_a_filter_keeps_what_a_look_at_each_row_keeps(
         ):
             expected.append(place)
     assert kept.index.tolist() == expected
+
+
+@pytest.mark.parametrize("by", ["api_key", "user"])
+def test_a_key_or_user_is_sought_in_the_request_log(by: str) -> None:
+    for call in (hk.usage_table, hk.ledger, lambda df, by: hk.reprice(df, "eleven_v3", by)):
+        with pytest.raises(hk.SchemaError, match="are in the request log, which attribute joins to the rows"):
+            call(hk.sample_history(5), by=by)
