@@ -13,11 +13,13 @@ process of their own, which is killed when the time is over.
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -45,6 +47,7 @@ TIME_LIMIT = 10.0  # seconds for a search by `re`, and one more for each of thes
 _CHARACTERS_A_SECOND = 2_000_000
 _LONGEST, _CHUNK = 20_000, 20_000  # characters of a text that is searched here, and between two looks at the clock
 _MOST_ALTERNATIVES = 10
+_MUCH, _MOST_THREADS = 10_000_000, 4  # bytes of texts that are searched by RE2 on several cores, and threads for it
 _PLAIN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?|(?<=[*+?}])[?+]", re.DOTALL)  # holds no repeats of its own
 _SEARCH = """
 import pickle, re, sys
@@ -87,14 +90,29 @@ def search_mask(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW, t
         return _search(texts, pattern, time_limit)
     array = pa.chunked_array(pa.array(texts.array, pa.large_string()))
     try:
-        matches = pc.match_substring_regex(array, translated)
+        mask = _search_by_re2(array, translated)
     except pa.ArrowInvalid:  # too large for RE2
         return _search(texts, pattern, time_limit)
-    mask: Mask = pc.fill_null(matches, False).to_numpy().astype(bool)
     if r"\b" in translated:
         beyond_ascii = np.flatnonzero(~pc.fill_null(pc.string_is_ascii(array), True).to_numpy().astype(bool))
         mask[beyond_ascii] = _search(texts.iloc[beyond_ascii], pattern, time_limit)
     return mask
+
+
+def _search_by_re2(texts: pa.ChunkedArray, pattern: str) -> Mask:
+    """Search by RE2; many texts on several cores, of which Arrow uses one."""
+    parts = min(os.cpu_count() or 1, _MOST_THREADS) if texts.nbytes > _MUCH else 1
+    size = -(-len(texts) // parts) or 1
+    pieces = [texts.slice(start, size) for start in range(0, len(texts), size)] or [texts]
+
+    def search(piece: pa.ChunkedArray) -> Mask:
+        found: Mask = pc.fill_null(pc.match_substring_regex(piece, pattern), False).to_numpy().astype(bool)
+        return found
+
+    if len(pieces) == 1:
+        return search(texts)
+    with ThreadPoolExecutor(len(pieces)) as pool:
+        return np.concatenate([*pool.map(search, pieces)])
 
 
 def is_words(pattern: re.Pattern[str]) -> bool:
