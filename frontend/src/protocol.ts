@@ -182,7 +182,16 @@ export interface ClipReply {
   mime: string;
   seconds: number | null;
   from: "folder" | "service";
-  words: { text: string; start: number; end: number }[] | null;
+  words: Word[] | null;
+  voice: string | null;
+  text: string | null;
+}
+
+/** A word and when it is heard, in seconds. */
+export interface Word {
+  text: string;
+  start: number;
+  end: number;
 }
 
 export type JobReply =
@@ -211,7 +220,7 @@ export interface Requests {
   tick: [{ version: number } & TickRequest, TickReply];
   columns: [{ shown?: string[]; widths?: Record<string, number> }, QueryReply];
   detail: [{ position: number }, DetailReply];
-  clip: [{ position: number; peaks?: number }, ClipReply];
+  clip: [{ position: number; wav?: boolean }, ClipReply];
   job: [{ action: string; target: string; rows: "ticked" | "filtered"; confirmed: boolean }, JobReply];
   cancel: [{ job: string }, Record<string, never>];
   ping: [Record<string, never>, Record<string, never>];

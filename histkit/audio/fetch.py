@@ -31,7 +31,6 @@ T = TypeVar("T")
 Proof = Literal["structure", "hash", "length", "none"]
 
 _MIN_FAILURES = 8
-_CHUNKS: RequestOptions = {"chunk_size": formats.BLOCK}
 _NOTE_OF_SAMPLES = "The clip has no header, and its row states no format: saved as raw samples"
 _NOTE_OF_PCM = (
     f"{_NOTE_OF_SAMPLES} (16-bit PCM) of unknown rate. sample_rate= states it, and format='wav' adds the header."
@@ -144,7 +143,15 @@ class CircuitBreaker:
         self._failures = 0 if answered else min(self._failures + 1, self.limit)
 
 
-def fetch_clip(client: HistoryClient, source: Source, wav: bool, file: BinaryIO, cancel: threading.Event) -> Clip:
+def fetch_clip(
+    client: HistoryClient,
+    source: Source,
+    wav: bool,
+    file: BinaryIO,
+    cancel: threading.Event,
+    *,
+    retries: int | None = None,
+) -> Clip:
     """Download one clip into an open file and verify it. A response that is not the whole clip is retried.
 
     Parameters
@@ -159,6 +166,8 @@ def fetch_clip(client: HistoryClient, source: Source, wav: bool, file: BinaryIO,
         Empty, open for reading and writing.
     cancel : threading.Event
         Ends the download at the next chunk.
+    retries : int, optional
+        Further attempts after the first; default: those of the client.
 
     Raises
     ------
@@ -169,9 +178,11 @@ def fetch_clip(client: HistoryClient, source: Source, wav: bool, file: BinaryIO,
     HistkitError
         The service refused, or no complete response came.
     """
-    policy = retrying(client.transport.max_retries, cancel, worth=_is_unusable, seconds=math.inf)
+    retries = client.transport.max_retries if retries is None else retries
+    options: RequestOptions = {"chunk_size": formats.BLOCK, "max_retries": retries}
+    policy = retrying(retries, cancel, worth=_is_unusable, seconds=math.inf)
     try:
-        return policy(_fetch_once, client, source, wav, file, cancel)
+        return policy(_fetch_once, client, source, wav, file, cancel, options)
     except (RateLimitError, UnusableResponseError) as error:
         failure: HistkitError = error
     if _may_be_gone(failure) and not cancel.is_set():
@@ -198,20 +209,27 @@ def _check_exists(client: HistoryClient, item: str) -> None:
         raise NotFoundError("The history item does not exist.", status_code=404)
 
 
-def _fetch_once(client: HistoryClient, source: Source, wav: bool, file: BinaryIO, cancel: threading.Event) -> Clip:
+def _fetch_once(
+    client: HistoryClient,
+    source: Source,
+    wav: bool,
+    file: BinaryIO,
+    cancel: threading.Event,
+    options: RequestOptions,
+) -> Clip:
     expected = source.expected_format()
     may_be_samples = not source.output_format and source.sample_rate is not None
     if wav and expected is not None and expected.family != "wav" and not expected.wrappable and not may_be_samples:
-        return _fetch_as_wav(client, source, file, cancel)
+        return _fetch_as_wav(client, source, file, cancel, options)
     stream = client.transport.stream(
-        "GET", history_item_path(source.history_item_id, "/audio"), options=_CHUNKS, cancel=cancel, hold=True
+        "GET", history_item_path(source.history_item_id, "/audio"), options=options, cancel=cancel, hold=True
     )
     body = write_body(stream, file, cancel)
     if not source.output_format:  # the response's content type is more reliable than the row's
         expected = source.with_rate(formats.expected_format(None, body.content_type)) or expected
     audio_format = _identify(file, body, expected, source)
     if wav and audio_format.family != "wav" and not audio_format.wrappable:
-        return _fetch_as_wav(client, source, file, cancel)
+        return _fetch_as_wav(client, source, file, cancel, options)
     structure = _usable_structure(file, body, audio_format)
     guessed = audio_format.headerless and (expected is None or not expected.headerless)
     proof: Proof = "none" if guessed else body.proof_of(structure)
@@ -224,10 +242,12 @@ def _fetch_once(client: HistoryClient, source: Source, wav: bool, file: BinaryIO
     return Clip(audio_format.family, body.size, structure.seconds, body.sha256, converted=False, proof=proof, note=note)
 
 
-def _fetch_as_wav(client: HistoryClient, source: Source, file: BinaryIO, cancel: threading.Event) -> Clip:
+def _fetch_as_wav(
+    client: HistoryClient, source: Source, file: BinaryIO, cancel: threading.Event, options: RequestOptions
+) -> Clip:
     request = {"history_item_ids": [source.history_item_id], "output_format": "wav"}
     stream = client.transport.stream(
-        "POST", "/v1/history/download", json=request, options=_CHUNKS, cancel=cancel, hold=True
+        "POST", "/v1/history/download", json=request, options=options, cancel=cancel, hold=True
     )
     body = write_body(stream, file, cancel)
     audio_format = _identify(file, body, formats.AudioFormat("wav"), source)

@@ -206,8 +206,14 @@ def verified_copies(
         There is no manifest, or it can't be read.
     """
     with closing(open_destination(folder, storage_options)) as destination:
-        record = _existing_manifest(destination)
-        checks = _check_files(destination, record.files_of(ids), progress)
+        return copies_of(destination, _existing_manifest(destination), ids, progress=progress)
+
+
+def copies_of(
+    destination: Destination, record: FolderManifest, ids: Iterable[str], *, progress: bool | None = False
+) -> dict[str, FileCheck]:
+    """Return the history items with a file that is ``ok``, as `verified_copies` does, of a manifest that was read."""
+    checks = _check_files(destination, record.files_of(ids), progress)
     copies: dict[str, FileCheck] = {}
     for check in checks:
         best = copies.get(check.history_item_id)

@@ -12,10 +12,11 @@ from histkit.api.client import check_client
 from histkit.errors import InputError
 from histkit.frame.clock import zone_of
 from histkit.frame.keys import warn_of_duplicates
+from histkit.notebook.clips import Clips
 from histkit.notebook.selection import Selection
-from histkit.notebook.service import Service
+from histkit.notebook.service import Message, Reply, Service
 from histkit.notebook.widget import check_widgets, make_widget
-from histkit.util.arguments import whole_number
+from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.storage import normalize_path
 
 if TYPE_CHECKING:
@@ -93,9 +94,15 @@ class Explorer:
         self.state = state
         defaults = {"folder": folder, "zip": "audio.zip", "csv": "rows.csv", "parquet": "rows.parquet"}
         self.service = Service(state, page_size=page_size, defaults=defaults)
+        self.service.handlers["clip"] = self._clip
+        self._clips = Clips(state.frame, folder, client)
         self.manifest: pd.DataFrame | None = None
         self._client = client
         self._widget: Any = None
+
+    def _clip(self, message: Message) -> tuple[Reply, list[bytes]]:
+        wav = true_or_false("wav", message.get("wav", False))
+        return self._clips.answer(self.service.position_of(message), wav=wav)
 
     @property
     def widget(self) -> Any:

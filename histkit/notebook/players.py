@@ -9,7 +9,6 @@ import tempfile
 import threading
 from contextlib import closing
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,10 +18,11 @@ from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.api.error_mapping import concerns_every_request
 from histkit.audio import formats
 from histkit.audio.destination import LocalFolder, resolves_inside
-from histkit.audio.fetch import Source, fetch_clip
+from histkit.audio.fetch import Source
 from histkit.audio.jobs import ids_of
 from histkit.audio.manifest import FolderManifest
 from histkit.audio.naming import speakers_of
+from histkit.audio.playable import Playable, as_playable, fetch_playable, is_playable
 from histkit.errors import HistkitError, InputError
 from histkit.frame.columns import strings_of
 from histkit.frame.dates import timestamps_of
@@ -33,6 +33,7 @@ from histkit.util.text import error_line, format_size, one_line_text, quoted, sh
 from histkit.util.threads import map_threads
 
 MAX_ROWS = 10
+NOT_PLAYABLE = "This clip has no format that a browser plays."
 _MAX_EMBEDDED, _MAX_TOTAL = 2_000_000, 6_000_000  # bytes of one clip, of all clips
 _MAX_CHARACTERS = 400
 _STYLE = """<style>
@@ -183,17 +184,13 @@ def _local_sound(path: Path, seconds: float | None, source: Source) -> Sound | N
     """Return the sound of a file; None if it has to be requested in another format."""
     try:
         family, size = path.suffix[1:], path.stat().st_size
-        if family not in formats.BROWSER_TYPES:
-            expected = source.expected_format()
-            if expected is None or expected.family != family or not expected.wrappable or size > _MAX_EMBEDDED:
-                return None
-            file = BytesIO(path.read_bytes())
-            formats.add_wav_header(file, size, expected)
-            return Sound(seconds, _data_url(file.getvalue(), "wav"))
-        if resolves_inside(Path.cwd(), path):
+        as_it_is = family in formats.BROWSER_TYPES
+        if not is_playable(family, source) or (size > _MAX_EMBEDDED and not as_it_is):
+            return None
+        if as_it_is and resolves_inside(Path.cwd(), path):
             return Sound(seconds, quote(path.resolve().relative_to(Path.cwd().resolve()).as_posix()))
         if size <= _MAX_EMBEDDED:
-            return Sound(seconds, _data_url(path.read_bytes(), family))
+            return Sound(seconds, _data_url(as_playable(path.read_bytes(), family, source)))
     except OSError as error:
         return Sound(problem=error_line(error, 500))
     return Sound(seconds, problem=f"Too long to store in the notebook ({format_size(size)}): play {path}")
@@ -215,20 +212,17 @@ def _fetched_sounds(client: HistoryClient, sources: list[Source]) -> dict[str, S
 
 
 def _fetch_sound(client: HistoryClient, source: Source, cancel: threading.Event) -> Sound:
-    expected = source.expected_format()
-    for wav in (True,) if expected is not None and expected.headerless else (False, True):
-        with tempfile.TemporaryFile() as file:
-            clip = fetch_clip(client, source, wav, file, cancel)
-            if clip.extension not in formats.BROWSER_TYPES:
-                continue
-            if clip.bytes > _MAX_EMBEDDED:
-                size = format_size(clip.bytes)
-                return Sound(
-                    clip.seconds, problem=f"Too long to store in the notebook ({size}): pull it with download_audio."
-                )
-            file.seek(0)
-            return Sound(clip.seconds, _data_url(file.read(), clip.extension))
-    return Sound(problem="This clip has no format that a browser plays.")
+    with tempfile.TemporaryFile() as file:
+        clip = fetch_playable(client, source, file, cancel)
+        if clip is None:
+            return Sound(problem=NOT_PLAYABLE)
+        if clip.bytes > _MAX_EMBEDDED:
+            size = format_size(clip.bytes)
+            return Sound(
+                clip.seconds, problem=f"Too long to store in the notebook ({size}): pull it with download_audio."
+            )
+        file.seek(0)
+        return Sound(clip.seconds, _data_url(Playable(file.read(), clip.extension)))
 
 
 def _limit_total(sounds: list[Sound]) -> list[Sound]:
@@ -244,8 +238,8 @@ def _limit_total(sounds: list[Sound]) -> list[Sound]:
     return limited
 
 
-def _data_url(sound: bytes, family: str) -> str:
-    return f"data:{formats.BROWSER_TYPES[family]};base64,{base64.b64encode(sound).decode()}"
+def _data_url(sound: Playable) -> str:
+    return f"data:{sound.mime};base64,{base64.b64encode(sound.body).decode()}"
 
 
 def _voices(items: pd.DataFrame | pd.Series, ids: list[str]) -> list[str]:

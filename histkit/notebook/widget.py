@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextvars
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from histkit.errors import InputError
+from histkit.util.threads import DaemonThreads
 
 Answer = Callable[[Any], tuple[dict[str, Any], list[bytes]]]
+SLOW = ("clip",)  # requests that wait for the service
 STATIC = Path(__file__).parent / "static"
 
 
@@ -32,7 +35,8 @@ def make_widget(kind: Literal["explorer", "picker"], answer: Answer, *, static: 
     kind : {"explorer", "picker"}
         What the front end shows.
     answer : callable
-        Takes a request, returns its reply and binary buffers; see `histkit.notebook.service.Service.answer`.
+        Takes a request, returns its reply and binary buffers; see `histkit.notebook.service.Service.answer`. Requests
+        of a kind in `SLOW` are answered on another thread, so that the kernel stays free.
     static : Path
         The folder of the front end's bundle.
 
@@ -71,6 +75,11 @@ def _anywidget() -> Any:
     return anywidget
 
 
+def _sends_from_threads(comm: Any) -> bool:
+    """Return whether a connection takes messages from any thread: that of ipykernel does, others may not."""
+    return type(comm).__module__.partition(".")[0] == "ipykernel"
+
+
 @cache
 def _widget_class() -> type:
     anywidget = _anywidget()
@@ -86,9 +95,16 @@ def _widget_class() -> type:
         def __init__(self, answer: Answer, **traits: Any) -> None:
             super().__init__(**traits)
             self._answer = answer
-            self.on_msg(self._reply)
+            self._threads = DaemonThreads()
+            self.on_msg(self._receive)
 
-        def _reply(self, _: Any, content: Any, buffers: Any) -> None:
+        def _receive(self, _: Any, content: Any, buffers: Any) -> None:
+            if isinstance(content, Mapping) and content.get("kind") in SLOW and _sends_from_threads(self.comm):
+                self._threads.submit(contextvars.copy_context().run, self._reply, content)
+            else:
+                self._reply(content)
+
+        def _reply(self, content: Any) -> None:
             reply, sound = self._answer(content)
             self.send(reply, sound)
 
