@@ -1,12 +1,10 @@
 // The picture in a header: a histogram with a brush, or bars of the commonest values. Both filter.
 
+import { Brush, type Bins } from "./brush";
 import { activeElement, countNoun, formatNumber, h, svg } from "./dom";
-import { keyName, rove } from "./keys";
+import { rove } from "./keys";
 import { Popup } from "./popup";
 import type { Bars, BinBounds, Histogram } from "./protocol";
-
-/** First and last bin of a brush, both inclusive. */
-export type Bins = [number, number];
 
 /** Return the bins that a filter's bounds cover; null if the bounds are not set. */
 export function binsOf(bounds: BinBounds[], low: number | string | null, high: number | string | null): Bins | null {
@@ -34,63 +32,34 @@ export class HistogramProfile {
   readonly #all = svg("path", { class: "hk-all" });
   readonly #counts = svg("path", { class: "hk-counts" });
   readonly #picture = svg("svg", { preserveAspectRatio: "none", "aria-hidden": "true" }, this.#all, this.#counts);
-  readonly #brush = h("div", { class: "hk-brush" });
-  readonly #edges: [HTMLElement, HTMLElement];
-  readonly #plot: HTMLElement;
   readonly #note = h("div", { class: "hk-note" });
-  readonly #brushed: (bins: Bins | null) => void;
-  readonly #label: string;
+  readonly #brush: Brush;
   #profile: Histogram | null = null;
-  #bins: Bins | null = null;
-  #drag: { anchor: number; moved: boolean; before: Bins | null } | null = null;
 
   constructor(label: string, brushed: (bins: Bins | null) => void) {
-    this.#label = label;
-    this.#brushed = brushed;
-    this.#edges = [this.#makeEdge(0, "from"), this.#makeEdge(1, "to")];
-    this.#plot = h("div", { class: "hk-plot" }, this.#picture, this.#brush, ...this.#edges);
-    this.el = h("div", { class: "hk-profile hk-histogram", role: "group", "aria-label": `${label}: histogram` }, this.#plot, this.#note);
-    this.#listen();
+    const plot = h("div", { class: "hk-plot" }, this.#picture);
+    this.el = h("div", { class: "hk-profile hk-histogram", role: "group", "aria-label": `${label}: histogram` }, plot, this.#note);
+    this.#brush = new Brush(label, plot, {
+      brushed,
+      hovered: (bin) => {
+        this.#describe(bin);
+      },
+    });
   }
 
   show(profile: Histogram, bins: Bins | null): void {
     this.#profile = profile;
-    this.#plot.classList.toggle("hk-fixed", profile.bounds === null);
-    if (!this.#drag) this.#bins = bins;
     const most = Math.max(...profile.all, 1);
     this.#picture.setAttribute("viewBox", `0 0 ${Math.max(profile.all.length, 1)} 1`);
     this.#all.setAttribute("d", barsPath(profile.all.map((count) => count / most)));
     this.#counts.setAttribute("d", barsPath(profile.counts.map((count) => count / most)));
-    this.#draw();
-  }
-
-  get #size(): number {
-    return this.#profile?.all.length ?? 0;
-  }
-
-  #draw(): void {
-    const size = this.#size;
-    const [from, to] = this.#bins ?? [0, size - 1];
-    this.el.classList.toggle("hk-active", this.#bins !== null);
-    this.#brush.style.left = `${(100 * from) / Math.max(size, 1)}%`;
-    this.#brush.style.right = `${100 - (100 * (to + 1)) / Math.max(size, 1)}%`;
-    this.#edges.forEach((edge, side) => {
-      const at = side === 0 ? from : to + 1;
-      edge.style.left = `${(100 * at) / Math.max(size, 1)}%`;
-      edge.hidden = size === 0 || this.#profile?.bounds === null;
-      const [low, high] = side === 0 ? [0, to] : [from + 1, size];
-      edge.setAttribute("aria-valuemin", String(low));
-      edge.setAttribute("aria-valuemax", String(Math.max(high, low)));
-      edge.setAttribute("aria-valuenow", String(at));
-      edge.setAttribute("aria-valuetext", this.#bins ? (this.#profile?.labels[side === 0 ? from : to] ?? "") : "no limit");
-    });
-    this.#describe(null);
+    this.#brush.show(profile.labels, bins, profile.bounds !== null);
   }
 
   /** Say what is under the pointer, else what is brushed, else how far the values reach. */
   #describe(bin: number | null): void {
     const profile = this.#profile;
-    if (!profile || this.#size === 0) {
+    if (!profile || profile.all.length === 0) {
       this.#note.textContent = "no values";
       return;
     }
@@ -98,98 +67,10 @@ export class HistogramProfile {
       this.#note.textContent = `${profile.labels[bin] ?? ""}: ${formatNumber(profile.counts[bin] ?? 0)}`;
       return;
     }
-    const [from, to] = this.#bins ?? [0, this.#size - 1];
+    const [from, to] = this.#brush.bins ?? [0, profile.all.length - 1];
     this.#note.textContent = rangeText(profile.labels, from, to);
     const missing = profile.missing > 0 ? `, ${countNoun(profile.missing, "row")} without a value` : "";
     this.#note.title = `${this.#note.textContent}${missing}`;
-  }
-
-  #makeEdge(side: 0 | 1, name: string): HTMLElement {
-    const edge = h("div", {
-      class: "hk-edge",
-      role: "slider",
-      tabindex: 0,
-      "aria-label": `${this.#label} ${name}`,
-      "aria-orientation": "horizontal",
-      "aria-valuenow": 0,
-    });
-    edge.addEventListener("keydown", (event) => {
-      this.#onKey(event, side);
-    });
-    return edge;
-  }
-
-  #onKey(event: KeyboardEvent, side: 0 | 1): void {
-    const last = this.#size - 1;
-    if (last < 0) return;
-    const key = keyName(event);
-    const [from, to] = this.#bins ?? [0, last];
-    const steps: Record<string, number> = {
-      ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 5, PageDown: -5,
-      "Shift+ArrowRight": 5, "Shift+ArrowLeft": -5, Home: -last, End: last,
-    };
-    const step = steps[key];
-    if (key === "Escape" && this.#bins) this.#set(null);
-    else if (step !== undefined && side === 0) this.#set([Math.max(Math.min(from + step, to), 0), to]);
-    else if (step !== undefined) this.#set([from, Math.min(Math.max(to + step, from), last)]);
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  }
-
-  #set(bins: Bins | null): void {
-    const all = bins !== null && bins[0] === 0 && bins[1] === this.#size - 1;
-    const next = all ? null : bins;
-    if (String(next) === String(this.#bins)) return;
-    this.#bins = next;
-    this.#draw();
-    this.#brushed(next);
-  }
-
-  #binAt(event: PointerEvent): number {
-    const box = this.#plot.getBoundingClientRect();
-    const share = (event.clientX - box.left) / Math.max(box.width, 1);
-    return Math.max(Math.min(Math.floor(share * this.#size), this.#size - 1), 0);
-  }
-
-  #listen(): void {
-    const plot = this.#plot;
-    plot.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0 || this.#size === 0 || this.#profile?.bounds === null) return;
-      const bin = this.#binAt(event);
-      const [from, to] = this.#bins ?? [0, this.#size - 1];
-      const side = this.#edges.indexOf(event.target as HTMLElement);
-      const anchor = side === 0 ? to : side === 1 ? from : bin;
-      this.#drag = { anchor, moved: side >= 0, before: this.#bins };
-      plot.setPointerCapture(event.pointerId);
-      if (side < 0) event.preventDefault();
-    });
-    plot.addEventListener("pointermove", (event) => {
-      const bin = this.#binAt(event);
-      if (!this.#drag) {
-        this.#describe(bin);
-        return;
-      }
-      if (bin !== this.#drag.anchor) this.#drag.moved = true;
-      if (this.#drag.moved) this.#set([Math.min(bin, this.#drag.anchor), Math.max(bin, this.#drag.anchor)]);
-    });
-    plot.addEventListener("pointerup", (event) => {
-      const drag = this.#drag;
-      this.#drag = null;
-      if (!drag || drag.moved) return;
-      const bin = this.#binAt(event);
-      // A click takes one bin; on the only one that is taken it clears the filter.
-      this.#set(drag.before?.[0] === bin && drag.before[1] === bin ? null : [bin, bin]);
-    });
-    plot.addEventListener("pointercancel", () => {
-      this.#drag = null;
-    });
-    plot.addEventListener("pointerleave", () => {
-      if (!this.#drag) this.#describe(null);
-    });
-    plot.addEventListener("dblclick", () => {
-      this.#set(null);
-    });
   }
 }
 
@@ -282,7 +163,6 @@ export class BarsProfile {
     const stop = buttons[Math.max(focused, 0)] ?? buttons[0];
     for (const button of buttons) button.tabIndex = button === stop ? 0 : -1;
     if (focused >= 0) stop?.focus();
-    this.el.classList.toggle("hk-active", values.length > 0);
     if (this.#popup.shown) this.#fillPopup();
   }
 

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { brushFilter, Header, nextSort } from "../src/header";
 import { NO_FILTERS } from "../src/filters";
-import { BarsProfile, barsPath, binsOf, HistogramProfile, rangeText, type Bins } from "../src/profile";
+import type { Bins } from "../src/brush";
+import { BarsProfile, barsPath, binsOf, HistogramProfile, rangeText } from "../src/profile";
 import type { Bars, Histogram } from "../src/protocol";
 
 const CREDITS: Histogram = {
