@@ -16,13 +16,15 @@ from histkit.frame.clock import SECOND, zone_of
 from histkit.frame.columns import factorize, float_numbers, whole_numbers
 from histkit.frame.dates import instants_of
 from histkit.frame.keys import rows_checked
+from histkit.frame.names import fold_name
 from histkit.notebook.columns import TableColumn
 from histkit.notebook.time_axis import TimeAxis, shortest_freq, time_axis
 from histkit.usage.table import usage_table
 from histkit.util.arrays import Ints, Mask
-from histkit.util.text import format_value, one_line_text
+from histkit.util.text import escape_surrogates, format_value, one_line_text
 
 _MOST_BINS, _MOST_BARS = 40, 100
+_FOLDED = ("model", "source")  # filters that match in any letter case
 _CROWDED = 0.75  # share of the rows in one bin from which bins grow by factors
 _HUGE = 1e300
 _LARGEST = 2**52  # integers that a browser's numbers hold, with room for an edge
@@ -94,10 +96,15 @@ def profile(frame: pd.DataFrame, column: TableColumn, tz: str, voices: dict[str,
         return _number_bins(frame[column.name], column)
     source = frame["voice_id"] if column.filter == "voice" else frame[column.name]
     codes, values = factorize(source)
-    used = np.flatnonzero(np.bincount(codes + 1, minlength=len(values) + 1)[1:])
+    used = np.flatnonzero(np.bincount(codes + 1, minlength=len(values) + 1)[1:]).tolist()
+    bars: dict[str, int] = {}  # by what the filter compares
+    texts: list[str] = []
     recoded = np.full(len(values) + 1, -1, np.int64)
-    recoded[used] = np.arange(len(used))
-    texts = [str(values[place]) for place in used.tolist()]
+    for place in used:
+        text = escape_surrogates(str(values[place]))
+        recoded[place] = bars.setdefault(fold_name(text) if column.filter in _FOLDED else text, len(bars))
+        if len(bars) > len(texts):
+            texts.append(text)
     labels = [one_line_text(voices.get(text, text) if column.filter == "voice" else text) for text in texts]
     return Bars(recoded[codes], texts, labels)
 

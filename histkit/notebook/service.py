@@ -27,7 +27,7 @@ from histkit.notebook.windows import MOST_ROWS, window
 from histkit.usage.aggregate import MEASURES
 from histkit.util.arguments import one_of, true_or_false, whole_number
 from histkit.util.arrays import Mask
-from histkit.util.text import error_line, quoted
+from histkit.util.text import error_line, is_valid_unicode, quoted
 
 Message = Mapping[str, Any]
 Reply = dict[str, Any]
@@ -370,6 +370,8 @@ class Service:
 
 def _plain(value: Any) -> Any:
     """Return an id of a request as a value that JSON can hold."""
-    if value is None or isinstance(value, str) or (isinstance(value, (int, float)) and math.isfinite(value)):
+    if isinstance(value, str):
+        return value if is_valid_unicode(value) else quoted(value)
+    if value is None or (isinstance(value, (int, float)) and math.isfinite(value)):
         return value
     return quoted(value)

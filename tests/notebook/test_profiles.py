@@ -86,6 +86,17 @@ def test_voices_are_called_as_in_usage_tables() -> None:
     }.items()
 
 
+def test_values_that_a_filter_takes_for_one_are_one_bar() -> None:
+    source = DF["source"].astype("string")
+    df = DF.assign(source=source.where(DF.index % 2 == 0, source.str.lower()))
+    service = Service(Selection(df))
+    bars = profiles_of(service, ["source"])["source"]["values"]
+    assert len(bars) == DF["source"].nunique()
+    for bar in bars:
+        reply, _ = service.answer({"id": 1, "view": "a", "kind": "query", "filters": {"source": [bar["value"]]}})
+        assert reply["count"] == bar["all"] > 0
+
+
 @pytest.mark.parametrize("dtype", ["Int64", "int64", "uint8", "uint64", "Float64", "float64"])
 @settings(max_examples=examples(30))
 @given(data=st.data())

@@ -148,6 +148,7 @@ ANYTHING: st.SearchStrategy[Any] = st.recursive(
     | st.integers()
     | st.floats()
     | st.text(max_size=5)
+    | st.sampled_from(["\ud800", "a\udfff"])
     | st.sampled_from(
         [*KINDS, *SHOWN, "the", "2026-10-01", "9999-12-31", "0001-01-01", "D", "h", "YS", "set", "range"]
     ),
@@ -184,13 +185,36 @@ def messages(draw: st.DrawFn) -> Any:
 def test_any_message_has_an_answer_or_one_line(message: Any) -> None:
     SERVICE.last_error = None
     reply, buffers = SERVICE.answer(message)
-    json.dumps(reply, allow_nan=False)
+    json.dumps(reply, allow_nan=False, ensure_ascii=False).encode()
     assert buffers == []
     if "error" in reply:
         assert reply["error"].strip()
         assert "\n" not in reply["error"]
         assert isinstance(SERVICE.last_error, hk.HistkitError), repr(SERVICE.last_error)
     assert len(eval(SERVICE.selection.code, {"df": SERVICE.selection.frame})) == SERVICE.selection.filtered_count()
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\x00\x1b[31m", "\u202eevil", "<script>", "", " ", "\r\n", "\U0010ffff"])
+def test_hostile_texts_are_messages_too(df: pd.DataFrame, text: str) -> None:
+    column = pd.Series([text if place % 2 else f"{text}{place % 5}" for place in range(60)], dtype=object)
+    names = ["text", "voice_name", "voice_id", "model_id", "source", "history_item_id"]
+    rows = df.head(60).assign(**dict.fromkeys(names, column), client=pd.Categorical(column))
+    rows["history_item_id"] = pd.Series([f"{text}{place}" for place in range(60)], dtype=object)
+    service = Service(Selection(rows))
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("open", {}),
+        ("columns", {"shown": [*service.columns]}),
+        ("profiles", {"keys": ["voice_name", "model_id", "source", "client", "state"]}),
+        *(("chart", {"by": by}) for by in ("voice", "model", "source", "client")),
+        *(("query", {"sort": [{"key": key, "descending": True}]}) for key in names),
+        ("query", {"filters": {"text": "a"}}),
+        *(("detail", {"position": place}) for place in (0, 1)),
+    ]
+    for kind, fields in asked:
+        reply = ask(service, kind, **fields)
+        assert "error" not in reply, reply
+        json.dumps(reply, allow_nan=False, ensure_ascii=False).encode()
+        assert "\x1b" not in str(reply.get("rows", "")) + str(reply.get("fields", "")) + str(reply.get("series", ""))
 
 
 def test_handlers_may_run_on_several_threads(df: pd.DataFrame) -> None:
