@@ -15,14 +15,15 @@ from typing import Any
 
 import pandas as pd
 
-from histkit.plotting.palette import PALETTE
+from histkit.plotting.palette import GREY, PALETTE, visible_on
 from histkit.reports.model import Chart, Report, ReportTable, Section, bar_shares, rows_of, totals_of
 from histkit.reports.svg import svg_of
 from histkit.util.text import format_value, one_line_text
 
 _LONGEST_WORD = 26  # characters that fit beside the other columns
 _LONG_NAME, _LONG_TEXT = 16, 60  # characters; columns with longer ones need room on a phone
-_LARGE, _SMALL = 9.0, 3.9  # inches: widths of a chart for a page and for a phone
+_SIZES = {"large": (9.0, 1.0), "small": (3.9, 1.15)}  # of a chart on pages, on phones: inches wide; times its height
+_DARK_PAPER = "#16181b"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def html(report: Report) -> str:
         tables={section.key: [*_tables(section)] for section in report.sections},
         columns=max((len(table.columns) for table in tables), default=1),
         script=_script() if any(_is_sortable(table) for table in tables) else None,
-        palette=PALETTE,
+        colours=_colours(report),
         format_value=format_value,
     )
 
@@ -96,6 +97,18 @@ def _script() -> _Script:
     return _Script(Markup(text), f"sha256-{base64.b64encode(digest).decode()}")
 
 
+def _colours(report: Report) -> dict[str, dict[str, str]]:
+    """Return the colours of its charts by the names of their CSS variables, and those that differ on dark paper."""
+    if not any(section.charts for section in report.sections):
+        return {"light": {}, "dark": {}}
+    light = {f"c{place}": colour for place, colour in enumerate((GREY, *PALETTE))}
+    dark = {name: visible_on(_DARK_PAPER, colour) for name, colour in light.items()}
+    return {
+        "light": light,
+        "dark": {name: colour for name, colour in dark.items() if colour.lower() != light[name].lower()},
+    }
+
+
 def _clean(value: object) -> object:
     """Return what the template prints: of a text only the visible characters; SVG, which is safe, as it is."""
     return one_line_text(value) if type(value) is str else value
@@ -107,10 +120,10 @@ def _rendered(chart: Chart) -> _RenderedChart:
 
     draw = chart.prepare()
     drawn = {
-        size: svg_of(draw, (inches, chart.height), f"{chart.title}, {size}", size)
-        for size, inches in (("large", _LARGE), ("small", _SMALL))
+        size: Markup(svg_of(draw, (width, chart.height * times), f"{chart.title}, {size}", size))
+        for size, (width, times) in _SIZES.items()
     }
-    return _RenderedChart(chart.title, Markup(drawn["large"]), Markup(drawn["small"]))
+    return _RenderedChart(chart.title, **drawn)
 
 
 def _tables(section: Section) -> Iterator[_Table]:

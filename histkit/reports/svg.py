@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 from histkit.plotting.palette import GREY, PALETTE
 
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
-_NOT_SEEN = ("Glyph .* missing from", "constrained_layout not applied")
+_EDGES = (0.005, 0.01, 0.995, 0.99)  # left, bottom, right, top of the axes, as shares of the figure
 _NUMBER = re.compile(r"-?\d+\.\d+")
 _REFERENCE = re.compile(r"url\(#([\w-]+)\)")
 _SAME_LOOK = re.compile(r'<path d="([^"]+)("[^>]*/>)<path d="([^"]+)\2')
@@ -59,10 +59,10 @@ def svg_of(draw: Callable[[Any], Any], inches: tuple[float, float], name: str, s
         "image.interpolation": "none",  # a pixel per cell
     }
     with matplotlib.style.context(["default", settings]), warnings.catch_warnings():
-        for message in _NOT_SEEN:
-            warnings.filterwarnings("ignore", message, UserWarning)
-        figure = Figure(figsize=inches, layout="constrained")
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure = Figure(figsize=inches)
         FigureCanvasSVG(figure)
+        figure.subplots_adjust(*_EDGES)  # the chart makes room for its texts itself, faster than a layout engine
         draw(figure.add_subplot())
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

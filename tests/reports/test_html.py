@@ -107,7 +107,7 @@ def test_charts_are_drawn_for_the_width_of_the_screen(pages: dict[str, Path], pa
     assert len(charts) == 7
     for chart in charts:
         assert (chart["count"], chart["small"]) == (1, width == 390)
-        assert min(chart["sizes"]) >= 8
+        assert min(chart["sizes"]) >= 9
         box = chart["box"]
         for text, place in chart["texts"]:
             assert place["left"] >= box["left"] - 2, text
