@@ -2,7 +2,7 @@
 
 import { Channel, KernelError, Overtaken, type Model, type Status } from "./channel";
 import { ColumnChooser } from "./columns";
-import { Announcer, creditsText, Emitter, formatNumber, h, icon } from "./dom";
+import { activeElement, Announcer, creditsText, Emitter, formatNumber, h, icon } from "./dom";
 import { FilterBar } from "./filters";
 import { Grid } from "./grid";
 import { Header } from "./header";
@@ -47,7 +47,7 @@ export class App implements Host {
 
   constructor(el: HTMLElement, model: Model, factories: Partial<Record<Slot, PartFactory>> = {}) {
     this.root = h("div", { class: "histkit-explorer" });
-    keepKeys(this.root);
+    this.#off.push(keepKeys(this.root));
     el.append(this.root);
     this.channel = new Channel(model);
     this.#rows = new Rows(
@@ -234,6 +234,7 @@ export class App implements Host {
 
   #show(reply: QueryReply, stay: boolean): void {
     const { rows, ...state } = reply;
+    const focused = this.#hasFocus();
     const columnsChanged = layoutOf(reply.columns) !== layoutOf(this.state.columns);
     this.#state = { ...this.state, ...state };
     this.#rows.reset(reply.version, reply.count, rows);
@@ -247,6 +248,19 @@ export class App implements Host {
     this.#showTicked(reply.ticked);
     this.#askProfiles();
     this.#topics.emit("changed", this.state);
+    if (focused) this.#holdFocus();
+  }
+
+  #hasFocus(): boolean {
+    return this.root.contains(activeElement(this.root));
+  }
+
+  /** Take the focus back where the focused element has gone: else the next keys would be commands of the notebook. */
+  #holdFocus(): void {
+    const active = activeElement(this.root);
+    if (active && this.root.contains(active) && !active.closest("[hidden]")) return;
+    if (this.#rows.count > 0) this.#grid.focusCell(this.#grid.focus.index);
+    else this.#filters.focus();
   }
 
   #columns(columns: Column[]): void {
@@ -334,7 +348,10 @@ export class App implements Host {
     }
     const focused = this.#sums.querySelector(":focus")?.textContent;
     this.#sums.replaceChildren(...parts);
-    if (focused) [...this.#sums.querySelectorAll("button")].find((button) => button.textContent === focused)?.focus();
+    if (focused) {
+      [...this.#sums.querySelectorAll("button")].find((button) => button.textContent === focused)?.focus();
+      this.#holdFocus();
+    }
     this.announcer.say(spoken);
     this.#topics.emit("ticked", ticked);
   }
@@ -374,7 +391,7 @@ export class App implements Host {
 
   #resize(key: string, width: number, done: boolean): void {
     const shown = this.state.columns.filter((column) => column.shown);
-    this.#grid.setWidths(shown.map((column, index) => (column.key === key ? width : (this.#grid.widths[index] ?? column.width))));
+    this.#grid.setWidths(shown.map((column, index) => (column.key === key ? width : (this.#grid.widths[index] ?? column.width))), key);
     if (done) this.#choose({ widths: { [key]: width } });
   }
 

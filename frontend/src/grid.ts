@@ -56,6 +56,8 @@ export class Grid {
   readonly #resizes: ResizeObserver;
   #columns: Column[] = [];
   #widths: number[] = [];
+  /** The column of texts was given a width, and takes no longer what room there is. */
+  #fixed = false;
   #shown = new Map<number, RowElement>();
   #free: RowElement[] = [];
   #focus = { index: 0, column: 1 };
@@ -85,8 +87,11 @@ export class Grid {
     this.el = h("div", { class: "hk-table" }, this.#grid, this.#tip.el);
     this.#listen();
     this.#resizes = new ResizeObserver(() => {
+      const wasHidden = this.#viewport === 0;
       this.#readRowHeight();
       this.measure();
+      // A notebook takes what is out of its window off the page, and an element that comes back is scrolled to its top.
+      if (wasHidden && this.#viewport > 0) this.#goTo(this.#scroll.top);
     });
     this.#resizes.observe(this.#grid);
     this.#resizes.observe(this.head);
@@ -117,11 +122,14 @@ export class Grid {
     this.#grid.style.setProperty("--hk-rows", String(rows));
   }
 
-  setWidths(widths: number[]): void {
+  /** Give the columns widths; `chosen` is the key of one that a user has sized. */
+  setWidths(widths: number[], chosen?: string): void {
     this.#widths = widths;
     const fixed = [TICK_WIDTH, ...this.#leads.map(({ width }) => width)];
     const texts = this.#columns.filter(({ kind }) => kind === "text");
-    const stretched = texts.find(({ filter }) => filter === "text") ?? texts[0];
+    const text = texts.find(({ filter }) => filter === "text") ?? texts[0];
+    if (text && text.key === chosen) this.#fixed = true;
+    const stretched = this.#fixed ? undefined : text;
     const tracks = [
       ...fixed.map((width) => `${width}px`),
       ...widths.map((width, index) => (this.#columns[index] === stretched ? `minmax(${width}px, 1fr)` : `${width}px`)),
@@ -197,14 +205,14 @@ export class Grid {
       this.#base = from; // keeps the offsets small, where fractions of a pixel are exact
       for (const element of this.#shown.values()) element.index = -1;
     }
-    const kept = this.#hasFocus() ? this.#focus.index : -1; // the focused row stays in the document out of view
+    const kept = this.#hasFocus() && this.#focus.index < this.#rows.count ? this.#focus.index : -1; // the focused row stays in the document out of view
     for (const [index, element] of this.#shown) {
       if ((index >= from && index < to) || index === kept) continue;
       this.#shown.delete(index);
       this.#free.push(element);
     }
     for (let index = from; index < to; index += 1) this.#show(index);
-    if (kept >= 0 && kept < this.#rows.count) this.#show(kept);
+    if (kept >= 0) this.#show(kept);
     for (const { el } of this.#free) el.hidden = true;
     this.#layer.style.transform = `translateY(${this.#base * this.#rowHeight - this.#scroll.top}px)`;
   }
@@ -319,6 +327,10 @@ export class Grid {
       const element = this.#elementOf(event.target);
       const cell = (event.target as HTMLElement).closest<HTMLElement>(".hk-cell");
       if (!element || !cell) return;
+      if (event.target === element.tick) {
+        cell.focus({ preventScroll: true }); // keys belong to the cell
+        return;
+      }
       const column = [...element.el.children].indexOf(cell);
       if (element.index === this.#focus.index && column === this.#focus.column) return;
       this.#focus = { index: element.index, column };
@@ -344,6 +356,7 @@ export class Grid {
   }
 
   #onScroll(): void {
+    if (this.#viewport === 0) return;
     this.#hideTip();
     const exact = this.#touching || performance.now() < this.#exactUntil;
     if (this.#scroll.scrolled(this.#grid.scrollTop, exact)) this.#place();

@@ -1,13 +1,33 @@
 // Keys: none of those pressed inside reaches the notebook, which would run them as its commands.
 
-/** Keep key events from the notebook. JupyterLab (Lumino) listens in the capture phase and looks for the attribute. */
-export function keepKeys(root: HTMLElement): void {
-  root.setAttribute("data-lm-suppress-shortcuts", "true");
-  for (const type of ["keydown", "keypress", "keyup"]) {
+const MARK = "data-lm-suppress-shortcuts";
+
+/**
+ * Keep key events from the notebook, but for those that save it. JupyterLab (Lumino) listens to the document in the
+ * capture phase and looks for the mark, so it is taken off for these before, at the window. Returns what ends it.
+ */
+export function keepKeys(root: HTMLElement): () => void {
+  root.setAttribute(MARK, "true");
+  for (const type of ["keydown", "keypress", "keyup"] as const) {
     root.addEventListener(type, (event) => {
-      event.stopPropagation();
+      if (!saves(event)) event.stopPropagation();
     });
   }
+  const letThrough = (event: KeyboardEvent): void => {
+    if (!saves(event) || !event.composedPath().includes(root)) return;
+    root.removeAttribute(MARK);
+    setTimeout(() => {
+      root.setAttribute(MARK, "true");
+    }, 0);
+  };
+  window.addEventListener("keydown", letThrough, true);
+  return () => {
+    window.removeEventListener("keydown", letThrough, true);
+  };
+}
+
+function saves(event: KeyboardEvent): boolean {
+  return keyName(event) === "Ctrl+s";
 }
 
 /** A key with its modifiers in one word: "Ctrl+Home", "Shift+ArrowDown", "t". Cmd counts as Ctrl. */

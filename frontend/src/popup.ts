@@ -16,6 +16,7 @@ export class Floating {
   }
 
   show(beside: Element): void {
+    if (!this.el.isConnected) return;
     this.el.hidden = false;
     if (typeof this.el.showPopover === "function" && !this.el.matches(":popover-open")) this.el.showPopover();
     const box = beside.getBoundingClientRect();

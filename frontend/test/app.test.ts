@@ -143,6 +143,28 @@ describe("ticks", () => {
   });
 });
 
+describe("the focus", () => {
+  it("stays inside when what had it goes, so that no key reaches the notebook", async () => {
+    const stage = await open({ rows: 300 });
+    const inside = (): boolean => stage.one(".hk-table").contains(document.activeElement);
+    stage.app.filter({ source: ["STS"] });
+    await stage.wait();
+    button(stage, "Clear filters").focus();
+    button(stage, "Clear filters").click();
+    await stage.wait();
+    expect(inside()).toBe(true);
+    stage.app.tick({ op: "all", on: true });
+    await stage.wait();
+    button(stage, "Untick all").focus();
+    button(stage, "Untick all").click();
+    await stage.wait();
+    expect(inside()).toBe(true);
+    stage.app.filter({ text: "no text has this" });
+    await stage.wait();
+    expect(document.activeElement).toBe(stage.one(".hk-search"));
+  });
+});
+
 describe("two views of one explorer", () => {
   it("share filters, order and ticks, and each has its rows", async () => {
     const first = await open({ rows: 300 });
@@ -196,11 +218,13 @@ describe("columns", () => {
     expect(stage.all(".hk-sort")[0]?.textContent).toBe("Text");
     expect(document.activeElement?.getAttribute("aria-label")).toBe("Move Text right"); // left is at its end
     expect(stage.rows()[0]?.texts).toEqual(stage.kernel.row(0, 0).c);
+    const tracks = (): string => stage.one(".hk-grid").style.getPropertyValue("--hk-tracks");
+    expect(tracks()).toMatch(/^34px minmax\(320px, 1fr\) /);
     stage.all(".hk-sort")[0]?.focus();
     await stage.press("Shift+ArrowRight");
     const width = stage.kernel.columns.find(({ key }) => key === "text")?.width;
     expect(width).toBe(48); // the least: an element without layout is 0 wide
-    expect(stage.one(".hk-grid").style.getPropertyValue("--hk-tracks")).toContain("minmax(48px, 1fr)");
+    expect(tracks()).toMatch(/^34px 48px /); // no longer as wide as there is room
   });
 });
 
