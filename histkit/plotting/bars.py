@@ -102,9 +102,13 @@ class Bars:
         ax = self._look.ax
         width, height = inches_of(ax)
         low, high = ax.get_ylim()
-        row = height / (low - high) * 72 * (1 if self._beside else _TEXT_SHARE)
-        size = min(self._look.size, max(row / (_LINE if self._beside else 1.3), 4.0))
-        font = self._look.font(size, self._families)
+        row = height / (low - high) * (1 if self._beside else _TEXT_SHARE)
+        sizes = (self._look.size * share for share in np.arange(1, 0.4, -0.05))
+        font = next(
+            (font for size in sizes if (font := self._look.font(size, self._families)).height() <= row),
+            self._look.font(self._look.size * 0.4, self._families),
+        )
+        size = font.points
         numbers = self._numbers_for(width, font)
         room = np.array([font.width(number) for number in numbers]) + 1.5 * _GAP
         for tail, number in zip(self._tails, numbers, strict=True):

@@ -64,6 +64,8 @@ class Fit:
         Run in this order when the axes have a new size; each changes only what the chart itself has drawn.
     above : float
         The height of the headline and the details, in inches.
+    heading : matplotlib.text.Text
+        A text of the chart: axes that have it no longer were cleared, and are not the chart's.
     """
 
     def __init__(self, ax: Axes) -> None:
@@ -71,6 +73,7 @@ class Fit:
         self.ax = ax
         self.steps: list[Callable[[], None]] = []
         self.above = 0.0
+        self.heading: Any = None
         self._inner: Any = earlier._inner if isinstance(earlier, Fit) else earlier
         self._box: Bbox = ax.get_position(original=True)
         self._state: tuple[float, ...] = ()
@@ -80,6 +83,9 @@ class Fit:
     def __call__(self, _: Any, renderer: Any) -> Bbox:
         """Return the position of the axes, in fractions of the figure."""
         ax = self.ax
+        if self.heading is not None and self.heading not in ax.texts:
+            ax.set_axes_locator(self._inner)
+            return self._inner(ax, renderer) if self._inner else ax.get_position(original=True)
         if not self._busy:
             outer = self._inner(ax, renderer) if self._inner else ax.get_position(original=True)
             places = [outer, *(other.get_position(original=True) for other in ax.figure.axes if other is not ax)]

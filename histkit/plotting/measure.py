@@ -22,18 +22,23 @@ class Font:
 
     def width(self, text: str) -> float:
         """Return the width of a line of text in inches."""
-        return _width(text, self)
+        return _size(text, self)[0]
+
+    def height(self) -> float:
+        """Return the height of a line of text in inches, in whole pixels."""
+        return _size("lp", self)[1]
 
 
 @lru_cache(maxsize=4096)
-def _width(text: str, font: Font) -> float:
+def _size(text: str, font: Font) -> tuple[float, float]:
     from matplotlib import rcParams
     from matplotlib.font_manager import FontProperties
 
     families = list(font.families or rcParams["font.family"])
     properties = FontProperties(family=families, size=font.points, weight=font.weight)
     plain = text.replace(r"\$", "$")
-    return float(_renderer(font.dpi).get_text_width_height_descent(plain, properties, ismath=False)[0]) / font.dpi
+    width, height, _ = _renderer(font.dpi).get_text_width_height_descent(plain, properties, ismath=False)
+    return float(width) / font.dpi, (int(height) + 1) / font.dpi
 
 
 @lru_cache(maxsize=4)

@@ -56,6 +56,11 @@ class Look:
         return Font(points or self.size, self.ax.figure.dpi, tuple(families), weight)
 
     @property
+    def clearance(self) -> float:
+        """The points between the axes and the labels below them, clear of the "0" beside the corner."""
+        return self.font().height() * 72 * 0.65 + 1.5
+
+    @property
     def plot_height(self) -> float:
         """The inches of the slot below the headline and the details, as far as these are known."""
         return max(self.height - self.fit.above, 0.2)
@@ -115,10 +120,10 @@ def draw_grid(look: Look, *, along: Literal["x", "y"]) -> None:
 
 def style_ticks(look: Look) -> None:
     """Give the labels of the ticks their size and colour."""
-    below = 0.65 * look.size + 1  # clear of the "0" beside the corner
-    look.ax.tick_params(axis="x", which="both", length=0, pad=below, labelsize=look.size, colors=look.inks.x_ticks)
-    look.ax.tick_params(which="both", top=False, right=False, labeltop=False, labelright=False)
-    look.ax.tick_params(axis="y", which="both", length=0, labelsize=look.size, colors=look.inks.y_ticks)
+    sides: dict[str, Any] = {"top": False, "right": False, "labeltop": False, "labelright": False}
+    look.ax.tick_params(which="both", length=0, labelsize=look.size, **sides)
+    look.ax.tick_params(axis="x", which="both", pad=look.clearance, colors=look.inks.x_ticks)
+    look.ax.tick_params(axis="y", which="both", colors=look.inks.y_ticks)
 
 
 class Heading:
@@ -141,6 +146,7 @@ class Heading:
             linespacing=_LINE,
             color=look.inks.soft,
         )
+        look.fit.heading = self._below
         self._title = self._set_title(headline, 1, look.size * _HEADLINE[0])
         look.fit.steps.append(self.fit)
         self.fit()

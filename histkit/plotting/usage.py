@@ -323,7 +323,7 @@ def _style_time(look: Look, measure: str) -> None:
 
     put_count_ticks(look.ax.yaxis, look.size)
     draw_grid(look, along="y")
-    look.ax.tick_params(axis="x", length=3, pad=max(0.65 * look.size - 2, 2))
+    look.ax.tick_params(axis="x", length=3, pad=look.clearance - 3)
     look.ax.set_ylabel(measure, fontsize=look.size * 10 / 9, color=look.inks.label)
 
 

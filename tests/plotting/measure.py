@@ -50,8 +50,8 @@ def drawn_texts(figure: Figure) -> list[DrawnText]:
     height, width = pixels.shape[:2]
     texts = []
     for text, box in noted:
-        rows = slice(max(int(box.y0), 0), min(int(np.ceil(box.y1)), height))
-        columns = slice(max(int(box.x0), 0), min(int(np.ceil(box.x1)), width))
+        rows = slice(max(round(box.y0), 0), min(round(box.y1), height))
+        columns = slice(max(round(box.x0), 0), min(round(box.x1), width))
         texts.append(DrawnText(text.get_text(), box, to_rgb(text.get_color()), pixels[rows, columns]))
     return texts
 
