@@ -50,6 +50,12 @@ def wall_time(seconds: int, zone: tzinfo) -> datetime:
     return _at(seconds, zone).replace(tzinfo=None)
 
 
+def is_repeated(wall: datetime, zone: tzinfo) -> bool:
+    """Return whether a clock in `zone` shows a naive time twice, as in the hour that autumn repeats."""
+    first, second = (wall.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+    return first is not None and second is not None and first > second
+
+
 def iso(seconds: int, zone: tzinfo) -> str:
     """Format an instant (seconds since 1970) in ISO 8601, with the offset of the zone."""
     return _at(seconds, zone).isoformat()

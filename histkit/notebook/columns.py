@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from histkit.frame.clock import zone_of
+from histkit.frame.clock import is_repeated, zone_of
 from histkit.frame.columns import plain_values
 from histkit.notebook.filter_state import BOUNDS
 from histkit.util.text import escape_surrogates, format_value, is_missing, one_line_text
@@ -152,8 +152,7 @@ def _dates(values: pd.Series, tz: str) -> list[str | None]:
             cells.append(None)
             continue
         wall = moment.tz_localize(None).to_pydatetime(warn=False)
-        first, second = (wall.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
-        cells.append(text if first == second else f"{text} {moment:%z}")
+        cells.append(f"{text} {moment:%z}" if is_repeated(wall, zone) else text)
     return cells
 
 

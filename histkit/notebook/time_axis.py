@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from histkit.frame.clock import SECOND, iso, wall_time
+from histkit.frame.clock import SECOND, is_repeated, iso, iso_in_range, wall_time
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.periods import parse_freq
 from histkit.util.arrays import Ints
@@ -43,9 +43,9 @@ class TimeAxis:
         """Return the name of each period."""
         return [_label(second, self.freq, self.zone) for second in self.seconds[:-1]]
 
-    def bounds(self) -> list[tuple[str | None, str | None]]:
+    def bounds(self) -> list[tuple[str, str]]:
         """Return the first instant of each period and that of the next, in ISO 8601."""
-        texts = [_iso(second, self.zone) for second in self.seconds]
+        texts = [iso_in_range(second, self.zone) for second in self.seconds]
         return list(pairwise(texts))
 
     def places(self, instants: Ints) -> Ints:
@@ -76,16 +76,9 @@ def _label(second: int, freq: str, zone: tzinfo) -> str:
     except OverflowError:
         return "?"
     if freq == "h":
-        return f"{wall:%Y-%m-%d %H:%M}"
+        return f"{wall:%Y-%m-%d %H:%M}" + (f" {iso(second, zone)[-6:]}" if is_repeated(wall, zone) else "")
     if freq == "QS":
         return f"{wall.year:04}-Q{(wall.month + 2) // 3}"
     return {"D": f"{wall:%Y-%m-%d}", "W": f"week of {wall:%Y-%m-%d}", "MS": f"{wall:%Y-%m}"}.get(
         freq, f"{wall.year:04}"
     )
-
-
-def _iso(second: int, zone: tzinfo) -> str | None:
-    try:
-        return iso(second, zone)
-    except OverflowError:
-        return None
