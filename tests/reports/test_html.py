@@ -11,16 +11,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import matplotlib.style
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import histkit as hk
+from histkit.plotting.usage import usage_drawing
 from histkit.reports.html import html, ranks_of
 from histkit.reports.model import Report, ReportColumn, ReportTable, Section, rows_of
 from histkit.reports.report import build_report
 from histkit.reports.statement_files import statement_report
+from histkit.reports.svg import svg_of
 from tests.axe import violations
 from tests.browser import Page, chromium_page
 
@@ -64,6 +67,14 @@ def pages(df: pd.DataFrame, built: Report, tmp_path_factory: pytest.TempPathFact
 
 
 KINDS = ("full", "hours", "statement")
+
+
+def test_charts_do_not_depend_on_the_style_in_force() -> None:
+    draw = usage_drawing(hk.sample_history(50), "model", "MS")
+    plain = svg_of(draw, (4, 3), "chart", "small")
+    with matplotlib.style.context("dark_background"):
+        assert svg_of(draw, (4, 3), "chart", "small") == plain
+    assert "var(--ink)" in plain
 
 
 @pytest.mark.browser
