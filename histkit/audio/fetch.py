@@ -25,6 +25,7 @@ from histkit.errors import (
     RateLimitError,
     TransportError,
 )
+from histkit.util.background import Cancelled
 from histkit.util.files import sha256_of
 
 T = TypeVar("T")
@@ -35,10 +36,6 @@ _NOTE_OF_SAMPLES = "The clip has no header, and its row states no format: saved 
 _NOTE_OF_PCM = (
     f"{_NOTE_OF_SAMPLES} (16-bit PCM) of unknown rate. sample_rate= states it, and format='wav' adds the header."
 )
-
-
-class Cancelled(Exception):
-    """The download was cancelled; the result of this thread is dropped."""
 
 
 class UnusableResponseError(DownloadError):

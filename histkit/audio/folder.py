@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -17,7 +16,7 @@ import pandas as pd
 from histkit.api.client import HistoryClient, borrowed_client, check_client
 from histkit.api.existence import absence_hint
 from histkit.audio.destination import Destination, open_destination
-from histkit.audio.fetch import Cancelled, CircuitBreaker, Source, fetch_clip, threads_for
+from histkit.audio.fetch import CircuitBreaker, Source, fetch_clip, threads_for
 from histkit.audio.jobs import (
     Job,
     check_accounts,
@@ -34,6 +33,8 @@ from histkit.audio.manifest import Entry, FolderManifest, manifest_frame
 from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
 from histkit.errors import HistkitError, InputError
 from histkit.frame.schema import require
+from histkit.util.background import Cancelled, check_stopped
+from histkit.util.callers import warn_caller
 from histkit.util.files import flush_to_disk
 from histkit.util.progress import file_progress
 from histkit.util.threads import map_threads
@@ -163,6 +164,7 @@ def download_audio(
         with destination.lock():
             record = FolderManifest(destination)
             jobs = jobs_of(items, ids, stems, record.paths_in_use(), sample_rate)
+            check_stopped()
             finished = _finished(destination, record, jobs, wav, tidy=True)
             if not overwrite:
                 entries |= finished
@@ -257,7 +259,7 @@ def _warn_of_absent(fetched: Mapping[str, Entry]) -> None:
     """Warn the caller of a public function if none of the requested clips exists in the account of the key."""
     hint = absence_hint(len(fetched), sum(entry.status == "gone" for entry in fetched.values()))
     if hint is not None:
-        warnings.warn(hint, stacklevel=3)
+        warn_caller(hint)
 
 
 def _recorded_folder(manifest: pd.DataFrame) -> str:

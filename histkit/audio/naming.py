@@ -18,6 +18,7 @@ from histkit.errors import InputError
 from histkit.frame.columns import strings_of, values_of
 from histkit.frame.dates import timestamps_of
 from histkit.frame.dialogues import dialogues_of, spoken_texts
+from histkit.util.background import stoppable
 from histkit.util.filenames import EXTENSIONS, STEM_BYTES, safe_folder, safe_name
 from histkit.util.text import one_line_text, quoted
 
@@ -168,7 +169,8 @@ def stems_of(items: pd.DataFrame | pd.Series, template: Template) -> list[str]:
     if not columns:
         return [template.stem({})] * len(frame)
     names = tuple(columns)
-    return [template.stem(dict(zip(names, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+    rows = stoppable(zip(*columns.values(), strict=True))
+    return [template.stem(dict(zip(names, row, strict=True))) for row in rows]
 
 
 def _field_readers(frame: pd.DataFrame) -> dict[str, Callable[[], list[Any]]]:

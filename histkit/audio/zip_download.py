@@ -24,7 +24,6 @@ from histkit.api.options import RequestOptions
 from histkit.api.retry import retrying
 from histkit.audio.destination import uploaded_file
 from histkit.audio.fetch import (
-    Cancelled,
     CircuitBreaker,
     Clip,
     Proof,
@@ -78,6 +77,7 @@ from histkit.errors import (
     TransportError,
 )
 from histkit.frame.dates import timestamps_of
+from histkit.util.background import Cancelled, check_stopped
 from histkit.util.files import SUFFIX, TEMPORARY, is_write_fault
 from histkit.util.outputs import ZIP, OutputFile
 from histkit.util.progress import file_progress
@@ -248,6 +248,7 @@ def _plan(
     known = known_missing(items, ids)
     stems = stems_of(items, template)
     jobs = [job for job in jobs_of(items, ids, stems, {}, sample_rate) if job.id not in known]
+    check_stopped()
     firsts = first_rows(ids)
     rows = [firsts[job.id] for job in jobs]
     clips: list[RequestedClip | None] = [None] * len(jobs)

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -31,6 +31,7 @@ from histkit.frame.spreadsheet_csv import (
 )
 from histkit.frame.workbook import open_workbook
 from histkit.util.arguments import column_names, true_or_false
+from histkit.util.background import check_stopped, report_progress
 from histkit.util.outputs import CSV, PARQUET, XLSX, OutputFile
 from histkit.util.storage import local_path, normalize_path
 from histkit.util.text import cell_text, error_line, one_line_text, quoted, terminal_text
@@ -38,10 +39,15 @@ from histkit.util.text import cell_text, error_line, one_line_text, quoted, term
 if TYPE_CHECKING:
     import pandas as pd
 
+_CSV_BATCH = 65_536  # rows
 _SHEET_ROWS, _CELL_CHARACTERS = 1_048_575, 32_767  # of Excel, without the header
 _PARQUET_OPTIONS: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 _BOOK = {"constant_memory": True, "default_date_format": "yyyy-mm-dd hh:mm:ss"}
 _WIDTHS = {"history_item_id": 23, "date": 19, "text": 60, "voice_name": 24, "voice_id": 23, "model_id": 24}
+
+
+def _ignore(*_: int) -> None:
+    pass
 
 
 def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -82,8 +88,10 @@ def to_parquet(frame: pd.DataFrame, path: str | os.PathLike[str], *, force: bool
     """
     output = OutputFile(path, PARQUET, force=force)
     table = _parquet_table(frame)
+    check_stopped()
     with output.open() as temporary, temporary.open("wb") as file:
         pq.write_table(table, file, **_PARQUET_OPTIONS)
+        check_stopped()
     return output.path
 
 
@@ -184,16 +192,27 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
     """
     excel = true_or_false("excel", excel)
     output = OutputFile(path, CSV, force=force)
-    table = _csv_table(frame)
+    table = _csv_table(frame, check_stopped)
     with output.open() as temporary, temporary.open("wb") as file:
         file.write(b"\xef\xbb\xbf" if excel else b"")
-        pacsv.write_csv(table, file)
+        _write_csv_table(table, file, report_progress)
     return output.path
 
 
 def write_csv(frame: pd.DataFrame, file: BinaryIO) -> None:
     """Write what `to_csv` writes to an open file."""
-    pacsv.write_csv(_csv_table(frame), file)
+    _write_csv_table(_csv_table(frame), file)
+
+
+def _write_csv_table(table: pa.Table, file: BinaryIO, report: Callable[[int, int], None] = _ignore) -> None:
+    """Write a table of `_csv_table`; `report` is called before and after each batch with the rows written and all."""
+    done = 0
+    with pacsv.CSVWriter(file, table.schema) as writer:
+        report(done, len(table))
+        for batch in table.to_batches(max_chunksize=_CSV_BATCH):
+            writer.write_batch(batch)
+            done += len(batch)
+            report(done, len(table))
 
 
 def csv_text(frame: pd.DataFrame, *, for_terminal: bool = False) -> str:
@@ -202,7 +221,7 @@ def csv_text(frame: pd.DataFrame, *, for_terminal: bool = False) -> str:
     if for_terminal:
         names = [terminal_text(name) for name in table.column_names]
         table = pa.table([_terminal_cells(column) for column in table.columns], names=names)
-    pacsv.write_csv(table, file)
+    _write_csv_table(table, file)
     return file.getvalue().decode()
 
 
@@ -212,10 +231,15 @@ def _terminal_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([[None if text is None else terminal_text(text) for text in column.to_pylist()]], TEXT)
 
 
-def _csv_table(frame: pd.DataFrame) -> pa.Table:
+def _csv_table(frame: pd.DataFrame, check: Callable[[], None] = _ignore) -> pa.Table:
+    """Return a frame with the cells that are written to CSV; `check` is called before each column."""
     table = to_arrow(_decimals_as_texts(frame))
     names = guard_formulas(pa.chunked_array([table.column_names], TEXT)).to_pylist()
-    return pa.table([_csv_cells(column) for column in table.columns], names=names)
+    cells = []
+    for column in table.columns:
+        check()
+        cells.append(_csv_cells(column))
+    return pa.table(cells, names=names)
 
 
 def _decimals_as_texts(frame: pd.DataFrame) -> pd.DataFrame:

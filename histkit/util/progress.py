@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from histkit.util.arguments import true_or_false
+from histkit.util.background import report_progress
 from histkit.util.text import encodable_text, format_size, terminal_text
 
 
@@ -53,12 +54,14 @@ def print_summary(line: str, progress: bool | None) -> None:
 
 @contextmanager
 def file_progress(progress: bool | None, total: int, title: str) -> Iterator[Callable[[int | None], None]]:
-    """Yield a function that advances a progress bar by one file and its size in bytes."""
-    size = 0
+    """Yield a function that advances a progress bar by one file and its size in bytes, and reports it to a watch."""
+    done = size = 0
+    report_progress(done, total, size)
 
     def count(file_bytes: int | None) -> None:
-        nonlocal size
-        size += file_bytes or 0
+        nonlocal done, size
+        done, size = done + 1, size + (file_bytes or 0)
+        report_progress(done, total, size)
         bar.set_postfix_str(format_size(size), refresh=False)
         bar.update()
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
 
+from histkit.util.background import check_stopped
+
 J = TypeVar("J")
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,8 +65,8 @@ def map_threads(
     """Call a function for each job in worker threads; yield the number of each job and its result.
 
     At most twice as many jobs as threads are started and not yet consumed. The first exception of a job ends the
-    iteration and is raised. However the iteration ends, `cancel` is set, and it waits for the threads for two seconds
-    at most.
+    iteration and is raised; so does `Cancelled`, where the watch of the iterating thread is stopped. However the
+    iteration ends, `cancel` is set, and it waits for the threads for two seconds at most.
 
     Parameters
     ----------
@@ -126,6 +128,7 @@ def map_threads(
 
 def _next(results: queue.SimpleQueue[Any]) -> tuple[int, Any, BaseException | None]:
     while True:
+        check_stopped()
         try:
             result: tuple[int, Any, BaseException | None] = results.get(timeout=0.5)  # Windows: Ctrl-C needs the pause
         except queue.Empty:
