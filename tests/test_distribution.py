@@ -150,7 +150,7 @@ def test_only_these_are_tracked_at_the_top_level() -> None:
     tracked = run(["git", "-c", "safe.directory=*", "ls-files", "-z"], ROOT).split("\0")  # another user's, too
     files = {".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md"}
     files |= {"mkdocs.yml", "pyproject.toml"}
-    folders = {".ci", "benchmarks", "data", "docs", "histkit", "notebooks", "tests", "tools"}
+    folders = {".ci", "benchmarks", "data", "docs", "frontend", "histkit", "notebooks", "tests", "tools"}
     assert {name for name in tracked if name and "/" not in name} == files
     assert {name.partition("/")[0] for name in tracked if "/" in name} == folders
     assert {name for name in tracked if name.startswith("data/")} == {"data/.gitkeep"}
