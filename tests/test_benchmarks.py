@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+import histkit as hk
 from benchmarks import __main__ as bench
-from benchmarks import archive, audio, forecast, official, usage
+from benchmarks import archive, audio, explorer, forecast, official, usage
 
 pytestmark = [pytest.mark.any_pandas, pytest.mark.faults, pytest.mark.timeout(1200)]
 
@@ -53,3 +54,9 @@ def test_the_coverage_of_the_forecast_is_measured() -> None:
     misses = forecast.prior_misses(28, 60, 2)
     assert len(misses) == 19
     assert misses == sorted(misses)
+
+
+def test_the_explorer_is_measured() -> None:
+    lines = explorer.measure(hk.sample_history(3000))
+    assert lines[0].startswith("open: first rows")
+    assert all(line.endswith(" kB") for line in lines)

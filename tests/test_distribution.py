@@ -148,7 +148,7 @@ def test_only_these_are_tracked_at_the_top_level() -> None:
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
         pytest.skip("this is no git checkout, or git is not installed")
     tracked = run(["git", "-c", "safe.directory=*", "ls-files", "-z"], ROOT).split("\0")  # another user's, too
-    files = {".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md"}
+    files = {".gitattributes", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md"}
     files |= {"mkdocs.yml", "pyproject.toml"}
     folders = {".ci", "benchmarks", "data", "docs", "frontend", "histkit", "notebooks", "tests", "tools"}
     assert {name for name in tracked if name and "/" not in name} == files
