@@ -166,7 +166,9 @@ export class Channel extends Emitter<Topics> {
         this.#update();
       };
       try {
-        this.#model.send({ id, view: this.view, kind, ...payload }, { iopub: { status: onStatus } });
+        // Jupyter takes an object of callbacks here, marimo a function.
+        const callbacks = Object.assign(() => undefined, { iopub: { status: onStatus } });
+        this.#model.send({ id, view: this.view, kind, ...payload }, callbacks);
       } catch (error) {
         this.#waiting.delete(id);
         this.#setStatus("gone");

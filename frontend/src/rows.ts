@@ -4,7 +4,6 @@ import type { Channel } from "./channel";
 import { Overtaken } from "./channel";
 import type { Row, RowWindow } from "./protocol";
 
-const KEPT = 20_000;
 const MOST = 200;
 /** Milliseconds between requests while rows fly past: a notebook shows the state of its kernel at each, which takes time. */
 const PAUSE = 80;
@@ -15,6 +14,7 @@ export class Rows {
   /** `Row.n` of the first row. */
   base = 0;
   readonly #channel: Channel;
+  readonly #kept: number;
   readonly #loaded: () => void;
   readonly #failed: (error: unknown) => void;
   #rows = new Map<number, Row>();
@@ -23,7 +23,9 @@ export class Rows {
   #askedAt = -PAUSE;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(channel: Channel, loaded: () => void, failed: (error: unknown) => void) {
+  /** About `kept` rows stay loaded, those around the rows seen. */
+  constructor(channel: Channel, loaded: () => void, failed: (error: unknown) => void, kept = 20_000) {
+    this.#kept = kept;
     this.#channel = channel;
     this.#loaded = loaded;
     this.#failed = failed;
@@ -114,8 +116,8 @@ export class Rows {
     for (const [offset, row] of rows.entries()) this.#rows.set(start + offset, row);
     const first = rows[0];
     if (first) this.base = first.n - start;
-    if (this.#rows.size <= KEPT) return;
-    const [low, high] = [this.#seen[0] - KEPT / 4, this.#seen[1] + KEPT / 4];
+    if (this.#rows.size <= this.#kept) return;
+    const [low, high] = [this.#seen[0] - this.#kept / 4, this.#seen[1] + this.#kept / 4];
     for (const index of this.#rows.keys()) if (index < low || index > high) this.#rows.delete(index);
   }
 }

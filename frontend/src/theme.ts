@@ -36,6 +36,7 @@ export function watchTheme(root: HTMLElement, changed: (theme: Theme) => void): 
   let last = "";
   const check = (): void => {
     root.dataset.scheme = isDark(root) ? "dark" : "light";
+    root.style.setProperty("--hk-paper", colorBehind(root));
     const theme = readTheme(root);
     const text = JSON.stringify(theme);
     if (text === last) return;
@@ -72,14 +73,28 @@ function matches(query: string): boolean {
   return window.matchMedia(query).matches;
 }
 
-/** Whether what lies behind an element is dark: the first ancestor with a background, else the page's canvas. */
-export function isDark(root: HTMLElement): boolean {
+/**
+ * The colour that an element stands on: the notebook's own background where it has a variable for it, else that of the
+ * first ancestor with one, else the page's canvas.
+ */
+export function colorBehind(root: HTMLElement): string {
+  const [own = "", canvas = ""] = resolveColors(root, ["var(--jp-layout-color1, var(--vscode-editor-background, transparent))", "Canvas"]);
+  if (isOpaque(own)) return own;
   for (let element = parentOf(root); element; element = parentOf(element)) {
-    const channels = parseColor(getComputedStyle(element).backgroundColor);
-    if (channels && channels[3] > 0.5) return luminance(channels) < 0.4;
+    const color = getComputedStyle(element).backgroundColor;
+    if (isOpaque(color)) return color;
   }
-  const canvas = parseColor(resolveColors(root, ["Canvas"])[0] ?? "");
-  return canvas ? luminance(canvas) < 0.4 : matches("(prefers-color-scheme: dark)");
+  return canvas;
+}
+
+function isOpaque(color: string): boolean {
+  return (parseColor(color)?.[3] ?? 0) > 0.5;
+}
+
+/** Whether an element stands on a dark colour. */
+export function isDark(root: HTMLElement): boolean {
+  const channels = parseColor(colorBehind(root));
+  return channels ? luminance(channels) < 0.4 : matches("(prefers-color-scheme: dark)");
 }
 
 function parentOf(element: Element): Element | null {
