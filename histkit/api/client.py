@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import requests
 
 A = TypeVar("A", bound=ApiObject)
+DEFAULT_CONCURRENCY = 4  # requests in flight
 OMIT: Any = ...  # the SDK's default where None is sent as null
 
 
@@ -178,7 +179,7 @@ class HistoryClient:
         base_url: str | None = None,
         timeout: float = 60.0,
         max_retries: int = 5,
-        max_concurrency: int = 4,
+        max_concurrency: int = DEFAULT_CONCURRENCY,
         session: requests.Session | None = None,
         total_timeout: float | None = None,
         max_page_bytes: int | None = None,
@@ -547,5 +548,5 @@ def borrowed_client(client: HistoryClient | None, workers: int | None = None) ->
     if client is not None:
         yield client
         return
-    with HistoryClient(max_concurrency=workers or 4) as owned:
+    with HistoryClient(max_concurrency=workers or DEFAULT_CONCURRENCY) as owned:
         yield owned

@@ -13,6 +13,7 @@ from histkit.errors import InputError
 from histkit.frame.clock import zone_of
 from histkit.frame.keys import warn_of_duplicates
 from histkit.notebook.clips import Clips
+from histkit.notebook.jobs import Jobs
 from histkit.notebook.selection import Selection
 from histkit.notebook.service import Message, Reply, Service
 from histkit.notebook.widget import check_widgets, make_widget
@@ -86,8 +87,6 @@ class Explorer:
         The filtered, shown and ticked rows.
     service : Service
         What answers the requests of the views.
-    manifest : DataFrame or None
-        The result of the last pull or zip.
     """
 
     def __init__(self, state: Selection, client: HistoryClient | None, folder: str, page_size: int = 25) -> None:
@@ -95,9 +94,8 @@ class Explorer:
         defaults = {"folder": folder, "zip": "audio.zip", "csv": "rows.csv", "parquet": "rows.parquet"}
         self.service = Service(state, page_size=page_size, defaults=defaults)
         self.service.handlers["clip"] = self._clip
+        self._jobs = Jobs(self.service, client)
         self._clips = Clips(state.frame, folder, client)
-        self.manifest: pd.DataFrame | None = None
-        self._client = client
         self._widget: Any = None
 
     def _clip(self, message: Message) -> tuple[Reply, list[bytes]]:
@@ -127,6 +125,11 @@ class Explorer:
     def code(self) -> str:
         """The call that returns `filtered` again, for a frame called ``df``."""
         return self.state.code
+
+    @property
+    def manifest(self) -> pd.DataFrame | None:
+        """The result of the last pull or zip that ended; None before the first."""
+        return self._jobs.manifest
 
     @property
     def last_error(self) -> Exception | None:
