@@ -141,7 +141,7 @@ export class App implements Host {
       h("div", { class: "hk-tools" }, this.#filters.el, this.#busy, this.#chooser.el),
       h(
         "div",
-        { class: this.#parts.chart || this.#parts.panel ? "hk-main hk-beside" : "hk-main" },
+        { class: this.#parts.chart ? "hk-main hk-beside" : "hk-main" },
         h("div", { class: "hk-left" }, h("div", { class: "hk-line" }, this.#sums, this.#filters.chips), this.#grid.el, slots.sound, slots.actions),
         h("div", { class: "hk-side" }, slots.panel, slots.chart),
       ),

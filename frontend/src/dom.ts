@@ -41,7 +41,9 @@ const ICONS = {
   close: "M4 3l4 4 4-4 1 1-4 4 4 4-1 1-4-4-4 4-1-1 4-4-4-4z",
   columns: "M2 3h12v10H2zm1 1v8h3V4zm4 0v8h2V4zm3 0v8h3V4z",
   play: "M5 3l8 5-8 5z",
+  next: "M4 3l6 5-6 5zm7 0h2v10h-2z",
   pause: "M4 3h3v10H4zm5 0h3v10H9z",
+  previous: "M12 3L6 8l6 5zM3 3h2v10H3z",
   search: "M7 2a5 5 0 014 8l3 3-1 1-3-3a5 5 0 11-3-9zm0 1.5a3.5 3.5 0 100 7 3.5 3.5 0 000-7z",
 } as const;
 

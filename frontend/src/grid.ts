@@ -58,6 +58,7 @@ export class Grid {
   #widths: number[] = [];
   /** The column of texts was given a width, and takes no longer what room there is. */
   #fixed = false;
+  #leadDrawn = "";
   #shown = new Map<number, RowElement>();
   #free: RowElement[] = [];
   #focus = { index: 0, column: 1 };
@@ -89,6 +90,7 @@ export class Grid {
     this.#resizes = new ResizeObserver(() => {
       const wasHidden = this.#viewport === 0;
       this.#readRowHeight();
+      if (this.#lead().join() !== this.#leadDrawn) this.setWidths(this.#widths);
       this.measure();
       // A notebook takes what is out of its window off the page, and an element that comes back is scrolled to its top.
       if (wasHidden && this.#viewport > 0) this.#goTo(this.#scroll.top);
@@ -125,7 +127,8 @@ export class Grid {
   /** Give the columns widths; `chosen` is the key of one that a user has sized. */
   setWidths(widths: number[], chosen?: string): void {
     this.#widths = widths;
-    const fixed = [TICK_WIDTH, ...this.#leads.map(({ width }) => width)];
+    const fixed = this.#lead();
+    this.#leadDrawn = fixed.join();
     const texts = this.#columns.filter(({ kind }) => kind === "text");
     const text = texts.find(({ filter }) => filter === "text") ?? texts[0];
     if (text && text.key === chosen) this.#fixed = true;
@@ -142,6 +145,11 @@ export class Grid {
       this.#grid.style.setProperty(`--hk-left-${index}`, `${left}px`);
       left += width;
     }
+  }
+
+  /** The widths of the columns that stay in view; a lead column may be narrower in a narrow table. */
+  #lead(): number[] {
+    return [TICK_WIDTH, ...this.#leads.map(({ width }) => width)];
   }
 
   get widths(): number[] {
@@ -433,7 +441,7 @@ export class Grid {
 
   #revealAcross(cell: HTMLElement): void {
     if (this.#focus.column <= this.#leads.length) return; // these stay in view
-    const fixed = [TICK_WIDTH, ...this.#leads.map(({ width }) => width)].reduce((sum, width) => sum + width, 0);
+    const fixed = this.#lead().reduce((sum, width) => sum + width, 0);
     const left = cell.offsetLeft;
     if (left < this.#grid.scrollLeft + fixed) this.#grid.scrollLeft = left - fixed;
     else if (left + cell.offsetWidth > this.#grid.scrollLeft + this.#grid.clientWidth) {

@@ -43,7 +43,7 @@ export interface Host {
 export interface LeadColumn {
   key: string;
   label: string;
-  width: number;
+  readonly width: number;
   /** Make the content of a cell. */
   create(cell: HTMLElement): void;
   /** Show a row in a cell; undefined while it is not loaded. */

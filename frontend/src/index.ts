@@ -2,13 +2,23 @@
 
 import { App } from "./app";
 import type { Model } from "./channel";
-import type { PartFactory, Slot } from "./host";
+import type { Host, PartFactory, Slot } from "./host";
+import { Panel } from "./panel";
+import { Player } from "./player";
+import { Sound } from "./sound";
 
-/** The parts of the explorer by their place; a place without one stays empty. */
-const PARTS: Partial<Record<Slot, PartFactory>> = {};
+/** The parts of a view by their place; a place without one stays empty. */
+export function makeParts(): Partial<Record<Slot, PartFactory>> {
+  let player: Player | undefined; // of the view: its rows and its panel play the same sound
+  const playerOf = (host: Host): Player => (player ??= new Player(host));
+  return {
+    sound: (host) => new Sound(host, playerOf(host)),
+    panel: (host) => new Panel(host, playerOf(host)),
+  };
+}
 
 function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
-  const app = new App(el, model, PARTS);
+  const app = new App(el, model, makeParts());
   return () => {
     app.dispose();
   };

@@ -158,7 +158,7 @@ export interface DetailReply {
   rtl: boolean;
   dialogue: { voice: string; text: string }[];
   settings: { label: string; value: string }[];
-  takes: { position: number; date: string; credits: number | null; text: string; same: boolean }[];
+  takes: { position: number; date: string | null; credits: number | null; text: string; same: boolean }[];
 }
 
 export interface ChartReply {
@@ -220,6 +220,7 @@ export interface Requests {
   tick: [{ version: number } & TickRequest, TickReply];
   columns: [{ shown?: string[]; widths?: Record<string, number> }, QueryReply];
   detail: [{ position: number }, DetailReply];
+  find: [{ position: number }, { version: number; n: number | null }];
   clip: [{ position: number; wav?: boolean }, ClipReply];
   job: [{ action: string; target: string; rows: "ticked" | "filtered"; confirmed: boolean }, JobReply];
   cancel: [{ job: string }, Record<string, never>];

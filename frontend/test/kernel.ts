@@ -4,7 +4,9 @@ import type { Model } from "../src/channel";
 import { NO_FILTERS } from "../src/filters";
 import type {
   Bars,
+  ClipReply,
   Column,
+  DetailReply,
   Filters,
   Histogram,
   Kind,
@@ -75,6 +77,8 @@ export class FakeKernel {
   readonly asked: { kind: Kind; payload: Record<string, unknown> }[] = [];
   readonly items: Item[];
   delay: number;
+  /** The length of all clips, if not that of their texts. */
+  clipSeconds: number | null = null;
   /** Answer nothing, as a kernel that runs another cell. */
   busy = false;
   /** Take no request, as a kernel that was restarted. */
@@ -138,13 +142,14 @@ export class FakeKernel {
     const run = (): void => {
       status("busy");
       if (!this.gone) {
-        let reply: object;
+        let reply: object & { sound?: DataView; error?: string };
         try {
           reply = this.answer(kind, payload, view);
         } catch (error) {
           reply = { error: (error as Error).message };
         }
-        this.emit({ id, view, kind, ...reply });
+        const { sound, ...fields } = reply;
+        this.emit({ id, view, kind, ...fields }, sound ? [sound] : []);
       }
       status("idle");
     };
@@ -194,13 +199,69 @@ export class FakeKernel {
         this.emit({ event: "changed_ticks", by: view, version: this.version, ticked: this.#ticked() });
         return { version: this.version, ticked: this.#ticked() };
       case "detail":
-        return { position: payload.position, text: textOf(payload.position as number), rtl: false, fields: [], dialogue: [], settings: [], takes: [] };
+        return this.#detail(payload.position as number);
+      case "find": {
+        const n = this.order.indexOf(payload.position as number);
+        return { version: this.version, n: n < 0 ? null : n };
+      }
+      case "clip":
+        return this.#clip(payload.position as number);
       case "ping":
       case "cancel":
         return {};
       default:
         throw new Error(`The made-up kernel has no ${kind}.`);
     }
+  }
+
+  #detail(position: number): DetailReply {
+    const item = this.items[position];
+    const dialogue = position % 11 === 4;
+    const text = textOf(position);
+    const takes = [position - 1, position, position + 1].filter((other) => position % 3 === 1 && this.items[other]);
+    return {
+      position,
+      fields: [
+        { label: "Voice", value: VOICES[item?.voice ?? 0] ?? "" },
+        { label: "Date", value: new Date(1000 * (item?.date ?? 0)).toISOString().slice(0, 19).replace("T", " ") },
+        { label: "Item", value: `item${position}` },
+      ],
+      text: dialogue ? "" : text,
+      rtl: /^[\u0590-\u06ff]/.test(text),
+      dialogue: dialogue ? ["Rachel", "Adam"].map((voice, line) => ({ voice, text: textOf(position + line) })) : [],
+      settings: [
+        { label: "Stability", value: "0.5" },
+        { label: "Speed", value: "1.1" },
+      ],
+      takes: takes.map((other) => ({
+        position: other,
+        date: `2026-01-0${1 + (other % 9)} 12:00:00`,
+        credits: this.items[other]?.credits ?? null,
+        text: textOf(other),
+        same: other === position,
+      })),
+    };
+  }
+
+  #clip(position: number): ClipReply & { sound: DataView } {
+    const text = textOf(position);
+    const seconds = this.clipSeconds ?? 1 + text.length / 15;
+    const [words, step] = [text.split(" "), seconds / text.length];
+    let at = 0;
+    const timed = words.map((word) => {
+      const start = at * step;
+      at += word.length + 1;
+      return { text: word, start, end: start + word.length * step };
+    });
+    return {
+      mime: "audio/wav",
+      seconds,
+      from: "service",
+      words: position % 2 === 0 ? timed : null,
+      voice: VOICES[this.items[position]?.voice ?? 0] ?? null,
+      text,
+      sound: makeWav(position, seconds),
+    };
   }
 
   #query({ filters = {}, sort, shown_only }: QueryRequest): void {
@@ -430,6 +491,23 @@ function makeItem(index: number): Item {
     characters,
     credits: random(index, 6) < 0.02 ? null : Math.ceil(characters / (index % 3 === 0 ? 2 : 1)),
   };
+}
+
+/** A WAV of 8,000 samples a second: hums that swell and fade. */
+function makeWav(seed: number, seconds: number): DataView {
+  const count = Math.floor(8000 * seconds);
+  const view = new DataView(new ArrayBuffer(44 + 2 * count));
+  const words: [number, string][] = [[0, "RIFF"], [8, "WAVE"], [12, "fmt "], [36, "data"]];
+  for (const [at, word] of words) for (let place = 0; place < 4; place += 1) view.setUint8(at + place, word.charCodeAt(place));
+  for (const [at, value] of [[4, 36 + 2 * count], [16, 16], [24, 8000], [28, 16000], [40, 2 * count]] as const) view.setUint32(at, value, true);
+  for (const [at, value] of [[20, 1], [22, 1], [32, 2], [34, 16]] as const) view.setUint16(at, value, true);
+  const pitch = 110 + 90 * random(seed, 90);
+  for (let sample = 0; sample < count; sample += 1) {
+    const time = sample / 8000;
+    const swell = Math.abs(Math.sin(3.1 * time + seed)) * (0.3 + 0.7 * random(seed, 100 + Math.floor(2 * time)));
+    view.setInt16(44 + 2 * sample, 9000 * swell * Math.sin(2 * Math.PI * pitch * time), true);
+  }
+  return view;
 }
 
 /** The whole text of a row. */

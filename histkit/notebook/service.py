@@ -97,6 +97,7 @@ class Service:
             "tick": self._tick,
             "columns": self._columns,
             "detail": self._detail,
+            "find": self._find,
         }
 
     @property
@@ -349,6 +350,12 @@ class Service:
             **row_details(selection.frame, position, self.columns, selection.tz),
             "takes": self._takes.takes(position, selection.tz),
         }, []
+
+    def _find(self, message: Message) -> tuple[Reply, list[bytes]]:
+        position = self.position_of(message)
+        with self.lock:
+            places = np.flatnonzero(self.selection.positions == position).tolist()
+            return {"version": self.version, "n": places[0] if places else None}, []
 
     def position_of(self, message: Message) -> int:
         """Return the row that a request names.
