@@ -61,7 +61,7 @@ export class Panel implements Part {
     );
     this.el = h(
       "section",
-      { class: "hk-panel", "aria-label": "Row", hidden: true },
+      { class: "hk-panel", "aria-label": "Row details", hidden: true },
       h("div", { class: "hk-panel-head" }, this.#heading, close),
       this.#note,
       this.#sound,

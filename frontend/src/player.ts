@@ -337,7 +337,7 @@ export class Player extends Emitter<Topics> {
         const start = by > 0 ? n : Math.max(0, n - ASKED_ROWS + 1);
         const { version } = this.#host.state;
         const { reply } = await this.#host.channel.request("rows", { version, start, stop: start + ASKED_ROWS });
-        if (reply.version !== version) return null;
+        if (reply.version !== version) return await this.#neighbour({ ...track, n: null }, by); // the order has changed
         known = new Map(reply.rows.map((one) => [one.n, one]));
         row = known.get(n);
       }

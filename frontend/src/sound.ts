@@ -12,7 +12,7 @@ interface Cell {
   wave: Waveform;
   row: Row | undefined;
   /** What the button shows, to leave it alone while that stays. */
-  shown: string;
+  shown: string | null;
 }
 
 const ROW_BARS = 26;
@@ -119,7 +119,7 @@ export class Sound implements Part {
     const button = playButton();
     button.tabIndex = -1;
     const wave = new Waveform(ROW_BARS);
-    const cell: Cell = { button, wave, row: undefined, shown: "" };
+    const cell: Cell = { button, wave, row: undefined, shown: null };
     button.addEventListener("click", () => {
       if (cell.row) this.play(cell.row);
     });

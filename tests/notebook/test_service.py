@@ -18,7 +18,7 @@ from histkit.notebook.selection import Selection
 from histkit.notebook.service import Service
 from tests.effort import examples
 
-KINDS = ("ping", "open", "query", "rows", "profiles", "chart", "tick", "columns", "detail")
+KINDS = ("ping", "open", "query", "rows", "profiles", "chart", "tick", "columns", "detail", "find")
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +127,20 @@ def test_columns_are_chosen_and_keep_their_widths(df: pd.DataFrame) -> None:
     assert service.shown == ["client", "date", "stability"]
 
 
+def test_a_row_is_found_where_it_is_now(df: pd.DataFrame) -> None:
+    service = Service(Selection(df))
+    version = ask(service, "query", sort=[{"key": "credits", "descending": True}])["version"]
+    order = df["credits"].sort_values(ascending=False, kind="stable", na_position="last").index.tolist()
+    for n in (0, 1, 700):
+        found = ask(service, "find", position=order[n])
+        assert (found["version"], found["n"]) == (version, n)
+    shown = ask(service, "query", filters={"text": "the clock"})["rows"]["rows"]
+    assert ask(service, "find", position=shown[1]["p"])["n"] == 1
+    left_out = df.index[~df.index.isin(service.selection.filtered.index)][0]
+    assert ask(service, "find", position=int(left_out))["n"] is None
+    assert "position=" in ask(service, "find", position=800)["error"]
+
+
 def test_other_kinds_of_requests_may_be_added(df: pd.DataFrame) -> None:
     service = Service(Selection(df))
     service.handlers["clip"] = lambda message: ({"mime": "audio/mpeg", "position": message["position"]}, [b"sound"])
@@ -163,6 +177,7 @@ FIELDS = {
     "tick": ["version", "op", "positions", "on", "from_n", "to_n"],
     "columns": ["shown", "widths"],
     "detail": ["position"],
+    "find": ["position"],
 }
 FILTERS = [*"voice model source first last after before text pattern credits characters nothing".split()]
 SERVICE = Service(Selection(hk.sample_history(60), "America/St_Johns"))
