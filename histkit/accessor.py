@@ -959,6 +959,8 @@ class SpeechAccessor:
         folder: str | os.PathLike[str] = "audio",
         tz: str = "UTC",
         page_size: int = 25,
+        state: str | os.PathLike[str] | None = None,
+        keep: bool = True,
     ) -> Explorer:
         """Explore a history in a notebook: filter, sort and play rows, tick them and download their audio.
 
@@ -975,10 +977,17 @@ class SpeechAccessor:
             IANA name of the zone of the dates.
         page_size : int, default 25
             Rows that the table is high, 1 to 200. Only these and some around them are sent to the browser.
+        state : path-like, optional
+            A JSON file from which filters, order, columns and ticks are restored when the cell is run again. It is
+            created with the first change, and written again shortly after each. Ticks are saved by ``history_item_id``,
+            and ``account`` where there are several.
+        keep : bool, default True
+            The notebook keeps a page of what the explorer showed when it was displayed: totals, chart, first rows,
+            code. False leaves out texts, what is searched for, and columns of your own that may hold texts.
         """
         from histkit.notebook.explorer import explore
 
-        return explore(self._frame, client=client, folder=folder, tz=tz, page_size=page_size)
+        return explore(self._frame, client=client, folder=folder, tz=tz, page_size=page_size, state=state, keep=keep)
 
     def pick_takes(
         self,

@@ -7,6 +7,7 @@ import { FilterBar } from "./filters";
 import { Grid } from "./grid";
 import { Header } from "./header";
 import type { Host, LeadColumn, Part, PartFactory, Slot, State, Topics } from "./host";
+import { markView, markWaiting } from "./kept";
 import { keepKeys } from "./keys";
 import type { Column, Filters, Profile, QueryReply, QueryRequest, QueryState, Row, Ticked, TickRequest } from "./protocol";
 import { Rows } from "./rows";
@@ -44,6 +45,7 @@ export class App implements Host {
   #state: State | null = null;
   #theme: Theme | null = null;
   #opening = false;
+  #notes: string[] = [];
 
   constructor(el: HTMLElement, model: Model, factories: Partial<Record<Slot, PartFactory>> = {}) {
     this.root = h("div", { class: "histkit-explorer" });
@@ -130,6 +132,7 @@ export class App implements Host {
           class: "hk-small",
           "aria-label": "Close this message",
           onclick: () => {
+            this.#notes = [];
             this.say("");
           },
         },
@@ -168,6 +171,11 @@ export class App implements Host {
   #listen(): void {
     const { channel } = this;
     this.#off.push(
+      markWaiting(this.root, channel),
+      channel.on("note", ({ text }) => {
+        this.#notes.push(text);
+        this.say("");
+      }),
       channel.on("status", (status) => {
         this.#showStatus(status);
       }),
@@ -189,11 +197,15 @@ export class App implements Host {
       .request("open", {})
       .then(({ reply }) => {
         this.#state = reply;
+        markView(this.root, "open");
         this.#grid.setHeight(reply.page_size);
         this.#columns(reply.columns);
         this.#show(reply, false);
+        this.#notes = reply.notes;
+        this.say("");
       })
       .catch((error: unknown) => {
+        if (this.channel.status !== "gone") markView(this.root, "open"); // to show the error
         this.fail(error);
       })
       .finally(() => {
@@ -433,9 +445,11 @@ export class App implements Host {
     this.say(error instanceof Error ? error.message : String(error));
   }
 
+  /** Show a line; without one the kernel's notes, until they are closed. */
   say(text: string): void {
-    this.#alert.hidden = text === "";
-    this.#message.textContent = text;
+    const line = text || this.#notes.join(" ");
+    this.#alert.hidden = line === "";
+    this.#message.textContent = line;
   }
 
   rowAt(index: number): Row | undefined {

@@ -135,6 +135,8 @@ export interface OpenReply extends QueryReply {
   defaults: { folder: string; zip: string; csv: string; parquet: string };
   account_columns: boolean;
   alignments: boolean;
+  /** Lines to show: what of a saved state could not be restored, or saved. */
+  notes: string[];
 }
 
 export interface RowsReply extends RowWindow {
@@ -231,6 +233,7 @@ export type Kind = keyof Requests;
 
 /** What the kernel sends by itself, to all views. */
 export interface Events {
+  note: { text: string };
   changed: QueryState & { by: string | null };
   changed_ticks: { by: string | null; version: number; ticked: Ticked };
   job: {

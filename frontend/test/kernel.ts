@@ -176,6 +176,7 @@ export class FakeKernel {
           defaults: { folder: "audio", zip: "audio.zip", csv: "rows.csv", parquet: "rows.parquet" },
           account_columns: false,
           alignments: false,
+          notes: [],
         };
       case "query":
         this.#query(payload);

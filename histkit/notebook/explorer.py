@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import html
 import os
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from histkit.api.client import check_client
-from histkit.errors import InputError
 from histkit.frame.clock import zone_of
 from histkit.frame.keys import warn_of_duplicates
 from histkit.notebook.clips import Clips
+from histkit.notebook.display import Bundle, display_bundle, widget_bundle
 from histkit.notebook.jobs import Jobs
 from histkit.notebook.selection import Selection
 from histkit.notebook.service import Message, Reply, Service
+from histkit.notebook.snapshot import explorer_page
+from histkit.notebook.state_file import StateFile
 from histkit.notebook.widget import check_widgets, make_widget
 from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.storage import normalize_path
 
 if TYPE_CHECKING:
     from histkit.api.client import HistoryClient
+
+_LARGE = 200_000  # rows; with more the chart of the kept page is drawn after the table is shown
 
 
 def explore(
@@ -31,6 +34,8 @@ def explore(
     folder: str | os.PathLike[str] = "audio",
     tz: str = "UTC",
     page_size: int = 25,
+    state: str | os.PathLike[str] | None = None,
+    keep: bool = True,
 ) -> Explorer:
     """Explore a history in a notebook: filter, sort and play rows, tick them and download their audio.
 
@@ -47,6 +52,13 @@ def explore(
         IANA name of the zone of the dates.
     page_size : int, default 25
         Rows that the table is high, 1 to 200. Only these and some around them are sent to the browser.
+    state : path-like, optional
+        A JSON file from which filters, order, columns and ticks are restored when the cell is run again. It is created
+        with the first change, and written again shortly after each. Ticks are saved by ``history_item_id``, and
+        ``account`` where there are several.
+    keep : bool, default True
+        The notebook keeps a page of what the explorer showed when it was displayed: totals, chart, first rows, code.
+        False leaves out texts, what is searched for, and columns of your own that may hold texts.
 
     Returns
     -------
@@ -57,7 +69,7 @@ def explore(
     Raises
     ------
     InputError
-        anywidget is not installed, or an argument is invalid.
+        anywidget is not installed, an argument is invalid, or `state` exists and is something else.
     SchemaError
         The frame lacks a column.
 
@@ -73,9 +85,13 @@ def explore(
     check_client(client)
     normalize_path(folder)  # so that an invalid folder is refused here, not by a button
     check_widgets()
+    keep = true_or_false("keep", keep)
     selection = Selection(frame, tz)
     warn_of_duplicates(frame, "the explorer")
-    return Explorer(selection, client, os.fspath(folder), page_size)
+    explorer = Explorer(selection, client, os.fspath(folder), page_size, keep)
+    if state is not None:
+        explorer.state_file = StateFile(state, explorer.service)
+    return explorer
 
 
 class Explorer:
@@ -87,9 +103,18 @@ class Explorer:
         The filtered, shown and ticked rows.
     service : Service
         What answers the requests of the views.
+    state_file : StateFile or None
+        Where the state is saved.
     """
 
-    def __init__(self, state: Selection, client: HistoryClient | None, folder: str, page_size: int = 25) -> None:
+    def __init__(
+        self,
+        state: Selection,
+        client: HistoryClient | None,
+        folder: str,
+        page_size: int = 25,
+        keep: bool = True,
+    ) -> None:
         self.state = state
         defaults = {"folder": folder, "zip": "audio.zip", "csv": "rows.csv", "parquet": "rows.parquet"}
         self.service = Service(state, page_size=page_size, defaults=defaults)
@@ -97,6 +122,8 @@ class Explorer:
         self._jobs = Jobs(self.service, client)
         self._clips = Clips(state.frame, folder, client)
         self._widget: Any = None
+        self._keep = keep
+        self.state_file: StateFile | None = None
 
     def _clip(self, message: Message) -> tuple[Reply, list[bytes]]:
         wav = true_or_false("wav", message.get("wav", False))
@@ -144,10 +171,15 @@ class Explorer:
         """Return what marimo displays."""
         return self.widget
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        try:
-            bundle = self.widget._repr_mimebundle_(**options)
-        except InputError as error:  # IPython would show a traceback
-            return {"text/plain": f"{self!r}\n{error}", "text/html": f'<p role="alert">{html.escape(str(error))}</p>'}
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**(data or {}), "text/plain": repr(self)}, metadata
+    def _ipython_display_(self) -> None:
+        is_large = len(self.state.frame) > _LARGE
+        display_bundle(
+            widget_bundle(lambda: self.widget, repr(self)),
+            repr(self),
+            explorer_page(self.service, keep=self._keep, with_chart=not is_large),
+            (lambda: explorer_page(self.service, keep=self._keep)) if is_large else None,
+        )
+
+    def _repr_mimebundle_(self, **options: Any) -> Bundle:
+        data, metadata = widget_bundle(lambda: self.widget, repr(self), **options)
+        return {"text/html": explorer_page(self.service, keep=self._keep), **data}, metadata

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from histkit.errors import HistkitError, InputError
 from histkit.frame.dialogues import parsed_dialogues
 from histkit.notebook.columns import SHOWN, TableColumn, table_columns
 from histkit.notebook.details import TakeFinder, row_details
+from histkit.notebook.filter_state import FilterState
 from histkit.notebook.profiles import Bars, Histogram, profile, voice_labels
 from histkit.notebook.selection import Selection, Totals
 from histkit.notebook.series import CHART_FREQS, GROUPS, chart_series
@@ -64,6 +65,8 @@ class Service:
         Held while the state is read or changed.
     last_error : Exception or None
         The error that a reply had last.
+    notes : list of str
+        Lines that each view shows when it opens; see `note`.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Service:
         self.widths: dict[str, int] = {}
         self.lock = threading.RLock()
         self.last_error: Exception | None = None
+        self.notes: list[str] = []
         self._version = 0  # of the columns
         self._listeners: list[Listener] = []
         self._profiles: dict[str, Histogram | Bars] = {}
@@ -143,6 +147,27 @@ class Service:
         for listener in list(self._listeners):
             listener(event)
 
+    def note(self, line: str) -> None:
+        """Show a line in all views, those that are open and those that will open."""
+        self.notes.append(line)
+        self.emit({"event": "note", "text": line})
+
+    def restore(
+        self,
+        *,
+        filters: FilterState,
+        sort: Sequence[SortKey] | None,
+        shown: Sequence[str],
+        widths: Mapping[str, int],
+        ticked: Mask,
+    ) -> None:
+        """Set the whole state, before any view is open; without `sort` or `shown` these stay as they are."""
+        with self.lock:
+            self.selection.change(filters=filters, sort=sort)
+            self.selection.tick(np.flatnonzero(ticked).tolist(), True)
+            self.shown = list(shown) or self.shown
+            self.widths |= widths
+
     def change(self, by: str | None = None, **changes: Any) -> None:
         """Change the selection as `Selection.change` does, and tell the views; `by` is the view that asked for it."""
         with self.lock:
@@ -163,10 +188,11 @@ class Service:
             "ticked": self._ticked(),
             "columns": self._column_messages(),
             "code": selection.code,
-            "empty": self._empty(totals),
+            "empty": self.empty(totals),
         }
 
-    def _empty(self, totals: Totals) -> str | None:
+    def empty(self, totals: Totals) -> str | None:
+        """Return a line on why the table has no rows; None if it has some."""
         if totals.rows:
             return None
         return _NO_ROWS if self.selection.frame.empty else _NONE_TICKED if self.selection.shown_only else _NONE_PASS
@@ -208,6 +234,7 @@ class Service:
                 "defaults": self.defaults,
                 "account_columns": "account" in frame.columns,
                 "alignments": "alignments" in frame.columns,
+                "notes": list(self.notes),
             }
             return {**head, **self._with_rows()}, []
 
@@ -251,7 +278,8 @@ class Service:
         with self.lock:
             return {"version": self.version, **self._window(start, stop)}, []
 
-    def _voice_labels(self) -> dict[str, str]:
+    def voice_labels(self) -> dict[str, str]:
+        """Return the label of each voice by its id."""
         with self.lock:
             if self._voices is None:
                 self._voices = voice_labels(self._chart_rows("voice"))
@@ -271,7 +299,7 @@ class Service:
         messages = {}
         for column, rows in zip(columns, masks, strict=True):
             if column.key not in self._profiles:
-                labels = self._voice_labels() if column.filter == "voice" else {}
+                labels = self.voice_labels() if column.filter == "voice" else {}
                 self._profiles[column.key] = profile(self.selection.frame, column, self.selection.tz, labels)
             messages[column.key] = self._profiles[column.key].message(rows)
         return {"version": version, "profiles": messages}, []
@@ -288,7 +316,7 @@ class Service:
             rows = self._chart_rows(group)
         if not kept.all():
             rows = rows.iloc[np.flatnonzero(kept)]
-        series = chart_series(rows, group, freq, measure, self.selection.tz, self._voice_labels())
+        series = chart_series(rows, group, freq, measure, self.selection.tz, self.voice_labels())
         return {"version": version, **series, "by": by}, []
 
     def _chart_rows(self, group: Hashable) -> pd.DataFrame:

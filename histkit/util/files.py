@@ -173,13 +173,13 @@ def resolve_file(path: Path) -> Path:
     OSError
         The path can't be read.
     """
-    target = path.resolve()
     try:
+        target = path.resolve()
         mode = target.stat().st_mode
     except FileNotFoundError:
         return target
-    except OSError as error:
-        if error.errno != errno.ELOOP:
+    except (OSError, RuntimeError) as error:  # the latter: a loop, before Python 3.13
+        if isinstance(error, OSError) and error.errno != errno.ELOOP:
             raise
         raise ArchiveError(f"{path} can't be written: it is a link that leads to itself.") from None
     if not stat.S_ISREG(mode):
