@@ -1,5 +1,6 @@
 // What anywidget loads: one bundle for the explorer and the picker of takes.
 
+import { Actions } from "./actions";
 import { App } from "./app";
 import type { Model } from "./channel";
 import type { Host, PartFactory, Slot } from "./host";
@@ -14,6 +15,7 @@ export function makeParts(): Partial<Record<Slot, PartFactory>> {
   return {
     sound: (host) => new Sound(host, playerOf(host)),
     panel: (host) => new Panel(host, playerOf(host)),
+    actions: (host) => new Actions(host),
   };
 }
 

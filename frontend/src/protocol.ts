@@ -196,9 +196,36 @@ export interface Word {
   end: number;
 }
 
-export type JobReply =
-  | { job: string; started: true }
-  | { confirm: { rows: number; bytes: number | null; seconds: number | null; text: string } };
+export type JobAction = "pull" | "zip" | "csv" | "parquet";
+
+export interface JobReply {
+  job: string;
+  started?: boolean;
+}
+
+/** What a job would do, before people have confirmed it; what is not known is null. */
+export interface JobPlan {
+  requests: number;
+  bytes: number | null;
+  seconds: number | null;
+  text: string;
+}
+
+export interface JobEvent {
+  job: string;
+  action: JobAction;
+  target: string;
+  /** The view that began it. */
+  by: string | null;
+  state: "running" | "waiting" | "done" | "failed" | "cancelled";
+  done: number;
+  /** 0 while it looks at what there is to do. */
+  total: number;
+  text: string;
+  confirm: JobPlan | null;
+  /** The result, the reason first where something failed. */
+  line: string;
+}
 
 export interface QueryRequest {
   filters?: Partial<Filters>;
@@ -224,8 +251,10 @@ export interface Requests {
   detail: [{ position: number }, DetailReply];
   find: [{ position: number }, { version: number; n: number | null }];
   clip: [{ position: number; wav?: boolean }, ClipReply];
-  job: [{ action: string; target: string; rows: "ticked" | "filtered"; confirmed: boolean }, JobReply];
-  cancel: [{ job: string }, Record<string, never>];
+  job: [{ action: JobAction; target: string; rows: "ticked" | "filtered" }, JobReply];
+  confirm: [{ job: string }, JobReply];
+  cancel: [{ job: string }, JobReply];
+  jobs: [Record<string, never>, { jobs: JobEvent[] }];
   ping: [Record<string, never>, Record<string, never>];
 }
 
@@ -236,13 +265,5 @@ export interface Events {
   note: { text: string };
   changed: QueryState & { by: string | null };
   changed_ticks: { by: string | null; version: number; ticked: Ticked };
-  job: {
-    job: string;
-    action: string;
-    done: number;
-    total: number;
-    text: string;
-    state: "running" | "done" | "failed" | "cancelled";
-    line: string;
-  };
+  job: JobEvent;
 }

@@ -9,6 +9,8 @@ import type {
   DetailReply,
   Filters,
   Histogram,
+  JobAction,
+  JobEvent,
   Kind,
   Profile,
   QueryReply,
@@ -85,6 +87,10 @@ export class FakeKernel {
   gone = false;
   /** Refuse the next request of a kind. */
   refuse: Kind | null = null;
+  /** Send no events of jobs, and make no progress in them. */
+  mute = false;
+  stuck = false;
+  readonly jobs: JobEvent[] = [];
   columns: Column[] = structuredClone(COLUMNS);
   filters: Filters = structuredClone(NO_FILTERS);
   sort: SortKey[] = [];
@@ -207,8 +213,19 @@ export class FakeKernel {
       }
       case "clip":
         return this.#clip(payload.position as number);
+      case "job":
+        return { job: this.#startJob(payload as { action: JobAction; target: string; rows: string }, view), started: true };
+      case "confirm":
+        this.#goOn(this.#jobOf(payload));
+        return { job: payload.job, started: true };
+      case "cancel": {
+        const job = this.#jobOf(payload);
+        if (job.state === "running" || job.state === "waiting") this.tellJob(job, { state: "cancelled", line: "Cancelled." });
+        return { job: job.job };
+      }
+      case "jobs":
+        return { jobs: this.jobs };
       case "ping":
-      case "cancel":
         return {};
       default:
         throw new Error(`The made-up kernel has no ${kind}.`);
@@ -263,6 +280,50 @@ export class FakeKernel {
       text,
       sound: makeWav(position, seconds),
     };
+  }
+
+  #jobOf({ job }: Record<string, unknown>): JobEvent {
+    const found = this.jobs.find((one) => one.job === job);
+    if (!found) throw new Error(`There is no job ${String(job)}.`);
+    return found;
+  }
+
+  #startJob({ action, target, rows }: { action: JobAction; target: string; rows: string }, view: string): string {
+    if (target === "") throw new Error("A path must be a non-empty string.");
+    const total = rows === "ticked" ? this.ticks.size : this.order.length;
+    const text = "Looking at what there is to do";
+    const job: JobEvent = { job: String(this.jobs.length + 1), action, target, by: view, state: "running", done: 0, total: 0, text, confirm: null, line: "" };
+    this.jobs.push(job);
+    setTimeout(() => {
+      if (job.state !== "running") return;
+      const question = `${total} files would be pulled into ${target}: ${total} requests, about 1.2 GB. That takes about 9 minutes.`;
+      const plan = { requests: total, bytes: 1.2e9, seconds: 540, text: question };
+      if (total > 1000 && action === "pull") this.tellJob(job, { state: "waiting", confirm: plan });
+      else this.#goOn(job);
+    }, 100);
+    this.tellJob(job, {});
+    return job.job;
+  }
+
+  /** Ten steps of 100 milliseconds. */
+  #goOn(job: JobEvent): void {
+    this.tellJob(job, { state: "running", confirm: null, total: 10, text: "0 of 10 clips" });
+    const step = (): void => {
+      if (job.state !== "running" || this.stuck) return;
+      const done = job.done + 1;
+      if (done === 10) this.tellJob(job, { done, state: "done", line: `${job.target}: 10 done.` });
+      else {
+        this.tellJob(job, { done, text: `${done} of 10 clips` });
+        setTimeout(step, 100);
+      }
+    };
+    setTimeout(step, 100);
+  }
+
+  /** Change a job and send its event, unless no event gets through. */
+  tellJob(job: JobEvent, change: Partial<JobEvent>): void {
+    Object.assign(job, change);
+    if (!this.mute) this.emit({ event: "job", ...job });
   }
 
   #query({ filters = {}, sort, shown_only }: QueryRequest): void {
