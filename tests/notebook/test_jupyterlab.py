@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import histkit as hk
 from histkit.sandbox import Sandbox
 from tests.browser import chromium
 from tests.jupyter import lab, notebook_page, run_all, write_notebook
@@ -120,6 +121,44 @@ def test_a_view_of_a_kernel_that_was_restarted_says_so(page_of: Callable[..., An
     view.get_by_role("searchbox").fill("the clock")
     says(view, "run this cell again")
     view.get_by_role("row").nth(1).get_by_text(re.compile("2026-")).first.wait_for()
+
+
+def test_people_pull_in_the_background_cancel_and_go_on_while_the_kernel_is_free(
+    page_of: Callable[..., Any], box_of: Callable[..., Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = box_of(40, 4, audio_delay=0.6)
+    monkeypatch.setenv("SANDBOX_KEY", box.api_key)
+    monkeypatch.setenv("SANDBOX_URL", box.url)
+    small = "from histkit.notebook import job_actions\njob_actions.MANY_REQUESTS = 10"
+    page, problems = page_of(READ, small, EXPLORE, "explorer")
+    one, two = page.locator(VIEW).nth(0), page.locator(VIEW).nth(1)
+    says(two, "^40 rows")
+    one.get_by_role("textbox", name="Folder of the audio").press("Enter")
+    question = one.get_by_role("alertdialog")
+    question.wait_for()
+    assert "40 requests" in question.inner_text()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    for view in (one, two):
+        says(view, r"Pull audio: [1-9]\d* of 40 clips")
+    assert in_kernel(page, "print(6 * 7)") == "42"
+    two.get_by_role("button", name="Cancel: Pull audio").click()
+    for view in (one, two):
+        says(view, r"Cancelled\. [1-9]\d* of 40 clips came")
+    assert in_kernel(page, "print(explorer.manifest)") == "None"
+
+    box.set(audio_delay=0)
+    one.get_by_role("button", name="Pull audio", exact=True).click()
+    one.get_by_role("button", name="Pull audio now").click()
+    for view in (one, two):
+        says(view, r"^audio: .*\d+ skipped.*explorer\.manifest has each row")
+    statuses = "explorer.manifest['status'].isin(['done', 'skipped'])"
+    assert in_kernel(page, f"print({statuses}.all(), len(explorer.manifest))") == "True 40"
+    one.get_by_role("textbox", name="Path of the CSV file").press("Enter")
+    says(two, r"^rows\.csv: 40 rows")
+    assert hk.verify(tmp_path / "room" / "audio")["status"].tolist() == ["ok"] * 40
+    assert len(hk.read_csv(tmp_path / "room" / "rows.csv")) == 40
+    assert problems == []
 
 
 def test_people_pick_takes_and_see_usage_with_bars(page_of: Callable[..., Any]) -> None:
