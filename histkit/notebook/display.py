@@ -16,6 +16,7 @@ from typing import Any
 from histkit.errors import InputError
 from histkit.notebook.snapshot import CONTINUE
 
+_WAIT = 1.0  # seconds
 Bundle = tuple[dict[str, Any], dict[str, Any]]
 
 
@@ -51,7 +52,7 @@ def display_bundle(bundle: Bundle, text: str, kept: str, finish: Callable[[], st
     kept : str
         The page as HTML.
     finish : callable, optional
-        Returns a better page, which takes its place. It runs on a thread.
+        Returns a better page, which takes its place. It runs on a thread, after the view has had time to open.
     """
     from IPython.core.getipython import get_ipython
 
@@ -72,4 +73,6 @@ def display_bundle(bundle: Bundle, text: str, kept: str, finish: Callable[[], st
 
     show(kept)
     if finish is not None:
-        threading.Thread(target=lambda: show(finish(), update=True), name="histkit-page", daemon=True).start()
+        later = threading.Timer(_WAIT, lambda: show(finish(), update=True))
+        later.daemon, later.name = True, "histkit-page"
+        later.start()

@@ -190,3 +190,34 @@ def _every_control_has_a_name(page: Any) -> None:
             return !(labels || each.innerText || each.getAttribute('aria-label') || each.title).trim();
         }).map(each => each.outerHTML.slice(0, 200))""")
     assert nameless == []
+
+
+def test_a_notebook_that_is_opened_again_shows_the_page_it_kept(page_of: Callable[..., Any], tmp_path: Path) -> None:
+    page, problems = page_of(READ, "explorer = df.speech.explore(client=client, state='explorer.json')\nexplorer")
+    view, kept = page.locator(VIEW), page.locator(".histkit-snapshot")
+    says(view, "^5,500 rows")
+    assert not kept.is_visible()
+    view.get_by_role("searchbox").fill("the clock")
+    says(view, "^[0-9,]+ of 5,500 rows")
+    view.get_by_role("row").nth(1).get_by_role("checkbox").click()
+    says(view, "1 ticked")
+    assert problems == []
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    page.reload()
+    kept.wait_for()
+    assert "Run this cell to continue." in kept.inner_text()
+    assert "5,500 rows" in kept.inner_text()
+    assert kept.locator("table.histkit-rows tr").count() == 26
+    assert kept.locator("img").first.evaluate("image => image.naturalWidth") == 720
+    assert page.get_by_text("Error displaying widget").locator("visible=true").count() == 0
+
+    run_all(page)
+    says(view, "of 5,500 rows")
+    says(view, "1 ticked")
+    assert view.get_by_role("searchbox").input_value() == "the clock"
+    assert not kept.is_visible()
+    in_kernel(page, "import os, threading; threading.Timer(0.5, os._exit, [1]).start()")
+    view.get_by_role("searchbox").fill("the")
+    says(view, "run this cell again")
