@@ -3,6 +3,7 @@
 import { Actions } from "./actions";
 import { App } from "./app";
 import type { Model } from "./channel";
+import { makeChart } from "./chart";
 import type { Host, PartFactory, Slot } from "./host";
 import { Panel } from "./panel";
 import { Player } from "./player";
@@ -13,6 +14,7 @@ export function makeParts(): Partial<Record<Slot, PartFactory>> {
   let player: Player | undefined; // of the view: its rows and its panel play the same sound
   const playerOf = (host: Host): Player => (player ??= new Player(host));
   return {
+    chart: makeChart,
     sound: (host) => new Sound(host, playerOf(host)),
     panel: (host) => new Panel(host, playerOf(host)),
     actions: (host) => new Actions(host),

@@ -174,7 +174,7 @@ export interface ChartReply {
   /** [after, before] of each period. */
   bounds: [number | string, number | string][];
   /** The largest first; the rest is "Other", with the key null. */
-  series: { key: string | null; label: string; values: (number | null)[] }[];
+  series: { key: string | null; label: string; values: (number | null)[]; total: number }[];
   totals: (number | null)[];
   alt: string;
   note: string | null;

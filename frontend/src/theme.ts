@@ -11,22 +11,32 @@ export interface Theme {
   background: string;
   line: string;
   accent: string;
-  /** Ten colours for series, in order. */
+  /** Ten colours for series, in order; each can be told from the background. */
   series: string[];
+  /** The colour of all other series. */
+  other: string;
   font: string;
 }
 
+/** The contrast that WCAG asks of texts, and of parts of pictures. */
+export const TEXT_CONTRAST = 4.5;
+export const BAR_CONTRAST = 3;
+
 /** Read the colours in force on an element. */
 export function readTheme(root: HTMLElement): Theme {
-  const names = ["ink", "muted", "background", "line", "accent", ...Array.from({ length: 10 }, (_, index) => `series-${index + 1}`)];
-  const [ink, muted, background, line, accent, ...series] = resolveColors(
+  const names = ["ink", "muted", "background", "line", "accent", "series-other", ...Array.from({ length: 10 }, (_, index) => `series-${index + 1}`)];
+  const [ink, muted, background, line, accent, other, ...series] = resolveColors(
     root,
     names.map((name) => `var(--hk-${name})`),
-  ) as [string, string, string, string, string, ...string[]];
+  ) as [string, string, string, string, string, string, ...string[]];
   return {
     dark: root.dataset.scheme === "dark",
     forced: matches("(forced-colors: active)"),
-    ...{ ink, muted, background, line, accent, series },
+    ink: withContrast(ink, background, TEXT_CONTRAST),
+    muted: withContrast(muted, background, TEXT_CONTRAST),
+    ...{ background, line, accent },
+    series: series.map((color) => withContrast(color, background, BAR_CONTRAST)),
+    other: withContrast(other, background, BAR_CONTRAST),
     font: getComputedStyle(root).fontFamily,
   };
 }
@@ -105,7 +115,7 @@ function parentOf(element: Element): Element | null {
 
 /** Return what colours of a style sheet come to on an element. */
 function resolveColors(root: HTMLElement, values: string[]): string[] {
-  const probes = values.map((value) => h("span", { style: `color: ${value}` }));
+  const probes = values.map((value) => h("span", { style: `color: ${value}; forced-color-adjust: none` }));
   const holder = h("span", { hidden: true }, ...probes);
   root.append(holder);
   const colors = probes.map((probe) => getComputedStyle(probe).color);
@@ -130,4 +140,40 @@ export function luminance([red, green, blue]: readonly [number, number, number, 
     return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
   }) as [number, number, number];
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+type Rgb = readonly [number, number, number];
+
+/** The contrast of two colours (WCAG), 1 to 21. */
+export function contrast(one: readonly [number, number, number, ...number[]], other: readonly [number, number, number, ...number[]]): number {
+  const [low, high] = [luminance(one), luminance(other)].sort((first, second) => first - second) as [number, number];
+  return (high + 0.05) / (low + 0.05);
+}
+
+/** Return a colour, moved towards black or white by as little as gives it a contrast to the background. */
+export function withContrast(text: string, background: string, least: number): string {
+  const [color, behind] = [parseColor(text), parseColor(background)];
+  if (!color || !behind) return text;
+  const [red, green, blue, opacity] = color;
+  const solid = mix([red, green, blue], [behind[0], behind[1], behind[2]], opacity);
+  if (contrast(solid, behind) >= least) return rgbText(solid);
+  const towards = (end: Rgb): Rgb | null => {
+    for (let share = 1; share >= 0; share -= 0.02) {
+      const mixed = mix(solid, end, share);
+      if (contrast(mixed, behind) >= least) return mixed;
+    }
+    return null;
+  };
+  const [black, white]: [Rgb, Rgb] = [[0, 0, 0], [255, 255, 255]];
+  const [first, second] = luminance(behind) < 0.18 ? [white, black] : [black, white];
+  return rgbText(towards(first) ?? towards(second) ?? (contrast(black, behind) > contrast(white, behind) ? black : white));
+}
+
+/** A blend of two colours, of which `share` (0 to 1) is the first. */
+function mix(one: Rgb, other: Rgb, share: number): Rgb {
+  return one.map((channel, index) => Math.round(share * channel + (1 - share) * (other[index] ?? 0))) as [number, number, number];
+}
+
+function rgbText([red, green, blue]: Rgb): string {
+  return `rgb(${red}, ${green}, ${blue})`;
 }

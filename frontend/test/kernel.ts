@@ -225,10 +225,12 @@ export class FakeKernel {
       }
       case "jobs":
         return { jobs: this.jobs };
+      case "chart":
+        return { version: this.version, ...this.chart(payload as { by: "voice"; freq: string; measure: string }) };
       case "ping":
         return {};
       default:
-        throw new Error(`The made-up kernel has no ${kind}.`);
+        throw new Error(`The made-up kernel has no ${String(kind)}.`);
     }
   }
 
@@ -459,6 +461,56 @@ export class FakeKernel {
     });
     values.sort((one, other) => other.all - one.all);
     return { kind: "bars", values, other: { count: 0, all: 0 }, missing: 0 };
+  }
+
+  /** Sums by day or month of UTC; "auto" is months beyond 90 days. */
+  chart({ by, freq, measure }: { by: "voice" | "model" | "source"; freq: string; measure: string }): object {
+    if (freq === "h") throw new Error("The chart would have more than 2,000 hours; choose days.");
+    const passes = this.#predicate(null);
+    const items = this.items.filter((_, index) => passes(index));
+    const [first, last] = items.reduce(([low, high], { date }) => [Math.min(low, date), Math.max(high, date)], [Infinity, -Infinity]);
+    const unit = freq === "auto" ? (last - first > 90 * DAY ? "MS" : "D") : freq;
+    const next = (start: number): number => {
+      const day = new Date(1000 * start);
+      return unit === "MS" ? Date.UTC(day.getUTCFullYear(), day.getUTCMonth() + 1) / 1000 : start + DAY;
+    };
+    const edges: number[] = [];
+    if (items.length > 0) {
+      const day = new Date(1000 * first);
+      edges.push(Date.UTC(day.getUTCFullYear(), day.getUTCMonth(), unit === "MS" ? 1 : day.getUTCDate()) / 1000);
+      while ((edges.at(-1) ?? 0) <= last) edges.push(next(edges.at(-1) ?? 0));
+    }
+    const starts = edges.slice(0, -1);
+    const names = { voice: VOICES, model: MODELS, source: SOURCES }[by];
+    const sums = new Map<number, (number | null)[]>();
+    for (const item of items) {
+      const value = measure === "items" ? 1 : measure === "characters" ? item.characters : item.credits;
+      const values = sums.get(item[by]) ?? new Array<number | null>(starts.length).fill(0);
+      sums.set(item[by], values);
+      const period = edges.findLastIndex((edge) => edge <= item.date);
+      const former = values[period] ?? null;
+      values[period] = value === null ? (former === 0 ? null : former) : (former ?? 0) + value;
+    }
+    const text = (edge: number): string => new Date(1000 * edge).toISOString();
+    const all = [...sums].map(([place, values]) => {
+      const label = names[place] ?? "";
+      return { key: label, label, values, total: values.reduce<number>((sum, value) => sum + (value ?? 0), 0) };
+    });
+    all.sort((one, other) => other.total - one.total);
+    const series: { key: string | null; label: string; values: (number | null)[]; total: number }[] = all.slice(0, 10);
+    const rest = all.slice(10);
+    if (rest.length > 0) {
+      const values = starts.map((_, period) => rest.reduce((sum, one) => sum + (one.values[period] ?? 0), 0));
+      series.push({ key: null, label: "Other", values, total: values.reduce((sum, value) => sum + value, 0) });
+    }
+    const periods = starts.map((start) => text(start).slice(0, unit === "MS" ? 7 : 10));
+    return {
+      ...{ by, freq: unit, measure, periods, starts, series },
+      bounds: starts.map((start, period) => [text(start), text(edges[period + 1] ?? start)]),
+      totals: starts.map((_, period) => series.reduce((sum, { values }) => sum + (values[period] ?? 0), 0)),
+      alt: items.length === 0 ? "Chart without rows." : `${measure} by ${by}, ${periods[0] ?? ""} to ${periods.at(-1) ?? ""}`,
+      note: null,
+    };
   }
 
   #choose({ shown, widths = {} }: { shown?: string[]; widths?: Record<string, number> }): void {

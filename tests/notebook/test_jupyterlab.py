@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import histkit as hk
+from histkit.plotting.palette import contrast
 from histkit.sandbox import Sandbox
 from tests.browser import chromium
 from tests.jupyter import lab, notebook_page, run_all, write_notebook
@@ -110,6 +111,89 @@ def test_people_search_sort_brush_and_tick_and_the_next_cell_has_the_rows(page_o
     far.evaluate("grid => { grid.scrollTop = grid.scrollHeight }")
     last = in_kernel(page, f"print({order}['credits'].dropna().iloc[-1])")
     one.get_by_role("row").last.get_by_text(last, exact=True).first.wait_for()
+    assert problems == []
+
+
+def test_people_brush_a_period_and_click_a_voice_in_the_chart(page_of: Callable[..., Any]) -> None:
+    page, problems = page_of(READ, EXPLORE)
+    view = page.locator(VIEW)
+    says(view, "^5,500 rows")
+    chart = view.get_by_role("region", name="Chart of usage")
+    picture = chart.get_by_role("img")
+    alt = in_kernel(page, "print(explorer.service.answer({'kind': 'chart'})[0]['alt'])")
+    assert picture.get_attribute("aria-label") == alt
+
+    # A drag over the chart; both ends are within a period.
+    periods = int(in_kernel(page, "print(len(explorer.service.answer({'kind': 'chart'})[0]['periods']))"))
+    chart.locator(".hk-chart-foot").scroll_into_view_if_needed()
+    box = chart.locator(".hk-chart-bars").bounding_box()
+    from_bin, to_bin = periods // 4, periods // 2
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + (from_bin + 0.5) * box["width"] / periods, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + (to_bin + 0.5) * box["width"] / periods, middle, steps=4)
+    expected = in_kernel(
+        page,
+        "bounds = explorer.service.answer({'kind': 'chart'})[0]['bounds']\n"
+        f"kept = df.speech.filter(after=bounds[{from_bin}][0], before=bounds[{to_bin}][1])\n"
+        "print(f'{len(kept):,}')",
+    )
+    page.mouse.up()
+    says(view, f"^{expected} of 5,500 rows")
+    assert in_kernel(page, "print(explorer.filtered.index.equals(kept.index), len(kept) > 0)") == "True True"
+
+    # A click on the lowest segment of a bar is one on its largest voice.
+    view.locator(".hk-chart[aria-busy=false]").wait_for()
+    tallest = in_kernel(
+        page,
+        "largest = explorer.service.answer({'kind': 'chart'})[0]['series'][0]\nvalues = largest['values']\n"
+        "one = kept.speech.filter(voice=largest['key'])\n"
+        "print(values.index(max(value or 0 for value in values)), len(values), len(one))",
+    )
+    place, periods, rows = (int(number) for number in tallest.split())
+    chart.locator(".hk-chart-foot").scroll_into_view_if_needed()
+    box = chart.locator(".hk-chart-bars").bounding_box()
+    page.mouse.click(box["x"] + (place + 0.5) * box["width"] / periods, box["y"] + box["height"] - 3)
+    says(view, f"^{rows:,} of 5,500 rows")
+    assert in_kernel(page, "print(explorer.filtered.index.equals(one.index))") == "True"
+    pressed = chart.locator(".hk-legend-item[aria-pressed=true]")
+    pressed.wait_for()
+    assert pressed.inner_text().startswith(in_kernel(page, "print(largest['label'])"))
+
+    # The table has the numbers of the usage table, by keyboard.
+    chart.get_by_role("button", name="Show as table").press("Enter")
+    total = chart.locator(".hk-chart-table tfoot td").last.inner_text()
+    assert total == in_kernel(page, 'print(f\'{one.speech.usage("voice")["credits"].sum():,}\')')
+    chart.get_by_role("button", name="Show as chart").press("Enter")
+
+    # By keyboard: the voice is let go, and an edge of the period moved.
+    pressed.press("Enter")
+    says(view, f"^{expected} of 5,500 rows")
+    view.locator(".hk-chart[aria-busy=false]").wait_for()
+    edge = chart.get_by_role("slider", name="Period of the chart from")
+    start = edge.get_attribute("aria-valuetext")
+    edge.press("ArrowRight")
+    assert edge.get_attribute("aria-valuetext") != start
+    fewer = in_kernel(
+        page,
+        "after = explorer.service.answer({'kind': 'chart'})[0]['bounds'][1][0]\n"
+        "fewer = kept.speech.filter(after=after)\nprint(f'{len(fewer):,}')",
+    )
+    edge.press("Enter")
+    says(view, f"^{fewer} of 5,500 rows")
+    assert in_kernel(page, "print(explorer.filtered.index.equals(fewer.index))") == "True"
+    edge.press("Escape")
+    says(view, "^5,500 rows")
+
+    # A theme switch: the colours are read again.
+    colour = "span => getComputedStyle(span).backgroundColor"
+    light = chart.locator(".hk-legend .hk-swatch").first.evaluate(colour)
+    page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    changed = "light => getComputedStyle(document.querySelector('.hk-legend .hk-swatch')).backgroundColor !== light"
+    page.wait_for_function(changed, arg=light)
+    for swatch in chart.locator(".hk-legend .hk-swatch").all():
+        red, green, blue = re.findall(r"\d+", swatch.evaluate(colour))
+        assert contrast((int(red) / 255, int(green) / 255, int(blue) / 255), "#111111") >= 3
     assert problems == []
 
 
