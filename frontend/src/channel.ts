@@ -55,7 +55,7 @@ const BUSY_AFTER = 400;
 const PING_AFTER = 5_000;
 const SILENT_AFTER = 15_000;
 /** Requests that may take long by themselves; their silence means nothing. */
-const SLOW: readonly Kind[] = ["clip"];
+const SLOW: readonly Kind[] = ["clip", "words"];
 /** A kernel that has ended a request and sends no answer within this time has no widget to answer it. */
 const ANSWER_AFTER_END = 1_500;
 

@@ -37,7 +37,10 @@ export class Panel implements Part {
     this.#host = host;
     this.#player = player;
     this.#seek = new SeekBar(BARS, (seconds) => {
+      const shown = this.#track;
+      const duration = shown && player.secondsOf(shown.p);
       if (this.#plays()) player.seek(seconds);
+      else if (shown && duration) player.play(shown, seconds / duration);
     });
     this.#text = new LitText("hk-whole", ({ start }) => {
       if (this.#plays()) player.seek(start);
@@ -235,7 +238,7 @@ export class Panel implements Part {
     if (this.el.hidden) return;
     const player = this.#player;
     const plays = this.#plays();
-    this.#seek.at(plays ? player.seconds : 0, plays ? player.duration : null);
+    this.#seek.at(plays ? player.seconds : 0, plays ? player.duration : this.#track && player.secondsOf(this.#track.p));
     const word = this.#text.at(plays && player.state !== "loading" ? player.seconds : null);
     if (word && player.state === "playing") keepInView(this.el, word);
   }

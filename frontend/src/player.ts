@@ -97,6 +97,11 @@ export class Player extends Emitter<Topics> {
     return this.clip ? this.el.currentTime : 0;
   }
 
+  /** The length of a row's clip, if it was loaded. */
+  secondsOf(position: number): number | null {
+    return this.#clips.get(position)?.seconds ?? null;
+  }
+
   /** The length of the clip: as its container says, else as the browser finds it. */
   get duration(): number | null {
     const { clip } = this;
@@ -214,6 +219,7 @@ export class Player extends Emitter<Topics> {
     const { seconds, words, voice, text } = reply;
     const clip = { url, bytes: bytes.byteLength, wav, seconds, words, voice, text };
     this.#keep(position, clip);
+    if (!words && reply.from === "service" && !this.#host.state.alignments) this.#askWords(position, clip);
     if (!this.#peaks.has(position)) {
       void decodePeaks(bytes).then((peaks) => {
         if (!peaks || this.#disposed) return;
@@ -224,6 +230,18 @@ export class Player extends Emitter<Topics> {
       });
     }
     return clip;
+  }
+
+  /** Ask when each word is heard; the sound doesn't wait for it. */
+  #askWords(position: number, clip: Clip): void {
+    this.#host.channel.request("words", { position }).then(
+      ({ reply }) => {
+        if (!reply.words || this.#disposed) return;
+        clip.words = reply.words;
+        if (this.track?.p === position) this.emit("changed", undefined);
+      },
+      () => undefined, // there are none
+    );
   }
 
   #keep(position: number, clip: Clip): void {

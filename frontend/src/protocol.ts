@@ -250,6 +250,7 @@ export interface Requests {
   columns: [{ shown?: string[]; widths?: Record<string, number> }, QueryReply];
   detail: [{ position: number }, DetailReply];
   find: [{ position: number }, { version: number; n: number | null }];
+  words: [{ position: number }, { words: Word[] | null }];
   clip: [{ position: number; wav?: boolean }, ClipReply];
   job: [{ action: JobAction; target: string; rows: "ticked" | "filtered" }, JobReply];
   confirm: [{ job: string }, JobReply];

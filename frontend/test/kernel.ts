@@ -21,6 +21,7 @@ import type {
   SortKey,
   Ticked,
   TickRequest,
+  Word,
 } from "../src/protocol";
 
 const VOICES = ["Rachel", "Adam", "Charlotte", "Ναταλία", "דנה", "Mimi", "Bill", "Sarah", "Liam", "Ethan", "George", "Lily"];
@@ -211,6 +212,8 @@ export class FakeKernel {
         const n = this.order.indexOf(payload.position as number);
         return { version: this.version, n: n < 0 ? null : n };
       }
+      case "words":
+        return { words: this.#timed(payload.position as number) };
       case "clip":
         return this.#clip(payload.position as number);
       case "job":
@@ -263,21 +266,29 @@ export class FakeKernel {
     };
   }
 
-  #clip(position: number): ClipReply & { sound: DataView } {
+  #seconds(position: number): number {
+    return this.clipSeconds ?? 1 + textOf(position).length / 15;
+  }
+
+  #timed(position: number): Word[] {
     const text = textOf(position);
-    const seconds = this.clipSeconds ?? 1 + text.length / 15;
-    const [words, step] = [text.split(" "), seconds / text.length];
+    const step = this.#seconds(position) / text.length;
     let at = 0;
-    const timed = words.map((word) => {
+    return text.split(" ").map((word) => {
       const start = at * step;
       at += word.length + 1;
       return { text: word, start, end: start + word.length * step };
     });
+  }
+
+  #clip(position: number): ClipReply & { sound: DataView } {
+    const text = textOf(position);
+    const seconds = this.#seconds(position);
     return {
       mime: "audio/wav",
       seconds,
       from: "service",
-      words: position % 2 === 0 ? timed : null,
+      words: position % 2 === 0 ? this.#timed(position) : null,
       voice: VOICES[this.items[position]?.voice ?? 0] ?? null,
       text,
       sound: makeWav(position, seconds),

@@ -311,6 +311,15 @@ describe("the panel", () => {
 });
 
 describe("words", () => {
+  it("come later for a clip that has none of its own", async () => {
+    const stage = await start({ rows: 100 });
+    await click(stage, playButton(stage, 0));
+    await click(stage, playButton(stage, 1));
+    const asked = stage.kernel.asked.filter(({ kind }) => kind === "words").map(({ payload }) => payload.position);
+    expect(asked).toEqual([1]);
+    expect(stage.all(".hk-caption .hk-word").map((word) => word.textContent)).toEqual(textOf(1).split(" "));
+  });
+
   const timed = (text: string): Word[] => text.split(" ").map((word, at) => ({ text: word, start: at, end: at + 0.8 }));
 
   it("are placed in a text in their order; what it doesn't have is left out", () => {

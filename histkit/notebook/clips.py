@@ -108,6 +108,27 @@ class Clips:
         }
         return reply, [sound.body]
 
+    def words(self, position: int) -> list[dict[str, Any]] | None:
+        """Return the words of a row and their times: of the column ``alignments``, else from the service.
+
+        None if there are none; also if the service can't be asked, since the sound is heard without.
+        """
+        names = [name for name in ("history_item_id", "alignments") if name in self._frame.columns]
+        row = rows_at(self._frame, names, np.array([position]))
+        item = strings_of(row, "history_item_id")[0]
+        if "alignments" in names or not is_text(item):
+            return word_times(_alignments(row))
+        try:
+            aligned = self._service().get(item, request_options={"max_retries": _RETRIES}).alignments
+        except HistkitError:
+            return None
+        return None if aligned is None else word_times(aligned.model_dump())
+
+    def _service(self) -> HistoryClient:
+        with self._lock:
+            self._client = self._client or HistoryClient()
+            return self._client
+
     def _sound(self, source: Source, wav: bool) -> tuple[Playable, str]:
         item = source.history_item_id
         with self._lock:
@@ -124,10 +145,8 @@ class Clips:
             return sound, "service"
 
     def _fetch(self, source: Source, wav: bool) -> Playable:
-        with self._lock:
-            client = self._client = self._client or HistoryClient()
         with tempfile.TemporaryFile() as file:
-            clip = fetch_playable(client, source, file, threading.Event(), wav=wav, retries=_RETRIES)
+            clip = fetch_playable(self._service(), source, file, threading.Event(), wav=wav, retries=_RETRIES)
             if clip is None:
                 raise DownloadError(NOT_PLAYABLE)
             file.seek(0)

@@ -118,7 +118,7 @@ class Explorer:
         self.state = state
         defaults = {"folder": folder, "zip": "audio.zip", "csv": "rows.csv", "parquet": "rows.parquet"}
         self.service = Service(state, page_size=page_size, defaults=defaults)
-        self.service.handlers["clip"] = self._clip
+        self.service.handlers |= {"clip": self._clip, "words": self._words}
         self._jobs = Jobs(self.service, client)
         self._clips = Clips(state.frame, folder, client)
         self._widget: Any = None
@@ -128,6 +128,9 @@ class Explorer:
     def _clip(self, message: Message) -> tuple[Reply, list[bytes]]:
         wav = true_or_false("wav", message.get("wav", False))
         return self._clips.answer(self.service.position_of(message), wav=wav)
+
+    def _words(self, message: Message) -> tuple[Reply, list[bytes]]:
+        return {"words": self._clips.words(self.service.position_of(message))}, []
 
     @property
     def widget(self) -> Any:

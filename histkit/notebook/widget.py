@@ -12,7 +12,7 @@ from histkit.errors import InputError
 from histkit.util.threads import DaemonThreads
 
 Answer = Callable[[Any], tuple[dict[str, Any], list[bytes]]]
-SLOW = ("clip",)  # requests that wait for the service
+SLOW = ("clip", "words")  # requests that wait for the service
 STATIC = Path(__file__).parent / "static"
 
 

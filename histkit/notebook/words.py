@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,14 +14,14 @@ _TIMES = ("character_start_times_seconds", "character_end_times_seconds")
 _MOST_WORDS = 20_000
 
 
-def word_times(alignments: str | None) -> list[dict[str, Any]] | None:
+def word_times(alignments: str | Mapping[str, Any] | None) -> list[dict[str, Any]] | None:
     """Return the words of a text and when each is heard.
 
     Parameters
     ----------
-    alignments : str or None
-        A cell of the column ``alignments``: JSON with ``alignment``, which has the characters of the text as sent, and
-        when each begins and ends, in seconds.
+    alignments : str, mapping or None
+        A cell of the column ``alignments``, or what it holds as JSON: ``alignment`` has the characters of the text as
+        sent, and when each begins and ends, in seconds.
 
     Returns
     -------
@@ -37,7 +38,8 @@ def word_times(alignments: str | None) -> list[dict[str, Any]] | None:
     if alignments is None:
         return None
     try:
-        spoken = msgspec.json.decode(alignments)["alignment"]
+        content = msgspec.json.decode(alignments) if isinstance(alignments, str) else alignments
+        spoken = content["alignment"]
         characters, starts, ends = spoken["characters"], *(map(real_number, spoken[name]) for name in _TIMES)
         timed = list(zip(characters, starts, ends, strict=True))
     except (ValueError, KeyError, TypeError):  # msgspec's errors are ValueErrors

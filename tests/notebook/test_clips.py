@@ -139,6 +139,30 @@ def test_words_come_with_alignments(box_of: Callable[..., Sandbox]) -> None:
         assert Clips(parsed, None, client).answer(row)[0]["words"] is None
 
 
+def test_words_of_a_frame_without_alignments_come_from_the_service(box_of: Callable[..., Sandbox]) -> None:
+    box = box_of(60, 2, clip_bytes=3000, alignments=True)
+
+    def words_of(explorer: Any, row: int) -> Any:
+        return explorer.service.answer({"kind": "words", "position": row})[0]["words"]
+
+    with client_of(box) as client:
+        df, aligned = hk.read_history(client=client), hk.read_history(client=client, alignments=True)
+        explorer, other = (frame.speech.explore(client=client, folder="nothing") for frame in (df, aligned))
+        row, without = (
+            int(aligned.index[mask][0]) for mask in (aligned["alignments"].notna(), aligned["alignments"].isna())
+        )
+        box.reset()
+        assert words_of(other, row) == ask(other, position=row)[0]["words"]
+        assert [asked["path"].endswith("/audio") for asked in box.requests()] == [True]
+        assert words_of(explorer, row) == words_of(other, row)
+        assert len(box.requests()) == 2
+        assert words_of(explorer, without) is None
+        box.remove([df["history_item_id"].iloc[row]])
+        assert words_of(explorer, row) is None
+    assert words_of(df.speech.explore(folder="nothing"), row) is None  # no key
+    assert explorer.last_error is None
+
+
 def test_what_is_wrong_is_one_line(box_of: Callable[..., Sandbox]) -> None:
     df = hk.sample_history(30)
     explorer = df.speech.explore(folder="nothing")

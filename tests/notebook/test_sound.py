@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from histkit.sandbox import serve
+from tests.axe import violations
 from tests.browser import chromium
 from tests.jupyter import lab, notebook_page, run_all, write_notebook
 
@@ -81,6 +82,7 @@ def test_rows_are_heard_by_mouse_and_by_keyboard(tmp_path: Path, monkeypatch: py
             page.wait_for_function(f"() => document.querySelector('.hk-panel .hk-lit')?.innerText !== {word!r}")
             page.keyboard.press("Space")
             page.wait_for_function("() => document.querySelector('.histkit-explorer audio').paused")
+            assert violations(page.evaluate, "document.querySelector('.histkit-explorer')") == []
             page.keyboard.press("Escape")
             panel.wait_for(state="hidden")
             assert page.evaluate("() => document.activeElement.closest('.hk-row').getAttribute('aria-rowindex')") == "4"
