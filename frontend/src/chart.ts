@@ -48,7 +48,7 @@ class Chart implements Part {
   readonly #measure = select("Measure", MEASURES);
   readonly #busy = h("span", { class: "hk-busy", "aria-hidden": "true", hidden: true });
   readonly #all = h("button", { type: "button", class: "hk-button", hidden: true }, "All dates");
-  readonly #asTable = h("button", { type: "button", class: "hk-button", "aria-pressed": "false" }, "Show as table");
+  readonly #asTable = h("button", { type: "button", class: "hk-button" }, "Show as table");
   readonly #canvas = h("div", { class: "hk-chart-canvas", role: "img" });
   readonly #column = h("div", { class: "hk-chart-column", hidden: true });
   readonly #bars = h("div", { class: "hk-chart-bars hk-fixed" }, this.#column);
@@ -374,7 +374,6 @@ class Chart implements Part {
     this.#table.hidden = !shown;
     this.#picture.hidden = shown;
     this.#asTable.textContent = shown ? "Show as chart" : "Show as table";
-    this.#asTable.setAttribute("aria-pressed", String(shown));
     if (shown) this.#fillTable();
     else this.#draw();
   }

@@ -64,7 +64,7 @@ export class Plot {
       stroke: theme.muted,
       font: `${TEXT_SIZE}px ${theme.font}`,
       ticks: { show: false },
-      grid: { stroke: theme.line, width: 1 },
+      grid: { stroke: theme.line, width: 1, dash: theme.forced ? [1, 5] : [] }, // its lines are as dark as texts
     };
     const options: uPlot.Options = {
       width,
