@@ -239,13 +239,15 @@ def format_share(value: Any) -> str:
 
 
 def format_size(size: float) -> str:
-    """Format a number of bytes for a reader: in MB, smaller ones in kB, of which every file that is not empty has one.
+    """Format a number of bytes for a reader: in GB, MB, or kB, of which every file that is not empty has one.
 
     Examples
     --------
-    >>> format_size(3_812_345), format_size(49_512), format_size(12), format_size(0)
-    ('3.8 MB', '50 kB', '1 kB', '0 kB')
+    >>> format_size(22_974_409_493), format_size(3_812_345), format_size(49_512), format_size(12), format_size(0)
+    ('23.0 GB', '3.8 MB', '50 kB', '1 kB', '0 kB')
     """
+    if size >= 999_950_000:
+        return f"{size / 1e9:,.1f} GB"
     return f"{size / 1e6:,.1f} MB" if size >= 999_500 else f"{max(round(size / 1e3), int(size > 0))} kB"
 
 
