@@ -13,12 +13,14 @@ from histkit.api.client import check_client
 from histkit.errors import HistkitError, SchemaError
 from histkit.frame.dates import timestamps_of
 from histkit.notebook.controls import display_in, import_widgets, status_line
+from histkit.notebook.display import Bundle, display_bundle, widget_bundle
 from histkit.notebook.players import Players, play
+from histkit.notebook.snapshot import page
 from histkit.retakes.keepers import keepers
 from histkit.retakes.lines import line_table
 from histkit.retakes.takes import takes
 from histkit.util.storage import normalize_path
-from histkit.util.text import format_value, one_line_text
+from histkit.util.text import count_noun, format_value, one_line_text
 
 if TYPE_CHECKING:
     from histkit.api.client import HistoryClient
@@ -124,8 +126,18 @@ class Picker:
     def __repr__(self) -> str:
         return f"<picker of takes: {len(self.lines):,} lines with several, {len(self._chosen):,} chosen>"
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self.widget._repr_mimebundle_(**options)
+    def _ipython_display_(self) -> None:
+        bundle = widget_bundle(lambda: self.widget, repr(self))
+        display_bundle(bundle, repr(self), self._page())
+
+    def _repr_mimebundle_(self, **options: Any) -> Bundle:
+        data, metadata = widget_bundle(lambda: self.widget, repr(self), **options)
+        return {"text/html": self._page(), **data}, metadata
+
+    def _page(self) -> str:
+        """Return the page that the notebook keeps: how far the choice is, without texts."""
+        words = f"{count_noun(len(self.lines), 'line')} with several takes, {len(self._chosen):,} chosen"
+        return page("The picker of takes as it was displayed", [f"<p>{words}</p>"])
 
     def _make_widgets(self, w: Any) -> None:
         self._head, self._note, self._players = w.HTML(), w.HTML(), w.Output()
@@ -141,6 +153,7 @@ class Picker:
             button.on_click(lambda _, action=action: action())
             self._buttons.append(button)
         self.widget = w.VBox([self._head, w.HBox(self._buttons), self._radio, self._note, self._players])
+        self.widget.add_class("histkit-live")  # the kept page makes room for it
 
     def _rows(self) -> pd.DataFrame:
         """Return the takes of the current line, the oldest first."""

@@ -248,6 +248,8 @@ def test_people_pull_in_the_background_cancel_and_go_on_while_the_kernel_is_free
 def test_people_pick_takes_and_see_usage_with_bars(page_of: Callable[..., Any]) -> None:
     page, problems = page_of(READ, PICK, SHOW)
     page.get_by_role("radio").first.check()
+    assert page.locator(".histkit-snapshot").count() == 1
+    assert not page.locator(".histkit-snapshot").is_visible()
     page.get_by_text(re.compile("Of lines without a choice")).wait_for()
     page.get_by_role("button", name="Listen to all").click()
     page.locator(".histkit-players").first.wait_for()
