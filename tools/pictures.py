@@ -62,7 +62,7 @@ def sheet_of(width: int, height: int) -> Iterator[Page]:
 
 
 def photograph_explorer(path: Path) -> None:
-    """Take a picture of the explorer in JupyterLab, some rows ticked."""
+    """Take a picture of the explorer in JupyterLab: a word searched for, some rows ticked."""
     sys.path.insert(0, str(ROOT))
     from tests.jupyter import lab, notebook_page, run_all, write_notebook
 
@@ -73,16 +73,14 @@ def photograph_explorer(path: Path) -> None:
         with lab(room, Path(scratch)) as address, notebook_page(address, "look.ipynb", height=1300) as (page, _):
             page.evaluate("() => { window.jupyterapp.commands.execute('application:toggle-left-area') }")
             run_all(page)
-            page.locator("table.histkit-rows tbody tr").first.wait_for()
-            voices = page.get_by_label("Voice").locator("option").all_inner_texts()
-            page.get_by_label("Voice").select_option(label=voices[:2])
-            page.get_by_label("Text has").fill("harbour")
-            page.get_by_label("Text has").press("Enter")
+            view = page.locator(".histkit-explorer")
+            view.get_by_placeholder("Search the texts").fill("harbour")
             page.wait_for_timeout(3000)
             for row in (1, 2, 5):
-                page.locator("table.histkit-rows tbody tr").nth(row).click()
+                view.locator(".hk-body .hk-row input[type=checkbox]").nth(row).click()
+            page.mouse.move(0, 0)
             page.wait_for_timeout(1500)
-            page.locator(".jp-OutputArea-output .widget-hbox").first.screenshot(path=path)
+            view.screenshot(path=path)
 
 
 if __name__ == "__main__":
