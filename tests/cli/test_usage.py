@@ -120,7 +120,8 @@ def test_billing_periods_from_the_plan_or_from_a_day(online: Path, whole: pd.Dat
 
 
 def test_the_report_is_written_or_printed(online: Path, whole: pd.DataFrame) -> None:
-    assert run("report", "out.html", "--title", "Autumn", "--quota").stdout.startswith("out.html: 5,500 rows, 0.")
+    said = run("report", "out.html", "--title", "Autumn", "--quota").stdout
+    assert said == f"out.html: 5,500 rows, {round(Path('out.html').stat().st_size / 1000)} kB\n"
     assert "Autumn</h1>" in Path("out.html").read_text("utf-8")
     assert ">Quota</h2>" in Path("out.html").read_text("utf-8")
     assert "Top texts" in run("report").stdout
