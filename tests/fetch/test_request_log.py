@@ -20,6 +20,7 @@ from histkit.frame.columnar import decode_columns
 from histkit.frame.log_table import join_tables, table_of
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
+from tests.effort import examples
 from tests.fetch.log_service import LogService
 
 T0 = 1_790_000_000  # seconds
@@ -56,7 +57,7 @@ BOUNDS = st.sampled_from(["inclusive", "exclusive"])
 SPANS = st.sampled_from([(None, None), (T0 + 2, T0 + 7), (None, T0 + 5), (T0 + 3, None), (T0 - 50, T0 + 99)])
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(10))
 @given(
     seed=st.integers(0, 10**6),
     rows=st.integers(0, 60),
@@ -81,7 +82,7 @@ def test_everything_is_read_where_the_bounds_mean_something(
     assert frame["at"].is_monotonic_decreasing
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(10))
 @given(
     seed=st.integers(0, 10**6),
     rows=st.integers(0, 50),
@@ -119,7 +120,7 @@ def test_nothing_is_short_without_an_error(
 @pytest.mark.parametrize("fraction", [False, True])
 def test_one_row_an_answer_loses_no_row_of_a_millisecond(service: LogService, order: str, fraction: bool) -> None:
     for spread in (1, 4):
-        log = make_log(3, 20, spread=spread, fraction=fraction)
+        log = make_log(3, 10, spread=spread, fraction=fraction)
         frame = read(service.become(log, order=order, cap=1, starts="exclusive", ends="inclusive"), None, None)
         assert set(frame["request_id"]) == truth(log, None, None)
 
@@ -348,7 +349,7 @@ def test_rows_of_one_id_that_differ_are_said(service):
     assert frame["at"].iloc[0].microsecond == 5000
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(4))
 @given(seed=st.integers(0, 10**6), renames_at=st.integers(0, 9))
 @pytest.mark.parametrize("names", [("time", "request_id"), ("at", "id"), ("timestamp", "history_request_id")])
 def test_columns_that_are_renamed_while_the_log_is_read_keep_their_first_names(

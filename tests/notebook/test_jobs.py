@@ -115,7 +115,7 @@ def test_csv_and_parquet_have_the_rows_of_the_filters(tmp_path: Path) -> None:
     assert desk.explorer.manifest is None
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.faults) for seed in (1, 2))])
 def test_cancelled_at_random_moments_and_resumed_the_result_is_that_of_an_undisturbed_run(
     box_of: Callable[..., Sandbox], tmp_path: Path, short_waits: None, seed: int
 ) -> None:
@@ -177,7 +177,7 @@ def test_two_jobs_never_write_to_one_target_and_the_explorer_answers_meanwhile(
     box = box_of(20, 4)
     client = client_of(box)
     df = hk.read_history(client=client, progress=False)
-    box.set(audio_delay=60)
+    box.set(audio_delay=6)
     one, two = Desk(df, client), Desk(df, client)
     job = one.start("pull", tmp_path / "audio")
     one.running(job)
