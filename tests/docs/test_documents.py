@@ -19,7 +19,7 @@ def test_the_readme_can_be_read_to_its_end() -> None:
     lines = README.splitlines()
     assert len(lines) <= 150
     assert lines.index("```python") < 20
-    assert README.count("![") == 1
+    assert README.count("![") == 2
 
 
 def parameter(path: Path) -> Any:
