@@ -12,7 +12,7 @@ import pyarrow as pa
 from histkit.errors import SchemaError
 from histkit.frame.schema import TEXT
 from histkit.util.arrays import Floats, Ints, Mask
-from histkit.util.text import error_line, escape_surrogates, quoted
+from histkit.util.text import error_line, escape_surrogates, is_valid_unicode, quoted
 
 NO_CODE = -1  # the code of a missing value
 
@@ -62,12 +62,20 @@ def factorize(column: pd.Series) -> tuple[Ints, pd.Index]:
 
 def factorize_values(column: pd.Series) -> tuple[Ints, pd.Index]:
     """Return codes and distinct values as `factorize` does, but only values that a row has, in order of appearance."""
+    if column.dtype == object and any(_is_broken(value) for value in column):
+        # pandas 2.2 takes all texts with halves of surrogate pairs for one
+        texts = [escape_surrogates(value) if isinstance(value, str) else value for value in column]
+        column = pd.Series(texts, column.index, object, column.name)
     try:
         codes, values = pd.factorize(column)
     except (TypeError, NotImplementedError) as error:  # lists: a Python object, or an Arrow type
         what = f"Column {quoted(column.name)} ({column.dtype}) holds something other than texts or numbers"
         raise SchemaError(f"{what}: {error_line(error)}.") from None
     return codes.astype(np.int64), values
+
+
+def _is_broken(value: Any) -> bool:
+    return isinstance(value, str) and not value.isascii() and not is_valid_unicode(value)
 
 
 def factorize_text(column: pd.Series) -> tuple[Ints, list[str]]:

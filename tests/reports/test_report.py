@@ -435,7 +435,9 @@ def test_numbers_that_are_texts_and_halves_of_characters_give_the_report_of_the_
     df: pd.DataFrame, tmp_path: Path
 ) -> None:
     rows = df.head(300)
-    texts = rows.assign(**{name: rows[name].astype(object).astype(str) for name in ("credits", "characters")})
+    texts = rows.assign(
+        **{name: rows[name].astype(object).map(str, na_action="ignore") for name in ("credits", "characters")}
+    )
     want = written(rows, tmp_path / "numbers.html", title="x").read_bytes()
     assert written(texts, tmp_path / "texts.html", title="x").read_bytes() == want
     half = pd.Series(["\ud800x", "\udfff"] * 150, rows.index, dtype=object)

@@ -80,9 +80,9 @@ def test_keepers_of_several_accounts_are_those_of_each(several: Any, script: Any
     frame = with_accounts(several)
     whole = hk.keepers(frame, script=script, near=near)
     alone = [hk.keepers(part, script=script, near=near) for part in parts_of(frame)]
-    together = pd.concat([part.astype({"account": object}) for part in alone])
+    together = pd.concat([part.astype({"account": "string"}) for part in alone])
     order = ["history_item_id"] if script is None else ["script_line", "history_item_id"]
-    found = whole.astype({"account": object}).sort_values(order)
+    found = whole.astype({"account": "string"}).sort_values(order)
     pd.testing.assert_frame_equal(found, together.sort_values(order), check_dtype=False)
     if script is not None:
         facts = [part.attrs["histkit"] for part in alone]
