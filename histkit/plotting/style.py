@@ -119,7 +119,7 @@ def draw_grid(look: Look, *, along: Literal["x", "y"]) -> None:
 
 
 def style_ticks(look: Look) -> None:
-    """Give the labels of the ticks their size and colour."""
+    """Set the size and colour of the tick labels."""
     sides: dict[str, Any] = {"top": False, "right": False, "labeltop": False, "labelright": False}
     look.ax.tick_params(which="both", length=0, labelsize=look.size, **sides)
     look.ax.tick_params(axis="x", which="both", pad=look.clearance, colors=look.inks.x_ticks)
