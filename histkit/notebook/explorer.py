@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from histkit.api.client import check_client
+from histkit.audio.destination import open_destination
 from histkit.frame.clock import zone_of
 from histkit.frame.keys import warn_of_duplicates
 from histkit.notebook.clips import Clips
@@ -72,6 +74,8 @@ def explore(
         anywidget is not installed, an argument is invalid, or `state` exists and is something else.
     SchemaError
         The frame lacks a column.
+    DownloadError
+        `folder` is a file, or lies below one.
 
     Examples
     --------
@@ -83,7 +87,9 @@ def explore(
     page_size = whole_number("page_size", page_size, 1, 200)
     zone_of(tz)
     check_client(client)
-    normalize_path(folder)  # so that an invalid folder is refused here, not by a button
+    if "://" not in normalize_path(folder):  # so that an invalid folder is refused here, not by a button
+        with closing(open_destination(folder)) as destination:
+            destination.check()
     check_widgets()
     keep = true_or_false("keep", keep)
     selection = Selection(frame, tz)

@@ -187,3 +187,13 @@ def test_usage_is_shown_with_bars_and_words_stay_words(df: pd.DataFrame) -> None
         assert "<table" in hk.show_usage(other).to_html()
     with pytest.raises(hk.InputError, match="bar='voice'"):
         hk.show_usage(table, bar="voice")
+
+
+def test_a_file_in_place_of_the_folder_is_refused_before_anything_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for folder in (tmp_path / "notes.txt", tmp_path / "notes.txt" / "audio"):
+        with pytest.raises(hk.DownloadError, match=r"notes\.txt is a file"):
+            hk.sample_history(5).speech.explore(folder=folder)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    hk.sample_history(5).speech.explore(folder=tmp_path / "audio")
+    assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
