@@ -12,6 +12,7 @@ import pandas as pd
 from histkit.api.client import check_client
 from histkit.errors import HistkitError, SchemaError
 from histkit.frame.dates import timestamps_of
+from histkit.money.ledger import several_accounts
 from histkit.notebook.controls import display_in, import_widgets, status_line
 from histkit.notebook.display import Bundle, display_bundle, widget_bundle
 from histkit.notebook.players import Players, play
@@ -172,7 +173,7 @@ class Picker:
         text, voice = (rows[name].iloc[-1] for name in ("text", "voice_name"))
         spoken = "(dialogue)" if pd.isna(text) else one_line_text(str(text))
         speaker = "" if pd.isna(voice) else one_line_text(str(voice))
-        if "account" in rows.columns and self.takes["account"].nunique(dropna=False) > 1:
+        if several_accounts(self.takes):
             speaker = f"{speaker} ({format_value(rows['account'].iloc[-1], 'text')})"
         line = f"Line {self._line + 1:,} of {len(self.lines):,} with several takes"
         self._head.value = (
