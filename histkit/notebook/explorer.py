@@ -13,10 +13,11 @@ from histkit.audio.destination import open_destination
 from histkit.frame.clock import zone_of
 from histkit.frame.keys import warn_of_duplicates
 from histkit.notebook.clips import Clips
+from histkit.notebook.dispatch import Message, Reply
 from histkit.notebook.display import Bundle, display_bundle, widget_bundle
 from histkit.notebook.jobs import Jobs
 from histkit.notebook.selection import Selection
-from histkit.notebook.service import Message, Reply, Service
+from histkit.notebook.service import Service
 from histkit.notebook.snapshot import explorer_page
 from histkit.notebook.state_file import StateFile
 from histkit.notebook.widget import check_widgets, make_widget

@@ -23,7 +23,8 @@ from histkit.util.threads import DaemonThreads
 
 if TYPE_CHECKING:
     from histkit.api.client import HistoryClient
-    from histkit.notebook.service import Message, Reply, Service
+    from histkit.notebook.dispatch import Message, Reply
+    from histkit.notebook.service import Service
     from histkit.util.arrays import Mask
 
 State = Literal["running", "waiting", "done", "failed", "cancelled"]

@@ -1,24 +1,22 @@
 """The kernel's side of the explorer: every request of a view and its reply, without a widget.
 
-``frontend/PROTOCOL.md`` describes the messages. `Service.answer` takes any value and never raises: what can't be
-answered is a line in ``error``. Kernels run handlers on several threads; a lock guards the state, and long computations
-run on a snapshot of it outside the lock.
+Kernels run handlers on several threads: a lock guards the state, and long computations run on a snapshot of it outside
+the lock.
 """
 
 from __future__ import annotations
 
-import math
-import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from histkit.errors import HistkitError, InputError
+from histkit.errors import InputError
 from histkit.frame.dialogues import parsed_dialogues
 from histkit.notebook.columns import SHOWN, TableColumn, table_columns
 from histkit.notebook.details import TakeFinder, row_details
+from histkit.notebook.dispatch import Dispatcher, Message, Reply
 from histkit.notebook.filter_state import FilterState
 from histkit.notebook.profiles import Bars, Histogram, profile, voice_labels
 from histkit.notebook.selection import Selection, Totals
@@ -28,12 +26,7 @@ from histkit.notebook.windows import MOST_ROWS, window
 from histkit.usage.aggregate import MEASURES
 from histkit.util.arguments import one_of, true_or_false, whole_number
 from histkit.util.arrays import Mask
-from histkit.util.text import error_line, is_valid_unicode, quoted
-
-Message = Mapping[str, Any]
-Reply = dict[str, Any]
-Handler = Callable[[Message], tuple[Reply, list[bytes]]]
-Listener = Callable[[Reply], None]
+from histkit.util.text import quoted
 
 _MOST_KEYS, _WIDEST = 10, 2_000
 _CHART_COLUMNS = ["date", "voice_id", "voice_name", "model_id", "source", "dialogue", "characters", "credits"]
@@ -42,7 +35,7 @@ _NONE_PASS = "No row passes the filters."
 _NONE_TICKED = "No row is ticked."
 
 
-class Service:
+class Service(Dispatcher):
     """Answers the requests of an explorer's views.
 
     Parameters
@@ -55,18 +48,6 @@ class Service:
         The groups of the chart at first.
     defaults : mapping, optional
         Targets of downloads and exports by action.
-
-    Attributes
-    ----------
-    handlers : dict
-        The function for each kind of request: it takes the request and returns the fields of the reply and binary
-        buffers. It runs without the lock; errors of the package become the reply's ``error``. Others may be added.
-    lock : threading.RLock
-        Held while the state is read or changed.
-    last_error : Exception or None
-        The error that a reply had last.
-    notes : list of str
-        Lines that each view shows when it opens; see `note`.
     """
 
     def __init__(
@@ -77,22 +58,18 @@ class Service:
         chart_by: str = "voice",
         defaults: Mapping[str, str] | None = None,
     ) -> None:
+        super().__init__("explorer")
         self.selection, self.page_size, self.chart_by = selection, page_size, chart_by
         self.defaults = dict(defaults or {})
         self.columns: dict[str, TableColumn] = table_columns(selection.frame)
         self.shown = [key for key in SHOWN if key in self.columns]
         self.widths: dict[str, int] = {}
-        self.lock = threading.RLock()
-        self.last_error: Exception | None = None
-        self.notes: list[str] = []
         self._version = 0  # of the columns
-        self._listeners: list[Listener] = []
         self._profiles: dict[str, Histogram | Bars] = {}
         self._takes = TakeFinder(selection.frame)
         self._voices: dict[str, str] | None = None
         self._parsed: pd.DataFrame | None = None
-        self.handlers: dict[str, Handler] = {
-            "ping": lambda message: ({}, []),
+        self.handlers |= {
             "open": self._open,
             "query": self._query,
             "rows": self._rows,
@@ -108,49 +85,6 @@ class Service:
     def version(self) -> int:
         """Grows with every change of filters, sort or shown columns."""
         return self.selection.version + self._version
-
-    def answer(self, message: Any) -> tuple[Reply, list[bytes]]:
-        """Return the reply to a request, and its binary buffers.
-
-        Parameters
-        ----------
-        message : Any
-            As it came from a view; anything that isn't a request gets an error.
-        """
-        request = message if isinstance(message, Mapping) else {}
-        reply: Reply = {name: _plain(request.get(name)) for name in ("id", "view", "kind")}
-        try:
-            if not isinstance(message, Mapping):
-                raise InputError(f"A request must be an object, not {quoted(message)}.")
-            handler = self.handlers.get(reply["kind"]) if isinstance(reply["kind"], str) else None
-            if handler is None:
-                raise InputError(f"kind={quoted(request.get('kind'))} is no kind of request.")
-            fields, buffers = handler(request)
-        except HistkitError as error:
-            return self._failed(reply, error, error_line(error, 500))
-        except KeyboardInterrupt:
-            return {**reply, "error": "Stopped."}, []
-        except Exception as error:  # a view would wait for ever
-            return self._failed(reply, error, f"{type(error).__name__}: {error_line(error)} (see explorer.last_error)")
-        return {**fields, **reply}, buffers
-
-    def _failed(self, reply: Reply, error: Exception, line: str) -> tuple[Reply, list[bytes]]:
-        self.last_error = error
-        return {**reply, "error": line or type(error).__name__}, []
-
-    def listen(self, listener: Listener) -> None:
-        """Call a function with every event."""
-        self._listeners.append(listener)
-
-    def emit(self, event: Reply) -> None:
-        """Send an event to all listeners."""
-        for listener in list(self._listeners):
-            listener(event)
-
-    def note(self, line: str) -> None:
-        """Show a line in all views, those that are open and those that will open."""
-        self.notes.append(line)
-        self.emit({"event": "note", "text": line})
 
     def restore(
         self,
@@ -249,7 +183,7 @@ class Service:
                 changes["shown_only"] = true_or_false("shown_only", message["shown_only"])
             self.selection.change(**changes)
             reply = self._with_rows()
-            self._tell("changed", message, reply)
+            self._tell_changed(message, reply)
         return reply, []
 
     def _sort_keys(self, value: Any) -> list[SortKey]:
@@ -347,7 +281,7 @@ class Service:
             else:
                 self.selection.untick()
             reply = {"version": self.version, "ticked": self._ticked()}
-            self._tell("changed_ticks", message, reply)
+            self.tell("changed_ticks", message, reply)
         return reply, []
 
     def _columns(self, message: Message) -> tuple[Reply, list[bytes]]:
@@ -368,7 +302,7 @@ class Service:
                 self._version += 1
             self.widths |= widths or {}
             reply = self._with_rows()
-            self._tell("changed", message, reply)
+            self._tell_changed(message, reply)
         return reply, []
 
     def _detail(self, message: Message) -> tuple[Reply, list[bytes]]:
@@ -398,15 +332,5 @@ class Service:
             raise InputError("The history has no rows.")
         return whole_number("position", message.get("position"), 0, rows - 1)
 
-    def _tell(self, event: str, message: Message, reply: Reply) -> None:
-        fields = {name: value for name, value in reply.items() if name != "rows"}
-        self.emit({"event": event, "by": _plain(message.get("view")), **fields})
-
-
-def _plain(value: Any) -> Any:
-    """Return an id of a request as a value that JSON can hold."""
-    if isinstance(value, str):
-        return value if is_valid_unicode(value) else quoted(value)
-    if value is None or (isinstance(value, (int, float)) and math.isfinite(value)):
-        return value
-    return quoted(value)
+    def _tell_changed(self, message: Message, reply: Reply) -> None:
+        self.tell("changed", message, {name: value for name, value in reply.items() if name != "rows"})

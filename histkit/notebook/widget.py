@@ -35,8 +35,8 @@ def make_widget(kind: Literal["explorer", "picker"], answer: Answer, *, static: 
     kind : {"explorer", "picker"}
         What the front end shows.
     answer : callable
-        Takes a request, returns its reply and binary buffers; see `histkit.notebook.service.Service.answer`. Requests
-        of a kind in `SLOW` are answered on another thread, so that the kernel stays free.
+        Takes a request, returns its reply and binary buffers; see `histkit.notebook.dispatch.Dispatcher.answer`.
+        Requests of a kind in `SLOW` are answered on another thread, so that the kernel stays free.
     static : Path
         The folder of the front end's bundle.
 
