@@ -52,7 +52,7 @@ faults: $(VENV)/.dev
 	@$(VENV)/bin/python tools/faults.py --write
 
 browser: $(VENV)/.dev
-	@$(VENV)/bin/python -m pytest -m browser
+	@$(VENV)/bin/python -m pytest -m browser -n 2 --dist loadfile
 
 # Its own pandas, and everything else from $(VENV).
 .venv-pandas22/.dev: $(VENV)/.dev

@@ -80,14 +80,21 @@ class Page:
 
 
 @contextmanager
-def chromium_page() -> Iterator[Page]:
-    """Run a browser without a window."""
+def running_browser() -> Iterator[Any]:
+    """Run a browser without a window; an event loop runs in this thread as long."""
     path = chromium()
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         try:
-            yield Page(browser)
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def chromium_page() -> Iterator[Page]:
+    """Run a browser for pages that are files."""
+    with running_browser() as browser:
+        yield Page(browser)

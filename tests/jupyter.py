@@ -12,15 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.browser import chromium
-
 _READY = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 _START = 90  # seconds until the server has an address, on a busy machine
 
 
 @contextmanager
 def lab(folder: Path, scratch: Path) -> Iterator[str]:
-    """Run JupyterLab on a folder; yields the address of its page, with the token."""
+    """Run JupyterLab on a folder; yields the address of its pages, with the token and a place for theirs."""
     places = {
         name: str(scratch / name)
         for name in (
@@ -63,7 +61,7 @@ def _address(server: subprocess.Popen[bytes], runtime: Path, log: Path) -> str:
                 facts = json.loads(path.read_text())
             except ValueError:  # being written
                 break
-            return f"http://127.0.0.1:{facts['port']}/lab/tree/{{}}?token={facts['token']}"
+            return f"http://127.0.0.1:{facts['port']}/lab/{{}}?token={facts['token']}"
         time.sleep(0.1)
     raise RuntimeError(f"JupyterLab didn't start: {log.read_text()[-2000:]}")
 
@@ -79,25 +77,20 @@ def write_notebook(path: Path, *cells: str) -> None:
 
 
 @contextmanager
-def notebook_page(address: str, name: str, *, height: int = 1400) -> Iterator[tuple[Any, list[str]]]:
-    """Open a notebook in Chromium; yields the page, and the errors of its console as they come."""
-    path = chromium()
-    from playwright.sync_api import sync_playwright
-
+def notebook_page(browser: Any, address: str, name: str, *, height: int = 1400) -> Iterator[tuple[Any, list[str]]]:
+    """Open a notebook of a `lab` in a browser; yields the page, and the errors of its console as they come."""
     problems: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        try:
-            page = browser.new_page(viewport={"width": 1500, "height": height})
-            page.set_default_timeout(45_000)
-            page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-            page.on("pageerror", lambda error: problems.append(str(error)))
-            page.goto(address.format(name))
-            page.wait_for_selector(".jp-Notebook .jp-CodeCell")
-            page.wait_for_function(_READY)
-            yield page, problems
-        finally:
-            browser.close()
+    with browser.new_context(viewport={"width": 1500, "height": height}) as context:
+        page = context.new_page()
+        page.set_default_timeout(45_000)
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        workspace = Path(name).with_suffix("").as_posix().replace("/", "-")  # where a page opens what was open before
+        page.goto(address.format(f"workspaces/{workspace}/tree/{name}"))
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell")
+        page.wait_for_function(_READY)
+        yield page, problems
+        page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
 
 
 def run_all(page: Any) -> None:

@@ -64,13 +64,18 @@ def sheet_of(width: int, height: int) -> Iterator[Page]:
 def photograph_explorer(path: Path) -> None:
     """Take a picture of the explorer in JupyterLab: a word searched for, some rows ticked."""
     sys.path.insert(0, str(ROOT))
+    from tests.browser import running_browser
     from tests.jupyter import lab, notebook_page, run_all, write_notebook
 
     with tempfile.TemporaryDirectory() as scratch:
         room = Path(scratch, "room")
         room.mkdir()
         write_notebook(room / "look.ipynb", "import histkit as hk\n\ndf = hk.sample_history(5000)\ndf.speech.explore()")
-        with lab(room, Path(scratch)) as address, notebook_page(address, "look.ipynb", height=1300) as (page, _):
+        with (
+            lab(room, Path(scratch)) as address,
+            running_browser() as browser,
+            notebook_page(browser, address, "look.ipynb", height=1300) as (page, _),
+        ):
             page.evaluate("() => { window.jupyterapp.commands.execute('application:toggle-left-area') }")
             run_all(page)
             view = page.locator(".histkit-explorer")

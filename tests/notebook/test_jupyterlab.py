@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +12,15 @@ import pytest
 import histkit as hk
 from histkit.plotting.palette import contrast
 from histkit.sandbox import Sandbox
-from tests.browser import chromium
-from tests.jupyter import lab, notebook_page, run_all, write_notebook
+from tests.jupyter import run_all
+from tests.notebook.conftest import client_cell
 
 pytestmark = [pytest.mark.any_pandas, pytest.mark.browser, pytest.mark.timeout(240)]
-READ = (
-    "import os\nimport histkit as hk\nclient = hk.HistoryClient(os.environ['SANDBOX_KEY'], "
-    "base_url=os.environ['SANDBOX_URL'])\ndf = hk.read_history(client=client, progress=False)"
-)
+READ = "df = hk.read_history(client=client, progress=False)"
 EXPLORE = "explorer = df.speech.explore(client=client, tz='Europe/Berlin')\nexplorer"
 PICK = "picker = df.speech.pick_takes(client=client)\npicker"
 SHOW = "hk.show_usage(df.speech.usage('voice'))"
 VIEW = ".histkit-explorer"
-
-
-@pytest.fixture
-def page_of(shared_box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Return a function that runs cells in JupyterLab, and returns the page and the errors of its console."""
-    chromium()
-    monkeypatch.setenv("SANDBOX_KEY", shared_box.api_key)
-    monkeypatch.setenv("SANDBOX_URL", shared_box.url)
-    room = tmp_path / "room"
-    room.mkdir()
-    with ExitStack() as stack:
-
-        def start(*cells: str) -> tuple[Any, list[str]]:
-            write_notebook(room / "look.ipynb", *cells)
-            address = stack.enter_context(lab(room, tmp_path))
-            page, problems = stack.enter_context(notebook_page(address, "look.ipynb"))
-            run_all(page)
-            return page, problems
-
-        yield start
 
 
 def says(view: Any, pattern: str) -> None:
@@ -68,8 +44,10 @@ def in_kernel(page: Any, code: str) -> str:
     return printed.strip()
 
 
-def test_people_search_sort_brush_and_tick_and_the_next_cell_has_the_rows(page_of: Callable[..., Any]) -> None:
-    page, problems = page_of(READ, EXPLORE, "explorer")
+def test_people_search_sort_brush_and_tick_and_the_next_cell_has_the_rows(
+    page_of: Callable[..., Any], shared_box: Sandbox
+) -> None:
+    page, problems = page_of(client_cell(shared_box), READ, EXPLORE, "explorer")
     one, two = page.locator(VIEW).nth(0), page.locator(VIEW).nth(1)
     for view in (one, two):
         says(view, "^5,500 rows")
@@ -114,8 +92,8 @@ def test_people_search_sort_brush_and_tick_and_the_next_cell_has_the_rows(page_o
     assert problems == []
 
 
-def test_people_brush_a_period_and_click_a_voice_in_the_chart(page_of: Callable[..., Any]) -> None:
-    page, problems = page_of(READ, EXPLORE)
+def test_people_brush_a_period_and_click_a_voice_in_the_chart(page_of: Callable[..., Any], shared_box: Sandbox) -> None:
+    page, problems = page_of(client_cell(shared_box), READ, EXPLORE)
     view = page.locator(VIEW)
     says(view, "^5,500 rows")
     chart = view.get_by_role("region", name="Chart of usage")
@@ -194,6 +172,7 @@ def test_people_brush_a_period_and_click_a_voice_in_the_chart(page_of: Callable[
     for swatch in chart.locator(".hk-legend .hk-swatch").all():
         red, green, blue = re.findall(r"\d+", swatch.evaluate(colour))
         assert contrast((int(red) / 255, int(green) / 255, int(blue) / 255), "#111111") >= 3
+    page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
     assert problems == []
 
 
@@ -208,13 +187,11 @@ def test_a_view_of_a_kernel_that_was_restarted_says_so(page_of: Callable[..., An
 
 
 def test_people_pull_in_the_background_cancel_and_go_on_while_the_kernel_is_free(
-    page_of: Callable[..., Any], box_of: Callable[..., Sandbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page_of: Callable[..., Any], box_of: Callable[..., Sandbox], room: Path
 ) -> None:
     box = box_of(40, 4, audio_delay=0.6)
-    monkeypatch.setenv("SANDBOX_KEY", box.api_key)
-    monkeypatch.setenv("SANDBOX_URL", box.url)
     small = "from histkit.notebook import job_actions\njob_actions.MANY_REQUESTS = 10"
-    page, problems = page_of(READ, small, EXPLORE, "explorer")
+    page, problems = page_of(client_cell(box), READ, small, EXPLORE, "explorer")
     one, two = page.locator(VIEW).nth(0), page.locator(VIEW).nth(1)
     says(two, "^40 rows")
     one.get_by_role("textbox", name="Folder of the audio").press("Enter")
@@ -240,13 +217,13 @@ def test_people_pull_in_the_background_cancel_and_go_on_while_the_kernel_is_free
     assert in_kernel(page, f"print({statuses}.all(), len(explorer.manifest))") == "True 40"
     one.get_by_role("textbox", name="Path of the CSV file").press("Enter")
     says(two, r"^rows\.csv: 40 rows")
-    assert hk.verify(tmp_path / "room" / "audio")["status"].tolist() == ["ok"] * 40
-    assert len(hk.read_csv(tmp_path / "room" / "rows.csv")) == 40
+    assert hk.verify(room / "audio")["status"].tolist() == ["ok"] * 40
+    assert len(hk.read_csv(room / "rows.csv")) == 40
     assert problems == []
 
 
-def test_people_pick_takes_and_see_usage_with_bars(page_of: Callable[..., Any]) -> None:
-    page, problems = page_of(READ, PICK, SHOW)
+def test_people_pick_takes_and_see_usage_with_bars(page_of: Callable[..., Any], shared_box: Sandbox) -> None:
+    page, problems = page_of(client_cell(shared_box), READ, PICK, SHOW)
     page.get_by_role("radio").first.check()
     assert page.locator(".histkit-snapshot").count() == 1
     assert not page.locator(".histkit-snapshot").is_visible()
@@ -278,8 +255,11 @@ def _every_control_has_a_name(page: Any) -> None:
     assert nameless == []
 
 
-def test_a_notebook_that_is_opened_again_shows_the_page_it_kept(page_of: Callable[..., Any], tmp_path: Path) -> None:
-    page, problems = page_of(READ, "explorer = df.speech.explore(client=client, state='explorer.json')\nexplorer")
+def test_a_notebook_that_is_opened_again_shows_the_page_it_kept(
+    page_of: Callable[..., Any], shared_box: Sandbox
+) -> None:
+    explore = "explorer = df.speech.explore(client=client, state='explorer.json')\nexplorer"
+    page, problems = page_of(client_cell(shared_box), READ, explore)
     view, kept = page.locator(VIEW), page.locator(".histkit-snapshot")
     says(view, "^5,500 rows")
     assert not kept.is_visible()
