@@ -253,7 +253,6 @@ _NONE_GIVEN = "it gives no reason"
 _RULES = (  # the first that applies
     _Rule((401,), AuthenticationError, _WEB_PAGE, html=True),
     _Rule((403,), PermissionDeniedError, _WEB_PAGE, html=True),
-    _Rule((404,), NotFoundError, _WEB_PAGE, html=True),
     _Rule(_SERVER, ServerError, _WEB_PAGE, html=True),
     _Rule(_ANY, ApiError, _WEB_PAGE, html=True),
     _Rule((401, 402, 403), ApiError, _CREDITS_USED, codes=_QUOTA_CODES),

@@ -171,6 +171,7 @@ def transport_error(error: requests.RequestException, where: str) -> TransportEr
         requests.exceptions.ReadTimeout: "no answer within the timeout",
         requests.exceptions.ChunkedEncodingError: "the connection broke in the middle of the answer",
         requests.exceptions.ContentDecodingError: "the answer's compression is broken",
+        requests.exceptions.InvalidHeader: "the answer's headers contradict each other",
         requests.exceptions.ConnectionError: "the connection failed or was refused",
     }
     reason = next((text for kind, text in what.items() if isinstance(error, kind)), type(error).__name__)

@@ -11,18 +11,19 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal, TypeVar
 
 from histkit.api.client import HistoryClient
+from histkit.api.error_mapping import concerns_every_request
 from histkit.api.existence import item_exists
 from histkit.api.options import RequestOptions, history_item_path
 from histkit.api.retry import asks_too_much, retrying
 from histkit.api.transport import BodyChangedError, ByteStream
 from histkit.audio import formats
+from histkit.audio.samples import may_be_samples
 from histkit.audio.structure import ClipStructure, measure_clip
 from histkit.errors import (
     ApiError,
     DownloadError,
     HistkitError,
     NotFoundError,
-    RateLimitError,
     TransportError,
 )
 from histkit.util.background import Cancelled
@@ -180,8 +181,8 @@ def fetch_clip(
     policy = retrying(retries, cancel, worth=_is_unusable, seconds=math.inf)
     try:
         return policy(_fetch_once, client, source, wav, file, cancel, options)
-    except (RateLimitError, UnusableResponseError) as error:
-        failure: HistkitError = error
+    except HistkitError as error:
+        failure = error
     if _may_be_gone(failure) and not cancel.is_set():
         _check_exists(client, source.history_item_id)
     raise failure
@@ -192,8 +193,14 @@ def _is_unusable(error: BaseException) -> bool:
 
 
 def _may_be_gone(error: HistkitError) -> bool:
-    """Return whether to look the history item up after an error; not while the service asks for a long wait."""
-    return not (isinstance(error, ApiError) and asks_too_much(error.headers))
+    """Return whether to look the history item up after an error: this clip was refused, not every one would be.
+
+    Not while the service asks for a long wait, and not if its answer says already that the item does not exist.
+    """
+    if not isinstance(error, ApiError):
+        return isinstance(error, UnusableResponseError)
+    refused = 400 <= (error.status_code or 0) < 500 and not isinstance(error, NotFoundError)
+    return refused and not concerns_every_request(error) and not asks_too_much(error.headers)
 
 
 def _check_exists(client: HistoryClient, item: str) -> None:
@@ -229,7 +236,7 @@ def _fetch_once(
         return _fetch_as_wav(client, source, file, cancel, options)
     structure = _usable_structure(file, body, audio_format)
     guessed = audio_format.headerless and (expected is None or not expected.headerless)
-    proof: Proof = "none" if guessed else body.proof_of(structure)
+    proof = proof_of(structure, file, body.size, audio_format, sized=body.sized and not guessed)
     if wav and audio_format.wrappable:  # its header proves nothing, since it is made for the bytes that came
         size = formats.add_wav_header(file, body.size, audio_format)
         return Clip("wav", size, structure.seconds, sha256_of(file), converted=True, proof=proof)
@@ -255,7 +262,8 @@ def _fetch_as_wav(
     if audio_format.family != "wav":
         raise UnusableResponseError(f"The service sent {audio_format.family} although WAV was requested.")
     structure = _usable_structure(file, body, audio_format)
-    return Clip("wav", body.size, structure.seconds, body.sha256, converted=True, proof=body.proof_of(structure))
+    proof = proof_of(structure, file, body.size, audio_format, sized=body.sized)
+    return Clip("wav", body.size, structure.seconds, body.sha256, converted=True, proof=proof)
 
 
 def _identify(file: BinaryIO, body: Body, expected: formats.AudioFormat | None, source: Source) -> formats.AudioFormat:
@@ -273,6 +281,21 @@ def _usable_structure(file: BinaryIO, body: Body, audio_format: formats.AudioFor
         return measure_clip(file, body.size, audio_format)
     except DownloadError as error:
         raise UnusableResponseError(str(error)) from None
+
+
+def proof_of(
+    structure: ClipStructure, file: BinaryIO, size: int, audio_format: formats.AudioFormat, *, sized: bool
+) -> Proof:
+    """Return how a clip is known to be whole; `sized` if the service declared its size.
+
+    The length of bytes that are said to be raw samples, and look like none, shows nothing: they may be a part of a
+    compressed file.
+    """
+    if structure.proof == "structure":
+        return "structure"
+    if not sized or (audio_format.headerless and not may_be_samples(file, size, audio_format.family)):
+        return "none"
+    return "length"
 
 
 @dataclass(frozen=True)
@@ -295,12 +318,6 @@ class Body:
     sha256: str
     content_type: str | None
     sized: bool
-
-    def proof_of(self, structure: ClipStructure) -> Proof:
-        """Return how a clip of this body and structure is known to be whole."""
-        if structure.proof == "structure":
-            return "structure"
-        return "length" if self.sized else "none"
 
 
 def write_body(stream: ByteStream, file: BinaryIO, cancel: threading.Event, start: int = 0) -> Body:
@@ -335,18 +352,20 @@ def write_body(stream: ByteStream, file: BinaryIO, cancel: threading.Event, star
         raise TooLargeError(str(error)) from None
     finally:
         stream.close()
-    declared = _declared_size(stream)
-    if declared is not None and declared != size:
-        raise UnusableResponseError(f"{size:,} of {declared:,} bytes came.")
+    declared = _declared_sizes(stream)
+    for number in declared:
+        if number != size:
+            raise UnusableResponseError(f"{size:,} of {number:,} bytes came.")
     if not size:
         raise UnusableResponseError("The clip came empty.")
-    return Body(size, digest.hexdigest(), stream.headers.get("content-type"), declared is not None)
+    return Body(size, digest.hexdigest(), stream.headers.get("content-type"), bool(declared))
 
 
 def _check_headers(stream: ByteStream) -> None:
     """Raise `UnusableResponseError` unless a response says that its body is the whole clip, as it is."""
     part = stream.headers.get("content-range", "")
-    if stream.status_code == 206 or (stream.status_code == 200 and part and not _is_whole_range(part)):
+    is_part = stream.headers.get("content-type", "").strip().lower().startswith("multipart/")
+    if stream.status_code == 206 or (stream.status_code == 200 and (is_part or (part and _range_size(part) is None))):
         shown = f", {part:.60}" if part else ""
         raise UnusableResponseError(f"A part of the clip came instead of the whole (HTTP {stream.status_code}{shown}).")
     if stream.status_code != 200:
@@ -356,17 +375,22 @@ def _check_headers(stream: ByteStream) -> None:
         raise UnusableResponseError(f"The clip came compressed in a way that can't be read ({encoding:.60}).")
 
 
-def _is_whole_range(part: str) -> bool:
-    """Return whether a Content-Range spans all bytes: ``bytes 0-99/100``."""
-    match = re.fullmatch(r"bytes +0-([0-9]+)/([0-9]+)", part.strip(), re.IGNORECASE)
-    return match is not None and int(match[1]) + 1 == int(match[2])
+def _range_size(part: str) -> int | None:
+    """Return the number of bytes of a Content-Range that spans all of them, ``bytes 0-99/100``; None for any other."""
+    match = re.fullmatch(r"bytes +0-([0-9]{1,18})/([0-9]{1,18})", part.strip(), re.IGNORECASE)
+    return int(match[2]) if match is not None and int(match[1]) + 1 == int(match[2]) else None
 
 
-def _declared_size(stream: ByteStream) -> int | None:
-    """Return the number of bytes that a response declared; None if it declared none, or that of a compressed body."""
-    value = stream.headers.get("content-length", "").strip()
-    encoded = stream.headers.get("content-encoding", "identity") != "identity"
-    return None if encoded or "transfer-encoding" in stream.headers or not value.isdecimal() else int(value)
+def _declared_sizes(stream: ByteStream) -> list[int]:
+    """Return the numbers of bytes that a response declared; none for a compressed body, whose own size they are."""
+    if stream.headers.get("content-encoding", "identity") != "identity":
+        return []
+    sizes = []
+    length = stream.headers.get("content-length", "").strip()
+    if length.isdecimal() and "transfer-encoding" not in stream.headers:
+        sizes.append(int(length))
+    spanned = _range_size(stream.headers.get("content-range", ""))
+    return sizes if spanned is None else [*sizes, spanned]
 
 
 def threads_for(client: HistoryClient) -> int:

@@ -61,6 +61,7 @@ _OTHER_FILES = {
     "A zstd file": b"\x28\xb5\x2f\xfd",
     "A 7z file": b"7z\xbc\xaf\x27\x1c",
 }
+_OTHER_AUDIO = {"AIFF": b"FORM", "AU": b".snd", "CAF": b"caff", "WebM": b"\x1a\x45\xdf\xa3"}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _RATE = re.compile(r";\s*rate=(\d{4,6})\b")
 BROWSER_TYPES = {
@@ -196,6 +197,9 @@ def _refuse_non_audio(file: BinaryIO, head: bytes, size: int) -> None:
     for name, magic in _OTHER_FILES.items():
         if head.startswith(magic):
             raise DownloadError(f"{name} came instead of audio.")
+    for name, magic in _OTHER_AUDIO.items():
+        if head.startswith(magic):
+            raise DownloadError(f"The clip is {name}, which the service does not offer and histkit can't check.")
     if _is_text(head):
         raise DownloadError("Text came instead of audio.")
 

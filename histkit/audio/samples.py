@@ -27,15 +27,8 @@ def family_of_samples(file: BinaryIO, size: int) -> str | None:
 
     PCM is 16 bit, little-endian, mono. Silence (all samples equal) is PCM.
     """
-    blocks = []
-    for part in range(_BLOCKS):
-        file.seek(size * part // _BLOCKS // 2 * 2)
-        blocks.append(np.frombuffer(file.read(_BLOCK_BYTES), np.uint8))
-    likeness = {
-        "pcm": _likeness([block[: len(block) // 2 * 2].view("<i2").astype(float) for block in blocks]),
-        "ulaw": _likeness([_ULAW[block] for block in blocks]),
-        "alaw": _likeness([_ALAW[block] for block in blocks]),
-    }
+    blocks = _read_blocks(file, size)
+    likeness = {family: _likeness_as(family, blocks) for family in _LIKENESS}
     if likeness["pcm"] is None:
         return "pcm" if size > 1 else None
     zeros = sum(int((block == 0).sum()) for block in blocks) / max(1, sum(map(len, blocks)))
@@ -47,6 +40,30 @@ def family_of_samples(file: BinaryIO, size: int) -> str | None:
     elif not known and _has_quiet_upper_bytes(blocks):
         return "pcm"
     return max(known, key=lambda family: known[family], default=None)
+
+
+def may_be_samples(file: BinaryIO, size: int, family: str) -> bool:
+    """Return whether the bytes of a file may be samples of a family; False for what is compressed or encrypted."""
+    blocks = _read_blocks(file, size)
+    likeness = _likeness_as(family, blocks)
+    return likeness is None or likeness > _LIKENESS[family] or (family == "pcm" and _has_quiet_upper_bytes(blocks))
+
+
+def _read_blocks(file: BinaryIO, size: int) -> list[Bytes]:
+    """Read blocks that are spread over a file."""
+    blocks = []
+    for part in range(_BLOCKS):
+        file.seek(size * part // _BLOCKS // 2 * 2)
+        blocks.append(np.frombuffer(file.read(_BLOCK_BYTES), np.uint8))
+    return blocks
+
+
+def _likeness_as(family: str, blocks: list[Bytes]) -> float | None:
+    """Return the correlation of neighbouring samples if the bytes are those of a family; None if all are equal."""
+    if family == "pcm":
+        return _likeness([block[: len(block) // 2 * 2].view("<i2").astype(float) for block in blocks])
+    values = {"ulaw": _ULAW, "alaw": _ALAW}[family]
+    return _likeness([values[block] for block in blocks])
 
 
 def _has_quiet_upper_bytes(blocks: list[Bytes]) -> bool:

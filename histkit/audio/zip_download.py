@@ -26,10 +26,10 @@ from histkit.audio.destination import uploaded_file
 from histkit.audio.fetch import (
     CircuitBreaker,
     Clip,
-    Proof,
     TooLargeError,
     UnusableResponseError,
     fetch_clip,
+    proof_of,
     threads_for,
     write_body,
 )
@@ -489,10 +489,10 @@ class ZipDownload:
                 return None
             with data.open() as file:
                 structure = measure_clip(file, data.size, audio_format)
+                # the zip states the entry's size and checksum, and both are right
+                proof = proof_of(structure, file, data.size, audio_format, sized=True)
         except DownloadError:  # a single request shows whether the clip or the zip is wrong
             return None
-        # the zip states the entry's size and checksum, and both are right
-        proof: Proof = "structure" if structure.proof == "structure" else "length"
         clip = Clip(audio_format.family, data.size, structure.seconds, entry.sha256, converted=self._wav, proof=proof)
         return entry_of(job, clip), data
 

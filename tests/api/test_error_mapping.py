@@ -7,14 +7,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.api.error_mapping import error_from_response
+from histkit.deletion.delete import delete
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
+from tests.raw_service import raw_answers
 
 pytestmark = pytest.mark.any_pandas
 
@@ -106,6 +109,21 @@ def test_a_refusal_of_the_account_ends_a_download_at_once(box_of: Callable[..., 
 def test_a_422_names_the_parameter(client: hk.HistoryClient) -> None:
     with pytest.raises(hk.UnprocessableEntityError, match="page_size"):
         client.list(page_size="many")  # type: ignore[arg-type]
+
+
+def test_a_404_of_a_proxy_does_not_mean_that_a_row_is_gone(tmp_path: Path) -> None:
+    page = b"<html><title>404 Not Found</title></html>"
+    head = b"HTTP/1.1 404 Not Found\r\ncontent-type: text/html\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+    with raw_answers(lambda: [head % len(page), page]) as url, hk.HistoryClient("sk_x", base_url=url) as client:
+        with pytest.raises(hk.ApiError, match="web page") as caught:
+            client.get("a")
+        assert not isinstance(caught.value, hk.NotFoundError)
+        rows = pd.DataFrame({"history_item_id": ["a"], "output_format": ["mp3_44100_128"]})
+        assert hk.download_audio(rows, tmp_path / "audio", client=client)["status"].tolist() == ["failed"]
+        journal = tmp_path / "deleted.jsonl"
+        done = delete(rows, confirm=True, journal=journal, client=client, progress=False)
+    assert done["status"].tolist() == ["failed"]
+    assert "web page" in done["error"][0]
 
 
 def test_an_unreachable_server_is_one_line() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import random
 import tempfile
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,12 +43,14 @@ def chunked(body: bytes, *, end: bool = True) -> Answer:
 def answering(answer: Callable[[int], Answer], *, exists: bool = True) -> Iterator[Any]:
     """Serve clips as `answer` says, by the number of the request; rows exist or don't."""
     counter = iter(range(10_000))
+    accepted: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             if self.path.endswith("/audio"):
+                accepted.append(self.headers.get("Accept-Encoding", ""))
                 status, headers, body = answer(next(counter))
             else:
                 status, headers, body = sized(b'{"history_item_id":"a","state":"created"}' if exists else b"{}")
@@ -61,7 +65,8 @@ def answering(answer: Callable[[int], Answer], *, exists: bool = True) -> Iterat
         def log_message(self, *_: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.accepted = accepted
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield server
@@ -89,7 +94,10 @@ def pull(server: Any, folder: Path, output_format: str = "wav_44100", max_retrie
         (PCM, sized(PCM, **{"Content-Encoding": "identity"}), "length"),
         (PCM, (200, {}, PCM), "none"),
         (PCM, chunked(PCM), "none"),
+        (PCM, (200, {"Content-Range": f"bytes 0-{len(PCM) - 1}/{len(PCM)}"}, PCM), "length"),
         (PCM, sized(gzip.compress(PCM), **{"Content-Encoding": "gzip"}), "none"),
+        (PCM, sized(zlib.compress(PCM), **{"Content-Encoding": "deflate"}), "none"),
+        (PCM, sized(gzip.compress(gzip.compress(PCM)), **{"Content-Encoding": "x-gzip, gzip"}), "none"),
     ],
 )
 def test_whole_bodies_are_clips_however_they_come(body: bytes, answer: Answer, proof: str, tmp_path: Path) -> None:
@@ -138,6 +146,8 @@ def test_what_is_no_whole_clip_is_retried_and_then_one_line(answer: Answer, tmp_
         {"Content-Range": f"bytes {len(PCM) // 2}-{len(PCM) - 1}/{len(PCM)}"},
         {"Content-Range": "bytes 0-99/*"},
         {"Content-Range": "nonsense"},
+        {"Content-Range": f"bytes 0-{len(PCM) - 1}/{len(PCM)}"},
+        {"Content-Type": "multipart/byteranges; boundary=x"},
         {"Content-Encoding": "zstd"},
         {"Content-Encoding": "gzip, br"},
     ],
@@ -152,7 +162,32 @@ def test_samples_that_a_header_says_are_not_all_or_not_samples_are_no_clip(
     assert "\n" not in pulled["error"]
 
 
-@pytest.mark.parametrize("answer", [(429, {}, b""), (204, {}, b""), sized(b""), sized(WAV[:5000])])
+@pytest.mark.parametrize("family", ["pcm_24000", "ulaw_8000", "alaw_8000"])
+def test_bytes_that_look_like_no_samples_are_not_whole_for_their_length(family: str, tmp_path: Path) -> None:
+    compressed = random.Random(1).randbytes(30_000)  # as the rest of a compressed file that lost its beginning
+    with answering(lambda _: sized(compressed)) as server:
+        pulled = pull(server, tmp_path, family)
+        assert (pulled["status"], pulled["proof"]) == ("done", "none")
+        for body in (b"FORM\0\0\0\0AIFF", b".snd", b"caff", b"\x1a\x45\xdf\xa3"):
+            with answering(lambda _, body=body: sized(body + compressed)) as other:
+                assert "which the service does not offer" in pull(other, tmp_path / "other", family)["error"]
+
+
+REFUSED = sized(b'{"detail": "no"}', **{"Content-Type": "application/json"})[1:]
+PAGE = sized(b"<html><title>404</title></html>", **{"Content-Type": "text/html"})[1:]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *((status, *REFUSED) for status in (400, 409, 410, 422)),
+        (404, *PAGE),  # of a proxy, not of the service
+        (429, {}, b""),
+        (204, {}, b""),
+        sized(b""),
+        sized(WAV[:5000]),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:The requested row does not exist")
 def test_a_row_that_does_not_exist_is_gone_whatever_its_clip_says(answer: Answer, tmp_path: Path) -> None:
     for exists, status in ((False, "gone"), (True, "failed")):
@@ -231,3 +266,18 @@ def test_another_answer_than_a_clip_is_named(tmp_path: Path, body: bytes, conten
     assert row["status"] == "failed"
     assert words in row["error"]
     assert row["error"].endswith("(HTTP 200)")
+
+
+def test_clips_are_requested_as_they_are_so_that_their_size_is_declared(tmp_path: Path) -> None:
+    def answer(number: int) -> Answer:
+        if "gzip" in server.accepted[number]:
+            return sized(gzip.compress(PCM), **{"Content-Encoding": "gzip"})
+        return sized(PCM)
+
+    with answering(answer) as server:
+        assert pull(server, tmp_path, "pcm_24000")["proof"] == "length"
+        url = f"http://127.0.0.1:{server.server_port}"
+        with hk.HistoryClient("sk_test", base_url=url) as client:
+            options = {"additional_headers": {"Accept-Encoding": "gzip"}}
+            assert b"".join(client.get_audio("a", request_options=options)) == PCM
+    assert server.accepted == ["identity", "gzip"]
