@@ -52,7 +52,7 @@ from histkit.archive.partitions import (
     sort_rows,
     writing_month,
 )
-from histkit.archive.upgrade import move_undated, rewrite_month
+from histkit.archive.upgrade import is_copied, move_undated, rewrite_month
 from histkit.errors import ArchiveError
 from histkit.frame.parquet_metadata import NewerVersionError
 from histkit.frame.schema import TEXT
@@ -242,21 +242,27 @@ def main(folder: str, files: Iterable[str]) -> None:
 
 def stray_files(folder: Path, known: Iterable[str]) -> list[str]:
     """Return the files that are no months of the history and that other tools take for some."""
-    months = {*known, UNDATED, OLD_UNDATED}
-    return sorted(file for file in _files(folder, "") if file not in months)
+    months = {*known}
+    if OLD_UNDATED in months or is_copied(folder):
+        months |= {UNDATED, OLD_UNDATED}
+    return sorted(file for file in _files(folder, "", frozenset()) if file not in months)
 
 
-def _files(folder: Path, prefix: str) -> Iterator[str]:
+def _files(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
+    """Yield the files that other tools read; `above` are the folders that hold this one, so that a loop ends."""
     try:
-        entries = list(os.scandir(folder / prefix))
+        place = os.path.realpath(folder / prefix)
+        entries = [] if place in above else list(os.scandir(folder / prefix))
     except OSError:
         return
+    if place in above and prefix.startswith("year="):
+        yield prefix.rstrip("/")
     for entry in entries:
         name = f"{prefix}{entry.name}"
         if entry.name.startswith((".", "_")):
             continue
-        if entry.is_dir() and not is_month(name):
-            yield from _files(folder, f"{name}/")
+        if Path(entry.path).is_dir() and not is_month(name):
+            yield from _files(folder, f"{name}/", above | {place})
         elif name.startswith("year=") or name.endswith(".parquet"):
             yield name
 

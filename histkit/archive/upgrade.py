@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -37,8 +38,16 @@ def move_undated(folder: Path, manifest: HistoryManifest) -> None:
             manifest.months[UNDATED] = manifest.months[OLD_UNDATED]
         del manifest.months[OLD_UNDATED]
         write_manifest(folder, manifest)
-    if UNDATED in manifest.months and OLD_UNDATED not in manifest.months and new.is_file():
-        old.unlink(missing_ok=True)
+    if UNDATED in manifest.months and OLD_UNDATED not in manifest.months and is_copied(folder):
+        old.unlink()
         for path in (old.parent, old.parent.parent):
             with suppress(OSError):  # it does not exist, or holds other files
                 path.rmdir()
+
+
+def is_copied(folder: Path) -> bool:
+    """Return whether both files of rows without a date are there with the same bytes: `move_undated` was killed."""
+    try:
+        return filecmp.cmp(folder / OLD_UNDATED, folder / UNDATED, shallow=False)
+    except OSError:
+        return False
