@@ -20,7 +20,7 @@ from histkit.frame.columns import plain_values
 from histkit.money.usage_routes import DIMENSIONS, STATS, USAGE, Dimension, dimensions_of
 from histkit.reports.model import ReportColumn, ReportTable, heading, no_name, period_column, share_of, total_of
 from histkit.usage.periods import parse_freq
-from histkit.util.text import count_noun
+from histkit.util.text import count_noun, quoted
 
 _PERIODS = [name for name in PERIODS if name != "billing"]
 _DEFAULT_START = "30d"
@@ -79,12 +79,24 @@ def _figures(
 ) -> tuple[pd.DataFrame, str]:
     """Fetch the figures; also return what a reader must know of them."""
     if typed["after"] is None and typed["since"] is None:
-        typed["since"] = _DEFAULT_START
+        typed["since"] = _default_start(typed, tz)
     bounds = date_bounds(**typed, tz=tz)
     table = hk.official_usage(
         bounds.after, bounds.before, by=list(by) or None, freq=PERIODS[period], tz=tz, column=column
     )
     return table, _note(table, bounds.of_range(table.attrs["histkit"]), PERIODS[period], zone_of(tz))
+
+
+def _default_start(typed: dict[str, str | None], tz: str) -> str:
+    """Return the start of the default period; raise `InputError` if the end that was typed is not in it."""
+    end = date_bounds(**typed, tz=tz).before
+    start = date_bounds(**dict.fromkeys(typed) | {"since": _DEFAULT_START}, tz=tz).after
+    if end is not None and start is not None and end <= start:
+        name = "before" if typed["before"] is not None else "until"
+        raise hk.InputError(
+            f"--{name} {quoted(typed[name])} is earlier than the last 30 days, which are read by default: add --since."
+        )
+    return _DEFAULT_START
 
 
 def _note(table: pd.DataFrame, bounds: DateBounds, freq: str | None, zone: tzinfo) -> str:

@@ -40,7 +40,7 @@ _OPTIONAL_TEXTS = (
 )
 _NUMBERS = ("date_unix", "character_count_change_from", "character_count_change_to")
 _UNDOCUMENTED = ("feedback", "avatar_context")
-_EXTRA = "extra"  # of a row that was decoded leniently: what has no column, as it came
+_EXTRA = "(no column)"  # of a row that was decoded leniently, as it came; no field is called so
 _REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _RANGE = (-(2**53), 2**53)
 _RANGES = {"date_unix": (FIRST_SECOND, LAST_SECOND)}

@@ -141,6 +141,7 @@ def test_a_terminal_of_any_width_shows_whole_numbers(
         (["official", "fortnightly"], 2, "'fortnightly' is not one of"),
         (["who", "--since", "01/10/2026"], 1, "--since '01/10/2026' is not a date"),
         (["who", "--since", "2026-10", "--before", "2026-09"], 1, "is later than"),
+        (["who", "--before", "2026-01"], 1, "--before '2026-01' is earlier than the last 30 days"),
         (["who", "--json", "--csv"], 2, "exclude each other"),
         (["official", "--tz", "Mars"], 1, "--tz 'Mars' is not a time zone"),
     ],

@@ -94,6 +94,16 @@ def test_an_odd_value_is_kept_named_and_takes_nothing_with_it(name: str) -> None
         assert pd.isna(frame["credits"][1])
 
 
+@pytest.mark.parametrize("name", ["extra", "date", "credits", "account", "missing_since", "(no column)", ""])
+@pytest.mark.parametrize("value", [7, "a", [[1]], {"a": 1}])
+def test_a_field_that_has_the_name_of_a_column_of_ours_is_kept(name: str, value: Any) -> None:
+    odd = {**row(9, PLAIN[0]["date_unix"]), name: value}
+    for more in ({}, {"text": 12}):  # as a new field, and beside a value of the wrong type
+        frame, _ = decode(page(json.dumps(PLAIN[0]), json.dumps({**odd, **more})))
+        assert json.loads(frame["extra"][1]) == {name: value, **more}
+        assert frame["credits"].tolist() == decode(page(*map(json.dumps, PLAIN[:1] * 2)))[0]["credits"].tolist()
+
+
 @pytest.mark.parametrize(
     ("text", "date"),
     [("1786610923.5", 1_786_610_923), ("-0.5", -1), ('"1786610923"', 1_786_610_923), ("1786610923.0", 1_786_610_923)],
