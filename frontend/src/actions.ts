@@ -8,6 +8,12 @@ import type { JobAction, JobEvent, OpenReply } from "./protocol";
 
 type Rows = "ticked" | "filtered";
 
+/** What people chose for the next job. */
+interface Choice {
+  rows: Rows;
+  ask?: boolean;
+}
+
 const ACTIONS: { action: JobAction; label: string; target: string; field: keyof OpenReply["defaults"] }[] = [
   { action: "pull", label: "Pull audio", target: "Folder of the audio", field: "folder" },
   { action: "zip", label: "Make zip", target: "Path of the zip", field: "zip" },
@@ -26,6 +32,7 @@ export class Actions implements Part {
     ticked: h("option", { value: "ticked" }),
     filtered: h("option", { value: "filtered" }),
   };
+  readonly #ask = h("input", { type: "checkbox" });
   readonly #tasks: Task[];
   readonly #off: (() => void)[] = [];
   /** Whether people chose the rows; else these are the ticked ones if there are any. */
@@ -36,7 +43,7 @@ export class Actions implements Part {
 
   constructor(host: Host) {
     this.#host = host;
-    this.#tasks = ACTIONS.map(({ action, label, target, field }) => new Task(host, action, label, target, field, () => this.#which.value as Rows));
+    this.#tasks = ACTIONS.map(({ action, label, target, field }) => new Task(host, action, label, target, field, () => this.#choice));
     this.#which.append(this.#options.ticked, this.#options.filtered);
     this.#which.addEventListener("change", () => {
       this.#chosen = true;
@@ -47,7 +54,12 @@ export class Actions implements Part {
       h(
         "div",
         { class: "hk-targets" },
-        h("label", { class: "hk-which" }, h("span", {}, "Rows"), this.#which),
+        h(
+          "div",
+          { class: "hk-which" },
+          h("label", {}, h("span", {}, "Rows"), this.#which),
+          h("label", { title: "Before it begins, say what it would do: how many, how large, how long" }, this.#ask, "Ask first"),
+        ),
         ...this.#tasks.map((task) => task.controls),
       ),
       h("div", { class: "hk-jobs" }, ...this.#tasks.map((task) => task.report)),
@@ -69,6 +81,10 @@ export class Actions implements Part {
     );
   }
 
+  get #choice(): Choice {
+    return { rows: this.#which.value as Rows, ...(this.#ask.checked ? { ask: true } : {}) };
+  }
+
   dispose(): void {
     clearInterval(this.#timer);
     for (const off of this.#off) off();
@@ -79,7 +95,7 @@ export class Actions implements Part {
     if (this.#opened) return;
     this.#opened = true;
     for (const task of this.#tasks) task.input.value = this.#host.state.defaults[task.field];
-    this.#ask();
+    this.#askJobs();
   }
 
   #count(): void {
@@ -97,7 +113,7 @@ export class Actions implements Part {
     this.#tasks.find(({ action }) => action === event.action)?.show(event);
     const running = this.#tasks.some(({ state }) => state === "running");
     if (running) this.#timer ??= setInterval(() => {
-      if (performance.now() - this.#heard >= ASK_AFTER) this.#ask();
+      if (performance.now() - this.#heard >= ASK_AFTER) this.#askJobs();
     }, 1_000);
     else {
       clearInterval(this.#timer);
@@ -105,7 +121,7 @@ export class Actions implements Part {
     }
   }
 
-  #ask(): void {
+  #askJobs(): void {
     if (this.#host.channel.inFlight("jobs")) return;
     this.#host.channel.latest("jobs", {}).then(
       ({ reply }) => {
@@ -127,7 +143,7 @@ class Task {
   readonly report: HTMLElement;
   readonly #host: Host;
   readonly #label: string;
-  readonly #rows: () => Rows;
+  readonly #choice: () => Choice;
   readonly #button: HTMLElement;
   readonly #text = h("span", { class: "hk-job-text" });
   readonly #bar: HTMLProgressElement;
@@ -140,12 +156,12 @@ class Task {
   /** A request to begin is under way. */
   #beginning = false;
 
-  constructor(host: Host, action: JobAction, label: string, target: string, field: keyof OpenReply["defaults"], rows: () => Rows) {
+  constructor(host: Host, action: JobAction, label: string, target: string, field: keyof OpenReply["defaults"], choice: () => Choice) {
     this.#host = host;
     this.action = action;
     this.field = field;
     this.#label = label;
-    this.#rows = rows;
+    this.#choice = choice;
     this.#button = h("button", { type: "button", class: "hk-button", onclick: () => { this.#begin(); } }, label);
     this.input = h("input", { type: "text", class: "hk-target", "aria-label": target, title: target, spellcheck: "false", autocomplete: "off" });
     this.input.addEventListener("keydown", (event) => {
@@ -214,7 +230,7 @@ class Task {
     if (this.#open) return;
     this.#beginning = true;
     this.#say("", false);
-    this.#host.channel.request("job", { action: this.action, target: this.input.value, rows: this.#rows() }).then(
+    this.#host.channel.request("job", { action: this.action, target: this.input.value, ...this.#choice() }).then(
       () => {
         this.#end("");
       },

@@ -2,9 +2,9 @@
 
 import { Channel, KernelError, Overtaken, type Model, type Status } from "./channel";
 import { ColumnChooser } from "./columns";
-import { activeElement, Announcer, creditsText, Emitter, formatNumber, h, icon } from "./dom";
+import { activeElement, Announcer, creditsText, Emitter, formatNumber, h, icon, isNarrow } from "./dom";
 import { FilterBar } from "./filters";
-import { Grid } from "./grid";
+import { Grid, type ShownColumn } from "./grid";
 import { Header } from "./header";
 import type { Host, LeadColumn, Part, PartFactory, Slot, State, Topics } from "./host";
 import { markView, markWaiting } from "./kept";
@@ -44,6 +44,9 @@ export class App implements Host {
   #labels = new Map<string, string>();
   #state: State | null = null;
   #theme: Theme | null = null;
+  /** The shown columns in the order of the table. */
+  #shown: ShownColumn[] = [];
+  #narrow = false;
   #opening = false;
   #notes: string[] = [];
 
@@ -100,6 +103,9 @@ export class App implements Host {
       },
     });
     this.#grid = new Grid(this.#rows, leads, {
+      resized: () => {
+        if (this.#state && isNarrow(this.root) !== this.#narrow) this.#columns(this.state.columns);
+      },
       see: (first, last, direction) => {
         this.#rows.see(first, last, direction);
       },
@@ -276,10 +282,14 @@ export class App implements Host {
   }
 
   #columns(columns: Column[]): void {
-    const shown = columns.filter((column) => column.shown);
+    const focused = this.#hasFocus();
+    this.#narrow = isNarrow(this.root);
+    const shown = columns.filter((column) => column.shown).map((column, cell) => ({ ...column, cell }));
+    this.#shown = this.#narrow ? textFirst(shown) : shown;
     this.#chooser.setColumns(columns);
-    this.#header.setColumns(shown);
-    this.#grid.setColumns(shown);
+    this.#header.setColumns(this.#shown);
+    this.#grid.setColumns(this.#shown);
+    if (focused) this.#holdFocus();
   }
 
   #askProfiles(): void {
@@ -402,8 +412,7 @@ export class App implements Host {
   }
 
   #resize(key: string, width: number, done: boolean): void {
-    const shown = this.state.columns.filter((column) => column.shown);
-    this.#grid.setWidths(shown.map((column, index) => (column.key === key ? width : (this.#grid.widths[index] ?? column.width))), key);
+    this.#grid.setWidths(this.#shown.map((column, index) => (column.key === key ? width : (this.#grid.widths[index] ?? column.width))), key);
     if (done) this.#choose({ widths: { [key]: width } });
   }
 
@@ -460,6 +469,10 @@ export class App implements Host {
     this.#grid.focusCell(index);
   }
 
+  layOut(): void {
+    this.#grid.layOut();
+  }
+
   focusedIndex(): number {
     return this.#grid.focus.index;
   }
@@ -481,6 +494,12 @@ export class App implements Host {
 export function mergeQueries(older: QueryRequest, newer: QueryRequest): QueryRequest {
   const filters = { ...older.filters, ...newer.filters };
   return { ...older, ...newer, ...(Object.keys(filters).length > 0 ? { filters } : {}) };
+}
+
+/** The columns for a narrow table: the text is what one wants to see first. */
+function textFirst(columns: ShownColumn[]): ShownColumn[] {
+  const isText = ({ filter }: Column): boolean => filter === "text";
+  return [...columns.filter(isText), ...columns.filter((column) => !isText(column))];
 }
 
 /** What of the columns the cells of a row depend on. */

@@ -8,7 +8,7 @@ import type { Host, Part } from "./host";
 import { rove } from "./keys";
 import { colorOf, Plot } from "./plot";
 import { Floating } from "./popup";
-import type { ChartReply, Filters } from "./protocol";
+import type { ChartReply, Filters, Requests } from "./protocol";
 import { periodFilter, segmentAt, undated } from "./stack";
 
 type Group = "voice" | "model" | "source";
@@ -100,7 +100,7 @@ class Chart implements Part {
     );
     for (const control of [this.#by, this.#freq, this.#measure]) {
       control.addEventListener("change", () => {
-        this.#ask();
+        this.#ask(true);
       });
     }
     this.#all.addEventListener("click", () => {
@@ -149,23 +149,28 @@ class Chart implements Part {
 
   /** The explorer has changed: ask for the numbers of its filters, if these are others. */
   #follow(): void {
-    const { filters, columns, chart_by: first } = this.#host.state;
+    const { filters, columns, chart } = this.#host.state;
     if (this.#asked === "") {
       const others = columns.filter(({ kind, filter }) => kind === "category" && filter === null);
       this.#by.append(...others.map(({ key, label }) => h("option", { value: key }, label)));
-      this.#by.value = first;
-      if (this.#by.selectedIndex < 0) this.#by.selectedIndex = 0;
+      for (const [control, value] of [[this.#by, chart.by], [this.#freq, chart.freq], [this.#measure, chart.measure]] as const) {
+        control.value = value;
+        if (control.selectedIndex < 0) control.selectedIndex = 0;
+      }
     }
     this.#all.hidden = filters.after === null && filters.before === null && filters.first === null && filters.last === null;
     if (this.#asked !== this.#question()) this.#ask();
   }
 
-  #ask(): void {
+  /** Ask for the numbers; `chosen` if people chose what the chart shows, so that the kernel keeps it. */
+  #ask(chosen = false): void {
     const asked = this.#question();
     this.#asked = asked;
     this.#wait(true);
     const choice = { by: this.#by.value, freq: this.#freq.value, measure: this.#measure.value };
-    this.#host.channel.latest("chart", { version: this.#host.state.version, ...choice }).then(
+    const request = { version: this.#host.state.version, ...choice, ...(chosen ? { chosen } : {}) };
+    const merge = (older: Requests["chart"][0], newer: Requests["chart"][0]): Requests["chart"][0] => ({ ...(older.chosen ? { chosen: true } : {}), ...newer });
+    this.#host.channel.latest("chart", request, { merge }).then(
       ({ reply }) => {
         if (asked !== this.#question()) return; // the numbers of earlier filters; others are asked for
         if (reply.version > this.#host.state.version) {

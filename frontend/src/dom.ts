@@ -127,6 +127,13 @@ export function debounce(call: () => void, wait: number): { (): void; flush(): v
 }
 
 /** The focused element of the document or shadow tree that an element is in. */
+/** Below this width of the explorer the text comes first, and rows have a play button only; style.css has the same. */
+const NARROW = 560;
+
+export function isNarrow(root: HTMLElement): boolean {
+  return root.clientWidth > 0 && root.clientWidth < NARROW;
+}
+
 export function activeElement(inside: Node): Element | null {
   const root = inside.getRootNode();
   return root instanceof ShadowRoot ? root.activeElement : document.activeElement;

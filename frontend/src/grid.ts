@@ -8,7 +8,14 @@ import type { Column, Row } from "./protocol";
 import type { Rows } from "./rows";
 import { ScaledScroll } from "./scroll";
 
+/** A column in the order of the table, and its cell in the rows of the kernel. */
+export interface ShownColumn extends Column {
+  cell: number;
+}
+
 export interface GridActions {
+  /** The table has another size. */
+  resized(): void;
   /** The rows from first to last (exclusive) are in view. */
   see(first: number, last: number, direction: number): void;
   tick(from: number, to: number, on: boolean): void;
@@ -37,6 +44,7 @@ interface RowElement {
 }
 
 const TICK_WIDTH = 34;
+const LEAST_TEXT = 160;
 const HOVER_WAIT = 450;
 const SETTLED = 120;
 const SPARE = 3;
@@ -54,11 +62,11 @@ export class Grid {
   readonly #leads: LeadColumn[];
   readonly #scroll = new ScaledScroll();
   readonly #resizes: ResizeObserver;
-  #columns: Column[] = [];
+  #columns: ShownColumn[] = [];
   #widths: number[] = [];
   /** The column of texts was given a width, and takes no longer what room there is. */
   #fixed = false;
-  #leadDrawn = "";
+  #drawn = "";
   #shown = new Map<number, RowElement>();
   #free: RowElement[] = [];
   #focus = { index: 0, column: 1 };
@@ -90,10 +98,11 @@ export class Grid {
     this.#resizes = new ResizeObserver(() => {
       const wasHidden = this.#viewport === 0;
       this.#readRowHeight();
-      if (this.#lead().join() !== this.#leadDrawn) this.setWidths(this.#widths);
+      this.layOut();
       this.measure();
       // A notebook takes what is out of its window off the page, and an element that comes back is scrolled to its top.
       if (wasHidden && this.#viewport > 0) this.#goTo(this.#scroll.top);
+      this.#actions.resized();
     });
     this.#resizes.observe(this.#grid);
     this.#resizes.observe(this.head);
@@ -108,7 +117,7 @@ export class Grid {
   }
 
   /** Show other columns; their widths are those of `column.width`. */
-  setColumns(columns: Column[]): void {
+  setColumns(columns: ShownColumn[]): void {
     this.#columns = columns;
     this.#focus.column = Math.min(this.#focus.column, this.columnCount - 1);
     this.setWidths(columns.map(({ width }) => width));
@@ -128,16 +137,22 @@ export class Grid {
   setWidths(widths: number[], chosen?: string): void {
     this.#widths = widths;
     const fixed = this.#lead();
-    this.#leadDrawn = fixed.join();
+    this.#drawn = this.#layout();
     const texts = this.#columns.filter(({ kind }) => kind === "text");
     const text = texts.find(({ filter }) => filter === "text") ?? texts[0];
     if (text && text.key === chosen) this.#fixed = true;
     const stretched = this.#fixed ? undefined : text;
+    const least = [...widths];
+    if (stretched !== undefined && stretched === this.#columns[0] && this.#grid.clientWidth > 0) {
+      // A text that stands first is read without scrolling sideways.
+      const room = this.#grid.clientWidth - fixed.reduce((sum, width) => sum + width, 0);
+      least[0] = Math.min(least[0] ?? room, Math.max(room, LEAST_TEXT));
+    }
     const tracks = [
       ...fixed.map((width) => `${width}px`),
-      ...widths.map((width, index) => (this.#columns[index] === stretched ? `minmax(${width}px, 1fr)` : `${width}px`)),
+      ...least.map((width, index) => (this.#columns[index] === stretched ? `minmax(${width}px, 1fr)` : `${width}px`)),
     ];
-    const total = [...fixed, ...widths].reduce((sum, width) => sum + width, 0);
+    const total = [...fixed, ...least].reduce((sum, width) => sum + width, 0);
     this.#grid.style.setProperty("--hk-tracks", tracks.join(" "));
     this.#grid.style.setProperty("--hk-total", `${total}px`);
     let left = 0;
@@ -145,6 +160,16 @@ export class Grid {
       this.#grid.style.setProperty(`--hk-left-${index}`, `${left}px`);
       left += width;
     }
+  }
+
+  /** Set the widths again if they depend on what has changed. */
+  layOut(): void {
+    if (this.#layout() !== this.#drawn) this.setWidths(this.#widths);
+  }
+
+  /** What the widths depend on beside those of the columns. */
+  #layout(): string {
+    return [...this.#lead(), this.#columns[0]?.kind === "text" ? this.#grid.clientWidth : ""].join();
   }
 
   /** The widths of the columns that stay in view; a lead column may be narrower in a narrow table. */
@@ -277,7 +302,7 @@ export class Grid {
     element.row = row;
     element.el.classList.toggle("hk-waiting", !row);
     element.cells.forEach((cell, index) => {
-      const text = row?.c[index] ?? "";
+      const text = row?.c[this.#columns[index]?.cell ?? index] ?? "";
       if (cell.firstChild instanceof Text) cell.firstChild.data = text;
       else cell.textContent = text;
       if (row?.rtl && cell.classList.contains("hk-text")) cell.dir = "rtl";

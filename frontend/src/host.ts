@@ -37,6 +37,8 @@ export interface Host {
   /** Put the focus on a row and scroll to it. */
   focusRow(index: number): void;
   focusedIndex(): number;
+  /** The width of a lead column has changed. */
+  layOut(): void;
 }
 
 /** A column before those of the frame that a part draws itself, as the play button. */

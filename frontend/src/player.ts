@@ -42,6 +42,8 @@ const KEPT_PEAKS = 2_000;
 const MOST_SKIPPED = 500;
 const ASKED_ROWS = 50;
 const STARTED = "histkit:play";
+/** Clips in a row that can't be played before it stops playing on. */
+const MOST_FAILURES = 3;
 
 export class Player extends Emitter<Topics> {
   /** Stands in the document, so that the browser stops it when the view is taken away. */
@@ -60,6 +62,9 @@ export class Player extends Emitter<Topics> {
   #turn = 0;
   #version = -1;
   #frame = 0;
+  /** Clips that failed since one was heard, and whether the present one began by itself. */
+  #failures = 0;
+  #byItself = false;
   #disposed = false;
 
   constructor(host: Host) {
@@ -127,6 +132,12 @@ export class Player extends Emitter<Topics> {
 
   /** Play a row, from a share (0 to 1) of its length. */
   play(track: Track, share = 0): void {
+    this.#byItself = false;
+    this.#failures = 0;
+    this.#play(track, share);
+  }
+
+  #play(track: Track, share: number): void {
     this.#turn += 1;
     const turn = this.#turn;
     this.el.pause();
@@ -160,11 +171,17 @@ export class Player extends Emitter<Topics> {
 
   /** Play the next (1) or the one before (-1) of the rows that have sound; false if there is none. */
   async step(by: 1 | -1): Promise<boolean> {
+    return await this.#step(by, false);
+  }
+
+  async #step(by: 1 | -1, byItself: boolean): Promise<boolean> {
     const { track } = this;
     const turn = this.#turn;
     const row = track && (await this.#neighbour(track, by));
     if (!row || turn !== this.#turn || this.#disposed) return false;
-    this.play(row);
+    if (!byItself) this.#failures = 0;
+    this.#byItself = byItself;
+    this.#play(row, 0);
     this.emit("stepped", { from: track.n, to: row });
     return true;
   }
@@ -265,13 +282,13 @@ export class Player extends Emitter<Topics> {
   }
 
   #onMedia(type: "play" | "playing" | "pause" | "ended" | "timeupdate" | "seeked" | "error"): void {
-    const turn = this.#turn;
     switch (type) {
       case "play":
         window.dispatchEvent(new CustomEvent(STARTED, { detail: this }));
         for (const sound of document.querySelectorAll<HTMLAudioElement>(".histkit-players audio")) sound.pause();
         return;
       case "playing":
+        this.#failures = 0;
         this.#set("playing");
         this.#follow();
         if (this.playOn && this.track) {
@@ -284,9 +301,7 @@ export class Player extends Emitter<Topics> {
       case "ended":
         this.#set("paused");
         if (!this.playOn) return;
-        this.step(1).catch((error: unknown) => {
-          if (turn === this.#turn) this.#fail(error);
-        });
+        this.#goOn();
         return;
       case "error":
         this.#onError();
@@ -334,7 +349,26 @@ export class Player extends Emitter<Topics> {
     if (error instanceof Overtaken || this.#disposed) return;
     this.error = error instanceof Error ? error.message : String(error);
     this.#set("failed");
-    this.#host.fail(error);
+    if (!this.playOn || !this.#byItself) {
+      this.#host.fail(error);
+      return;
+    }
+    this.#failures += 1;
+    const row = this.track?.n === null || !this.track ? "A row" : `Row ${this.track.n + 1}`;
+    if (this.#failures < MOST_FAILURES) {
+      this.#host.say(`${row} was passed over: ${this.error}`);
+      this.#goOn();
+    } else this.#host.say(`Playing on has stopped: ${MOST_FAILURES} clips in a row can't be played. ${this.error}`);
+  }
+
+  /** Play the next clip by itself. */
+  #goOn(): void {
+    const turn = this.#turn;
+    this.#step(1, true).catch((error: unknown) => {
+      if (turn !== this.#turn) return;
+      this.#byItself = false;
+      this.#fail(error);
+    });
   }
 
   #set(state: PlayState): void {

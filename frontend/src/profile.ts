@@ -84,6 +84,8 @@ export function rangeText(labels: string[], from: number, to: number): string {
 }
 
 const SHOWN_BARS = 3;
+/** With more values the popup can be searched. */
+const MANY = 10;
 
 export class BarsProfile {
   readonly el: HTMLElement;
@@ -92,6 +94,8 @@ export class BarsProfile {
   readonly #popup: Popup;
   readonly #label: string;
   readonly #chosen: ((values: string[]) => void) | null;
+  readonly #search = h("input", { type: "search", class: "hk-value-search", "data-value": "search", placeholder: "Search", spellcheck: "false", autocomplete: "off" });
+  readonly #items = h("div", { class: "hk-values" });
   #profile: Bars | null = null;
   #values: string[] = [];
 
@@ -107,7 +111,19 @@ export class BarsProfile {
       this.#list,
       this.#popup.el,
     );
+    this.#search.setAttribute("aria-label", `Search in ${label}`);
+    this.#search.addEventListener("input", () => {
+      this.#showMatching();
+    });
+    this.#search.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || this.#search.value === "") return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.#search.value = "";
+      this.#showMatching();
+    });
     this.#more.addEventListener("click", () => {
+      this.#search.value = "";
       this.#fillPopup();
       this.#popup.toggle(this.#more);
     });
@@ -202,11 +218,35 @@ export class BarsProfile {
       "Clear",
     );
     const other = profile.other.all > 0 ? h("div", { class: "hk-number" }, `Other: ${formatNumber(profile.other.count)} of ${formatNumber(profile.other.all)}`) : null;
-    this.#popup.el.replaceChildren(h("div", { class: "hk-popup-head" }, h("b", {}, this.#label)), ...items, ...(other ? [other] : []), clear);
+    this.#items.replaceChildren(...items, h("p", { class: "hk-muted", role: "status" }));
+    this.#popup.el.replaceChildren(
+      h("div", { class: "hk-popup-head" }, h("b", {}, this.#label), ...(items.length > MANY ? [this.#search] : [])),
+      this.#items,
+      ...(other ? [other] : []),
+      clear,
+    );
+    this.#showMatching();
     if (focused !== undefined) this.#popup.el.querySelector<HTMLElement>(`[data-value="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  /** Show the values whose labels have what is searched for. */
+  #showMatching(): void {
+    const wanted = fold(this.#search.value);
+    let matches = 0;
+    for (const item of this.#items.querySelectorAll<HTMLElement>("label")) {
+      item.hidden = !fold(item.querySelector("span")?.textContent ?? "").includes(wanted);
+      if (!item.hidden) matches += 1;
+    }
+    const note = this.#items.querySelector("p");
+    if (note) note.textContent = matches === 0 ? "No value has this." : "";
   }
 
   dispose(): void {
     this.#popup.close(false);
   }
+}
+
+/** A text without letter case and marks over letters. */
+function fold(text: string): string {
+  return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().trim();
 }

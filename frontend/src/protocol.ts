@@ -131,7 +131,7 @@ export interface OpenReply extends QueryReply {
   page: number;
   /** Rows that the table is high. */
   page_size: number;
-  chart_by: string;
+  chart: ChartChoice;
   defaults: { folder: string; zip: string; csv: string; parquet: string };
   account_columns: boolean;
   alignments: boolean;
@@ -161,6 +161,13 @@ export interface DetailReply {
   dialogue: { voice: string; text: string }[];
   settings: { label: string; value: string }[];
   takes: { position: number; date: string | null; credits: number | null; text: string; same: boolean }[];
+}
+
+/** What the chart shows: its group, the length of its periods, and what is summed. */
+export interface ChartChoice {
+  by: string;
+  freq: string;
+  measure: string;
 }
 
 export interface ChartReply {
@@ -245,14 +252,14 @@ export interface Requests {
   query: [QueryRequest, QueryReply];
   rows: [{ version: number; start: number; stop: number }, RowsReply];
   profiles: [{ version: number; keys: string[] }, ProfilesReply];
-  chart: [{ version: number; by: string; freq: string; measure: string }, ChartReply];
+  chart: [ChartChoice & { version: number; chosen?: boolean }, ChartReply];
   tick: [{ version: number } & TickRequest, TickReply];
   columns: [{ shown?: string[]; widths?: Record<string, number> }, QueryReply];
   detail: [{ position: number }, DetailReply];
   find: [{ position: number }, { version: number; n: number | null }];
   words: [{ position: number }, { words: Word[] | null }];
   clip: [{ position: number; wav?: boolean }, ClipReply];
-  job: [{ action: JobAction; target: string; rows: "ticked" | "filtered" }, JobReply];
+  job: [{ action: JobAction; target: string; rows: "ticked" | "filtered"; ask?: boolean }, JobReply];
   confirm: [{ job: string }, JobReply];
   cancel: [{ job: string }, JobReply];
   jobs: [Record<string, never>, { jobs: JobEvent[] }];
@@ -266,5 +273,6 @@ export interface Events {
   note: { text: string };
   changed: QueryState & { by: string | null };
   changed_ticks: { by: string | null; version: number; ticked: Ticked };
+  changed_chart: { by: string | null; chart: ChartChoice };
   job: JobEvent;
 }

@@ -1,6 +1,6 @@
 // Sound in the rows, a play button and a waveform in each, and the bar of the clip that plays.
 
-import { activeElement, h, icon, type IconName } from "./dom";
+import { activeElement, h, icon, isNarrow, type IconName } from "./dom";
 import type { Host, LeadColumn, Part } from "./host";
 import { Player, type PlayState } from "./player";
 import type { Row } from "./protocol";
@@ -19,8 +19,8 @@ const ROW_BARS = 26;
 const BAR_BARS = 120;
 const BUTTON_WIDTH = 34;
 const WIDTH = 112;
-/** Below this width of the explorer rows have a button only; style.css has the same. */
-export const NARROW = 560;
+/** The class of an explorer with waveforms in its rows: there is one as soon as a clip was heard. */
+const HEARD = "hk-heard";
 
 export class Sound implements Part {
   readonly el: HTMLElement;
@@ -42,8 +42,7 @@ export class Sound implements Part {
       key: "sound",
       label: "Sound",
       get width() {
-        const { clientWidth } = host.root;
-        return clientWidth > 0 && clientWidth < NARROW ? BUTTON_WIDTH : WIDTH;
+        return isNarrow(host.root) || !host.root.classList.contains(HEARD) ? BUTTON_WIDTH : WIDTH;
       },
       create: (cell) => {
         this.#create(cell);
@@ -86,6 +85,10 @@ export class Sound implements Part {
         this.#drawTime();
       }),
       player.on("peaks", (position) => {
+        if (!host.root.classList.contains(HEARD)) {
+          host.root.classList.add(HEARD);
+          host.layOut();
+        }
         for (const cell of this.#cells.values()) if (cell.row?.p === position) this.#draw(cell);
         if (player.track?.p === position) this.#seek.draw(player.peaksOf(position));
       }),

@@ -44,6 +44,18 @@ describe("an action", () => {
     expect(document.activeElement).toBe(pull);
   });
 
+  it("says first what it would do if people want that, however little it is", async () => {
+    const stage = await open({ rows: 30 }, PARTS);
+    (stage.one(".hk-which input") as HTMLInputElement).click();
+    button(stage, "Export CSV").click();
+    await stage.wait(350);
+    expect(jobs(stage)).toEqual([{ action: "csv", target: "rows.csv", rows: "filtered", ask: true }]);
+    expect(stage.all(".hk-confirm:not([hidden])").map(({ textContent }) => textContent)).toEqual([expect.stringContaining("30 requests")]);
+    button(stage, "Export CSV now").click();
+    await stage.wait(2_000);
+    expect(line(stage)).toBe("rows.csv: 10 done.");
+  });
+
   it("keeps the rows that people chose until none is ticked", async () => {
     const stage = await open({ rows: 300 }, PARTS);
     stage.app.tick({ op: "set", positions: [4], on: true });

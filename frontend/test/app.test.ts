@@ -272,6 +272,35 @@ describe("what screen readers hear", () => {
   });
 });
 
+describe("a narrow explorer", () => {
+  it("has the text first, and its columns in their own order again when it is wide", async () => {
+    const width = vi.spyOn(HTMLElement.prototype, "clientWidth", "get").mockReturnValue(390);
+    const resizes: (() => void)[] = [];
+    vi.stubGlobal("ResizeObserver", class {
+      constructor(call: () => void) {
+        resizes.push(call);
+      }
+      observe(): void {
+        return undefined;
+      }
+      disconnect(): void {
+        return undefined;
+      }
+    });
+    const stage = await open({ rows: 300 });
+    const heads = (): string[] => stage.all(".hk-header .hk-sort").map(({ textContent }) => textContent);
+    const cells = stage.kernel.row(0, 0).c;
+    expect(heads()[0]).toBe("Text");
+    expect(stage.rows()[0]?.texts).toEqual([cells[2], cells[0], cells[1], ...cells.slice(3)]);
+    expect(stage.one(".hk-grid").style.getPropertyValue("--hk-tracks")).toContain("minmax(320px, 1fr)");
+    width.mockReturnValue(900);
+    for (const resized of resizes) resized();
+    expect(heads().slice(0, 3)).toEqual(["Date", "Voice", "Text"]);
+    expect(stage.rows()[0]?.texts).toEqual(cells);
+    vi.unstubAllGlobals();
+  });
+});
+
 describe("parts", () => {
   it("get their place, the state and its changes, and are closed with the explorer", async () => {
     const dispose = vi.fn();

@@ -77,7 +77,7 @@ afterEach(() => {
 });
 
 const start = (options: KernelOptions | FakeKernel): Promise<Stage> => open(options, { chart: makeChart });
-const asked = ({ kernel }: Stage): object[] => kernel.asked.filter(({ kind }) => kind === "chart").map(({ payload }) => payload);
+const asked = ({ kernel }: Stage): Record<string, unknown>[] => kernel.asked.filter(({ kind }) => kind === "chart").map(({ payload }) => payload);
 const legend = (stage: Stage): HTMLElement[] => stage.all(".hk-legend-item");
 
 function pointer(stage: Stage, type: string, x: number, y = 100): void {
@@ -110,7 +110,7 @@ describe("the chart", () => {
     choose(stage, "Measure", "items");
     choose(stage, "Period", "D");
     await stage.wait(100);
-    expect(asked(stage).at(-1)).toEqual({ version: 1, by: "source", freq: "D", measure: "items" });
+    expect(asked(stage).at(-1)).toEqual({ version: 1, by: "source", freq: "D", measure: "items", chosen: true });
     expect(legend(stage)).toHaveLength(3);
     choose(stage, "Period", "h");
     await stage.wait();
@@ -120,6 +120,21 @@ describe("the chart", () => {
     await stage.wait();
     expect(stage.one(".hk-chart-text").hidden).toBe(true);
     expect(legend(stage)).toHaveLength(3);
+  });
+
+  it("opens with what was chosen last, and keeps a choice when filters overtake it", async () => {
+    const kernel = new FakeKernel({ rows: 300, delay: 50 });
+    kernel.shown = { by: "model", freq: "MS", measure: "items" };
+    const stage = await start(kernel);
+    await stage.wait(300);
+    expect(asked(stage)).toEqual([{ version: 1, by: "model", freq: "MS", measure: "items" }]);
+    choose(stage, "Period", "D");
+    choose(stage, "Measure", "characters");
+    stage.app.filter({ text: "river" });
+    await stage.wait(400);
+    const chosen = asked(stage).filter((one) => one.chosen === true).at(-1);
+    expect(chosen).toMatchObject({ by: "model", freq: "D", measure: "characters" });
+    expect(asked(stage).at(-1)).toMatchObject({ version: 2, by: "model", freq: "D", measure: "characters" });
   });
 
   it("follows filters, and not the order of rows", async () => {

@@ -4,6 +4,7 @@ import type { Model } from "../src/channel";
 import { NO_FILTERS } from "../src/filters";
 import type {
   Bars,
+  ChartChoice,
   ClipReply,
   Column,
   DetailReply,
@@ -88,11 +89,15 @@ export class FakeKernel {
   gone = false;
   /** Refuse the next request of a kind. */
   refuse: Kind | null = null;
+  /** Rows without sound, by their positions. */
+  readonly broken = new Set<number>();
   /** Send no events of jobs, and make no progress in them. */
   mute = false;
   stuck = false;
   readonly jobs: JobEvent[] = [];
   columns: Column[] = structuredClone(COLUMNS);
+  /** What the chart shows at first. */
+  shown: ChartChoice = { by: "voice", freq: "auto", measure: "credits" };
   filters: Filters = structuredClone(NO_FILTERS);
   sort: SortKey[] = [];
   shownOnly = false;
@@ -179,7 +184,7 @@ export class FakeKernel {
           total: { rows: this.items.length, credits: this.#credits(this.items.keys()) },
           page: 60,
           page_size: 25,
-          chart_by: "voice",
+          chart: this.shown,
           defaults: { folder: "audio", zip: "audio.zip", csv: "rows.csv", parquet: "rows.parquet" },
           account_columns: false,
           alignments: false,
@@ -215,9 +220,10 @@ export class FakeKernel {
       case "words":
         return { words: this.#timed(payload.position as number) };
       case "clip":
+        if (this.broken.has(payload.position as number)) throw new Error("The clip is gone.");
         return this.#clip(payload.position as number);
       case "job":
-        return { job: this.#startJob(payload as { action: JobAction; target: string; rows: string }, view), started: true };
+        return { job: this.#startJob(payload as { action: JobAction; target: string; rows: string; ask?: boolean }, view), started: true };
       case "confirm":
         this.#goOn(this.#jobOf(payload));
         return { job: payload.job, started: true };
@@ -301,7 +307,7 @@ export class FakeKernel {
     return found;
   }
 
-  #startJob({ action, target, rows }: { action: JobAction; target: string; rows: string }, view: string): string {
+  #startJob({ action, target, rows, ask }: { action: JobAction; target: string; rows: string; ask?: boolean }, view: string): string {
     if (target === "") throw new Error("A path must be a non-empty string.");
     const total = rows === "ticked" ? this.ticks.size : this.order.length;
     const text = "Looking at what there is to do";
@@ -311,7 +317,7 @@ export class FakeKernel {
       if (job.state !== "running") return;
       const question = `${total} files would be pulled into ${target}: ${total} requests, about 1.2 GB. That takes about 9 minutes.`;
       const plan = { requests: total, bytes: 1.2e9, seconds: 540, text: question };
-      if (total > 1000 && action === "pull") this.tellJob(job, { state: "waiting", confirm: plan });
+      if (ask === true || (total > 1000 && action === "pull")) this.tellJob(job, { state: "waiting", confirm: plan });
       else this.#goOn(job);
     }, 100);
     this.tellJob(job, {});

@@ -235,6 +235,30 @@ describe("bars", () => {
     expect(chosen).toHaveLength(1);
     expect(more?.getAttribute("aria-expanded")).toBe("false");
   });
+
+  it("are searched where there are many, in any letter case and without marks", () => {
+    const values = [...Array(12).keys()].map((index) => ({ value: `v${index}`, label: index === 7 ? "Lucía 7" : `Voice ${index}`, count: 1, all: 1 }));
+    bars.show({ ...VOICES, values }, []);
+    buttons()[3]?.click();
+    const search = bars.el.querySelector<HTMLInputElement>("input[type=search]");
+    expect(document.activeElement).toBe(search);
+    const type = (text: string): string[] => {
+      if (search) search.value = text;
+      search?.dispatchEvent(new Event("input", { bubbles: true }));
+      return [...bars.el.querySelectorAll<HTMLElement>("label:not([hidden]) > span:first-of-type")].map(({ textContent }) => textContent);
+    };
+    expect(type("LUCIA")).toEqual(["Lucía 7"]);
+    bars.el.querySelector<HTMLElement>("label:not([hidden]) input")?.click();
+    expect(chosen).toEqual([["v7"]]);
+    bars.show({ ...VOICES, values }, ["v7"]);
+    expect(type("LUCIA")).toEqual(["Lucía 7"]);
+    expect(type("nobody")).toEqual([]);
+    expect(bars.el.querySelector(".hk-values [role=status]")?.textContent).toBe("No value has this.");
+    press(search, "Escape");
+    expect(bars.el.querySelectorAll("label:not([hidden])")).toHaveLength(12);
+    press(search, "Escape");
+    expect(buttons()[3]?.getAttribute("aria-expanded")).toBe("false");
+  });
 });
 
 describe("the order after a click", () => {

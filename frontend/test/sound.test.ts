@@ -150,6 +150,25 @@ describe("the next clip", () => {
     expect(document.activeElement?.closest(".hk-row")?.getAttribute("aria-rowindex")).toBe("6");
   });
 
+  it("passes over clips that can't be had and says so, but not over many", async () => {
+    const stage = await start({ rows: 100 });
+    for (const position of [1, 2, 5, 6, 7, 8]) stage.kernel.broken.add(position);
+    await click(stage, stage.one(".hk-player input[type=checkbox]"));
+    await click(stage, playButton(stage, 0));
+    await end(stage);
+    await stage.wait(200);
+    expect(playing(stage)).toEqual([4]);
+    expect(stage.one(".hk-message").textContent).toBe("Row 3 was passed over: The clip is gone.");
+    await end(stage);
+    await stage.wait(300);
+    expect(playing(stage)).toEqual([]);
+    expect(clips(stage)).not.toContain(8);
+    expect(stage.one(".hk-message").textContent).toContain("3 clips in a row can't be played. The clip is gone.");
+    await click(stage, playButton(stage, 8)); // a click is answered by itself
+    expect(playing(stage)).toEqual([]);
+    expect(stage.one(".hk-message").textContent).toBe("The clip is gone.");
+  });
+
   it("leaves the focus where it is elsewhere", async () => {
     const stage = await start({ rows: 100 });
     await click(stage, stage.one(".hk-player input[type=checkbox]"));

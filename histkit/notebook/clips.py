@@ -25,6 +25,7 @@ from histkit.frame.columns import strings_of
 from histkit.frame.dialogues import dialogues_of
 from histkit.frame.json_values import json_array
 from histkit.notebook.columns import shown_text, voice_text
+from histkit.notebook.job_actions import place_of
 from histkit.notebook.players import NOT_PLAYABLE
 from histkit.notebook.windows import rows_at, short_line
 from histkit.notebook.words import word_times
@@ -60,11 +61,18 @@ class Clips:
         most_bytes: int = _MOST_BYTES,
     ) -> None:
         self._frame, self._client = frame, client
-        self._copies = None if folder is None else _FolderCopies(folder)
+        self._folders = [] if folder is None else [_FolderCopies(folder)]
         self._most_bytes = most_bytes
         self._kept: OrderedDict[tuple[str, bool], Playable] = OrderedDict()
         self._lock = threading.Lock()
         self._busy: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def add_folder(self, folder: str) -> None:
+        """Play clips from another folder, too; those of folders that are known already come first."""
+        place = place_of(folder)
+        with self._lock:
+            if all(place_of(known.folder) != place for known in self._folders):
+                self._folders = [*self._folders, _FolderCopies(folder)]
 
     def answer(self, position: int, *, wav: bool = False) -> tuple[dict[str, Any], list[bytes]]:
         """Return what a view needs to play a row, and its sound.
@@ -134,10 +142,9 @@ class Clips:
         with self._lock:
             busy = self._busy[item]
         with busy:  # two views may ask for one clip; it is fetched once
-            if not wav and self._copies is not None:
-                local = self._copies.find(source)
-                if local is not None:
-                    return local, "folder"
+            local = None if wav else next(filter(None, (folder.find(source) for folder in self._folders)), None)
+            if local is not None:
+                return local, "folder"
             sound = self._recall(item, wav)
             if sound is None:
                 sound = self._fetch(source, wav)
@@ -183,14 +190,14 @@ class _FolderCopies:
     """The verified clips of a folder; its manifest is read again when it has changed."""
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
+        self.folder = folder
         self._lock = threading.Lock()
         self._read: tuple[Any, FolderManifest] | None = None
 
     def find(self, source: Source) -> Playable | None:
         """Return the clip of a source; None if the folder has none that its manifest verifies and browsers play."""
         try:
-            with closing(open_destination(self._folder)) as destination:
+            with closing(open_destination(self.folder)) as destination:
                 stamp = _stamp(destination)
                 with self._lock:
                     if self._read is None or self._read[0] != stamp:

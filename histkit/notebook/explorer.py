@@ -56,8 +56,8 @@ def explore(
     page_size : int, default 25
         Rows that the table is high, 1 to 200. Only these and some around them are sent to the browser.
     state : path-like, optional
-        A JSON file from which filters, order, columns and ticks are restored when the cell is run again. It is created
-        with the first change, and written again shortly after each. Ticks are saved by ``history_item_id``, and
+        A JSON file from which filters, order, columns, ticks and what the chart shows are restored when the cell is run
+        again. It is created with the first change, and written again shortly after each. Ticks are saved by ``history_item_id``, and
         ``account`` where there are several.
     keep : bool, default True
         The notebook keeps a page of what the explorer showed when it was displayed: totals, chart, first rows, code.
@@ -126,8 +126,8 @@ class Explorer:
         defaults = {"folder": folder, "zip": "audio.zip", "csv": "rows.csv", "parquet": "rows.parquet"}
         self.service = Service(state, page_size=page_size, defaults=defaults)
         self.service.handlers |= {"clip": self._clip, "words": self._words}
-        self._jobs = Jobs(self.service, client)
         self._clips = Clips(state.frame, folder, client)
+        self._jobs = Jobs(self.service, client, self._clips.add_folder)
         self._widget: Any = None
         self._keep = keep
         self.state_file: StateFile | None = None

@@ -114,7 +114,7 @@ class Download:
         facts = self._download(rows, target, dry_run=True, client=self._client).attrs["histkit"]
         requests, size = facts["requests"], facts["estimated_bytes"]
         seconds = max(facts["files"] * self._clip_seconds, (size or 0) / _BYTES_PER_SECOND)
-        text = f"{describe_plan(facts, target)} That takes about {format_duration(seconds)}."
+        text = f"{describe_plan(facts, target)} That takes about {format_duration(seconds)} and costs no credits."
         return Plan(requests, size, seconds, text)
 
     def run(self, rows: pd.DataFrame, target: str) -> Result:

@@ -1,6 +1,7 @@
 """Downloads and exports that run beside the kernel: a thread each, with progress, a stop, and a line at the end.
 
-A job looks at first at what there is to do. If that is much, it waits until people have confirmed it. Views hear of
+A job looks at first at what there is to do. If that is much, or people want to be asked, it waits until they have
+confirmed it. Views hear of
 each step by an event, and a view that was opened later, or missed some, asks for ``jobs``.
 """
 
@@ -16,7 +17,7 @@ import pandas as pd
 
 from histkit.errors import HistkitError, InputError
 from histkit.notebook.job_actions import Action, Plan, Result, actions
-from histkit.util.arguments import one_of
+from histkit.util.arguments import one_of, true_or_false
 from histkit.util.background import Cancelled, Watch, check_stopped, watched
 from histkit.util.text import count_noun, error_line, format_duration, format_size, quoted
 from histkit.util.threads import DaemonThreads
@@ -47,6 +48,8 @@ class Jobs:
         Has the rows, and sends the events.
     client : HistoryClient or None
         For downloads; None: a client of the environment.
+    pulled : callable
+        Called with the folder of each pull, however it ended.
 
     Attributes
     ----------
@@ -54,8 +57,8 @@ class Jobs:
         The result of the last download that ended.
     """
 
-    def __init__(self, service: Service, client: HistoryClient | None) -> None:
-        self._service = service
+    def __init__(self, service: Service, client: HistoryClient | None, pulled: Callable[[str], None]) -> None:
+        self._service, self._pulled = service, pulled
         self._actions: Mapping[str, Action] = actions(client)
         self._jobs: dict[str, Job] = {}
         self._ids = itertools.count(1)
@@ -68,6 +71,7 @@ class Jobs:
         name = one_of("action", message.get("action"), self._actions)
         which = one_of("rows", message.get("rows"), ("ticked", "filtered"))
         target, action = message.get("target"), self._actions[name]
+        ask = true_or_false("ask", message.get("ask", False))
         place = action.place(target)  # type: ignore[arg-type]  # refuses what is no path
         with self._service.lock:
             selection = self._service.selection
@@ -78,7 +82,8 @@ class Jobs:
         with self._lock:
             if any(job.name == name and job.is_open for job in self._jobs.values()):
                 raise InputError("This is running already: wait for its end, or cancel it.")
-            job = Job(str(next(self._ids)), name, action, str(target), rows, view if isinstance(view, str) else None)
+            view = view if isinstance(view, str) else None
+            job = Job(str(next(self._ids)), name, action, str(target), rows, view, ask)
             self._start(job, place, confirmed=False)
             self._jobs[job.id] = job
             self._forget_old_jobs()
@@ -136,7 +141,7 @@ class Jobs:
             with watched(job.watch):
                 rows = self._service.selection.frame[job.rows]
                 plan = None if confirmed else job.action.plan(rows, job.target)
-                if plan is None or not plan.large:
+                if plan is None or not (plan.large or job.ask):
                     check_stopped()
                     plan = None
                     state, line = self._result(job, job.action.run(rows, job.target))
@@ -150,6 +155,8 @@ class Jobs:
             line = f"{type(error).__name__}: {error_line(error)} (see explorer.last_error) {job.kept()}"
         finally:
             _release(place)
+        if plan is None and job.name == "pull":
+            self._pulled(job.target)
         with self._lock:
             if plan is None:
                 job.end(state, line)
@@ -183,14 +190,18 @@ class Job:
         What it does.
     rows : bool array
         The rows it takes.
+    ask : bool
+        Whether it waits for people's word even if there is little to do.
     state : {"running", "waiting", "done", "failed", "cancelled"}
         ``waiting`` is until people have confirmed it.
     watch : Watch
         Stops it.
     """
 
-    def __init__(self, key: str, name: str, action: Action, target: str, rows: Mask, view: str | None) -> None:
-        self.id, self.name, self.action, self.target, self.rows = key, name, action, target, rows
+    def __init__(
+        self, key: str, name: str, action: Action, target: str, rows: Mask, view: str | None, ask: bool
+    ) -> None:
+        self.id, self.name, self.action, self.target, self.rows, self.ask = key, name, action, target, rows, ask
         self.state: State = "running"
         self._view = view
         self._line = ""

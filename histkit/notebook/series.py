@@ -88,7 +88,7 @@ def chart_series(
         "series": series,
         "totals": _totals(heights, 0 if axis is None else len(axis.edges) - 1),
         "alt": _alt(series, freq, by, measure, tz, axis, facts),
-        "note": _note(table, facts, measure),
+        "note": _note(table, facts, measure, int(rows["dialogue"].notna().sum()) if by == "voice" else 0),
     }
 
 
@@ -165,8 +165,8 @@ def _alt(
     return f"{head}. {', '.join(shares)}." if shares else f"{head}."
 
 
-def _note(table: pd.DataFrame, facts: Mapping[str, Any], measure: str) -> str | None:
-    """Return a line on what the chart lacks: rows without a date, or with an unknown measure."""
+def _note(table: pd.DataFrame, facts: Mapping[str, Any], measure: str, dialogues: int) -> str | None:
+    """Return a line on rows without a date or with an unknown measure, and on dialogues that the chart divides."""
     parts = []
     undated = facts.get("rows_without_date", 0)
     if undated:
@@ -175,6 +175,12 @@ def _note(table: pd.DataFrame, facts: Mapping[str, Any], measure: str) -> str | 
     unknown = facts.get(f"rows_without_{measure}", 0)
     if unknown:
         parts.append(f"{measure} of {count_noun(unknown, 'row')} not known")
+    if dialogues:
+        them = ("it is", "its", "it") if dialogues == 1 else ("they are", "their", "them")
+        parts.append(
+            f"{count_noun(dialogues, 'dialogue')}: here {them[0]} divided among {them[1]} voices, "
+            f"a filter by voice leaves {them[2]} out"
+        )
     return " · ".join(parts) or None
 
 

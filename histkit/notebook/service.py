@@ -44,8 +44,6 @@ class Service(Dispatcher):
         The state, which all views share.
     page_size : int, default 25
         Rows that the table is high.
-    chart_by : str, default "voice"
-        The groups of the chart at first.
     defaults : mapping, optional
         Targets of downloads and exports by action.
     """
@@ -55,11 +53,11 @@ class Service(Dispatcher):
         selection: Selection,
         *,
         page_size: int = 25,
-        chart_by: str = "voice",
         defaults: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__("explorer")
-        self.selection, self.page_size, self.chart_by = selection, page_size, chart_by
+        self.selection, self.page_size = selection, page_size
+        self.chart = {"by": "voice", "freq": "auto", "measure": "credits"}  # what a view that opens draws
         self.defaults = dict(defaults or {})
         self.columns: dict[str, TableColumn] = table_columns(selection.frame)
         self.shown = [key for key in SHOWN if key in self.columns]
@@ -93,6 +91,7 @@ class Service(Dispatcher):
         sort: Sequence[SortKey] | None,
         shown: Sequence[str],
         widths: Mapping[str, int],
+        chart: Mapping[str, str],
         ticked: Mask,
     ) -> None:
         """Set the whole state, before any view is open; without `sort` or `shown` these stay as they are."""
@@ -101,6 +100,7 @@ class Service(Dispatcher):
             self.selection.tick(np.flatnonzero(ticked).tolist(), True)
             self.shown = list(shown) or self.shown
             self.widths |= widths
+            self.chart = dict(chart)
 
     def change(self, by: str | None = None, **changes: Any) -> None:
         """Change the selection as `Selection.change` does, and tell the views; `by` is the view that asked for it."""
@@ -164,7 +164,7 @@ class Service(Dispatcher):
                 "total": {"rows": total.rows, "credits": total.credits},
                 "page": self._first_rows(),
                 "page_size": self.page_size,
-                "chart_by": self.chart_by,
+                "chart": dict(self.chart),
                 "defaults": self.defaults,
                 "account_columns": "account" in frame.columns,
                 "alignments": "alignments" in frame.columns,
@@ -239,19 +239,44 @@ class Service(Dispatcher):
         return {"version": version, "profiles": messages}, []
 
     def _chart(self, message: Message) -> tuple[Reply, list[bytes]]:
-        by = message.get("by", self.chart_by)
-        freq = one_of("freq", message.get("freq", "auto"), CHART_FREQS)
-        measure = one_of("measure", message.get("measure", "credits"), MEASURES)
-        group = by if by in GROUPS else self._column(by).name
-        if by not in GROUPS and self._column(by).kind != "category":
-            raise InputError(f"The chart can't be by {quoted(by)}; choose a column of few values.")
+        choice, group = self.chart_choice(message)
         with self.lock:
             version, kept = self.version, self.selection.kept
             rows = self._chart_rows(group)
+            if true_or_false("chosen", message.get("chosen", False)) and choice != self.chart:
+                self.chart = choice
+                self.tell("changed_chart", message, {"chart": choice})
         if not kept.all():
             rows = rows.iloc[np.flatnonzero(kept)]
-        series = chart_series(rows, group, freq, measure, self.selection.tz, self.voice_labels())
-        return {"version": version, **series, "by": by}, []
+        series = chart_series(rows, group, choice["freq"], choice["measure"], self.selection.tz, self.voice_labels())
+        return {"version": version, **series, "by": choice["by"]}, []
+
+    def chart_choice(self, message: Mapping[str, Any]) -> tuple[dict[str, str], Hashable]:
+        """Return group, period and measure of a chart, and the group as `chart_series` takes it.
+
+        Parameters
+        ----------
+        message : mapping
+            Has any of ``by``, ``freq`` and ``measure``; the others are those of the present chart.
+
+        Raises
+        ------
+        InputError
+            One of them is not possible.
+        """
+        by = message.get("by", self.chart["by"])
+        freq = one_of("freq", message.get("freq", self.chart["freq"]), CHART_FREQS)
+        measure = one_of("measure", message.get("measure", self.chart["measure"]), MEASURES)
+        if by in GROUPS:
+            return {"by": by, "freq": freq, "measure": measure}, by
+        column = self._column(by)
+        if not self.has_groups(by):
+            raise InputError(f"The chart can't be by {quoted(by)}; choose a column of few values.")
+        return {"by": column.key, "freq": freq, "measure": measure}, column.name
+
+    def has_groups(self, key: str) -> bool:
+        """Return whether a column's values can be the groups of the chart."""
+        return key in self.columns and self.columns[key].kind == "category"
 
     def _chart_rows(self, group: Hashable) -> pd.DataFrame:
         """Return all rows, with the columns that a chart needs, and dialogues that are parsed."""

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.frame.columns import factorize_text, text_array
 from histkit.notebook.filter_state import FilterState
+from histkit.notebook.series import GROUPS
 from histkit.notebook.service import Service
 from histkit.notebook.sorting import SortKey
 from histkit.util.arguments import whole_number
@@ -49,6 +50,12 @@ class _Columns(msgspec.Struct):
     widths: dict[str, int] = {}
 
 
+class _Chart(msgspec.Struct):
+    by: str | None = None
+    freq: str | None = None
+    measure: str | None = None
+
+
 class _Ticked(msgspec.Struct):
     history_item_ids: list[str]
     account: str | None = None
@@ -60,6 +67,7 @@ class _Content(msgspec.Struct):
     filters: dict[str, Any] = {}
     sort: list[_Sort] | None = None
     columns: _Columns = msgspec.field(default_factory=_Columns)
+    chart: _Chart = msgspec.field(default_factory=_Chart)
     ticked: list[_Ticked] = []
 
 
@@ -70,6 +78,7 @@ class _State:
     filters: dict[str, Any]
     sort: list[dict[str, Any]]
     columns: dict[str, Any]
+    chart: dict[str, str]
     ticked: Mask
 
 
@@ -110,7 +119,7 @@ class StateFile:
         service.listen(self._on_event)
 
     def _on_event(self, event: dict[str, Any]) -> None:
-        if event.get("event") not in ("changed", "changed_ticks"):
+        if event.get("event") not in ("changed", "changed_ticks", "changed_chart"):
             return
         if event["event"] == "changed_ticks" and not event["ticked"]["count"]:
             self._absent = []  # untick all
@@ -154,10 +163,11 @@ class StateFile:
                 {name: value for name, value in selection.filters.message(selection.tz).items() if value not in _EMPTY},
                 [{"key": str(key.column), "descending": key.descending} for key in selection.sort],
                 {"shown": list(service.shown), "widths": dict(service.widths)},
+                dict(service.chart),
                 selection.ticked.copy(),
             )
         head = {"kind": _KIND, "version": VERSION, "filters": state.filters, "sort": state.sort}
-        yield json.dumps({**head, "columns": state.columns}, indent=2, ensure_ascii=False)[:-2]
+        yield json.dumps({**head, "columns": state.columns, "chart": state.chart}, indent=2, ensure_ascii=False)[:-2]
         yield ',\n  "ticked": ['
         groups = [*_ticked_ids(selection.frame, state.ticked), *self._absent]
         for place, group in enumerate(groups):
@@ -173,6 +183,12 @@ class StateFile:
             for key in (*content.columns.shown, *content.columns.widths, *(sort.key for sort in content.sort or ()))
             if key not in service.columns
         )
+        chart = {name: value for name, value in msgspec.structs.asdict(content.chart).items() if value is not None}
+        by = chart.get("by", GROUPS[0])
+        if by not in GROUPS and not service.has_groups(by):
+            del chart["by"]
+            if by not in service.columns:
+                unknown[by] = None
         try:
             filters = FilterState().changed(content.filters, service.selection.tz)
             widths = {
@@ -180,6 +196,7 @@ class StateFile:
                 for key, width in content.columns.widths.items()
                 if key not in unknown
             }
+            chart = service.chart_choice(chart)[0]
         except InputError as error:
             raise InputError(f"{name} is not the state of an explorer: {error_line(error)}") from None
         sort = None
@@ -193,6 +210,7 @@ class StateFile:
             sort=sort,
             shown=[key for key in dict.fromkeys(content.columns.shown) if key not in unknown],
             widths=widths,
+            chart=chart,
             ticked=ticked,
         )
         if unknown:

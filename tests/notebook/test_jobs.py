@@ -100,6 +100,40 @@ def test_a_pull_of_ticked_rows_ends_with_a_line_and_a_manifest(
     assert [job["state"] for job in desk.ask("jobs")["jobs"]] == ["done"] * 3
 
 
+def test_what_it_would_do_is_said_first_for_any_size_if_that_is_wanted(
+    shared_box: Sandbox, client: HistoryClient, tmp_path: Path
+) -> None:
+    df = hk.read_history(client=client, limit=3, progress=False)
+    desk = Desk(df, client)
+    for action, name, words in (
+        ("pull", "audio", ["3 files", "3 requests", "about", "costs no credits"]),
+        ("csv", "rows.csv", ["3 rows", "about"]),
+    ):
+        reply = desk.ask("job", action=action, target=str(tmp_path / name), rows="filtered", ask=True)
+        question = desk.wait(reply["job"], "waiting")["confirm"]["text"]
+        assert all(word in question for word in words), question
+        assert not (tmp_path / name).exists()
+        desk.ask("confirm", job=reply["job"])
+        assert desk.wait(reply["job"])["state"] == "done"
+        assert (tmp_path / name).exists()
+    assert "ask=" in desk.ask("job", action="csv", target="x.csv", rows="filtered", ask="yes")["error"]
+
+
+def test_clips_that_were_pulled_into_any_folder_are_played_from_there(
+    box_of: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    box = box_of(4, 2)
+    df = hk.read_history(client=client_of(box), progress=False)
+    desk = Desk(df, client_of(box))
+    desk.explorer.service.answer({"id": 1, "view": "a", "kind": "clip", "position": 0})
+    assert desk.run("pull", tmp_path / "elsewhere")["state"] == "done"
+    box.reset()
+    for position in range(4):
+        reply, _ = desk.explorer.service.answer({"id": 1, "view": "a", "kind": "clip", "position": position})
+        assert reply["from"] == "folder"
+    assert box.requests() == []
+
+
 def test_csv_and_parquet_have_the_rows_of_the_filters(tmp_path: Path) -> None:
     df = hk.sample_history(400)
     desk = Desk(df)

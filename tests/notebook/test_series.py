@@ -99,6 +99,19 @@ def test_what_is_not_drawn_is_said() -> None:
     assert "without a date" in undated["note"]
 
 
+def test_dialogues_that_the_chart_divides_and_a_filter_leaves_out_are_said() -> None:
+    service = Service(Selection(DF))
+    dialogues = int(DF["dialogue"].notna().sum())
+    note = f"{dialogues} dialogues: here they are divided among their voices, a filter by voice leaves them out"
+    assert chart(service, by="voice")["note"].endswith(note)
+    assert "dialogue" not in chart(service, by="model")["note"]
+    voice = chart(service, by="voice")["series"][0]["key"]
+    service.change(filters=FilterState(voice=(voice,)))
+    assert "dialogue" not in (chart(service, by="voice")["note"] or "")
+    one = Service(Selection(DF[DF["dialogue"].notna()].head(1).assign(credits=1)))
+    assert "1 dialogue: here it is divided among its voices" in chart(one, by="voice")["note"]
+
+
 def test_too_many_periods_are_refused_with_what_to_choose() -> None:
     service = Service(Selection(DF))
     reply, _ = service.answer({"id": 1, "view": "a", "kind": "chart", "freq": "h"})

@@ -45,7 +45,8 @@ def test_a_view_opens_with_everything_it_shows(df: pd.DataFrame) -> None:
     assert reply["total"] == {"rows": 800, "credits": int(df["credits"].sum())}
     assert (reply["count"], reply["credits"]) == (800, int(df["credits"].sum()))
     assert (reply["tz"], reply["page"], reply["page_size"]) == ("Asia/Tokyo", 80, 40)
-    assert (reply["defaults"], reply["chart_by"], reply["code"], reply["empty"]) == (defaults, "voice", "df", None)
+    assert (reply["defaults"], reply["code"], reply["empty"]) == (defaults, "df", None)
+    assert reply["chart"] == {"by": "voice", "freq": "auto", "measure": "credits"}
     assert (reply["account_columns"], reply["alignments"]) == (False, False)
     assert reply["sort"] == [{"key": "date", "descending": True}]
     assert reply["ticked"] == {"count": 0, "credits": 0, "hidden": 0, "shown_only": False}

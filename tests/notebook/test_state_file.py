@@ -55,6 +55,13 @@ def notes(explorer: Explorer) -> list[str]:
     ticked=st.sets(st.integers(0, 399), max_size=30),
     shown=st.lists(st.sampled_from(KEYS), min_size=1, unique=True),
     widths=st.dictionaries(st.sampled_from(KEYS), st.integers(1, 2000), max_size=3),
+    chart=st.fixed_dictionaries(
+        {
+            "by": st.sampled_from(["voice", "model", "source", "model_id", "state"]),
+            "freq": st.sampled_from(["auto", "D", "MS"]),
+            "measure": st.sampled_from(["credits", "characters", "items"]),
+        }
+    ),
     tz=ZONES,
 )
 def test_what_is_saved_is_restored(
@@ -65,6 +72,7 @@ def test_what_is_saved_is_restored(
     ticked: set[int],
     shown: list[str],
     widths: dict[str, int],
+    chart: dict[str, str],
     tz: str,
 ) -> None:
     path = tmp_path / "state.json"
@@ -73,6 +81,7 @@ def test_what_is_saved_is_restored(
     ask(first, "query", filters=state.message(tz), sort=[{"key": key, "descending": down} for key, down in sort])
     ask(first, "tick", op="set", positions=sorted(ticked), on=True)
     ask(first, "columns", shown=shown, widths=widths)
+    ask(first, "chart", **chart, chosen=True)
     saved(first)
     again = df.speech.explore(state=path, tz=tz)
     assert again.state.filters == first.state.filters
@@ -80,7 +89,8 @@ def test_what_is_saved_is_restored(
     assert np.flatnonzero(again.state.ticked).tolist() == sorted(ticked)
     pd.testing.assert_frame_equal(again.selected, df.iloc[sorted(ticked)])
     one, other = (ask(explorer, "open") for explorer in (first, again))
-    for name in ("filters", "sort", "columns", "count", "credits", "ticked", "code", "rows", "notes"):
+    assert other["chart"] == chart
+    for name in ("filters", "sort", "columns", "chart", "count", "credits", "ticked", "code", "rows", "notes"):
         assert one[name] == other[name]
 
 
@@ -103,6 +113,25 @@ def test_a_cell_that_is_run_again_at_once_has_the_last_change(df: pd.DataFrame, 
     ask(first, "query", filters={"text": "the clock"})
     again = df.speech.explore(state=tmp_path / "state.json")
     assert again.code == first.code == "df.speech.filter(text='the clock')"
+
+
+def test_a_chart_that_this_history_can_not_draw_is_said(df: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    labelled = df.assign(book=pd.Categorical(["one", "two"] * 200))
+    first = labelled.speech.explore(state=path)
+    ask(first, "chart", by="voice", freq="D")  # a view that follows filters chooses nothing
+    assert not path.exists()
+    ask(first, "chart", by="book", freq="W", chosen=True)
+    assert saved(first)["chart"] == {"by": "book", "freq": "W", "measure": "credits"}
+    with pytest.warns(UserWarning, match="no column 'book'"):
+        again = df.speech.explore(state=path)
+    assert ask(again, "open")["chart"] == {"by": "voice", "freq": "W", "measure": "credits"}
+    assert notes(again) == [f"The history has no column 'book', which {path} names."]
+    content = json.loads(path.read_text("utf-8"))
+    for chart in ({"freq": "fortnight"}, {"measure": "words"}, {"by": 7}, []):
+        path.write_text(json.dumps({**content, "chart": chart}), "utf-8")
+        with pytest.raises(hk.InputError, match="is not the state of an explorer"):
+            df.speech.explore(state=path)
 
 
 def test_an_interpreter_that_ends_has_saved(tmp_path: Path) -> None:
