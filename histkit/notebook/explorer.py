@@ -57,8 +57,8 @@ def explore(
         Rows that the table is high, 1 to 200. Only these and some around them are sent to the browser.
     state : path-like, optional
         A JSON file from which filters, order, columns, ticks and what the chart shows are restored when the cell is run
-        again. It is created with the first change, and written again shortly after each. Ticks are saved by ``history_item_id``, and
-        ``account`` where there are several.
+        again. It is created with the first change, and written again shortly after each. Ticks are saved by
+        ``history_item_id``, and ``account`` where there are several.
     keep : bool, default True
         The notebook keeps a page of what the explorer showed when it was displayed: totals, chart, first rows, code.
         False leaves out texts, what is searched for, and columns of your own that may hold texts.
