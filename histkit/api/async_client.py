@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack
 
+from histkit.api.bodies import check_whole
 from histkit.api.client import HistoryClient, ListParameters, RawHistoryClient
 from histkit.api.credentials import Secret
 from histkit.api.models import DeleteHistoryItemResponse, GetSpeechHistoryResponse, SpeechHistoryItemResponse
@@ -60,7 +61,7 @@ def _chunked(name: str) -> Callable[..., Any]:
     @functools.wraps(getattr(HistoryClient, name))
     async def chunked(self: AsyncHistoryClient, *args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
         async with getattr(self.with_raw_response, name)(*args, **kwargs) as response:
-            async for chunk in response.data:
+            async for chunk in check_whole(response, kwargs.get("request_options")).data:
                 yield chunk
 
     return chunked

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
+from histkit.api.bodies import check_whole
 from histkit.api.bounds import Bounds
 from histkit.api.credentials import Secret
 from histkit.api.models import (
@@ -362,10 +363,10 @@ class HistoryClient:
         NotFoundError
             The item has no audio, or does not exist.
         TransportError
-            There was no complete response after all retries.
+            There was no complete response after all retries, or only a part (HTTP 206) that was not asked for.
         """
         with self.with_raw_response.get_audio(history_item_id, request_options=request_options) as response:
-            yield from response.data
+            yield from check_whole(response, request_options).data
 
     def download(
         self,
@@ -395,12 +396,12 @@ class HistoryClient:
         ApiError
             The service refused the request.
         TransportError
-            There was no complete response after all retries.
+            There was no complete response after all retries, or only a part (HTTP 206) that was not asked for.
         """
         with self.with_raw_response.download(
             history_item_ids=history_item_ids, output_format=output_format, request_options=request_options
         ) as response:
-            yield from response.data
+            yield from check_whole(response, request_options).data
 
     def iter_pages(
         self,

@@ -24,7 +24,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 import requests
-from urllib3.response import HTTPResponse
 
 from histkit.api.bounds import ERROR_BYTES, Bounds, Watchdog, seconds_of, too_slow
 from histkit.api.concurrency import AdaptiveLimit, Slot
@@ -431,12 +430,6 @@ class ByteStream:
         """Close the response and free its slot."""
         self._body.close()
         self._body.slot.release()
-
-    @property
-    def is_decoded(self) -> bool:
-        """Whether the chunks are the content itself: not compressed, or in a way that was undone."""
-        codings = {name.strip().lower() for name in self.headers.get("content-encoding", "").split(",")}
-        return codings <= {"", "identity", *HTTPResponse.CONTENT_DECODERS}
 
     def __iter__(self) -> Iterator[bytes]:
         size, digest = 0, hashlib.sha256()

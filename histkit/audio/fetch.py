@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal, TypeVar
 
+from histkit.api.bodies import body_defect, range_size
 from histkit.api.client import HistoryClient
 from histkit.api.error_mapping import concerns_every_request
 from histkit.api.existence import item_exists
@@ -337,7 +337,9 @@ def write_body(stream: ByteStream, file: BinaryIO, cancel: threading.Event, star
     file.seek(start)
     file.truncate()
     try:
-        _check_headers(stream)
+        defect = body_defect(stream.status_code, stream.headers)
+        if defect is not None:
+            raise UnusableResponseError(defect)
         for chunk in stream:
             if cancel.is_set():
                 raise Cancelled
@@ -361,26 +363,6 @@ def write_body(stream: ByteStream, file: BinaryIO, cancel: threading.Event, star
     return Body(size, digest.hexdigest(), stream.headers.get("content-type"), bool(declared))
 
 
-def _check_headers(stream: ByteStream) -> None:
-    """Raise `UnusableResponseError` unless a response says that its body is the whole clip, as it is."""
-    part = stream.headers.get("content-range", "")
-    is_part = stream.headers.get("content-type", "").strip().lower().startswith("multipart/")
-    if stream.status_code == 206 or (stream.status_code == 200 and (is_part or (part and _range_size(part) is None))):
-        shown = f", {part:.60}" if part else ""
-        raise UnusableResponseError(f"A part of the clip came instead of the whole (HTTP {stream.status_code}{shown}).")
-    if stream.status_code != 200:
-        raise UnusableResponseError(f"No clip came (HTTP {stream.status_code}).")
-    if not stream.is_decoded:
-        encoding = stream.headers["content-encoding"]
-        raise UnusableResponseError(f"The clip came compressed in a way that can't be read ({encoding:.60}).")
-
-
-def _range_size(part: str) -> int | None:
-    """Return the number of bytes of a Content-Range that spans all of them, ``bytes 0-99/100``; None for any other."""
-    match = re.fullmatch(r"bytes +0-([0-9]{1,18})/([0-9]{1,18})", part.strip(), re.IGNORECASE)
-    return int(match[2]) if match is not None and int(match[1]) + 1 == int(match[2]) else None
-
-
 def _declared_sizes(stream: ByteStream) -> list[int]:
     """Return the numbers of bytes that a response declared; none for a compressed body, whose own size they are."""
     if stream.headers.get("content-encoding", "identity") != "identity":
@@ -389,7 +371,7 @@ def _declared_sizes(stream: ByteStream) -> list[int]:
     length = stream.headers.get("content-length", "").strip()
     if length.isdecimal() and "transfer-encoding" not in stream.headers:
         sizes.append(int(length))
-    spanned = _range_size(stream.headers.get("content-range", ""))
+    spanned = range_size(stream.headers.get("content-range", ""))
     return sizes if spanned is None else [*sizes, spanned]
 
 

@@ -42,6 +42,7 @@ class _Frame(NamedTuple):
 class _StreamInfo(NamedTuple):
     rate: int
     samples: int  # 0: unknown
+    largest_frame: int  # bytes; 0: unknown
 
 
 def crc_8(data: bytes) -> int:
@@ -78,6 +79,8 @@ def inspect_flac(reader: ByteReader) -> ClipStructure:
     for frame in _frames(reader, at, end):
         if last is None and frame.start != at:
             break
+        if last is not None and 0 < info.largest_frame < frame.start - last.start:
+            raise BrokenClip(f"The FLAC is damaged: the frame at byte {last.start:,} is larger than its header allows.")
         samples += frame.samples
         last = frame
     if last is None:
@@ -98,7 +101,7 @@ def _read_metadata(reader: ByteReader) -> tuple[_StreamInfo, int]:
         kind, size = head >> 24 & 0x7F, head & 0xFFFFFF
         if kind == 0 and size >= 18 and info is None:
             facts = reader.number(at + 14, 8, "big")
-            info = _StreamInfo(facts >> 44, facts & (1 << 36) - 1)
+            info = _StreamInfo(facts >> 44, facts & (1 << 36) - 1, reader.number(at + 11, 3, "big"))
         at += 4 + size
         if at > reader.size:
             raise BrokenClip("The FLAC ends within its header.")

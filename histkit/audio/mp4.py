@@ -13,6 +13,7 @@ from histkit.audio.clip_reader import BrokenClip, ByteReader, ClipStructure
 _MAX_TABLES = 1 << 26  # bytes of a moov or moof box
 _MAX_BOXES = 1_000_000
 _HEADER = 8
+_OUTERMOST = set(b"ftyp styp pdin moov moof mdat mfra sidx ssix prft emsg free skip wide meta udta uuid pnot".split())
 _STATED_ERROR = 0.1  # seconds by which the stated duration of all fragments may be wrong
 
 
@@ -113,17 +114,20 @@ class _Mp4Walk:
 
     def run(self) -> ClipStructure:
         media: list[_Box] = []
-        has_movie = False
+        seen: set[bytes] = set()
+        plain = True  # False for boxes such as those of an answer that broke off and began again
         for box in self._boxes.within(0, self._reader.size, outermost=True):
-            if box.kind == b"moov" and not has_movie:
-                has_movie = True
+            again = box.kind in seen
+            plain = plain and box.kind in _OUTERMOST and not (again and box.kind in (b"ftyp", b"moov"))
+            seen.add(box.kind)
+            if box.kind == b"moov" and not again:
                 self._read_movie(box)
             elif box.kind == b"moof":
                 self._read_fragment(box)
             elif box.kind == b"mdat":
                 media.append(box)
             self._indexed = box.kind == b"mfra" or (self._indexed and box.kind not in (b"moof", b"mdat"))
-        if not has_movie:
+        if b"moov" not in seen:
             raise BrokenClip("The MP4 is not whole: its index (moov) is missing.")
         if not self._tracks:
             raise BrokenClip("The MP4 has no sound track.")
@@ -136,7 +140,7 @@ class _Mp4Walk:
         if not seconds:
             raise BrokenClip("The MP4 holds no sound.")
         proven = self._has_all_fragments() if self._fragmented else self._checked
-        return ClipStructure(seconds, "structure" if proven else "none")
+        return ClipStructure(seconds, "structure" if proven and plain else "none")
 
     def _has_all_fragments(self) -> bool:
         """Return whether the file shows that no fragment is missing.

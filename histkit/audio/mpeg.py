@@ -138,6 +138,7 @@ class _Mp3Walk:
         self._segments: list[_Segment] = []
         self._samples: dict[int, int] = {}  # by rate
         self._stray = 0
+        self._starts_late = False  # other bytes than zeros and tags come before the first frame
 
     def run(self) -> ClipStructure:
         at = breaks = 0
@@ -251,6 +252,8 @@ class _Mp3Walk:
         following = self._find_frames(at + 1)
         if self._segments:
             self._stray += following - at
+        elif any(self._reader.read(at, following - at)):
+            self._starts_late = True
         if self._stray > _STRAY_BYTES:
             raise BrokenClip(f"The MP3 is damaged: the bytes from {at:,} on are no frames.")
         return following
@@ -324,7 +327,7 @@ class _Mp3Walk:
             return True
         if last.claim is not None and last.frames < last.expected and not last.claim.bytes:
             return False
-        return self._end < self._reader.size
+        return self._end < self._reader.size and not self._starts_late
 
     def _seconds(self) -> float:
         seconds = sum(samples / rate for rate, samples in self._samples.items())

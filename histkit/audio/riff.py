@@ -12,11 +12,18 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from histkit.audio.clip_reader import BrokenClip, ByteReader, ClipStructure, StructureProof
+from histkit.audio.clip_reader import (
+    BrokenClip,
+    ByteReader,
+    ClipStructure,
+    StructureProof,
+    start_of_trailing_tags,
+)
 
 _PLACEHOLDER = 1_000_000_000  # sizes from here on are placeholders where the file has fewer bytes
 _PLACEHOLDER_64 = 1 << 62
 _MAX_CHUNKS = 10_000
+_MOST_FILLING = 4096  # zeros behind the last chunk
 _HEADER = 8
 _PCM, _FLOAT, _ALAW, _ULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _UNCOMPRESSED = {_PCM, _FLOAT, _ALAW, _ULAW}
@@ -129,8 +136,9 @@ def _inspect_samples(
     if riff_end is not None and riff_end > reader.size + _HEADER:  # some programs count the first header as well
         raise BrokenClip(f"The WAV holds {reader.size:,} of {riff_end:,} bytes.")
     proof: StructureProof = "structure"
-    if explained < reader.size and (riff_end is None or not end <= riff_end <= reader.size or _is_joined(reader, end)):
-        proof = "none"  # the bytes behind the samples may be samples as well
+    agreed = riff_end is not None and end <= riff_end <= reader.size
+    if explained < reader.size and not (agreed and _is_filling(reader, explained)):
+        proof = "none"  # the bytes behind the samples may be samples as well, or those of an answer that was sent twice
     return ClipStructure(wave.seconds(data.size), proof)
 
 
@@ -176,5 +184,7 @@ def _end_of_chunks(reader: ByteReader, at: int) -> int:
     return end
 
 
-def _is_joined(reader: ByteReader, end: int) -> bool:
-    return reader.read(end + end % 2, 4) == b"RIFF"
+def _is_filling(reader: ByteReader, at: int) -> bool:
+    """Return whether the bytes from a position to the end are zeros and tags, as other programs append them."""
+    end = start_of_trailing_tags(reader)
+    return end - at <= _MOST_FILLING and not any(reader.read(at, max(0, end - at)))

@@ -204,6 +204,27 @@ def test_the_async_client_awaits_the_same_calls(shared_box: Sandbox, client: hk.
     asyncio.run(calls())
 
 
+@pytest.mark.parametrize("fault", ["partial", "no_content"])
+def test_audio_that_is_a_part_or_none_is_an_error_unless_it_was_asked_for(
+    box_of: Callable[..., Sandbox], fault: str
+) -> None:
+    box = box_of(items=5, **{fault: True}, only="audio")
+    item = box.history()[0]["history_item_id"]
+    client = client_of(box)
+
+    async def chunks(**options: Any) -> bytes:
+        async with hk.AsyncHistoryClient(box.api_key, base_url=box.url) as other:
+            return b"".join([chunk async for chunk in other.get_audio(item, **options)])
+
+    for read in (lambda: b"".join(client.get_audio(item)), lambda: asyncio.run(chunks())):
+        with pytest.raises(hk.TransportError, match="HTTP 20"):
+            read()
+    options: Any = {"request_options": {"additional_headers": {"Range": "bytes=0-99"}}}
+    with client.with_raw_response.get_audio(item) as response:
+        part = b"".join(response.data)
+    assert b"".join(client.get_audio(item, **options)) == asyncio.run(chunks(**options)) == part
+
+
 def test_models_and_subscription(client: hk.HistoryClient, sdk: Any) -> None:
     assert [each.model_id for each in client.models()] == [each.model_id for each in sdk.models.list()]
     ours, theirs = client.subscription(), sdk.user.subscription.get()

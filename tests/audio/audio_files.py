@@ -141,7 +141,13 @@ def flac(samples: int = 40_000, *, block: int = 4096, stated: int | None = None,
     """Return a FLAC of random samples, uncompressed; `stated` is what its header says of their number."""
     total = samples if stated is None else stated
     facts = rate << 44 | 0 << 41 | 15 << 36 | total
-    info = struct.pack(">HH", block, block) + bytes(6) + facts.to_bytes(8, "big") + bytes(16)
+    info = (
+        struct.pack(">HH", block, block)
+        + bytes(3)
+        + (2 * block + 11).to_bytes(3, "big")
+        + facts.to_bytes(8, "big")
+        + bytes(16)
+    )
     body = b"fLaC" + b"\x80\x00\x00\x22" + info
     dice = random.Random(1)
     for number, start in enumerate(range(0, samples, block)):

@@ -109,7 +109,10 @@ def test_large_wavs_have_their_sizes_in_a_chunk_of_their_own() -> None:
 
 def test_bytes_behind_the_samples_of_a_wav_do_not_count() -> None:
     body = files.wav(SAMPLES)
-    assert inspect(body + bytes(128), "wav") == ClipStructure(3.0, "structure")  # both sizes agree on the end
+    for filling in (bytes(128), files.id3v1(), bytes(50) + files.apev2()):  # both sizes agree on the end
+        assert inspect(body + filling, "wav") == ClipStructure(3.0, "structure")
+    half = body[: len(body) // 2]
+    assert inspect(half + body, "wav").proof == "none"  # an answer that broke off, and began again
     assert inspect(body + body, "wav") == ClipStructure(3.0, "none")  # a second WAV, which no program plays
     assert inspect(files.wav(SAMPLES, riff_size=0) + b"\x93" * 1001, "wav") == ClipStructure(3.0, "none")
     assert "no samples" in problem(files.wav(b"", after=files.chunk(b"LIST", bytes(20))), "wav")
@@ -218,6 +221,13 @@ def test_stray_bytes_between_frames_are_not_counted_and_prove_nothing() -> None:
     assert "damaged" in problem(b"".join(frames) + bytes(200_000), "mp3")  # as a hole in a file reads
 
 
+def test_a_tag_at_the_end_does_not_show_that_the_beginning_is_there() -> None:
+    body = files.mp3()[238:] + files.id3v1()
+    for start in (b"\xff\xfb\x92\xc4" + bytes(100), files.mp3()[:200], b"stray"):
+        assert inspect(start + body, "mp3").proof == "none"
+    assert inspect(bytes(300) + files.mp3() + files.id3v1(), "mp3").proof == "structure"
+
+
 def test_other_layers_and_versions_and_free_format_are_walked() -> None:
     def repeated(head: bytes, size: int, count: int = 50) -> bytes:
         return head.ljust(size, b"\0") * count
@@ -285,6 +295,15 @@ def test_an_mp4_needs_its_index_and_all_that_it_lists(movie_first: bool) -> None
     assert "cut" in problem(body[:-1], "m4a")
 
 
+def test_an_mp4_that_broke_off_and_began_again_is_not_proven() -> None:
+    for body in (files.m4a(), files.fragmented(index=True), files.fragmented(stated=True)):
+        last = body.rindex(b"mdat") - 4
+        assert inspect(body[:last] + body, "m4a").proof == "none"
+        assert inspect(body + body, "m4a").proof == "none"
+        assert inspect(body + files.box(b"abcd", bytes(20)), "m4a").proof == "none"
+        assert inspect(body + files.box(b"free", bytes(20)), "m4a").proof == inspect(body, "m4a").proof
+
+
 def test_fragments_are_added_up() -> None:
     seconds = pytest.approx(100 * 1024 / 24_000)
     assert inspect(files.fragmented(), "m4a") == ClipStructure(seconds, "none")
@@ -304,6 +323,7 @@ def test_a_flac_holds_the_samples_that_its_header_states() -> None:
     damaged = bytearray(body)
     damaged[-100] ^= 1
     assert "not whole" in problem(bytes(damaged), "flac")
+    assert "larger than its header allows" in problem(body[:50_000] + body, "flac")  # broke off, and began again
 
 
 def test_aac_frames_are_walked() -> None:
