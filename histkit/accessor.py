@@ -982,8 +982,8 @@ class SpeechAccessor:
             run again. It is created with the first change, and written again shortly after each. Ticks are saved by
             ``history_item_id``, and ``account`` where there are several.
         keep : bool, default True
-            The notebook keeps a page of what the explorer showed when it was displayed: totals, chart, first rows,
-            code. False leaves out texts, what is searched for, and columns of your own that may hold texts.
+            The notebook keeps a page of what the explorer shows: totals, chart, first rows, code. False leaves out
+            texts, what is searched for, and columns of your own that may hold texts.
         """
         from histkit.notebook.explorer import explore
 

@@ -2,7 +2,7 @@
 
 Both are outputs of the cell: first the widget, then the page. JupyterLab shows of one output only one form, and of a
 widget that is gone nothing but an error; of two outputs it shows both. The page's style hides it while a live view
-stands before it, and hides a dead one.
+stands before it, and hides a dead one. Since it is an output of its own it can be replaced without touching the view.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import html
 import secrets
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from histkit.errors import InputError
 from histkit.notebook.snapshot import CONTINUE
 
-_WAIT = 1.0  # seconds
+_WAIT = 1.0  # seconds in which a view opens
+_QUIET = 2.0  # seconds without a change before a page is written again
 Bundle = tuple[dict[str, Any], dict[str, Any]]
 
 
@@ -40,7 +42,9 @@ def widget_bundle(make: Callable[[], Any], text: str, **options: Any) -> Bundle:
     return {**(data or {}), "text/plain": text}, metadata or {}
 
 
-def display_bundle(bundle: Bundle, text: str, kept: str, finish: Callable[[], str] | None = None) -> None:
+def display_bundle(
+    bundle: Bundle, text: str, kept: str, finish: Callable[[], str] | None = None
+) -> Callable[[str, str], None] | None:
     """Display a widget's output, and the page that the notebook keeps.
 
     Parameters
@@ -53,6 +57,11 @@ def display_bundle(bundle: Bundle, text: str, kept: str, finish: Callable[[], st
         The page as HTML.
     finish : callable, optional
         Returns a better page, which takes its place. It runs on a thread, after the view has had time to open.
+
+    Returns
+    -------
+    callable or None
+        Replaces the page, and the text beside it, wherever this output is. None if no page is kept.
     """
     from IPython.core.getipython import get_ipython
 
@@ -60,14 +69,14 @@ def display_bundle(bundle: Bundle, text: str, kept: str, finish: Callable[[], st
     shell: Any = get_ipython()
     if getattr(shell, "kernel", None) is None:  # a terminal
         print(data["text/plain"])
-        return
+        return None
     publish = shell.display_pub.publish
     publish(data=data, metadata=metadata)
     if "text/html" in data:  # there is no widget
-        return
+        return None
     transient = {"display_id": secrets.token_hex(16)}
 
-    def show(page: str, *, update: bool = False) -> None:
+    def show(page: str, text: str = text, *, update: bool = False) -> None:
         plain = f"{text}\n{CONTINUE}"
         publish(data={"text/html": page, "text/plain": plain}, metadata={}, transient=transient, update=update)
 
@@ -76,3 +85,44 @@ def display_bundle(bundle: Bundle, text: str, kept: str, finish: Callable[[], st
         later = threading.Timer(_WAIT, lambda: show(finish(), update=True))
         later.daemon, later.name = True, "histkit-page"
         later.start()
+    return partial(show, update=True)
+
+
+class KeptPages:
+    """The pages that notebooks keep of one object, written again when it has changed and then stays as it is.
+
+    Parameters
+    ----------
+    make : callable
+        Returns the page, and the text beside it. It runs on a thread.
+    """
+
+    def __init__(self, make: Callable[[], tuple[str, str]]) -> None:
+        self._make = make
+        self._shows: list[Callable[[str, str], None]] = []
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def add(self, show: Callable[[str, str], None] | None) -> None:
+        """Keep a page up to date; `show` is what `display_bundle` returned."""
+        if show is not None:
+            with self._lock:
+                self._shows.append(show)
+
+    def changed(self) -> None:
+        """Write the pages again after a while in which this is not called."""
+        with self._lock:
+            if not self._shows:
+                return
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = threading.Timer(_QUIET, self._write)
+            self._timer.daemon, self._timer.name = True, "histkit-page"
+            self._timer.start()
+
+    def _write(self) -> None:
+        page, text = self._make()
+        with self._lock:
+            shows = list(self._shows)
+        for show in shows:
+            show(page, text)

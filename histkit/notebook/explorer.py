@@ -14,10 +14,10 @@ from histkit.frame.clock import zone_of
 from histkit.frame.keys import warn_of_duplicates
 from histkit.notebook.clips import Clips
 from histkit.notebook.dispatch import Message, Reply
-from histkit.notebook.display import Bundle, display_bundle, widget_bundle
+from histkit.notebook.display import Bundle, KeptPages, display_bundle, widget_bundle
 from histkit.notebook.jobs import Jobs
 from histkit.notebook.selection import Selection
-from histkit.notebook.service import Service
+from histkit.notebook.service import CHANGES, Service
 from histkit.notebook.snapshot import explorer_page
 from histkit.notebook.state_file import StateFile
 from histkit.notebook.widget import check_widgets, make_widget
@@ -60,8 +60,8 @@ def explore(
         again. It is created with the first change, and written again shortly after each. Ticks are saved by
         ``history_item_id``, and ``account`` where there are several.
     keep : bool, default True
-        The notebook keeps a page of what the explorer showed when it was displayed: totals, chart, first rows, code.
-        False leaves out texts, what is searched for, and columns of your own that may hold texts.
+        The notebook keeps a page of what the explorer shows: totals, chart, first rows, code. False leaves out texts,
+        what is searched for, and columns of your own that may hold texts.
 
     Returns
     -------
@@ -130,7 +130,16 @@ class Explorer:
         self._jobs = Jobs(self.service, client, self._clips.add_folder)
         self._widget: Any = None
         self._keep = keep
+        self._pages = KeptPages(lambda: (self._page(), repr(self)))
+        self.service.listen(self._on_event)
         self.state_file: StateFile | None = None
+
+    def _on_event(self, event: Message) -> None:
+        if event["event"] in CHANGES:
+            self._pages.changed()
+
+    def _page(self) -> str:
+        return explorer_page(self.service, keep=self._keep)
 
     def _clip(self, message: Message) -> tuple[Reply, list[bytes]]:
         wav = true_or_false("wav", message.get("wav", False))
@@ -183,13 +192,14 @@ class Explorer:
 
     def _ipython_display_(self) -> None:
         is_large = len(self.state.frame) > _LARGE
-        display_bundle(
+        show = display_bundle(
             widget_bundle(lambda: self.widget, repr(self)),
             repr(self),
             explorer_page(self.service, keep=self._keep, with_chart=not is_large),
-            (lambda: explorer_page(self.service, keep=self._keep)) if is_large else None,
+            self._page if is_large else None,
         )
+        self._pages.add(show)
 
     def _repr_mimebundle_(self, **options: Any) -> Bundle:
         data, metadata = widget_bundle(lambda: self.widget, repr(self), **options)
-        return {"text/html": explorer_page(self.service, keep=self._keep), **data}, metadata
+        return {"text/html": self._page(), **data}, metadata

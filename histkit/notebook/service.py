@@ -28,6 +28,7 @@ from histkit.util.arguments import one_of, true_or_false, whole_number
 from histkit.util.arrays import Mask
 from histkit.util.text import quoted
 
+CHANGES = ("changed", "changed_ticks", "changed_chart")  # events of a state that a file and a page have
 _MOST_KEYS, _WIDEST = 10, 2_000
 _CHART_COLUMNS = ["date", "voice_id", "voice_name", "model_id", "source", "dialogue", "characters", "credits"]
 _NO_ROWS = "The history has no rows. Get some with df = hk.sync(), hk.read_history() or hk.sample_history()."
@@ -67,6 +68,7 @@ class Service(Dispatcher):
         self._takes = TakeFinder(selection.frame)
         self._voices: dict[str, str] | None = None
         self._parsed: pd.DataFrame | None = None
+        self._drawn: tuple[Any, Reply] | None = None  # the last chart, and what it is of
         self.handlers |= {
             "open": self._open,
             "query": self._query,
@@ -246,10 +248,15 @@ class Service(Dispatcher):
             if true_or_false("chosen", message.get("chosen", False)) and choice != self.chart:
                 self.chart = choice
                 self.tell("changed_chart", message, {"chart": choice})
+            drawn = self._drawn
+        if drawn is not None and drawn[0] == (version, choice):
+            return dict(drawn[1]), []
         if not kept.all():
             rows = rows.iloc[np.flatnonzero(kept)]
         series = chart_series(rows, group, choice["freq"], choice["measure"], self.selection.tz, self.voice_labels())
-        return {"version": version, **series, "by": choice["by"]}, []
+        reply = {"version": version, **series, "by": choice["by"]}
+        self._drawn = (version, choice), reply
+        return dict(reply), []
 
     def chart_choice(self, message: Mapping[str, Any]) -> tuple[dict[str, str], Hashable]:
         """Return group, period and measure of a chart, and the group as `chart_series` takes it.

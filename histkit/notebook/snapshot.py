@@ -1,4 +1,4 @@
-"""The readable page that a notebook keeps of the explorer: what it showed when it was displayed.
+"""The readable page that a notebook keeps of the explorer: what it shows.
 
 It is HTML without scripts, and can be read without styles too, which GitHub and untrusted notebooks remove. The bars of
 its chart are an image in colours that are visible on white and on black; all words are HTML in the page's own ink.
@@ -128,7 +128,7 @@ def explorer_page(service: Service, *, keep: bool = True, with_chart: bool = Tru
     if len(code) > _CODE_CHARACTERS:
         code = f"{code[:100]} … (explorer.code has all of it)"
     parts.append(f"<p>The rows as code: <code>{html.escape(code)}</code></p>")
-    return page("The explorer as it was displayed", parts)
+    return page("The explorer as it was last", parts)
 
 
 def filter_words(filters: FilterState, tz: str, voices: Mapping[str, str]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.frame.columns import factorize_text, text_array
 from histkit.notebook.filter_state import FilterState
 from histkit.notebook.series import GROUPS
-from histkit.notebook.service import Service
+from histkit.notebook.service import CHANGES, Service
 from histkit.notebook.sorting import SortKey
 from histkit.util.arguments import whole_number
 from histkit.util.arrays import Mask
@@ -119,7 +119,7 @@ class StateFile:
         service.listen(self._on_event)
 
     def _on_event(self, event: dict[str, Any]) -> None:
-        if event.get("event") not in ("changed", "changed_ticks", "changed_chart"):
+        if event.get("event") not in CHANGES:
             return
         if event["event"] == "changed_ticks" and not event["ticked"]["count"]:
             self._absent = []  # untick all

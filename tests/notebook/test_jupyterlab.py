@@ -267,6 +267,10 @@ def test_a_notebook_that_is_opened_again_shows_the_page_it_kept(
     says(view, "^[0-9,]+ of 5,500 rows")
     view.get_by_role("row").nth(1).get_by_role("checkbox").click()
     says(view, "1 ticked")
+    page.evaluate("() => { window.view = document.querySelector('.histkit-explorer') }")
+    page.wait_for_function("() => document.querySelector('.histkit-snapshot').textContent.includes('1 ticked')")
+    assert page.evaluate("() => window.view === document.querySelector('.histkit-explorer')")
+    assert not kept.is_visible()
     assert problems == []
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
 
@@ -274,7 +278,8 @@ def test_a_notebook_that_is_opened_again_shows_the_page_it_kept(
     page.reload()
     kept.wait_for()
     assert "Run this cell to continue." in kept.inner_text()
-    assert "5,500 rows" in kept.inner_text()
+    assert "of 5,500 rows" in kept.inner_text()
+    assert "Filters: text “the clock”" in kept.inner_text()
     assert kept.locator("table.histkit-rows tr").count() == 26
     assert kept.locator("img").first.evaluate("image => image.naturalWidth") == 720
     assert page.get_by_text("Error displaying widget").locator("visible=true").count() == 0
