@@ -33,7 +33,7 @@ T = TypeVar("T")
 Proof = Literal["structure", "hash", "length", "none"]
 
 _MIN_FAILURES = 8
-_NOTE_OF_SAMPLES = "The clip has no header, and its row states no format: saved as raw samples"
+_NOTE_OF_SAMPLES = "The clip has no header, and its row states no known format: saved as raw samples"
 _NOTE_OF_PCM = (
     f"{_NOTE_OF_SAMPLES} (16-bit PCM) of unknown rate. sample_rate= states it, and format='wav' adds the header."
 )
@@ -59,6 +59,11 @@ class Source:
     def expected_format(self) -> formats.AudioFormat | None:
         """Return the format that the row declares; None if it declares none."""
         return self.with_rate(formats.expected_format(self.output_format, self.content_type))
+
+    @property
+    def declared(self) -> bool:
+        """Whether the row names a known format in ``output_format``, which is sure; its content type is not."""
+        return formats.expected_format(self.output_format, None) is not None
 
     def with_rate(self, audio_format: formats.AudioFormat | None) -> formats.AudioFormat | None:
         """Return a format with `sample_rate`, if it is headerless and its own rate is unknown."""
@@ -222,14 +227,14 @@ def _fetch_once(
     options: RequestOptions,
 ) -> Clip:
     expected = source.expected_format()
-    may_be_samples = not source.output_format and source.sample_rate is not None
+    may_be_samples = not source.declared and source.sample_rate is not None
     if wav and expected is not None and expected.family != "wav" and not expected.wrappable and not may_be_samples:
         return _fetch_as_wav(client, source, file, cancel, options)
     stream = client.transport.stream(
         "GET", history_item_path(source.history_item_id, "/audio"), options=options, cancel=cancel, hold=True
     )
     body = write_body(stream, file, cancel)
-    if not source.output_format:  # the response's content type is more reliable than the row's
+    if not source.declared:  # the response's content type is more reliable than the row's
         expected = source.with_rate(formats.expected_format(None, body.content_type)) or expected
     audio_format = _identify(file, body, expected, source)
     if wav and audio_format.family != "wav" and not audio_format.wrappable:
@@ -269,7 +274,7 @@ def _fetch_as_wav(
 def _identify(file: BinaryIO, body: Body, expected: formats.AudioFormat | None, source: Source) -> formats.AudioFormat:
     try:
         audio_format = formats.identify(
-            file, body.size, expected, undeclared=not source.output_format, stated=source.sample_rate is not None
+            file, body.size, expected, undeclared=not source.declared, stated=source.sample_rate is not None
         )
     except DownloadError as error:
         raise UnusableResponseError(str(error)) from None

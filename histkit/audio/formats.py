@@ -140,8 +140,8 @@ def identify(
     expected : AudioFormat or None
         The format it should have; None if unknown.
     undeclared : bool
-        Whether the row has no ``output_format``. Such a row may say ``audio/mpeg`` of samples without a header, which
-        are then recognised by their likeness; the rate of PCM is unknown.
+        Whether the row has no ``output_format``, or an unknown one. Such a row may say ``audio/mpeg`` of samples
+        without a header, which are then recognised by their likeness; the rate of PCM is unknown.
     stated : bool
         Whether the user states that such a row has samples. Bytes of no known format are then PCM.
 

@@ -174,7 +174,7 @@ def format_of(data: FileSlice, source: Source, wav: bool) -> AudioFormat | None:
     expected = AudioFormat("wav") if wav else source.expected_format()
     with data.open() as file:
         audio_format = formats.identify(file, data.size, expected)
-        certain = bool(source.output_format) or audio_format.family != "mp3" or _is_mp3(file)
+        certain = source.declared or audio_format.family != "mp3" or _is_mp3(file)
     matches = expected is not None and audio_format.family == expected.family
     return audio_format if matches and certain else None
 

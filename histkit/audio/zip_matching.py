@@ -180,7 +180,7 @@ def _can_share_request(source: Source, wav: bool) -> bool:
         return False
     if wav:
         return expected.family != "wav" and not expected.wrappable  # the service converts it in both cases
-    return bool(source.output_format) or not expected.headerless  # a single response may declare a different rate
+    return source.declared or not expected.headerless  # a single response may declare a different rate
 
 
 @dataclass(frozen=True)

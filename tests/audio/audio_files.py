@@ -103,6 +103,16 @@ def mp3_with_reservoir(seconds: float = 3.0) -> bytes:
     return b"".join(header + stream[k * room : (k + 1) * room] for k, header in enumerate(headers))
 
 
+def mp3_with_silence(*, tag: bytes | None = None, variable: bool = False) -> bytes:
+    """Return an MP3 that ends in digital silence, with the mark that LAME writes in each of its silent frames."""
+    low = b"\xff\xfb\x12\xc4".ljust(44, b"\0") + b"LAME3.100"  # 32 kbit/s
+    silent = low.ljust(105, b"\xaa") if variable else mp3_frames(1)[0][:44].ljust(100, b"\0") + b"LAME3.100"
+    frames = mp3_frames(0.3) + [silent if variable else silent.ljust(MP3_FRAME, b"\xaa")] * 20
+    size = MP3_FRAME + sum(map(len, frames))
+    head = header_frame(len(frames), size, tag=tag, delay=576, padding=1000) if tag else b""
+    return head + b"".join(frames)
+
+
 def id3v2(content: bytes = bytes(200)) -> bytes:
     size = len(content)
     return b"ID3\x04\x00\x00" + bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0)) + content

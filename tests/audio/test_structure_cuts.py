@@ -123,6 +123,20 @@ def test_a_cut_clip_is_never_taken_for_whole(name: str) -> None:
         assert counts["caught"] > counts["not provable"]
 
 
+@pytest.mark.parametrize("tag", [b"Info", b"Xing", None])
+@pytest.mark.parametrize("variable", [False, True])
+@pytest.mark.parametrize("step", [97, pytest.param(1, marks=pytest.mark.faults)])
+def test_no_cut_of_an_mp3_that_ends_in_silence_is_taken_for_whole(tag: bytes | None, variable: bool, step: int) -> None:
+    body = files.mp3_with_silence(tag=tag, variable=variable)
+    assert inspect(body, "mp3_44100_128").proof == ("structure" if tag else "none")
+    edges = {
+        at + shift for mark in (b"\xff\xfb", b"LAME3.100") for at in _places(body, mark) for shift in range(-2, 12)
+    }
+    for at in sorted({*range(1, len(body), step), *edges & set(range(1, len(body)))}):
+        structure = inspect(body[:at], "mp3_44100_128")
+        assert structure.problem if tag else structure.proof == "none", at
+
+
 @pytest.mark.faults
 def test_three_hundred_cuts_of_each_format() -> None:
     table = {name: count_cuts(name, 300, 7) for name in CLIPS}

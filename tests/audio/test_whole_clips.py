@@ -299,9 +299,13 @@ def test_a_cut_file_of_an_older_version_is_named_and_replaced(box_of: Callable[.
     assert pull(df, box)["sha256"].tolist() == pulled["sha256"].tolist()
 
 
-def test_bare_samples_of_rows_that_say_mp3_are_saved_and_marked(box_of: Callable[..., Sandbox]) -> None:
+@pytest.mark.parametrize("output_format", ["", "linear16_24000"])  # a row older than 2026-03, or newer than histkit
+def test_bare_samples_of_rows_that_say_mp3_are_saved_and_marked(
+    box_of: Callable[..., Sandbox], output_format: str
+) -> None:
     box = box_of(10, bare_samples=True)
     df = rows_of(box, {"": "audio/mpeg"}, each=2)
+    df["output_format"] = output_format or None
     pulled = pull(df, box)
     assert pulled["status"].tolist() == ["done", "done"]
     assert pulled["path"].str.endswith(".pcm").all()
