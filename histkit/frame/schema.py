@@ -237,7 +237,11 @@ def _pandas_column(column: pa.ChunkedArray, kind: pa.DataType) -> Any:
         codes = combined.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         categories = pd.Categorical.from_codes(codes, categories=values)
         unused = "" in values and not bool((codes == values.get_loc("")).any())  # of a month without a name
-        return categories.remove_categories([""]) if unused else categories
+        categories = categories.remove_categories([""]) if unused else categories
+        if len(categories.categories) or not len(codes) or pd.__version__ >= "3":
+            return categories
+        none = pd.Index([], dtype="string[pyarrow]")  # without a type they are null in a file, which Dask can't read
+        return pd.Categorical.from_codes(codes, categories=none)
     if kind == DATE:
         return pd.Series(column.to_pandas()).astype("datetime64[us, UTC]")
     if pa.types.is_nested(kind):

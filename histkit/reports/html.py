@@ -22,6 +22,7 @@ from histkit.util.text import format_value, one_line_text
 
 _LONGEST_WORD = 26  # characters that fit beside the other columns
 _LONG_NAME, _LONG_TEXT = 16, 60  # characters; columns with longer ones need room on a phone
+_MOST_STACKED = 5  # columns of numbers that fit side by side on a phone
 _SIZES = {"large": (9.0, 1.0), "small": (3.9, 1.15)}  # of a chart on pages, on phones: inches wide; times its height
 _DARK_PAPER = "#16181b"
 
@@ -45,6 +46,7 @@ class _Table:
     title: str
     label: str
     classes: str  # n2: the second column is of numbers, d: dates, w: names, t: long texts, b: bars
+    numbers: int  # columns of numbers that a phone shows below the names of their row; 0: beside them
     heads: list[_Head]
     rows: Iterator[list[_Cell]]
     totals: list[str]
@@ -134,6 +136,7 @@ def _tables(section: Section) -> Iterator[_Table]:
             table.title,
             f"{label}, table {place}" if numbered else label,
             " ".join(_classes(table)),
+            _stacked_numbers(table),
             [*_heads(table)],
             _rows(table),
             totals_of(table) if table.has_totals_line else [],
@@ -141,9 +144,26 @@ def _tables(section: Section) -> Iterator[_Table]:
         )
 
 
+def _stacked_numbers(table: ReportTable) -> int:
+    """Return the number of columns of numbers if a phone has no room for them beside the names before them."""
+    kinds = [column.numeric for column in table.columns]
+    names, numbers = kinds.count(False), kinds.count(True)
+    classes = [*_room_classes(table)]
+    wide = names > 1 or numbers > 3 or any(name.startswith(("w", "t")) for name in classes)
+    if kinds != sorted(kinds) or "d1" in classes:
+        return 0
+    return numbers if 3 <= numbers <= _MOST_STACKED and wide else 0
+
+
 def _classes(table: ReportTable) -> Iterator[str]:
     if _is_sortable(table):
         yield "sortable"
+    if _stacked_numbers(table):
+        yield "stack"
+    yield from _room_classes(table)
+
+
+def _room_classes(table: ReportTable) -> Iterator[str]:
     for place, column in enumerate(table.columns, 1):
         if column.numeric:
             yield f"n{place}"

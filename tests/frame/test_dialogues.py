@@ -137,6 +137,9 @@ def test_everyday_pandas_works_on_the_whole_frame(tmp_path: Path) -> None:
     dd.from_pandas(DF, npartitions=2).to_parquet(tmp_path / "parts")
     again = pd.read_parquet(tmp_path / "parts").reset_index(drop=True)
     assert again["dialogue"].astype(object).equals(DF["dialogue"].astype(object))
+    accounts = to_frame(pa.table({"account": pa.nulls(3, pa.dictionary(pa.int32(), pa.large_string()))}))
+    dd.from_pandas(accounts, npartitions=2).to_parquet(tmp_path / "accounts")  # of a history without names of accounts
+    assert dd.read_parquet(tmp_path / "accounts").compute()["account"].isna().sum() == 3
     assert hk.usage_table(pd.read_parquet(tmp_path / "a.parquet")).equals(hk.usage_table(DF))
 
 

@@ -60,13 +60,14 @@ def pages(df: pd.DataFrame, built: Report, tmp_path_factory: pytest.TempPathFact
         "full": html(built),
         "hours": html(build_report(df.tail(400), tz="Europe/Berlin", freq="6h", prices=PRICES)),
         "statement": html(statement_report(hk.statement(df, "Acme", "2026-10", prices=PRICES, by="model"))),
+        "bill": html(statement_report(hk.statement(df, "unassigned", "2026-10", prices=PRICES))),
     }
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, "utf-8")
     return {name: folder / f"{name}.html" for name in texts}
 
 
-KINDS = ("full", "hours", "statement")
+KINDS = ("full", "hours", "statement", "bill")
 
 
 def test_charts_do_not_depend_on_the_style_in_force() -> None:
@@ -91,10 +92,38 @@ def test_a_page_fits_its_screen_and_keeps_rows_low(pages: dict[str, Path], page:
     )
     dated = [height for text, height in lines if re.match(DATE, text)]
     assert all(height < 2 for height in dated)  # a line and its padding
-    assert len(dated) > 20 or kind == "statement"
+    assert len(dated) > 20 or kind in ("statement", "bill")
     assert max(height for _, height in lines) < 5
     inside = page.value("[...document.querySelectorAll('main > *')].map(each => each.getBoundingClientRect().right)")
     assert max(inside) <= width
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390, 500, 640, 800])
+def test_a_bill_is_whole_on_any_screen(pages: dict[str, Path], page: Page, width: int, scheme: str) -> None:
+    page.show(pages["bill"], scheme=scheme, width=width)
+    ends = page.value("[...document.querySelectorAll('th, td')].map(each => each.getBoundingClientRect().right)")
+    assert max(ends) <= width
+    assert page.texts("#lines tfoot td")[-1] != ""
+    rows = page.value(
+        """["thead tr", "tbody tr:nth-child(2)"].map(row =>
+            [...document.querySelectorAll(`#lines ${row} > *`)].map(cell =>
+                Math.round(cell.getBoundingClientRect().right)))
+        """
+    )
+    assert rows[0] == rows[1]  # heads are over their cells
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 500])
+def test_a_table_that_scrolls_shows_it_at_its_edge(pages: dict[str, Path], page: Page, width: int) -> None:
+    page.show(pages["hours"], scheme="light", width=width)
+    hidden = "[...document.querySelectorAll('.wide')].filter(each => each.scrollWidth > each.clientWidth)"
+    shadows = page.value(f"{hidden}.map(each => getComputedStyle(each).backgroundAttachment)")
+    assert set(shadows) == {"local, local, scroll, scroll"}
+    names = page.value(f"{hidden}.map(each => each.querySelector('th').innerText)")
+    assert set(names) <= {"From", "Text"}  # whose rows are one line each, or long anyway
 
 
 @pytest.mark.browser
@@ -328,7 +357,7 @@ def test_the_whole_report_prints_its_headings_with_what_they_head(
 
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("kind", ["full", "statement"])
+@pytest.mark.parametrize("kind", ["full", "bill"])
 def test_axe_finds_nothing_on_a_page(pages: dict[str, Path], page: Page, kind: str, scheme: str) -> None:
     page.show(pages[kind], scheme=scheme, width=390)
     assert violations(page.value) == []
