@@ -1009,7 +1009,7 @@ class SpeechAccessor:
             Whether the same text and voice in two accounts is one line. Without a column ``account`` all rows are of
             one account; rows whose account is missing are another one.
         folder : path-like, optional
-            Folder of `download_audio` from which clips are played.
+            Folder of `download_audio`; clips in it are played from there.
         client : HistoryClient, optional
             Client for playback. Default: a client with the key and base URL of the environment, created when it is
             first needed.

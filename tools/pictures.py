@@ -16,19 +16,20 @@ from typing import TYPE_CHECKING
 import histkit as hk
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 
 
 def main() -> None:
-    """Draw all of them; report and explorer are photographed in Chromium."""
+    """Draw all of them; report, explorer and picker are photographed in Chromium."""
     axes = hk.sample_history(5000).speech.plot_usage(by="voice", freq="MS")
     axes.figure.savefig(DOCS / "usage.png", dpi=120)
     photograph(DOCS / "report.png")
     photograph_usage(DOCS / "show-usage.png")
     photograph_explorer(DOCS / "explorer.png")
+    photograph_picker(DOCS / "picker.png")
 
 
 def photograph(path: Path) -> None:
@@ -61,8 +62,9 @@ def sheet_of(width: int, height: int) -> Iterator[Page]:
         browser.close()
 
 
-def photograph_explorer(path: Path) -> None:
-    """Take a picture of the explorer in JupyterLab: a word searched for, some rows ticked."""
+@contextlib.contextmanager
+def view_of(cell: str) -> Iterator[tuple[Page, Locator]]:
+    """Run a cell in JupyterLab; yields the page, and the explorer or the picker that the cell displays."""
     sys.path.insert(0, str(ROOT))
     from tests.browser import running_browser
     from tests.jupyter import lab, notebook_page, run_all, write_notebook
@@ -70,7 +72,7 @@ def photograph_explorer(path: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         room = Path(scratch, "room")
         room.mkdir()
-        write_notebook(room / "look.ipynb", "import histkit as hk\n\ndf = hk.sample_history(5000)\ndf.speech.explore()")
+        write_notebook(room / "look.ipynb", cell)
         with (
             lab(room, Path(scratch)) as address,
             running_browser() as browser,
@@ -78,14 +80,43 @@ def photograph_explorer(path: Path) -> None:
         ):
             page.evaluate("() => { window.jupyterapp.commands.execute('application:toggle-left-area') }")
             run_all(page)
-            view = page.locator(".histkit-explorer")
-            view.get_by_placeholder("Search the texts").fill("harbour")
-            page.wait_for_timeout(3000)
-            for row in (1, 2, 5):
-                view.locator(".hk-body .hk-row input[type=checkbox]").nth(row).click()
-            page.mouse.move(0, 0)
+            yield page, page.locator(".histkit-explorer")
+
+
+def photograph_explorer(path: Path) -> None:
+    """Take a picture of the explorer in JupyterLab: a word searched for, some rows ticked."""
+    with view_of("import histkit as hk\n\ndf = hk.sample_history(5000)\ndf.speech.explore()") as (page, view):
+        view.get_by_placeholder("Search the texts").fill("harbour")
+        page.wait_for_timeout(3000)
+        for row in (1, 2, 5):
+            view.locator(".hk-body .hk-row input[type=checkbox]").nth(row).click()
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(1500)
+        view.screenshot(path=path)
+
+
+PICK = """import histkit as hk
+from histkit.sandbox import serve
+
+box = serve(items=1500, alignments=True).__enter__()
+client = hk.HistoryClient(box.api_key, base_url=box.url)
+df = hk.read_history(client=client, progress=False)
+df.loc[df["text"].str.contains("clock").fillna(False)].speech.pick_takes(near=0.7, client=client)"""
+
+
+def photograph_picker(path: Path) -> None:
+    """Take a picture of the picker in JupyterLab: some lines chosen, a take that plays."""
+    with view_of(PICK) as (page, view):
+        view.get_by_role("listbox").focus()
+        for _ in range(3):
+            view.locator(".hk-wave.hk-drawn").nth(1).wait_for()
+            page.keyboard.press("Enter")
             page.wait_for_timeout(1500)
-            view.screenshot(path=path)
+        page.keyboard.press("2")
+        page.wait_for_timeout(1200)
+        page.keyboard.press("Space")
+        page.wait_for_timeout(300)
+        view.screenshot(path=path)
 
 
 if __name__ == "__main__":

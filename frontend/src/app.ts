@@ -1,35 +1,25 @@
 // The explorer: its layout, its state as the kernel tells it, and what goes where when it changes.
 
-import { Channel, KernelError, Overtaken, type Model, type Status } from "./channel";
+import { Channel, KernelError, type Model } from "./channel";
 import { ColumnChooser } from "./columns";
-import { activeElement, Announcer, creditsText, Emitter, formatNumber, h, icon, isNarrow } from "./dom";
+import { activeElement, Announcer, creditsText, Emitter, formatNumber, h, isNarrow } from "./dom";
 import { FilterBar } from "./filters";
 import { Grid, type ShownColumn } from "./grid";
 import { Header } from "./header";
 import type { Host, LeadColumn, Part, PartFactory, Slot, State, Topics } from "./host";
 import { markView, markWaiting } from "./kept";
 import { keepKeys } from "./keys";
+import { Notices } from "./notices";
 import type { Column, Filters, Profile, QueryReply, QueryRequest, QueryState, Row, Ticked, TickRequest } from "./protocol";
 import { Rows } from "./rows";
 import { readTheme, watchTheme, type Theme } from "./theme";
-
-const NOTICES: Record<Status, string> = {
-  idle: "",
-  working: "",
-  busy: "The kernel is busy. Rows that are loaded stay.",
-  silent: "The kernel doesn't answer: it is busy, or it was restarted and this cell is to be run again.",
-  gone: "The kernel is gone: run this cell again.",
-};
 
 export class App implements Host {
   readonly root: HTMLElement;
   readonly channel: Channel;
   readonly announcer = new Announcer();
   readonly #topics = new Emitter<Topics>();
-  readonly #notice = h("div", { class: "hk-notice", role: "status" });
-  readonly #message = h("span", {});
-  readonly #alert = h("div", { class: "hk-message", role: "alert", hidden: true }, this.#message);
-  readonly #busy = h("span", { class: "hk-busy", "aria-hidden": "true", hidden: true });
+  readonly #notices: Notices;
   readonly #sums = h("div", { class: "hk-sums" });
   readonly #empty = h("div", { class: "hk-empty", hidden: true });
   readonly #code = h("code", {});
@@ -48,13 +38,13 @@ export class App implements Host {
   #shown: ShownColumn[] = [];
   #narrow = false;
   #opening = false;
-  #notes: string[] = [];
 
   constructor(el: HTMLElement, model: Model, factories: Partial<Record<Slot, PartFactory>> = {}) {
     this.root = h("div", { class: "histkit-explorer" });
     this.#off.push(keepKeys(this.root));
     el.append(this.root);
     this.channel = new Channel(model);
+    this.#notices = new Notices(this.channel, this.root);
     this.#rows = new Rows(
       this.channel,
       () => {
@@ -130,24 +120,9 @@ export class App implements Host {
       wholeText: (row) => this.#wholeText(row),
     });
     this.#grid.head.append(this.#header.el);
-    this.#alert.append(
-      h(
-        "button",
-        {
-          type: "button",
-          class: "hk-small",
-          "aria-label": "Close this message",
-          onclick: () => {
-            this.#notes = [];
-            this.say("");
-          },
-        },
-        icon("close"),
-      ),
-    );
-    this.#grid.el.append(this.#empty, h("div", { class: "hk-over" }, this.#notice, this.#alert));
+    this.#grid.el.append(this.#empty, this.#notices.el);
     this.root.append(
-      h("div", { class: "hk-tools" }, this.#filters.el, this.#busy, this.#chooser.el),
+      h("div", { class: "hk-tools" }, this.#filters.el, this.#notices.busy, this.#chooser.el),
       h(
         "div",
         { class: this.#parts.chart ? "hk-main hk-beside" : "hk-main" },
@@ -178,13 +153,6 @@ export class App implements Host {
     const { channel } = this;
     this.#off.push(
       markWaiting(this.root, channel),
-      channel.on("note", ({ text }) => {
-        this.#notes.push(text);
-        this.say("");
-      }),
-      channel.on("status", (status) => {
-        this.#showStatus(status);
-      }),
       channel.on("changed", (event) => {
         if (event.by !== channel.view && this.#state && event.version !== this.#state.version) this.#follow(event);
       }),
@@ -207,8 +175,7 @@ export class App implements Host {
         this.#grid.setHeight(reply.page_size);
         this.#columns(reply.columns);
         this.#show(reply, false);
-        this.#notes = reply.notes;
-        this.say("");
+        this.#notices.setNotes(reply.notes);
       })
       .catch((error: unknown) => {
         if (this.channel.status !== "gone") markView(this.root, "open"); // to show the error
@@ -441,24 +408,12 @@ export class App implements Host {
     return reply.text;
   }
 
-  #showStatus(status: Status): void {
-    this.#busy.hidden = status === "idle" || status === "gone";
-    this.root.setAttribute("aria-busy", String(status === "working"));
-    this.#notice.textContent = NOTICES[status];
-    this.#notice.classList.toggle("hk-gone", status === "gone");
-  }
-
   fail(error: unknown): void {
-    if (error instanceof Overtaken) return;
-    if (error instanceof KernelError && this.channel.status === "gone") return; // the notice says it
-    this.say(error instanceof Error ? error.message : String(error));
+    this.#notices.fail(error);
   }
 
-  /** Show a line; without one the kernel's notes, until they are closed. */
   say(text: string): void {
-    const line = text || this.#notes.join(" ");
-    this.#alert.hidden = line === "";
-    this.#message.textContent = line;
+    this.#notices.say(text);
   }
 
   rowAt(index: number): Row | undefined {
@@ -485,6 +440,7 @@ export class App implements Host {
     this.#grid.dispose();
     this.#rows.dispose();
     this.announcer.dispose();
+    this.#notices.dispose();
     this.channel.dispose();
     this.root.remove();
   }

@@ -36,6 +36,7 @@ function setAttributes(element: Element, attributes: Record<string, Attribute>):
 }
 
 const ICONS = {
+  check: "M6.4 12.6L2.2 8.4l1.3-1.3 2.9 2.9 6.1-6.1 1.3 1.3z",
   ascending: "M8 3l4 5H9v5H7V8H4z",
   descending: "M8 13l4-5H9V3H7v5H4z",
   close: "M4 3l4 4 4-4 1 1-4 4 4 4-1 1-4-4-4 4-1-1 4-4-4-4z",
@@ -44,6 +45,7 @@ const ICONS = {
   next: "M4 3l6 5-6 5zm7 0h2v10h-2z",
   pause: "M4 3h3v10H4zm5 0h3v10H9z",
   previous: "M12 3L6 8l6 5zM3 3h2v10H3z",
+  undo: "M6 2.5v2.8h3.6a4 4 0 010 8.2H5v-1.6h4.6a2.4 2.4 0 000-5H6v2.8L2 6.1z",
   search: "M7 2a5 5 0 014 8l3 3-1 1-3-3a5 5 0 11-3-9zm0 1.5a3.5 3.5 0 100 7 3.5 3.5 0 000-7z",
 } as const;
 

@@ -6,6 +6,7 @@ import type { Model } from "./channel";
 import { makeChart } from "./chart";
 import type { Host, PartFactory, Slot } from "./host";
 import { Panel } from "./panel";
+import { Picker } from "./picker";
 import { Player } from "./player";
 import { Sound } from "./sound";
 
@@ -22,9 +23,9 @@ export function makeParts(): Partial<Record<Slot, PartFactory>> {
 }
 
 function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
-  const app = new App(el, model, makeParts());
+  const view = model.get("kind") === "picker" ? new Picker(el, model) : new App(el, model, makeParts());
   return () => {
-    app.dispose();
+    view.dispose();
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { KernelError, Overtaken } from "./channel";
 import { Emitter } from "./dom";
-import type { Host } from "./host";
+import type { Host, State } from "./host";
 import type { Row, Word } from "./protocol";
 import { decodePeaks, type Peaks } from "./waveform";
 
@@ -12,12 +12,19 @@ export interface Track {
   n: number | null;
 }
 
+/** What a player needs of its view. */
+export interface PlayerHost extends Pick<Host, "channel" | "fail" | "say" | "rowAt"> {
+  readonly state: Pick<State, "version" | "count" | "alignments">;
+}
+
 export interface Clip {
   url: string;
   bytes: number;
   wav: boolean;
   seconds: number | null;
   words: readonly Word[] | null;
+  /** When the words are heard is to be asked for, once. */
+  askWords: boolean;
   voice: string | null;
   text: string | null;
 }
@@ -53,7 +60,7 @@ export class Player extends Emitter<Topics> {
   error = "";
   /** Whether the next clip starts by itself. */
   playOn = false;
-  readonly #host: Host;
+  readonly #host: PlayerHost;
   readonly #clips = new Map<number, Clip>();
   readonly #peaks = new Map<number, Peaks>();
   readonly #asked = new Map<string, Promise<Clip>>();
@@ -67,7 +74,7 @@ export class Player extends Emitter<Topics> {
   #byItself = false;
   #disposed = false;
 
-  constructor(host: Host) {
+  constructor(host: PlayerHost) {
     super();
     this.#host = host;
     this.el.hidden = true;
@@ -149,11 +156,17 @@ export class Player extends Emitter<Topics> {
         if (turn !== this.#turn) return;
         this.#use(clip, share);
         this.#start(turn);
+        this.#askWords(track.p, clip);
       },
       (error: unknown) => {
         if (turn === this.#turn) this.#fail(error);
       },
     );
+  }
+
+  /** Load a clip that may be played soon; an error is for the caller alone. */
+  async prepare(position: number): Promise<void> {
+    await this.#load(position, false, true);
   }
 
   pause(): void {
@@ -212,7 +225,7 @@ export class Player extends Emitter<Topics> {
   }
 
   /** Ask for a clip, or take it from those kept. */
-  #load(position: number, wav: boolean): Promise<Clip> {
+  #load(position: number, wav: boolean, quiet = false): Promise<Clip> {
     const kept = this.#clips.get(position);
     if (kept && (kept.wav || !wav)) {
       this.#clips.delete(position); // the newest is last
@@ -222,21 +235,22 @@ export class Player extends Emitter<Topics> {
     const key = `${position} ${wav}`;
     const asked = this.#asked.get(key);
     if (asked) return asked;
-    const request = this.#ask(position, wav).finally(() => this.#asked.delete(key));
+    const request = this.#ask(position, wav, quiet).finally(() => this.#asked.delete(key));
     this.#asked.set(key, request);
     return request;
   }
 
-  async #ask(position: number, wav: boolean): Promise<Clip> {
-    const { reply, buffers } = await this.#host.channel.request("clip", wav ? { position, wav } : { position });
+  async #ask(position: number, wav: boolean, quiet: boolean): Promise<Clip> {
+    const options = { ...(wav ? { wav } : {}), ...(quiet ? { quiet } : {}) };
+    const { reply, buffers } = await this.#host.channel.request("clip", { position, ...options });
     if (this.#disposed) throw new Overtaken();
     const [bytes] = buffers;
     if (!bytes) throw new KernelError("The kernel sent no sound.");
     const url = URL.createObjectURL(new Blob([bytes as DataView<ArrayBuffer>], { type: reply.mime }));
     const { seconds, words, voice, text } = reply;
-    const clip = { url, bytes: bytes.byteLength, wav, seconds, words, voice, text };
+    const askWords = !words && reply.from === "service" && !this.#host.state.alignments;
+    const clip = { url, bytes: bytes.byteLength, wav, seconds, words, askWords, voice, text };
     this.#keep(position, clip);
-    if (!words && reply.from === "service" && !this.#host.state.alignments) this.#askWords(position, clip);
     if (!this.#peaks.has(position)) {
       void decodePeaks(bytes).then((peaks) => {
         if (!peaks || this.#disposed) return;
@@ -251,6 +265,8 @@ export class Player extends Emitter<Topics> {
 
   /** Ask when each word is heard; the sound doesn't wait for it. */
   #askWords(position: number, clip: Clip): void {
+    if (!clip.askWords) return;
+    clip.askWords = false;
     this.#host.channel.request("words", { position }).then(
       ({ reply }) => {
         if (!reply.words || this.#disposed) return;

@@ -234,6 +234,85 @@ export interface JobEvent {
   line: string;
 }
 
+/** How far the choice of takes is. */
+export interface Progress {
+  chosen: number;
+  /** Changes that can be undone. */
+  steps: number;
+}
+
+/** A line in the picker's list. */
+export interface LineRow {
+  /** The number among all lines, from 0. */
+  n: number;
+  voice: string | null;
+  account: string | null;
+  text: string;
+  rtl: boolean;
+  takes: number;
+  /** The number of the chosen take. */
+  chosen: number | null;
+}
+
+export interface LinesReply {
+  count: number;
+  start: number;
+  lines: LineRow[];
+  /** Where the line `n` is among those found; null if it is not. */
+  place: number | null;
+}
+
+/** A part of two texts: what both have, or one of them. */
+export interface Span {
+  op: "same" | "ins" | "del";
+  text: string;
+}
+
+export interface Take {
+  position: number;
+  take: number;
+  date: string | null;
+  credits: number | null;
+  settings: { label: string; value: string }[];
+  spans: Span[] | null;
+  rtl: boolean;
+}
+
+/** Which take of a line is kept, by its position. */
+export interface Kept {
+  chosen: number | null;
+  chosen_take: number | null;
+  keeper: number;
+}
+
+export interface LineReply extends Kept {
+  n: number;
+  place: number | null;
+  voice: string | null;
+  account: string | null;
+  text: string;
+  rtl: boolean;
+  left_out: number;
+  takes: Take[];
+}
+
+export interface PickerReply {
+  total: number;
+  tz: string;
+  alignments: boolean;
+  notes: string[];
+  empty: string | null;
+  progress: Progress;
+  lines: LinesReply;
+  line: LineReply | null;
+}
+
+export interface ChooseReply extends Kept {
+  n: number;
+  progress: Progress;
+  next: LineReply | null;
+}
+
 export interface QueryRequest {
   filters?: Partial<Filters>;
   sort?: SortKey[];
@@ -258,12 +337,17 @@ export interface Requests {
   detail: [{ position: number }, DetailReply];
   find: [{ position: number }, { version: number; n: number | null }];
   words: [{ position: number }, { words: Word[] | null }];
-  clip: [{ position: number; wav?: boolean }, ClipReply];
+  clip: [{ position: number; wav?: boolean; quiet?: boolean }, ClipReply];
   job: [{ action: JobAction; target: string; rows: "ticked" | "filtered"; ask?: boolean }, JobReply];
   confirm: [{ job: string }, JobReply];
   cancel: [{ job: string }, JobReply];
   jobs: [Record<string, never>, { jobs: JobEvent[] }];
   ping: [Record<string, never>, Record<string, never>];
+  open_picker: [Record<string, never>, PickerReply];
+  lines: [{ text: string; start: number; stop: number; n?: number }, LinesReply];
+  line: [{ place: number; text: string }, LineReply];
+  choose: [{ n: number; position: number | null; text: string }, ChooseReply];
+  undo: [{ text: string }, { line: LineReply | null; progress: Progress }];
 }
 
 export type Kind = keyof Requests;
@@ -275,4 +359,5 @@ export interface Events {
   changed_ticks: { by: string | null; version: number; ticked: Ticked };
   changed_chart: { by: string | null; chart: ChartChoice };
   job: JobEvent;
+  chosen: Kept & { by: string | null; n: number; progress: Progress };
 }

@@ -239,7 +239,7 @@ export class FakeKernel {
       case "ping":
         return {};
       default:
-        throw new Error(`The made-up kernel has no ${String(kind)}.`);
+        throw new Error(`The made-up kernel has no ${kind}.`);
     }
   }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 import time
@@ -29,12 +30,26 @@ from histkit.notebook.job_actions import place_of
 from histkit.notebook.players import NOT_PLAYABLE
 from histkit.notebook.windows import rows_at, short_line
 from histkit.notebook.words import word_times
+from histkit.util.storage import normalize_path
 from histkit.util.text import is_text
 
 _MOST_BYTES = 100_000_000  # of the clips kept
 _RETRIES = 2  # somebody waits
 _REMOTE_SECONDS = 10.0  # for which the manifest of a remote folder is taken for unchanged
 _COLUMNS = ("history_item_id", "output_format", "content_type", "voice_name", "text", "dialogue", "alignments")
+
+
+def check_folder(folder: str | os.PathLike[str]) -> None:
+    """Check a local folder of downloads, which need not exist, so that it is not refused only when something is played.
+
+    Raises
+    ------
+    InputError, DownloadError
+        It is no path, is a file, or lies below one.
+    """
+    if "://" not in normalize_path(folder):
+        with closing(open_destination(folder)) as destination:
+            destination.check()
 
 
 class Clips:

@@ -88,11 +88,12 @@ def table_columns(frame: pd.DataFrame) -> dict[str, TableColumn]:
     for name in names:
         key = escape_surrogates(str(name))
         if key not in columns:
-            columns[key] = _column(key, name, frame[name])
+            columns[key] = table_column(key, name, frame[name])
     return columns
 
 
-def _column(key: str, name: Hashable, values: pd.Series) -> TableColumn:
+def table_column(key: str, name: Hashable, values: pd.Series) -> TableColumn:
+    """Return how a column of a frame is shown."""
     kind = (
         "text" if key == "text" else "category" if key in ("voice_name", "model_id", "source") else _kind(key, values)
     )

@@ -46,7 +46,7 @@ def row_details(frame: pd.DataFrame, position: int, columns: Mapping[str, TableC
         elif cell is not None and column.key in SETTINGS:
             settings.append({"label": column.label, "value": short_line(cell)[0]})
     spoken = shown_text(row["text"].iloc[0], lines) or ""
-    text = "" if lines else _several_lines(spoken)
+    text = "" if lines else several_lines(spoken)
     return {
         "position": position,
         "fields": fields,
@@ -55,7 +55,7 @@ def row_details(frame: pd.DataFrame, position: int, columns: Mapping[str, TableC
         "dialogue": [
             {
                 "voice": one_line_text(format_value(line.get("voice_name") or line.get("voice_id") or "?", "text")),
-                "text": _several_lines(str(line.get("text") or "")),
+                "text": several_lines(str(line.get("text") or "")),
             }
             for line in lines
         ],
@@ -121,8 +121,8 @@ class TakeFinder:
         return self._lines[voice]
 
 
-def _several_lines(text: str) -> str:
-    """Return a text without control characters but line feeds."""
+def several_lines(text: str) -> str:
+    """Return a text without control characters but line feeds; a very long one is cut."""
     lines = replace_surrogates(text[:_LONGEST]).splitlines()
     cut = " …" if len(text) > _LONGEST else ""
     return "\n".join(map(one_line_text, lines)) + cut

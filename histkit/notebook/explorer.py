@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from histkit.api.client import check_client
-from histkit.audio.destination import open_destination
 from histkit.frame.clock import zone_of
 from histkit.frame.keys import warn_of_duplicates
-from histkit.notebook.clips import Clips
+from histkit.notebook.clips import Clips, check_folder
 from histkit.notebook.dispatch import Message, Reply
 from histkit.notebook.display import Bundle, KeptPages, display_bundle, widget_bundle
 from histkit.notebook.jobs import Jobs
@@ -22,7 +20,6 @@ from histkit.notebook.snapshot import explorer_page
 from histkit.notebook.state_file import StateFile
 from histkit.notebook.widget import check_widgets, make_widget
 from histkit.util.arguments import true_or_false, whole_number
-from histkit.util.storage import normalize_path
 
 if TYPE_CHECKING:
     from histkit.api.client import HistoryClient
@@ -88,10 +85,8 @@ def explore(
     page_size = whole_number("page_size", page_size, 1, 200)
     zone_of(tz)
     check_client(client)
-    if "://" not in normalize_path(folder):  # so that an invalid folder is refused here, not by a button
-        with closing(open_destination(folder)) as destination:
-            destination.check()
-    check_widgets()
+    check_folder(folder)
+    check_widgets("explorer")
     keep = true_or_false("keep", keep)
     selection = Selection(frame, tz)
     warn_of_duplicates(frame, "the explorer")

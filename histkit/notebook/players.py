@@ -38,7 +38,6 @@ _MAX_EMBEDDED, _MAX_TOTAL = 2_000_000, 6_000_000  # bytes of one clip, of all cl
 _MAX_CHARACTERS = 400
 _STYLE = """<style>
 .histkit-players { display: grid; gap: 8px; max-width: 760px; font: 14px/1.45 system-ui, sans-serif; color: inherit }
-.histkit-players.abreast { grid-template-columns: repeat(auto-fit, minmax(280px, 1fr)); max-width: 1200px }
 .histkit-players article { border: 1px solid rgba(128, 128, 128, .35); border-radius: 8px; padding: 10px 14px;
   background: rgba(128, 128, 128, .06) }
 .histkit-players header { display: flex; flex-wrap: wrap; gap: 2px 12px; align-items: baseline }
@@ -77,14 +76,11 @@ class Players:
         The cards shown.
     rows : int
         Number of rows, shown or not.
-    abreast : bool
-        Whether cards are placed next to one another if there is space.
     """
 
-    def __init__(self, cards: list[Card], rows: int, *, abreast: bool = False) -> None:
+    def __init__(self, cards: list[Card], rows: int) -> None:
         self.cards = cards
         self.rows = rows
-        self.abreast = abreast
 
     def __repr__(self) -> str:
         return f"<{len(self.cards)} of {self.rows} rows to listen to; shown in a notebook>"
@@ -95,8 +91,7 @@ class Players:
             note = f'<span class="note">The first {len(self.cards)} of {self.rows:,} rows.</span>'
         elif not self.rows:
             note = '<span class="note">No rows.</span>'
-        kind = "histkit-players abreast" if self.abreast else "histkit-players"
-        return f'{_STYLE}<div class="{kind}">{"".join(map(_card, self.cards))}{note}</div>'
+        return f'{_STYLE}<div class="histkit-players">{"".join(map(_card, self.cards))}{note}</div>'
 
 
 def play(

@@ -31,7 +31,7 @@ from histkit.util.text import quoted
 CHANGES = ("changed", "changed_ticks", "changed_chart")  # events of a state that a file and a page have
 _MOST_KEYS, _WIDEST = 10, 2_000
 _CHART_COLUMNS = ["date", "voice_id", "voice_name", "model_id", "source", "dialogue", "characters", "credits"]
-_NO_ROWS = "The history has no rows. Get some with df = hk.sync(), hk.read_history() or hk.sample_history()."
+NO_ROWS = "The history has no rows. Get some with df = hk.sync(), hk.read_history() or hk.sample_history()."
 _NONE_PASS = "No row passes the filters."
 _NONE_TICKED = "No row is ticked."
 
@@ -131,7 +131,7 @@ class Service(Dispatcher):
         """Return a line on why the table has no rows; None if it has some."""
         if totals.rows:
             return None
-        return _NO_ROWS if self.selection.frame.empty else _NONE_TICKED if self.selection.shown_only else _NONE_PASS
+        return NO_ROWS if self.selection.frame.empty else _NONE_TICKED if self.selection.shown_only else _NONE_PASS
 
     def _ticked(self) -> Reply:
         selection = self.selection

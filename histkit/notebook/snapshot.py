@@ -49,11 +49,10 @@ _STYLE = """<style>
 }
 .histkit-snapshot img { display: inline-block; margin: 0; max-width: none; background: none }
 .histkit-snapshot code { white-space: pre-wrap; overflow-wrap: anywhere; background: none; color: inherit }
-/* A live view stands in the output before this one. It takes the place of this page when it has opened.
-   Views of ipywidgets, which are open at once, have the class histkit-live. */
-.jp-OutputArea-child:has([data-histkit-view=open], .histkit-live) + .jp-OutputArea-child:has(.histkit-snapshot),
-.jp-OutputArea-child:has(+ .jp-OutputArea-child .histkit-snapshot):not(:has([data-histkit-view=open], .histkit-live)),
-:root:not(:has(.jp-OutputArea-child)):has([data-histkit-view=open], .histkit-live) .histkit-snapshot { display: none }
+/* A live view stands in the output before this one. It takes the place of this page when it has opened. */
+.jp-OutputArea-child:has([data-histkit-view=open]) + .jp-OutputArea-child:has(.histkit-snapshot),
+.jp-OutputArea-child:has(+ .jp-OutputArea-child .histkit-snapshot):not(:has([data-histkit-view=open])),
+:root:not(:has(.jp-OutputArea-child)):has([data-histkit-view=open]) .histkit-snapshot { display: none }
 .jp-OutputArea-child:is(:has([data-histkit-view=waiting]), :has([data-histkit-view=silent]))
   + .jp-OutputArea-child .histkit-continue { font-size: 0 }
 .jp-OutputArea-child:has([data-histkit-view=waiting]) + .jp-OutputArea-child .histkit-continue::after {

@@ -11,12 +11,13 @@ from typing import Any, Literal
 from histkit.errors import InputError
 from histkit.util.threads import DaemonThreads
 
+Kind = Literal["explorer", "picker"]
 Answer = Callable[[Any], tuple[dict[str, Any], list[bytes]]]
 SLOW = ("clip", "words")  # requests that wait for the service
 STATIC = Path(__file__).parent / "static"
 
 
-def check_widgets() -> None:
+def check_widgets(kind: Kind) -> None:
     """Check that widgets can be made.
 
     Raises
@@ -24,10 +25,13 @@ def check_widgets() -> None:
     InputError
         anywidget is not installed.
     """
-    _anywidget()
+    try:
+        import anywidget  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"The {kind} needs {error.name or 'anywidget'}: pip install 'histkit[notebook]'.") from None
 
 
-def make_widget(kind: Literal["explorer", "picker"], answer: Answer, *, static: Path = STATIC) -> Any:
+def make_widget(kind: Kind, answer: Answer, *, static: Path = STATIC) -> Any:
     """Return a widget whose requests a function answers.
 
     Parameters
@@ -46,6 +50,7 @@ def make_widget(kind: Literal["explorer", "picker"], answer: Answer, *, static: 
         anywidget is not installed, or the bundle is not there.
     """
     code, style = bundle(static)
+    check_widgets(kind)
     return _widget_class()(answer, kind=kind, _esm=code, _css=style)
 
 
@@ -67,14 +72,6 @@ def bundle(static: Path = STATIC) -> tuple[str, str]:
         ) from None
 
 
-def _anywidget() -> Any:
-    try:
-        import anywidget
-    except ImportError as error:
-        raise InputError(f"The explorer needs {error.name or 'anywidget'}: pip install 'histkit[notebook]'.") from None
-    return anywidget
-
-
 def _sends_from_threads(comm: Any) -> bool:
     """Return whether a connection takes messages from any thread: that of ipykernel does, others may not."""
     return type(comm).__module__.partition(".")[0] == "ipykernel"
@@ -82,10 +79,10 @@ def _sends_from_threads(comm: Any) -> bool:
 
 @cache
 def _widget_class() -> type:
-    anywidget = _anywidget()
+    import anywidget
     import traitlets
 
-    class ExplorerWidget(anywidget.AnyWidget):  # type: ignore[misc,name-defined]
+    class ExplorerWidget(anywidget.AnyWidget):
         """A view of the explorer or the picker; it has no state but what it shows at first."""
 
         _esm = traitlets.Unicode().tag(sync=True)

@@ -110,12 +110,12 @@ def short_line(text: str) -> tuple[str, bool]:
     if len(line) <= _CHARACTERS:
         return (f"{line} …", True) if len(text) > 4 * _CHARACTERS else (line, False)
     end = _CHARACTERS
-    while end > _CHARACTERS // 2 and _belongs_together(line[end - 3], line[end - 2]):
+    while end > _CHARACTERS // 2 and belongs_together(line[end - 3], line[end - 2]):
         end -= 1
     return shorten(line, end), True
 
 
-def _belongs_together(before: str, after: str) -> bool:
+def belongs_together(before: str, after: str) -> bool:
     """Return whether a text may not be cut between two characters: marks, joiners, parts of an emoji."""
     joined = "\u200d" in (before, after) or unicodedata.category(after) in ("Mn", "Me", "Mc")
     return joined or "\U0001f3fb" <= after <= "\U0001f3ff" or "\U0001f1e6" <= after <= "\U0001f1ff"

@@ -1,4 +1,4 @@
-"""The explorer in Python: what its views select, the frames it gives. The picker of takes and styled tables."""
+"""The explorer in Python: what its views select, the frames it gives. Styled tables."""
 
 from __future__ import annotations
 
@@ -17,15 +17,6 @@ from histkit.notebook.widget import bundle, make_widget
 @pytest.fixture(scope="module")
 def df() -> pd.DataFrame:
     return hk.sample_history(1500)
-
-
-def controls(widget: Any) -> dict[str, Any]:
-    """Give every control of a widget by its description."""
-    found = {}
-    for child in getattr(widget, "children", ()):
-        found |= controls(child)
-    description = getattr(widget, "description", "")
-    return found | ({description: widget} if description else {})
 
 
 def ask(explorer: Explorer, kind: str, **fields: Any) -> dict[str, Any]:
@@ -147,26 +138,6 @@ def test_the_explorer_displays_itself_in_jupyter_and_marimo(df: pd.DataFrame) ->
     assert data["text/plain"] == "<explorer: 1,500 of 1,500 rows, 0 ticked>"
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer.widget.model_id
     assert explorer._display_() is explorer.widget
-
-
-def test_takes_are_picked_line_by_line(df: pd.DataFrame) -> None:
-    picker = df.speech.pick_takes()
-    found = hk.takes(df)
-    assert len(picker.lines) == found.attrs["histkit"]["lines_with_takes"]
-    assert picker.keep == []
-    pd.testing.assert_frame_equal(picker.keepers, hk.keepers(df))
-    c = controls(picker.widget)
-    first = c["Keep"].options[0][1]
-    c["Keep"].value = first
-    c["Later line"].click()
-    assert picker.keep == [first]
-    assert c["Keep"].value == c["Keep"].options[-1][1]
-    c["Earlier line"].click()
-    assert c["Keep"].value == first
-    assert first in set(picker.keepers["history_item_id"])
-    assert hk.takes(df, keep=picker.keep)["keeper"][found["history_item_id"] == first].all()
-    empty = df.head(0).speech.pick_takes()
-    assert "No text has several takes" in empty._head.value
 
 
 def test_usage_is_shown_with_bars_and_words_stay_words(df: pd.DataFrame) -> None:

@@ -12,6 +12,7 @@ import pytest
 import histkit as hk
 from histkit.plotting.palette import contrast
 from histkit.sandbox import Sandbox
+from tests.axe import violations
 from tests.jupyter import run_all
 from tests.notebook.conftest import client_cell
 
@@ -222,13 +223,74 @@ def test_people_pull_in_the_background_cancel_and_go_on_while_the_kernel_is_free
     assert problems == []
 
 
-def test_people_pick_takes_and_see_usage_with_bars(page_of: Callable[..., Any], shared_box: Sandbox) -> None:
-    page, problems = page_of(client_cell(shared_box), READ, PICK, SHOW)
-    page.get_by_role("radio").first.check()
-    assert page.locator(".histkit-snapshot").count() == 1
-    assert not page.locator(".histkit-snapshot").is_visible()
-    page.get_by_text(re.compile("Of lines without a choice")).wait_for()
-    page.get_by_role("button", name="Listen to all").click()
+def test_people_pick_takes_by_keyboard_alone(page_of: Callable[..., Any], shared_box: Sandbox) -> None:
+    page, problems = page_of(client_cell(shared_box), READ, PICK, "picker")
+    one, two = page.locator(VIEW).nth(0), page.locator(VIEW).nth(1)
+    lines = int(in_kernel(page, "print(len(picker.lines))"))
+    for view in (one, two):
+        says(view, f"^Line 1 of {lines}$")
+        says(view, f"^0 of {lines} chosen$")
+    assert page.locator(".histkit-snapshot").count() == 2
+    assert page.locator(".histkit-snapshot").locator("visible=true").count() == 0
+
+    # The list has the focus first: keys of the notebook, such as 1 and b, are keys of the picker.
+    cells = page.locator(".jp-Cell").count()
+    one.get_by_role("listbox").focus()
+    page.keyboard.press("1")
+    one.locator(".hk-take.hk-current .hk-play.hk-on").wait_for()
+    one.locator(".hk-take .hk-wave.hk-drawn").nth(1).wait_for()
+    page.keyboard.press("2")
+    one.locator(".hk-take.hk-current .hk-play.hk-on[aria-label='Pause take 2']").wait_for()
+    moved = "() => document.querySelector('.histkit-picker audio').currentTime > 0"
+    page.wait_for_function(moved)
+    page.keyboard.press("b")
+    page.keyboard.press("Enter")
+    for view in (one, two):
+        says(view, f"^1 of {lines} chosen$")
+    says(one, f"^Line 2 of {lines}$")
+    rows = "takes[takes['line'] == picker.lines[{}]].sort_values('take')['history_item_id'].iloc[{}]"
+    in_kernel(page, "takes = df.speech.takes()")
+    assert in_kernel(page, f"print(picker.keep == [{rows.format(0, 1)}])") == "True"
+
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    says(one, f"^2 of {lines} chosen$")
+    assert in_kernel(page, f"print(picker.keep[1] == {rows.format(1, -2)})") == "True"
+    page.keyboard.press("u")
+    says(one, f"^1 of {lines} chosen$")
+    says(one, f"^Line 2 of {lines}$")
+    page.keyboard.press("ArrowUp")
+    says(one, f"^Line 1 of {lines}$")
+    page.keyboard.press("Delete")
+    says(two, f"^0 of {lines} chosen$")
+    page.keyboard.press("Control+z")
+    says(two, f"^1 of {lines} chosen$")
+
+    page.keyboard.press("/")
+    page.keyboard.type("the clock")
+    says(one, f"^[0-9]+ of {lines} lines$")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    says(one.locator(".hk-stage"), "[Tt]he clock")
+    page.keyboard.press("Enter")
+    for view in (one, two):
+        says(view, f"^2 of {lines} chosen$")
+    text = in_kernel(page, "print(takes.set_index('history_item_id').loc[picker.keep[1], 'text'])")
+    assert "the clock" in text.lower()
+    kept = "set(picker.keep) <= set(picker.keepers['history_item_id'])"
+    assert in_kernel(page, f"print({kept}, picker.last_error)") == "True None"
+    assert page.locator(".jp-Cell").count() == cells
+    _every_control_has_a_name(page)
+    assert violations(page.evaluate, "document.querySelector('.histkit-picker')") == []
+    assert problems == []
+
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    one.get_by_role("listbox").press("Enter")
+    says(one, "run this cell again")
+
+
+def test_people_see_usage_with_bars_and_players(page_of: Callable[..., Any], shared_box: Sandbox) -> None:
+    page, problems = page_of(client_cell(shared_box), READ, SHOW, "hk.play(df.head(2), client=client)")
     page.locator(".histkit-players").first.wait_for()
     played = page.evaluate("""async () => {
         const sound = document.querySelector('.histkit-players audio');
