@@ -16,14 +16,14 @@ import histkit as hk
 from histkit import HistoryClient
 from histkit.api import retry
 from histkit.sandbox import Sandbox
-from tests.effort import QUICK, THOROUGH
+from tests.effort import FEW, QUICK, THOROUGH
 from tests.raw_service import Service
 from tests.warm_sandbox import SandboxForks
 
 if TYPE_CHECKING:
     from elevenlabs import ElevenLabs
 
-for name, number in (("quick", QUICK), ("thorough", THOROUGH)):
+for name, number in (("few", FEW), ("quick", QUICK), ("thorough", THOROUGH)):
     settings.register_profile(
         name,
         max_examples=number,

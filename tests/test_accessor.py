@@ -116,23 +116,6 @@ def test_type_hints_of_methods_are_those_of_the_function(method: str) -> None:
         assert {name: hints[name] for name in names} == {name: theirs[name] for name in names}
 
 
-@pytest.mark.any_pandas
-def test_completion_in_a_call_offers_every_keyword(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In IPython, as Tab does after the bracket: for each method, each parameter that has a name, with its ``=``."""
-    from IPython.core.completer import provisionalcompleter
-    from IPython.core.interactiveshell import InteractiveShell
-    from IPython.testing.globalipapp import start_ipython
-
-    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # IPython warns when another environment is activated
-    shell: InteractiveShell = start_ipython() or InteractiveShell.instance()
-    shell.user_ns["df"] = hk.sample_history(5)
-    with provisionalcompleter():
-        for method in METHODS:
-            line = f"df.speech.{method}("
-            offered = {completion.text for completion in shell.Completer.completions(line, len(line))}
-            assert offered >= {f"{parameter.name}=" for parameter in parameters_of(getattr(SpeechAccessor, method))}
-
-
 @pytest.mark.parametrize("module", ["histkit.accessor", "histkit.dask"])
 def test_a_reload_is_silent_and_registers_the_accessor_anew(module: str) -> None:
     code = (
@@ -161,36 +144,3 @@ def test_an_accessor_of_another_package_is_not_replaced_without_a_warning() -> N
         warnings.simplefilter("error")
         forget_accessor(Frame, "speech", Other.__module__)
     assert "speech" not in vars(Frame)
-
-
-USER_SCRIPT = """
-import histkit as hk
-from histkit import errors, sandbox
-
-version: str = hk.__version__
-history = hk.sync("data/history", full=True)
-again = hk.load("data/history", after="2026-10-01", voice=["Rachel"])
-table = hk.usage_table(again, ["voice", "model"], "W", tz="Europe/Berlin", top=5, compare="previous")
-costs = hk.cost_table(again, prices={"currency": "EUR"}, freq=None)
-try:
-    hk.read_history(limit=10, client=hk.HistoryClient("key"))
-except (hk.PaginationError, errors.ApiError, hk.HistkitError) as error:
-    print(str(error))
-axes = hk.plot_usage(again, "voice", measure="characters", kind="bar")
-axes.set_title("voices")
-hk.download_audio(again, "audio", format="wav", dry_run=True)
-with sandbox.serve(items=10) as box:
-    print(box.url, hk.COLUMNS[0].name)
-"""
-
-
-@pytest.mark.any_pandas
-def test_a_strict_type_checker_reads_the_public_names(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(USER_SCRIPT)
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "script.py"]
-    # pandas has no type information of its own that mypy reads; that is not what is checked here
-    config = tmp_path / "mypy.ini"
-    config.write_text("[mypy]\n[mypy-pandas.*]\nignore_missing_imports = true\nfollow_imports = skip\n")
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert result.stdout.startswith("Success"), result.stdout + result.stderr

@@ -8,7 +8,7 @@ import histkit as hk
 from benchmarks import __main__ as bench
 from benchmarks import archive, audio, explorer, forecast, official, usage
 
-pytestmark = [pytest.mark.any_pandas, pytest.mark.faults, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 
 
 def cells(table: str) -> list[list[str]]:

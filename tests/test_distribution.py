@@ -21,8 +21,6 @@ from packaging.requirements import Requirement
 
 import histkit as hk
 
-pytestmark = pytest.mark.any_pandas
-
 ROOT = Path(__file__).parents[1]
 PACKAGE = {
     path.relative_to(ROOT).as_posix()

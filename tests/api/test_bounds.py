@@ -18,8 +18,6 @@ import histkit as hk
 from histkit.api.bounds import Bounds, Watchdog
 from tests.raw_service import raw_answers
 
-pytestmark = pytest.mark.any_pandas
-
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 CLIP = b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\n"
 REFUSED = b"HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\n"

@@ -17,8 +17,6 @@ from histkit.api.models import SpeechHistoryItemResponse
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 
-pytestmark = pytest.mark.any_pandas
-
 QUERIES: list[dict[str, Any]] = [
     {},
     {"page_size": 7},

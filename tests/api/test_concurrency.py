@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from histkit.api.concurrency import AdaptiveLimit
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
-
-pytestmark = pytest.mark.any_pandas
 
 
 def test_the_limit_shrinks_to_what_the_server_bears_and_grows_back(box_of: Callable[..., Sandbox]) -> None:

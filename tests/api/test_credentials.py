@@ -24,7 +24,6 @@ from histkit.api.credentials import Redactor, check_base_url, is_loopback, maske
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 
-pytestmark = pytest.mark.any_pandas
 KEY, OTHER = "sk_secret/key-0123456789", "sk_other_key_9876543210"
 
 

@@ -19,8 +19,6 @@ from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 from tests.raw_service import raw_answers
 
-pytestmark = pytest.mark.any_pandas
-
 
 def test_a_wrong_key_says_so(shared_box: Sandbox) -> None:
     with pytest.raises(hk.AuthenticationError, match="doesn't accept this API key") as caught:

@@ -13,8 +13,6 @@ from histkit.errors import ApiError, NotFoundError, PaginationError, ServerError
 from histkit.fetch.density import RowDensity, choose_split
 from tests.effort import examples
 
-pytestmark = pytest.mark.any_pandas
-
 
 @dataclass
 class Service:

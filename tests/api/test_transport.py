@@ -19,8 +19,6 @@ from histkit.api.transport import ByteStream, OpenBody
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 
-pytestmark = pytest.mark.any_pandas
-
 FAULTS_OF_LIST = ["reset", "cut_off", "html", "truncated_json", "error_408", "error_500", "error_503", "rate_limit"]
 
 

@@ -6,7 +6,7 @@ import json
 import random
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from histkit.cli import main
 from histkit.sandbox import Sandbox
 from tests.archive.flips import count_flips
 from tests.conftest import client_of
+from tests.effort import some
 from tests.local_history import NOTHING, OCTOBER, forget_checksums, found, read, sync
 from tests.raw_service import Service, row, same
 from tests.warm_sandbox import SandboxForks
@@ -52,11 +53,6 @@ def whole(small: Path) -> pd.DataFrame:
 def copy(small: Path, tmp_path: Path) -> Path:
     shutil.copytree(small, tmp_path / "history")
     return tmp_path / "history"
-
-
-def some(kinds: Sequence[Any], *quick: Any) -> list[Any]:
-    """Mark the kinds that ``make test`` leaves out."""
-    return [kind if kind in quick else pytest.param(kind, marks=pytest.mark.faults) for kind in kinds]
 
 
 def plainly(path: Path) -> pa.Table:

@@ -24,7 +24,7 @@ from histkit.archive.partitions import FILE_SCHEMA
 from histkit.frame.schema import SCHEMA
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
-from tests.effort import examples
+from tests.effort import examples, some
 from tests.local_history import DAY, NOTHING, NOW, files_of, forget_checksums, found, read, sync
 from tests.raw_service import Service, row, same
 
@@ -187,34 +187,31 @@ def test_what_a_newer_histkit_wrote_is_left_alone(service: Callable[..., Service
     assert files_of(folder) == before
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        *(
-            b"",
-            b"{",
-            b"[]",
-            b"null",
-            b"{}",
-            b"\xff\xfe",
-            b'{"schema_version": "2"}',
-            b'{"schema_version": 2, "months": 3}',
-        ),
-        b'{"schema_version": 2, "months": {"nonsense": {"rows": 1, "bytes": 1}}}',
-        b'{"schema_version": 2, "months": {"year=2026/month=13/history.parquet": {"rows": 1, "bytes": 1}}}',
-        b'{"schema_version": 2, "months": {"../year=2026/month=1/history.parquet": {"rows": 1, "bytes": 1}}}',
-        b'{"schema_version": 2, "accounts": {"": {"watermark": "now"}}}',
-    ],
-)
-def test_a_damaged_manifest_is_named_and_a_full_sync_makes_a_new_one(
-    service: Callable[..., Service], folder: Path, data: bytes
-) -> None:
-    of = service([row(number, NOW - 10 * DAY * number, voice_id="v", voice_name="Vera") for number in range(9)])
+DAMAGED_MANIFESTS = [
+    *(b"", b"{", b"[]", b"null", b"{}", b"\xff\xfe", b'{"schema_version": "2"}', b'{"schema_version": 2, "months": 3}'),
+    b'{"schema_version": 2, "months": {"nonsense": {"rows": 1, "bytes": 1}}}',
+    b'{"schema_version": 2, "months": {"year=2026/month=13/history.parquet": {"rows": 1, "bytes": 1}}}',
+    b'{"schema_version": 2, "months": {"../year=2026/month=1/history.parquet": {"rows": 1, "bytes": 1}}}',
+    b'{"schema_version": 2, "accounts": {"": {"watermark": "now"}}}',
+]
+NINE = [row(number, NOW - 10 * DAY * number, voice_id="v", voice_name="Vera") for number in range(9)]
+
+
+def test_a_damaged_manifest_is_named(service: Callable[..., Service], folder: Path) -> None:
+    of = service(NINE)
+    sync(folder, of)
+    for data in DAMAGED_MANIFESTS:
+        (folder / "_manifest.json").write_bytes(data)
+        for act in (lambda: hk.load(folder), lambda: sync(folder, of)):
+            with pytest.raises(hk.ArchiveError, match=r"_manifest.json is damaged .* or run sync\(full=True\)"):
+                act()
+
+
+@pytest.mark.parametrize("data", some(DAMAGED_MANIFESTS, b"{", DAMAGED_MANIFESTS[8], DAMAGED_MANIFESTS[-1]))
+def test_a_full_sync_makes_a_new_manifest(service: Callable[..., Service], folder: Path, data: bytes) -> None:
+    of = service(NINE)
     df = sync(folder, of)
     (folder / "_manifest.json").write_bytes(data)
-    for act in (lambda: hk.load(folder), lambda: sync(folder, of)):
-        with pytest.raises(hk.ArchiveError, match=r"_manifest.json is damaged .* or run sync\(full=True\)"):
-            act()
     del of.rows[4]
     with pytest.warns(UserWarning, match=r"_manifest\.json: damaged; made again from the months; moved to "):
         again = sync(folder, of, full=True)

@@ -13,8 +13,6 @@ import pytest
 import histkit as hk
 from tests.raw_service import Row, Service, row, same
 
-pytestmark = pytest.mark.any_pandas
-
 NOW = int(time.time())
 
 

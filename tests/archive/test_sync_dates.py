@@ -26,8 +26,6 @@ from tests.effort import examples
 from tests.local_history import DAY, NOTHING, NOW, OCTOBER, forget_checksums, found, ids_of, read, sync
 from tests.raw_service import Row, Service, row, same
 
-pytestmark = pytest.mark.any_pandas
-
 FAR_PAST, FAR_FUTURE = -62_135_596_800, 253_402_300_799
 UNDATED = "year=0/month=0/history.parquet"
 HIVE = "year=__HIVE_DEFAULT_PARTITION__/month=__HIVE_DEFAULT_PARTITION__/history.parquet"

@@ -23,8 +23,6 @@ from tests.conftest import client_of
 from tests.fetch.test_strange_service import BASE, paged, row, service  # noqa: F401 - a fixture
 from tests.local_history import leftovers
 
-pytestmark = pytest.mark.any_pandas
-
 FAULTS = {"error_500": 0.03, "reset": 0.03, "cut_off": 0.02, "rate_limit": 0.02}
 WARM = multiprocessing.get_context("forkserver")
 WARM.set_forkserver_preload(["histkit.archive.sync", "histkit.archive.load", "histkit.sandbox"])

@@ -21,8 +21,6 @@ from histkit.archive.partitions import FILE_SCHEMA
 from tests.local_history import DAY, NOVEMBER, NOW, OCTOBER, files_of, forget_checksums, ids_of, read, sync
 from tests.raw_service import Service, row, same
 
-pytestmark = pytest.mark.any_pandas
-
 
 def test_rows_lie_in_the_month_of_their_second_in_utc(service: Callable[..., Service], folder: Path) -> None:
     dates = [NOVEMBER + 1, NOVEMBER, NOVEMBER - 1, OCTOBER, OCTOBER - 1]

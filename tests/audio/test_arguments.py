@@ -32,12 +32,15 @@ JUNK: dict[str, Any] = {
 }
 
 
+SAMPLE = hk.sample_history(6)
+
+
 def sample(**columns: Any) -> pd.DataFrame:
-    return hk.sample_history(6).assign(**columns)
+    return SAMPLE.assign(**columns)
 
 
 def with_facts(facts: Any) -> pd.DataFrame:
-    frame = hk.sample_history(6)
+    frame = SAMPLE.copy()
     frame.attrs["histkit"] = facts
     return frame
 

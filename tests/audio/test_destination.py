@@ -20,7 +20,7 @@ from histkit.audio.verify import verified_copies
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 
-pytestmark = [pytest.mark.any_pandas, pytest.mark.usefixtures("short_waits")]
+pytestmark = pytest.mark.usefixtures("short_waits")
 
 OWN = ("manifest.csv", "manifest.parquet")
 

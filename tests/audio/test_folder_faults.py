@@ -21,7 +21,7 @@ from histkit import download_audio, download_zip
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 
-pytestmark = [pytest.mark.any_pandas, pytest.mark.usefixtures("short_waits")]
+pytestmark = pytest.mark.usefixtures("short_waits")
 
 KINDS = ("reset", "cut_off", "html", "error_500", "too_many", "rate_limit")
 

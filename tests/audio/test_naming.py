@@ -16,8 +16,6 @@ from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
 from histkit.util.filenames import casefold_path, safe_name, unique_names
 from tests.effort import examples
 
-pytestmark = pytest.mark.any_pandas
-
 HOSTILE = [
     "../../etc/passwd",
     "..",

@@ -22,7 +22,7 @@ import histkit as hk
 from histkit.sandbox.audio import clip
 from tests.effort import examples
 
-pytestmark = [pytest.mark.any_pandas, pytest.mark.usefixtures("short_waits")]
+pytestmark = pytest.mark.usefixtures("short_waits")
 
 WAV = clip("an id", 1, 60, "wav_44100", None)[0]
 PCM = clip("an id", 1, 60, "pcm_24000", None)[0]

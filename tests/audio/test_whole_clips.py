@@ -17,7 +17,7 @@ from histkit.sandbox import Sandbox
 from histkit.sandbox.responses import BODY_FAULTS
 from tests.conftest import client_of
 
-pytestmark = [pytest.mark.any_pandas, pytest.mark.usefixtures("short_waits")]
+pytestmark = pytest.mark.usefixtures("short_waits")
 
 FORMATS = {
     "mp3_44100_128": "audio/mpeg",

@@ -21,8 +21,6 @@ from histkit import download_audio, download_zip
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 
-pytestmark = pytest.mark.any_pandas
-
 
 def test_each_row_is_one_entry_in_order_and_named_as_a_file_would_be(
     box_of: Callable[..., Sandbox], tmp_path: Path

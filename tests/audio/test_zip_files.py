@@ -31,8 +31,6 @@ from histkit.audio.zip_matching import (
 )
 from histkit.sandbox.audio import clip
 
-pytestmark = pytest.mark.any_pandas
-
 SECONDS = st.integers(0, 4_000_000_000)
 
 

@@ -25,7 +25,7 @@ from histkit import download_zip
 from histkit.sandbox import Sandbox, serve
 from tests.conftest import client_of
 
-pytestmark = [pytest.mark.any_pandas, pytest.mark.usefixtures("short_waits")]
+pytestmark = pytest.mark.usefixtures("short_waits")
 
 KINDS = ("reset", "cut_off", "html", "error_500", "too_many", "rate_limit", "zip_broken", "zip_bare")
 START = 1_790_000_000  # rows of that time say their output format

@@ -24,8 +24,6 @@ from histkit.cli import main
 from histkit.cli.common import in_option_names
 from histkit.sandbox import Sandbox
 
-pytestmark = pytest.mark.any_pandas
-
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command in this process, which is ten times as fast as starting one."""

@@ -18,7 +18,7 @@ from histkit.sandbox import Sandbox
 from tests.cli.commands import run
 from tests.conftest import client_of
 
-pytestmark = [pytest.mark.any_pandas, pytest.mark.usefixtures("short_waits")]
+pytestmark = pytest.mark.usefixtures("short_waits")
 
 
 @pytest.fixture

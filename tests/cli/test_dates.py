@@ -14,7 +14,7 @@ import pytest
 from histkit.sandbox import Sandbox
 from tests.cli.commands import run
 
-pytestmark = [pytest.mark.any_pandas, pytest.mark.usefixtures("short_waits")]
+pytestmark = pytest.mark.usefixtures("short_waits")
 
 DAY = timedelta(days=1)
 REFUSED = {  # what is typed, and what the message must suggest

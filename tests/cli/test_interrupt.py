@@ -14,8 +14,6 @@ import pytest
 
 from histkit.sandbox import Sandbox
 
-pytestmark = pytest.mark.any_pandas
-
 
 @pytest.mark.parametrize(
     ("command", "faults", "line"),

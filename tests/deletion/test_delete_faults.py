@@ -25,7 +25,7 @@ from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 from tests.deletion.test_delete import asked, frame_of, left, lines_of
 
-pytestmark = [pytest.mark.any_pandas, pytest.mark.usefixtures("short_waits")]
+pytestmark = pytest.mark.usefixtures("short_waits")
 
 
 @pytest.fixture(autouse=True)

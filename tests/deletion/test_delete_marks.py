@@ -20,8 +20,6 @@ from tests.conftest import client_of
 from tests.local_history import DAY, NOTHING, NOW, OCTOBER, files_of, found, leftovers, sync
 from tests.raw_service import Service, row
 
-pytestmark = pytest.mark.any_pandas
-
 MOMENT = datetime(2026, 11, 5, 12, tzinfo=UTC)
 
 

@@ -17,7 +17,7 @@ from histkit.sandbox import Sandbox
 from histkit.util.storage import ReadStore
 from tests.conftest import client_of
 
-pytestmark = [pytest.mark.any_pandas, pytest.mark.usefixtures("short_waits")]
+pytestmark = pytest.mark.usefixtures("short_waits")
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,6 @@ import pytest
 import histkit as hk
 from tools import examples
 
-pytestmark = pytest.mark.any_pandas
-
 DOCS = examples.DOCS
 PAGES = {path.relative_to(DOCS).as_posix(): path.read_text("utf-8") for path in sorted(DOCS.rglob("*.md"))}
 EXAMPLES = examples.pages()

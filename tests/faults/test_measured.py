@@ -10,8 +10,6 @@ from tests.faults import kills, matrix
 from tests.faults.flips import count_clip_flips
 from tests.warm_sandbox import SandboxForks
 
-pytestmark = pytest.mark.any_pandas
-
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 

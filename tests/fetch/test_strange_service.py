@@ -19,8 +19,6 @@ from histkit.frame.schema import to_frame
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 
-pytestmark = pytest.mark.any_pandas
-
 BASE = 1_780_000_000
 Answer = Callable[[dict[str, str]], dict[str, Any]]
 

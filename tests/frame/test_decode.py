@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histkit.frame.decode import PageDecoder
 from histkit.frame.schema import to_frame
 from histkit.util.raw_json import is_deep, read_value, split_array, split_object
+from tests.effort import examples
 from tests.raw_service import row
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -177,6 +178,7 @@ plain_json = st.recursive(
 fields = st.dictionaries(st.sampled_from(["novel", "no vel", "feedback", "avatar_context", "dialogue"]), plain_json)
 
 
+@settings(max_examples=examples(15))  # the other row is nested deep
 @given(fields)
 def test_a_row_is_the_same_beside_any_other_row(odd: dict[str, Any]) -> None:
     lines = odd.pop("dialogue", None)

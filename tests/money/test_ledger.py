@@ -551,6 +551,7 @@ def test_accounts_of_equal_counters_are_never_chained() -> None:
 keys = st.sampled_from(["web", "app", None])
 
 
+@settings(max_examples=examples(15))  # nine ledgers each
 @given(st.lists(st.tuples(keys, st.sampled_from(["a", "b"]), known, *[st.integers(0, 3000)] * 2), max_size=20))
 def test_a_ledger_by_group_has_the_sums_of_the_one_without(rows: list[Any]) -> None:
     frame = frame_of([row[2:] for row in rows]).assign(

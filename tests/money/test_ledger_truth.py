@@ -38,7 +38,7 @@ def test_accounts_without_refunds_are_exact() -> None:
 @pytest.mark.parametrize("concurrent", [0.0, 0.4])
 def test_refunds_make_no_false_reset_and_hardly_change_what_is_unseen(concurrent: float) -> None:
     errors, missed = [], 0
-    for seed in range(number := examples(15)):
+    for seed in range(number := max(15, examples(15))):
         truth = simulate(seed, refunds=0.03, concurrent=concurrent)
         found = chained(truth)
         assert found["resets"] <= truth.resets, seed
@@ -50,7 +50,7 @@ def test_refunds_make_no_false_reset_and_hardly_change_what_is_unseen(concurrent
 
 def test_concurrent_calls_alone_are_hardly_ever_taken_for_refunds() -> None:
     errors = []
-    for seed in range(examples(20)):
+    for seed in range(max(20, examples(20))):
         truth = simulate(seed, concurrent=0.4)
         found = chained(truth)
         assert found["resets"] <= truth.resets, seed

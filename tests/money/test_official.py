@@ -24,6 +24,7 @@ from histkit.sandbox import Sandbox
 from histkit.sandbox.analytics import COST_GROUPS_FREE, GROUPS, USD_A_CREDIT
 from histkit.sandbox.workspace import KEYS, MEMBERS
 from tests.conftest import client_of
+from tests.effort import examples
 
 if TYPE_CHECKING:
     from elevenlabs import ElevenLabs
@@ -180,7 +181,7 @@ def test_the_sdk_reads_the_costs_of_a_workspace_that_is_billed_in_money(
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Africa/Cairo"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=examples(25))
 @given(data=st.data())
 def test_sums_are_those_of_plain_python_in_any_zone(
     data: st.DataObject, shared_box: Sandbox, client: hk.HistoryClient, events: list[Any]

@@ -20,6 +20,7 @@ from histkit.frame.dialogues import dialogues_of
 from histkit.money.costs import round_shares
 from histkit.money.currencies import CURRENCIES, amount_text, digits_of, plain_amount
 from histkit.money.prices import Price, PriceBook
+from tests.effort import examples
 
 PLAIN = {"currency": "EUR", "price": [{"per_1000_credits": "0.30"}]}
 amounts = st.lists(st.decimals(-(10**6), 10**6, places=9), max_size=30)
@@ -396,7 +397,7 @@ price_tables = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.lists(price_tables, min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_every_book_prices_as_it_reads_or_is_refused(
     labelled: pd.DataFrame, tables: list[dict[str, Any]], random: Any

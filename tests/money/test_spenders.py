@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import histkit as hk
 from histkit.sandbox import serve
 from tests.conftest import client_of
+from tests.effort import examples
 
 Answers = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
@@ -31,7 +32,7 @@ def plain(value: Any) -> Any:
     return None if pd.isna(value) else value
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12))
 @given(
     st.integers(0, 2**31),
     st.integers(0, 2**31),

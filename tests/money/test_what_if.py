@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import histkit as hk
 from histkit.money.model_costs import BASES, estimate_credits, read_multipliers
 from histkit.money.plans import read_plans
+from tests.effort import examples
 
 PRICED = {"eleven_multilingual_v2": 1, "eleven_v3": 1, "eleven_flash_v2_5": Fraction(1, 2), "eleven_turbo_v2": 0.5}
 BOOK = {
@@ -49,7 +50,7 @@ def history_of(rows: list[tuple[str, str, int]], voices: dict[str, Fraction], fr
 row = st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from(sorted(PRICED)), st.integers(1, 5000))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.lists(row, min_size=1, max_size=30), st.sampled_from(sorted(PRICED)), st.sampled_from(["1", "5/4", "3"]))
 def test_an_estimate_holds_what_the_service_would_have_charged(
     rows: list[tuple[str, str, int]], target: str, factor: str

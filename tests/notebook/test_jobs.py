@@ -19,7 +19,6 @@ from histkit.notebook import job_actions
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
 
-pytestmark = pytest.mark.any_pandas
 ENDED = ("done", "failed", "cancelled")
 
 

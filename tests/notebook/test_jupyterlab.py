@@ -16,7 +16,7 @@ from tests.axe import violations
 from tests.jupyter import run_all
 from tests.notebook.conftest import client_cell
 
-pytestmark = [pytest.mark.any_pandas, pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 READ = "df = hk.read_history(client=client, progress=False)"
 EXPLORE = "explorer = df.speech.explore(client=client, tz='Europe/Berlin')\nexplorer"
 PICK = "picker = df.speech.pick_takes(client=client)\npicker"

@@ -12,7 +12,7 @@ from histkit.sandbox import Sandbox
 from tests.axe import violations
 from tests.notebook.conftest import client_cell
 
-pytestmark = [pytest.mark.any_pandas, pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 READ = (
     "df = hk.read_history(client=client, alignments=True, progress=False)\n"
     "pulled = hk.download_audio(df.head(1), 'audio', client=client, progress=False)"

@@ -20,6 +20,7 @@ import histkit as hk
 from histkit.notebook.explorer import Explorer
 from histkit.notebook.filter_state import FilterState
 from histkit.notebook.sorting import SortKey
+from tests.effort import examples
 from tests.notebook.strategies import ZONES, filters
 
 KEYS = ["date", "voice_name", "text", "credits", "characters", "model_id", "stability", "history_item_id"]
@@ -46,7 +47,7 @@ def notes(explorer: Explorer) -> list[str]:
     return list(ask(explorer, "open")["notes"])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(40))
 @given(
     state=filters(),
     sort=st.lists(

@@ -767,7 +767,7 @@ STEPS = st.one_of(
 SMALL = hk.sample_history(8)
 
 
-@settings(max_examples=examples(12))
+@settings(max_examples=examples(6))  # up to ten statements each
 @given(steps=st.lists(STEPS, min_size=3, max_size=10), seed=st.integers(0, 99))
 def test_no_sequence_bills_a_row_twice(tmp_path_factory: pytest.TempPathFactory, steps: list[Any], seed: int) -> None:
     folder = tmp_path_factory.mktemp("sequence")

@@ -13,8 +13,6 @@ from tinytag import TinyTag
 from histkit.sandbox import Sandbox, serve
 from histkit.sandbox.audio import clip
 
-pytestmark = pytest.mark.any_pandas
-
 KINDS = {
     "mp3_44100_128": "audio/mpeg",
     "mp3_44100_192": "audio/mpeg",

@@ -19,8 +19,6 @@ import histkit as hk
 from histkit.errors import InputError
 from histkit.sandbox import Sandbox, run, serve
 
-pytestmark = pytest.mark.any_pandas
-
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Sandbox]:

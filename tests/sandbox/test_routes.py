@@ -8,8 +8,6 @@ import requests
 
 from histkit.sandbox import Sandbox, serve
 
-pytestmark = pytest.mark.any_pandas
-
 
 class Api:
     """A plain client: the sandbox's address, a session with its key."""

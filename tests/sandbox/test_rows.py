@@ -13,8 +13,6 @@ from histkit.sandbox import history, page_bytes
 from histkit.sandbox.catalog import MODELS, VOICES
 from histkit.sandbox.rows import rows
 
-pytestmark = pytest.mark.any_pandas
-
 PRICES = {model.model_id: model.price for model in MODELS}
 
 

@@ -378,7 +378,7 @@ def test_a_file_that_is_not_there_is_named_on_one_line(tmp_path: Path, name: str
     with pytest.raises(hk.InputError) as caught:
         read_rules(f"{tmp_path}/{name}")
     assert "\n" not in str(caught.value)
-    assert str(tmp_path) in str(caught.value)
+    assert str(tmp_path)[:40] in str(caught.value)  # a long one is cut
 
 
 @pytest.mark.parametrize(
