@@ -1,6 +1,6 @@
 PYTHON ?= python3
 VENV := .venv
-PIP := -q --disable-pip-version-check
+PIP := -q --disable-pip-version-check --no-compile # most of what is installed is never imported
 
 # Tests start Python hundreds of times: keep compiled modules also where a machine says otherwise.
 export PYTHONDONTWRITEBYTECODE =
