@@ -13,7 +13,7 @@ import histkit as hk
 from tests.browser import running_browser
 from tests.jupyter import write_notebook
 
-pytestmark = [pytest.mark.any_pandas, pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 CHANGED = (
     "from histkit.notebook.filter_state import FilterState\nimport time\n"
     "explorer.service.change(filters=FilterState(text='the clock'))\n"
