@@ -51,13 +51,19 @@ def main() -> None:
             lines.append(row(f"{ALIGNED_ROWS:,} rows with alignments, {words}, 1 worker", heavy, "seconds", "s", 2))
             lines.append(row("... peak memory", heavy, "peak_mb", "MB", 0))
     lines.append(imports(arguments.rounds + 4))
-    table = "\n".join([*lines, "", archive.table(arguments.rounds), "", audio.table(arguments.rounds), "", machine()])
+    below = f"{machine()}, against the sandbox on the same machine; medians, ratios to histkit."
+    table = "\n".join([*lines, "", archive.table(arguments.rounds), "", audio.table(arguments.rounds), "", below])
     print(table)
     if arguments.write:
-        page = Path("docs/benchmarks.md")
-        head, _, rest = page.read_text().partition("<!-- bench -->")
-        tail = rest.partition("<!-- /bench -->")[2]
-        page.write_text(f"{head}<!-- bench -->\n{table}\n<!-- /bench -->{tail}")
+        write_table("bench", table)
+
+
+def write_table(name: str, table: str) -> None:
+    """Put a table into docs/benchmarks.md, between the marks of its name."""
+    page = Path("docs/benchmarks.md")
+    head, _, rest = page.read_text("utf-8").partition(f"<!-- {name} -->")
+    tail = rest.partition(f"<!-- /{name} -->")[2]
+    page.write_text(f"{head}<!-- {name} -->\n{table}\n<!-- /{name} -->{tail}", "utf-8")
 
 
 def warm(box: Sandbox) -> None:
@@ -129,7 +135,7 @@ def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"Measured on {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, "
-        f"pandas {pd.__version__}, against the sandbox on the same machine; medians, ratios to histkit."
+        f"pandas {pd.__version__}"
     )
 
 

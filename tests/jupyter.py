@@ -96,3 +96,39 @@ def notebook_page(browser: Any, address: str, name: str, *, height: int = 1400) 
 def run_all(page: Any) -> None:
     """Run all cells without waiting for their end."""
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
+
+
+def run_cell(page: Any, code: str) -> None:
+    """Put code into the first cell and run it, without waiting for its end."""
+    page.evaluate(
+        """(code) => {
+            const notebook = window.jupyterapp.shell.currentWidget.content;
+            notebook.activeCellIndex = 0;
+            notebook.widgets[0].model.sharedModel.setSource(code);
+            window.jupyterapp.commands.execute('notebook:run-cell');
+        }""",
+        code,
+    )
+
+
+def restart(page: Any) -> None:
+    """Take the outputs away and start the kernel again."""
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    page.wait_for_function(_READY)
+
+
+def in_kernel(page: Any, code: str) -> str:
+    """Run code in the notebook's kernel, and return what it printed."""
+    printed: str = page.evaluate(
+        """async (code) => {
+            const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+            const future = kernel.requestExecute({code});
+            let text = '';
+            future.onIOPub = ({content}) => { text += content.text ?? content.evalue ?? ''; };
+            await future.done;
+            return text;
+        }""",
+        code,
+    )
+    return printed.strip()

@@ -6,7 +6,7 @@ import pytest
 
 import histkit as hk
 from benchmarks import __main__ as bench
-from benchmarks import archive, audio, explorer, forecast, official, usage
+from benchmarks import archive, audio, explorer, explorer_browser, forecast, official, usage
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 
@@ -60,3 +60,12 @@ def test_the_explorer_is_measured() -> None:
     lines = explorer.measure(hk.sample_history(3000))
     assert lines[0].startswith("open: first rows")
     assert all(line.endswith(" kB") for line in lines)
+
+
+def test_the_table_of_the_explorer_has_what_was_measured_and_says_what_was_not() -> None:
+    results = {"histkit": {300: {"first rows": 0.5, "a far row": 0.2}}, "quak": {300: {"first rows": 1.25}}}
+    lines = cells(explorer_browser.table(results, (300,), 3, {"quak": "0.3"}))
+    assert ["first rows", "**0.50 s**", "1.00 s"] in lines
+    assert ["a far row", "0.20 s", "0.15 s"] in lines
+    assert ["first rows, 300 rows", "**0.50 s**", "1.25 s"] in lines
+    assert ["a far row, 300 rows", "**0.20 s**", "– (rows come as one scrolls)"] in lines

@@ -207,8 +207,10 @@ export class App implements Host {
   /** Another view or Python changed filters, order or columns: show them, and ask for the rows in view. */
   #follow(event: QueryState): void {
     const [first, last] = this.#grid.range();
+    const seen = Math.max(last - first, 1);
+    const window = { start: Math.max(first - seen, 0), stop: last + seen };
     this.channel
-      .latest("rows", { version: event.version, start: first, stop: Math.max(last, first + 1) }, { lane: "follow" })
+      .latest("rows", { version: event.version, ...window }, { lane: "follow" })
       .then(({ reply }) => {
         if (reply.version === event.version) this.#show({ ...event, rows: reply }, true);
       })

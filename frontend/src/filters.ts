@@ -18,7 +18,7 @@ export const NO_FILTERS: Filters = {
   characters: [null, null],
 };
 
-const TYPING_PAUSE = 150;
+const TYPING_PAUSE = 100;
 
 export interface Chip {
   label: string;

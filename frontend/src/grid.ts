@@ -37,7 +37,10 @@ interface RowElement {
   cells: HTMLElement[];
   /** What it shows, to leave it alone while that stays. */
   index: number;
-  row: Row | undefined;
+  /** The number of the row that it had last, also when it is to be drawn anew. */
+  place: number;
+  /** null: nothing is drawn yet. */
+  row: Row | undefined | null;
   ticked: boolean;
   /** The cell that Tab reaches, if one. */
   stop: HTMLElement | undefined;
@@ -56,6 +59,8 @@ export class Grid {
   readonly #canvas = h("div", { class: "hk-canvas", role: "presentation" });
   readonly #body = h("div", { class: "hk-body", role: "rowgroup" });
   readonly #layer = h("div", { class: "hk-layer", role: "presentation" });
+  /** Lies over the rows while they move, which would each be hovered for a moment: that costs half of the time of a frame. */
+  readonly #cover = h("div", { class: "hk-cover", role: "presentation", hidden: true });
   readonly #tip = new Floating("hk-tip", "tooltip");
   readonly #rows: Rows;
   readonly #actions: GridActions;
@@ -81,12 +86,13 @@ export class Grid {
   #settle: ReturnType<typeof setTimeout> | undefined;
   #hover: ReturnType<typeof setTimeout> | undefined;
   #lastTop = 0;
+  #direction = 1;
 
   constructor(rows: Rows, leads: LeadColumn[], actions: GridActions) {
     this.#rows = rows;
     this.#leads = leads;
     this.#actions = actions;
-    this.#body.append(this.#layer);
+    this.#body.append(this.#layer, this.#cover);
     this.#canvas.append(this.head, this.#body);
     this.#grid = h(
       "div",
@@ -227,12 +233,18 @@ export class Grid {
     return [Math.max(first, 0), Math.min(last, this.#rows.count)];
   }
 
+  /** Tell which rows are in view. */
+  #see(): [number, number] {
+    const [first, last] = this.range();
+    if (this.#scroll.top !== this.#lastTop) this.#direction = this.#scroll.top < this.#lastTop ? -1 : 1;
+    this.#lastTop = this.#scroll.top;
+    this.#actions.see(first, last, this.#direction);
+    return [first, last];
+  }
+
   /** Draw the rows in view. */
   render(): void {
-    const [first, last] = this.range();
-    const direction = this.#scroll.top < this.#lastTop ? -1 : 1;
-    this.#lastTop = this.#scroll.top;
-    this.#actions.see(first, last, direction);
+    const [first, last] = this.#see();
     const [from, to] = [Math.max(first - SPARE, 0), Math.min(last + SPARE, this.#rows.count)];
     if (Math.abs(this.#base - from) > 10_000) {
       this.#base = from; // keeps the offsets small, where fractions of a pixel are exact
@@ -242,8 +254,10 @@ export class Grid {
     for (const [index, element] of this.#shown) {
       if ((index >= from && index < to) || index === kept) continue;
       this.#shown.delete(index);
+      this.#setStop(element, undefined);
       this.#free.push(element);
     }
+    this.#free.sort((one, other) => one.place - other.place); // taken in their order, few have to be moved to stand in it
     for (let index = from; index < to; index += 1) this.#show(index);
     if (kept >= 0) this.#show(kept);
     for (const { el } of this.#free) el.hidden = true;
@@ -253,8 +267,9 @@ export class Grid {
   #show(index: number): void {
     let element = this.#shown.get(index);
     if (!element) {
-      element = this.#free.pop() ?? this.#makeRow();
+      element = this.#free.shift() ?? this.#makeRow();
       element.index = -1;
+      element.place = index;
       element.el.hidden = false;
       this.#shown.set(index, element);
     }
@@ -264,10 +279,15 @@ export class Grid {
       element.el.setAttribute("aria-rowindex", String(index + 2));
       element.el.classList.toggle("hk-odd", index % 2 === 1);
     }
-    if (element.index !== index || element.row !== row) this.#fill(element, row);
+    if (element.row !== row) this.#fill(element, row);
+    else if (element.index !== index) this.#fillLeads(element, row);
     element.index = index;
     if (row && element.ticked !== row.t) this.#drawTick(element, row);
     const stop = index === this.#focus.index ? (element.el.children[this.#focus.column] as HTMLElement) : undefined;
+    this.#setStop(element, stop);
+  }
+
+  #setStop(element: RowElement, stop: HTMLElement | undefined): void {
     if (stop === element.stop) return;
     if (element.stop) element.stop.tabIndex = -1;
     if (stop) stop.tabIndex = 0;
@@ -295,7 +315,7 @@ export class Grid {
     const first = h("div", { class: "hk-cell hk-tick", role: "gridcell", "aria-colindex": 1, tabindex: -1 }, tick);
     const el = h("div", { class: "hk-row", role: "row" }, first, ...leads, ...cells);
     this.#layer.append(el);
-    return { el, tick, leads, cells, index: -1, row: undefined, ticked: false, stop: undefined };
+    return { el, tick, leads, cells, index: -1, place: -1, row: null, ticked: false, stop: undefined };
   }
 
   #fill(element: RowElement, row: Row | undefined): void {
@@ -303,22 +323,25 @@ export class Grid {
     element.el.classList.toggle("hk-waiting", !row);
     element.cells.forEach((cell, index) => {
       const text = row?.c[this.#columns[index]?.cell ?? index] ?? "";
-      if (cell.firstChild instanceof Text) cell.firstChild.data = text;
-      else cell.textContent = text;
+      if (!(cell.firstChild instanceof Text)) cell.textContent = text;
+      else if (cell.firstChild.data !== text) cell.firstChild.data = text;
       if (row?.rtl && cell.classList.contains("hk-text")) cell.dir = "rtl";
       else if (cell.dir === "rtl") cell.dir = "auto";
     });
-    this.#leads.forEach((lead, index) => {
-      const cell = element.leads[index];
-      if (cell) lead.update(cell, row);
-    });
+    this.#fillLeads(element, row);
     if (row) this.#drawTick(element, row);
     else {
       element.tick.checked = false;
       element.ticked = false;
       element.el.removeAttribute("aria-selected");
     }
-    element.tick.disabled = !row;
+  }
+
+  #fillLeads(element: RowElement, row: Row | undefined): void {
+    this.#leads.forEach((lead, index) => {
+      const cell = element.leads[index];
+      if (cell) lead.update(cell, row);
+    });
   }
 
   #drawTick(element: RowElement, row: Row): void {
@@ -368,7 +391,7 @@ export class Grid {
       if (element.index === this.#focus.index && column === this.#focus.column) return;
       this.#focus = { index: element.index, column };
       this.render();
-      this.#actions.focused(element.row);
+      this.#actions.focused(element.row ?? undefined);
     });
     this.#body.addEventListener("mouseover", (event) => {
       this.#onHover(event);
@@ -393,16 +416,17 @@ export class Grid {
     this.#hideTip();
     const exact = this.#touching || performance.now() < this.#exactUntil;
     if (this.#scroll.scrolled(this.#grid.scrollTop, exact)) this.#place();
-    // Rows that move under the pointer would each be hovered for a moment, which costs half of the time of a frame.
-    this.#body.classList.add("hk-moving");
+    this.#grid.classList.toggle("hk-across", this.#grid.scrollLeft > 0);
+    this.#cover.hidden = false;
     clearTimeout(this.#settle);
     this.#settle = setTimeout(() => {
       this.#touching = false;
-      this.#body.classList.remove("hk-moving");
+      this.#cover.hidden = true;
       this.#place();
       this.#putInOrder();
     }, SETTLED);
     if (this.#frame) return;
+    this.#see(); // the request is under way while the frame is drawn
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
       this.render();
@@ -426,16 +450,8 @@ export class Grid {
   #putInOrder(): void {
     const active = activeElement(this.el);
     const sorted = [...this.#shown.entries()].sort(([one], [other]) => one - other).map(([, element]) => element.el);
-    const pivot = sorted.findIndex((el) => el.contains(active));
-    const fixed = sorted[pivot];
-    if (fixed) {
-      sorted.slice(0, pivot).forEach((el) => {
-        fixed.before(el);
-      });
-      sorted.slice(pivot + 1).reverse().forEach((el) => {
-        fixed.after(el);
-      });
-    } else this.#layer.append(...sorted);
+    const focused = sorted.findIndex((el) => el.contains(active));
+    putInOrder(sorted, focused >= 0 ? focused : middleOfLongestRun(sorted));
   }
 
   /** Scroll so that a row is in view. */
@@ -476,7 +492,10 @@ export class Grid {
 
   #onClick(event: MouseEvent): void {
     const element = this.#elementOf(event.target);
-    if (!element?.row) return;
+    if (!element?.row) {
+      if (event.target instanceof HTMLInputElement) event.preventDefault(); // the tick of a row that waits
+      return;
+    }
     const onTick = event.target instanceof Element && event.target.closest(".hk-tick") !== null;
     if (onTick || event.shiftKey) {
       if (!(event.target instanceof HTMLInputElement)) event.preventDefault();
@@ -618,4 +637,27 @@ export class Grid {
     clearTimeout(this.#hover);
     if (this.#frame) cancelAnimationFrame(this.#frame);
   }
+}
+
+/** Move elements to where they follow each other; one of them stays where it is, as an element that moves loses the focus. */
+function putInOrder(elements: HTMLElement[], fixed: number): void {
+  for (let index = fixed - 1; index >= 0; index -= 1) {
+    const [el, next] = [elements[index], elements[index + 1]];
+    if (el && next && el.nextElementSibling !== next) next.before(el);
+  }
+  for (let index = fixed + 1; index < elements.length; index += 1) {
+    const [previous, el] = [elements[index - 1], elements[index]];
+    if (previous && el && el.previousElementSibling !== previous) previous.after(el);
+  }
+}
+
+/** The middle one of the most elements that follow each other already. */
+function middleOfLongestRun(elements: HTMLElement[]): number {
+  let [best, longest, start] = [0, 0, 0];
+  for (let index = 1; index <= elements.length; index += 1) {
+    if (index < elements.length && elements[index]?.previousElementSibling === elements[index - 1]) continue;
+    if (index - start > longest) [best, longest] = [start, index - start];
+    start = index;
+  }
+  return best + Math.floor(longest / 2);
 }

@@ -7,6 +7,8 @@ import type { Row, RowWindow } from "./protocol";
 const MOST = 200;
 /** Milliseconds between requests while rows fly past: a notebook shows the state of its kernel at each, which takes time. */
 const PAUSE = 80;
+/** Milliseconds after a new order in which rows out of view aren't asked for: the headings and the chart come first. */
+const FIRST = 400;
 
 export class Rows {
   count = 0;
@@ -21,6 +23,7 @@ export class Rows {
   #seen: [number, number] = [0, 0];
   #asked: [number, number] = [0, 0];
   #askedAt = -PAUSE;
+  #resetAt = -FIRST;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** About `kept` rows stay loaded, those around the rows seen. */
@@ -37,6 +40,7 @@ export class Rows {
     this.count = count;
     this.#rows = new Map();
     this.#asked = [0, 0];
+    this.#resetAt = performance.now();
     this.#store(first);
   }
 
@@ -60,7 +64,8 @@ export class Rows {
     this.#seen = [first, last];
     const seen = Math.max(last - first, 1);
     const [before, after] = direction < 0 ? [2 * seen, seen] : [seen, 2 * seen];
-    const missing = this.#missing(first, last) ?? this.#missing(first - before, last + after);
+    const inView = this.#missing(first, last);
+    const missing = inView ?? this.#missing(first - before, last + after);
     if (!missing) return;
     // What is seen is asked for with its surroundings, so that the next turn of the wheel finds its rows.
     const [start, stop] = this.#trim(Math.min(missing[0], first) - (direction < 0 ? seen : 0), Math.max(missing[1], last) + (direction > 0 ? seen : 0));
@@ -68,7 +73,7 @@ export class Rows {
     const inFlight = this.#channel.inFlight("rows");
     if (inFlight && this.#asked[0] <= missing[0] && missing[1] <= this.#asked[1]) return;
     clearTimeout(this.#timer);
-    const wait = this.#askedAt + PAUSE - performance.now();
+    const wait = Math.max(this.#askedAt + PAUSE, inView ? 0 : this.#resetAt + FIRST) - performance.now();
     if (wait > 0) {
       this.#timer = setTimeout(() => {
         this.see(...this.#seen, direction);
@@ -94,6 +99,7 @@ export class Rows {
     const version = this.version;
     this.#asked = [start, stop];
     this.#askedAt = performance.now();
+    this.#resetAt = -FIRST;
     this.#channel.latest("rows", { version, start, stop }, { keep: true }).then(
       ({ reply }) => {
         if (reply.version !== this.version) return; // of an older order

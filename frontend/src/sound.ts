@@ -141,11 +141,12 @@ export class Sound implements Part {
     const state = row ? this.#player.stateOf(row.p) : "idle";
     wave.draw(row ? this.#player.peaksOf(row.p) : null);
     wave.progress(state === "playing" || state === "paused" ? this.#share() : 0);
-    const shown = row?.playable === true ? `${state} ${row.n}` : "";
+    if (!row) return; // the button stays as it is until the row is there: a click does nothing
+    const shown = row.playable ? `${state} ${row.n}` : "";
     if (shown === cell.shown) return;
     cell.shown = shown;
     cell.button.hidden = shown === "";
-    if (row) showState(cell.button, state, `row ${row.n + 1}`, this.#player.error);
+    showState(cell.button, state, `row ${row.n + 1}`, this.#player.error);
   }
 
   #share(): number {
@@ -193,12 +194,14 @@ export class Sound implements Part {
 
 /** A button that plays or pauses; `showState` sets what it shows. */
 export function playButton(): HTMLButtonElement {
-  return h("button", { type: "button", class: "hk-small hk-play", "aria-label": "Play" }, icon("play"));
+  return h("button", { type: "button", class: "hk-small hk-play", "aria-label": "Play", "data-shown": "play" }, icon("play"));
 }
 
 export function showState(button: HTMLButtonElement, state: PlayState, what: string, error: string): void {
   const pauses = state === "playing" || state === "loading";
-  button.replaceChildren(state === "loading" ? h("span", { class: "hk-busy" }) : icon(pauses ? "pause" : "play"));
+  const shown = state === "loading" ? "busy" : pauses ? "pause" : "play";
+  if (button.dataset.shown !== shown) button.replaceChildren(shown === "busy" ? h("span", { class: "hk-busy" }) : icon(shown));
+  button.dataset.shown = shown; // a row that scrolls into view takes over a button, mostly with the same icon
   button.classList.toggle("hk-failed", state === "failed");
   button.classList.toggle("hk-on", state === "playing");
   button.setAttribute("aria-label", `${pauses ? "Pause" : "Play"} ${what}`);

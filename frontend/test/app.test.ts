@@ -53,7 +53,7 @@ describe("search", () => {
     const stage = await open({ rows: 300 });
     for (const text of ["l", "la", "lan", "lant"]) {
       type(stage, text);
-      await stage.wait(100);
+      await stage.wait(60);
     }
     expect(queries(stage)).toBe(0);
     await stage.wait(200);

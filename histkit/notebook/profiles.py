@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -39,9 +40,14 @@ class Histogram:
     labels: list[str]
     bounds: list[tuple[Any, Any]] | None
 
+    @cached_property
+    def _every(self) -> list[int]:
+        return _counts(self.codes, None, len(self.labels))
+
     def message(self, rows: Mask) -> dict[str, Any]:
         """Return the counts of some rows, and of all, as JSON values."""
-        counts, every = _counts(self.codes, rows, len(self.labels)), _counts(self.codes, None, len(self.labels))
+        every = self._every
+        counts = every if rows.all() else _counts(self.codes, rows, len(self.labels))
         return {
             "kind": "histogram",
             "edges": self.edges,
@@ -61,9 +67,14 @@ class Bars:
     values: list[str]
     labels: list[str]
 
+    @cached_property
+    def _every(self) -> list[int]:
+        return _counts(self.codes, None, len(self.values))
+
     def message(self, rows: Mask) -> dict[str, Any]:
         """Return the counts of some rows, and of all, as JSON values."""
-        counts, every = _counts(self.codes, rows, len(self.values)), _counts(self.codes, None, len(self.values))
+        every = self._every
+        counts = every if rows.all() else _counts(self.codes, rows, len(self.values))
         order = sorted(range(len(self.values)), key=lambda place: -every[place])[:_MOST_BARS]
         shown = [
             {"value": self.values[place], "label": self.labels[place], "count": counts[place], "all": every[place]}

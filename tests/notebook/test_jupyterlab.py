@@ -13,7 +13,7 @@ import histkit as hk
 from histkit.plotting.palette import contrast
 from histkit.sandbox import Sandbox
 from tests.axe import violations
-from tests.jupyter import run_all
+from tests.jupyter import in_kernel, run_all
 from tests.notebook.conftest import client_cell
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -27,22 +27,6 @@ VIEW = ".histkit-explorer"
 def says(view: Any, pattern: str) -> None:
     """Wait until a view shows a text."""
     view.get_by_text(re.compile(pattern)).locator("visible=true").first.wait_for()
-
-
-def in_kernel(page: Any, code: str) -> str:
-    """Run code in the notebook's kernel, and return what it printed."""
-    printed: str = page.evaluate(
-        """async (code) => {
-            const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-            const future = kernel.requestExecute({code});
-            let text = '';
-            future.onIOPub = ({content}) => { text += content.text ?? content.evalue ?? ''; };
-            await future.done;
-            return text;
-        }""",
-        code,
-    )
-    return printed.strip()
 
 
 def test_people_search_sort_brush_and_tick_and_the_next_cell_has_the_rows(
