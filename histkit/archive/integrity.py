@@ -298,9 +298,11 @@ class HistoryFolder:
     problems : list of MonthState
         What is not as it should be.
     notes : list of str
-        What was repaired.
+        What was repaired, and what could not be compared.
     older : list of str
         Months that an older version wrote.
+    unproven : int
+        Months that the manifest has no checksum of, because an older version wrote it.
     """
 
     def __init__(self, folder: Path, *, deep: bool) -> None:
@@ -310,6 +312,7 @@ class HistoryFolder:
         self.problems: list[MonthState] = []
         self.notes: list[str] = []
         self.older: list[str] = []
+        self.unproven = 0
         self.damaged_manifest: DamagedManifestError | None = None
         existing = self._read()
         self.made_again = existing is None
@@ -382,6 +385,7 @@ class HistoryFolder:
                 state = "a folder" if path.is_dir() else "missing"
                 self.problems.append(MonthState(file, state, _FULL, readable=False))
             elif month.crc32 is None:
+                self.unproven += 1
                 doubtful.append(file)
             elif path.stat().st_size != month.bytes or (self._deep and self._checksum(file) != month.checksum):
                 other.append(file)
@@ -686,6 +690,13 @@ def check_history(path: str | os.PathLike[str], *, repair: bool = False) -> Hist
                 history.upgrade()
                 write_manifest(folder, history.manifest)
                 history.made_again = False
+        elif history.unproven:
+            months = count_noun(history.unproven, "month")
+            has = "has" if history.unproven == 1 else "have"
+            history.notes.append(
+                f"{months} of an older version {has} no checksum yet, and only rows and pages were compared: "
+                f"the next sync adds it, or {_REPAIR}."
+            )
     return history
 
 

@@ -431,7 +431,11 @@ class FolderDownload:
             self._record.add(entry)
 
     def _record_failure(self, job: Job, error: HistkitError | OSError) -> Entry:
-        entry = failure_entry(job.id, error)
+        try:
+            entry = failure_entry(job.id, error)
+        except OSError as disk_full:
+            disk_full.filename = disk_full.filename or self._destination.name
+            raise
         if entry.status == "failed":
             source = job.source
             entry = replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,8 @@ SOURCES = frozenset(
 )  # of the API's documentation, which leaves the list open
 _MOST_COMPARED, _LONGEST = 5_000, 100  # names, and their characters: comparing takes quadratic time
 _MOST_LISTED = 5
+_SUGGESTION = "; did you mean "
+_NUMBERS = re.compile(r"\d+")
 _CLEARLY_LESS = 0.15  # a name that is less similar than the closest by this much isn't suggested
 
 
@@ -107,7 +110,17 @@ def has_suggestion(problem: str) -> bool:
     >>> has_suggestion(known.problem("model", "eleven_v9")), has_suggestion(known.problem("account", "lab"))
     (True, False)
     """
-    return "; did you mean " in problem
+    return _SUGGESTION in problem
+
+
+def _is_typo(problem: str) -> bool:
+    """Return whether a name differs from one that is suggested in more than its numbers.
+
+    "Narrator 2" and "eleven_v4" are names that are not used yet as likely as "Narrator 1" and "eleven_v3" mistyped.
+    """
+    typed, _, meant = problem.partition(_SUGGESTION)
+    numbers = _NUMBERS.findall(typed)
+    return any(_NUMBERS.findall(name) == numbers for name in meant.split(" or "))
 
 
 @dataclass
@@ -179,7 +192,7 @@ def split_problems(problems: Iterable[tuple[str, str, str]], where: str) -> tupl
     Returns
     -------
     mistyped : list of str
-        A message for each name that is close to one that exists.
+        A message for each name that is close to one that exists, and not only another number of it.
     absent : list of str
         At most one message, for all other names.
 
@@ -191,10 +204,11 @@ def split_problems(problems: Iterable[tuple[str, str, str]], where: str) -> tupl
     """
     mistyped, absent = [], []
     for shown, use, problem in problems:
-        if has_suggestion(problem):
+        _, near, meant = problem.partition(_SUGGESTION)
+        if near and _is_typo(problem):
             mistyped.append(f"{where}: {use}: {problem}")
         else:
-            absent.append(f"{shown} ({use})")
+            absent.append(f"{shown} ({use}{near}{meant})")
     return mistyped, [_absent(absent, where)] if absent else []
 
 

@@ -262,10 +262,12 @@ class Register:
             data += body[:-1] + _HASH + last.encode() + b'"}\n'
         with write_errors(self.path):
             created = not self.path.exists()
-            with self.path.open("ab") as file:
+            with self.path.open("ab", buffering=0) as file:  # else closing it writes what the full disk refused
                 try:
                     file.truncate(state.size)
-                    file.write(data)
+                    rest = memoryview(data)
+                    while rest:
+                        rest = rest[file.write(rest) :]
                     flush_to_disk(file)
                 except BaseException:
                     with suppress(OSError):

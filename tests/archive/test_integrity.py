@@ -338,6 +338,8 @@ def test_an_older_versions_history_is_upgraded_by_the_next_sync_without_a_downlo
         pq.write_table(plainly(path), path)  # without checksums of pages
     forget_checksums(copy)
     same(hk.load(copy), whole)
+    said = "months of an older version have no checksum yet"
+    assert said in CliRunner().invoke(main, ["check", str(copy)]).stderr
     small_box.reset()
     assert found(sync(copy, small_box)) == NOTHING
     assert len(small_box.requests()) <= 2
@@ -346,6 +348,7 @@ def test_an_older_versions_history_is_upgraded_by_the_next_sync_without_a_downlo
     assert all(b"page_checksums" in pq.read_schema(path).metadata[b"histkit"] for path in copy.rglob("*.parquet"))
     same(hk.load(copy), whole)
     assert checked(copy) == (0, {})
+    assert said not in CliRunner().invoke(main, ["check", str(copy)]).stderr
 
 
 BAD_JSON = [

@@ -390,7 +390,7 @@ def test_a_full_disk_ends_the_pull_at_once(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path}"):
         download_audio(df.head(100), tmp_path, client=client)
     monkeypatch.undo()
     assert len(box.requests()) <= 12

@@ -356,13 +356,13 @@ BILLING = [
 
 @pytest.mark.parametrize("arguments", BILLING, ids=str)
 def test_a_mistyped_name_in_rules_ends_every_command(online: Path, arguments: list[str]) -> None:
-    Path("rules.toml").write_text('[[rule]]\nlabel = "Acme"\nvoice = ["Rachel", "Rachl"]\nmodel = "Eleven_v33"\n')
+    Path("rules.toml").write_text('[[rule]]\nlabel = "Acme"\nvoice = ["Rachel", "Rachl"]\nmodel = "Elven_v3"\n')
     before = sorted(Path.cwd().rglob("*"))
     result = run(*arguments, "--rules", "rules.toml", code=3)
     lines = [line for line in result.stderr.splitlines() if "rules.toml" in line]
     assert len(lines) == 2
     assert lines[0] == "histkit: rules.toml: rule 'Acme': voice='Rachl' matches no voice; did you mean 'Rachel'?"
-    assert lines[1].startswith("histkit: rules.toml: rule 'Acme': model='Eleven_v33' matches no model; did you mean")
+    assert lines[1].startswith("histkit: rules.toml: rule 'Acme': model='Elven_v3' matches no model; did you mean")
     assert result.stdout == ""
     assert sorted(Path.cwd().rglob("*")) == before
 

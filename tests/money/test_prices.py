@@ -480,7 +480,7 @@ def test_a_mistyped_name_is_a_warning_of_its_own(history: pd.DataFrame, call: An
     tables = [
         {"per_1000_credits": 1, "account": "studoi"},
         {"per_1000_credits": 1, "account": "branch office"},
-        {"per_1000_credits": 1, "model": "eleven_v33"},
+        {"per_1000_credits": 1, "model": "elven_v3"},
         {"per_1000_credits": 1, "voice": ["Rachl", "Rachel"]},
         {"per_1000_credits": 1, "source": "TTS"},
     ]
@@ -490,7 +490,7 @@ def test_a_mistyped_name_is_a_warning_of_its_own(history: pd.DataFrame, call: An
     lines = [str(each.message) for each in caught]
     assert lines == [
         "prices: price 1: account='studoi' matches no account; did you mean 'studio'?",
-        "prices: price 3: model='eleven_v33' matches no model; did you mean 'eleven_v3' or 'eleven_v4'?",
+        "prices: price 3: model='elven_v3' matches no model; did you mean 'eleven_v3' or 'eleven_v4'?",
         "prices: price 4: voice='Rachl' matches no voice; did you mean 'Rachel'?",
         "prices: 1 name matches none of the rows: account='branch office' (price 2). Check its spelling.",
     ]

@@ -899,6 +899,30 @@ def test_processes_that_issue_at_once_get_different_numbers(tmp_path: Path, proc
     assert problems(tmp_path / "register.jsonl", labelled(ACME, 600), prices=PRICES) == []
 
 
+def test_a_disk_that_is_full_leaves_the_register_as_it_was(
+    acme: pd.DataFrame, options: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    resource = pytest.importorskip("resource")
+    hk.statement(acme, "Acme", "2026-08", issue=True, **options)
+    register = options["register"]
+    before = register.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for room in (1, 2000):  # bytes of the next line that still fit
+        with capfd.disabled():
+            try:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, limits[1]))
+                with pytest.raises(
+                    hk.ArchiveError, match=r"register\.jsonl can't be written: File too large"
+                ) as caught:
+                    hk.statement(acme, "Acme", "2026-09", issue=True, **options)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert "\n" not in str(caught.value)
+        assert register.read_bytes() == before
+    hk.statement(acme, "Acme", "2026-09", issue=True, **options)
+    assert problems(register) == []
+
+
 def test_a_file_that_cannot_be_written_is_not_issued(
     acme: pd.DataFrame, options: dict[str, Any], tmp_path: Path
 ) -> None:

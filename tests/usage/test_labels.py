@@ -197,7 +197,7 @@ def messages(frame: pd.DataFrame, rules: Any) -> list[str]:
         ({"voice": "Rachl"}, "voice='Rachl' matches no voice; did you mean 'Rachel'?"),
         ({"voice": ["Rachel", "Rachl"]}, "voice='Rachl' matches no voice; did you mean 'Rachel'?"),
         ({"speaker": "Rachl", "text": "a"}, "speaker='Rachl' matches no voice; did you mean 'Rachel'?"),
-        ({"model": "eleven_v9"}, "model='eleven_v9' matches no model; did you mean 'eleven_v3'"),
+        ({"model": "elven_v3"}, "model='elven_v3' matches no model; did you mean 'eleven_v3'"),
         ({"source": ("TTS", "TTTS")}, "source='TTTS' matches no source; did you mean 'TTS'"),
         ({"account": "acmee"}, "account='acmee' matches no account; did you mean 'acme'?"),
         ({"voice": values("voice_id")[0].swapcase()}, "Ids keep their letter case."),
@@ -232,6 +232,15 @@ def test_names_that_are_close_to_none_are_one_line() -> None:
     assert many.startswith("rules: 8 names match none of the rows: speaker='111111111' (rule 'a'), speaker='222222222'")
     assert many.endswith("speaker='555555555' (rule 'a') and 3 more. Check their spelling.")
     assert messages(DF.iloc[:0], absent) == []
+
+
+def test_another_number_of_a_name_is_not_used_yet_and_no_mistake() -> None:
+    rules = [{"label": "a", "voice": "Roger 2"}, {"label": "b", "model": "eleven_v9"}]
+    (message,) = messages(DF, rules)
+    assert message == (
+        "rules: 2 names match none of the rows: voice='Roger 2' (rule 'a'; did you mean 'Roger'?), model='eleven_v9' "
+        "(rule 'b'; did you mean 'eleven_v3'?). Check their spelling."
+    )
 
 
 def test_a_name_that_is_in_other_rows_is_no_mistake() -> None:
