@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from histkit.errors import SchemaError
+from histkit.frame.json_values import inferred_array, plain_value
 from histkit.frame.schema import TEXT
 from histkit.util.arrays import Floats, Ints, Mask
 from histkit.util.text import error_line, escape_surrogates, is_valid_unicode, quoted
@@ -32,15 +33,22 @@ def values_of(frame: pd.DataFrame | pd.Series, name: str) -> list[Any]:
 
 def strings_of(frame: pd.DataFrame | pd.Series, name: str) -> list[str | None]:
     """Return a column as texts; None where a value is missing, and for each row if there is no such column."""
-    return [None if value is None else str(value) for value in values_of(frame, name)]
+    return [None if value is None else text_of(value) for value in values_of(frame, name)]
+
+
+def text_of(value: Any) -> str:
+    """Return the `str` of a cell; raise `InputError` for one that is nested too deep to have one."""
+    if not isinstance(value, (str, int, float)):
+        plain_value(value)
+    return str(value)
 
 
 def text_array(column: pd.Series) -> pa.Array:
     """Return a column of texts as an Arrow array; other values as their `str`, lone surrogates replaced."""
     try:
-        array = pa.array(column, from_pandas=True).cast(TEXT)
+        array = inferred_array(column).cast(TEXT)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        texts = (None if value is None else str(value) for value in plain_values(column))
+        texts = (None if value is None else text_of(value) for value in plain_values(column))
         array = pa.array([None if text is None else escape_surrogates(text) for text in texts], TEXT)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pajson
 
 from histkit.errors import SchemaError
-from histkit.frame.columns import strings_of, values_of
+from histkit.frame.columns import strings_of, text_of, values_of
 from histkit.frame.json_values import read_json
 from histkit.frame.schema import LINE, TEXT, require, to_frame
 from histkit.util.arrays import Ints
@@ -150,7 +150,7 @@ def spoken_texts(frame: pd.DataFrame) -> list[str | None]:
     for text, lines in zip(values_of(frame, "text"), dialogues_of(frame), strict=True):
         if not text and lines:
             text = lines[0].get("text")
-        texts.append(None if text is None else str(text))
+        texts.append(None if text is None else text_of(text))
     return texts
 
 

@@ -192,6 +192,11 @@ def test_a_cell_that_is_nested_too_deep_is_one_line(tmp_path: Path, column: str,
     with pytest.raises(hk.InputError, match="nested deeper than 100 levels"):
         records(frame)
     assert not list(tmp_path.iterdir())
+    rows = hk.sample_history(3)
+    rows["text"] = pd.Series([cell, None, None], dtype=object)
+    for read in (hk.takes, hk.waste, lambda frame: hk.download_audio(frame, tmp_path / "audio", dry_run=True)):
+        with pytest.raises(hk.InputError, match="nested deeper than 100 levels"):
+            read(rows)
     shallow = pd.DataFrame({"other": pd.Series([[[[1]]], [[]], None], dtype=object)})
     assert records(shallow) == [{"other": [[[1]]]}, {"other": [[]]}, {"other": None}]
     again = hk.read_parquet(hk.to_parquet(shallow, tmp_path / "x.parquet"))
