@@ -101,7 +101,7 @@ from histkit.sandbox import serve
 box = serve(items=1500, alignments=True).__enter__()
 client = hk.HistoryClient(box.api_key, base_url=box.url)
 df = hk.read_history(client=client, progress=False)
-df.loc[df["text"].str.contains("clock").fillna(False)].speech.pick_takes(near=0.7, client=client)"""
+df.speech.filter(text="Is there anything else I can do").speech.pick_takes(near=0.85, client=client)"""
 
 
 def photograph_picker(path: Path) -> None:

@@ -468,7 +468,7 @@ export class Picker implements TakeEvents {
       return true;
     }
     const onButton = target instanceof HTMLButtonElement;
-    const onRange = target instanceof HTMLInputElement;
+    const onRange = target instanceof HTMLInputElement || target === this.#text.el; // a long text scrolls
     const card = this.#takes[this.#current];
     switch (keyName(event)) {
       case "Space":

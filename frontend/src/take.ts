@@ -106,7 +106,9 @@ export function spokenText(spans: readonly Span[]): string {
   return spans
     .filter(({ op }) => op !== "del")
     .map(({ text }) => text)
-    .join("");
+    .join("")
+    .replace(/ +/g, " ") // those on both sides of words that were left out
+    .trim();
 }
 
 function spanElement({ op, text }: Span): Node {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +11,19 @@ import pandas as pd
 from histkit.api.client import check_client
 from histkit.errors import SchemaError
 from histkit.notebook.clips import Clips, check_folder
-from histkit.notebook.display import Bundle, display_bundle, widget_bundle
+from histkit.notebook.dispatch import Message
+from histkit.notebook.display import Bundle, KeptPages, display_bundle, widget_bundle
 from histkit.notebook.picker_service import PickerService
 from histkit.notebook.snapshot import page
 from histkit.notebook.widget import check_widgets, make_widget
 from histkit.retakes.keepers import keepers
 from histkit.retakes.takes import takes
-from histkit.util.text import count_noun
+from histkit.util.text import count_noun, one_line_text
 
 if TYPE_CHECKING:
     from histkit.api.client import HistoryClient
 
+_MOST_KEPT = 4_000  # ids in the page that a notebook keeps
 _EMPTY = "No text has several takes."
 _AGAIN = "Generate a line again, or pass near=0.9 to take similar texts for takes of one line."
 _NEARER = "Generate a line again, or pass a smaller near= (down to 0.5)."
@@ -108,6 +111,12 @@ class Picker:
         self.service = PickerService(frame, table, Clips(frame, folder, client), empty)
         self.lines = self.service.choice.lines
         self._widget: Any = None
+        self._pages = KeptPages(lambda: (self._page(), repr(self)))
+        self.service.listen(self._on_event)
+
+    def _on_event(self, event: Message) -> None:
+        if event["event"] == "chosen":
+            self._pages.changed()
 
     @property
     def widget(self) -> Any:
@@ -154,13 +163,22 @@ class Picker:
         return self.widget
 
     def _ipython_display_(self) -> None:
-        display_bundle(widget_bundle(lambda: self.widget, repr(self)), repr(self), self._page())
+        self._pages.add(display_bundle(widget_bundle(lambda: self.widget, repr(self)), repr(self), self._page()))
 
     def _repr_mimebundle_(self, **options: Any) -> Bundle:
         data, metadata = widget_bundle(lambda: self.widget, repr(self), **options)
         return {"text/html": self._page(), **data}, metadata
 
     def _page(self) -> str:
-        """Return the page that the notebook keeps: how far the choice is, without texts."""
-        words = f"{count_noun(len(self.lines), 'line')} with several takes, {len(self.keep):,} chosen"
-        return page("The picker of takes as it was displayed", [f"<p>{words}</p>"])
+        """Return the page that the notebook keeps: how far the choice is, and the choice as code, without texts."""
+        keep = self.keep
+        words = f"{count_noun(len(self.lines), 'line')} with several takes, {len(keep):,} chosen"
+        parts = [f"<p>{words}</p>"]
+        if keep:
+            ids = ", ".join(map(repr, map(one_line_text, keep[:_MOST_KEPT])))
+            more = f", … {len(keep) - _MOST_KEPT:,} more" if len(keep) > _MOST_KEPT else ""
+            near = "" if self._near is None else f", near={self._near!r}"
+            across = ", across_accounts=True" if self._across_accounts else ""
+            code = f"df.speech.keepers(keep=[{ids}{more}]{near}{across})"
+            parts.append(f"<p>The rows to keep as code: <code>{html.escape(code)}</code></p>")
+        return page("The picker of takes as it was last", parts)

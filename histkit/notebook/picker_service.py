@@ -241,14 +241,14 @@ def _place(line: int, found: Mask) -> int | None:
 
 
 def _different_settings(rows: pd.DataFrame) -> list[list[Reply]]:
-    """Return the settings of each take in which they differ."""
+    """Return the settings of each take in which they differ; one that is not known of a take is no difference."""
     settings: list[list[Reply]] = [[] for _ in range(len(rows))]
     for name in _COMPARED:
         if name not in rows.columns:
             continue
         column = table_column(name, name, rows[name])
-        values = [value or NOTHING for value in cell_texts(column.kind, rows[name], _TZ)]
-        if len(set(values)) > 1:
+        values = cell_texts(column.kind, rows[name], _TZ)
+        if len({value for value in values if value is not None}) > 1:
             for facts, value in zip(settings, values, strict=True):
-                facts.append({"label": column.label, "value": value})
+                facts.append({"label": column.label, "value": value or NOTHING})
     return settings

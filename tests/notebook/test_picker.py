@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import threading
 from collections.abc import Callable
@@ -138,7 +139,7 @@ def test_takes_show_the_settings_in_which_they_differ_only() -> None:
     frame = history(
         {"stability": 0.5, "speed": 1.0, "model_id": "eleven_v3"},
         {"stability": 0.1 + 0.2, "speed": 1.0, "model_id": "eleven_v3"},
-        {"stability": None, "speed": 1.0, "model_id": "eleven_v3"},
+        {"stability": None, "speed": None, "model_id": "eleven_v3"},
     ).astype({"stability": "Float64", "speed": "Float64"})
     line = ask(frame.speech.pick_takes(), "open_picker")["line"]
     assert [take["settings"] for take in line["takes"]] == [
@@ -341,4 +342,11 @@ def test_the_picker_displays_itself_and_the_notebook_keeps_no_text(df: pd.DataFr
     page = data["text/html"]
     assert f"{len(picker.lines)} lines with several takes, 0 chosen" in page
     assert "Run this cell to continue" in page
-    assert not any(line["text"][:40] in page for line in ask(picker, "open_picker")["lines"]["lines"])
+    opened = ask(picker, "open_picker")
+    assert not any(line["text"][:40] in page for line in opened["lines"]["lines"])
+    for n in range(3):
+        ask(picker, "choose", n=n, position=int(picker.service.choice.takes[n][0]))
+    page = picker._repr_mimebundle_()[0]["text/html"]
+    code = html.unescape(page[page.index("<code>") + 6 : page.index("</code>")])
+    assert eval(code, {"df": df})["history_item_id"].tolist() == picker.keepers["history_item_id"].tolist()
+    assert not any(line["text"][:40] in page for line in opened["lines"]["lines"])
