@@ -24,8 +24,8 @@ from histkit.util.files import (
     temporary_name,
 )
 from histkit.util.outputs import FileKind
-from histkit.util.storage import folder_name, open_filesystem
-from histkit.util.text import error_line, error_reason, hide_passwords
+from histkit.util.storage import folder_name, open_filesystem, unencodable_reason
+from histkit.util.text import error_line, error_reason, hide_passwords, quoted
 
 T = TypeVar("T")
 JOURNAL = "manifest.jsonl"
@@ -212,6 +212,10 @@ class LocalFolder:
 
     def part(self, file: str) -> Path:
         """Return a temporary path in the folder of `file`, which is created."""
+        try:
+            os.fsencode(file)
+        except UnicodeEncodeError:
+            raise DownloadError(f"The file name {quoted(file)} {unencodable_reason(file)}.") from None
         parent = (self.folder / file).parent
         if parent not in self._usable:
             if not resolves_inside(self.folder, parent):

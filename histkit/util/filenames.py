@@ -80,7 +80,7 @@ def _is_reserved_word(root: str) -> bool:
     if root in ("", "CONIN$", "CONOUT$"):
         return root != ""
     try:
-        validate_filename(root, platform="universal")
+        validate_filename(root, platform="universal", fs_encoding="utf-8")
     except ValidationError as error:
         return error.reserved_name is not None and bool(error.reserved_name)
     return False

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from histkit.errors import ArchiveError, InputError
-from histkit.util.text import error_line, hide_passwords, quoted
+from histkit.util.text import error_line, hide_passwords, is_valid_unicode, quoted
 
 STDOUT = "-"
 
@@ -47,7 +48,7 @@ def normalize_path(path: Any) -> str:
     except RuntimeError:
         raise InputError(f"The path {quoted(name)} names a home folder that is not known.") from None
     except UnicodeEncodeError:
-        raise InputError(f"The path {quoted(name)} has half of a surrogate pair, which no file name has.") from None
+        raise InputError(f"The path {quoted(name)} {unencodable_reason(name)}.") from None
     if longest > _NAME_BYTES:
         raise InputError(
             f"The path {quoted(name)} has a name of {longest} bytes; a file name has at most {_NAME_BYTES}."
@@ -111,6 +112,14 @@ def open_filesystem(name: str, options: Mapping[str, Any] | None = None) -> tupl
     except Exception as error:  # of any kind: no driver, no rights, no network, nothing of that kind there
         raise ArchiveError(hide_passwords(f"{name} can't be opened: {error_line(error)}.")) from None
     return opened
+
+
+def unencodable_reason(name: str) -> str:
+    """Return why the system can't encode a file name."""
+    if not is_valid_unicode(name):
+        return "has half of a surrogate pair, which no file name has"
+    encoding = sys.getfilesystemencoding()
+    return f"has letters that file names can't have in this locale ({encoding}): set PYTHONUTF8=1 in the environment"
 
 
 def check_storage_options(name: str, options: Mapping[str, Any] | None) -> None:

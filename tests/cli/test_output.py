@@ -148,6 +148,19 @@ def test_a_c_locale_is_no_error(hostile: Path) -> None:
     assert "12,345" in result.stdout.decode("ascii")
 
 
+def test_file_names_that_a_locale_lacks_are_one_line(hostile: Path) -> None:
+    ascii_names = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    result = run(hostile, "pull", "--dry-run", "--name", "{voice:.6}", "-o", "audio", **ascii_names)
+    assert (result.returncode, result.stderr) == (0, b"")
+    result = run(hostile, "statements", "2026", "--column", "voice_name", "-o", "bills", **ascii_names)
+    line = result.stderr.decode("ascii").splitlines()[-1]
+    assert result.returncode == 1
+    assert line.startswith("histkit: The path 'bills/")
+    assert line.endswith(
+        "has letters that file names can't have in this locale (ascii): set PYTHONUTF8=1 in the environment."
+    )
+
+
 @pytest.mark.parametrize(
     ("command", "arguments"),
     [
