@@ -49,8 +49,8 @@ export class Actions implements Part {
       this.#chosen = true;
     });
     this.el = h(
-      "section",
-      { class: "hk-actions", "aria-label": "Pull and export rows" },
+      "div",
+      { class: "hk-actions", role: "group", "aria-label": "Pull and export rows" },
       h(
         "div",
         { class: "hk-targets" },

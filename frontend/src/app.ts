@@ -195,6 +195,7 @@ export class App implements Host {
       },
       (error: unknown) => {
         if (error instanceof KernelError && change.filters?.text !== undefined) this.#filters.refuse(error.message);
+        if (error instanceof KernelError && change.sort) this.#header.setSort(this.state.sort);
         this.fail(error);
       },
     );

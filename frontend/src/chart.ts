@@ -54,7 +54,7 @@ class Chart implements Part {
   readonly #bars = h("div", { class: "hk-chart-bars hk-fixed" }, this.#column);
   readonly #text = h("p", { class: "hk-chart-text", hidden: true });
   readonly #picture = h("div", { class: "hk-chart-picture" }, this.#canvas, this.#bars, this.#text);
-  readonly #table = h("div", { class: "hk-chart-table", role: "region", tabindex: 0, hidden: true });
+  readonly #table = h("div", { class: "hk-chart-table", role: "group", tabindex: 0, hidden: true });
   readonly #legend = h("div", { class: "hk-legend", role: "group" });
   readonly #note = h("p", { class: "hk-chart-note", hidden: true });
   readonly #tip = new Floating("hk-tip hk-chart-tip", "tooltip");
@@ -89,8 +89,8 @@ class Chart implements Part {
     );
     const controls = h("div", { class: "hk-chart-controls" }, this.#measure, h("span", {}, "by"), this.#by, h("span", {}, "per"), this.#freq, this.#busy);
     this.el = h(
-      "section",
-      { class: "hk-chart", "aria-label": "Chart of usage" },
+      "div",
+      { class: "hk-chart", role: "group", "aria-label": "Chart of usage" },
       controls,
       this.#picture,
       this.#table,

@@ -1,6 +1,6 @@
 // The header of the table: a button that sorts, the profile of the column, and an edge that sets its width.
 
-import { h, icon } from "./dom";
+import { activeElement, h, icon } from "./dom";
 import type { LeadColumn } from "./host";
 import { keyName } from "./keys";
 import { BarsProfile, binsOf, HistogramProfile } from "./profile";
@@ -80,6 +80,8 @@ export class Header {
   }
 
   setColumns(columns: Column[]): void {
+    const active = activeElement(this.el);
+    const focused = this.#cells.find(({ el }) => active !== null && el.contains(active))?.column.key;
     for (const { el, profile } of this.#cells) {
       if (profile instanceof BarsProfile) profile.dispose();
       el.remove();
@@ -88,6 +90,7 @@ export class Header {
     this.#stop = Math.min(this.#stop, Math.max(this.#cells.length - 1, 0));
     this.el.append(...this.#cells.map(({ el }) => el));
     this.#draw();
+    if (focused !== undefined) this.#focusCell(columns.findIndex(({ key }) => key === focused));
   }
 
   #makeCell(column: Column, index: number): HeaderCell {
@@ -100,7 +103,9 @@ export class Header {
         disabled: !column.sortable,
         title: column.sortable ? `${column.label}: sort. With Shift: by this column too. Shift and arrows: width` : column.label,
         onclick: (event: MouseEvent) => {
-          this.#actions.sort(nextSort(this.#sort, column.key, event.shiftKey));
+          this.#sort = nextSort(this.#sort, column.key, event.shiftKey); // at once, for a click that follows soon
+          this.#draw();
+          this.#actions.sort(this.#sort);
         },
       },
       h("span", {}, column.label),

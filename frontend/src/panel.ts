@@ -63,8 +63,8 @@ export class Panel implements Part {
       icon("close"),
     );
     this.el = h(
-      "section",
-      { class: "hk-panel", "aria-label": "Row details", hidden: true },
+      "div",
+      { class: "hk-panel", role: "group", "aria-label": "Row details", hidden: true },
       h("div", { class: "hk-panel-head" }, this.#heading, close),
       this.#note,
       this.#sound,

@@ -46,6 +46,20 @@ describe("sort", () => {
     expect(stage.kernel.sort).toEqual([]);
     expect(sorted()).toEqual(Array(7).fill("none"));
   });
+
+  it("counts clicks that come before the answer, and shows the kernel's order if it refuses", async () => {
+    const stage = await open({ rows: 50, delay: 200 });
+    await stage.wait(400);
+    const button = stage.all(".hk-header .hk-sort")[4] as HTMLButtonElement;
+    button.click();
+    button.click();
+    await stage.wait(600);
+    expect(stage.kernel.sort).toEqual([{ key: "credits", descending: true }]);
+    stage.kernel.refuse = "query";
+    button.click();
+    await stage.wait(600);
+    expect(stage.all("[aria-sort=descending]")).toHaveLength(1);
+  });
 });
 
 describe("search", () => {

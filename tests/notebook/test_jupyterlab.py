@@ -81,7 +81,7 @@ def test_people_brush_a_period_and_click_a_voice_in_the_chart(page_of: Callable[
     page, problems = page_of(client_cell(shared_box), READ, EXPLORE)
     view = page.locator(VIEW)
     says(view, "^5,500 rows")
-    chart = view.get_by_role("region", name="Chart of usage")
+    chart = view.get_by_role("group", name="Chart of usage")
     picture = chart.get_by_role("img")
     alt = in_kernel(page, "print(explorer.service.answer({'kind': 'chart'})[0]['alt'])")
     assert picture.get_attribute("aria-label") == alt

@@ -64,7 +64,7 @@ def test_rows_are_heard_by_mouse_and_by_keyboard(page_of: Callable[..., Any], bo
     row(page, 1).locator("[aria-label^=Play]").wait_for()  # one at a time
 
     page.keyboard.press("Enter")
-    panel = page.get_by_role("region", name="Row details")
+    panel = page.get_by_role("group", name="Row details")
     panel.get_by_text("Settings").wait_for()
     assert page.evaluate("() => document.activeElement.closest('.hk-panel') !== null")
     lit = panel.locator(".hk-lit")
