@@ -6,12 +6,15 @@ The charts below examples are drawn by ``tools/examples.py``.
 from __future__ import annotations
 
 import contextlib
+import io
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from PIL import Image
 
 import histkit as hk
 
@@ -29,6 +32,7 @@ def main() -> None:
     photograph(DOCS / "report.png")
     photograph_usage(DOCS / "show-usage.png")
     photograph_explorer(DOCS / "explorer.png")
+    film_explorer(DOCS / "explorer-tour.png")
     photograph_picker(DOCS / "picker.png")
 
 
@@ -93,6 +97,99 @@ def photograph_explorer(path: Path) -> None:
         page.mouse.move(0, 0)
         page.wait_for_timeout(1500)
         view.screenshot(path=path)
+
+
+TOUR = """import histkit as hk
+from histkit.sandbox import serve
+
+box = serve(items=1500, seed=3, alignments=True).__enter__()
+client = hk.HistoryClient(box.api_key, base_url=box.url)
+df = hk.read_history(client=client, progress=False)
+explorer = df.speech.explore(client=client, page_size=9)
+explorer.service.answer({"kind": "columns", "widths": {"text": 250, "date": 160, "voice_name": 140}})
+explorer"""
+POINTER = """() => {
+    const pointer = document.createElement('div');
+    pointer.innerHTML = '<svg width="20" height="26"><path d="M2 2v18l5-4 3 7 3-1-3-7h6z" stroke="#fff"/></svg>';
+    pointer.style.cssText = 'position: fixed; z-index: 10000; pointer-events: none';
+    document.body.append(pointer);
+    document.addEventListener('pointermove', event => {
+        pointer.style.left = `${event.clientX - 2}px`;
+        pointer.style.top = `${event.clientY - 2}px`;
+    }, true);
+}"""
+
+
+def film_explorer(path: Path) -> None:
+    """Take an animated picture of the explorer, 900 pixels wide: search, sort, brush, play, tick."""
+    frames: list[tuple[Image.Image, int]] = []
+    with view_of(TOUR) as (page, view):
+        view.locator(".hk-chart[aria-busy=false]").wait_for()
+        page.set_viewport_size({"width": 1080, "height": 1300})
+        page.evaluate(POINTER)
+        page.wait_for_timeout(1500)
+        top = view.bounding_box() or {}
+        foot = view.locator(".hk-player").or_(view.locator(".hk-actions")).last.bounding_box() or {}
+        clip = {**top, "height": foot["y"] - top["y"]}
+
+        def shoot(milliseconds: int) -> None:
+            with Image.open(io.BytesIO(page.screenshot(clip=clip))) as picture:
+                frames.append((picture.convert("RGB"), milliseconds))
+
+        def go_to(place: Locator, share: float = 0.5) -> tuple[float, float]:
+            box = place.bounding_box() or {}
+            x, y = box["x"] + share * box["width"], box["y"] + box["height"] / 2
+            page.mouse.move(x, y)
+            return x, y
+
+        def settle(milliseconds: int = 900) -> None:
+            page.wait_for_timeout(milliseconds)
+
+        shoot(900)
+        search = view.get_by_placeholder("Search the texts")
+        go_to(search)
+        search.click()
+        for letters in ("the", " cl", "ock"):
+            page.keyboard.type(letters)
+            shoot(160)
+        settle()
+        shoot(900)
+        heading = view.get_by_role("columnheader", name="Credits").get_by_role("button", name="Credits")
+        go_to(heading)
+        shoot(250)
+        for _ in range(2):
+            heading.click()
+            settle()
+            shoot(500)
+        histogram = view.get_by_role("columnheader", name="Date").locator(".hk-plot")
+        go_to(histogram, 0.45)
+        page.mouse.down()
+        for share in (0.55, 0.7, 0.85):
+            go_to(histogram, share)
+            settle(500)
+            shoot(200)
+        page.mouse.up()
+        settle()
+        shoot(800)
+        play = view.locator("[aria-rowindex='3'] .hk-play")
+        go_to(play)
+        shoot(250)
+        play.click()
+        view.locator("[aria-rowindex='3'] .hk-wave.hk-drawn").wait_for()
+        for _ in range(5):
+            shoot(300)
+        for row in (2, 3, 5):
+            tick = view.locator(f"[aria-rowindex='{row}'] input")
+            go_to(tick)
+            tick.click()
+            settle(400)
+            shoot(350)
+        settle()
+        shoot(1500)
+    colours = frames[-1][0].quantize(255, dither=Image.Dither.NONE)
+    pictures = [picture.quantize(palette=colours, dither=Image.Dither.NONE) for picture, _ in frames]
+    times = [milliseconds for _, milliseconds in frames]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=times, loop=0, optimize=True)
 
 
 PICK = """import histkit as hk
