@@ -147,11 +147,11 @@ export class Picker implements TakeEvents {
   }
 
   #playerHost(): PlayerHost {
-    const picker = this; // eslint-disable-line @typescript-eslint/no-this-alias -- the getter below has a `this` of its own
+    const stateNow = (): PlayerHost["state"] => ({ version: 0, count: 0, alignments: this.#state?.alignments ?? false });
     return {
       channel: this.channel,
       get state() {
-        return { version: 0, count: 0, alignments: picker.#state?.alignments ?? false };
+        return stateNow();
       },
       rowAt: () => undefined,
       fail: () => {
