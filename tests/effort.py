@@ -16,8 +16,12 @@ FEW, QUICK, THOROUGH = 10, 40, 400  # examples of a property test that doesn't s
 
 
 def some(cases: Iterable[Any], *quick: Any) -> list[Any]:
-    """Mark the cases that ``make test`` leaves out: all but those named."""
-    return [case if case in quick else pytest.param(case, marks=pytest.mark.faults) for case in cases]
+    """Mark the cases that ``make test`` leaves out: all but those named; a tuple has one value per parameter."""
+    full = pytest.mark.faults
+    return [
+        case if case in quick else pytest.param(*case if isinstance(case, tuple) else (case,), marks=full)
+        for case in cases
+    ]
 
 
 def examples(number: int) -> int:
