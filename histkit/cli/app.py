@@ -215,6 +215,30 @@ def demo(folder: Path, items: int) -> None:
 for command in (*audio.COMMANDS, *usage.COMMANDS, *official.COMMANDS, *statements.COMMANDS, *what_if.COMMANDS):
     main.add_command(command)
 
+_IN_A_LINE = {  # of the list of commands, which cuts longer sentences at 80 columns
+    "check": "Check the local history against its checksums.",
+    "delete": "Delete rows from the service; only with --confirm.",
+    "demo": "Run every step on a made-up account; no key, no network.",
+    "export": "Write rows to a .parquet, .csv or .xlsx file.",
+    "ledger": "Compare the credit counter with the rows, by period.",
+    "official": "Print the workspace's own usage figures.",
+    "pull": "Download audio into a folder; costs no credits.",
+    "quota": "Print the credits used, and when they run out.",
+    "report": "Write or print a usage report.",
+    "reprice": "Estimate costs on another model, price list or plan.",
+    "sandbox": "Serve a made-up account, to try histkit without a key.",
+    "statement": "Bill one client for a period.",
+    "statements": "Bill every client for a period, or check what was issued.",
+    "sync": "Update the local history from the service.",
+    "takes": "List texts that one voice generated more than once.",
+    "usage": "Sum items, characters and credits by period and group.",
+    "verify": "Verify the audio files in a folder.",
+    "who": "Print usage by API key and user, with shares.",
+    "zip": "Download audio into one zip; costs no credits.",
+}
+for name, line in _IN_A_LINE.items():
+    main.commands[name].short_help = line
+
 
 def _fault(text: str) -> tuple[str, Any]:
     name, mark, value = text.partition("=")

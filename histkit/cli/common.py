@@ -56,6 +56,11 @@ PERIODS = {
 }
 
 
+def period_argument(names: Iterable[str], default: str) -> Callable[..., Any]:
+    """Return the argument PERIOD; the help text of a command lists its values, which a usage line would break."""
+    return click.argument("period", type=click.Choice([*names]), default=default, metavar="[PERIOD]")
+
+
 class LocalPath(click.Path):
     """A path of this machine. A URL is refused, which as a path would be a folder named ``s3:``, and a folder ``-``."""
 

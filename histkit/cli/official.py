@@ -12,7 +12,7 @@ import click
 import pandas as pd
 
 import histkit as hk
-from histkit.cli.common import CSV, JSON, PERIODS, DateBounds, date_bounds, dates, print_table
+from histkit.cli.common import CSV, JSON, PERIODS, DateBounds, date_bounds, dates, period_argument, print_table
 from histkit.cli.cut_periods import note_cut_periods
 from histkit.cli.output import print_note
 from histkit.frame.clock import zone_of
@@ -31,7 +31,7 @@ _COLUMN = click.option("--column", help="Column of the figures, if the service s
 
 
 @click.command()
-@click.argument("period", type=click.Choice(_PERIODS), default="daily")
+@period_argument(_PERIODS, "daily")
 @click.option("--by", multiple=True, help=_BY)
 @_COLUMN
 @JSON
@@ -39,6 +39,8 @@ _COLUMN = click.option("--column", help="Column of the figures, if the service s
 @dates
 def official(period: str, by: tuple[str, ...], json_: bool, csv_: bool, **chosen: Any) -> None:
     """Print the workspace's own usage figures, read from the service (default: the last 30 days).
+
+    PERIOD: hourly, daily (default), weekly, monthly, quarterly, yearly, or total for one sum of all.
 
     The unit is credits or, for a workspace that is billed in money, its currency. Most breakdowns need a key with the
     scope workspace_analytics_full_read.
@@ -48,7 +50,7 @@ def official(period: str, by: tuple[str, ...], json_: bool, csv_: bool, **chosen
 
 
 @click.command()
-@click.argument("period", type=click.Choice(_PERIODS), default="total")
+@period_argument(_PERIODS, "total")
 @click.option("--by", multiple=True, default=("api_key", "user"), help=f"Default: api_key and user. {_BY}")
 @_COLUMN
 @JSON
@@ -56,6 +58,8 @@ def official(period: str, by: tuple[str, ...], json_: bool, csv_: bool, **chosen
 @dates
 def who(period: str, by: tuple[str, ...], json_: bool, csv_: bool, **chosen: Any) -> None:
     """Print who spent it: usage by API key and user, with shares (default: the last 30 days).
+
+    PERIOD: hourly, daily, weekly, monthly, quarterly, yearly, or total (default).
 
     Needs a key with the scope workspace_analytics_full_read. An API key is shown by its name or its hash, as the
     service has it.

@@ -27,6 +27,7 @@ from histkit.cli.common import (
     filters,
     labelled_rows,
     newest_rows,
+    period_argument,
     print_json,
     print_table,
     print_written,
@@ -102,7 +103,7 @@ def _of_clients(labelled: pd.DataFrame, column: str, client: tuple[str, ...]) ->
 
 
 @click.command()
-@click.argument("period", type=click.Choice([*PERIODS]), default="monthly")
+@period_argument(PERIODS, "monthly")
 @click.option(
     "--by", multiple=True, help="voice, model, source, account, client, api_key, user, or any column; may be repeated."
 )
@@ -133,6 +134,8 @@ def usage(
     **chosen: Any,
 ) -> None:
     """Sum items, characters and credits by period (hour to year, or billing period) and group.
+
+    PERIOD: hourly, daily, weekly, monthly (default), quarterly, yearly, billing, or total for one sum of all.
 
     --by api_key and --by user need the request log (histkit sync --requests), or --log.
     """
@@ -253,9 +256,7 @@ def _share(text: str | None) -> Fraction | None:
 
 
 @click.command()
-@click.argument(
-    "period", type=click.Choice([name for name in PERIODS if name not in ("billing", "total")]), default="monthly"
-)
+@period_argument((name for name in PERIODS if name not in ("billing", "total")), "monthly")
 @click.option(
     "--by",
     multiple=True,
@@ -292,9 +293,13 @@ def ledger(
     csv_: bool,
     **chosen: Any,
 ) -> None:
-    """Chain the credit counters: credits seen, spent outside this history, adjusted; resets (an estimate).
+    """Compare the account's credit counter with the rows: what they spent, and what else did (an estimate).
 
-    All rows are chained; the dates select what is summed. --by api_key, --by user and --requests need the request log
+    Each row shows the counter before and after it. Seen: credits of these rows. Unseen: what the counter rose by
+    between them. Adjustments, such as refunds, and resets are counted apart.
+
+    PERIOD: hourly, daily, weekly, monthly (default), quarterly, yearly. The counter is followed through all rows; the
+    dates select what is summed. --by api_key, --by user and --requests need the request log
     (histkit sync --requests); --by also takes the columns of --log.
     """
     if official and (log or across_accounts):

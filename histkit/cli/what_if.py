@@ -17,6 +17,7 @@ from histkit.cli.common import (
     check_output,
     checked_prices,
     filters,
+    period_argument,
     print_table,
 )
 from histkit.cli.cut_periods import limit_note
@@ -28,7 +29,7 @@ _MONEY = ("cost", "cost_low", "cost_high")
 
 
 @click.command()
-@click.argument("period", type=click.Choice([*PERIODS]), default="monthly")
+@period_argument(PERIODS, "monthly")
 @click.option("--on-model", metavar="MODEL", help="The other model, such as eleven_flash_v2_5.")
 @click.option("--current-prices", type=click.Path(dir_okay=False), help="TOML file of the prices to compare with.")
 @click.option("--plan", type=click.Path(dir_okay=False), help="TOML file of plans: what each month costs on them.")
@@ -59,7 +60,8 @@ def reprice(
 ) -> None:
     """Estimate what the rows would have cost on another model, at other prices (--prices) or on other plans.
 
-    Estimates are ranges. What was measured stands beside them.
+    PERIOD: hourly, daily, weekly, monthly (default), quarterly, yearly, billing, or total for one sum of all. Estimates
+    are ranges. What was measured stands beside them.
     """
     check_output(json_, csv_)
     if on_model is None and prices is None and plan is None:

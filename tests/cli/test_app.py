@@ -32,6 +32,15 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
 
 
+def test_the_list_of_commands_is_whole_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run("--help").stdout.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == sorted(main.commands)
+    assert all(line.endswith(".") and not line.endswith("..") for line in lines)
+    for name in main.commands:
+        assert max(map(len, run(name, "--help").stdout.splitlines())) <= 80
+
+
 @dataclass
 class Demos:
     """What the demo printed with ``histkit`` on the path and without, the second time into the same folder."""
