@@ -35,6 +35,7 @@ from benchmarks.peers import PEERS, SEARCH, Peer
 from histkit.notebook.explorer import explore
 from histkit.notebook.service import Service
 from histkit.sandbox import Sandbox, serve
+from tests.browser import running_browser
 from tests.jupyter import in_kernel, lab, notebook_page, restart, run_cell, write_notebook
 
 SIZES = (300, 100_000, 1_000_000)
@@ -329,10 +330,10 @@ def cell(seconds: float | None, aim: float | None = None) -> str:
 
 
 @contextmanager
-def notebook(folder: Path, address: str) -> Iterator[Any]:
+def notebook(browser: Any, folder: Path, address: str) -> Iterator[Any]:
     """Open an empty notebook in a new page."""
     write_notebook(folder / "time.ipynb", "")
-    with notebook_page(address, "time.ipynb") as (page, _):
+    with notebook_page(browser, address, "time.ipynb") as (page, _):
         yield page
 
 
@@ -383,12 +384,12 @@ def measure(
         os.environ["SANDBOX_KEY"], os.environ["SANDBOX_URL"] = box.api_key, box.url
         room = scratch / "room"
         room.mkdir()
-        with lab(room, scratch) as address:
+        with lab(room, scratch) as address, running_browser() as browser:
             for size in sizes:
                 frame, path = frame_of(size, box, folder)
                 expected = Expected(frame)
                 runs = []
-                with notebook(room, address) as page:
+                with notebook(browser, room, address) as page:
                     for turn in range(rounds):
                         if turn:
                             restart(page)
@@ -398,7 +399,7 @@ def measure(
                 results["histkit"][size] = medians(runs)
                 for peer in peers:
                     if all(results[peer.name].values()):  # else it didn't show fewer rows
-                        results[peer.name][size] = measure_peer(room, address, path, peer, frame, rounds)
+                        results[peer.name][size] = measure_peer(browser, room, address, path, peer, frame, rounds)
     return results
 
 
@@ -408,11 +409,11 @@ def shown(times: Times) -> str:
 
 
 def measure_peer(
-    room: Path, address: str, path: Path, peer: Peer, frame: pd.DataFrame, rounds: int
+    browser: Any, room: Path, address: str, path: Path, peer: Peer, frame: pd.DataFrame, rounds: int
 ) -> dict[str, float]:
     """Return the medians of what another table can do; nothing where it doesn't show the rows."""
     runs: list[Times] = []
-    with notebook(room, address) as page:
+    with notebook(browser, room, address) as page:
         for turn in range(rounds):
             if turn:
                 restart(page)

@@ -187,7 +187,8 @@ export class App implements Host {
   }
 
   query(change: QueryRequest): void {
-    this.channel.latest("query", change, { merge: mergeQueries }).then(
+    const stop = change.filters?.text !== undefined || change.filters?.pattern !== undefined; // another search
+    this.channel.latest("query", change, { merge: mergeQueries, stop }).then(
       ({ reply }) => {
         this.say("");
         this.#filters.refuse(null);

@@ -34,12 +34,23 @@ interface Waiting {
   /** The kernel says that it has begun with the request, and that it has ended it. */
   begun: boolean;
   ended: number | null;
+  /** It is late, and it was asked whether the widget is known. */
+  checked: boolean;
   resolve(answer: Answer<Kind>): void;
   reject(error: Error): void;
 }
 
 interface Lane {
+  sent: number;
+  stop?: ReturnType<typeof setTimeout>;
   next: { payload: object; resolve: (answer: Answer<Kind>) => void; reject: (error: unknown) => void } | null;
+}
+
+interface Latest<K extends Kind> {
+  lane?: string;
+  keep?: boolean;
+  stop?: boolean;
+  merge?: (older: Requests[K][0], newer: Requests[K][0]) => Requests[K][0];
 }
 
 interface Message {
@@ -56,8 +67,14 @@ const PING_AFTER = 5_000;
 const SILENT_AFTER = 15_000;
 /** Requests that may take long by themselves; their silence means nothing. */
 const SLOW: readonly Kind[] = ["clip", "words"];
+/** Requests that are answered on another thread, after the kernel says that it has ended them. */
+const LATE: readonly Kind[] = ["query"];
+/** Milliseconds after which a request that is overtaken is stopped. */
+const STOP_AFTER = 250;
 /** A kernel that has ended a request and sends no answer within this time has no widget to answer it. */
 const ANSWER_AFTER_END = 1_500;
+/** The time after which it is asked whether the widget is known, where the answer may come late. */
+const CHECK_AFTER_END = 500;
 
 interface Topics extends Events {
   status: Status;
@@ -99,16 +116,22 @@ export class Channel extends Emitter<Topics> {
   /**
    * Send a request of which one is in flight at a time. Of those that wait only the newest is sent, and an answer for
    * which a newer request waits is dropped (rejected as Overtaken) unless `keep` is set. `merge` joins the payload of a
-   * waiting request with that of the one that takes its place.
+   * waiting request with that of the one that takes its place. With `stop` the request in flight is stopped if it takes
+   * long.
    */
   latest<K extends Kind>(
     kind: K,
     payload: Requests[K][0],
-    options: { lane?: string; keep?: boolean; merge?: (older: Requests[K][0], newer: Requests[K][0]) => Requests[K][0] } = {},
+    options: Latest<K> = {},
   ): Promise<Answer<K>> {
     const name = options.lane ?? kind;
     const lane = this.#lanes.get(name);
     if (lane) {
+      if (options.stop) {
+        lane.stop ??= setTimeout(() => {
+          this.request("stop", {}).catch(() => undefined);
+        }, Math.max(lane.sent + STOP_AFTER - performance.now(), 0));
+      }
       return new Promise<Answer<K>>((resolve, reject) => {
         const older = lane.next;
         older?.reject(new Overtaken());
@@ -119,7 +142,7 @@ export class Channel extends Emitter<Topics> {
         };
       });
     }
-    const begun: Lane = { next: null };
+    const begun: Lane = { sent: performance.now(), next: null };
     this.#lanes.set(name, begun);
     const answer = this.#send(kind, payload) as Promise<Answer<K>>;
     return answer.then(
@@ -130,8 +153,9 @@ export class Channel extends Emitter<Topics> {
         return value;
       },
       (error: unknown) => {
+        const overtaken = begun.next !== null;
         this.#advance(name, kind, begun, options);
-        throw error;
+        throw overtaken && !options.keep ? new Overtaken() : error;
       },
     );
   }
@@ -143,6 +167,7 @@ export class Channel extends Emitter<Topics> {
 
   #advance(name: string, kind: Kind, lane: Lane, options: object): void {
     this.#lanes.delete(name);
+    clearTimeout(lane.stop);
     const next = lane.next;
     if (!next) return;
     this.latest(kind, next.payload as never, { ...options, lane: name }).then(next.resolve, next.reject);
@@ -158,7 +183,7 @@ export class Channel extends Emitter<Topics> {
     if (this.#closed) return Promise.reject(new Overtaken());
     const id = randomId();
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = { kind, sent: performance.now(), begun: false, ended: null, resolve, reject };
+      const waiting: Waiting = { kind, sent: performance.now(), begun: false, ended: null, checked: false, resolve, reject };
       this.#waiting.set(id, waiting);
       const onStatus = (message: { content?: { execution_state?: string } }): void => {
         if (message.content?.execution_state === "busy") waiting.begun = true;
@@ -211,13 +236,18 @@ export class Channel extends Emitter<Topics> {
     const now = performance.now();
     const oldest = pending.reduce((first, one) => (one.sent < first.sent ? one : first));
     const age = now - Math.max(oldest.sent, this.#heard);
-    if (pending.some((one) => one.ended !== null && now - one.ended >= ANSWER_AFTER_END)) this.#lose();
+    const overdue = pending.filter((one) => !one.checked && one.ended !== null && now - one.ended >= patience(one));
+    if (overdue.some(({ kind }) => !LATE.includes(kind))) this.#lose();
+    else if (overdue.length > 0) {
+      for (const one of overdue) one.checked = true;
+      this.ping(); // a kernel without the widget doesn't answer this either
+    }
     if (this.status === "gone") return; // until it is heard again
     if (age >= SILENT_AFTER && !oldest.begun) this.#setStatus("silent");
-    else if (age >= BUSY_AFTER && !pending.some((one) => one.begun && one.ended === null)) this.#setStatus("busy");
+    else if (age >= BUSY_AFTER && !pending.some((one) => one.begun && (one.ended === null || LATE.includes(one.kind)))) this.#setStatus("busy");
     else if (age >= WORKING_AFTER) this.#setStatus("working");
     const next = [WORKING_AFTER, BUSY_AFTER, PING_AFTER, SILENT_AFTER].map((wait) => wait - age).filter((wait) => wait > 0);
-    for (const one of pending) if (one.ended !== null) next.push(ANSWER_AFTER_END - (now - one.ended));
+    for (const one of pending) if (one.ended !== null && !one.checked) next.push(patience(one) - (now - one.ended));
     if (age >= PING_AFTER && age < SILENT_AFTER) this.ping();
     if (next.length > 0) {
       this.#timer = setTimeout(() => {
@@ -250,6 +280,10 @@ export class Channel extends Emitter<Topics> {
     for (const waiting of this.#waiting.values()) waiting.reject(new Overtaken());
     this.#waiting.clear();
   }
+}
+
+function patience({ kind }: Waiting): number {
+  return LATE.includes(kind) ? CHECK_AFTER_END : ANSWER_AFTER_END;
 }
 
 function randomId(): string {

@@ -329,6 +329,7 @@ export type TickRequest =
 export interface Requests {
   open: [Record<string, never>, OpenReply];
   query: [QueryRequest, QueryReply];
+  stop: [object, { stopped: boolean }];
   rows: [{ version: number; start: number; stop: number }, RowsReply];
   profiles: [{ version: number; keys: string[] }, ProfilesReply];
   chart: [ChartChoice & { version: number; chosen?: boolean }, ChartReply];

@@ -57,6 +57,26 @@ describe("latest", () => {
     expect(settled.slice(0, 3).every((one) => one.status === "rejected" && one.reason instanceof Overtaken)).toBe(true);
   });
 
+  it("stops a search that takes long and is overtaken by another, and only such a one", async () => {
+    kernel.busy = true;
+    const search = (text: string): Promise<unknown> => channel.latest("query", { filters: { text } }, { stop: true }).catch(() => undefined);
+    const stops = (): number => kernel.asked.filter(({ kind }) => kind === "stop").length;
+    void search("(a+)+");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(stops()).toBe(0);
+    void search("(a+)+b");
+    void search("b");
+    await vi.advanceTimersByTimeAsync(50);
+    expect(stops()).toBe(1);
+    kernel.free();
+    await vi.advanceTimersByTimeAsync(100);
+    void search("bc");
+    void search("bcd");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(stops()).toBe(1);
+    expect(kernel.asked.at(-1)?.payload).toEqual({ filters: { text: "bcd" } });
+  });
+
   it("joins what overtaken requests change", async () => {
     const outcomes = Promise.allSettled([
       channel.latest("query", { filters: { text: "a" } }, { merge: mergeQueries }),

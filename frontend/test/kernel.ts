@@ -238,6 +238,8 @@ export class FakeKernel {
         return { version: this.version, ...this.chart(payload as { by: "voice"; freq: string; measure: string }) };
       case "ping":
         return {};
+      case "stop":
+        return { stopped: false };
       default:
         throw new Error(`The made-up kernel has no ${kind}.`);
     }

@@ -31,6 +31,7 @@ import pyarrow.compute as pc
 
 from histkit.errors import InputError
 from histkit.util.arrays import Mask
+from histkit.util.background import check_stopped
 from histkit.util.text import error_reason, quoted
 
 FEW = 100_000  # texts that `re` has searched before the sets of characters are computed
@@ -48,6 +49,7 @@ TIME_LIMIT = 10.0  # seconds for a search by `re`, and one more for each of thes
 _CHARACTERS_A_SECOND = 2_000_000
 _LONGEST, _CHUNK = 20_000, 20_000  # characters of a text that is searched here, and between two looks at the clock
 _MOST_ALTERNATIVES = 10
+_LOOK_SECONDS = 0.1  # after which it is looked whether a search in a process of its own is to stop
 _MUCH, _MOST_THREADS = 10_000_000, 4  # bytes of texts that are searched by RE2 on several cores, and threads for it
 _PLAIN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?|(?<=[*+?}])[?+]", re.DOTALL)  # holds no repeats of its own
 _SEARCH = """
@@ -76,6 +78,8 @@ def search_mask(texts: pd.Series, pattern: re.Pattern[str], *, few: int = FEW, t
     ------
     InputError
         The search took longer.
+    Cancelled
+        The watch of this thread stopped it, where `re` searches.
 
     Examples
     --------
@@ -168,6 +172,7 @@ def _search_here(texts: list[str], pattern: re.Pattern[str], time_limit: float) 
         characters += len(text)
         if characters > _CHUNK:
             characters = 0
+            check_stopped()
             if time.monotonic() > end:
                 raise _too_slow(pattern, time_limit)
     return matches
@@ -175,17 +180,38 @@ def _search_here(texts: list[str], pattern: re.Pattern[str], time_limit: float) 
 
 def _search_apart(texts: list[str], pattern: re.Pattern[str], time_limit: float) -> Mask:
     task = pickle.dumps((pattern.pattern, pattern.flags & ~re.DEBUG, texts))
+    command, pipe = [sys.executable, "-I", "-S", "-c", _SEARCH], subprocess.PIPE
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _SEARCH], input=task, capture_output=True, timeout=time_limit
-        )
-    except subprocess.TimeoutExpired:
-        raise _too_slow(pattern, time_limit) from None
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
     except OSError as error:
         raise InputError(f"The search for text={quoted(pattern.pattern)} can't start: {error_reason(error)}.") from None
-    if done.returncode or len(done.stdout) != len(texts):
+    with process:
+        try:
+            output = _output(process, task, time_limit)
+        except BaseException:
+            process.kill()
+            raise
+    if output is None:
+        raise _too_slow(pattern, time_limit)
+    if process.returncode or len(output) != len(texts):
         raise InputError(f"The search for text={quoted(pattern.pattern)} failed; use a simpler pattern or regex=False.")
-    return np.frombuffer(done.stdout, np.uint8).astype(bool)
+    return np.frombuffer(output, np.uint8).astype(bool)
+
+
+def _output(process: subprocess.Popen[bytes], task: bytes, time_limit: float) -> bytes | None:
+    """Return what a process answers to a task; None, and it is killed, if the time is over."""
+    message: bytes | None = task
+    end = time.monotonic() + time_limit
+    while True:
+        left = end - time.monotonic()
+        try:
+            return process.communicate(message, timeout=max(min(left, _LOOK_SECONDS), 0))[0]
+        except subprocess.TimeoutExpired:
+            message = None  # it has it, or is still being given it
+            if left <= 0:
+                process.kill()
+                return None
+            check_stopped()
 
 
 def _too_slow(pattern: re.Pattern[str], time_limit: float) -> InputError:

@@ -23,16 +23,17 @@ FIELDS: dict[str, tuple[str, ...]] = {  # of FilterState, by what they filter
     **BOUNDS,
     "text": ("text", "pattern"),  # last: the others leave fewer texts to search
 }
+_KEPT_TEXTS = 4  # searched for, of which the matches are kept: people go back, and views ask for the search before
 
 
 class RowMasks:
-    """The masks of a frame's rows by filter."""
+    """The masks of a frame's rows by filter. Threads may ask at the same time: at worst both compute a mask."""
 
     def __init__(self, frame: pd.DataFrame, tz: str) -> None:
         self._frame, self._tz = frame, tz
         self._everywhere: Mask = np.ones(len(frame), bool)
         self._masks: dict[str, tuple[FilterState, Mask]] = {}
-        self._text: _TextMatches | None = None
+        self._texts: dict[FilterState, _TextMatches] = {}  # the newest last
         self._lines: DialogueLines | None = None
 
     def passing(self, filters: FilterState, *, without: str | None = None) -> Mask:
@@ -42,6 +43,8 @@ class RowMasks:
         ------
         InputError
             A filter is invalid, or its search takes too long.
+        Cancelled
+            The watch of this thread stopped the search.
         """
         mask = self._everywhere
         for name in FIELDS:
@@ -64,19 +67,21 @@ class RowMasks:
 
     def _searched(self, part: FilterState, rows: Mask) -> Mask:
         """Return which of some rows have the text; the search looks at rows that it hasn't seen before."""
-        if self._text is None or self._text.filters != part:
-            self._text = _TextMatches(part, part.row_filter(self._tz), len(self._frame))
+        matches = self._texts.get(part) or _TextMatches(part.row_filter(self._tz), len(self._frame))
         if self._lines is None:
             self._lines = flat_lines(self._frame["dialogue"])
-        return self._text.among(rows, self._frame, self._lines)
+        found = matches.among(rows, self._frame, self._lines)
+        others = [(text, kept) for text, kept in self._texts.items() if text != part]
+        self._texts = dict([*others[1 - _KEPT_TEXTS :], (part, matches)])
+        return found
 
 
 class _TextMatches:
     """The rows that have a text, as far as they were searched."""
 
-    def __init__(self, filters: FilterState, conditions: RowFilter, size: int) -> None:
+    def __init__(self, conditions: RowFilter, size: int) -> None:
         assert conditions.text is not None
-        self.filters, self._conditions = filters, conditions
+        self._conditions = conditions
         enough = size >= (FEW_FOR_WORDS if is_words(conditions.text) else FEW)
         self._is_fast = enough and to_re2(conditions.text) is not None
         self._matches: Mask = np.zeros(size, bool)

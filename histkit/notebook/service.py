@@ -6,6 +6,7 @@ the lock.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from histkit.notebook.windows import MOST_ROWS, window
 from histkit.usage.aggregate import MEASURES
 from histkit.util.arguments import one_of, true_or_false, whole_number
 from histkit.util.arrays import Mask
+from histkit.util.background import Cancelled, Watch, watched
 from histkit.util.text import quoted
 
 CHANGES = ("changed", "changed_ticks", "changed_chart")  # events of a state that a file and a page have
@@ -64,6 +66,8 @@ class Service(Dispatcher):
         self.shown = [key for key in SHOWN if key in self.columns]
         self.widths: dict[str, int] = {}
         self._version = 0  # of the columns
+        self._queries = threading.Lock()  # held by the query that is answered
+        self._watch: Watch | None = None  # of its search
         self._profiles: dict[str, Histogram | Bars] = {}
         self._takes = TakeFinder(selection.frame)
         self._voices: dict[str, str] | None = None
@@ -72,6 +76,7 @@ class Service(Dispatcher):
         self.handlers |= {
             "open": self._open,
             "query": self._query,
+            "stop": self._stop,
             "rows": self._rows,
             "profiles": self._answer_profiles,
             "chart": self._chart,
@@ -175,6 +180,31 @@ class Service(Dispatcher):
             return {**head, **self._with_rows()}, []
 
     def _query(self, message: Message) -> tuple[Reply, list[bytes]]:
+        with self._queries:
+            if message.get("filters") is not None:
+                self._search(message["filters"])
+            return self._change(message)
+
+    def _search(self, filters: Any) -> None:
+        """Find the rows that pass filters, which are kept for the change; without the lock, as it may take seconds."""
+        with self.lock:
+            state = self.selection.filters.changed(filters, self.selection.tz)
+        watch = self._watch = Watch(lambda done, total, size: None)
+        try:
+            with watched(watch):
+                self.selection.masks.passing(state)
+        except Cancelled:
+            raise InputError("The search was stopped.") from None
+        finally:
+            self._watch = None
+
+    def _stop(self, message: Message) -> tuple[Reply, list[bytes]]:
+        watch = self._watch
+        if watch is not None:
+            watch.stop.set()
+        return {"stopped": watch is not None}, []
+
+    def _change(self, message: Message) -> tuple[Reply, list[bytes]]:
         with self.lock:
             changes: dict[str, Any] = {}
             if message.get("filters") is not None:

@@ -13,7 +13,7 @@ from histkit.util.threads import DaemonThreads
 
 Kind = Literal["explorer", "picker"]
 Answer = Callable[[Any], tuple[dict[str, Any], list[bytes]]]
-SLOW = ("clip", "words")  # requests that wait for the service
+SLOW = ("clip", "words", "query")  # requests that wait for the service, or for a search that may be stopped
 STATIC = Path(__file__).parent / "static"
 
 

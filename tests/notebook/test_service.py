@@ -18,7 +18,7 @@ from histkit.notebook.selection import Selection
 from histkit.notebook.service import Service
 from tests.effort import examples
 
-KINDS = ("ping", "open", "query", "rows", "profiles", "chart", "tick", "columns", "detail", "find")
+KINDS = ("ping", "open", "query", "stop", "rows", "profiles", "chart", "tick", "columns", "detail", "find")
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,24 @@ def listening(service: Service) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     service.listen(events.append)
     return events
+
+
+@pytest.mark.parametrize("pattern", [r"(\w+\s?)+$!", r"(?=x)[^q]*$"])
+def test_a_search_that_takes_long_is_stopped_and_others_are_answered_meanwhile(pattern: str) -> None:
+    frame = hk.sample_history(400).assign(dialogue=None)
+    frame["text"] = pd.array(["some words " * 1_500] * len(frame), frame["text"].dtype)
+    service = Service(Selection(frame, "UTC"))
+    replies: list[dict[str, Any]] = []
+    filters = {"text": pattern, "pattern": True}
+    search = threading.Thread(target=lambda: replies.append(ask(service, "query", filters=filters)), daemon=True)
+    assert ask(service, "stop")["stopped"] is False
+    search.start()
+    while not ask(service, "stop", view="b")["stopped"] and search.is_alive():
+        assert len(ask(service, "rows", start=0, stop=5)["rows"]) == 5
+    search.join(5)
+    assert replies[0]["error"] == "The search was stopped."
+    assert service.selection.filters == FilterState()
+    assert ask(service, "query", filters={"text": "some words"})["count"] == 400
 
 
 def test_a_view_opens_with_everything_it_shows(df: pd.DataFrame) -> None:
