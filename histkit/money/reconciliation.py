@@ -25,6 +25,7 @@ from histkit.usage.periods import Freq, parse_freq
 from histkit.usage.table import usage_table
 from histkit.util.arguments import one_of
 from histkit.util.arrays import Ints
+from histkit.util.text import quoted
 
 _FREQS = ("D", "W", "MS", "QS", "YS", "h")
 
@@ -120,12 +121,15 @@ def reconcile(
         raise InputError("The frame has no dates: pass after= and before=.")
     seconds = micros[known] // SECOND
     now = datetime.now(UTC)
-    first, end = whole_buckets(
-        int(seconds.min()) if after is None else as_unix(after, "after", zone, now=now),
-        int(seconds.max()) + 1 if before is None else as_unix(before, "before", zone, now=now),
-        zone,
-        hours=base == "h",
-    )
+    first = int(seconds.min()) if after is None else as_unix(after, "after", zone, now=now)
+    end = int(seconds.max()) + 1 if before is None else as_unix(before, "before", zone, now=now)
+    if first >= end and before is None:
+        raise InputError(
+            f"after={quoted(after)} is later than the last row: pass before= to compare days without rows."
+        )
+    if first >= end and after is None:
+        raise InputError(f"before={quoted(before)} is earlier than the first row: pass after=, too.")
+    first, end = whole_buckets(first, end, zone, hours=base == "h")
     if official is None:
         start, stop = (pd.Timestamp(moment, unit="s", tz="UTC") for moment in (first, end))
         check_client(client)

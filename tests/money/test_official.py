@@ -795,6 +795,14 @@ def test_official_figures_of_other_days_are_refused_and_absent_ones_are_missing(
     assert table["official"].isna().tolist() == [day == 4 for day in range(10)]
 
 
+def test_a_date_beyond_the_rows_is_named(client: hk.HistoryClient) -> None:
+    frame = hk.sample_history(50)
+    with pytest.raises(hk.InputError, match=r"after='2030' is later than the last row: pass before="):
+        hk.reconcile(frame, after="2030", client=client)
+    with pytest.raises(hk.InputError, match=r"before='2016' is earlier than the first row: pass after="):
+        hk.reconcile(frame, before="2016", client=client)
+
+
 def test_rows_of_several_accounts_and_wrong_keys_are_refused(box_of: Callable[..., Sandbox]) -> None:
     df = hk.sample_history(50)
     with pytest.raises(hk.InputError, match="daily"):
