@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from histkit.reports.terminal import fold, output_width
-from histkit.util.files import write_reason
+from histkit.util.files import is_write_fault, write_reason
 from histkit.util.text import encodable_text, terminal_lines, terminal_text
 
 _SCREEN = 20  # columns; a narrower width is not one
@@ -89,7 +89,9 @@ def give_up(error: OSError) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if not isinstance(error, BrokenPipeError):
         with suppress(OSError):
-            where = f"{error.filename}:" if error.filename else "the output can't be written:"
+            where = f"{error.filename}:"
+            if error.filename is None or is_write_fault(error):
+                where = f"{error.filename or 'the output'} can't be written:"
             print_message(f"{where} {write_reason(error)}.")
     raise SystemExit(1)
 
