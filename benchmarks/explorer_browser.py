@@ -22,12 +22,13 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from playwright.sync_api import TimeoutError as PageTimeout
 
 import histkit as hk
 from benchmarks.__main__ import machine, write_table
@@ -68,7 +69,8 @@ _WATCH = """
   const listener = (event) => { start = event.timeStamp; };
   if (type !== null) window.addEventListener(type, listener, {capture: true});
   const limit = performance.now() + 1000 * seconds;
-  window.timed = new Promise((resolve) => {
+  window.timed = null;
+  new Promise((resolve) => {
     const look = () => {
       if (start !== null) {
         for (const [name, holds] of left) {
@@ -86,7 +88,7 @@ _WATCH = """
       }, 20);
     };
     requestAnimationFrame(look);
-  });
+  }).then((times) => { window.timed = times; });
 }
 """
 # The row of a number shows these cells, and no row in view waits.
@@ -152,7 +154,8 @@ def watching(page: Any, conditions: dict[str, str], event: str | None, seconds: 
     watched = Watched()
     page.evaluate(_WATCH, [conditions, event, seconds])
     yield watched
-    watched.times = page.evaluate("() => window.timed")
+    done = page.wait_for_function("() => window.timed", timeout=1000 * (seconds + 5))  # a page may be busy for minutes
+    watched.times = done.json_value()
 
 
 def row_shown(number: int, cells: list[str | None]) -> str:
@@ -413,7 +416,7 @@ def measure_peer(
 ) -> dict[str, float]:
     """Return the medians of what another table can do; nothing where it doesn't show the rows."""
     runs: list[Times] = []
-    with notebook(browser, room, address) as page:
+    with suppress(PageTimeout), notebook(browser, room, address) as page:
         for turn in range(rounds):
             if turn:
                 restart(page)
