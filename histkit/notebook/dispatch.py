@@ -6,7 +6,7 @@ answered is a line in ``error``.
 
 from __future__ import annotations
 
-import math
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -105,6 +105,6 @@ def _plain(value: Any) -> Any:
     """Return an id of a request as a value that JSON can hold."""
     if isinstance(value, str):
         return value if is_valid_unicode(value) else quoted(value)
-    if value is None or (isinstance(value, (int, float)) and math.isfinite(value)):
+    if value is None or (isinstance(value, (int, float)) and abs(value) <= sys.float_info.max):
         return value
     return quoted(value)

@@ -225,6 +225,8 @@ class PickerService(Dispatcher):
             return {"line": self._line_message(line, found), "progress": self._progress()}, []
 
     def _position_of(self, message: Message) -> int:
+        if self._frame.empty:
+            raise InputError(NO_ROWS)
         return whole_number("position", message.get("position"), 0, len(self._frame) - 1)
 
     def _clip(self, message: Message) -> tuple[Reply, list[bytes]]:

@@ -266,6 +266,8 @@ def test_what_is_wrong_is_one_line(df: pd.DataFrame, tmp_path: Path) -> None:
         assert words in reply["error"]
         assert isinstance(picker.last_error, hk.HistkitError)
     assert picker.keep == []
+    no_rows = ask(df.head(0).speech.pick_takes(), "clip", position=0)["error"]
+    assert no_rows.startswith("The history has no rows.")
     nameless = df.assign(history_item_id=df["history_item_id"].where(df.index != 2))
     with pytest.raises(hk.SchemaError, match="no history_item_id"):
         nameless.speech.pick_takes()

@@ -228,6 +228,16 @@ def test_any_message_has_an_answer_or_one_line(message: Any) -> None:
     assert len(eval(SERVICE.selection.code, {"df": SERVICE.selection.frame})) == SERVICE.selection.filtered_count()
 
 
+@pytest.mark.parametrize("number", [10**400, -(10**400), 10**5_000, float("inf"), float("nan")], ids=[*"12345"])
+def test_numbers_that_no_view_has_are_answered(df: pd.DataFrame, number: float) -> None:
+    service = Service(Selection(df))
+    for kind, fields in (("ping", {}), ("detail", {"position": number}), (number, {}), ("tick", {"from_n": number})):
+        reply, _ = service.answer({"id": number, "view": number, "kind": kind, **fields})
+        json.dumps(reply, allow_nan=False)
+        assert isinstance(reply["id"], str)
+        assert ("error" in reply) == (kind != "ping")
+
+
 @pytest.mark.parametrize("text", ["\ud800", "a\x00\x1b[31m", "\u202eevil", "<script>", "", " ", "\r\n", "\U0010ffff"])
 def test_hostile_texts_are_messages_too(df: pd.DataFrame, text: str) -> None:
     column = pd.Series([text if place % 2 else f"{text}{place % 5}" for place in range(60)], dtype=object)
