@@ -68,6 +68,8 @@ export class Picker implements TakeEvents {
   /** The share of the clip from which the take that is being loaded is to play. */
   #share = 0;
   #opening = false;
+  /** The search that was sent last; the list may still show an older one. */
+  #asked = "";
   /** A choice is on its way, or another line: keys that act on takes wait, since they are meant for what comes. */
   #sending = false;
   #coming = false;
@@ -176,6 +178,7 @@ export class Picker implements TakeEvents {
         this.#empty.textContent = reply.empty ?? "";
         this.#main.hidden = reply.empty !== null;
         this.root.classList.toggle("hk-without-lines", reply.empty !== null);
+        this.#asked = "";
         this.#list.reset("", reply.lines, reply.line?.place ?? null);
         this.#showProgress(reply.progress);
         if (reply.line) this.#show(reply.line);
@@ -248,7 +251,8 @@ export class Picker implements TakeEvents {
 
   #searchLines(): void {
     const text = this.#search.value;
-    if (text === this.#list.text || !this.#state) return;
+    if (text === this.#asked || !this.#state) return;
+    this.#asked = text;
     const n = this.#line ? { n: this.#line.n } : {};
     this.channel.latest("lines", { text, start: 0, stop: FIRST_LINES, ...n }, { lane: "search" }).then(
       ({ reply }) => {
@@ -258,6 +262,7 @@ export class Picker implements TakeEvents {
         this.#announcer.say(this.#found.textContent);
       },
       (error: unknown) => {
+        if (!(error instanceof Overtaken)) this.#asked = this.#list.text;
         this.#notices.fail(error);
       },
     );
@@ -453,6 +458,12 @@ export class Picker implements TakeEvents {
 
   #onCommand(event: KeyboardEvent, target: HTMLElement): boolean {
     const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
+    // Before digits: many keyboards have it above the 7.
+    if (plain && event.key === "/") {
+      this.#search.focus();
+      this.#search.select();
+      return true;
+    }
     const digit = plain ? digitOf(event) : null;
     if (digit !== null) {
       const card = this.#coming ? undefined : this.#takes[digit - 1];
@@ -460,11 +471,6 @@ export class Picker implements TakeEvents {
       const share = this.#placeOfOther(card.take);
       this.#focusTake(digit - 1);
       this.#playFrom(card.take, share);
-      return true;
-    }
-    if (plain && event.key === "/") {
-      this.#search.focus();
-      this.#search.select();
       return true;
     }
     const onButton = target instanceof HTMLButtonElement;
@@ -525,8 +531,8 @@ export class Picker implements TakeEvents {
   }
 }
 
-/** The digit of a key, 1 to 9; also of keyboards that want Shift for digits. */
+/** The digit of a key, 1 to 9; also of keyboards that want Shift for digits. Without NumLock a number pad has arrows. */
 function digitOf(event: KeyboardEvent): number | null {
-  const [, digit] = /^(?:Digit|Numpad)?([1-9])$/.exec(/^[1-9]$/.test(event.key) ? event.key : event.code) ?? [];
+  const [, digit] = /^(?:Digit)?([1-9])$/.exec(/^[1-9]$/.test(event.key) ? event.key : event.code) ?? [];
   return digit === undefined ? null : Number(digit);
 }

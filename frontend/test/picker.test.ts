@@ -201,6 +201,30 @@ describe("keys", () => {
     expect([...stage.kernel.choice.keys()]).toEqual([1]);
   });
 
+  it("searches by a slash above a digit, and moves by a number pad without NumLock", async () => {
+    const stage = await open({ lines: 4, takes: 9 });
+    await stage.press("ArrowDown", { code: "Numpad2" });
+    expect(stage.picker.player.track).toBeNull();
+    expect(stage.one(".hk-line-number").textContent).toBe("Line 2 of 4");
+    await stage.press("/", { code: "Digit7", shiftKey: true });
+    expect(stage.picker.player.track).toBeNull();
+    expect(document.activeElement).toBe(stage.one(".hk-search"));
+  });
+
+  it("forgets a search that is on its way when it is cleared", async () => {
+    const stage = await open({ lines: 4, delay: 200 });
+    await stage.wait(300);
+    const input = stage.one(".hk-search") as HTMLInputElement;
+    input.value = "no such words";
+    input.dispatchEvent(new Event("input"));
+    await stage.wait(200); // sent, and not yet answered
+    input.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true, composed: true }));
+    await stage.wait(1_000);
+    expect(input.value).toBe("");
+    expect(stage.one(".hk-none").hidden).toBe(true);
+    expect(stage.one(".hk-found").textContent).toBe("");
+  });
+
   it("of a keyboard that wants Shift for digits play takes, too", async () => {
     const stage = await open({ lines: 3 });
     await stage.press("&", { code: "Digit1" });
