@@ -31,7 +31,7 @@ from histkit.frame.dates import parse_date
 from histkit.frame.files import csv_text
 from histkit.frame.filters import RowFilter
 from histkit.frame.json_values import plain_value, records
-from histkit.frame.names import MissingColumnError, UnmatchedNameError, UnmatchedNameWarning
+from histkit.frame.names import MissingColumnError, UnmatchedNameError, UnmatchedNameWarning, close_names
 from histkit.frame.provenance import record_selection
 from histkit.frame.schema import KINDS
 from histkit.money.prices import PriceBook
@@ -56,9 +56,19 @@ PERIODS = {
 }
 
 
+class PeriodName(click.Choice[str]):
+    """One of some periods; the message on another word names the period that is close to it."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """Return the message of click, and the periods that are close to the word."""
+        close = close_names(str(value), self.choices)
+        hint = f" Did you mean {' or '.join(map(quoted, close))}?" if close else ""
+        return super().get_invalid_choice_message(value, ctx) + hint
+
+
 def period_argument(names: Iterable[str], default: str) -> Callable[..., Any]:
     """Return the argument PERIOD; the help text of a command lists its values, which a usage line would break."""
-    return click.argument("period", type=click.Choice([*names]), default=default, metavar="[PERIOD]")
+    return click.argument("period", type=PeriodName([*names]), default=default, metavar="[PERIOD]")
 
 
 class LocalPath(click.Path):

@@ -78,6 +78,7 @@ def test_tables_without_periods_name_the_limit_too(local: Path) -> None:
     ("arguments", "words"),
     [
         (["usage", "--foo"], "No such option '--foo'"),
+        (["usage", "monthy"], "Invalid value for 'PERIOD': 'monthy' is not one of 'hourly', "),
         (["usage", "decadely"], "Invalid value for 'PERIOD': 'decadely' is not one of 'hourly', 'daily', "),
         (["statement"], "Missing argument 'CLIENT'"),
         (["--foo"], "No such option '--foo'"),
@@ -94,6 +95,11 @@ def test_an_error_of_usage_is_one_line(arguments: list[str], words: str) -> None
     assert done.stderr.startswith(f"histkit: {words}")
     assert done.stderr.endswith(" --help.\n")
     assert "\x1b" not in done.stderr
+
+
+def test_a_misspelt_period_names_the_one_that_is_meant() -> None:
+    done = CliRunner().invoke(main, ["usage", "monthy"], prog_name="histkit")
+    assert done.stderr.endswith("'total'. Did you mean 'monthly'? See histkit usage --help.\n")
 
 
 def test_no_command_shows_the_commands() -> None:
