@@ -373,7 +373,7 @@ class LocalHistory:
     def frame(self, file: str | None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Read one month as a frame; no file, no rows."""
         if file is not None:
-            return to_frame(self.read(file, columns))
+            return _with_plain_categories(to_frame(self.read(file, columns)))
         return to_frame(self.empty() if columns is None else self.empty().select(columns))
 
     def empty(self) -> pa.Table:
@@ -471,3 +471,18 @@ def _matching_files(store: ReadStore, manifest: HistoryManifest, query: LoadQuer
     dataset = ds.FileSystemDataset(list(fragments.values()), FILE_SCHEMA, _FORMAT, system)
     kept = {fragment.path for fragment in dataset.get_fragments(query.date_filter())}
     return [file for file, fragment in fragments.items() if fragment.path in kept]
+
+
+def _with_plain_categories(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give columns without a category the type of those with some: Dask puts months together only if they have one."""
+    import pandas as pd
+
+    none = pd.Index([], dtype="str" if pd.__version__ >= "3" else object)
+    bare = [
+        name
+        for name, dtype in frame.dtypes.items()
+        if isinstance(dtype, pd.CategoricalDtype) and dtype.categories.empty
+    ]
+    return frame.assign(
+        **{str(name): pd.Categorical.from_codes(frame[name].cat.codes, categories=none) for name in bare}
+    )
