@@ -106,6 +106,9 @@ export class FilterBar {
   readonly #filter: (filters: Partial<Filters>) => void;
   readonly #search: ReturnType<typeof debounce>;
   #sent = "";
+  /** The text of the last state that was shown, and whether none has come yet with the text that was sent. */
+  #inForce = "";
+  #isAwaited = false;
 
   constructor(filter: (filters: Partial<Filters>) => void) {
     this.#filter = filter;
@@ -142,6 +145,7 @@ export class FilterBar {
 
   #send(): void {
     this.#sent = this.#input.value;
+    this.#isAwaited = true;
     this.#filter({ text: this.#sent, pattern: this.#pattern.getAttribute("aria-pressed") === "true" });
   }
 
@@ -151,10 +155,12 @@ export class FilterBar {
     else this.#input.setAttribute("aria-invalid", "true");
   }
 
-  /** Show the filters in force. What is typed at this moment stays. */
+  /** Show the filters in force. What is typed at this moment stays; so does a text that is on its way, or was refused. */
   show(filters: Filters, name: (field: string, value: string) => string): void {
+    if (filters.text === this.#sent || filters.text !== this.#inForce) this.#isAwaited = false;
+    this.#inForce = filters.text;
     const typing = activeElement(this.#input) === this.#input && this.#input.value !== filters.text;
-    if (!typing || this.#input.value === this.#sent) {
+    if (!this.#isAwaited && (!typing || this.#input.value === this.#sent)) {
       this.#input.value = filters.text;
       this.#sent = filters.text;
       if (filters.text !== "") this.#pattern.setAttribute("aria-pressed", String(filters.pattern));
@@ -208,6 +214,7 @@ export class FilterBar {
     this.#search.cancel();
     this.#input.value = "";
     this.#sent = "";
+    this.#isAwaited = true;
   }
 
   /** Take every filter off. */

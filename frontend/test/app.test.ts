@@ -93,6 +93,27 @@ describe("search", () => {
     expect(stage.one(".hk-sums").textContent).toMatch(/ of 300 rows/);
   });
 
+  it("keeps what was sent when something else is shown before its answer", async () => {
+    const stage = await open(new FakeKernel({ rows: 300, delay: 200 }));
+    await stage.wait(600);
+    const field = stage.one(".hk-search") as HTMLInputElement;
+    (stage.all(".hk-header .hk-sort")[4] as HTMLButtonElement).click();
+    await stage.wait(210); // the rows are sorted, their profiles are under way
+    const before = stage.kernel.asked.filter(({ kind }) => kind === "profiles").length;
+    type(stage, "son");
+    await stage.wait(250); // the search is sent, the profiles are shown
+    expect(stage.kernel.asked.filter(({ kind }) => kind === "profiles").length).toBe(before);
+    expect(stage.kernel.filters.text).toBe("");
+    expect(field.value).toBe("son");
+    type(stage, `${field.value}g`);
+    await stage.wait(900);
+    expect(field.value).toBe("song");
+    expect(stage.kernel.filters.text).toBe("song");
+    stage.app.filter({ text: "river" }); // of another view, say
+    await stage.wait(600);
+    expect(field.value).toBe("river");
+  });
+
   it("tells of a wrong expression, keeps what was typed and the rows, and forgets the error", async () => {
     const stage = await open({ rows: 300 });
     button(stage, ".*Regular expression").click();
