@@ -177,7 +177,7 @@ class Picker:
         if keep:
             ids = ", ".join(map(repr, map(one_line_text, keep[:_MOST_KEPT])))
             more = f", … {len(keep) - _MOST_KEPT:,} more" if len(keep) > _MOST_KEPT else ""
-            near = "" if self._near is None else f", near={self._near!r}"
+            near = "" if self._near is None else f", near={float(self._near)!r}"
             across = ", across_accounts=True" if self._across_accounts else ""
             code = f"df.speech.keepers(keep=[{ids}{more}]{near}{across})"
             parts.append(f"<p>The rows to keep as code: <code>{html.escape(code)}</code></p>")
