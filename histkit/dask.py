@@ -20,7 +20,7 @@ from histkit.errors import InputError
 from histkit.frame.filters import RowFilter
 from histkit.frame.json_values import json_array
 from histkit.frame.keys import rows_checked
-from histkit.frame.schema import to_frame
+from histkit.frame.schema import category_dtype, to_frame
 from histkit.retakes.takes import line_keys, takes
 from histkit.usage.aggregate import TEXT, UsageQuery, column_of, combine, is_voice, partial_sums
 from histkit.usage.label_rules import Rule, Rules, read_rules
@@ -37,8 +37,6 @@ try:
     from dask.dataframe.utils import clear_known_categories
 except ImportError as error:  # without the extra, `histkit.scan` is still a name that says what to install
     _MISSING = error
-
-_CATEGORIES = "str" if pd.__version__ >= "3" else object
 
 
 def from_months(
@@ -299,7 +297,7 @@ def _takes(frame: pd.DataFrame, keep: str | list[str], named: list[str], across_
     if not isinstance(keep, str):
         existing = set(frame["history_item_id"])
         keep = [item for item in keep if item in existing]
-    columns = {name: pd.Categorical(frame[name].astype(_CATEGORIES)) for name in named}
+    columns = {name: pd.Categorical(frame[name].astype(category_dtype())) for name in named}
     return takes(frame.assign(**columns), keep=keep, across_accounts=across_accounts)
 
 

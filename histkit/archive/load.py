@@ -55,7 +55,7 @@ from histkit.frame.filters import RowFilter, known_names, name_test
 from histkit.frame.names import KnownNames, warn_unmatched
 from histkit.frame.parquet_metadata import read_footer, readable_schema, upgrade_schema
 from histkit.frame.provenance import record_selection
-from histkit.frame.schema import TEXT, to_frame
+from histkit.frame.schema import TEXT, category_dtype, to_frame
 from histkit.util.arguments import column_names
 from histkit.util.storage import ReadStore
 from histkit.util.text import count_noun, error_line
@@ -474,10 +474,10 @@ def _matching_files(store: ReadStore, manifest: HistoryManifest, query: LoadQuer
 
 
 def _with_plain_categories(frame: pd.DataFrame) -> pd.DataFrame:
-    """Give columns without a category the type of those with some: Dask puts months together only if they have one."""
+    """Return a frame in which categories of texts have one dtype, also where there are none: Dask requires that."""
     import pandas as pd
 
-    none = pd.Index([], dtype="str" if pd.__version__ >= "3" else object)
+    none = pd.Index([], dtype=category_dtype())
     bare = [
         name
         for name, dtype in frame.dtypes.items()

@@ -225,6 +225,13 @@ def require(
             raise MissingColumnError(f"The frame has no column {quoted(name)}, which {purpose} needs. {hint}".rstrip())
 
 
+def category_dtype() -> Any:
+    """Return the dtype that the categories of texts have in this pandas."""
+    import pandas as pd
+
+    return "str" if pd.__version__ >= "3" else object
+
+
 def _pandas_column(column: pa.ChunkedArray, kind: pa.DataType) -> Any:
     import pandas as pd
 
@@ -233,7 +240,7 @@ def _pandas_column(column: pa.ChunkedArray, kind: pa.DataType) -> Any:
             column = pa.chunked_array([pa.array([], TEXT).dictionary_encode()])
         combined = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
         combined = combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined
-        values = pd.Index(combined.dictionary.to_pylist(), dtype="str" if pd.__version__ >= "3" else object)
+        values = pd.Index(combined.dictionary.to_pylist(), dtype=category_dtype())
         codes = combined.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         categories = pd.Categorical.from_codes(codes, categories=values)
         unused = "" in values and not bool((codes == values.get_loc("")).any())  # of a month without a name
