@@ -1,8 +1,7 @@
 """Downloads and exports that run beside the kernel: a thread each, with progress, a stop, and a line at the end.
 
 A job looks at first at what there is to do. If that is much, or people want to be asked, it waits until they have
-confirmed it. Views hear of
-each step by an event, and a view that was opened later, or missed some, asks for ``jobs``.
+confirmed it. Views hear of each step by an event, and a view that was opened later, or missed some, asks for ``jobs``.
 """
 
 from __future__ import annotations
