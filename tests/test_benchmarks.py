@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import histkit as hk
 from benchmarks import __main__ as bench
 from benchmarks import archive, audio, explorer, explorer_browser, forecast, official, usage
+from benchmarks.bars import Bar
+from benchmarks.bars import __main__ as bars
+from benchmarks.bars.__main__ import every_bar
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 
@@ -69,3 +74,11 @@ def test_the_table_of_the_explorer_has_what_was_measured_and_says_what_was_not()
     assert ["a far row", "0.20 s", "0.15 s"] in lines
     assert ["first rows, 300 rows", "**0.50 s**", "1.25 s"] in lines
     assert ["a far row, 300 rows", "**0.20 s**", "– (rows come as one scrolls)"] in lines
+
+
+@pytest.mark.parametrize("bar", every_bar(), ids=lambda bar: bar.work)
+def test_a_bar_is_measured(bar: Bar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BARS_SCALE", "0.002")
+    cell = cells(bars.line(bar, bars.measured(bar, str(tmp_path), 1)))[0]
+    assert cell[0] == bar.work
+    assert len(cell) == 4
