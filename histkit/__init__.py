@@ -5,8 +5,8 @@
 >>> len(df.speech.filter(model="eleven_multilingual_v2")) <= len(df)
 True
 
-``import histkit`` registers ``df.speech``. The other public names are listed in ``__init__.pyi`` and imported at first
-use, because requests alone would add 100 ms to the import of pandas.
+``import histkit`` registers ``df.speech``, or has it registered when pandas is imported. The other public names are
+listed in ``__init__.pyi`` and imported at first use: pandas alone takes 0.4 s, requests 0.1 s.
 """
 
 import lazy_loader

@@ -9,11 +9,10 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
-
-from histkit.util.accessors import forget_accessor
+from histkit.util.accessors import register_accessor
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
     from histkit.api.client import HistoryClient
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from histkit.notebook.picker import Picker
     from histkit.notebook.players import Players
     from histkit.usage.label_rules import Rules
-
-_NAME = "speech"
 
 
 class SpeechAccessor:
@@ -1273,5 +1270,4 @@ class SpeechAccessor:
         return to_xlsx(self._frame, path, force=force)
 
 
-forget_accessor(pd.DataFrame, _NAME, __name__)
-pd.api.extensions.register_dataframe_accessor(_NAME)(SpeechAccessor)
+register_accessor("speech", SpeechAccessor)

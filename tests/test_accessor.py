@@ -116,6 +116,59 @@ def test_type_hints_of_methods_are_those_of_the_function(method: str) -> None:
         assert {name: hints[name] for name in names} == {name: theirs[name] for name in names}
 
 
+FRAME = "pandas.DataFrame({'source': ['TTS', 'STS']}).speech.filter(source='TTS')"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import histkit, pandas",
+        "import pandas, histkit",
+        "import histkit.accessor, pandas",
+        "import histkit, importlib; importlib.reload(histkit); import pandas",
+        "import histkit, importlib, histkit.accessor as module; importlib.reload(module); import pandas",
+        "import histkit, pandas, importlib; importlib.reload(pandas); importlib.reload(histkit)",
+        "import histkit, importlib; pandas = importlib.import_module('pandas')",
+        "import histkit, pandas.api.types, pandas",
+        "import histkit, dask.dataframe, pandas",
+        "import histkit, lazy_loader; pandas = lazy_loader.load('pandas')",
+        "import histkit, threading; threads = [threading.Thread(target=__import__, args=['pandas']) for _ in '1234']; "
+        "[*map(threading.Thread.start, threads)]; import pandas",
+        "import threading; thread = threading.Thread(target=__import__, args=['pandas']); thread.start(); "
+        "import histkit, pandas",
+    ],
+)
+def test_frames_have_the_accessor_in_whatever_order_the_packages_are_imported(code: str) -> None:
+    program = f"import warnings; warnings.simplefilter('error'); {code}\nprint(len({FRAME}))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (result.stdout, result.stderr) == ("1\n", "")
+
+
+def test_frames_have_the_accessor_after_an_import_of_pandas_that_failed() -> None:
+    program = (
+        "import sys, histkit; sys.modules['pandas.core'] = None\n"
+        "for _ in range(2):\n"
+        "    try:\n        import pandas\n    except ImportError as error:\n        print(type(error).__name__)\n"
+        "for name in [name for name in sys.modules if name.split('.')[0] == 'pandas']:\n    del sys.modules[name]\n"
+        f"def use():\n    import pandas\n    return len({FRAME})\n"
+        "print(use())"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (result.stdout.split(), result.stderr) == (["ModuleNotFoundError", "ModuleNotFoundError", "1"], "")
+
+
+def test_pandas_has_its_own_loader_and_no_finder_stays() -> None:
+    program = (
+        "import sys; before = sys.meta_path[:]; import histkit, pandas, inspect\n"
+        "assert inspect.getsource(pandas) and pandas.__loader__ is pandas.__spec__.loader\n"
+        "print(sys.meta_path == before, type(pandas.__loader__).__name__)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["True", "SourceFileLoader"]
+
+
 @pytest.mark.parametrize("module", ["histkit.accessor", "histkit.dask"])
 def test_a_reload_is_silent_and_registers_the_accessor_anew(module: str) -> None:
     code = (

@@ -67,14 +67,24 @@ def test_the_public_names_are_these() -> None:
         hk.sinc  # noqa: B018
 
 
+def loaded_by(code: str) -> set[str]:
+    """Return the packages that a program imports, in a process of its own."""
+    program = f"import sys; {code}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    return {*subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()}
+
+
 def test_a_plain_import_loads_nothing_heavy() -> None:
-    code = (
-        "import sys, pandas; before = set(sys.modules); import histkit; "
-        "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
+    heavy = {"pandas", "pyarrow", "numpy", "matplotlib", "ipywidgets", "click", "dask", "requests", "msgspec"}
+    heavy |= {"jinja2", "IPython", "tqdm", "rich", "elevenlabs", "inspect", "asyncio"}
+    assert not heavy & loaded_by("import histkit; histkit.__version__; dir(histkit)")
+    errors_and_accessor = "import histkit.accessor; histkit.InputError; histkit.accessor.SpeechAccessor"
+    assert not heavy & loaded_by(errors_and_accessor)
+
+
+def test_the_client_loads_requests_and_no_pandas() -> None:
+    assert not {"pandas", "pyarrow", "numpy", "matplotlib", "click"} & loaded_by(
+        "import histkit; histkit.HistoryClient"
     )
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    heavy = {"matplotlib", "ipywidgets", "click", "dask", "requests", "IPython", "tqdm", "rich", "elevenlabs"}
-    assert not heavy & set(loaded)
 
 
 def test_the_accessor_has_the_methods_of_the_design() -> None:

@@ -35,14 +35,11 @@ from __future__ import annotations
 
 {imports}
 
-import pandas as pd
-
-from histkit.util.accessors import forget_accessor
+from histkit.util.accessors import register_accessor
 
 if TYPE_CHECKING:
+    import pandas as pd
 {typing_imports}
-
-_NAME = "speech"
 
 
 class SpeechAccessor:
@@ -63,8 +60,7 @@ class SpeechAccessor:
 '''
 FOOTER = """
 
-forget_accessor(pd.DataFrame, _NAME, __name__)
-pd.api.extensions.register_dataframe_accessor(_NAME)(SpeechAccessor)
+register_accessor("speech", SpeechAccessor)
 """
 
 

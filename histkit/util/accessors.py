@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from histkit.util.imports import when_imported
+
+
+def register_accessor(name: str, accessor: type) -> None:
+    """Register an accessor of pandas' frames: now if pandas is loaded, else when it is imported.
+
+    Parameters
+    ----------
+    name : str
+        The accessor's attribute.
+    accessor : type
+        Its class.
+    """
+
+    def register(pandas: Any) -> None:
+        forget_accessor(pandas.DataFrame, name, accessor.__module__)
+        pandas.api.extensions.register_dataframe_accessor(name)(accessor)
+
+    when_imported("pandas", register)
+
 
 def forget_accessor(kind: type, name: str, module: str) -> None:
     """Remove an accessor that an earlier import of a module registered, so that a reload doesn't warn.

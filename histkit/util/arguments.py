@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
-
-import numpy as np
 
 from histkit.errors import InputError
 from histkit.util.text import is_valid_unicode, quoted
@@ -54,6 +53,7 @@ def real_number(value: Any) -> float | None:
 
     Examples
     --------
+    >>> import numpy as np
     >>> real_number(np.float32(0.5)), real_number(True), real_number(10**400), real_number(float("nan"))
     (0.5, None, None, None)
     """
@@ -118,6 +118,7 @@ def column_names(value: Any) -> list[str] | None:
 
 def true_or_false(name: str, value: Any) -> bool:
     """Return a flag as a bool; raises `InputError` for everything but True and False, also NumPy's."""
-    if not isinstance(value, (bool, np.bool_)):
+    of_numpy = getattr(sys.modules.get("numpy"), "bool_", bool)  # no value is NumPy's before NumPy is imported
+    if not isinstance(value, (bool, of_numpy)):
         raise InputError(f"{name}={quoted(value)} must be True or False.")
     return bool(value)
