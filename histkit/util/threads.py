@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
 from histkit.util.background import check_stopped
@@ -56,7 +57,8 @@ class DaemonThreads:
         """Wait for the threads to end, for at most `seconds` in total."""
         deadline = time.monotonic() + seconds
         for thread in tuple(self._running):
-            thread.join(max(0.0, deadline - time.monotonic()))
+            with suppress(RuntimeError):  # Ctrl-C came while it was started
+                thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def map_threads(

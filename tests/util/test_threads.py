@@ -79,6 +79,17 @@ def test_a_call_in_a_thread_has_its_result_or_its_exception() -> None:
     assert not threads._running
 
 
+def test_a_thread_that_ctrl_c_kept_from_starting_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    threads = DaemonThreads()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(threading.Thread, "start", start)
+        threads.submit(pow, 2, 10)
+    threads.join()
+
+
 def test_the_end_of_the_process_waits_for_no_thread() -> None:
     code = "import threading, histkit.util.threads as t; t.DaemonThreads().submit(threading.Event().wait)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
