@@ -69,7 +69,8 @@ def _skip() -> float:
     import histkit as hk
     from histkit.audio.destination import LocalFolder
     from histkit.audio.manifest import Entry, FolderManifest
-    from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
+    from histkit.audio.naming import Template, stems_of
+    from histkit.audio.options import DEFAULT_NAME
 
     df = hk.sample_history(FINISHED)
     with tempfile.TemporaryDirectory() as folder:

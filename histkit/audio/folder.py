@@ -30,7 +30,8 @@ from histkit.audio.jobs import (
     validate_options,
 )
 from histkit.audio.manifest import Entry, FolderManifest, manifest_frame
-from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
+from histkit.audio.naming import Template, stems_of
+from histkit.audio.options import DEFAULT_NAME
 from histkit.errors import HistkitError, InputError
 from histkit.frame.schema import require
 from histkit.util.background import Cancelled, check_stopped

@@ -14,6 +14,7 @@ from histkit.api.error_mapping import concerns_every_request
 from histkit.audio.fetch import Clip, Source
 from histkit.audio.formats import bytes_per_second
 from histkit.audio.manifest import Entry, manifest_frame
+from histkit.audio.options import SAMPLE_RATES
 from histkit.errors import HistkitError, InputError, NotFoundError
 from histkit.frame.columns import plain_values, strings_of, values_of
 from histkit.frame.dates import timestamps_of
@@ -24,7 +25,6 @@ from histkit.util.filenames import unique_names
 from histkit.util.text import error_line, escape_surrogates
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)})
-SAMPLE_RATES = (1000, 768_000)  # the smallest and largest that a sound can have
 _CHARACTERS_PER_SECOND = 15.0  # of speech; an estimate
 
 

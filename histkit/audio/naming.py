@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from histkit.audio.options import DEFAULT_NAME
 from histkit.errors import InputError
 from histkit.frame.columns import strings_of, values_of
 from histkit.frame.dates import timestamps_of
@@ -21,9 +22,6 @@ from histkit.frame.dialogues import dialogues_of, spoken_texts
 from histkit.util.background import stoppable
 from histkit.util.filenames import EXTENSIONS, STEM_BYTES, safe_folder, safe_name
 from histkit.util.text import one_line_text, quoted
-
-DEFAULT_NAME = "{date:%Y-%m}/{voice}/{text:.40}-{id}"
-
 
 Part = tuple[str, str | None, str]  # literal text, then a field or None, and the field's format
 

@@ -48,7 +48,8 @@ from histkit.audio.jobs import (
     validate_options,
 )
 from histkit.audio.manifest import Entry, manifest_frame
-from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
+from histkit.audio.naming import Template, stems_of
+from histkit.audio.options import DEFAULT_NAME
 from histkit.audio.structure import measure_clip
 from histkit.audio.zip_files import (
     BrokenZipError,

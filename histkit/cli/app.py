@@ -1,51 +1,43 @@
-"""The command ``histkit``: the package's functions on the command line. Data goes to stdout, messages to stderr."""
+"""The command ``histkit``: its commands with their options and help texts.
+
+What a command does is in another module, which is imported when the command runs: help and a wrong command line need
+click alone.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-import pandas as pd
 
 import histkit as hk
-from histkit.archive.integrity import check_history
-from histkit.archive.request_log import check_log
-from histkit.archive.sync import DamagedMonthError
-from histkit.cli import audio, official, statements, usage, what_if
-from histkit.cli.common import (
+from histkit.audio.options import DEFAULT_NAME, SAMPLE_RATES
+from histkit.cli.group import Commands
+from histkit.cli.options import (
+    CLIENT,
     CSV,
+    EXPORT_FORMATS,
     FILE,
     FOLDER,
     FORCE,
     HISTORY,
     JSON,
-    SOME_FAILED,
+    PERIODS,
+    PRICES,
+    RULES,
     WORKERS,
-    Commands,
-    check_output,
+    dates,
     filters,
-    in_words_of_command,
-    print_json,
-    print_table,
-    print_written,
-    reported_warnings,
-    rows_and_size,
-    rows_of,
+    log_options,
+    period_argument,
+    source,
 )
-from histkit.cli.output import print_message
-from histkit.reports.model import ReportColumn, ReportTable
+from histkit.deletion.options import DEFAULT_JOURNAL
+from histkit.money.dimensions import DIMENSIONS
+from histkit.reports.options import FORMATS, REGISTER
 from histkit.sandbox.faults import FAULTS
-from histkit.util import outputs
-from histkit.util.text import count_noun
-
-_WRITERS: dict[str, tuple[outputs.FileKind, Callable[..., Path]]] = {
-    "parquet": (outputs.PARQUET, hk.to_parquet),
-    "csv": (outputs.CSV, hk.to_csv),
-    "xlsx": (outputs.XLSX, hk.to_xlsx),
-}
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,7 +49,7 @@ def main() -> None:
     """
 
 
-@main.command()
+@main.command(short_help="Update the local history from the service.")
 @click.argument("folder", type=FOLDER, default=HISTORY)
 @click.option("--full", is_flag=True, help="Read all rows again; mark rows that the service no longer has.")
 @click.option(
@@ -71,138 +63,63 @@ def main() -> None:
 @FORCE
 @WORKERS
 @JSON
-def sync(
-    folder: Path,
-    full: bool,
-    account: tuple[str, ...],
-    changes: Path | None,
-    requests: bool,
-    workers: int | None,
-    json_: bool,
-    force: bool,
-) -> None:
+def sync(**options: Any) -> None:
     """Update the local history in FOLDER (data/history): all rows the first time, then the new ones.
 
     An interrupted sync resumes when it is run again. Exit code 1: a file is damaged; what was read is stored. Exit code
     5: some accounts or request logs failed, the others are synced.
     """
-    named = [*map(_account, account)]
-    accounts = dict(named) or None
-    if accounts is not None and len(accounts) < len(named):
-        raise click.BadParameter("two accounts have one name", param_hint="--account")
-    if changes is not None:
-        outputs.OutputFile(changes, outputs.CSV, force=force)  # raises before anything is read
-    damage: DamagedMonthError | None = None
-    with reported_warnings():
-        try:
-            changed_rows = hk.sync(folder, full=full, accounts=accounts, workers=workers, diff=True, requests=requests)
-        except DamagedMonthError as error:  # after the sync: its changes are written first
-            damage, changed_rows = error, error.changes
-    facts = changed_rows.attrs["histkit"]
-    if changes is not None:
-        hk.to_csv(changed_rows, changes, force=force)
-    if json_:
-        print_json(facts)
-    if damage is not None:
-        raise damage
-    if facts["failed"] or facts.get("failed_logs"):
-        raise SystemExit(SOME_FAILED)
+    from histkit.cli.history import sync as run
+
+    run(**options)
 
 
-@main.command()
+@main.command(short_help="Check the local history against its checksums.")
 @click.argument("folder", type=FOLDER, default=HISTORY)
 @click.option("--repair", is_flag=True, help="Repair what needs no request; replaced files are kept in .histkit-aside.")
 @JSON
 @CSV
-def check(folder: Path, repair: bool, json_: bool, csv_: bool) -> None:
+def check(**options: Any) -> None:
     """Check every byte of the local history in FOLDER (data/history), and of its request log, against checksums.
 
     Exit code 1: something is not right; the table says what, and what cures it. A damaged month that --repair can't
     repair stays until histkit sync --full replaces it and keeps the old file in .histkit-aside.
     """
-    check_output(json_, csv_)
-    history = check_history(folder, repair=repair)
-    states = [*history.states(), *check_log(folder)]
-    rows = [
-        (
-            state.label,
-            state.rows,
-            in_words_of_command(state.state),
-            in_words_of_command(state.cure),
-            state.file,
-        )
-        for state in states
-    ]
-    frame = pd.DataFrame(rows, columns=["month", "rows", "state", "cure", "file"]).astype({"rows": "Int64"})
-    columns = [ReportColumn("month", "Month"), ReportColumn("rows", "Rows", "count")]
-    columns += [ReportColumn("state", "State"), ReportColumn("cure", "Cure")]
-    print_table(ReportTable("", frame, tuple(columns)), json_, csv_)
-    for note in history.notes:
-        print_message(in_words_of_command(note))
-    if any(state.cure for state in states):
-        raise SystemExit(1)
+    from histkit.cli.history import check as run
+
+    run(**options)
 
 
-def _account(text: str) -> tuple[str, hk.HistoryClient]:
-    name, mark, variable = text.partition("=")
-    if not (name and mark and variable):
-        raise click.BadParameter(f"{text}: write NAME=VARIABLE, e.g. studio=STUDIO_KEY", param_hint="--account")
-    key = os.environ.get(variable)
-    if not key:
-        raise click.BadParameter(f"{variable} is not set in the environment", param_hint=f"--account {name}")
-    return name, hk.HistoryClient(key)
-
-
-@main.command()
+@main.command(short_help="Write rows to a .parquet, .csv or .xlsx file.")
 @click.argument("path", required=False, type=FILE)
-@click.option("--format", "format_", type=click.Choice([*_WRITERS]), help="Default: by the file's ending.")
+@click.option("--format", "format_", type=click.Choice(EXPORT_FORMATS), help="Default: by the file's ending.")
 @click.option("--excel", is_flag=True, help="CSV that Excel opens correctly (with a byte order mark).")
 @FORCE
 @WORKERS
 @filters
-def export(
-    path: Path | None, format_: str | None, excel: bool, force: bool, workers: int | None, **chosen: Any
-) -> None:
+def export(**options: Any) -> None:
     """Write the local history, or a part of it, to PATH (.parquet, .csv or .xlsx; default: history.FORMAT).
 
     With --format, PATH can be - (standard output). A file of the same kind is replaced.
     """
-    if path is None:
-        if format_ is None:
-            raise click.UsageError("PATH or --format (csv, parquet, xlsx) is missing.")
-        path = Path(f"history.{format_}")
-    ending = path.suffix.lower().removeprefix(".")
-    format_ = format_ or next((name for name, (kind, _) in _WRITERS.items() if f".{ending}" in kind.endings), None)
-    if format_ is None:
-        raise click.BadParameter(f"{path} ends in none of .parquet, .csv, .xlsx: add --format.", param_hint="PATH")
-    kind, write = _WRITERS[format_]
-    output = outputs.OutputFile(path, kind, force=force)
-    frame = rows_of(workers=workers, **chosen)
-    write(frame, path, force=force, **({"excel": True} if excel and format_ == "csv" else {}))
-    print_written(output, rows_and_size(output, len(frame)))
+    from histkit.cli.history import export as run
+
+    run(**options)
 
 
-@main.command()
+@main.command(short_help="Serve a made-up account, to try histkit without a key.")
 @click.option("--items", default=1000, show_default=True, type=click.IntRange(min=1), help="Rows in the history.")
 @click.option("--seed", default=0, show_default=True, help="Selects the account.")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="0: any free port.")
 @click.option("--fault", multiple=True, metavar="NAME=VALUE", help=f"Injected fault: {', '.join(sorted(FAULTS))}.")
-def sandbox(items: int, seed: int, port: int, fault: tuple[str, ...]) -> None:
+def sandbox(**options: Any) -> None:
     """Serve a made-up account on this machine until Ctrl-C, to try histkit without a key."""
-    from histkit.sandbox import Sandbox, run
+    from histkit.cli.sandbox import sandbox as run
 
-    def announce(box: Sandbox) -> None:
-        click.echo(f"export ELEVENLABS_BASE_URL={box.url}")
-        click.echo(f"export ELEVENLABS_API_KEY={box.api_key}")
-        click.echo(f"Serving {count_noun(items, 'made-up row')}; stop with Ctrl-C.", err=True)
-
-    try:
-        run(items, seed, port=port, started=announce, **dict(map(_fault, fault)))
-    except (ValueError, OSError) as error:
-        raise click.UsageError(str(error)) from None
+    run(**options)
 
 
-@main.command()
+@main.command(short_help="Run every step on a made-up account; no key, no network.")
 @click.option("--folder", default="data/demo", show_default=True, type=FOLDER)
 @click.option("--items", default=5000, show_default=True, type=click.IntRange(min=1), help="Rows in the history.")
 def demo(folder: Path, items: int) -> None:
@@ -212,41 +129,351 @@ def demo(folder: Path, items: int) -> None:
     run_demo(folder, items)
 
 
-for command in (*audio.COMMANDS, *usage.COMMANDS, *official.COMMANDS, *statements.COMMANDS, *what_if.COMMANDS):
-    main.add_command(command)
-
-_IN_A_LINE = {  # of the list of commands, which cuts longer sentences at 80 columns
-    "check": "Check the local history against its checksums.",
-    "delete": "Delete rows from the service; only with --confirm.",
-    "demo": "Run every step on a made-up account; no key, no network.",
-    "export": "Write rows to a .parquet, .csv or .xlsx file.",
-    "ledger": "Compare the credit counter with the rows, by period.",
-    "official": "Print the workspace's own usage figures.",
-    "pull": "Download audio into a folder; costs no credits.",
-    "quota": "Print the credits used, and when they run out.",
-    "report": "Write or print a usage report.",
-    "reprice": "Estimate costs on another model, price list or plan.",
-    "sandbox": "Serve a made-up account, to try histkit without a key.",
-    "statement": "Bill one client for a period.",
-    "statements": "Bill every client for a period, or check what was issued.",
-    "sync": "Update the local history from the service.",
-    "takes": "List texts that one voice generated more than once.",
-    "usage": "Sum items, characters and credits by period and group.",
-    "verify": "Verify the audio files in a folder.",
-    "who": "Print usage by API key and user, with shares.",
-    "zip": "Download audio into one zip; costs no credits.",
-}
-for name, line in _IN_A_LINE.items():
-    main.commands[name].short_help = line
+_NAME = click.option("--name", default=DEFAULT_NAME, show_default=True, metavar="TEMPLATE", help="Name of each file.")
+_WAV = click.option("--format", "format_", type=click.Choice(["wav"]), help="Convert to WAV.")
+_IDS = click.option("--id", "ids", multiple=True, metavar="ID", help="Only this history item; may be repeated.")
+_RATE = click.option(
+    "--sample-rate", type=click.IntRange(*SAMPLE_RATES), metavar="HZ", help="Of raw samples whose rate is unknown."
+)
+_DRY = click.option("--dry-run", is_flag=True, help="Print what would be downloaded; write nothing.")
 
 
-def _fault(text: str) -> tuple[str, Any]:
-    name, mark, value = text.partition("=")
-    if not mark:
-        raise ValueError(f"--fault {text}: write NAME=VALUE, e.g. error_500=0.1")
-    for kind in (int, float):
-        try:
-            return name, kind(value)
-        except ValueError:
-            continue
-    return name, {"true": True, "false": False, "none": None}.get(value.lower(), value)
+@main.command(short_help="Download audio into a folder; costs no credits.")
+@click.option(
+    "-o", "--folder", default="audio", show_default=True, help="Target folder, or a URL such as s3://bucket/a."
+)
+@_NAME
+@_WAV
+@_IDS
+@click.option("--overwrite", is_flag=True, help="Download finished files again.")
+@_RATE
+@_DRY
+@click.option("--workers", type=click.IntRange(min=1), help="Parallel downloads.")
+@click.option("--keepers", "kept", is_flag=True, help="Only the last of several takes of a text, in each account.")
+@click.option("--script", type=click.Path(dir_okay=False), help="Text file: only the last takes of its lines.")
+@click.option("--near", type=float, help="With --keepers or --script: similarity (0.5 to 1) of takes of one line.")
+@JSON
+@filters
+def pull(**options: Any) -> None:
+    """Download the audio of the selected rows into a folder; costs no credits.
+
+    Interrupted? Run it again: it resumes. Exit code 5: some clips failed, the others are complete.
+    """
+    from histkit.cli.audio import pull as run
+
+    run(**options)
+
+
+@main.command("zip", short_help="Download audio into one zip; costs no credits.")
+@click.argument("path", type=click.Path(dir_okay=False))
+@_NAME
+@_WAV
+@_IDS
+@click.option("--one-by-one", is_flag=True, help="Request each clip individually, not in zips of the service.")
+@_RATE
+@_DRY
+@FORCE
+@JSON
+@filters
+def zip_(**options: Any) -> None:
+    """Download the audio of the selected rows into one zip; costs no credits.
+
+    Exit code 5: some clips failed and are not in the zip.
+    """
+    from histkit.cli.audio import zip_ as run
+
+    run(**options)
+
+
+@main.command(short_help="Verify the audio files in a folder.")
+@click.argument("folder", default="audio")
+@click.option("--forget", is_flag=True, help="Have the next pull replace changed, damaged and missing files.")
+@click.option("--prove", is_flag=True, help="Download the clips again that show no end of their own, and compare.")
+@JSON
+def verify(**options: Any) -> None:
+    """Verify the files in FOLDER (audio): the hashes of its manifest, and whether each clip is whole.
+
+    Makes no request without --prove; costs no credits. Exit code 5: some files are changed, damaged, missing or
+    unreadable.
+    """
+    from histkit.cli.audio import verify as run
+
+    run(**options)
+
+
+@main.command(short_help="Delete rows from the service; only with --confirm.")
+@_IDS
+@click.option("--only-verified", metavar="FOLDER", help="Only rows with a verified file in this folder.")
+@click.option("--confirm", is_flag=True, help="Delete; without this nothing is deleted.")
+@click.option("--journal", default=DEFAULT_JOURNAL, show_default=True, help="Record of deleted rows.")
+@JSON
+@filters
+def delete(**options: Any) -> None:
+    """Delete the selected rows from the service; without --confirm, print what would be deleted.
+
+    The local history keeps the rows, marked as deleted. Exit code 5: some rows could not be deleted.
+    """
+    from histkit.cli.audio import delete as run
+
+    run(**options)
+
+
+@main.command(short_help="Sum items, characters and credits by period and group.")
+@period_argument(PERIODS, "monthly")
+@click.option(
+    "--by", multiple=True, help="voice, model, source, account, client, api_key, user, or any column; may be repeated."
+)
+@log_options
+@click.option("--top", type=click.IntRange(min=1), help="Number of groups; the others are one group.")
+@click.option("--compare", is_flag=True, help="Compare with the previous period: change, volume, mix.")
+@click.option("--reset-day", type=click.IntRange(1, 31), help="For billing periods; default: from the subscription.")
+@RULES
+@CLIENT
+@PRICES
+@JSON
+@CSV
+@filters
+def usage(**options: Any) -> None:
+    """Sum items, characters and credits by period (hour to year, or billing period) and group.
+
+    PERIOD: hourly, daily, weekly, monthly (default), quarterly, yearly, billing, or total for one sum of all.
+
+    --by api_key and --by user need the request log (histkit sync --requests), or --log.
+    """
+    from histkit.cli.usage import usage as run
+
+    run(**options)
+
+
+@main.command(short_help="Write or print a usage report.")
+@click.argument("path", required=False, type=FILE)
+@click.option("--title", help="Headline.")
+@click.option("--quota", "with_quota", is_flag=True, help="Read the subscription: adds quota and forecast.")
+@RULES
+@CLIENT
+@PRICES
+@FORCE
+@filters
+def report(**options: Any) -> None:
+    """Write a usage report to PATH (.html, .xlsx, .md), or print it. PATH - is HTML on standard output."""
+    from histkit.cli.usage import report as run
+
+    run(**options)
+
+
+@main.command(short_help="Print the credits used, and when they run out.")
+@click.option("--fail-over", metavar="SHARE", help="Exit with code 4 if more than this is used, e.g. 90%.")
+@JSON
+@filters
+def quota(**options: Any) -> None:
+    """Print how much of the plan's credits is used and when they run out (an estimate).
+
+    The counter is read from the service, the rate from the history. Exit code 4: more is used than --fail-over allows.
+    """
+    from histkit.cli.usage import quota as run
+
+    run(**options)
+
+
+@main.command(short_help="Compare the credit counter with the rows, by period.")
+@period_argument((name for name in PERIODS if name not in ("billing", "total")), "monthly")
+@click.option(
+    "--by",
+    multiple=True,
+    help="voice, model, source, api_key, user, or any column: splits the seen credits; repeatable.",
+)
+@log_options
+@click.option("--reset-day", type=click.IntRange(1, 31), help="Day of the month on which the counter is reset.")
+@click.option("--across-accounts", is_flag=True, help="Add up the ledgers of several accounts.")
+@click.option("--official", is_flag=True, help="Compare with the account's own figures, read from the service.")
+@click.option(
+    "--requests",
+    is_flag=True,
+    help="With --official: who spent what this history lacks, --by api_key and user unless other columns are named.",
+)
+@dates
+@JSON
+@CSV
+@source
+def ledger(**options: Any) -> None:
+    """Compare the account's credit counter with the rows: what they spent, and what else did (an estimate).
+
+    Each row shows the counter before and after it. Seen: credits of these rows. Unseen: what the counter rose by
+    between them. Adjustments, such as refunds, and resets are counted apart.
+
+    PERIOD: hourly, daily, weekly, monthly (default), quarterly, yearly. The counter is followed through all rows; the
+    dates select what is summed. --by api_key, --by user and --requests need the request log
+    (histkit sync --requests); --by also takes the columns of --log.
+    """
+    from histkit.cli.usage import ledger as run
+
+    run(**options)
+
+
+@main.command(short_help="List texts that one voice generated more than once.")
+@click.option("--top", default=20, show_default=True, type=click.IntRange(min=1), help="Number of texts.")
+@click.option("--near", type=float, help="Also group similar texts: minimum similarity, 0.5 to 1.")
+@click.option("--across-accounts", is_flag=True, help="Also group takes of a text in several accounts.")
+@JSON
+@CSV
+@filters
+def takes(**options: Any) -> None:
+    """List the texts that one voice generated more than once, with most credits thrown away first."""
+    from histkit.cli.usage import takes as run
+
+    run(**options)
+
+
+_PERIODS = [name for name in PERIODS if name != "billing"]
+_BY = f"{', '.join(one.word for one in DIMENSIONS[:8])}, ...; may be repeated."
+_COLUMN = click.option("--column", help="Column of the figures, if the service sends several in one unit.")
+
+
+@main.command(short_help="Print the workspace's own usage figures.")
+@period_argument(_PERIODS, "daily")
+@click.option("--by", multiple=True, help=_BY)
+@_COLUMN
+@JSON
+@CSV
+@dates
+def official(**options: Any) -> None:
+    """Print the workspace's own usage figures, read from the service (default: the last 30 days).
+
+    PERIOD: hourly, daily (default), weekly, monthly, quarterly, yearly, or total for one sum of all.
+
+    The unit is credits or, for a workspace that is billed in money, its currency. Most breakdowns need a key with the
+    scope workspace_analytics_full_read.
+    """
+    from histkit.cli.official import official as run
+
+    run(**options)
+
+
+@main.command(short_help="Print usage by API key and user, with shares.")
+@period_argument(_PERIODS, "total")
+@click.option("--by", multiple=True, default=("api_key", "user"), help=f"Default: api_key and user. {_BY}")
+@_COLUMN
+@JSON
+@CSV
+@dates
+def who(**options: Any) -> None:
+    """Print who spent it: usage by API key and user, with shares (default: the last 30 days).
+
+    PERIOD: hourly, daily, weekly, monthly, quarterly, yearly, or total (default).
+
+    Needs a key with the scope workspace_analytics_full_read. An API key is shown by its name or its hash, as the
+    service has it.
+    """
+    from histkit.cli.official import who as run
+
+    run(**options)
+
+
+_ZONE = click.option(
+    "--tz", help="IANA name of the zone of days. Default: tz of the rules, else of the prices, else UTC."
+)
+
+
+def _statement_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = source(command)
+    for option in (
+        FORCE,
+        click.option(
+            "--register", type=FILE, help=f"Register of issued statements. Default: {REGISTER} in the history."
+        ),
+        click.option("--correct", is_flag=True, help="Correct what was issued and has changed: bill the difference."),
+        click.option("--issue", is_flag=True, help="Number it and enter it in the register of issued statements."),
+        click.option("--locale", help="Format numbers and dates as in a locale, such as de_DE."),
+        click.option("--issue-date", metavar="DATE", help="Default: that of the terms, else the day of issue."),
+        click.option("--terms", type=click.Path(dir_okay=False), help="TOML file: parties, minimum fee, markup, tax."),
+        CSV,
+        JSON,
+        click.option(
+            "--by",
+            multiple=True,
+            default=("voice", "model"),
+            show_default=True,
+            help="Groups that make the lines: voice, model, api_key, user, or any column; may be repeated.",
+        ),
+        click.option(
+            "--column",
+            help="Column with the client of each row, such as account or api_key. Default: that of the rules.",
+        ),
+        log_options,
+        PRICES,
+        RULES,
+        _ZONE,
+    ):
+        command = option(command)
+    return command
+
+
+@main.command(short_help="Bill one client for a period.")
+@click.argument("client")
+@click.argument("period")
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    help="File to write: .html, .xlsx, .md, .csv or .json. Default: print the statement.",
+)
+@click.option("--title", help="Headline.")
+@click.option("--number", help="Its number; {n} is counted, as in 2026-{n:03}. Default: that of the terms.")
+@_statement_options
+def statement(**options: Any) -> None:
+    """Bill CLIENT for PERIOD: lines, totals, and a fingerprint of the rows.
+
+    PERIOD is a year 2026, a quarter 2026-Q3, a month 2026-10, an ISO week 2026-W41, a day 2026-10-05, or 'last month'.
+    The same rows always give the same file. With --issue a row is billed at most once. --by api_key, --column user and
+    such columns in rules need the request log (histkit sync --requests), or --log.
+    """
+    from histkit.cli.statements import statement as run
+
+    run(**options)
+
+
+@main.command(short_help="Bill every client for a period, or check what was issued.")
+@click.argument("period", required=False)
+@click.option(
+    "-o", "--output", type=FOLDER, help="Folder for a file per client; default: write none, print the totals."
+)
+@click.option("--format", default="html", show_default=True, type=click.Choice(FORMATS), help="Format of these files.")
+@click.option("--check", is_flag=True, help="Prove the register of issued statements instead; without PERIOD.")
+@_statement_options
+def statements(**options: Any) -> None:
+    """Bill every client for PERIOD (see histkit statement): together, all rows of the period.
+
+    With --check, the register of issued statements is proven: each file is there with its bytes, numbers have no gap,
+    totals follow from the rows, no row is billed twice. With --rules or --column, rows that came, went or changed since
+    are listed too, and rows between a client's periods that are in no statement. Exit code 1: something is not as it
+    was issued; 5: only rows have changed since, or are not billed.
+    """
+    from histkit.cli.statements import statements as run
+
+    run(**options)
+
+
+@main.command(short_help="Estimate costs on another model, price list or plan.")
+@period_argument(PERIODS, "monthly")
+@click.option("--on-model", metavar="MODEL", help="The other model, such as eleven_flash_v2_5.")
+@click.option("--current-prices", type=click.Path(dir_okay=False), help="TOML file of the prices to compare with.")
+@click.option("--plan", type=click.Path(dir_okay=False), help="TOML file of plans: what each month costs on them.")
+@click.option("--by", multiple=True, help="voice, model, source, account, client, or any column; may be repeated.")
+@click.option("--reset-day", type=click.IntRange(1, 31), help="For billing periods.")
+@RULES
+@CLIENT
+@click.option(
+    "--prices", type=click.Path(dir_okay=False), help="TOML file of the other prices; one currency for all rows."
+)
+@JSON
+@CSV
+@filters
+def reprice(**options: Any) -> None:
+    """Estimate what the rows would have cost on another model, at other prices (--prices) or on other plans.
+
+    PERIOD: hourly, daily, weekly, monthly (default), quarterly, yearly, billing, or total for one sum of all. Estimates
+    are ranges. What was measured stands beside them.
+    """
+    from histkit.cli.what_if import reprice as run
+
+    run(**options)

@@ -10,16 +10,10 @@ import pandas as pd
 
 import histkit as hk
 from histkit.audio.destination import open_destination
-from histkit.audio.jobs import SAMPLE_RATES
 from histkit.audio.manifest import describe_plan, status_counts
-from histkit.audio.naming import DEFAULT_NAME
 from histkit.audio.zip_download import zip_output
 from histkit.cli.common import (
-    FORCE,
-    JSON,
-    SOME_FAILED,
     date_bounds,
-    filters,
     in_words_of_command,
     print_json,
     report_failures,
@@ -27,21 +21,15 @@ from histkit.cli.common import (
     rows_of,
     was_typed,
 )
+from histkit.cli.group import SOME_FAILED
 from histkit.cli.output import print_line, print_message, print_note
-from histkit.deletion.delete import DEFAULT_JOURNAL, run_deletion
+from histkit.deletion.delete import run_deletion
 from histkit.retakes.keepers import parse_script
 from histkit.util.outputs import OutputFile
 from histkit.util.storage import local_path
 from histkit.util.text import count_noun, format_size, join_counts
 
 _SCRIPT_NAME = "{script_line:04}-{voice}-{text:.40}"
-_NAME = click.option("--name", default=DEFAULT_NAME, show_default=True, metavar="TEMPLATE", help="Name of each file.")
-_WAV = click.option("--format", "format_", type=click.Choice(["wav"]), help="Convert to WAV.")
-_IDS = click.option("--id", "ids", multiple=True, metavar="ID", help="Only this history item; may be repeated.")
-_RATE = click.option(
-    "--sample-rate", type=click.IntRange(*SAMPLE_RATES), metavar="HZ", help="Of raw samples whose rate is unknown."
-)
-_DRY = click.option("--dry-run", is_flag=True, help="Print what would be downloaded; write nothing.")
 
 
 def _items(ids: tuple[str, ...], chosen: dict[str, Any]) -> pd.DataFrame:
@@ -92,22 +80,6 @@ def _print_plan(plan: pd.DataFrame, json_: bool) -> None:
         print_line("  ...")
 
 
-@click.command()
-@click.option(
-    "-o", "--folder", default="audio", show_default=True, help="Target folder, or a URL such as s3://bucket/a."
-)
-@_NAME
-@_WAV
-@_IDS
-@click.option("--overwrite", is_flag=True, help="Download finished files again.")
-@_RATE
-@_DRY
-@click.option("--workers", type=click.IntRange(min=1), help="Parallel downloads.")
-@click.option("--keepers", "kept", is_flag=True, help="Only the last of several takes of a text, in each account.")
-@click.option("--script", type=click.Path(dir_okay=False), help="Text file: only the last takes of its lines.")
-@click.option("--near", type=float, help="With --keepers or --script: similarity (0.5 to 1) of takes of one line.")
-@JSON
-@filters
 def pull(
     folder: str,
     name: str,
@@ -123,10 +95,7 @@ def pull(
     json_: bool,
     **chosen: Any,
 ) -> None:
-    """Download the audio of the selected rows into a folder; costs no credits.
-
-    Interrupted? Run it again: it resumes. Exit code 5: some clips failed, the others are complete.
-    """
+    """Run ``histkit pull`` with the values of its options."""
     with closing(open_destination(folder)) as destination:  # these raise before anything is read
         destination.check()
     lines = None if script is None else [text for text, _ in parse_script(script)]
@@ -166,17 +135,6 @@ def _print_notes(pulled: pd.DataFrame) -> None:
         print_message(f"{count_noun(count, 'clip')}: {in_words_of_command(str(note))}")
 
 
-@click.command("zip")
-@click.argument("path", type=click.Path(dir_okay=False))
-@_NAME
-@_WAV
-@_IDS
-@click.option("--one-by-one", is_flag=True, help="Request each clip individually, not in zips of the service.")
-@_RATE
-@_DRY
-@FORCE
-@JSON
-@filters
 def zip_(
     path: str,
     name: str,
@@ -189,10 +147,7 @@ def zip_(
     json_: bool,
     **chosen: Any,
 ) -> None:
-    """Download the audio of the selected rows into one zip; costs no credits.
-
-    Exit code 5: some clips failed and are not in the zip.
-    """
+    """Run ``histkit zip`` with the values of its options."""
     output = zip_output(path, force=force)
     items = _items(ids, chosen)
     options: dict[str, Any] = {"name": name, "format": format_, "sample_rate": sample_rate, "force": force}
@@ -203,17 +158,8 @@ def zip_(
     _print_result(packed, path, json_, output)
 
 
-@click.command()
-@click.argument("folder", default="audio")
-@click.option("--forget", is_flag=True, help="Have the next pull replace changed, damaged and missing files.")
-@click.option("--prove", is_flag=True, help="Download the clips again that show no end of their own, and compare.")
-@JSON
 def verify(folder: str, forget: bool, prove: bool, json_: bool) -> None:
-    """Verify the files in FOLDER (audio): the hashes of its manifest, and whether each clip is whole.
-
-    Makes no request without --prove; costs no credits. Exit code 5: some files are changed, damaged, missing or
-    unreadable.
-    """
+    """Run ``histkit verify`` with the values of its options."""
     checked = hk.verify(folder, forget=forget, prove=prove)
     facts = checked.attrs["histkit"]
     if json_:
@@ -247,20 +193,10 @@ def _print_proofs(checked: pd.DataFrame, prove: bool) -> None:
         print_message("with --prove, they are downloaded again and compared.")
 
 
-@click.command()
-@_IDS
-@click.option("--only-verified", metavar="FOLDER", help="Only rows with a verified file in this folder.")
-@click.option("--confirm", is_flag=True, help="Delete; without this nothing is deleted.")
-@click.option("--journal", default=DEFAULT_JOURNAL, show_default=True, help="Record of deleted rows.")
-@JSON
-@filters
 def delete(
     ids: tuple[str, ...], only_verified: str | None, confirm: bool, journal: str, json_: bool, **chosen: Any
 ) -> None:
-    """Delete the selected rows from the service; without --confirm, print what would be deleted.
-
-    The local history keeps the rows, marked as deleted. Exit code 5: some rows could not be deleted.
-    """
+    """Run ``histkit delete`` with the values of its options."""
     local_path(chosen["history"])  # the rows are marked there
     bounds = date_bounds(**{name: chosen.pop(name) for name in ("after", "before", "since", "until", "tz")})
     conditions = (*ids, bounds.description, *(chosen[name] for name in ("voice", "model", "source", "search", "text")))
@@ -276,6 +212,3 @@ def delete(
         print_json(done.attrs["histkit"])
     if report_failures(done) or done.attrs["histkit"]["interrupted"]:
         raise SystemExit(SOME_FAILED)
-
-
-COMMANDS = (pull, zip_, verify, delete)

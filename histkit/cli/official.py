@@ -3,67 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from datetime import tzinfo
 from decimal import Decimal
 from typing import Any
 
-import click
 import pandas as pd
 
 import histkit as hk
-from histkit.cli.common import CSV, JSON, PERIODS, DateBounds, date_bounds, dates, period_argument, print_table
+from histkit.cli.common import DateBounds, date_bounds, print_table
 from histkit.cli.cut_periods import note_cut_periods
+from histkit.cli.options import PERIODS
 from histkit.cli.output import print_note
 from histkit.frame.clock import zone_of
 from histkit.frame.columns import plain_values
-from histkit.money.usage_routes import DIMENSIONS, STATS, USAGE, Dimension, dimensions_of
+from histkit.money.dimensions import Dimension, dimensions_of
+from histkit.money.usage_routes import STATS, USAGE
 from histkit.reports.model import ReportColumn, ReportTable, heading, no_name, period_column, share_of, total_of
 from histkit.usage.periods import parse_freq
 from histkit.util.text import count_noun, quoted
 
-_PERIODS = [name for name in PERIODS if name != "billing"]
 _DEFAULT_START = "30d"
-_BY = f"{', '.join(one.word for one in DIMENSIONS[:8])}, ...; may be repeated."
 _LONG = 24  # characters of an id that a reader does without
 _SHORT, _SUFFIX = 12, 6
-_COLUMN = click.option("--column", help="Column of the figures, if the service sends several in one unit.")
 
 
-@click.command()
-@period_argument(_PERIODS, "daily")
-@click.option("--by", multiple=True, help=_BY)
-@_COLUMN
-@JSON
-@CSV
-@dates
 def official(period: str, by: tuple[str, ...], json_: bool, csv_: bool, **chosen: Any) -> None:
-    """Print the workspace's own usage figures, read from the service (default: the last 30 days).
-
-    PERIOD: hourly, daily (default), weekly, monthly, quarterly, yearly, or total for one sum of all.
-
-    The unit is credits or, for a workspace that is billed in money, its currency. Most breakdowns need a key with the
-    scope workspace_analytics_full_read.
-    """
+    """Run ``histkit official`` with the values of its options."""
     table, note = _figures(period, by, **chosen)
     _print(table, by, period, json_, csv_, note=note)
 
 
-@click.command()
-@period_argument(_PERIODS, "total")
-@click.option("--by", multiple=True, default=("api_key", "user"), help=f"Default: api_key and user. {_BY}")
-@_COLUMN
-@JSON
-@CSV
-@dates
 def who(period: str, by: tuple[str, ...], json_: bool, csv_: bool, **chosen: Any) -> None:
-    """Print who spent it: usage by API key and user, with shares (default: the last 30 days).
-
-    PERIOD: hourly, daily, weekly, monthly, quarterly, yearly, or total (default).
-
-    Needs a key with the scope workspace_analytics_full_read. An API key is shown by its name or its hash, as the
-    service has it.
-    """
+    """Run ``histkit who`` with the values of its options."""
     table, note = _figures(period, by, **chosen)
     figure = "cost" if "cost" in table.columns else "credits"
     groups = [name for name in ("period", "currency") if name in table.columns]
@@ -204,6 +175,3 @@ def _label(identity: Any, name: str | None, shared: Counter[str], word: str) -> 
 
 def _decimal(value: Any, digits: int) -> Decimal | None:
     return None if value is None else Decimal(f"{value:.{digits}f}")
-
-
-COMMANDS: Sequence[click.Command] = (official, who)

@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 
 import click
 
-from histkit.reports.terminal import fold, output_width
 from histkit.util.files import is_write_fault, write_reason
+from histkit.util.folding import fold, output_width
 from histkit.util.text import encodable_text, terminal_lines, terminal_text
 
 _SCREEN = 20  # columns; a narrower width is not one

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pandas as pd
 
 import histkit as hk
-from histkit.cli.common import FILE, date_bounds
+from histkit.cli.common import date_bounds
+from histkit.cli.options import LOG_KEY
 from histkit.cli.output import print_note
 from histkit.frame.columns import strings_of
 from histkit.frame.filters import filter_items
@@ -20,20 +20,7 @@ from histkit.frame.log_table import WHO
 from histkit.usage.attribution import FACT, coverage_line, read_log, who_column
 from histkit.usage.label_rules import Rule
 
-_KEY = "request_id"
 _DIVIDING = ("voice", "model", "source", "search", "text", "limit")  # options that the log does not know
-
-
-def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a log."""
-    for option in (
-        click.option(
-            "--log-key", default=_KEY, show_default=True, help="The column of rows and --log that joins them."
-        ),
-        click.option("--log", type=FILE, help="Your own log (CSV, JSON lines, Parquet), whose columns --by can name."),
-    ):
-        command = option(command)
-    return command
 
 
 def columns_of(rules: Iterable[Rule]) -> list[str]:
@@ -55,7 +42,7 @@ def join_log(
         table, columns = _with_names(read_log(log, log_key), words), None
     elif words:
         table, columns = log_beside(history, words), words
-        on = (_KEY, table.attrs["histkit"]["id_column"] or _KEY)
+        on = (LOG_KEY, table.attrs["histkit"]["id_column"] or LOG_KEY)
         table = _of_selection(table, on[1], frame, **chosen)
     else:
         return frame
@@ -95,7 +82,7 @@ def _of_selection(
     time = requests.attrs["histkit"]["time_column"]
     if key not in requests.columns or time not in requests.columns:
         return requests
-    ids = {text for text in strings_of(frame, _KEY) if text}
+    ids = {text for text in strings_of(frame, LOG_KEY) if text}
     kept = np.array([text in ids for text in strings_of(requests, key)], bool)
     if not any(chosen.get(name) not in (None, ()) for name in _DIVIDING):
         bounds = date_bounds(after, before, since, until, tz)

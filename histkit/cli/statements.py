@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,32 +12,23 @@ import pandas as pd
 import histkit as hk
 from histkit.archive.manifest import MANIFEST
 from histkit.cli.common import (
-    CSV,
-    FILE,
-    FOLDER,
-    FORCE,
-    JSON,
-    PRICES,
-    RULES,
-    SOME_FAILED,
     check_output,
     checked_prices,
     labelled_rows,
     print_table,
     print_written,
-    source,
     was_typed,
     whole_history,
 )
+from histkit.cli.group import SOME_FAILED
 from histkit.cli.output import print_data, print_line, print_message
-from histkit.cli.request_log import columns_of, join_log, log_options
+from histkit.cli.request_log import columns_of, join_log
 from histkit.frame.clock import name_of, zone_of
 from histkit.frame.names import UnmatchedNameError, did_you_mean
 from histkit.money.costs import costs_by_currency
 from histkit.reports.model import MEASURE_COLUMNS, ReportColumn, ReportTable, measure_totals
-from histkit.reports.register import REGISTER, Register
+from histkit.reports.register import Register
 from histkit.reports.statement_files import (
-    FORMATS,
     caveats,
     json_text,
     statement_csv,
@@ -49,44 +40,6 @@ from histkit.reports.terminal import print_report
 from histkit.usage.label_rules import COLUMN, read_rules
 from histkit.util.files import read_toml, shown_path
 from histkit.util.text import count_noun, quoted
-
-ZONE = click.option(
-    "--tz", help="IANA name of the zone of days. Default: tz of the rules, else of the prices, else UTC."
-)
-
-
-def _options(command: Callable[..., Any]) -> Callable[..., Any]:
-    command = source(command)
-    for option in (
-        FORCE,
-        click.option(
-            "--register", type=FILE, help=f"Register of issued statements. Default: {REGISTER} in the history."
-        ),
-        click.option("--correct", is_flag=True, help="Correct what was issued and has changed: bill the difference."),
-        click.option("--issue", is_flag=True, help="Number it and enter it in the register of issued statements."),
-        click.option("--locale", help="Format numbers and dates as in a locale, such as de_DE."),
-        click.option("--issue-date", metavar="DATE", help="Default: that of the terms, else the day of issue."),
-        click.option("--terms", type=click.Path(dir_okay=False), help="TOML file: parties, minimum fee, markup, tax."),
-        CSV,
-        JSON,
-        click.option(
-            "--by",
-            multiple=True,
-            default=("voice", "model"),
-            show_default=True,
-            help="Groups that make the lines: voice, model, api_key, user, or any column; may be repeated.",
-        ),
-        click.option(
-            "--column",
-            help="Column with the client of each row, such as account or api_key. Default: that of the rules.",
-        ),
-        log_options,
-        PRICES,
-        RULES,
-        ZONE,
-    ):
-        command = option(command)
-    return command
 
 
 def _zone(tz: str | None, rules: str | None, prices: str | None) -> str:
@@ -150,18 +103,6 @@ def _first_and_last(numbers: list[str]) -> str:
     return ", ".join(numbers) if len(numbers) < 4 else f"{numbers[0]} to {numbers[-1]}"
 
 
-@click.command()
-@click.argument("client")
-@click.argument("period")
-@click.option(
-    "-o",
-    "--output",
-    type=FILE,
-    help="File to write: .html, .xlsx, .md, .csv or .json. Default: print the statement.",
-)
-@click.option("--title", help="Headline.")
-@click.option("--number", help="Its number; {n} is counted, as in 2026-{n:03}. Default: that of the terms.")
-@_options
 def statement(
     client: str,
     period: str,
@@ -186,12 +127,7 @@ def statement(
     force: bool,
     **chosen: Any,
 ) -> None:
-    """Bill CLIENT for PERIOD: lines, totals, and a fingerprint of the rows.
-
-    PERIOD is a year 2026, a quarter 2026-Q3, a month 2026-10, an ISO week 2026-W41, a day 2026-10-05, or 'last month'.
-    The same rows always give the same file. With --issue a row is billed at most once. --by api_key, --column user and
-    such columns in rules need the request log (histkit sync --requests), or --log.
-    """
+    """Run ``histkit statement`` with the values of its options."""
     check_output(json_, csv_)
     target = None if output is None else statement_output(output, force=force)
     zone = _zone(tz, rules, prices)
@@ -230,14 +166,6 @@ def statement(
         print_written(target, f"{issued}{count_noun(facts['rows'], 'row')}, fingerprint {facts['fingerprint']}")
 
 
-@click.command()
-@click.argument("period", required=False)
-@click.option(
-    "-o", "--output", type=FOLDER, help="Folder for a file per client; default: write none, print the totals."
-)
-@click.option("--format", default="html", show_default=True, type=click.Choice(FORMATS), help="Format of these files.")
-@click.option("--check", is_flag=True, help="Prove the register of issued statements instead; without PERIOD.")
-@_options
 def statements(
     period: str | None,
     output: Path | None,
@@ -261,13 +189,7 @@ def statements(
     force: bool,
     **chosen: Any,
 ) -> None:
-    """Bill every client for PERIOD (see histkit statement): together, all rows of the period.
-
-    With --check, the register of issued statements is proven: each file is there with its bytes, numbers have no gap,
-    totals follow from the rows, no row is billed twice. With --rules or --column, rows that came, went or changed since
-    are listed too, and rows between a client's periods that are in no statement. Exit code 1: something is not as it
-    was issued; 5: only rows have changed since, or are not billed.
-    """
+    """Run ``histkit statements`` with the values of its options."""
     check_output(json_, csv_)
     if check:
         if period is not None or issue or correct or output is not None:
@@ -357,6 +279,3 @@ def _check(
         raise SystemExit(1)
     if len(findings):
         raise SystemExit(SOME_FAILED)
-
-
-COMMANDS = (statement, statements)

@@ -13,32 +13,21 @@ import pandas as pd
 
 import histkit as hk
 from histkit.cli.common import (
-    CLIENT,
-    CSV,
-    FILE,
-    FORCE,
-    JSON,
-    PERIODS,
-    PRICES,
-    RULES,
     checked_prices,
     date_bounds,
-    dates,
-    filters,
     labelled_rows,
     newest_rows,
-    period_argument,
     print_json,
     print_table,
     print_written,
     rows_and_size,
     rows_of,
-    source,
     whole_history,
 )
 from histkit.cli.cut_periods import limit_note, limited_bounds, note_cut_periods
+from histkit.cli.options import PERIODS
 from histkit.cli.output import print_note, print_paragraph
-from histkit.cli.request_log import columns_of, join_log, log_beside, log_options
+from histkit.cli.request_log import columns_of, join_log, log_beside
 from histkit.frame.clock import zone_of
 from histkit.frame.names import KnownNames, UnmatchedNameError
 from histkit.frame.provenance import record_selection
@@ -102,21 +91,6 @@ def _of_clients(labelled: pd.DataFrame, column: str, client: tuple[str, ...]) ->
     return selected
 
 
-@click.command()
-@period_argument(PERIODS, "monthly")
-@click.option(
-    "--by", multiple=True, help="voice, model, source, account, client, api_key, user, or any column; may be repeated."
-)
-@log_options
-@click.option("--top", type=click.IntRange(min=1), help="Number of groups; the others are one group.")
-@click.option("--compare", is_flag=True, help="Compare with the previous period: change, volume, mix.")
-@click.option("--reset-day", type=click.IntRange(1, 31), help="For billing periods; default: from the subscription.")
-@RULES
-@CLIENT
-@PRICES
-@JSON
-@CSV
-@filters
 def usage(
     period: str,
     by: tuple[str, ...],
@@ -133,12 +107,7 @@ def usage(
     csv_: bool,
     **chosen: Any,
 ) -> None:
-    """Sum items, characters and credits by period (hour to year, or billing period) and group.
-
-    PERIOD: hourly, daily, weekly, monthly (default), quarterly, yearly, billing, or total for one sum of all.
-
-    --by api_key and --by user need the request log (histkit sync --requests), or --log.
-    """
+    """Run ``histkit usage`` with the values of its options."""
     if compare and prices:
         raise click.UsageError("--compare and --prices exclude each other.")
     if COLUMN in by and rules is None:
@@ -185,15 +154,6 @@ def _subscription(frame: pd.DataFrame) -> Any:
         return client.subscription()
 
 
-@click.command()
-@click.argument("path", required=False, type=FILE)
-@click.option("--title", help="Headline.")
-@click.option("--quota", "with_quota", is_flag=True, help="Read the subscription: adds quota and forecast.")
-@RULES
-@CLIENT
-@PRICES
-@FORCE
-@filters
 def report(
     path: Path | None,
     title: str | None,
@@ -205,7 +165,7 @@ def report(
     prices: str | None,
     **chosen: Any,
 ) -> None:
-    """Write a usage report to PATH (.html, .xlsx, .md), or print it. PATH - is HTML on standard output."""
+    """Run ``histkit report`` with the values of its options."""
     output = None if path is None else output_of(path, KINDS, "a report", force=force)
     book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
     frame, column = labelled_history(rules, client, {**chosen, "tz": tz})
@@ -216,15 +176,8 @@ def report(
         print_written(output, rows_and_size(output, len(frame)))
 
 
-@click.command()
-@click.option("--fail-over", metavar="SHARE", help="Exit with code 4 if more than this is used, e.g. 90%.")
-@JSON
-@filters
 def quota(fail_over: str | None, tz: str, json_: bool, **chosen: Any) -> None:
-    """Print how much of the plan's credits is used and when they run out (an estimate).
-
-    The counter is read from the service, the rate from the history. Exit code 4: more is used than --fail-over allows.
-    """
+    """Run ``histkit quota`` with the values of its options."""
     limit = _share(fail_over)
     frame = rows_of(**chosen, tz=tz)
     subscription = _subscription(frame)
@@ -255,26 +208,6 @@ def _share(text: str | None) -> Fraction | None:
     return share
 
 
-@click.command()
-@period_argument((name for name in PERIODS if name not in ("billing", "total")), "monthly")
-@click.option(
-    "--by",
-    multiple=True,
-    help="voice, model, source, api_key, user, or any column: splits the seen credits; repeatable.",
-)
-@log_options
-@click.option("--reset-day", type=click.IntRange(1, 31), help="Day of the month on which the counter is reset.")
-@click.option("--across-accounts", is_flag=True, help="Add up the ledgers of several accounts.")
-@click.option("--official", is_flag=True, help="Compare with the account's own figures, read from the service.")
-@click.option(
-    "--requests",
-    is_flag=True,
-    help="With --official: who spent what this history lacks, --by api_key and user unless other columns are named.",
-)
-@dates
-@JSON
-@CSV
-@source
 def ledger(
     period: str,
     by: tuple[str, ...],
@@ -293,15 +226,7 @@ def ledger(
     csv_: bool,
     **chosen: Any,
 ) -> None:
-    """Compare the account's credit counter with the rows: what they spent, and what else did (an estimate).
-
-    Each row shows the counter before and after it. Seen: credits of these rows. Unseen: what the counter rose by
-    between them. Adjustments, such as refunds, and resets are counted apart.
-
-    PERIOD: hourly, daily, weekly, monthly (default), quarterly, yearly. The counter is followed through all rows; the
-    dates select what is summed. --by api_key, --by user and --requests need the request log
-    (histkit sync --requests); --by also takes the columns of --log.
-    """
+    """Run ``histkit ledger`` with the values of its options."""
     if official and (log or across_accounts):
         raise click.UsageError("--official excludes --log and --across-accounts.")
     if official and by and not requests:
@@ -382,15 +307,8 @@ def _missing_notes(figures: pd.DataFrame, **words: str) -> list[str]:
     ]
 
 
-@click.command()
-@click.option("--top", default=20, show_default=True, type=click.IntRange(min=1), help="Number of texts.")
-@click.option("--near", type=float, help="Also group similar texts: minimum similarity, 0.5 to 1.")
-@click.option("--across-accounts", is_flag=True, help="Also group takes of a text in several accounts.")
-@JSON
-@CSV
-@filters
 def takes(top: int, near: float | None, across_accounts: bool, json_: bool, csv_: bool, **chosen: Any) -> None:
-    """List the texts that one voice generated more than once, with most credits thrown away first."""
+    """Run ``histkit takes`` with the values of its options."""
     rows = rows_of(**chosen)
     takes = hk.takes(rows, near=near, across_accounts=across_accounts)
     facts = takes.attrs["histkit"]
@@ -406,6 +324,3 @@ def takes(top: int, near: float | None, across_accounts: bool, json_: bool, csv_
     table = line_report_table(line_table(takes, top), measures, note.strip())
     table.frame.attrs["histkit"] = facts
     print_table(table, json_, csv_)
-
-
-COMMANDS = (usage, report, quota, ledger, takes)

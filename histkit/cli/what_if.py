@@ -9,18 +9,12 @@ import pandas as pd
 
 import histkit as hk
 from histkit.cli.common import (
-    CLIENT,
-    CSV,
-    JSON,
-    PERIODS,
-    RULES,
     check_output,
     checked_prices,
-    filters,
-    period_argument,
     print_table,
 )
 from histkit.cli.cut_periods import limit_note
+from histkit.cli.options import PERIODS
 from histkit.cli.usage import labelled_history
 from histkit.reports.model import ReportColumn, ReportTable, group_column, period_column
 from histkit.util.text import count_noun
@@ -28,21 +22,6 @@ from histkit.util.text import count_noun
 _MONEY = ("cost", "cost_low", "cost_high")
 
 
-@click.command()
-@period_argument(PERIODS, "monthly")
-@click.option("--on-model", metavar="MODEL", help="The other model, such as eleven_flash_v2_5.")
-@click.option("--current-prices", type=click.Path(dir_okay=False), help="TOML file of the prices to compare with.")
-@click.option("--plan", type=click.Path(dir_okay=False), help="TOML file of plans: what each month costs on them.")
-@click.option("--by", multiple=True, help="voice, model, source, account, client, or any column; may be repeated.")
-@click.option("--reset-day", type=click.IntRange(1, 31), help="For billing periods.")
-@RULES
-@CLIENT
-@click.option(
-    "--prices", type=click.Path(dir_okay=False), help="TOML file of the other prices; one currency for all rows."
-)
-@JSON
-@CSV
-@filters
 def reprice(
     period: str,
     on_model: str | None,
@@ -58,11 +37,7 @@ def reprice(
     csv_: bool,
     **chosen: Any,
 ) -> None:
-    """Estimate what the rows would have cost on another model, at other prices (--prices) or on other plans.
-
-    PERIOD: hourly, daily, weekly, monthly (default), quarterly, yearly, billing, or total for one sum of all. Estimates
-    are ranges. What was measured stands beside them.
-    """
+    """Run ``histkit reprice`` with the values of its options."""
     check_output(json_, csv_)
     if on_model is None and prices is None and plan is None:
         raise click.UsageError("Add what to change: --on-model, --prices or --plan.")
@@ -144,6 +119,3 @@ def _notes(facts: dict[str, Any]) -> list[str]:
             amount = plan["low"] if plan["low"] == plan["high"] else f"{plan['low']} to {plan['high']}"
             notes.append(f"{name}: {amount} {plan['currency']} in all.")
     return notes
-
-
-COMMANDS = (reprice,)

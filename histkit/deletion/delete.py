@@ -19,6 +19,7 @@ from histkit.archive.manifest import read_manifest
 from histkit.archive.tombstones import mark_deleted
 from histkit.audio.fetch import CircuitBreaker
 from histkit.deletion.journal import Journal
+from histkit.deletion.options import DEFAULT_JOURNAL
 from histkit.deletion.ownership import Ownership
 from histkit.deletion.plan import DeletionPlan, Json, Result, plan_deletion, price_text
 from histkit.deletion.request import delete_item
@@ -27,7 +28,6 @@ from histkit.util.progress import print_summary, progress_bar
 from histkit.util.storage import ReadStore, local_path, normalize_path
 from histkit.util.text import count_noun, error_line, hide_passwords, quoted
 
-DEFAULT_JOURNAL = "data/deleted.jsonl"
 _STATUSES = ("deleted", "gone", "kept", "failed", "pending")
 _MAX_UNANSWERED = 5  # consecutive rows without a response, after which the service counts as unreachable
 

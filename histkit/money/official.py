@@ -15,7 +15,8 @@ from histkit.errors import InputError
 from histkit.frame.clock import SECOND, iso, name_of, timestamps, zone_of
 from histkit.frame.columns import float_numbers, plain_values
 from histkit.frame.dates import as_unix
-from histkit.money.usage_routes import EARLIEST, Figures, Question, dimensions_of, fetch_figures
+from histkit.money.dimensions import dimensions_of
+from histkit.money.usage_routes import EARLIEST, Figures, Question, fetch_figures
 from histkit.usage.buckets import bucket, edges
 from histkit.usage.periods import Freq, parse_freq
 from histkit.util.arrays import Ints

@@ -16,7 +16,7 @@ from histkit.frame.columns import float_numbers, integer_array, plain_values, st
 from histkit.frame.dates import instants_of
 from histkit.frame.names import MissingColumnError, did_you_mean
 from histkit.frame.schema import check_frame, require
-from histkit.money.usage_routes import dimensions_of
+from histkit.money.dimensions import dimensions_of
 from histkit.usage.aggregate import distinct_rows
 from histkit.usage.buckets import bucket
 from histkit.usage.periods import Freq

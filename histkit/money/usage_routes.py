@@ -11,7 +11,7 @@ The columns of an answer are found by unit and type (`histkit.frame.columnar`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from functools import cached_property, partial
@@ -36,6 +36,7 @@ from histkit.frame.clock import DAY, HOUR, SECOND, first_instant, iso, name_of
 from histkit.frame.columnar import CREDITS, CURRENCIES, ColumnarAnswer, decode_columns
 from histkit.frame.columns import float_numbers, plain_values
 from histkit.frame.dates import instants_of
+from histkit.money.dimensions import BY_NAME, Dimension
 from histkit.usage.buckets import edges
 from histkit.usage.periods import Freq
 from histkit.util.arrays import Ints
@@ -49,78 +50,6 @@ _ALL = "all"  # the label of a total beside its parts, in any letter case
 _DAYS_AT_ONCE = {"D": 366, "h": 31}
 _TIMES = ("timestamp", "time", "bucket", "date", "start_time")
 _SHOWN = ("_label", "_name")  # how columns of display names end
-
-
-@dataclass(frozen=True)
-class Dimension:
-    """What usage can be broken down by: the word for it, and what the routes call it (None: that route lacks it).
-
-    Attributes
-    ----------
-    word : str
-        As in ``by=``.
-    usage : str or None
-        Column of `USAGE`.
-    stats : str or None
-        Breakdown of `STATS`.
-    cost : bool
-        Whether `COST` has the column.
-    limited : bool
-        Whether it is one of those of which `COST` takes two at most.
-    """
-
-    word: str
-    usage: str | None
-    stats: str | None = None
-    cost: bool = False
-    limited: bool = False
-
-
-DIMENSIONS = (
-    Dimension("api_key", "hashed_xi_api_key", "api_keys", cost=True, limited=True),
-    Dimension("user", "user_id", "user", cost=True, limited=True),
-    Dimension("model", "model", "model", cost=True),
-    Dimension("voice", "voice_id", "voice"),
-    Dimension("product", "product_type", "product_type", cost=True, limited=True),
-    Dimension("region", "region", "region", cost=True, limited=True),
-    Dimension("source", "request_source", "request_source", cost=True),
-    Dimension("resource", "resource_id", "resource"),
-    Dimension("subresource", "subresource_id", "subresource_id"),
-    Dimension("workspace", "reporting_workspace_id", "reporting_workspace_id", cost=True, limited=True),
-    Dimension("billing_group", "billing_group_id", cost=True, limited=True),
-    Dimension("queue", "request_queue_type", "request_queue"),
-    Dimension("voice_multiplier", "voice_multiplier", "voice_multiplier"),
-    Dimension("surface", "surface", cost=True, limited=True),
-    Dimension("actor", "actor", cost=True, limited=True),
-    Dimension("currency", "fiat_currency", cost=True),
-    Dimension("charge", "fiat_charge_type", cost=True),
-    Dimension("group", None, "groups"),
-    Dimension("has_api_key", None, "has_api_key"),
-)
-_BY_NAME = {name: one for one in DIMENSIONS for name in (one.stats, one.usage, one.word) if name is not None}
-
-
-def dimensions_of(by: Any) -> dict[str, Dimension]:
-    """Parse ``by=``: a word, a name that the API has for it, or a list of these; keep the user's spelling as key.
-
-    Raises
-    ------
-    InputError
-        A word is unknown or there twice.
-    """
-    words = [] if by is None else [by] if isinstance(by, str) else by
-    if not isinstance(words, Sequence):
-        raise InputError(f"by={quoted(by)} must be a word or a list of words.")
-    chosen: dict[str, Dimension] = {}
-    for word in words:
-        one = _BY_NAME.get(word) if isinstance(word, str) else None
-        if one is None:
-            known = ", ".join(repr(dimension.word) for dimension in DIMENSIONS)
-            raise InputError(f"by={quoted(word)} is not possible; use one or more of {known}.")
-        if one in chosen.values():
-            raise InputError(f"by={quoted(by)}: {quoted(word)} is there twice.")
-        chosen[word] = one
-    return chosen
 
 
 @dataclass(frozen=True)
@@ -493,7 +422,7 @@ def _group_columns(answer: ColumnarAnswer, groups: Mapping[str, str]) -> dict[st
     """
     found: dict[str, str] = {}
     for word, name in groups.items():
-        plain = {name, word, _BY_NAME[name].word if name in _BY_NAME else name}
+        plain = {name, word, BY_NAME[name].word if name in BY_NAME else name}
         known = [
             column for column in answer.frame.columns if column.casefold() in plain and column not in found.values()
         ]

@@ -31,6 +31,7 @@ import pandas as pd
 from histkit.archive.manifest import MANIFEST
 from histkit.errors import ArchiveError, InputError
 from histkit.reports.billed_rows import decode_rows, net_rows
+from histkit.reports.options import REGISTER
 from histkit.util.files import (
     atomic_write,
     exclusive_lock,
@@ -44,7 +45,6 @@ from histkit.util.files import (
 from histkit.util.storage import local_path
 from histkit.util.text import error_line, error_reason
 
-REGISTER = "_statements.jsonl"  # in a history's folder; tools skip names that begin with an underscore
 FIRST = "0" * 64  # stands for the hash of the line before the first one
 VERSION = 1
 _HASH = b',"hash":"'

@@ -38,8 +38,9 @@ from histkit.reports.changes import RowMatcher
 from histkit.reports.completeness import history_reasons, history_state, row_reasons
 from histkit.reports.issue import Issue, Issuer
 from histkit.reports.model import check_title, total_of
+from histkit.reports.options import FORMATS
 from histkit.reports.register import Entry, HistoryRegisters, Key, history_folder, register_of
-from histkit.reports.statement_files import FORMATS, statement_output, write_statement
+from histkit.reports.statement_files import statement_output, write_statement
 from histkit.reports.terms import Terms, TermsBook, read_terms
 from histkit.usage.aggregate import MEASURES, is_voice, partial_sums
 from histkit.usage.label_rules import COLUMN, UNASSIGNED

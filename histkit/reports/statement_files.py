@@ -26,7 +26,6 @@ from histkit.reports.sections import DIALOGUE_NOTE
 from histkit.reports.xlsx import write_xlsx
 from histkit.util.outputs import CSV, HTML, JSON, MARKDOWN, XLSX, FileKind, OutputFile, output_of
 
-FORMATS = ("md", "html", "xlsx", "csv", "json")
 PROVISIONAL = "provisional"
 _PART_NOTE = (
     "A line with 0 items is of a voice that speaks a smaller part of dialogues: each dialogue is one item, counted for "

@@ -8,7 +8,6 @@ line per cell. Texts are folded at spaces, and never within a number.
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from histkit.reports.model import Report, ReportColumn, ReportTable, bar_shares, rows_of, totals_of
+from histkit.util.folding import cell_length, fold, output_width, pieces_of
 from histkit.util.text import encodable_text, format_value, terminal_text
 
 if TYPE_CHECKING:
@@ -24,28 +24,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PIPE_WIDTH = 160  # characters, where there is no terminal; a table may exceed it
-_DEFAULT_WIDTH = 80  # of a terminal that doesn't state its size
 _BAR_CELLS = 12
 _LEAST_TEXT, _LEAST_ID = 12, 24  # characters; longer words, and longer ones with digits (ids), can be broken
 _COMFORTABLE_TEXT = 24  # characters; bars go before longer texts are folded any narrower
-_NUMBER = re.compile(r"[+-]?\d(?:[\d.,:/-]*\d)?%?|.", re.DOTALL)
-
-
-def output_width(stream: Any = None) -> int | None:
-    """Return the columns of the terminal, at most those of ``COLUMNS``; without a terminal ``COLUMNS`` or None.
-
-    Parameters
-    ----------
-    stream : file, optional
-        Default: standard output.
-    """
-    text = os.environ.get("COLUMNS", "")
-    columns = int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
-    try:
-        terminal = os.get_terminal_size((stream or sys.stdout).fileno()).columns or _DEFAULT_WIDTH
-    except (AttributeError, OSError, ValueError):  # no standard output, a pipe or a file, one that is closed
-        return columns
-    return min(terminal, columns or terminal)
 
 
 def output_console() -> tuple[Console, bool]:
@@ -116,7 +97,7 @@ def _print_fact(console: Console, label: str, value: str, note: str) -> None:
     """Print a headline number: one line where there is room, else the note on lines of its own."""
     label, value, note = (encodable_text(terminal_text(text), console.encoding) for text in (label, value, note))
     head = [(f"  {label}: ", ""), (value, "bold")]
-    if note and _length("".join(text for text, _ in head) + f"  {note}") <= console.width:
+    if note and cell_length("".join(text for text, _ in head) + f"  {note}") <= console.width:
         _print_line(console, [*head, (f"  {note}", "dim")])
         return
     _print_line(console, head)
@@ -152,66 +133,12 @@ def rich_table(table: ReportTable, *, fixed: bool = True, hint: str = "") -> Any
     return _TerminalTable(table, fixed, hint or "use a wider terminal")
 
 
-def _length(text: str) -> int:
-    from rich.cells import cell_len
-
-    return cell_len(text)
-
-
-def fold(text: str, width: int, *, whole_words: bool = False) -> list[str]:
-    """Fold a text into lines of at most `width` terminal cells, at spaces where possible and never within a number.
-
-    A number, and with `whole_words` any word, that is longer than a line exceeds it.
-
-    Examples
-    --------
-    >>> fold("Chapter 12,345 of Bartholomew", 8)
-    ['Chapter', '12,345', 'of Barth', 'olomew']
-    >>> fold("12,345", 3)
-    ['12,345']
-    """
-    lines = [""]
-    for word in text.split(" "):
-        joined = f"{lines[-1]} {word}" if lines[-1] else word
-        if _length(joined) <= width:
-            lines[-1] = joined
-        elif whole_words or _length(word) <= width:
-            lines.append(word)
-        else:
-            lines += _broken(word, width, lines.pop())
-    return lines
-
-
-def _broken(word: str, width: int, line: str) -> list[str]:
-    """Break a word that is longer than a line; it goes on in the current line."""
-    lines, gap = [line], " " if line else ""
-    for piece in _pieces(word):
-        joined = lines[-1] + gap + piece
-        if _length(joined) <= width or not lines[-1]:
-            lines[-1] = joined
-        else:
-            lines.append(piece)
-        gap = ""
-    return lines
-
-
-def _pieces(word: str) -> list[str]:
-    """Return the parts of a word that stay whole: its numbers, and its other characters with their marks."""
-    pieces: list[str] = []
-    for piece in _NUMBER.findall(word):
-        if pieces and not _length(piece):
-            pieces[-1] += piece
-        else:
-            pieces.append(piece)
-    return pieces
-
-
 def _least_width(text: str) -> int:
     """Return the width below which a text can't be folded without breaking a short word or a number."""
     widths = [0]
     for word in text.split(" "):
-        length, least = _length(word), _LEAST_ID if any(map(str.isdigit, word)) else _LEAST_TEXT
-        widths.append(length if length <= least else max(least, *map(_length, _pieces(word))))
+        length, least = cell_length(word), _LEAST_ID if any(map(str.isdigit, word)) else _LEAST_TEXT
+        widths.append(length if length <= least else max(least, *map(cell_length, pieces_of(word))))
     return max(widths)
 
 
@@ -227,18 +154,18 @@ class _Cells:
 
     @property
     def natural(self) -> int:
-        return max(map(_length, [self.label, self.total, *self.texts]))
+        return max(map(cell_length, [self.label, self.total, *self.texts]))
 
     @property
     def least(self) -> int:
         cells = [self.total, *self.texts]
-        return max(_least_width(self.label), *map(_least_width if self.column.foldable else _length, cells))
+        return max(_least_width(self.label), *map(_least_width if self.column.foldable else cell_length, cells))
 
     def lines(self, text: str, width: int, *, label: bool = False) -> list[str]:
         """Fold a cell, and align its lines."""
         lines = fold(text, width) if label or self.column.foldable else [text]
         right = self.column.numeric
-        padded = [" " * max(0, width - _length(line)) for line in lines]
+        padded = [" " * max(0, width - cell_length(line)) for line in lines]
         return [pad + line if right else line + pad for line, pad in zip(lines, padded, strict=True)]
 
 
@@ -402,10 +329,10 @@ def _stacked(columns: list[_Cells], width: int, rows: int, *, with_totals: bool)
 
 def _labelled(label: str, value: str, width: int, *, is_text: bool) -> Iterator[Text]:
     """Yield ``label: value``; below the label where it doesn't fit beside it."""
-    if _length(f"{label}: {value}") <= width:
+    if cell_length(f"{label}: {value}") <= width:
         yield _line([(f"{label}: ", "dim"), (value, "")])
         return
     for line in fold(f"{label}:", width):
         yield _line([(line, "dim")])
     for line in fold(value, width - 2) if is_text else [value]:
-        yield _line([(("  " if _length(line) + 2 <= width else "") + line, "")])
+        yield _line([(("  " if cell_length(line) + 2 <= width else "") + line, "")])

@@ -6,8 +6,6 @@
 100
 """
 
-from histkit.sandbox.faults import FAULTS
-from histkit.sandbox.process import Sandbox, run, serve
-from histkit.sandbox.rows import Item, history, page_bytes
+import lazy_loader
 
-__all__ = ["FAULTS", "Item", "Sandbox", "history", "page_bytes", "run", "serve"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,7 +8,6 @@ from enum import Enum
 from typing import Any
 
 from histkit.errors import InputError
-from histkit.sandbox.prng import chance
 
 
 class Kind(Enum):
@@ -238,4 +237,6 @@ class Faults:
                 if value > 0:
                     self._set[name] = value - 1
                 return value > 0
+        from histkit.sandbox.prng import chance  # late: it imports NumPy, and the command line's help names the faults
+
         return chance(self.seed, f"fault {name}", request) < float(value)

@@ -129,7 +129,8 @@ def test_thousands_of_finished_files_are_skipped_without_a_request(box: Sandbox,
     df = hk.sample_history(number)
     rows = download_audio(df, tmp_path, dry_run=True)
     assert rows.attrs["histkit"]["files"] == len(df)
-    from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
+    from histkit.audio.naming import Template, stems_of
+    from histkit.audio.options import DEFAULT_NAME
 
     record = FolderManifest(LocalFolder(tmp_path))
     for stem, item in zip(stems_of(df, Template.parse(DEFAULT_NAME)), df["history_item_id"], strict=True):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pathvalidate import is_valid_filename
 
 import histkit as hk
-from histkit.audio.naming import DEFAULT_NAME, Template, stems_of
+from histkit.audio.naming import Template, stems_of
+from histkit.audio.options import DEFAULT_NAME
 from histkit.util.filenames import casefold_path, safe_name, unique_names
 from tests.effort import examples
 

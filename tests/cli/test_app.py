@@ -21,7 +21,7 @@ from click.testing import CliRunner
 
 import histkit as hk
 from histkit.cli import main
-from histkit.cli.common import in_option_names
+from histkit.cli.group import in_option_names
 from histkit.sandbox import Sandbox
 
 

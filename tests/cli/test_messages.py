@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.cli import main
-from histkit.cli.common import _PHRASES, in_option_names
+from histkit.cli.group import _PHRASES, in_option_names
 from histkit.sandbox import serve
 from tests.conftest import client_of
 

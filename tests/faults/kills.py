@@ -31,7 +31,8 @@ from tests.warm_sandbox import SandboxForks
 WARM = multiprocessing.get_context("forkserver")
 WARM.set_forkserver_preload(
     [
-        *("histkit.cli.app", "histkit.archive.sync", "histkit.archive.load", "histkit.audio.folder"),
+        *("histkit.cli.app", "histkit.cli.history", "histkit.cli.audio", "histkit.cli.usage", "histkit.cli.statements"),
+        *("histkit.archive.sync", "histkit.archive.load", "histkit.audio.folder"),
         *("histkit.audio.zip_download", "histkit.deletion.delete", "histkit.reports.report", "histkit.frame.files"),
         *("histkit.reports.statement_files", "histkit.plotting.charts", "matplotlib.pyplot", "xlsxwriter", "jinja2"),
     ]

@@ -21,8 +21,9 @@ from histkit.reports.html import html
 from histkit.reports.markdown import escaped, markdown
 from histkit.reports.model import Fact, Report, ReportColumn, ReportTable, Section, period_column, rows_of, totals_of
 from histkit.reports.sections import ledger_report_table, usage_report_table
-from histkit.reports.terminal import fold, rich_table
+from histkit.reports.terminal import rich_table
 from histkit.reports.xlsx import write_xlsx
+from histkit.util.folding import fold
 from histkit.util.text import encodable_text, one_line_text, terminal_text
 
 

@@ -84,9 +84,10 @@ def test_a_thread_that_ctrl_c_kept_from_starting_is_not_waited_for(monkeypatch: 
         raise KeyboardInterrupt
 
     threads = DaemonThreads()
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(KeyboardInterrupt):
         threads.submit(pow, 2, 10)
+    monkeypatch.undo()
     threads.join()
 
 

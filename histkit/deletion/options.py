@@ -1,0 +1,3 @@
+"""Values of the options of a deletion that its help states, too."""
+
+DEFAULT_JOURNAL = "data/deleted.jsonl"
