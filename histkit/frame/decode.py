@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +19,13 @@ from functools import cache, lru_cache
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.api.pagination import PageFacts
 from histkit.frame.json_values import LINE_FIELDS, json_text
-from histkit.frame.schema import CATEGORY, DATE, FIRST_SECOND, LAST_SECOND, SCHEMA, SETTINGS, TEXT, schema
+from histkit.frame.schema import DATE, FIRST_SECOND, KINDS, LAST_SECOND, SCHEMA, SETTINGS, TEXT, schema
 from histkit.util.raw_json import JsonText, is_deep, read_value, split_array, split_object
 from histkit.util.text import is_valid_unicode, quoted, replace_surrogates
 
@@ -39,10 +41,14 @@ _OPTIONAL_TEXTS = (
     "output_format",
 )
 _NUMBERS = ("date_unix", "character_count_change_from", "character_count_change_to")
+_PLAIN_COLUMNS = (*_OPTIONAL_TEXTS, *_NUMBERS, *SETTINGS, "history_item_id", "content_type", "state")
+_SECONDS = pa.timestamp("s", DATE.tz)
+_FEW = 100  # of them at a time, tuples and iterators are too few to make Python look for garbage, which takes longer
 _UNDOCUMENTED = ("feedback", "avatar_context")
 _EXTRA = "(no column)"  # of a row that was decoded leniently, as it came; no field is called so
 _REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _RANGE = (-(2**53), 2**53)
+_LARGEST = int(sys.float_info.max)
 _RANGES = {"date_unix": (FIRST_SECOND, LAST_SECOND)}
 _SETTING_TYPES: dict[str, set[type]] = {
     name: {bool, type(None)} if SCHEMA.field(name).type == pa.bool_() else {int, float, type(None)} for name in SETTINGS
@@ -55,6 +61,15 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
     voice_name: str | None = None
 
 
+class _Settings(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    stability: float | None = None
+    similarity_boost: float | None = None
+    style: float | None = None
+    speed: float | None = None
+    use_speaker_boost: bool | None = None
+
+
+_NO_SETTINGS = _Settings()
 _Dialogue = list[_Line] | list[dict[str, Any]]
 
 
@@ -71,7 +86,8 @@ class PageDecoder:
     """Decodes pages to Arrow.
 
     Rows are decoded into typed structs that refuse unknown fields. The name of a new field is remembered, so that later
-    pages with it are decoded as fast. A page with a row that breaks the required types is decoded leniently: a value
+    pages with it are decoded as fast. Settings are structs as well, until a row has one that is unknown or of another
+    type: from then on they are dicts. A page with a row that breaks the required types is decoded leniently: a value
     that can't be read is missing, and the row is named in ``Page.problems``, not dropped.
 
     Parameters
@@ -83,6 +99,7 @@ class PageDecoder:
     def __init__(self, *, alignments: bool = False) -> None:
         self._alignments = alignments
         self._unknown: tuple[str, ...] = _UNDOCUMENTED
+        self._plain_settings = False
         self._learning = threading.Lock()
 
     def __call__(self, body: bytes) -> Page:
@@ -90,94 +107,130 @@ class PageDecoder:
         with suppress(*_REFUSALS):
             return self._decode_typed(body)
         page = _read_page(body)
-        names = {name for row in page.rows for name in row.values}
-        if self._add_fields(names - _known_fields()):
+        if self._learn(page.rows):
             with suppress(*_REFUSALS):  # a value of the wrong type as well
                 return self._decode_typed(body)
         return self._decode_page_leniently(page)
 
-    def _add_fields(self, names: set[str]) -> bool:
-        """Remember new field names, except those that a struct can't have; return whether there were any."""
+    def _learn(self, rows: list[_RawRow]) -> bool:
+        """Remember new field names, except those that a struct can't have, and odd settings; return whether any is new.
+
+        Settings are decoded as dicts once a row has an odd one.
+        """
+        names = {name for row in rows for name in row.values} - _known_fields()
+        settings = [row.values.get("settings") for row in rows]
+        odd = any(isinstance(values, dict) and _odd_settings(values) for values in settings)
         with self._learning:
             new = sorted(name for name in names.difference(self._unknown) if re.fullmatch(r"[\w.-]+", name))
             self._unknown = (*self._unknown, *new)
-        return bool(new)
+            learnt = bool(new) or odd > self._plain_settings
+            self._plain_settings |= odd
+        return learnt
 
     def _decode_typed(self, body: bytes) -> Page:
-        unknown = self._unknown
-        decoder, names = _page_decoder(unknown, self._alignments)
+        with self._learning:
+            unknown, plain = self._unknown, self._plain_settings
+        decoder, names = _page_decoder(unknown, self._alignments, plain)
         page = decoder.decode(body)
-        rows = zip(*map(msgspec.structs.astuple, page.history), strict=True) if page.history else [()] * len(names)
-        columns = dict(zip(names, rows, strict=True))
+        columns = _columns_of(page.history, names)
         if "" in columns["history_item_id"]:
             raise msgspec.DecodeError("a row without an id")
         facts = PageFacts(
             columns["history_item_id"], columns["date_unix"], page.has_more, page.last_history_item_id or None
         )
-        return Page(self._batch(columns, unknown), facts)
+        extra = _unknown_values(columns, unknown, plain)
+        if plain:
+            settings = _settings_columns(columns["settings"])
+        else:
+            structs = [struct or _NO_SETTINGS for struct in columns["settings"]]
+            settings = _columns_of(structs, _Settings.__struct_fields__)
+        return Page(self._batch({**columns, **settings}, extra), facts)
 
     def _decode_page_leniently(self, page: _RawPage) -> Page:
         problems: list[str] = []
         rows = [_decode_leniently(row, self._alignments, problems) for row in page.rows]
-        columns = {name: [row.get(name) for row in rows] for name in (*_known_fields(), _EXTRA)}
+        columns = {name: [row.get(name) for row in rows] for name in _known_fields()}
+        columns |= _settings_columns(columns["settings"])
+        extra = {place: row[_EXTRA] for place, row in enumerate(rows) if row[_EXTRA]}
         repeats = _repeats([row.body for row in page.rows])
         ids = [
             item or _stand_in(row.body, repeat)
             for item, row, repeat in zip(columns["history_item_id"], page.rows, repeats, strict=True)
         ]
         facts = PageFacts(ids, columns["date_unix"], page.has_more, page.last_id)
-        return Page(self._batch(columns, ()), facts, tuple(problems))
+        return Page(self._batch(columns, extra), facts, tuple(problems))
 
-    def _batch(self, columns: Mapping[str, Sequence[Any]], unknown: tuple[str, ...]) -> pa.RecordBatch:
-        settings = columns["settings"]
-        arrays: dict[str, pa.Array] = {
-            name: _settings_array(settings, name, SCHEMA.field(name).type) for name in SETTINGS
-        }
-        for name in (*_OPTIONAL_TEXTS, *_NUMBERS, "history_item_id", "content_type", "state"):
-            arrays[name] = _array(columns[name], SCHEMA.field(name).type)
-        arrays["date"] = pc.multiply(arrays["date_unix"], 1_000_000).cast(DATE)
+    def _batch(self, columns: Mapping[str, Sequence[Any]], extra: Mapping[int, Mapping[str, Any]]) -> pa.RecordBatch:
+        dialogue = columns["dialogue"]
+        spoken = [row for row, lines in enumerate(dialogue) if lines]
+        columns = {**columns, "text": _without_empty(columns["text"], spoken)}
+        arrays = {name: _array(columns[name], KINDS[name]) for name in _PLAIN_COLUMNS}
+        arrays["date"] = arrays["date_unix"].cast(_SECONDS).cast(DATE)
         price = pc.subtract(arrays["character_count_change_to"], arrays["character_count_change_from"])
         arrays["credits"] = pc.if_else(pc.less(price, 0), pa.scalar(None, pa.int64()), price)
-        _add_dialogue(arrays, columns["dialogue"])
-        arrays["extra"] = _extra_array(columns, unknown)
+        arrays["characters"] = _lengths(arrays["text"], dialogue, spoken)
+        arrays["dialogue"] = _sparse_texts({row: json_text(dialogue[row]) for row in spoken}, len(dialogue))
+        arrays["extra"] = _sparse_texts({row: _extra_text(values) for row, values in extra.items()}, len(dialogue))
         if self._alignments:
             arrays["alignments"] = pa.array([_alignments_text(value) for value in columns["alignments"]], TEXT)
         target = schema(alignments=self._alignments)
         return pa.RecordBatch.from_arrays([arrays[name] for name in target.names], schema=target)
 
 
+def _columns_of(rows: Sequence[msgspec.Struct], names: tuple[str, ...]) -> dict[str, list[Any]]:
+    """Return the values of structs by name of the field."""
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for start in range(0, len(rows), _FEW):
+        values = zip(*map(msgspec.structs.astuple, rows[start : start + _FEW]), strict=True)
+        for column, part in zip(columns.values(), values, strict=True):
+            column += part
+    return columns
+
+
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if not pa.types.is_dictionary(kind):
         return pa.array(values, kind)
-    array = pa.array(values, TEXT)
-    empty = pc.equal(array, "")  # the service sends "" for "none", e.g. the voice of a dialogue
-    if pc.any(empty).as_py():
-        array = pc.if_else(empty, pa.scalar(None, TEXT), array)
-    return array.dictionary_encode().cast(CATEGORY)
+    places = _Places({None: -1, "": -1})  # the service sends "" for "none", e.g. the voice of a dialogue
+    codes = np.fromiter(map(places.__getitem__, values), np.int32, len(values))
+    texts = pa.array(list(places)[2:], TEXT)
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), texts, safe=False)
 
 
-def _settings_array(settings: Sequence[dict[str, Any] | None], name: str, kind: pa.DataType) -> pa.Array:
-    values = [setting.get(name) if setting else None for setting in settings]
-    if not {*map(type, values)} <= _SETTING_TYPES[name]:
-        values = [value if type(value) in _SETTING_TYPES[name] else None for value in values]
-    return pa.array(values, kind) if pa.types.is_boolean(kind) else pa.array(_floats(values), kind)
+class _Places(dict[str | None, int]):
+    """The places of texts in a dictionary array, in the order in which they are looked up."""
+
+    def __missing__(self, text: str | None) -> int:
+        place = self[text] = len(self) - 2
+        return place
 
 
-def _floats(values: list[Any]) -> list[float | None]:
-    return [None if value is None else float(value) for value in values]
+def _settings_columns(settings: Sequence[dict[str, Any] | None]) -> dict[str, list[Any]]:
+    """Return the column of each known setting; a value that doesn't fit it is missing there."""
+    return {name: [_setting(values, name) for values in settings] for name in SETTINGS}
+
+
+def _setting(values: dict[str, Any] | None, name: str) -> Any:
+    value = values.get(name) if values else None
+    if value is None or not _fits(name, value):
+        return None
+    return value if isinstance(value, bool) else float(value)
+
+
+def _fits(name: str, value: Any) -> bool:
+    if type(value) is int and not -_LARGEST <= value <= _LARGEST:
+        return False
+    return type(value) in _SETTING_TYPES[name]
 
 
 def _odd_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that have no column, or whose value doesn't fit it."""
-    return {
-        name: value
-        for name, value in settings.items()
-        if name not in _SETTING_TYPES or type(value) not in _SETTING_TYPES[name]
-    }
+    return {name: value for name, value in settings.items() if name not in _SETTING_TYPES or not _fits(name, value)}
 
 
-def _extra_array(columns: Mapping[str, Sequence[Any]], unknown: tuple[str, ...]) -> pa.Array:
-    """Return what has no column as JSON objects, their names in order."""
+def _unknown_values(
+    columns: Mapping[str, list[Any]], unknown: tuple[str, ...], plain_settings: bool
+) -> dict[int, dict[str, Any]]:
+    """Return what has no column, by the row's place."""
     rows = len(columns["settings"])
     parts: dict[int, dict[str, Any]] = {}
     for name in unknown:
@@ -186,16 +239,11 @@ def _extra_array(columns: Mapping[str, Sequence[Any]], unknown: tuple[str, ...])
             for row, value in enumerate(values):
                 if value is not None:
                     parts.setdefault(row, {})[name] = value
-    for row, unchanged in enumerate(columns.get(_EXTRA, ())):
-        if unchanged:
-            parts[row] = dict(unchanged)
-    for row, settings in enumerate(columns["settings"]):
+    for row, settings in enumerate(columns["settings"] if plain_settings else ()):
         odd = _odd_settings(settings) if settings else None
         if odd:
             parts.setdefault(row, {})["settings"] = odd
-    if not parts:
-        return pa.nulls(rows, TEXT)
-    return pa.array([_extra_text(parts[row]) if row in parts else None for row in range(rows)], TEXT)
+    return parts
 
 
 def _extra_text(values: Mapping[str, Any]) -> str:
@@ -208,21 +256,30 @@ def _bounded_json(value: Any) -> str:
     return json_text(value)
 
 
-def _add_dialogue(arrays: dict[str, pa.Array], dialogue: Sequence[_Dialogue | None]) -> None:
-    text = arrays["text"]
-    spoken = [row for row, lines in enumerate(dialogue) if lines]
-    if not spoken:
-        arrays["dialogue"] = pa.nulls(len(dialogue), TEXT)
-        arrays["characters"] = pc.cast(pc.utf8_length(text), pa.int64())
-        return
-    arrays["dialogue"] = pa.array([json_text(lines) if lines else None for lines in dialogue], TEXT)
-    texts = text.to_pylist()
-    lengths = [None if value is None else len(value) for value in texts]
-    for row in spoken:
-        lengths[row] = sum(map(_length, dialogue[row] or ()))
+def _sparse_texts(texts: Mapping[int, str], rows: int) -> pa.Array:
+    """Return a column of the texts of a few rows."""
+    return pa.array(map(texts.get, range(rows)), TEXT, size=rows) if texts else pa.nulls(rows, TEXT)
+
+
+def _without_empty(texts: Sequence[str | None], rows: list[int]) -> Sequence[str | None]:
+    """Return the texts; those of some rows are missing where they are empty."""
+    if all(texts[row] != "" for row in rows):
+        return texts
+    texts = list(texts)
+    for row in rows:
         texts[row] = texts[row] or None
-    arrays["text"] = pa.array(texts, TEXT)
-    arrays["characters"] = pa.array(lengths, pa.int64())
+    return texts
+
+
+def _lengths(texts: pa.Array, dialogue: Sequence[_Dialogue | None], spoken: list[int]) -> pa.Array:
+    """Return the code points of each text, or of the lines where there is a dialogue."""
+    lengths = pc.utf8_length(texts)
+    if spoken:
+        mask = np.zeros(len(texts), bool)
+        mask[spoken] = True
+        counts = [sum(map(_length, dialogue[row] or ())) for row in spoken]
+        lengths = pc.replace_with_mask(lengths, mask, pa.array(counts, lengths.type))
+    return lengths.cast(pa.int64())
 
 
 def _alignments_text(value: msgspec.Raw | bytes | msgspec.UnsetType | None) -> str | None:
@@ -246,7 +303,7 @@ def _known_fields() -> frozenset[str]:
 
 
 @lru_cache(maxsize=64)
-def _page_decoder(unknown: tuple[str, ...], alignments: bool) -> tuple[Any, tuple[str, ...]]:
+def _page_decoder(unknown: tuple[str, ...], alignments: bool, plain_settings: bool) -> tuple[Any, tuple[str, ...]]:
     raw = msgspec.Raw | msgspec.UnsetType
     fields: list[Any] = [("history_item_id", str), ("content_type", str)]
     for name in _NUMBERS:
@@ -254,7 +311,10 @@ def _page_decoder(unknown: tuple[str, ...], alignments: bool) -> tuple[Any, tupl
         fields.append((name, Annotated[int, msgspec.Meta(ge=lowest, le=highest)]))
     fields += [("state", str | None)]
     fields += [(name, str | None, None) for name in _OPTIONAL_TEXTS]
-    fields += [("settings", dict[str, Any] | None, None), ("dialogue", list[_Line] | None, None)]
+    fields += [
+        ("settings", (dict[str, Any] if plain_settings else _Settings) | None, None),
+        ("dialogue", list[_Line] | None, None),
+    ]
     fields += [("alignments", raw, msgspec.UNSET)]
     fields += [(f"unknown_{number}", Any, None) for number in range(len(unknown))]
     rename = {f"unknown_{number}": name for number, name in enumerate(unknown)}
@@ -341,6 +401,9 @@ def _decode_leniently(row: _RawRow, alignments: bool, problems: list[str]) -> di
         if not row.values.get(name):
             faults.append(f"{name} is missing")
     out["settings"] = _object(row.values.get("settings"), "settings", faults, kept)
+    odd = _odd_settings(out["settings"]) if out["settings"] else None
+    if odd:
+        kept["settings"] = odd
     out["dialogue"] = _lines(row.values.get("dialogue"), faults, kept)
     if alignments and _object(row.values.get("alignments"), "alignments", faults, kept) is not None:
         out["alignments"] = _compact(dict(split_object(row.body))[b'"alignments"'], row.values["alignments"])

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histkit.frame.decode import PageDecoder
-from histkit.frame.schema import to_frame
+from histkit.frame.schema import SETTINGS, to_frame
 from histkit.util.raw_json import is_deep, read_value, split_array, split_object
 from tests.effort import examples
 from tests.raw_service import row
@@ -20,6 +20,7 @@ from tests.raw_service import row
 DEEP = "[" * 100_000 + "]" * 100_000
 DEEP_OBJECT = '{"a":' * 100_000 + "1" + "}" * 100_000
 DATE = 1_780_000_000
+NUMBERS = [name for name in SETTINGS if name != "use_speaker_boost"]
 PLAIN = [row(1, DATE, text="one", feedback={"ü": [1.50]}), row(2, DATE + 1, text="two")]
 
 
@@ -191,6 +192,74 @@ def test_a_row_is_the_same_beside_any_other_row(odd: dict[str, Any]) -> None:
     pd.testing.assert_frame_equal(beside.iloc[:1], alone, check_categorical=False)
     kept = {name: value for name, value in odd.items() if value is not None and name != "dialogue"}
     assert {**kept, **({"settings": {"odd": odd.get("novel")}})} == json.loads(alone["extra"][0])
+
+
+numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.none()
+known_settings = st.fixed_dictionaries(
+    {}, optional={**dict.fromkeys(NUMBERS, numbers), "use_speaker_boost": st.none() | st.booleans()}
+)
+odd_settings = st.dictionaries(st.sampled_from([*SETTINGS, "pitch", "zzz"]), plain_json, max_size=2)
+
+
+def fits(name: str, value: Any) -> bool:
+    return type(value) in ({bool} if name == "use_speaker_boost" else {int, float})
+
+
+@given(
+    st.lists(st.none() | known_settings | st.builds(lambda *parts: parts[0] | parts[1], known_settings, odd_settings))
+)
+def test_each_setting_is_in_its_column_or_in_extra(rows: list[dict[str, Any] | None]) -> None:
+    decoder = PageDecoder()
+    plain = [{"stability": 1}] * 2  # a page before the odd ones, and one after them
+    for each in (plain, rows, plain):
+        body = page(*(json.dumps(row(number, DATE, settings=values)) for number, values in enumerate(each)))
+        frame = to_frame([decoder(body).rows])
+        for name in SETTINGS:
+            values = [(values or {}).get(name) for values in each]
+            expected = [float(value) if fits(name, value) else None for value in values]
+            assert frame[name].astype(object).where(frame[name].notna(), None).tolist() == expected
+        kept = [None if pd.isna(text) else list(json.loads(text)["settings"].items()) for text in frame["extra"]]
+        odd = [
+            [
+                (name, value)
+                for name, value in (values or {}).items()
+                if name not in SETTINGS or not (value is None or fits(name, value))
+            ]
+            for values in each
+        ]
+        assert kept == [values or None for values in odd]
+
+
+def test_a_setting_beyond_all_floats_is_kept() -> None:
+    frame, _ = decode(page(json.dumps(row(1, DATE, settings={"stability": 10**400, "style": 1}))))
+    assert frame["style"][0] == 1
+    assert pd.isna(frame["stability"][0])
+    assert json.loads(frame["extra"][0]) == {"settings": {"stability": 10**400}}
+
+
+@given(st.lists(st.tuples(st.sampled_from([None, "", "a", "ü😀"]), st.lists(st.sampled_from([None, "", "bü😀"])))))
+def test_categories_and_lengths_are_those_of_the_rows(rows: list[tuple[str | None, list[str | None]]]) -> None:
+    lines = [[{"text": text, "voice_id": None, "voice_name": "x"} for text in texts] for _, texts in rows]
+    frame, _ = decode(
+        page(
+            *(
+                json.dumps(row(number, DATE, text=text, voice_id=text, dialogue=dialogue or None))
+                for number, ((text, _), dialogue) in enumerate(zip(rows, lines, strict=True))
+            )
+        )
+    )
+    texts = [text or None for text, _ in rows]
+    assert frame["voice_id"].astype(object).where(frame["voice_id"].notna(), None).tolist() == texts
+    assert frame["voice_id"].cat.categories.tolist() == list(dict.fromkeys(filter(None, texts)))
+    spoken = [text if not dialogue else text or None for (text, _), dialogue in zip(rows, lines, strict=True)]
+    assert [None if pd.isna(text) else text for text in frame["text"]] == spoken
+    lengths = [
+        sum(len(line or "") for line in texts) if texts else None if text is None else len(text) for text, texts in rows
+    ]
+    assert [None if pd.isna(length) else length for length in frame["characters"]] == lengths
+    assert [None if pd.isna(text) else json.loads(text) for text in frame["dialogue"]] == [
+        [{"text": line["text"], "voice_id": None, "voice_name": "x"} for line in dialogue] or None for dialogue in lines
+    ]
 
 
 @given(st.dictionaries(st.text(), plain_json))
