@@ -22,6 +22,7 @@ from histkit.frame.clock import iso_in_range, zone_of
 from histkit.frame.columns import factorize
 from histkit.frame.dates import date_range, instants_of, to_micros
 from histkit.frame.dialogues import DialogueLines, flat_lines
+from histkit.frame.kept_rows import rows_where
 from histkit.frame.names import KnownNames, fold_name, voice_keys, warn_unmatched
 from histkit.frame.provenance import record_selection
 from histkit.frame.schema import check_frame, require, to_frame
@@ -130,9 +131,8 @@ class RowFilter:
             mask &= _date_mask(frame, self.after, self.before)
         if self.text is not None:  # last, on the rows that are left: the one condition that looks at every row's text
             require(frame, ["text"], "the filter text=")
-            left = np.flatnonzero(mask)
-            texts = frame[[name for name in CONDITION_COLUMNS["text"] if name in frame.columns]].iloc[left]
-            mask[left] = _text_mask(texts, self.text)
+            texts = frame[[name for name in CONDITION_COLUMNS["text"] if name in frame.columns]]
+            mask[np.flatnonzero(mask)] = _text_mask(rows_where(texts, mask), self.text)
         return mask
 
     def unmatched(self, known: KnownNames) -> list[str]:
@@ -240,7 +240,7 @@ def filter_items(
     mask = conditions.mask(frame)
     if conditions.has_names() and len(frame) and not (conditions.single_names() and mask.any()):
         warn_unmatched(conditions.unmatched(known_names(frame, conditions)), stacklevel=2)
-    selected = frame[mask]
+    selected = rows_where(frame, mask)
     if conditions.conditions():
         record_selection(selected, conditions.facts())
     return selected

@@ -11,6 +11,7 @@ import pandas as pd
 from histkit.errors import HistkitError
 from histkit.frame.columns import factorize, plain_values
 from histkit.frame.dialogues import dialogues_of
+from histkit.frame.kept_rows import rows_where
 from histkit.frame.schema import SETTINGS
 from histkit.notebook.columns import TableColumn, cell_texts, shown_text, voice_text
 from histkit.notebook.windows import rows_at, runs_right_to_left, short_line
@@ -117,7 +118,7 @@ class TakeFinder:
             if not has_id:
                 same &= self._frame["voice_id"].isna().to_numpy(bool)
             rows = np.flatnonzero(same)
-            self._lines[voice] = rows, line_keys(self._said.iloc[rows]).to_numpy()
+            self._lines[voice] = rows, line_keys(rows_where(self._said, same)).to_numpy()
         return self._lines[voice]
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta, tzinfo
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from histkit.errors import InputError
 from histkit.frame.clock import iso, wall_time, zone_of
 from histkit.frame.dates import as_unix, parse_date
 from histkit.frame.filters import RowFilter, filter_items
+from histkit.frame.kept_rows import rows_where
 from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.text import is_valid_unicode, quoted
 
@@ -114,9 +116,13 @@ class FilterState:
         """Filter a frame; the rows stay in their order and on their index."""
         arguments = self.arguments(tz)
         kept = filter_items(frame, **arguments) if arguments else frame
-        for column, method, bound in self.bounds():
-            kept = kept[getattr(kept[column], method)(bound).fillna(False)]
-        return kept
+        bounds = self.bounds()
+        if not bounds:
+            return kept
+        inside = np.ones(len(kept), bool)
+        for column, method, bound in bounds:
+            inside &= getattr(kept[column], method)(bound).fillna(False).to_numpy(bool)
+        return rows_where(kept, inside)
 
     def row_filter(self, tz: str) -> RowFilter:
         """Return the conditions as `histkit.filter_items` reads them, without the bounds of numbers.

@@ -13,6 +13,7 @@ import pandas as pd
 from histkit.frame.columns import whole_numbers
 from histkit.frame.dialogues import DialogueLines, flat_lines
 from histkit.frame.filters import RowFilter, text_mask
+from histkit.frame.kept_rows import rows_where
 from histkit.frame.text_search import FEW, FEW_FOR_WORDS, is_words, to_re2
 from histkit.notebook.filter_state import BOUNDS, NAMES, FilterState
 from histkit.util.arrays import Mask
@@ -95,8 +96,7 @@ class _TextMatches:
             self._matches = text_mask(frame["text"], lines, self._conditions.text)
             self._is_known[:] = True
         elif number:
-            places = np.flatnonzero(unknown)
-            self._matches[places] = self._conditions.mask(frame[["text", "dialogue"]].iloc[places])
+            self._matches[unknown] = self._conditions.mask(rows_where(frame[["text", "dialogue"]], unknown))
             self._is_known |= unknown
         return self._matches
 

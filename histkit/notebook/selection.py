@@ -10,6 +10,7 @@ import pandas as pd
 
 from histkit.errors import InputError, SchemaError
 from histkit.frame.columns import factorize, whole_numbers
+from histkit.frame.kept_rows import rows_where
 from histkit.frame.schema import DESCRIPTIVE_COLUMNS, require
 from histkit.notebook.filter_state import FilterState
 from histkit.notebook.row_masks import RowMasks
@@ -108,12 +109,12 @@ class Selection:
     @property
     def filtered(self) -> pd.DataFrame:
         """The filtered rows, in the frame's order, with all columns."""
-        return self.frame.copy() if self._kept.all() else self.frame.iloc[np.flatnonzero(self._kept)]
+        return rows_where(self.frame, self._kept)
 
     @property
     def selected(self) -> pd.DataFrame:
         """The ticked rows, in the frame's order, with all columns."""
-        return self.frame.iloc[np.flatnonzero(self._ticked)]
+        return rows_where(self.frame, self._ticked)
 
     @property
     def code(self) -> str:

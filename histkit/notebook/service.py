@@ -15,6 +15,7 @@ import pandas as pd
 
 from histkit.errors import InputError
 from histkit.frame.dialogues import parsed_dialogues
+from histkit.frame.kept_rows import rows_where
 from histkit.notebook.columns import SHOWN, TableColumn, table_columns
 from histkit.notebook.details import TakeFinder, row_details
 from histkit.notebook.dispatch import Dispatcher, Message, Reply
@@ -282,7 +283,7 @@ class Service(Dispatcher):
         if drawn is not None and drawn[0] == (version, choice):
             return dict(drawn[1]), []
         if not kept.all():
-            rows = rows.iloc[np.flatnonzero(kept)]
+            rows = rows_where(rows, kept)
         series = chart_series(rows, group, choice["freq"], choice["measure"], self.selection.tz, self.voice_labels())
         reply = {"version": version, **series, "by": choice["by"]}
         self._drawn = (version, choice), reply

@@ -45,6 +45,7 @@ class RowSorter:
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
         self._ranks: dict[Hashable, Ranks] = {}
+        self._whole: tuple[tuple[SortKey, ...], Ints] | None = None  # the last keys of all rows, and their order
 
     def order(self, rows: Ints, keys: Sequence[SortKey]) -> Ints:
         """Return some rows in the order of their keys; rows that are equal stay in the order of the frame.
@@ -58,6 +59,17 @@ class RowSorter:
         """
         if not keys or not len(rows):
             return rows
+        if self._whole is not None and self._whole[0] == tuple(keys):
+            every, is_wanted = self._whole[1], np.zeros(len(self._frame), bool)
+            is_wanted[rows] = True
+            wanted: Ints = every[is_wanted[every]]
+            return wanted
+        order = self._sorted(rows, keys)
+        if len(rows) == len(self._frame):
+            self._whole = tuple(keys), order
+        return order
+
+    def _sorted(self, rows: Ints, keys: Sequence[SortKey]) -> Ints:
         codes, span = self._codes(rows, keys[0])
         position_bits = int(len(rows) - 1).bit_length()
         for key in keys[1:]:

@@ -110,6 +110,19 @@ def test_numbers_of_any_size_sort_as_in_pandas(
         assert RowSorter(df).order(rows, keys).tolist() == by_pandas(df, rows, keys)
 
 
+@settings(max_examples=examples(30))
+@given(
+    kept=st.sets(st.integers(0, len(HISTORY) - 1)), descending=st.booleans(), second=st.sampled_from(["date", "text"])
+)
+def test_some_rows_sort_the_same_after_all_were_sorted(kept: set[int], descending: bool, second: str) -> None:
+    rows, keys = np.array(sorted(kept), np.int64), [SortKey("source", descending), SortKey(second)]
+    sorter = RowSorter(HISTORY)
+    alone = sorter.order(rows, keys).tolist()
+    sorter.order(np.arange(len(HISTORY)), keys)
+    assert sorter.order(rows, keys).tolist() == alone == by_pandas(HISTORY, rows, keys)
+    assert sorter.order(rows, keys[:1]).tolist() == by_pandas(HISTORY, rows, keys[:1])
+
+
 def test_values_that_do_not_compare_sort_by_their_texts() -> None:
     df = pd.DataFrame(
         {"mixed": pd.Series([5, "x", None, 10, "a"], dtype=object), "lists": [["b"], ["a"], None, [], ["b"]]}
