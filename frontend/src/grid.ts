@@ -5,7 +5,7 @@ import type { LeadColumn } from "./host";
 import { keyName } from "./keys";
 import { Floating } from "./popup";
 import type { Column, Row } from "./protocol";
-import type { Rows } from "./rows";
+import { SPARE, type Rows } from "./rows";
 import { ScaledScroll } from "./scroll";
 
 /** A column in the order of the table, and its cell in the rows of the kernel. */
@@ -50,7 +50,6 @@ const TICK_WIDTH = 34;
 const LEAST_TEXT = 160;
 const HOVER_WAIT = 450;
 const SETTLED = 120;
-const SPARE = 3;
 
 export class Grid {
   readonly el: HTMLElement;

@@ -4,6 +4,8 @@ import type { Channel } from "./channel";
 import { Overtaken } from "./channel";
 import type { Row, RowWindow } from "./protocol";
 
+/** Rows beyond each end of those seen that are drawn, too. */
+export const SPARE = 3;
 const MOST = 200;
 /** Milliseconds between requests while rows fly past: a notebook shows the state of its kernel at each, which takes time. */
 const PAUSE = 80;
@@ -68,7 +70,7 @@ export class Rows {
     const missing = inView ?? this.#missing(first - before, last + after);
     if (!missing) return;
     // What is seen is asked for with its surroundings, so that the next turn of the wheel finds its rows.
-    const [start, stop] = this.#trim(Math.min(missing[0], first) - (direction < 0 ? seen : 0), Math.max(missing[1], last) + (direction > 0 ? seen : 0));
+    const [start, stop] = this.#trim(Math.min(missing[0], first) - (direction < 0 ? seen : SPARE), Math.max(missing[1], last) + (direction > 0 ? seen : SPARE));
     if (start >= stop) return;
     const inFlight = this.#channel.inFlight("rows");
     if (inFlight && this.#asked[0] <= missing[0] && missing[1] <= this.#asked[1]) return;
