@@ -87,7 +87,8 @@ def read_history(
         The columns of `histkit.COLUMNS` on a RangeIndex; an empty result has the same columns and dtypes.
         ``attrs["histkit"]``: ``complete``, ``fetched_at`` (ISO, UTC), ``requests``, ``problems`` (rows that violate the
         API's schema, by id; they are kept), ``rows`` and, with conditions, ``selection``: by these two a report says
-        that it is on a part of a history.
+        that it is on a part of a history. ``sorting`` is there if the service did not sort oldest first, which takes a
+        few requests more.
 
     Raises
     ------
@@ -266,6 +267,8 @@ class HistoryRead:
             "requests": self._fetch.requests,
             "problems": self._problems,
         }
+        if self._fetch.sort_ignored:
+            frame.attrs["histkit"]["sorting"] = "the service did not sort oldest first; the history was split by date"
         record_selection(frame, self._plan.facts(len(frame)))
         warn_of_problems(self._problems, stacklevel=5)
         return frame

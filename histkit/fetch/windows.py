@@ -1,7 +1,9 @@
 """Read the history in time windows, concurrently, until each is read to its end.
 
 The newest and the oldest page are fetched, the span between them is split into windows, and an idle worker takes half
-of the largest remainder. Rows of one second stay together. The caller decides what to do with the rows.
+of the largest remainder. Where the service does not sort oldest first, the oldest row is looked for by date, in steps
+that grow from the length of the newest page to that of the longest history; each is a page of the result. Rows of one
+second stay together. The caller decides what to do with the rows.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from histkit.api.client import HistoryClient
 from histkit.api.pagination import PageWindow, Query
 from histkit.api.retry import http_date
 from histkit.errors import ApiError
-from histkit.fetch.density import RowDensity, choose_split, rows_remaining
+from histkit.fetch.density import RowDensity, choose_reach, choose_split, choose_stride, rows_remaining
 from histkit.frame.decode import Page, PageDecoder
 from histkit.util.threads import DaemonThreads
 
@@ -29,6 +31,11 @@ class WindowRows:
         self.window = window
         self.batches: list[pa.RecordBatch] = []
         self.busy = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the window is known to have no row."""
+        return self.window.done and self.window.newest is None
 
 
 class WindowedFetch:
@@ -62,6 +69,8 @@ class WindowedFetch:
         Pages requested.
     served_at : int or None
         When the service sent the first page, by its own clock (header ``Date``); seconds since 1970.
+    sort_ignored : bool
+        Whether the service did not sort oldest first, so that the oldest row was looked for by date.
     """
 
     def __init__(
@@ -92,6 +101,9 @@ class WindowedFetch:
         self.parts = [WindowRows(window) for window in windows]
         self.requests = 0
         self.served_at: int | None = None
+        self.sort_ignored = False
+        self._stride: float | None = None
+        self._has_undated = False  # rows that filters by date leave out
 
     def run(self) -> None:
         """Read all windows; errors of the pagination and of the transport are raised.
@@ -135,6 +147,11 @@ class WindowedFetch:
         if not newest.window.done:
             self._process_oldest(oldest or self._request_oldest(newest.window))
 
+    def _split(self, part: WindowRows, at: int) -> WindowRows:
+        older = WindowRows(part.window.split(at))
+        self.parts.insert(self.parts.index(part) + 1, older)
+        return older
+
     def _request_oldest(self, window: PageWindow) -> Future[Page]:
         self.requests += 1
         return self._threads.submit(self._fetch, Query(window.after, window.before, sort_direction="asc"))
@@ -148,11 +165,27 @@ class WindowedFetch:
         for part in self.parts:
             if len(pending) < self._workers and not part.busy and not part.window.done:
                 self._launch(pending, part)
-        while len(pending) < self._workers and len(self.parts) < self._most_parts:
-            older = self._split_largest()
+        while len(pending) < self._workers and self._count_parts() < self._most_parts:
+            older = self._split_open_end() or self._split_largest()
             if older is None:
                 return
             self._launch(pending, older)
+
+    def _count_parts(self) -> int:
+        """Count the windows; the empty ones that showed where the rows end don't count."""
+        empty = sum(part.is_empty for part in self.parts) if self.sort_ignored else 0
+        return len(self.parts) - min(empty, self._workers)
+
+    def _split_open_end(self) -> WindowRows | None:
+        """Split the oldest window while its oldest row is not known: the first part that is empty shows where it is."""
+        first, last = self.parts[0].window, self.parts[-1]
+        is_known = not self.sort_ignored or last.window.done or last.window.after is not None
+        if is_known or self._has_undated or any(part.is_empty for part in self.parts):
+            return None
+        if self._stride is None:
+            self._stride = choose_stride(first, self._workers)
+        at = choose_reach(last.window, first, self._stride)
+        return None if at is None else self._split(last, at)
 
     def _split_largest(self) -> WindowRows | None:
         def remaining(part: WindowRows) -> float:
@@ -160,14 +193,10 @@ class WindowedFetch:
 
         open_parts = [part for part in self.parts if not part.window.done]
         largest = max(open_parts, key=remaining, default=None)
-        if largest is None or remaining(largest) < 2 * self._page_size:
+        if largest is None:
             return None
         at = choose_split(largest.window, self._density, self._page_size * largest.busy)
-        if at is None:
-            return None
-        older = WindowRows(largest.window.split(at))
-        self.parts.insert(self.parts.index(largest) + 1, older)
-        return older
+        return None if at is None else self._split(largest, at)
 
     def _process_oldest(self, oldest: Future[Page]) -> None:
         """Process the oldest page: everything before its newest second is read; more rows of that second may follow.
@@ -176,16 +205,17 @@ class WindowedFetch:
         """
         try:
             page = oldest.result()
-        except ApiError:
-            return  # the service refuses to sort oldest first
+        except ApiError:  # the service refuses to sort oldest first
+            self.sort_ignored = True
+            return
         newest = self.parts[0].window
         dates = _ascending_dates(page)
+        self.sort_ignored = _is_newest_first(page)
         if not dates or not _is_below(newest, dates[0], dates[-1]):
             return
         self._density.add(dates)
-        part = WindowRows(newest.split(dates[-1]))
+        part = self._split(self.parts[0], dates[-1])
         part.window.done = True
-        self.parts.append(part)
         inside = [row for row, date in enumerate(dates) if date < dates[-1]]
         self._keep(part, page, inside[::-1])
 
@@ -195,8 +225,16 @@ class WindowedFetch:
         except ApiError as error:
             part.window.handle_refusal(error)
             return
+        window = part.window
+        top = window.before if window.position is None else None
         self._density.add(page.facts.dates)
-        self._keep(part, page, part.window.accept_page(page.facts))
+        self._has_undated = self._has_undated or None in page.facts.dates
+        rows = window.accept_page(page.facts)
+        if top is not None and window.newest is not None:
+            self._density.add_gap(window.newest + 1, top - 1)
+        elif top is not None and window.done:
+            self._density.add_gap(top - 1, top - 1)
+        self._keep(part, page, rows)
 
     def _fetch(self, query: Query) -> Page:
         response = self._client.transport.request(
@@ -221,6 +259,13 @@ def _ascending_dates(page: Page) -> list[int]:
     dates = [date for date in page.facts.dates if date is not None]
     ascending = all(earlier <= later for earlier, later in pairwise(dates))
     return dates if ascending and len(dates) == len(page.facts.dates) else []
+
+
+def _is_newest_first(page: Page) -> bool:
+    """Return whether a page that was to be sorted oldest first is sorted newest first."""
+    dates = [date for date in page.facts.dates if date is not None]
+    descending = all(earlier >= later for earlier, later in pairwise(dates))
+    return descending and len(dates) == len(page.facts.dates) and dates[:1] != dates[-1:]
 
 
 def _is_below(window: PageWindow, oldest: int, newest: int) -> bool:

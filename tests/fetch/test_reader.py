@@ -83,6 +83,21 @@ def test_windows_are_half_open_and_chain(box_of: Callable[..., Sandbox]) -> None
     assert len(windows) >= 8
 
 
+def test_a_service_that_does_not_sort_oldest_first_is_read_side_by_side_and_it_says_so(
+    box_of: Callable[..., Sandbox],
+) -> None:
+    box = box_of(items=30_000, latency=0.01)
+    assert "sorting" not in read(box, workers=8).attrs["histkit"]
+    box.set(ignore_sort=True)
+    before = len(box.requests())
+    df = read(box, workers=8)
+    assert df["history_item_id"].tolist() == ids_of(box)
+    assert "split by date" in df.attrs["histkit"]["sorting"]
+    assert df.attrs["histkit"]["requests"] <= 30 + 2 * 8 + 2
+    tops = {each["query"].get("date_before_unix") for each in box.requests()[before:]}
+    assert len(tops) >= 8
+
+
 FILTERS: list[tuple[dict[str, Any], Callable[[pd.DataFrame], pd.Series]]] = [
     ({"voice": "Rachel"}, lambda df: df.voice_name == "Rachel"),
     ({"voice": "rachel"}, lambda df: df.voice_name == "Rachel"),
@@ -200,6 +215,8 @@ FAULTS: list[dict[str, Any]] = [
     {"short_pages": 0.4},
     {"empty_pages": 0.4},
     {"ignore_sort": True},
+    {"ignore_sort": True, "ignore_dates": True},
+    {"ignore_sort": True, "short_pages": 0.4, "repeat_cursor": 0.3, "rate_limit": 0.1},
     {"reset": 0.1, "cut_off": 0.1, "html": 0.1, "error_500": 0.1},
     {"rate_limit": 0.1, "too_many": 0.1, "error_503": 0.05, "truncated_json": 0.1},
     {"concurrency": 2, "latency": 0.02},
