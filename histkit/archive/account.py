@@ -1,4 +1,4 @@
-"""One account's part of a sync: resume an interrupted one, fetch new rows, merge them into the months."""
+"""One account's part of a sync: resume an interrupted one, fetch new rows, and note what was merged."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.api.client import HistoryClient
@@ -28,9 +29,8 @@ from histkit.archive.manifest import (
     partition_path,
     partition_span,
     seconds_of,
-    write_manifest,
 )
-from histkit.archive.merge import Diff, PartitionMerge, account_rows
+from histkit.archive.merge import FetchedAccount, account_rows
 from histkit.archive.partitions import PartitionReader, word_rows
 from histkit.errors import ArchiveError, HistkitError, NotFoundError, PaginationError
 from histkit.fetch.windows import WindowedFetch, WindowRows, rows_of
@@ -41,6 +41,7 @@ from histkit.util.storage import ReadStore
 from histkit.util.text import count_noun
 
 PAGE_SIZE = 1000
+_IDENTITY = ["history_item_id", "date_unix"]
 _REMEMBERED = 10_000  # ids by which a window recognises repeated pages; the merge removes other duplicates
 # Each sync reads the newest hour again, since rows appear late: at most 500 rows, but always 15 minutes.
 _OVERLAP_SECONDS, _OVERLAP_ROWS, _LATE_SECONDS = 3600, 500, 900
@@ -52,29 +53,51 @@ _FRESH = 3600  # seconds; a resumed full sync that began this recently is not re
 _SAMPLE = 20  # rows to request by id before a full sync marks any row missing
 
 
+@dataclass(frozen=True)
+class FetchedJob:
+    """A job whose rows are all on disk, in the account's checkpoint, and not merged yet."""
+
+    job: SyncJob
+    rows: FetchedAccount
+
+    def count(self) -> int:
+        """Return the number of rows fetched."""
+        return sum(page.rows for page in self.rows.pages)
+
+
 @dataclass
 class AccountSyncResult:
-    """The result of syncing one account: changes, requests, problems of rows, and why a full one is due."""
+    """The result of syncing one account: requests, problems of rows, and why a full sync is due."""
 
-    diff: Diff
     requests: int = 0
     problems: list[str] = field(default_factory=list)
     full_due: str | None = None
 
 
 class AccountSync:
-    """Updates one account's rows in a folder; the caller holds the folder's lock.
+    """Fetches one account's rows into a folder; the caller holds the folder's lock, and merges them.
 
     Parameters
     ----------
     folder : Path
         The local history.
     manifest : HistoryManifest
-        The folder's manifest; it is updated and written.
+        The folder's manifest; it is updated, and the caller writes it.
     name : str
         The account; "" where accounts have no names.
     client : HistoryClient
         The account's client.
+    full : bool
+        Whether to read the complete history.
+    workers : int
+        Number of windows read concurrently.
+    progress : bool, optional
+        Whether to show a bar.
+
+    Attributes
+    ----------
+    result : AccountSyncResult
+        What is known of the sync so far.
     """
 
     def __init__(
@@ -84,14 +107,15 @@ class AccountSync:
         name: str,
         client: HistoryClient,
         *,
+        full: bool,
         workers: int,
         progress: bool | None,
-        diff: bool,
     ) -> None:
+        self.name = name
+        self._full = full
         self._folder = folder
         self._store = ReadStore(folder)
         self._manifest = manifest
-        self._name = name
         self._client = client
         self._workers = workers
         self._progress = progress
@@ -100,49 +124,54 @@ class AccountSync:
         self._account = manifest.accounts.get(name, Account())
         if (self._account.watermark or 0) > seconds_of(self._account.synced_at) + _LATE_SECONDS:
             self._account.watermark = None  # of histkit 0.1: a date in the future, behind which rows were not read
-        self._result = AccountSyncResult(Diff(diff))
+        self.result = AccountSyncResult()
+        self._resumed: SyncJob | None = None
         self._undated = False  # whether rows without a date were fetched
 
-    def run(self, *, full: bool) -> AccountSyncResult:
-        """Sync the account; pages fetched before an error stay on disk for the next sync."""
+    def resume(self, pending: PendingRows) -> FetchedJob | None:
+        """Fetch the rest of an unfinished sync; None if there is none. Pages stay on disk also after an error."""
         self._check_service()
         unfinished = self._checkpoint.job
-        if unfinished is not None and unfinished.after is not None and (full or self._account.watermark is None):
+        if unfinished is None:
+            return None
+        if unfinished.after is not None and (self._full or self._account.watermark is None):
             self._checkpoint.discard()  # its rows are fetched again in any case
-            unfinished = None
-        if unfinished is not None:
-            self._check_same_account(self._checkpoint.pages())
-            self._resume(unfinished)
-            full = full and not (unfinished.full and unfinished.started > time.time() - _FRESH)
-        self._begin(full=full)
-        self._result.full_due = _full_due(self._account, undated_unseen=self._has_undated() and not self._undated)
-        return self._result
+            return None
+        self._check_same_account(self._checkpoint.pages())
+        self._resumed = unfinished
+        return self._complete(unfinished, pending)
 
-    def _begin(self, *, full: bool) -> None:
+    def fetch(self, pending: PendingRows) -> FetchedJob:
+        """Fetch the rows that are new, or all of them in a full sync. Pages stay on disk also after an error."""
+        full = self._full
+        if self._resumed is not None:
+            full = full and not (self._resumed.full and self._resumed.started > time.time() - _FRESH)
         complete = full or self._account.incomplete or self._account.watermark is None
         after = None if complete else self._overlap()[0]
         waiting = [date for date in self._processing().values() if date is not None]
         if after is not None and len(waiting) > _MOST_REQUESTED:
             after = min(after, *waiting)  # single requests would be more
-        job = SyncJob(self._name, after, full, int(time.time()))
+        job = SyncJob(self.name, after, full, int(time.time()))
         self._checkpoint.begin(job)
-        self._resume(job)
+        return self._complete(job, pending)
 
-    def _resume(self, job: SyncJob) -> None:
+    def _complete(self, job: SyncJob, pending: PendingRows) -> FetchedJob:
         windows = self._checkpoint.windows() or [
             PageWindow(job.after, None, PAGE_SIZE, _REMEMBERED, from_top=job.after is not None)
         ]
         self._fetch(job, windows)
         pages = self._checkpoint.pages()
-        self._check_not_under_another_name(pages)
+        self._check_not_under_another_name(pages, pending)
         known = self._overlap()[1] if job.after is not None else []
         if not job.full and self._manifest.months:
             self._check_not_another_account(pages, known)
         gone = self._refresh_processing(job, pages)
-        self._commit(job, gone)
+        dates = [self._account.processing[item] for item in gone] + [*self._account.processing.values()]
+        rows = FetchedAccount(self.name, self._checkpoint.pages(), gone, dates, self._account.watermark)
+        return FetchedJob(job, rows)
 
     def _fetch(self, job: SyncJob, windows: list[PageWindow]) -> None:
-        label = f"sync {self._name}".rstrip()
+        label = f"sync {self.name}".rstrip()
         with progress_bar(self._progress, desc=label, unit=" rows", unit_scale=True) as bar:
             staged = bar.n = sum(page.rows for page in self._checkpoint.pages())
             before = staged
@@ -176,7 +205,7 @@ class AccountSync:
                     f"The sync into {self._where()} stopped: {str(error).rstrip('.')}. {saved}"
                 ) from error
             finally:
-                self._result.requests += fetch.requests
+                self.result.requests += fetch.requests
 
     def _overlap(self) -> tuple[int, list[str]]:
         """Return the date to read from again, and the ids on disk since then."""
@@ -190,7 +219,7 @@ class AccountSync:
             with PartitionReader(self._store, file, self._manifest.months.get(file)) as month:
                 groups = [group for group in month.groups() if _reaches(month, group, mark - _OVERLAP_SECONDS)]
                 table = month.read(groups, ["date_unix", "account", "history_item_id", "missing_since"])
-            table = table.filter(pc.and_(account_rows(table, self._name), pc.is_null(table.column("missing_since"))))
+            table = table.filter(pc.and_(account_rows(table, self.name), pc.is_null(table.column("missing_since"))))
             dates = np.r_[dates, table.column("date_unix").to_numpy()]
             ids = np.r_[ids, np.array(table.column("history_item_id").to_pylist(), object)]
         recent = np.sort(dates[dates >= mark - _OVERLAP_SECONDS])[::-1]
@@ -226,40 +255,62 @@ class AccountSync:
         def decode(body: bytes) -> Page:
             return self._decoder(b'{"has_more":false,"history":[' + body + b"]}")
 
-        self._result.requests += 1
+        self.result.requests += 1
         try:
             return self._client.transport.request("GET", history_item_path(item), decode).data
         except NotFoundError:
             return None
 
-    def _commit(self, job: SyncJob, gone: Sequence[str]) -> None:
-        pages = self._checkpoint.pages()
-        now = int(time.time())
-        merge = PartitionMerge(
-            self._folder,
-            self._manifest,
-            self._name,
-            pages,
-            full=job.full,
-            gone=gone,
-            now=now,
-            diff=self._result.diff.keep_rows,
-            known_until=self._account.watermark,
-        )
-        if job.full and self._manifest.months:
-            self._check_missing(*merge.known(), fetched=sum(page.rows for page in pages))
-        dates = [self._account.processing[item] for item in gone]
-        dates += self._account.processing.values() if self._account.processing else []
-        files = merge.files(dates)
-        quiet = self._progress if len(files) > 2 else False
-        for file in progress_bar(quiet, iterable=files, desc="months", unit=" months"):
-            merge.month(file)
-        merge.finish()
-        self._update(job, pages, gone, now)
-        self._result.diff.add(merge.diff)
-        self._result.problems += [problem for page in pages for problem in page.problems]
-        write_manifest(self._folder, self._manifest)
+    def merged(self, fetched: FetchedJob, now: int) -> None:
+        """Note in the manifest that the rows of a job are in the months, at a moment in seconds since 1970."""
+        pages = fetched.rows.pages
+        self._update(fetched.job, pages, fetched.rows.gone, now)
+        self.result.problems += [problem for page in pages for problem in page.problems]
+
+    def finish(self) -> None:
+        """Discard the checkpoint, once the manifest is written."""
         self._checkpoint.discard()
+
+    def conclude(self) -> None:
+        """Find out whether a full sync is due."""
+        unseen = not self._undated and self._has_undated()
+        self.result.full_due = _full_due(self._account, undated_unseen=unseen)
+
+    def check_missing(self, known: int, refetched: int, absent: Sequence[str], *, fetched: int) -> None:
+        """Raise if rows that a complete read left out are not to be marked missing.
+
+        Parameters
+        ----------
+        known : int
+            Rows of the account on disk that are not marked missing.
+        refetched : int
+            How many of them were fetched again.
+        absent : sequence of str
+            The ids of the others.
+        fetched : int
+            Rows fetched.
+
+        Raises
+        ------
+        ArchiveError
+            None of the known rows was fetched: the key is of another account.
+        PaginationError
+            The service still has rows that it left out.
+        """
+        if known > _SAMPLE and fetched and not refetched:
+            self._checkpoint.discard()
+            raise ArchiveError(
+                f"{self._describe_folder()}. This key is of another account, {self._describe_service()}, whose history "
+                f"has {fetched:,} rows and none of the folder's {known:,}. Give it a folder or a name of its own "
+                "(accounts=)."
+            )
+        step = -(-len(absent) // _SAMPLE) or 1
+        if self._any_exists(absent[::step]):
+            self._checkpoint.discard()
+            raise PaginationError(
+                f"The service left out rows of its listing that it still has (of {len(absent):,} not listed). Nothing "
+                "was marked missing; sync again later."
+            )
 
     def _update(self, job: SyncJob, pages: Sequence[StagedPage], gone: Sequence[str], now: int) -> None:
         account = self._account
@@ -294,8 +345,8 @@ class AccountSync:
         if job.full or job.after is None:
             account.full_at, account.full_until, account.gaps = stamp, account.watermark, []
             account.incomplete = False
-            self._manifest.unsearched.pop(self._name, None)
-        self._manifest.accounts[self._name] = account
+            self._manifest.unsearched.pop(self.name, None)
+        self._manifest.accounts[self.name] = account
         if not any(account.incomplete for account in self._manifest.accounts.values()):
             self._manifest.lost = {}
 
@@ -306,41 +357,43 @@ class AccountSync:
             return False
         with PartitionReader(self._store, UNDATED, known) as month:
             table = month.read(month.groups(), ["account", "missing_since"])
-        rows = pc.and_(account_rows(table, self._name), pc.is_null(table.column("missing_since")))
+        rows = pc.and_(account_rows(table, self.name), pc.is_null(table.column("missing_since")))
         return bool(pc.any(rows).as_py())
 
     def _check_service(self) -> None:
         """Refuse to mix a sandbox history and a real one; first a request tells whether the key is one at all."""
         before, now = self._account.service, self._client.transport.service
         if is_other_service(before, now):
-            self._result.requests += 1
+            self.result.requests += 1
             self._client.transport.request("GET", "/v1/history", self._decoder, params={"page_size": 1})
             raise ArchiveError(
                 f"{self._describe_folder()}, and this key is of another account, {describe_service(now)}. Sync into "
                 "another folder (histkit sync FOLDER), or delete this one if you don't need it."
             )
 
-    def _check_not_under_another_name(self, pages: Sequence[StagedPage]) -> None:
-        """Raise if the rows of an account that is new in the folder are there under the name of another."""
-        others = self._manifest.accounts.keys() - {self._name}
-        if self._name in self._manifest.accounts or not others:
+    def _check_not_under_another_name(self, pages: Sequence[StagedPage], pending: PendingRows) -> None:
+        """Raise if the rows of an account that is new in the folder are there, or pending, under another name."""
+        if self.name in self._manifest.accounts or not (self._manifest.accounts or pending):
             return
-        columns = ["history_item_id", "date_unix"]
         for page in {pages[place].path: pages[place] for place in (0, len(pages) // 2, -1) if pages}.values():
-            fetched = page.read(columns)
+            fetched = page.read(_IDENTITY)
+            self._check_name(pending.account_of(fetched))
             months = {partition_path(date) for date in fetched.column("date_unix").to_pylist()}
             for file in months & self._manifest.months.keys():
                 with PartitionReader(self._store, file, self._manifest.months[file]) as month:
-                    table = month.read(month.groups(), [*columns, "account"])
+                    table = month.read(month.groups(), [*_IDENTITY, "account"])
                 names = table.column("account").cast(TEXT)
-                there = table.set_column(2, "account", names).join(fetched, columns, join_type="inner")
+                there = table.set_column(2, "account", names).join(fetched, _IDENTITY, join_type="inner")
                 if 2 * len(there) > len(fetched):
-                    name = there.column("account")[0].as_py()
-                    self._checkpoint.discard()
-                    raise ArchiveError(
-                        f"The history of account {self._name} is in {self._folder} already, as account {name}: is it "
-                        "the same account? Its rows would be there twice. Use one name for it, or another folder."
-                    )
+                    self._check_name(there.column("account")[0].as_py())
+
+    def _check_name(self, other: str | None) -> None:
+        if other is not None:
+            self._checkpoint.discard()
+            raise ArchiveError(
+                f"The history of account {self.name} is in {self._folder} already, as account {other}: is it "
+                "the same account? Its rows would be there twice. Use one name for it, or another folder."
+            )
 
     def _check_same_account(self, pages: Sequence[StagedPage]) -> None:
         """Raise unless the pages of the unfinished sync belong to the client's account."""
@@ -367,25 +420,9 @@ class AccountSync:
                 "rows were deleted there, sync(full=True) marks them missing and continues."
             )
 
-    def _check_missing(self, known: int, refetched: int, absent: Sequence[str], *, fetched: int) -> None:
-        if known > _SAMPLE and fetched and not refetched:
-            self._checkpoint.discard()
-            raise ArchiveError(
-                f"{self._describe_folder()}. This key is of another account, {self._describe_service()}, whose history "
-                f"has {fetched:,} rows and none of the folder's {known:,}. Give it a folder or a name of its own "
-                "(accounts=)."
-            )
-        step = -(-len(absent) // _SAMPLE) or 1
-        if self._any_exists(absent[::step]):
-            self._checkpoint.discard()
-            raise PaginationError(
-                f"The service left out rows of its listing that it still has (of {len(absent):,} not listed). Nothing "
-                "was marked missing; sync again later."
-            )
-
     def _some_ids(self) -> list[str]:
         """Return some ids of this account from months spread over the folder."""
-        return some_known_ids(self._store, self._manifest, self._name, _SAMPLE, 2)
+        return some_known_ids(self._store, self._manifest, self.name, _SAMPLE, 2)
 
     def _any_exists(self, items: Sequence[str]) -> bool:
         return any(self._fetch_item(item) is not None for item in items)
@@ -400,7 +437,35 @@ class AccountSync:
         return describe_service(self._client.transport.service)
 
     def _where(self) -> str:
-        return f"{self._folder} (account {self._name})" if self._name else str(self._folder)
+        return f"{self._folder} (account {self.name})" if self.name else str(self._folder)
+
+
+class PendingRows:
+    """Ids and dates of the rows that were fetched and are not merged yet, by account."""
+
+    def __init__(self) -> None:
+        self._rows = pa.table({"history_item_id": pa.array([], TEXT), "date_unix": pa.array([], pa.int64())})
+        self._accounts: list[tuple[str, int]] = []  # names, and where the rows of each end
+
+    def __len__(self) -> int:
+        return len(self._accounts)
+
+    def add(self, rows: FetchedAccount) -> None:
+        """Add the rows of an account."""
+        self._rows = pa.concat_tables([self._rows, *(page.read(_IDENTITY) for page in rows.pages)])
+        self._accounts.append((rows.name, len(self._rows)))
+
+    def account_of(self, rows: pa.Table) -> str | None:
+        """Return the account that most of some rows are of; None if there is none."""
+        same = pc.fill_null(pc.is_in(self._rows.column("history_item_id"), rows.column("history_item_id")), False)
+        places = pa.array(np.flatnonzero(same.to_numpy()))
+        there = self._rows.take(places).append_column("place", places).join(rows, _IDENTITY, join_type="inner")
+        places, start = there.column("place").to_numpy(), 0
+        for name, end in self._accounts:
+            if 2 * int(((places >= start) & (places < end)).sum()) > len(rows):
+                return name
+            start = end
+        return None
 
 
 def is_other_service(before: str, now: str) -> bool:

@@ -1,6 +1,7 @@
-"""Merge fetched pages into the months: an upsert by id; a month without a change is not written again.
+"""Merge the fetched pages of all accounts into the months: an upsert by account and id.
 
-A month is merged in slices of time, so that memory does not grow with the month.
+A month is written once, whatever the number of accounts, and not at all without a change. It is merged in slices of
+time, so that memory does not grow with the month.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.archive.checkpoint import StagedPage
-from histkit.archive.manifest import HistoryManifest, Month, months_of, newest_first, partition_path, partition_span
+from histkit.archive.manifest import (
+    UNDATED,
+    HistoryManifest,
+    Month,
+    months_of,
+    newest_first,
+    partition_path,
+    partition_span,
+)
 from histkit.archive.partitions import (
     FILE_SCHEMA,
     TIE,
     ChangedMonthError,
     PartitionReader,
     sort_rows,
+    word_ranks,
     word_rows,
     writing_month,
 )
+from histkit.errors import ArchiveError
+from histkit.frame.columns import one_array
 from histkit.frame.schema import CATEGORY, DATE, SCHEMA, TEXT
 from histkit.util.arrays import Ints, Mask
 from histkit.util.storage import ReadStore
@@ -76,8 +88,58 @@ class Diff:
         return bool(self.new or self.changed or self.missing or self.restored or self.moved)
 
 
+@dataclass(frozen=True)
+class FetchedAccount:
+    """What one account brings into a merge.
+
+    Attributes
+    ----------
+    name : str
+        Name of the account, "" for none.
+    pages : sequence of StagedPage
+        The fetched pages in order; if a row was fetched twice, the later one is used.
+    gone : sequence of str
+        Ids that the service no longer has.
+    dates : sequence of int or None
+        Dates of other rows whose months are merged as well.
+    known_until : int, optional
+        Date up to which the account's rows had been read. As many of these as a month has lost, the oldest first, are
+        restored and not new.
+    """
+
+    name: str
+    pages: Sequence[StagedPage]
+    gone: Sequence[str] = ()
+    dates: Sequence[int | None] = ()
+    known_until: int | None = None
+
+    def files(self) -> set[str]:
+        """Return the months of the pages and of the other dates."""
+        files = {partition_path(date) for date in self.dates}
+        for page in self.pages:
+            if page.undated:
+                files.add(UNDATED)
+            if page.newest is not None and page.oldest is not None:
+                files.update(_months_between(page))
+        return files
+
+
+class NeededMonthError(ArchiveError):
+    """A month that some accounts need is damaged or missing; nothing was written.
+
+    Attributes
+    ----------
+    accounts : dict of str to ArchiveError
+        What is wrong, by the name of the account.
+    """
+
+    def __init__(self, accounts: dict[str, ArchiveError]) -> None:
+        super().__init__("; ".join({str(error): None for error in accounts.values()}))
+        self.accounts = accounts
+
+
 class PartitionMerge:
-    """Merge of one account's fetched pages into the months.
+    """Merge of fetched pages into the months.
 
     Parameters
     ----------
@@ -85,51 +147,50 @@ class PartitionMerge:
         The local history.
     manifest : HistoryManifest
         Its months and voices are updated; the caller writes it.
-    account : str
-        Name of the account, "" for none.
-    pages : sequence of StagedPage
-        The fetched pages in order; if a row was fetched twice, the later one is used.
+    accounts : sequence of FetchedAccount
+        The pages by account.
     full : bool
-        Whether the pages are the complete history, so that a row that was not fetched is missing.
-    gone : sequence of str
-        Ids that the service no longer has.
+        Whether they are complete histories, so that a row that was not fetched is missing.
     now : int
         Seconds since 1970, for ``missing_since``.
-    known_until : int, optional
-        Date up to which the account's rows had been read. As many of these as a month has lost, the oldest first, are
-        restored and not new.
+    diff : bool
+        Whether to keep the rows that change.
     """
 
     def __init__(
         self,
         folder: Path,
         manifest: HistoryManifest,
-        account: str,
-        pages: Sequence[StagedPage],
+        accounts: Sequence[FetchedAccount],
         *,
         full: bool,
-        gone: Sequence[str] = (),
         now: int,
         diff: bool = False,
-        known_until: int | None = None,
     ) -> None:
-        self._known_until = known_until
         self._folder = folder
         self._store = ReadStore(folder)
         self._manifest = manifest
-        self._account = account
-        self._pages = pages
+        self._accounts = accounts
+        self._pages = [page for account in accounts for page in account.pages]
+        self._names = [account.name for account in accounts]
         self._full = full
-        self._gone = pa.array(gone, TEXT)
+        self._gone = pa.concat_arrays(
+            [self._keys_of(account.name, pa.array(account.gone, TEXT)) for account in accounts]
+        )
         self._now = pa.scalar(now * 1_000_000, pa.int64()).cast(DATE)
         self._fetched, self._fetched_months = self._ids_and_months()
         self._moved = pa.array([], TEXT)
         self._left: set[str] = set()  # months that rows leave
+        self._files: list[str] = []
+        spans = [(page.newest, page.oldest, page.rows) for page in self._pages if page.newest is not None]
+        self._spans = np.array(spans, np.int64).reshape(-1, 3).T
+        self._block = SCHEMA.empty_table()
+        self._block_start = self._block_end = -1
         self._voices = set(manifest.voices)
         self.diff = Diff(diff)
 
-    def known(self) -> tuple[int, int, list[str]]:
-        """Return the account's rows on disk: their number, how many were fetched again, and the ids of the others.
+    def known(self) -> dict[str, tuple[int, int, list[str]]]:
+        """Return what is on disk of each account: rows, how many were fetched again, and the ids of the others.
 
         Rows that were marked missing before and were not fetched don't count.
         """
@@ -138,61 +199,73 @@ class PartitionMerge:
             if self._exists(file):
                 with PartitionReader(self._store, file, self._manifest.months.get(file)) as month:
                     table = month.read(month.groups(), _IDENTITY)
-                tables.append(table.filter(account_rows(table, self._account)))
+                tables.append(table.filter(self._rows_of(table)))
         table = pa.concat_tables(tables)
-        again = pc.is_in(table.column("history_item_id"), self._fetched)
-        lost = table.filter(pc.and_(pc.invert(again), pc.is_null(table.column("missing_since"))))
-        absent = lost.column("history_item_id").drop_null().to_pylist()
-        fetched = pc.sum(again).as_py() or 0
-        return fetched + len(absent), fetched, absent
+        again = pc.is_in(self._id_keys(table), self._fetched)
+        lost = pc.and_(pc.invert(again), pc.is_null(table.column("missing_since")))
+        known = {}
+        for name in self._names:
+            rows = account_rows(table, name)
+            absent = table.filter(pc.and_(rows, lost)).column("history_item_id").drop_null().to_pylist()
+            fetched = pc.sum(pc.and_(rows, again)).as_py() or 0
+            known[name] = fetched + len(absent), fetched, absent
+        return known
 
-    def files(self, also: Sequence[int | None] = ()) -> list[str]:
-        """Return the months to merge, newest first: those of the pages, of the dates `also`, and those that rows left.
+    def files(self) -> list[str]:
+        """Return the months to merge, newest first: those of the accounts, and those that rows left.
 
         In a full sync these are all months.
-        """
-        files = {partition_path(date) for date in also}
-        for page in self._pages:
-            if page.undated:
-                files.add(partition_path(None))
-            if page.newest is not None and page.oldest is not None:
-                files.update(_months_between(page))
-        files |= set(self._manifest.months if self._full else ())
-        self._find_moved(files)
-        return newest_first(files | self._left)
 
-    def _find_moved(self, files: set[str]) -> None:
+        Raises
+        ------
+        NeededMonthError
+            A month is damaged or missing.
+        """
+        needed = {account.name: account.files() for account in self._accounts}
+        if self._full:
+            needed = {name: months | self._manifest.months.keys() for name, months in needed.items()}
+        files = set().union(*needed.values())
+        self._find_moved(files, needed)
+        self._files = newest_first(files | self._left)
+        return self._files
+
+    def _find_moved(self, files: set[str], needed: Mapping[str, set[str]]) -> None:
         """Find fetched rows that are on disk in another month than their date's, and the months that they leave.
 
         Months other than `files` are read only if a fetched row is not in the month of its date. A damaged one is left
         to the full sync that heals it, which finds the rows that leave it.
         """
-        moved, damaged = [self._moved], []
+        moved, failed, damaged = [self._moved], dict[str, ArchiveError](), dict[str, ArchiveError]()
         unseen = np.ones(len(self._fetched), bool)
         for file in sorted(self._manifest.months, key=lambda file: file not in files):
             if file not in files and not unseen.any():
                 break
-            if not self._exists(file):
-                continue
             try:
+                if not self._exists(file):
+                    continue
                 with PartitionReader(self._store, file, self._manifest.months.get(file)) as month:
                     table = month.read(month.groups(), ["history_item_id", "account"])
-            except ChangedMonthError:
-                if self._full or file in files:
-                    raise
-                damaged.append(file)
-                continue  # the rows of other months are stored; the sync names it at its end
-            ids = table.column("history_item_id").filter(account_rows(table, self._account))
+            except ChangedMonthError as error:
+                failed |= {name: error for name, months in needed.items() if file in months and name not in failed}
+                damaged[file] = error  # the rows of other months are stored; the sync names it at its end
+                continue
+            except ArchiveError as error:
+                failed |= {name: error for name in needed if name not in failed}
+                continue
+            ids = self._id_keys(table.filter(self._rows_of(table)))
             places = pc.index_in(ids, self._fetched).drop_null().to_numpy()
             unseen[places] = False
             places = places[self._fetched_months[places] != _month_number(file)]
             if len(places):
                 self._left.add(file)
                 moved.append(self._fetched.take(pa.array(places)))
+        if failed:
+            raise NeededMonthError(failed)
         self._moved = pa.concat_arrays(moved)
-        if damaged and unseen.any():
-            known = self._manifest.unsearched.get(self._account, [])
-            self._manifest.unsearched[self._account] = sorted({*known, *damaged})
+        if damaged:
+            for name in self._accounts_of(self._fetched.filter(pa.array(unseen))):
+                known = self._manifest.unsearched.get(name, [])
+                self._manifest.unsearched[name] = sorted({*known, *damaged})
 
     def month(self, file: str) -> None:
         """Merge one month; a month without a change is not written."""
@@ -275,20 +348,20 @@ class PartitionMerge:
         `lost` is the number of rows that the month has lost.
         """
         stored = sort_rows(self._stored(month, start, end))
-        of_account = account_rows(stored, self._account)
-        existing, others = stored.filter(of_account), stored.filter(pc.invert(of_account))
+        merged = self._rows_of(stored)
+        existing, others = stored.filter(merged), stored.filter(pc.invert(merged))
         fetched = self._newly_fetched(start, end)
-        existing_keys, keys = _keys(existing), _keys(fetched)
+        existing_keys, keys = self._keys(existing), self._keys(fetched)
         positions = pc.index_in(keys, existing_keys)
         kept = existing.filter(pc.invert(pc.is_in(existing_keys, keys)))
         if len(kept):  # a row that was fetched with another date has left this month
-            remaining = kept.filter(pc.invert(pc.is_in(_keys(kept), self._fetched)))
+            remaining = kept.filter(pc.invert(pc.is_in(self._keys(kept), self._fetched)))
             diff.moved += len(kept) - len(remaining)
             kept = remaining
         updated = fetched.filter(pc.is_valid(positions))
         before = existing.take(pc.drop_null(positions))
         added = fetched.filter(pc.is_null(positions))
-        moved = pc.is_in(added.column("history_item_id"), self._moved)
+        moved = pc.is_in(self._keys(added), self._moved)
         new = added.filter(pc.invert(moved))
         restored = self._were_known(new, lost - diff.restored)
         diff.record("new", new.filter(pc.invert(restored)))
@@ -304,17 +377,21 @@ class PartitionMerge:
     def _were_known(self, rows: pa.Table, most: int) -> pa.Array:
         """Return a mask of the rows that were known before the month lost rows: the oldest, as far as can be told."""
         known = np.zeros(len(rows), bool)
-        if most > 0 and self._known_until is not None:
+        if most > 0:
             dates = pc.fill_null(rows.column("date_unix"), 0).to_numpy()
+            before = np.zeros(len(rows), bool)
+            for account in self._accounts:
+                if account.known_until is not None:
+                    before |= account_rows(rows, account.name).to_numpy() & (dates <= account.known_until)
             order = np.argsort(dates, kind="stable")
-            known[order[dates[order] <= self._known_until][:most]] = True
+            known[order[before[order]][:most]] = True
         return pa.array(known)
 
     def _mark_missing(self, kept: pa.Table, diff: Diff) -> pa.Table:
         since = kept.column("missing_since")
         lost = pc.is_null(since)
         if not self._full:
-            lost = pc.and_(lost, pc.is_in(kept.column("history_item_id"), self._gone))
+            lost = pc.and_(lost, pc.is_in(self._id_keys(kept), self._gone))
         if not pc.any(lost).as_py():
             return kept
         diff.record("missing", kept.filter(lost))
@@ -332,27 +409,87 @@ class PartitionMerge:
         return _within(month.read(groups, FILE_SCHEMA.names), start, end)
 
     def _newly_fetched(self, start: int | None, end: int | None) -> pa.Table:
-        """Read the distinct fetched rows of a span, in their latest version."""
-        tables = [_within(page.read(), start, end) for page in self._pages if page.holds(start, end)]
-        table = pa.concat_tables([SCHEMA.empty_table(), *tables]).unify_dictionaries()
-        table = _last_of_each(table)
-        table = table.append_column("account", _all(self._account or None, len(table)))
+        """Return the distinct fetched rows of a span, in their latest version."""
+        table = self._fetched_rows(start, end).unify_dictionaries()
+        table = _last_of_each(table, self._keys(table))
         table = table.append_column("missing_since", pa.nulls(len(table), DATE))
         return table.append_column(TIE, pa.array(np.zeros(len(table), np.int32)))
 
+    def _fetched_rows(self, start: int | None, end: int | None) -> pa.Table:
+        """Return the fetched rows of a span; pages that reach over several months are read once for a block of them."""
+        if start is None or end is None:
+            return self._read_pages(start, end)
+        if not (self._block_start <= start and end <= self._block_end):
+            self._block_start, self._block_end = self._start_of_block(start, end), end
+            self._block = self._read_pages(self._block_start, end)
+        return _within(self._block, start, end)
+
+    def _start_of_block(self, start: int, end: int) -> int:
+        """Return the start of the oldest of the following months that make a block of about `_MOST_ROWS` rows."""
+        for file in self._files[self._files.index(partition_path(start)) + 1 :]:
+            span = partition_span(file)
+            if span is None or self._estimate(span[0], end) > _MOST_ROWS:
+                break
+            start = span[0]
+        return start
+
+    def _estimate(self, start: int, end: int) -> float:
+        """Estimate the number of fetched rows of a span; the rows of a page may be anywhere between its dates."""
+        newest, oldest, rows = self._spans
+        shared = np.minimum(newest, end - 1) - np.maximum(oldest, start) + 1
+        return float((np.maximum(shared, 0) / (newest - oldest + 1) * rows).sum())
+
+    def _read_pages(self, start: int | None, end: int | None) -> pa.Table:
+        tables = [SCHEMA.append(FILE_SCHEMA.field("account")).empty_table()]
+        for account in self._accounts:
+            pages = [_within(page.read(), start, end) for page in account.pages if page.holds(start, end)]
+            if pages:
+                table = pa.concat_tables(pages)
+                tables.append(table.append_column("account", _all(account.name or None, len(table))))
+        return pa.concat_tables(tables)
+
     def _ids_and_months(self) -> tuple[pa.Array, Ints]:
-        """Return the distinct ids of the fetched rows, and the months of their dates as `_month_number` counts them."""
-        columns = ["history_item_id", "date_unix"]
+        """Return the distinct keys of the fetched ids, and the months of their dates as `_month_number` counts."""
         if not self._manifest.months:
             return pa.array([], TEXT), np.zeros(0, np.int64)
-        tables = [page.read(columns) for page in self._pages]
-        table = pa.concat_tables([SCHEMA.empty_table().select(columns), *tables])
-        table = _last_of_each(table.filter(pc.is_valid(table.column("history_item_id"))))
-        dates = table.column("date_unix")
-        months = pc.fill_null(dates, 0).to_numpy().astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
-        months[dates.is_null().to_numpy()] = _NO_MONTH
-        ids = table.column("history_item_id").combine_chunks()
-        return ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids, months
+        columns = ["history_item_id", "date_unix"]
+        keys, dates = [pa.array([], TEXT)], [pa.array([], pa.int64())]
+        for account in self._accounts:
+            for page in account.pages:
+                table = page.read(columns)
+                table = table.filter(pc.is_valid(table.column("history_item_id")))
+                keys += [self._keys_of(account.name, chunk) for chunk in table.column("history_item_id").chunks]
+                dates += table.column("date_unix").chunks
+        table = pa.table({"key": pa.chunked_array(keys), "date": pa.chunked_array(dates)})
+        table = _last_of_each(table, table.column("key"))
+        seconds = pc.fill_null(table.column("date"), 0).to_numpy()
+        months = seconds.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+        months[table.column("date").is_null().to_numpy()] = _NO_MONTH
+        return one_array(table.column("key")), months
+
+    def _rows_of(self, table: pa.Table) -> pa.ChunkedArray:
+        """Return a mask without missing values of the rows of the accounts that are merged."""
+        if len(self._names) == 1:
+            return account_rows(table, self._names[0])
+        return pc.is_in(table.column("account").cast(TEXT), pa.array(self._names, TEXT))
+
+    def _keys(self, table: pa.Table) -> pa.ChunkedArray:
+        """Return a key of each row, of one account's rows or of several's."""
+        return _keys(table) if len(self._names) == 1 else row_keys(table)
+
+    def _id_keys(self, table: pa.Table) -> pa.ChunkedArray:
+        """Return the key of each row's id; missing where it has none."""
+        return table.column("history_item_id") if len(self._names) == 1 else _keys_of_ids(table)
+
+    def _keys_of(self, name: str, ids: pa.Array) -> pa.Array:
+        """Return the keys of an account's ids."""
+        return ids if len(self._names) == 1 else pc.binary_join_element_wise(pa.scalar(name, TEXT), ids, _SEPARATOR)
+
+    def _accounts_of(self, keys: pa.Array) -> set[str]:
+        """Return the accounts of some keys."""
+        if len(self._names) == 1:
+            return {*self._names[: len(keys)]}
+        return {key.partition(_SEPARATOR.as_py())[0] for key in keys.to_pylist()}
 
 
 def _month_number(file: str) -> int:
@@ -424,8 +561,13 @@ def _keys(table: pa.Table) -> pa.ChunkedArray:
 
 def id_keys(table: pa.Table) -> pa.ChunkedArray:
     """Return account and id of each row that has an id, as one text."""
+    return _keys_of_ids(table).drop_null()
+
+
+def _keys_of_ids(table: pa.Table) -> pa.ChunkedArray:
+    """Return account and id of each row, as one text; missing where a row has no id."""
     accounts = pc.fill_null(table.column("account").cast(TEXT), "")
-    return pc.binary_join_element_wise(accounts, table.column("history_item_id"), _SEPARATOR).drop_null()
+    return pc.binary_join_element_wise(accounts, table.column("history_item_id"), _SEPARATOR)
 
 
 def row_keys(table: pa.Table) -> pa.ChunkedArray:
@@ -434,28 +576,33 @@ def row_keys(table: pa.Table) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(accounts, _keys(table), _SEPARATOR)
 
 
-def _last_of_each(table: pa.Table) -> pa.Table:
-    keys = pc.dictionary_encode(_keys(table)).combine_chunks() if len(table) else pa.array([], TEXT).dictionary_encode()
-    keys = keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
-    if len(keys.dictionary) == len(table):
+def _last_of_each(table: pa.Table, keys: pa.ChunkedArray) -> pa.Table:
+    """Return the last row of each key, in their order."""
+    encoded = one_array(keys).dictionary_encode()
+    if len(encoded.dictionary) == len(table):
         return table
-    last = np.zeros(len(keys.dictionary), np.int64)
-    last[keys.indices.to_numpy()] = np.arange(len(table))  # of several assignments the last one stays
+    last = np.zeros(len(encoded.dictionary), np.int64)
+    last[encoded.indices.to_numpy()] = np.arange(len(table))  # of several assignments the last one stays
     return table.take(pa.array(np.sort(last)))
 
 
 def _assign_ties(fetched: pa.Table, kept: pa.Table) -> pa.Table:
-    """Assign each row its position within its second.
+    """Assign each row its position within its second, among the rows of its account.
 
     A second that was fetched completely is in the service's order, followed by rows that the service no longer has. A
     second that was fetched in part keeps its order, with new rows in front.
     """
     table = pa.concat_tables([fetched, kept])
     dates = pc.fill_null(table.column("date_unix"), -(2**62)).to_numpy()
-    present = dates[len(fetched) :][kept.column("missing_since").is_null().to_numpy()]
-    before = np.where(np.isin(dates, present), table.column(TIE).to_numpy(), 0)
-    order = np.lexsort((before, -dates))
-    starts = np.flatnonzero(np.r_[True, np.diff(dates[order]) != 0]) if len(order) else order
+    accounts = word_ranks(table.column("account"))
+    blocks = np.lexsort((dates, accounts)) if accounts.any() else np.argsort(dates, kind="stable")
+    changes = (np.diff(dates[blocks]) != 0) | (np.diff(accounts[blocks]) != 0)
+    seconds = np.empty(len(blocks), np.int64)
+    seconds[blocks] = np.r_[0, np.cumsum(changes)] if len(blocks) else blocks
+    present = seconds[len(fetched) :][kept.column("missing_since").is_null().to_numpy()]
+    before = np.where(np.isin(seconds, present), table.column(TIE).to_numpy(), 0)
+    order = np.lexsort((before, seconds))
+    starts = np.flatnonzero(np.r_[True, np.diff(seconds[order]) != 0]) if len(order) else order
     ties = np.empty(len(order), np.int32)
     ties[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
     return table.set_column(table.column_names.index(TIE), TIE, pa.array(ties))

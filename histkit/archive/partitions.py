@@ -233,7 +233,7 @@ def order_of(table: pa.Table) -> Any:
     """Return the positions that sort a table's rows; needs date_unix, account and `TIE`."""
     dates = pc.fill_null(table.column("date_unix"), -(2**62)).to_numpy()
     ties = pc.fill_null(table.column(TIE), 0).to_numpy()
-    ranks = _ranks(table.column("account"))
+    ranks = word_ranks(table.column("account"))
     if ranks.any():
         return np.lexsort((ties, ranks, -dates))
     if not len(ties) or (ties.max() < 2**20 and abs(dates[dates > -(2**62)]).max(initial=0) < 2**40):
@@ -241,7 +241,7 @@ def order_of(table: pa.Table) -> Any:
     return np.lexsort((ties, -dates))
 
 
-def _ranks(column: pa.ChunkedArray) -> Any:
+def word_ranks(column: pa.ChunkedArray) -> Any:
     """Return the alphabetical rank of each row's word; missing ones come first."""
     if not len(column):
         return np.zeros(0, np.int64)
@@ -349,7 +349,7 @@ class PartitionWriter:
         table = pa.concat_tables(self._waiting)
         cut = _end_of_second(table.column("date_unix"), _SLICE_ROWS)
         ready, rest = table.slice(0, cut), table.slice(cut)
-        by_voice = np.argsort(_ranks(ready.column("voice_id")), kind="stable")
+        by_voice = np.argsort(word_ranks(ready.column("voice_id")), kind="stable")
         ready = ready.unify_dictionaries().take(pa.array(by_voice)).cast(FILE_SCHEMA)
         for place, name in enumerate(ready.column_names):
             if name in _CATEGORIES:

@@ -1,35 +1,39 @@
-"""`histkit.sync`: update the accounts one after the other in a locked folder."""
+"""`histkit.sync`: fetch the accounts one after the other, and merge them at once, in a locked folder."""
 
 from __future__ import annotations
 
 import os
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from histkit.api.client import HistoryClient, borrowed_client, check_client
-from histkit.archive.account import AccountSync
+from histkit.archive.account import AccountSync, FetchedJob, PendingRows
 from histkit.archive.integrity import BUSY, changed_months, changed_months_error, open_for_update
 from histkit.archive.load import load
-from histkit.archive.manifest import WORK
-from histkit.archive.merge import DIFF_SCHEMA, Diff
+from histkit.archive.manifest import WORK, write_manifest
+from histkit.archive.merge import DIFF_SCHEMA, Diff, NeededMonthError, PartitionMerge
 from histkit.archive.request_log import LogSync
 from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.fetch.reader import warn_of_problems
-from histkit.frame.schema import to_frame
+from histkit.frame.schema import TEXT, to_frame
 from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.files import exclusive_lock, remove_temporary_files
-from histkit.util.progress import print_summary
+from histkit.util.progress import print_summary, progress_bar
 from histkit.util.storage import folder_name
 from histkit.util.text import count_noun, hide_passwords
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_MOST_PENDING = 1_000_000  # rows of several accounts that wait on disk to be merged
 _NO_NAME = "(the account without a name)"
 
 
@@ -62,6 +66,7 @@ class SyncRun:
         self._manifest = history.manifest
         self.repaired = history.notes
         self._diff = Diff(diff)
+        self._accounts: list[str] = []
         self._requests = 0
         self._with_log = requests
         self._log_rows = 0
@@ -80,31 +85,101 @@ class SyncRun:
                 f"{self._folder} was synced with {'accounts=' if '' in clients else 'one client'} ({names}): do it "
                 "the same way again, or use another folder."
             )
-        for name, client in clients.items():
-            one = AccountSync(
+        self._accounts = [*clients]
+        accounts = {
+            name: AccountSync(
                 self._folder,
                 self._manifest,
                 name,
                 client,
+                full=self._full,
                 workers=self._workers or client.transport.limit.ceiling,
                 progress=self._progress,
-                diff=self._diff.keep_rows,
             )
-            try:
-                outcome = one.run(full=self._full)
-            except HistkitError as error:
-                if len(self.failed) == len(clients) - 1:
-                    raise
-                self.failed[name] = str(error)
+            for name, client in clients.items()
+        }
+        self._fetch_and_merge(accounts, AccountSync.resume)
+        self._fetch_and_merge(accounts, AccountSync.fetch)
+        for name, account in accounts.items():
+            self._requests += account.result.requests
+            self.problems += account.result.problems
+            if name in self.failed:
                 continue
-            self._diff.add(outcome.diff)
-            self._requests += outcome.requests
-            self.problems += outcome.problems
-            if outcome.full_due is not None:
-                self.full_due[name] = outcome.full_due
+            account.conclude()
+            if account.result.full_due is not None:
+                self.full_due[name] = account.result.full_due
             if self._with_log:
-                self._sync_log(name, client)
+                self._sync_log(name, clients[name])
         self.damaged = changed_months(self._folder, self._manifest)  # also of the months that the sync did not need
+
+    def _fetch_and_merge(
+        self, accounts: Mapping[str, AccountSync], fetch: Callable[[AccountSync, PendingRows], FetchedJob | None]
+    ) -> None:
+        """Fetch each account's rows and merge those of many accounts at once, so that a month is written once."""
+        jobs, pending = dict[str, FetchedJob](), PendingRows()
+        for name, account in accounts.items():
+            if name in self.failed:
+                continue
+            try:
+                job = fetch(account, pending)
+            except HistkitError as error:
+                self._fail(name, error, len(accounts))
+                continue
+            if job is None:
+                continue
+            jobs[name] = job
+            if len(accounts) > 1:
+                pending.add(job.rows)
+            # The months are written again whenever as many rows wait as the folder has: twice in all, at most.
+            if sum(job.count() for job in jobs.values()) >= max(_MOST_PENDING, self._manifest.rows()):
+                self._merge(accounts, jobs)
+                jobs, pending = {}, PendingRows()
+        self._merge(accounts, jobs)
+
+    def _merge(self, accounts: Mapping[str, AccountSync], jobs: Mapping[str, FetchedJob]) -> None:
+        for full in (True, False):
+            chosen = {name: job for name, job in jobs.items() if job.job.full == full}
+            while chosen and (failed := self._merge_or_name_failed(accounts, chosen, full=full)):
+                for name, error in failed.items():
+                    self._fail(name, error, len(accounts))
+                    del chosen[name]
+
+    def _merge_or_name_failed(
+        self, accounts: Mapping[str, AccountSync], jobs: Mapping[str, FetchedJob], *, full: bool
+    ) -> Mapping[str, HistkitError]:
+        """Merge the jobs of all accounts; return the accounts that can't be merged, and then merge none."""
+        now, rows = int(time.time()), [job.rows for job in jobs.values()]
+        merge = PartitionMerge(self._folder, self._manifest, rows, full=full, now=now, diff=self._diff.keep_rows)
+        if full and self._manifest.months:
+            failed = {}
+            for name, known in merge.known().items():
+                try:
+                    accounts[name].check_missing(*known, fetched=jobs[name].count())
+                except HistkitError as error:
+                    failed[name] = error
+            if failed:
+                return failed
+        try:
+            files = merge.files()
+        except NeededMonthError as error:
+            return error.accounts
+        shown = self._progress if len(files) > 2 else False
+        for file in progress_bar(shown, iterable=files, desc="months", unit=" months"):
+            merge.month(file)
+        merge.finish()
+        for name, job in jobs.items():
+            accounts[name].merged(job, now)
+        self._diff.add(merge.diff)
+        write_manifest(self._folder, self._manifest)
+        for name in jobs:
+            accounts[name].finish()
+        return {}
+
+    def _fail(self, name: str, error: HistkitError, accounts: int) -> None:
+        """Note that an account failed; raise the error if each of them has."""
+        if len(self.failed) == accounts - 1:
+            raise error
+        self.failed[name] = str(error)
 
     def _sync_log(self, name: str, client: HistoryClient) -> None:
         """Sync the request log of an account; the history is stored, whether that succeeds or not."""
@@ -119,8 +194,12 @@ class SyncRun:
             self.repaired += log.repaired
 
     def diff_table(self) -> pa.Table:
-        """Return the rows that are new, changed or missing."""
-        return pa.concat_tables([DIFF_SCHEMA.empty_table(), *self._diff.tables])
+        """Return the rows that are new, changed or missing, by account."""
+        table = pa.concat_tables([DIFF_SCHEMA.empty_table(), *self._diff.tables])
+        if len(self._manifest.accounts) < 2:
+            return table
+        places = pc.index_in(table.column("account").cast(TEXT), pa.array([*self._accounts], TEXT))
+        return table.take(pa.array(np.argsort(places.to_numpy(), kind="stable")))
 
     def facts(self) -> dict[str, Any]:
         """Return the facts of the sync for a frame's ``attrs``."""

@@ -50,7 +50,14 @@ def text_array(column: pd.Series) -> pa.Array:
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         texts = (None if value is None else text_of(value) for value in plain_values(column))
         array = pa.array([None if text is None else escape_surrogates(text) for text in texts], TEXT)
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return one_array(array)
+
+
+def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return an Arrow column as one array."""
+    while isinstance(column, pa.ChunkedArray):  # Arrow 17 may return one of a single chunk
+        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return column
 
 
 def factorize(column: pd.Series) -> tuple[Ints, pd.Index]:
