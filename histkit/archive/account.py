@@ -26,7 +26,6 @@ from histkit.archive.manifest import (
     Account,
     HistoryManifest,
     newest_first,
-    partition_path,
     partition_span,
     seconds_of,
 )
@@ -87,6 +86,8 @@ class AccountSync:
         The account; "" where accounts have no names.
     client : HistoryClient
         The account's client.
+    decoder : PageDecoder
+        What decodes the pages; it learns new fields from one account for all.
     full : bool
         Whether to read the complete history.
     workers : int
@@ -106,6 +107,7 @@ class AccountSync:
         manifest: HistoryManifest,
         name: str,
         client: HistoryClient,
+        decoder: PageDecoder,
         *,
         full: bool,
         workers: int,
@@ -119,7 +121,7 @@ class AccountSync:
         self._client = client
         self._workers = workers
         self._progress = progress
-        self._decoder = PageDecoder()
+        self._decoder = decoder
         self._checkpoint = SyncCheckpoint(folder / WORK / (sha256(name.encode()).hexdigest()[:12] if name else "spool"))
         self._account = manifest.accounts.get(name, Account())
         if (self._account.watermark or 0) > seconds_of(self._account.synced_at) + _LATE_SECONDS:
@@ -375,11 +377,11 @@ class AccountSync:
         """Raise if the rows of an account that is new in the folder are there, or pending, under another name."""
         if self.name in self._manifest.accounts or not (self._manifest.accounts or pending):
             return
+        if pages:
+            self._check_name(pending.account_of(pages[len(pages) // 2].read(_IDENTITY)))
         for page in {pages[place].path: pages[place] for place in (0, len(pages) // 2, -1) if pages}.values():
             fetched = page.read(_IDENTITY)
-            self._check_name(pending.account_of(fetched))
-            months = {partition_path(date) for date in fetched.column("date_unix").to_pylist()}
-            for file in months & self._manifest.months.keys():
+            for file in page.months() & self._manifest.months.keys():
                 with PartitionReader(self._store, file, self._manifest.months[file]) as month:
                     table = month.read(month.groups(), [*_IDENTITY, "account"])
                 names = table.column("account").cast(TEXT)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.api.pagination import PageWindow
-from histkit.archive.manifest import check_json, crc_of, json_with_checksum
+from histkit.archive.manifest import check_json, crc_of, json_with_checksum, months_of, partition_path
 from histkit.errors import ArchiveError
 from histkit.frame.schema import SCHEMA, SCHEMA_VERSION
 from histkit.util.files import atomic_write
@@ -93,6 +93,15 @@ class StagedPage:
         if start is None or end is None:
             return self.undated > 0
         return self.newest is not None and self.oldest is not None and self.newest >= start and self.oldest < end
+
+    def months(self) -> set[str]:
+        """Return the months' files that rows can be of."""
+        files = {partition_path(None)} if self.undated else set()
+        if self.newest is None or self.oldest is None:
+            return files
+        if self.newest - self.oldest < 366 * 86_400:
+            return files.union(months_of(self.oldest, self.newest))
+        return files.union(map(partition_path, self.read(["date_unix"]).column(0).drop_null().to_pylist()))
 
     def newest_until(self, moment: int) -> int | None:
         """Return the newest date that is not later than a moment; None if there is none."""

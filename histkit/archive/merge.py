@@ -20,10 +20,8 @@ import pyarrow.compute as pc
 
 from histkit.archive.checkpoint import StagedPage
 from histkit.archive.manifest import (
-    UNDATED,
     HistoryManifest,
     Month,
-    months_of,
     newest_first,
     partition_path,
     partition_span,
@@ -45,7 +43,7 @@ from histkit.util.arrays import Ints, Mask
 from histkit.util.storage import ReadStore
 
 _IDENTITY = ["history_item_id", "account", "missing_since"]
-_MOST_ROWS = 65_536  # in a slice, about
+_MOST_ROWS, _MOST_BLOCK_ROWS = 65_536, 131_072  # in a slice, and in the months that are read at once, about
 _NO_MONTH = -(2**40)
 _SEPARATOR = pa.scalar("\0", TEXT)
 _JSON = ("extra", "dialogue")
@@ -116,12 +114,7 @@ class FetchedAccount:
     def files(self) -> set[str]:
         """Return the months of the pages and of the other dates."""
         files = {partition_path(date) for date in self.dates}
-        for page in self.pages:
-            if page.undated:
-                files.add(UNDATED)
-            if page.newest is not None and page.oldest is not None:
-                files.update(_months_between(page))
-        return files
+        return files.union(*(page.months() for page in self.pages))
 
 
 class NeededMonthError(ArchiveError):
@@ -348,8 +341,7 @@ class PartitionMerge:
         `lost` is the number of rows that the month has lost.
         """
         stored = sort_rows(self._stored(month, start, end))
-        merged = self._rows_of(stored)
-        existing, others = stored.filter(merged), stored.filter(pc.invert(merged))
+        existing, others = _parted(stored, self._rows_of(stored))
         fetched = self._newly_fetched(start, end)
         existing_keys, keys = self._keys(existing), self._keys(fetched)
         positions = pc.index_in(keys, existing_keys)
@@ -358,15 +350,13 @@ class PartitionMerge:
             remaining = kept.filter(pc.invert(pc.is_in(self._keys(kept), self._fetched)))
             diff.moved += len(kept) - len(remaining)
             kept = remaining
-        updated = fetched.filter(pc.is_valid(positions))
+        updated, added = _parted(fetched, pc.is_valid(positions))
         before = existing.take(pc.drop_null(positions))
-        added = fetched.filter(pc.is_null(positions))
-        moved = pc.is_in(self._keys(added), self._moved)
-        new = added.filter(pc.invert(moved))
-        restored = self._were_known(new, lost - diff.restored)
-        diff.record("new", new.filter(pc.invert(restored)))
-        diff.record("restored", new.filter(restored))
-        diff.record("changed", added.filter(moved))
+        moved, new = _parted(added, pc.is_in(self._keys(added), self._moved))
+        restored, new = _parted(new, self._were_known(new, lost - diff.restored))
+        diff.record("new", new)
+        diff.record("restored", restored)
+        diff.record("changed", moved)
         diff.record("changed", updated.filter(pa.array(_differ(before, updated))))
         kept = self._mark_missing(kept, diff)
         ties = pc.fill_null(existing.column(TIE).take(positions), -1)
@@ -425,10 +415,10 @@ class PartitionMerge:
         return _within(self._block, start, end)
 
     def _start_of_block(self, start: int, end: int) -> int:
-        """Return the start of the oldest of the following months that make a block of about `_MOST_ROWS` rows."""
+        """Return the start of the oldest of the following months that make a block of about `_MOST_BLOCK_ROWS` rows."""
         for file in self._files[self._files.index(partition_path(start)) + 1 :]:
             span = partition_span(file)
-            if span is None or self._estimate(span[0], end) > _MOST_ROWS:
+            if span is None or self._estimate(span[0], end) > _MOST_BLOCK_ROWS:
                 break
             start = span[0]
         return start
@@ -509,14 +499,6 @@ def _cut_span(start: int, end: int, chunks: Iterable[tuple[int, int, int]]) -> I
     yield start, end
 
 
-def _months_between(page: StagedPage) -> Iterable[str]:
-    assert page.oldest is not None
-    assert page.newest is not None
-    if page.newest - page.oldest < 366 * 86_400:
-        return months_of(page.oldest, page.newest)
-    return {partition_path(date) for date in page.read(["date_unix"]).column(0).drop_null().to_pylist()}
-
-
 def voices_of(table: pa.Table) -> set[tuple[str | None, str | None]]:
     """Return the distinct voices of rows, as pairs of id and name."""
     pairs = pa.table({name: table.column(name).cast(TEXT) for name in ("voice_id", "voice_name")})
@@ -545,6 +527,15 @@ def _within(table: pa.Table, start: int | None, end: int | None) -> pa.Table:
         return table.filter(pc.is_null(dates))
     inside = pc.and_(pc.greater_equal(dates, start), pc.less(dates, end))
     return table if pc.all(inside, skip_nulls=False).as_py() else table.filter(pc.fill_null(inside, False))
+
+
+def _parted(table: pa.Table, mask: pa.Array | pa.ChunkedArray) -> tuple[pa.Table, pa.Table]:
+    """Return the rows of a mask without missing values, and the others; nothing is copied where all are of one kind."""
+    chosen = pc.sum(mask).as_py() or 0
+    if chosen in (0, len(table)):
+        whole, none = table, table.slice(0, 0)
+        return (whole, none) if chosen else (none, whole)
+    return table.filter(mask), table.filter(pc.invert(mask))
 
 
 def _keys(table: pa.Table) -> pa.ChunkedArray:

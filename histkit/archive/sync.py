@@ -23,6 +23,7 @@ from histkit.archive.merge import DIFF_SCHEMA, Diff, NeededMonthError, Partition
 from histkit.archive.request_log import LogSync
 from histkit.errors import ArchiveError, HistkitError, InputError
 from histkit.fetch.reader import warn_of_problems
+from histkit.frame.decode import PageDecoder
 from histkit.frame.schema import TEXT, to_frame
 from histkit.util.arguments import true_or_false, whole_number
 from histkit.util.files import exclusive_lock, remove_temporary_files
@@ -85,13 +86,14 @@ class SyncRun:
                 f"{self._folder} was synced with {'accounts=' if '' in clients else 'one client'} ({names}): do it "
                 "the same way again, or use another folder."
             )
-        self._accounts = [*clients]
+        self._accounts, decoder = [*clients], PageDecoder()
         accounts = {
             name: AccountSync(
                 self._folder,
                 self._manifest,
                 name,
                 client,
+                decoder,
                 full=self._full,
                 workers=self._workers or client.transport.limit.ceiling,
                 progress=self._progress,

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import random
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 import histkit as hk
+from histkit.archive.manifest import partition_path
+from histkit.archive.sync import SyncRun
 from histkit.sandbox import Sandbox
 from tests.conftest import client_of
+from tests.effort import examples
 from tests.local_history import DAY, NOW, found, ids_of, read
-from tests.raw_service import Service, row, same
+from tests.raw_service import Row, Service, row, same
 
 
 def both(one: Service, other: Service) -> dict[str, hk.HistoryClient]:
@@ -79,6 +86,99 @@ def test_one_account_that_fails_does_not_stop_the_others(box_of: Callable[..., S
             folder, accounts={name: client_of(box, api_key=f"sk_{name}") for name in ("bad", "worse")}, progress=False
         )
     assert len(hk.load(folder)) == 130
+
+
+def history_of(folder: Path) -> pd.DataFrame:
+    """Return all rows with their places within a second, as a folder's files have them."""
+    files = sorted(folder.glob("year=*/month=*/history.parquet"))
+    rows = pd.concat([pq.read_table(file).to_pandas().astype(object) for file in files], ignore_index=True)
+    return rows.assign(missing_since=rows["missing_since"].notna())  # the second differs
+
+
+def changes_of(frames: list[pd.DataFrame]) -> list[tuple[Any, ...]]:
+    """Return the changes of several syncs, by account; within one, as they were reported."""
+    rows = [row for frame in frames for row in frame.astype(object).itertuples(index=False, name=None)]
+    return sorted(map(repr, rows))
+
+
+@pytest.mark.parametrize("seed", range(examples(8)))
+def test_accounts_merged_at_once_are_as_those_merged_one_by_one(
+    seed: int, service: Callable[..., Service], tmp_path: Path
+) -> None:
+    """Rows that are new, changed, moved to another month, gone, without a date or an id; syncs that break off.
+
+    The rows of a second keep their order: another order alone is stored with the next change of the month.
+    """
+    rng = random.Random(seed)
+    count = rng.randrange(2, 5)
+    of = {f"a{number}": service() for number in range(count)}
+    together, apart = tmp_path / "together", tmp_path / "apart"
+
+    def made(number: int, place: int) -> Row:
+        fields: dict[str, Any] = {"text": rng.choice(["one", "two", "three"]), "voice_name": rng.choice("abc")}
+        date = NOW - rng.choice([0, 1, 1, DAY * rng.randrange(120), 3600])
+        if rng.random() < 0.03:
+            fields["date_unix"] = None
+        if rng.random() < 0.03:
+            fields["history_item_id"] = None
+        return {**row(number if rng.random() < 0.1 else 10_000 * place + number, date), **fields}
+
+    for step in range(3):
+        for place, each in enumerate(of.values()):
+            rows = [one for one in each.rows if rng.random() < 0.97]
+            for one in rng.sample(rows, len(rows) // 8):
+                back = rng.choice([0, 1, 40 * DAY])
+                one |= {"text": rng.choice(["new", "one"]), "date_unix": one["date_unix"] and one["date_unix"] - back}
+            rows = [
+                made(1000 * step + number, place) for number in range(rng.choice([0, 3, 60]) if step else 60)
+            ] + rows
+            each.rows = sorted(rows, key=lambda one: -(one["date_unix"] or 0))
+        full = step > 0 and rng.random() < 0.7
+        order = rng.sample([*of], count)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            options: dict[str, Any] = {"full": full, "diff": True, "progress": False}
+            one_by_one = [hk.sync(apart, accounts={name: of[name].client}, **options) for name in order]
+            if rng.random() < 0.3:
+                stop_before_the_merge(together, {name: of[name].client for name in order}, full=full)
+            at_once = hk.sync(together, accounts={name: of[name].client for name in order}, **options)
+        assert changes_of([at_once]) == changes_of(one_by_one)
+        assert at_once["account"].astype(str).drop_duplicates().tolist() == [
+            name for name in order if name in set(at_once["account"])
+        ]
+        pd.testing.assert_frame_equal(history_of(together), history_of(apart))
+
+
+def stop_before_the_merge(folder: Path, clients: dict[str, hk.HistoryClient], *, full: bool) -> None:
+    """Sync up to the merge, as a kill at that moment leaves the folder."""
+
+    class Stopped(BaseException):
+        pass
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise Stopped
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SyncRun, "_merge", stop)
+        with pytest.raises(Stopped):
+            hk.sync(folder, accounts=clients, full=full, diff=True, progress=False)
+
+
+def test_a_damaged_month_fails_the_accounts_that_need_it_alone(service: Callable[..., Service], folder: Path) -> None:
+    of = {name: service() for name in "abc"}
+    for place, each in enumerate(of.values()):
+        each.rows = [row(10 * place + number, NOW - 70 * DAY * place) for number in range(3)]
+    clients = {name: each.client for name, each in of.items()}
+    hk.sync(folder, accounts=clients, progress=False)
+    damaged = partition_path(NOW - 140 * DAY)
+    path = folder / damaged
+    path.write_bytes(path.read_bytes()[:-20] + b"\0" * 20)
+    for place, each in enumerate(of.values()):
+        each.rows.insert(0, row(10 * place + 9, NOW - 70 * DAY * place + 1))
+    with pytest.warns(UserWarning, match="1 of 3 accounts were not synced: c: "), pytest.raises(hk.ArchiveError):
+        hk.sync(folder, accounts=clients, diff=True, progress=False)
+    path.unlink()
+    assert set(hk.sync(folder, accounts=clients, full=True, progress=False)["account"]) == {*"abc"}
 
 
 def test_accounts_with_and_without_names_are_not_mixed(service: Callable[..., Service], tmp_path: Path) -> None:
