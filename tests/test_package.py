@@ -81,10 +81,17 @@ def test_a_plain_import_loads_nothing_heavy() -> None:
     assert not heavy & loaded_by(errors_and_accessor)
 
 
-def test_the_client_loads_requests_and_no_pandas() -> None:
-    assert not {"pandas", "pyarrow", "numpy", "matplotlib", "click"} & loaded_by(
-        "import histkit; histkit.HistoryClient"
-    )
+def test_a_client_loads_requests_and_no_pandas() -> None:
+    loaded = loaded_by("import histkit; histkit.HistoryClient('key')")
+    assert "requests" in loaded
+    assert not {"pandas", "pyarrow", "numpy", "matplotlib", "click"} & loaded
+
+
+def test_functions_on_frames_load_no_requests() -> None:
+    names = "load, usage_table, filter_items, cost_table, forecast, ledger, report, takes, waste, statement, label"
+    loaded = loaded_by(f"from histkit import {names}")
+    assert "pandas" in loaded
+    assert not {"requests", "urllib3", "tenacity", "matplotlib", "rich", "tqdm"} & loaded
 
 
 def test_the_accessor_has_the_methods_of_the_design() -> None:

@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import TypeVar
 
-from urllib3.response import HTTPResponse as DecodingResponse
-
 from histkit.api.options import HttpResponse, RequestOptions, options_of
 from histkit.errors import TransportError
 
@@ -38,11 +36,12 @@ def body_defect(status: int, headers: Mapping[str, str]) -> str | None:
     if status != 200:
         return f"No clip came (HTTP {status})."
     encoding = headers.get("content-encoding", "")
-    if not {name.strip().lower() for name in encoding.split(",")} <= {
-        "",
-        "identity",
-        *DecodingResponse.CONTENT_DECODERS,
-    }:
+    encodings = {name.strip().lower() for name in encoding.split(",")} - {"", "identity"}
+    if not encodings:
+        return None
+    from urllib3.response import HTTPResponse as DecodingResponse  # late, as all of requests
+
+    if not encodings <= {*DecodingResponse.CONTENT_DECODERS}:
         return f"The clip came compressed in a way that can't be read ({encoding:.60})."
     return None
 

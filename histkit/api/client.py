@@ -28,12 +28,13 @@ from histkit.api.models import (
 )
 from histkit.api.options import HttpResponse, RequestOptions, history_item_path
 from histkit.api.pagination import PageFacts, PageWindow
-from histkit.api.transport import Transport
 from histkit.errors import ApiError, InputError, SchemaError
 from histkit.util.text import quoted
 
 if TYPE_CHECKING:
     import requests
+
+    from histkit.api.transport import Transport
 
 A = TypeVar("A", bound=ApiObject)
 DEFAULT_CONCURRENCY = 4  # requests in flight
@@ -189,6 +190,8 @@ class HistoryClient:
         api_key = (
             Secret(api_key) if isinstance(api_key, str) else api_key
         )  # from here on no traceback's variables show it
+        from histkit.api.transport import Transport  # imports requests, which functions on frames do without
+
         bounds = Bounds.of(total_timeout, max_page_bytes, max_clip_bytes)
         self.transport = Transport(api_key, base_url, timeout, max_retries, max_concurrency, session, bounds)
 

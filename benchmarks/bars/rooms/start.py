@@ -34,9 +34,9 @@ def click_alone(folder: str) -> Iterator[None]:
     return _process("-c", "import sys, click; sys.argv[1:] = ['--help']; click.command()(lambda: None)()")
 
 
-def first_attribute(folder: str) -> Iterator[None]:
-    """Import the client."""
-    return _process("-c", "import histkit; histkit.HistoryClient")
+def client(folder: str) -> Iterator[None]:
+    """Make a client, which imports requests."""
+    return _process("-c", "import histkit; histkit.HistoryClient('key')")
 
 
 def requests_alone(folder: str) -> Iterator[None]:
@@ -57,7 +57,7 @@ def pandas_alone(folder: str) -> Iterator[None]:
 BARS = (
     Bar("`histkit --help`, the process", help_, {"one command of click": click_alone}, aim=AIM),
     Bar("`histkit statement --help`, the process", help_of_a_command, {"one command of click": click_alone}, aim=AIM),
-    Bar("`import histkit; histkit.HistoryClient`, the process", first_attribute, {"requests": requests_alone}, aim=AIM),
+    Bar("`import histkit; histkit.HistoryClient(key)`, the process", client, {"requests": requests_alone}, aim=AIM),
     Bar(
         "`import pandas, histkit`, the process",
         pandas_and_histkit,
