@@ -8,17 +8,21 @@ the column gets the dtype of its values.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from histkit.errors import SchemaError
 from histkit.frame.clock import timestamps
 from histkit.frame.json_values import json_text, plain_value
+from histkit.util.arrays import Floats, Ints, Mask
 from histkit.util.raw_json import MOST_NESTED, is_deep
 from histkit.util.text import escape_surrogates, quoted
 
@@ -29,6 +33,9 @@ _EARLIEST, _LATEST = 946_684_800_000_000, 4_102_444_800_000_000  # of an instant
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = int(np.iinfo(np.int64).min)  # a missing instant
 _MOST_LISTED = 12
+_WITHOUT_NAN = {str, int, bool, type(None), dict, list}
+Kinds = Set[type]  # of the values that are known
+Build = Callable[[list[Any], Kinds], "pd.Series | None"]
 
 
 @dataclass(frozen=True)
@@ -188,11 +195,12 @@ def decode_columns(answer: Mapping[str, Any], route: str) -> ColumnarAnswer:
     columns: dict[str, pd.Series] = {}
     without_offset = set()
     for place, name in enumerate(unique):
-        values = [row[place] for row in rows]
+        values = list(map(itemgetter(place), rows))
         columns[name], naive = _column(values, types[place], units[place])
         if naive:
             without_offset.add(name)
-    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(rows)), columns=pd.Index(unique, dtype=object))
+    index, labels = pd.RangeIndex(len(rows)), pd.Index(unique, dtype=object)
+    frame = pd.DataFrame(columns, index=index, columns=labels, copy=False)
     stated = dict(zip(unique, types, strict=True)), dict(zip(unique, units, strict=True))
     return ColumnarAnswer(route, frame, *stated, frozenset(without_offset))
 
@@ -235,46 +243,87 @@ def _unique_names(names: Iterable[Any]) -> list[str]:
 
 def _column(values: list[Any], stated: str | None, unit: str | None) -> tuple[pd.Series, bool]:
     """Return a column, and whether it holds texts of times without an offset."""
-    values = [None if isinstance(value, float) and math.isnan(value) else value for value in values]
+    kinds = {*map(type, values)}
+    if not kinds <= _WITHOUT_NAN:
+        values = [None if isinstance(value, float) and math.isnan(value) else value for value in values]
+        kinds = {*map(type, values)}
+    kinds.discard(type(None))
     unit = unit.casefold() if unit is not None else None
     is_time = stated is not None and stated.startswith("Date")
     if is_time or (unit in TIME_UNITS and stated in ("Int", "Float", None)):
-        times = _times(values, unit, is_time=is_time)
+        times = _times(values, kinds, unit, is_time=is_time)
         if times is not None:
             return times
     for build in (_BUILDERS.get(stated or ""), *_INFERRED):
-        column = None if build is None else build(values)
+        column = None if build is None else build(values, kinds)
         if column is not None:
             return column, False
-    return _texts(values), False
+    return _texts(values, kinds), False
 
 
-def _times(values: list[Any], unit: str | None, *, is_time: bool) -> tuple[pd.Series, bool] | None:
+def _times(values: list[Any], kinds: Kinds, unit: str | None, *, is_time: bool) -> tuple[pd.Series, bool] | None:
     """Return instants and whether they are texts without an offset; None where the values are no instants.
 
     In a column of times, 0 and the first instant of 1970 are missing: no time of the service is so early.
     """
-    known = [value for value in values if value is not None]
-    naive = False
-    if is_time and any(isinstance(value, str) and not _is_numeral(value) for value in known):
-        moments = [_parse_time(value) for value in known]
-        naive = any(moment is not None and moment.tzinfo is None for moment in moments)
-        known = [None if moment is None else _micros_of(moment) for moment in moments]
-        unit = "us"
-    numbers = [_number(value) for value in known]
-    if None in numbers or (not numbers and not is_time):
+    known, naive = np.array([value is not None for value in values], bool), False
+    if not kinds and not is_time:
         return None
-    micros = _scaled([number for number in numbers if number is not None], unit, is_time=is_time)
+    numbers = _one_kind(values, known, kinds)
+    micros: Sequence[int] | Ints | None
+    if numbers is None:
+        given: list[Any] = [value for value in values if value is not None]
+        if is_time and any(isinstance(value, str) and not _is_numeral(value) for value in given):
+            moments = [_parse_time(value) for value in given]
+            naive = any(moment is not None and moment.tzinfo is None for moment in moments)
+            given = [None if moment is None else _micros_of(moment) for moment in moments]
+            unit = "us"
+        given = [_number(value) for value in given]
+        if None in given:
+            return None
+        micros = _scaled(given, unit, is_time=is_time)
+    else:
+        micros = _scaled_array(numbers, unit, is_time=is_time)
     if micros is None:
         return None
-    filled = iter(micros)
-    instants = np.array([_NEVER if value is None else next(filled) for value in values], np.int64)
+    instants = np.full(len(values), _NEVER, np.int64)
+    instants[known] = micros
     return pd.Series(timestamps(instants, UTC)), naive
 
 
-def _scaled(numbers: list[int | float], unit: str | None, *, is_time: bool) -> list[int] | None:
+def _one_kind(values: list[Any], known: Mask, kinds: Kinds) -> Ints | Floats | None:
+    """Return the values that are known, if all are int or all are float; None otherwise, or if an int has 64 bits."""
+    if kinds not in ({int}, {float}):
+        return None
+    found = values if known.all() else [value for value in values if value is not None]
+    try:
+        return np.array(found, np.int64) if kinds == {int} else np.array(found, np.float64)
+    except OverflowError:
+        return None
+
+
+def _units_by_likelihood(unit: str | None) -> list[int]:
+    """Return the microseconds of each unit of time, the stated one first."""
+    return [scale for _, scale in sorted(TIME_UNITS.items(), key=lambda entry: entry[0] != unit)]
+
+
+def _scaled_array(numbers: Ints | Floats, unit: str | None, *, is_time: bool) -> Ints | None:
+    """Return numbers as `_scaled` does."""
+    for scale in _units_by_likelihood(unit):
+        with np.errstate(over="ignore"):
+            scaled = numbers * scale
+        if numbers.dtype == np.int64:
+            fits = (numbers >= _EARLIEST // scale) & (numbers < _LATEST // scale)  # the product may be too large
+        else:
+            fits = (scaled >= _EARLIEST) & (scaled < _LATEST)
+        if (fits | (is_time & (numbers == 0))).all():
+            return np.where(fits, np.rint(scaled), _NEVER).astype(np.int64)
+    return None
+
+
+def _scaled(numbers: list[Any], unit: str | None, *, is_time: bool) -> list[int] | None:
     """Return numbers as microseconds since 1970: in their unit, or in the one whose range all of them are in."""
-    for _, scale in sorted(TIME_UNITS.items(), key=lambda entry: entry[0] != unit):
+    for scale in _units_by_likelihood(unit):
         if all(_EARLIEST <= number * scale < _LATEST or (is_time and number == 0) for number in numbers):
             return [_NEVER if number == 0 else round(number * scale) for number in numbers]
     return None
@@ -308,34 +357,47 @@ def _number(value: Any) -> int | float | None:
     return value if isinstance(value, int) or math.isfinite(value) else None
 
 
-def _floats(values: list[Any]) -> pd.Series | None:
-    numbers = [None if value is None else _number(value) for value in values]
-    if any(number is None and value is not None for number, value in zip(numbers, values, strict=True)):
-        return None
+def _floats(values: list[Any], kinds: Kinds) -> pd.Series | None:
+    numbers: Any = values
+    if not kinds <= {int, float}:
+        numbers = [None if value is None else _number(value) for value in values]
+        if any(number is None and value is not None for number, value in zip(numbers, values, strict=True)):
+            return None
     try:
-        return pd.Series(pd.array([None if number is None else float(number) for number in numbers], "Float64"))
+        found = np.array(numbers, np.float64)  # None is NaN
     except OverflowError:  # an int beyond all floats
         return None
+    return None if np.isinf(found).any() else pd.Series(pd.arrays.FloatingArray(found, np.isnan(found)))
 
 
-def _whole_numbers(values: list[Any]) -> pd.Series | None:
-    numbers = [None if value is None else _number(value) for value in values]
+def _whole_numbers(values: list[Any], kinds: Kinds) -> pd.Series | None:
+    known = np.array([value is not None for value in values], bool)
+    found = _one_kind(values, known, kinds)
+    if found is not None:
+        is_whole = kinds == {int} or ((found == np.floor(found)) & (found >= -(2.0**63)) & (found < 2.0**63)).all()
+        if not is_whole:
+            return None
+        numbers = np.ones(len(values), np.int64)
+        numbers[known] = found
+        return pd.Series(pd.arrays.IntegerArray(numbers, ~known))
+    read = [None if value is None else _number(value) for value in values]
     if any(
         value is not None and (number is None or number != int(number) or not -(2**63) <= number < 2**63)
-        for number, value in zip(numbers, values, strict=True)
+        for number, value in zip(read, values, strict=True)
     ):
         return None
-    return pd.Series(pd.array([None if number is None else int(number) for number in numbers], "Int64"))
+    return pd.Series(pd.array([None if number is None else int(number) for number in read], "Int64"))
 
 
-def _flags(values: list[Any]) -> pd.Series | None:
-    if not all(value is None or isinstance(value, bool) for value in values):
-        return None
-    return pd.Series(pd.array(values, "boolean"))
+def _flags(values: list[Any], kinds: Kinds) -> pd.Series | None:
+    return pd.Series(pd.array(values, "boolean")) if kinds <= {bool} else None
 
 
-def _texts(values: list[Any]) -> pd.Series:
+def _texts(values: list[Any], kinds: Kinds) -> pd.Series:
     """Return texts as they are, everything else as its JSON."""
+    if kinds <= {str}:
+        with suppress(UnicodeEncodeError):
+            return pd.Series(pd.StringDtype("pyarrow").__from_arrow__(pa.array(values, pa.large_string())))
     return pd.Series([None if value is None else _text(value) for value in values], dtype="string[pyarrow]")
 
 
@@ -347,21 +409,20 @@ def _text(value: Any) -> str:
     return escape_surrogates(json_text(plain_value(value)))
 
 
-def _known_numbers(build: Callable[[list[Any]], pd.Series | None]) -> Callable[[list[Any]], pd.Series | None]:
+def _known_numbers(build: Build) -> Build:
     """Return a builder that takes numbers only, and at least one: numerals in a column of texts are texts."""
 
-    def build_numbers(values: list[Any]) -> pd.Series | None:
-        known = [value for value in values if value is not None]
-        return build(values) if known and not any(isinstance(value, (str, bool)) for value in known) else None
+    def build_numbers(values: list[Any], kinds: Kinds) -> pd.Series | None:
+        return build(values, kinds) if kinds and not any(issubclass(kind, (str, bool)) for kind in kinds) else None
 
     return build_numbers
 
 
-def _known_flags(values: list[Any]) -> pd.Series | None:
-    return _flags(values) if any(value is not None for value in values) else None
+def _known_flags(values: list[Any], kinds: Kinds) -> pd.Series | None:
+    return _flags(values, kinds) if kinds else None
 
 
-_BUILDERS: dict[str, Callable[[list[Any]], pd.Series | None]] = {
+_BUILDERS: dict[str, Build] = {
     "String": _texts,
     "JSON": _texts,
     "Map": _texts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from datetime import UTC, datetime
 from typing import Any
@@ -202,3 +203,56 @@ def test_a_large_answer_is_read_in_no_time() -> None:
     )
     body["column_units"] = ["ms", None, "credits"]
     assert len(decode_columns(body, ROUTE).frame) == 20_000
+
+
+MOMENTS = [0, START, START * 1000, START * 1_000_000]
+whole = st.integers(-(2**64), 2**64) | st.sampled_from([*MOMENTS, 2**63 - 1, -(2**63)])
+fractions = st.floats() | st.sampled_from([*(moment + 0.25 for moment in MOMENTS), 0.0, 2.0**63, -(2.0**63)])
+
+
+def instants(numbers: list[Any], unit: str | None) -> list[Any] | None:
+    """Return the microseconds of numbers in the first unit that suits all of them, None for 0."""
+    scales = {"s": 1_000_000, "ms": 1000, "us": 1}
+    for scale in [scales[unit], *scales.values()] if unit in scales else scales.values():
+        if all(number == 0 or 946_684_800 <= number * scale / 1e6 < 4_102_444_800 for number in numbers):
+            return [None if number == 0 else round(number * scale) for number in numbers]
+    return None
+
+
+@given(
+    kind=st.sampled_from(["Float", "Int", "DateTime"]),
+    unit=st.sampled_from(["s", "ms", "credits", None]),
+    values=st.lists(st.none() | whole) | st.lists(st.none() | fractions) | st.lists(st.sampled_from(MOMENTS)),
+)
+def test_numbers_are_instants_or_whole_or_floats_or_texts(kind: str, unit: str | None, values: list[Any]) -> None:
+    known = [value for value in values if value is not None and value == value]
+    times = instants(known, unit)
+    if kind != "DateTime" and (unit not in ("s", "ms") or not known or 0 in known):
+        times = None
+    finite = all(math.isfinite(number) for number in known)
+    is_whole = finite and all(number == int(number) and -(2**63) <= number < 2**63 for number in known)
+    if times is not None:
+        dtype, expected = "datetime64[us, UTC]", times
+    elif is_whole and (kind == "Int" or (kind == "DateTime" and known)):
+        dtype, expected = "Int64", [int(number) for number in known]
+    elif finite:
+        dtype, expected = "Float64", [float(number) for number in known]
+    else:
+        dtype, expected = "string", ["inf" if number > 0 else "-inf" for number in known if math.isinf(number)]
+    column = decode_columns(answer_of(("c", kind, unit, values)), ROUTE).frame["c"]
+    assert str(column.dtype) == dtype
+    assert column[[value is None or value != value for value in values]].isna().all()
+    found: list[Any] = column[[value is not None and value == value for value in values]].tolist()
+    if dtype == "string":
+        assert [text for text in found if "inf" in text] == expected
+    elif times is not None:
+        assert [None if pd.isna(moment) else moment.value // 1000 for moment in found] == expected
+    else:
+        assert found == expected
+
+
+@given(st.lists(st.none() | st.text(st.characters(exclude_categories=[])) | st.sampled_from(["", "\ud800", "ü😀"])))
+def test_texts_are_kept_and_halves_of_surrogate_pairs_escaped(values: list[str | None]) -> None:
+    column = decode_columns(answer_of(("c", "String", None, values)), ROUTE).frame["c"]
+    escaped = [None if value is None else value.encode("utf-8", "backslashreplace").decode() for value in values]
+    assert [None if pd.isna(value) else value for value in column] == escaped
