@@ -21,8 +21,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from filelock import FileLock, Timeout
-
 try:
     import fcntl
 except ImportError:  # Windows, where an open file can't be removed
@@ -330,6 +328,8 @@ def exclusive_lock(
     timeout : float
         Seconds to wait for that process.
     """
+    from filelock import FileLock, Timeout  # late: the command line's help needs the rest of this module
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
