@@ -20,7 +20,7 @@ from histkit.api.pagination import PageWindow, Query
 from histkit.api.retry import http_date
 from histkit.errors import ApiError
 from histkit.fetch.density import RowDensity, choose_reach, choose_split, choose_stride, rows_remaining
-from histkit.frame.decode import Page, PageDecoder
+from histkit.frame.decode import Page, PageDecoder, ParsedPage
 from histkit.util.threads import DaemonThreads
 
 
@@ -96,7 +96,7 @@ class WindowedFetch:
         self._density = RowDensity()
         self._most_parts = max(2 * workers, len(windows))
         self._cancel = threading.Event()
-        self._decoding = threading.Lock()
+        self._parsing = threading.Lock()
         self._threads = DaemonThreads()
         self.parts = [WindowRows(window) for window in windows]
         self.requests = 0
@@ -129,15 +129,14 @@ class WindowedFetch:
     def _read_side_by_side(self) -> None:
         if len(self.parts) == 1 and not self.parts[0].window.done:
             self._find_both_ends()
-        pending: dict[Future[Page], WindowRows] = {}
+        pending: dict[Future[ParsedPage], WindowRows] = {}
         self._assign_work(pending)
         while pending:
             finished, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in finished:
                 part = pending.pop(future)
                 part.busy = False
-                self._process(part, future.result)
-            self._assign_work(pending)
+                self._process(part, future.result, lambda: self._assign_work(pending))
 
     def _find_both_ends(self) -> None:
         newest = self.parts[0]
@@ -152,16 +151,16 @@ class WindowedFetch:
         self.parts.insert(self.parts.index(part) + 1, older)
         return older
 
-    def _request_oldest(self, window: PageWindow) -> Future[Page]:
+    def _request_oldest(self, window: PageWindow) -> Future[ParsedPage]:
         self.requests += 1
         return self._threads.submit(self._fetch, Query(window.after, window.before, sort_direction="asc"))
 
-    def _launch(self, pending: dict[Future[Page], WindowRows], part: WindowRows) -> None:
+    def _launch(self, pending: dict[Future[ParsedPage], WindowRows], part: WindowRows) -> None:
         part.busy = True
         self.requests += 1
         pending[self._threads.submit(self._fetch, part.window.query())] = part
 
-    def _assign_work(self, pending: dict[Future[Page], WindowRows]) -> None:
+    def _assign_work(self, pending: dict[Future[ParsedPage], WindowRows]) -> None:
         for part in self.parts:
             if len(pending) < self._workers and not part.busy and not part.window.done:
                 self._launch(pending, part)
@@ -198,7 +197,7 @@ class WindowedFetch:
         at = choose_split(largest.window, self._density, self._page_size * largest.busy)
         return None if at is None else self._split(largest, at)
 
-    def _process_oldest(self, oldest: Future[Page]) -> None:
+    def _process_oldest(self, oldest: Future[ParsedPage]) -> None:
         """Process the oldest page: everything before its newest second is read; more rows of that second may follow.
 
         If the page is unusable, the newest window is read to the end instead.
@@ -217,16 +216,20 @@ class WindowedFetch:
         part = self._split(self.parts[0], dates[-1])
         part.window.done = True
         inside = [row for row, date in enumerate(dates) if date < dates[-1]]
-        self._keep(part, page, inside[::-1])
+        self._keep(part, page.finish(), inside[::-1])
 
-    def _process(self, part: WindowRows, result: Callable[[], Page]) -> None:
+    def _process(
+        self, part: WindowRows, result: Callable[[], ParsedPage], request_next: Callable[[], None] = lambda: None
+    ) -> None:
+        """Process a page; the next ones are requested before its rows are converted."""
+        window = part.window
+        top = window.before if window.position is None else None
         try:
             page = result()
         except ApiError as error:
-            part.window.handle_refusal(error)
+            window.handle_refusal(error)
+            request_next()
             return
-        window = part.window
-        top = window.before if window.position is None else None
         self._density.add(page.facts.dates)
         self._has_undated = self._has_undated or None in page.facts.dates
         rows = window.accept_page(page.facts)
@@ -234,13 +237,16 @@ class WindowedFetch:
             self._density.add_gap(window.newest + 1, top - 1)
         elif top is not None and window.done:
             self._density.add_gap(top - 1, top - 1)
-        self._keep(part, page, rows)
+        try:
+            request_next()
+        finally:
+            self._keep(part, page.finish(), rows)
 
-    def _fetch(self, query: Query) -> Page:
+    def _fetch(self, query: Query) -> ParsedPage:
         response = self._client.transport.request(
             "GET",
             "/v1/history",
-            self._decode,
+            self._parse,
             params={"page_size": self._page_size, **vars(query), **self._filters},
             cancel=self._cancel,
         )
@@ -249,19 +255,19 @@ class WindowedFetch:
             self.served_at = None if date is None else int(date)
         return response.data
 
-    def _decode(self, body: bytes) -> Page:
-        with self._decoding:  # one at a time: threads that contend for the interpreter lock are slower than one
-            return self._decoder(body)
+    def _parse(self, body: bytes) -> ParsedPage:
+        with self._parsing:  # one at a time: threads that contend for the interpreter lock are slower than one
+            return self._decoder.parse(body)
 
 
-def _ascending_dates(page: Page) -> list[int]:
+def _ascending_dates(page: ParsedPage) -> list[int]:
     """Return the dates of a page sorted oldest first; empty if a date is missing or the order differs."""
     dates = [date for date in page.facts.dates if date is not None]
     ascending = all(earlier <= later for earlier, later in pairwise(dates))
     return dates if ascending and len(dates) == len(page.facts.dates) else []
 
 
-def _is_newest_first(page: Page) -> bool:
+def _is_newest_first(page: ParsedPage) -> bool:
     """Return whether a page that was to be sorted oldest first is sorted newest first."""
     dates = [date for date in page.facts.dates if date is not None]
     descending = all(earlier >= later for earlier, later in pairwise(dates))

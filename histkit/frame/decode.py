@@ -12,8 +12,8 @@ import re
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Annotated, Any
@@ -82,6 +82,14 @@ class Page:
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class ParsedPage:
+    """A page that has been parsed: the facts that the next request needs; `finish` converts the rows."""
+
+    facts: PageFacts
+    finish: Callable[[], Page]
+
+
 class PageDecoder:
     """Decodes pages to Arrow.
 
@@ -104,12 +112,21 @@ class PageDecoder:
 
     def __call__(self, body: bytes) -> Page:
         """Decode a page; raise `msgspec.DecodeError` if the body is not a page."""
+        return self.parse(body).finish()
+
+    def parse(self, body: bytes) -> ParsedPage:
+        """Parse a page, a third of the work of decoding it; raise `msgspec.DecodeError` if the body is not a page."""
         with suppress(*_REFUSALS):
-            return self._decode_typed(body)
+            return self._parse_typed(body)
+        page = self._decode_anew(body)
+        return ParsedPage(page.facts, lambda: page)
+
+    def _decode_anew(self, body: bytes) -> Page:
+        """Decode a page that holds something unknown."""
         page = _read_page(body)
         if self._learn(page.rows):
             with suppress(*_REFUSALS):  # a value of the wrong type as well
-                return self._decode_typed(body)
+                return self._parse_typed(body, again=True).finish()
         return self._decode_page_leniently(page)
 
     def _learn(self, rows: list[_RawRow]) -> bool:
@@ -127,24 +144,35 @@ class PageDecoder:
             self._plain_settings |= odd
         return learnt
 
-    def _decode_typed(self, body: bytes) -> Page:
+    def _parse_typed(self, body: bytes, *, again: bool = False) -> ParsedPage:
         with self._learning:
             unknown, plain = self._unknown, self._plain_settings
         decoder, names = _page_decoder(unknown, self._alignments, plain)
         page = decoder.decode(body)
-        columns = _columns_of(page.history, names)
-        if "" in columns["history_item_id"]:
+        ids = [row.history_item_id for row in page.history]
+        if "" in ids:
             raise msgspec.DecodeError("a row without an id")
-        facts = PageFacts(
-            columns["history_item_id"], columns["date_unix"], page.has_more, page.last_history_item_id or None
-        )
-        extra = _unknown_values(columns, unknown, plain)
-        if plain:
+        dates = [row.date_unix for row in page.history]
+        facts = PageFacts(ids, dates, page.has_more, page.last_history_item_id or None)
+
+        def finish() -> Page:
+            with nullcontext() if again else suppress(*_REFUSALS):
+                return Page(self._typed_batch(page.history, names, unknown, plain), facts)
+            return self._decode_anew(body)
+
+        return ParsedPage(facts, finish)
+
+    def _typed_batch(
+        self, rows: list[msgspec.Struct], names: tuple[str, ...], unknown: tuple[str, ...], plain_settings: bool
+    ) -> pa.RecordBatch:
+        columns = _columns_of(rows, names)
+        extra = _unknown_values(columns, unknown, plain_settings)
+        if plain_settings:
             settings = _settings_columns(columns["settings"])
         else:
             structs = [struct or _NO_SETTINGS for struct in columns["settings"]]
             settings = _columns_of(structs, _Settings.__struct_fields__)
-        return Page(self._batch({**columns, **settings}, extra), facts)
+        return self._batch({**columns, **settings}, extra)
 
     def _decode_page_leniently(self, page: _RawPage) -> Page:
         problems: list[str] = []

@@ -14,7 +14,7 @@ from histkit.api.client import HistoryClient
 from histkit.api.pagination import PageFacts, PageWindow
 from histkit.errors import ApiError
 from histkit.fetch.windows import WindowedFetch, WindowRows
-from histkit.frame.decode import Page, PageDecoder
+from histkit.frame.decode import Page, PageDecoder, ParsedPage
 from tests.effort import examples
 
 DAY = 86_400
@@ -26,7 +26,7 @@ PAGE_SIZE = 10
 class Answer:
     """A page as the transport returns it."""
 
-    data: Page
+    data: ParsedPage
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -51,18 +51,19 @@ class History:
         if self.refuses and ascending:
             raise ApiError("sort_direction is not known", status_code=422)
         first, end = params["date_after_unix"], params["date_before_unix"]
-        rows = [
+        found = [
             row
             for row, date in enumerate(self.dates)
             if (first is None or date >= first) and (end is None or date < end)
         ]
-        rows = rows[::-1] if ascending and self.sorts else rows
+        found = found[::-1] if ascending and self.sorts else found
         cursor = params["start_after_history_item_id"]
-        rows = rows if cursor is None else rows[rows.index(int(cursor)) + 1 :]
-        page = rows[: params["page_size"]]
+        found = found if cursor is None else found[found.index(int(cursor)) + 1 :]
+        page = found[: params["page_size"]]
         ids = [str(row) for row in page]
-        facts = PageFacts(ids, [self.dates[row] for row in page], len(rows) > len(page), ids[-1] if ids else None)
-        return Answer(Page(pa.record_batch({"history_item_id": pa.array(ids, pa.string())}), facts))
+        facts = PageFacts(ids, [self.dates[row] for row in page], len(found) > len(page), ids[-1] if ids else None)
+        rows = pa.record_batch({"history_item_id": pa.array(ids, pa.string())})
+        return Answer(ParsedPage(facts, lambda: Page(rows, facts)))
 
 
 def read(history: History, workers: int, after: int | None = None) -> tuple[list[str], WindowedFetch]:
