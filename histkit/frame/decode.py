@@ -123,19 +123,22 @@ class PageDecoder:
 
     def _decode_anew(self, body: bytes) -> Page:
         """Decode a page that holds something unknown."""
+        with suppress(*_REFUSALS):
+            if self._learn(msgspec.json.decode(body, type=_PlainPage).history):
+                return self._parse_typed(body, again=True).finish()
         page = _read_page(body)
-        if self._learn(page.rows):
+        if self._learn([row.values for row in page.rows]):
             with suppress(*_REFUSALS):  # a value of the wrong type as well
                 return self._parse_typed(body, again=True).finish()
         return self._decode_page_leniently(page)
 
-    def _learn(self, rows: list[_RawRow]) -> bool:
+    def _learn(self, rows: list[dict[str, Any]]) -> bool:
         """Remember new field names, except those that a struct can't have, and odd settings; return whether any is new.
 
         Settings are decoded as dicts once a row has an odd one.
         """
-        names = {name for row in rows for name in row.values} - _known_fields()
-        settings = [row.values.get("settings") for row in rows]
+        names = {name for row in rows for name in row} - _known_fields()
+        settings = [row.get("settings") for row in rows]
         odd = any(isinstance(values, dict) and _odd_settings(values) for values in settings)
         with self._learning:
             new = sorted(name for name in names.difference(self._unknown) if re.fullmatch(r"[\w.-]+", name))
@@ -372,6 +375,10 @@ class _RawPage:
     rows: list[_RawRow]
     has_more: bool
     last_id: str | None
+
+
+class _PlainPage(msgspec.Struct):
+    history: list[dict[str, Any]]
 
 
 class _Envelope(msgspec.Struct):
