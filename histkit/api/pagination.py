@@ -172,19 +172,25 @@ class PageWindow:
         return lower
 
     def _fresh_rows(self, page: PageFacts) -> list[int]:
-        fresh = []
-        for row, (item, date) in enumerate(zip(page.ids, page.dates, strict=True)):
-            inside = date is None or (
-                (self.after is None or date >= self.after) and (self.before is None or date < self.before)
-            )
-            if inside and item not in self._ids:
-                self._ids.add(item)
-                fresh.append(row)
+        ids, dates = set(page.ids), [date for date in page.dates if date is not None]
+        inside = not dates or (self._is_inside(min(dates)) and self._is_inside(max(dates)))
+        if inside and len(ids) == len(page.ids) and self._ids.isdisjoint(ids):
+            self._ids |= ids
+            fresh = list(range(len(page.ids)))
+        else:
+            fresh = []
+            for row, (item, date) in enumerate(zip(page.ids, page.dates, strict=True)):
+                if (date is None or self._is_inside(date)) and item not in self._ids:
+                    self._ids.add(item)
+                    fresh.append(row)
         if self.remember is not None:
             self._recent.append([page.ids[row] for row in fresh])
             while len(self._ids) - len(self._recent[0]) > self.remember:
                 self._ids.difference_update(self._recent.popleft())
         return fresh
+
+    def _is_inside(self, date: int) -> bool:
+        return (self.after is None or date >= self.after) and (self.before is None or date < self.before)
 
     def _advance(self, page: PageFacts, fresh: list[int]) -> None:
         dates = [date for date in (page.dates[row] for row in fresh) if date is not None]
