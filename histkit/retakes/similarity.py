@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from histkit.errors import InputError
+from histkit.retakes.candidates import candidate_pairs
 from histkit.util.arguments import real_number
-from histkit.util.arrays import Hashes
+from histkit.util.arrays import Hashes, Ints
 from histkit.util.progress import progress_bar
 from histkit.util.text import quoted
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 
 _DIGITS = re.compile(r"\d+")
-_CELLS = 4_000_000  # pairs compared at a time: 16 MB of scores
-_LONG = 50_000_000  # pairs from which on a bar is shown
+_FEW = 64  # texts of which all pairs are compared at once
+_PAIRS = 65_536  # pairs that are compared at a time
+_LONG = 10_000  # texts of a voice from which on a bar is shown
 
 
 def checked_near(near: Any) -> float | None:
@@ -62,18 +64,19 @@ def link_similar(keys: Hashes, voices: Hashes, texts: Sequence[str], near: float
     groups: dict[tuple[Any, ...], list[int]] = {}
     for place, (voice, text) in enumerate(zip(voices.tolist(), texts, strict=True)):
         groups.setdefault((voice, *_DIGITS.findall(text)), []).append(place)
-    parents = list(range(len(keys)))
     several = [sorted(members, key=lambda place: len(texts[place])) for members in groups.values() if len(members) > 1]
-    total = sum(len(members) ** 2 for members in several)
+    roots = np.arange(len(keys))
+    total = sum(map(len, several))
+    most = max(map(len, several), default=0)
     with progress_bar(
-        None if total > _LONG else False, total=total, desc="Near texts", unit="pair", unit_scale=True, leave=False
+        None if most > _LONG else False, total=total, desc="Near texts", unit=" texts", unit_scale=True, leave=False
     ) as bar:
-        for members in several:
-            for one, other in _similar_pairs([texts[place] for place in members], near):
-                low, high = sorted((_root(parents, members[one]), _root(parents, members[other])))
-                parents[high] = low
-            bar.update(len(members) ** 2)
-    roots = np.array([_root(parents, place) for place in range(len(keys))], np.int64)
+        for group in several:
+            members = np.array(group, np.int64)
+            clusters = _Clusters(len(members))
+            for compared in _link([texts[place] for place in group], near, clusters):
+                bar.update(compared)
+            roots[members] = members[clusters.roots()]
     smallest = np.full(len(keys), np.iinfo(np.uint64).max, np.uint64)
     np.minimum.at(smallest, roots, keys)
     result: Hashes = smallest[roots]
@@ -103,19 +106,76 @@ def likeness(one: str, other: str) -> float:
     return float(_scorer()(one, other))
 
 
-def _similar_pairs(texts: Sequence[str], near: float) -> Iterator[tuple[int, int]]:
-    """Return the pairs of similar texts, given texts in order of length; lengths that differ much are skipped."""
-    lengths = np.array([len(text) for text in texts], np.int64)
-    ends = np.searchsorted(lengths, np.floor(lengths * (2 - near) / near + 1e-9), side="right")
-    start = 0
-    while start < len(texts):
-        stop = min(len(texts), start + max(1, _CELLS // max(1, int(ends[start]) - start)))
-        end = int(ends[stop - 1])
-        scores = _scores(texts[start:stop], texts[start:end], near)
-        ones, others = np.nonzero(scores)
-        later = others > ones
-        yield from zip((ones[later] + start).tolist(), (others[later] + start).tolist(), strict=True)
-        start = stop
+class _Clusters:
+    """Sets of linked positions."""
+
+    def __init__(self, size: int) -> None:
+        self._parents = np.arange(size)
+
+    def roots(self) -> Ints:
+        """Return the least position that each one is linked to."""
+        while not np.array_equal(self._parents, higher := self._parents[self._parents]):
+            self._parents = higher
+        return self._parents
+
+    def link(self, ones: Ints, others: Ints) -> None:
+        """Link the positions of each pair."""
+        parents = self._parents
+        for one, other in zip(ones.tolist(), others.tolist(), strict=True):
+            low, high = sorted((self._root(one), self._root(other)))
+            parents[high] = low
+
+    def _root(self, place: int) -> int:
+        parents = self._parents
+        while parents[place] != place:
+            parents[place] = parents[parents[place]]
+            place = int(parents[place])
+        return place
+
+
+def _link(texts: Sequence[str], near: float, clusters: _Clusters) -> Iterator[int]:
+    """Link similar texts, given texts in order of length; yield numbers of texts that have been compared.
+
+    Pairs that are linked already, over others, are not compared.
+    """
+    if len(texts) < _FEW:
+        ones, others = np.nonzero(_scores(texts, texts, near))
+        clusters.link(ones[others > ones], others[others > ones])
+        yield len(texts)
+        return
+    waiting, number = list[tuple[Ints, Ints]](), 0
+    for compared, ones, others in candidate_pairs(texts, near):
+        waiting.append((ones, others))
+        number += len(ones)
+        yield compared
+        if number >= _PAIRS:
+            _link_similar_ones(texts, near, clusters, waiting)
+            waiting, number = [], 0
+    _link_similar_ones(texts, near, clusters, waiting)
+
+
+def _link_similar_ones(
+    texts: Sequence[str], near: float, clusters: _Clusters, pairs: Sequence[tuple[Ints, Ints]]
+) -> None:
+    from rapidfuzz.process import cpdist
+
+    if not pairs:
+        return
+    ones, others = (np.concatenate(places) for places in zip(*pairs, strict=True))
+    for start in range(0, len(ones), _PAIRS):
+        roots, some = clusters.roots(), slice(start, start + _PAIRS)
+        separate = roots[ones[some]] != roots[others[some]]
+        first, second = ones[some][separate], others[some][separate]
+        scores = cpdist(
+            [texts[place] for place in first.tolist()],
+            [texts[place] for place in second.tolist()],
+            scorer=_scorer(),
+            score_cutoff=near,
+            dtype=np.float32,
+            workers=-1,
+        )
+        similar = np.ravel(scores) > 0
+        clusters.link(first[similar], second[similar])
 
 
 def _scores(queries: Sequence[str], texts: Sequence[str], near: float) -> NDArray[np.float32]:
@@ -126,13 +186,6 @@ def _scores(queries: Sequence[str], texts: Sequence[str], near: float) -> NDArra
         queries, texts, scorer=_scorer(), score_cutoff=near, dtype=np.float32, workers=-1
     )
     return scores
-
-
-def _root(parents: list[int], place: int) -> int:
-    while parents[place] != place:
-        parents[place] = parents[parents[place]]
-        place = parents[place]
-    return place
 
 
 def _scorer() -> Any:

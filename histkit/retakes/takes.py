@@ -100,8 +100,8 @@ def takes(
     With `near`, texts of one voice in one account are linked if their similarity is at least `near`; links are
     transitive. Similarity is twice the number of characters that both share in the same order, over the characters of
     both (the normalised Indel similarity of rapidfuzz). Dialogues, and texts with different numbers ("Chapter 1",
-    "Chapter 2"), are never linked. A line of linked texts has the smallest ``line`` among them. Time grows with the
-    square of the number of texts of similar length that a voice has.
+    "Chapter 2"), are never linked. A line of linked texts has the smallest ``line`` among them. The time grows with the
+    square of the number of texts of similar length that a voice has, though few of these are compared letter by letter.
 
     Takes of the same second are ordered by the credit counter before them (``character_count_change_from``, if the
     frame has it), then by id. Rows without a date count as the oldest.

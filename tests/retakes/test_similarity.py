@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -16,8 +18,11 @@ from rapidfuzz.distance import Indel
 
 import histkit as hk
 from histkit.cli import main
+from histkit.retakes import candidates, similarity
+from histkit.retakes.candidates import candidate_pairs
 from histkit.retakes.similarity import likeness
 from histkit.sandbox import Sandbox
+from histkit.util.arrays import added_bits, bit_counts
 from tests.effort import examples
 
 WORDS = ["one", "two", "three", "four", "5", "6", "a", "the cat"]
@@ -82,20 +87,6 @@ def test_near_lines_are_what_comparing_all_pairs_gives(texts: list[str], near: f
     assert hk.takes(shuffled, near=near)["line"].sort_index().equals(table["line"])
     exact = hk.takes(frame)["line"]
     assert set(table["line"]) <= set(exact)
-
-
-def test_many_texts_are_compared_in_parts() -> None:
-    texts = [f"{'word ' * (row % 7)}number {'x' * row}" for row in range(60)]
-    frame = frame_of([("R", text) for text in texts])
-    table = hk.takes(frame, near=0.93)
-    from histkit.retakes import similarity as _near
-
-    cells, _near._CELLS = _near._CELLS, 50
-    try:
-        assert hk.takes(frame, near=0.93)["line"].equals(table["line"])
-    finally:
-        _near._CELLS = cells
-    assert likeness(texts[40], texts[41]) < 1
 
 
 @pytest.mark.parametrize("near", [0, 0.4, 1.01, 90, "0.9", True, float("nan")])
@@ -220,3 +211,57 @@ def test_keepers_are_pulled_in_script_order(
     assert texts[2][:10] in names[0]
     refused = CliRunner().invoke(main, ["pull", "--near", "0.9", "--live", "--limit", "1"])
     assert (refused.exit_code, "needs --keepers" in refused.stderr) == (2, True)
+
+
+def edited(text: str, data: Any) -> str:
+    letters = list(text)
+    for _ in range(data.draw(st.integers(0, 1 + len(text) // 4))):
+        place = data.draw(st.integers(0, len(letters)))
+        if letters[place:] and data.draw(st.booleans()):
+            del letters[place]
+        else:
+            letters.insert(place, data.draw(st.sampled_from("ab é日\U0001f600")))
+    return "".join(letters)
+
+
+@settings(max_examples=examples(60))
+@given(
+    bases=st.lists(st.text("ab é日\U0001f600", max_size=40), min_size=1, max_size=12),
+    near=st.one_of(st.sampled_from([0.5, 2 / 3, 0.8, 0.9, 1.0]), st.floats(0.5, 1)),
+    data=st.data(),
+)
+def test_no_similar_pair_is_left_out(bases: list[str], near: float, data: Any) -> None:
+    texts = sorted([*bases, *(edited(text, data) for text in bases)], key=len)
+    found, compared = set[tuple[int, int]](), 0
+    for number, ones, others in candidate_pairs(texts, near):
+        found |= set(zip(ones.tolist(), others.tolist(), strict=True))
+        compared += number
+    assert compared == len(texts)
+    assert all(one < other for one, other in found)
+    for one, other in combinations(range(len(texts)), 2):
+        if likeness(texts[one], texts[other]) >= near:
+            assert (one, other) in found
+
+
+def test_lines_of_a_novel_are_linked_as_all_pairs_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many lines of one voice, of which only candidates are compared, in small parts."""
+    rng = random.Random(7)
+    words = ["the", "rain", "harbour", "had", "stopped", "by", "then", "came", "home", "Bergen", "old", "and", "3", "4"]
+    texts = [" ".join(rng.choices(words, k=rng.randrange(4, 30))) for _ in range(150)]
+    texts += [text.replace("rain", "snow", 1).replace("home", "back", 1) for text in texts]
+    frame = frame_of([("R", text) for text in texts])
+    expected = parts_of(hk.takes(frame, near=0.8))
+    monkeypatch.setattr(similarity, "_FEW", 10_000)
+    assert parts_of(hk.takes(frame, near=0.8)) == expected
+    monkeypatch.setattr(similarity, "_FEW", 1)
+    monkeypatch.setattr(similarity, "_PAIRS", 50)
+    monkeypatch.setattr(candidates, "_CELLS", 100)
+    monkeypatch.setattr(candidates, "_TEXTS", 7)
+    assert parts_of(hk.takes(frame, near=0.8)) == expected
+    assert 20 < len(expected) < len(texts)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1)))
+def test_bits_are_counted(words: list[int]) -> None:
+    numbers = np.array(words, np.uint64)
+    assert added_bits(numbers).tolist() == bit_counts(numbers).tolist() == [word.bit_count() for word in words]
