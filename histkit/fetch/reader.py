@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -255,8 +255,7 @@ class HistoryRead:
             warnings.warn(problem + limits, category, stacklevel=stacklevel + 1)
 
     def _collect(self, *, complete: bool) -> pd.DataFrame:
-        batches = [batch for part in self._fetch.parts for batch in part.batches]
-        frame = to_frame(batches, alignments=self._alignments)
+        frame = to_frame(self._take_rows(), alignments=self._alignments)
         if not frame["date"].is_monotonic_decreasing:
             frame = frame.sort_values("date", ascending=False, kind="stable", ignore_index=True)
         if self._plan.limit is not None:
@@ -272,6 +271,12 @@ class HistoryRead:
         record_selection(frame, self._plan.facts(len(frame)))
         warn_of_problems(self._problems, stacklevel=5)
         return frame
+
+    def _take_rows(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows, newest first; they and the ids that paging compares are not kept."""
+        parts, self._fetch.parts = self._fetch.parts, []
+        while parts:
+            yield from parts.pop(0).batches
 
     def _keep(self, part: WindowRows, page: Page, rows: list[int]) -> None:
         self._problems += page.problems

@@ -122,10 +122,12 @@ def to_frame(batches: Iterable[pa.RecordBatch] | pa.Table, *, alignments: bool =
     else:
         table = pa.Table.from_batches(list(batches), schema=schema(alignments=alignments))
     table = table.unify_dictionaries()
+    names, columns = table.column_names, table.columns[::-1]
+    del batches, table  # so that a column's memory is free once it is converted
     data: dict[str, Any] = {}
-    for field in table.schema:
-        column = table.column(field.name)
-        data[field.name] = _pandas_column(column, field.type)
+    for name in names:
+        column = columns.pop()
+        data[name] = _pandas_column(column, column.type)
     return pd.DataFrame(data)
 
 
