@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any, Literal
@@ -19,14 +20,16 @@ from histkit.archive.load import open_history
 from histkit.errors import InputError
 from histkit.frame.filters import RowFilter
 from histkit.frame.json_values import json_array
-from histkit.frame.keys import rows_checked
+from histkit.frame.keys import id_endings, refuse_duplicates, rows_checked
 from histkit.frame.schema import category_dtype, to_frame
-from histkit.retakes.takes import line_keys, takes
+from histkit.retakes.takes import line_keys, takes, voice_keys
 from histkit.usage.aggregate import TEXT, UsageQuery, column_of, combine, is_voice, partial_sums
-from histkit.usage.label_rules import Rule, Rules, read_rules
-from histkit.usage.labels import assign_labels
+from histkit.usage.label_rules import COLUMN, Rule, Rules, read_rules
+from histkit.usage.label_zones import FACT
+from histkit.usage.labels import assign_labels, possible_dates
 from histkit.usage.table import build_table, parse_query
 from histkit.util.accessors import forget_accessor
+from histkit.util.arrays import Hashes
 
 _MISSING: ImportError | None = None
 try:
@@ -52,7 +55,8 @@ def from_months(
     keys : sequence
         One key per partition, in order; without keys there is one empty partition.
     meta : pandas.DataFrame
-        A frame of the same columns and dtypes; its rows and categories are left out.
+        A frame of the same columns and dtypes; its rows and categories are left out. Its ``attrs`` are those of the
+        whole.
 
     Returns
     -------
@@ -60,7 +64,6 @@ def from_months(
         Without known divisions. The categories of a partition are its own.
     """
     empty = clear_known_categories(meta.iloc[:0].reset_index(drop=True))
-    empty.attrs.clear()
     reader = _Reader(read) if len(keys) else _Reader(_Nothing(empty))
     with dask.config.set({"dataframe.convert-string": False}):  # the dtypes are those of `meta`
         return dd.from_map(reader, list(keys) or [None], meta=empty, label="months")
@@ -193,9 +196,16 @@ class DaskSpeechAccessor:
         """
         default, parsed_rules = read_rules(rules, tz)
         name = default if column is None else column
-        meta = assign_labels(self._frame._meta, parsed_rules, name, unassigned)[name]
+        meta = assign_labels(self._frame._meta, parsed_rules, name, unassigned)
         part = self._part(column for rule in parsed_rules for column in rule.columns())
-        return self._frame.assign(**{name: part.map_partitions(_labels, parsed_rules, name, unassigned, meta=meta)})
+        labels = part.map_partitions(_labels, parsed_rules, name, unassigned, meta=meta[name])
+        labelled = self._frame.assign(**{name: labels})
+        facts = meta.attrs["histkit"]
+        del facts["labels"]  # counts of rows
+        if dates := possible_dates(parsed_rules, unassigned):
+            facts[FACT] = {**facts.get(FACT, {}), name: dates}
+        labelled._meta.attrs["histkit"] = facts
+        return labelled
 
     def takes(
         self,
@@ -210,8 +220,9 @@ class DaskSpeechAccessor:
         ----------
         keep : "last", "first", or ids
             As in `histkit.takes`; an id that is in no partition is ignored.
-        near : None
-            Not available here.
+        near : float, optional
+            As in `histkit.takes`; the rows of a voice are then shuffled into one partition, whose worker needs their
+            memory.
         across_accounts : bool, default False
             As in `histkit.takes`.
 
@@ -222,13 +233,9 @@ class DaskSpeechAccessor:
 
         Raises
         ------
-        InputError
-            `near` is given: similar texts can be in any two partitions.
+        InputError, SchemaError
+            An argument is invalid, or a column is missing. Raised immediately, not at ``compute()``.
         """
-        if near is not None:
-            raise InputError(
-                "near= compares texts with one another, in memory: hk.load(path, voice=...) and then takes."
-            )
         if isinstance(keep, Iterable) and not isinstance(keep, str):
             keep = list(keep)
         ids = [] if keep in ("last", "first") else keep if isinstance(keep, list) else [keep]
@@ -237,17 +244,101 @@ class DaskSpeechAccessor:
             takes(
                 example.assign(history_item_id=pd.Series(ids, dtype=object)) if ids else example,
                 keep=keep,
+                near=near,
                 across_accounts=across_accounts,
             )
+        keys = line_keys if near is None else voice_keys
         meta = takes(self._frame._meta)
         meta.attrs.clear()
         part = self._part([*meta.columns, "dialogue", "character_count_change_from"])
         named = [name for name in part.columns if isinstance(part.dtypes[name], pd.CategoricalDtype)]
         packed = part.astype(dict.fromkeys(named, TEXT)).assign(
-            line_key=part.map_partitions(line_keys, across_accounts=across_accounts, meta=("line_key", "uint64")),
+            line_key=part.map_partitions(keys, across_accounts=across_accounts, meta=("line_key", "uint64")),
             dialogue=part[["dialogue"]].map_partitions(_packed, meta=("dialogue", TEXT)),
         )
-        return packed.shuffle("line_key").map_partitions(_takes, ids or keep, named, across_accounts, meta=meta)
+        return packed.shuffle("line_key").map_partitions(_takes, ids or keep, near, named, across_accounts, meta=meta)
+
+    def statement(
+        self,
+        client: str,
+        period: Any,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        column: str = COLUMN,
+        tz: str | tzinfo = "UTC",
+        prices: Any = None,
+        by: Any = ("voice", "model"),
+        title: str | None = None,
+        terms: Any = None,
+        number: str | None = None,
+        issue_date: Any = None,
+        locale: str | None = None,
+        issue: bool = False,
+        correct: bool = False,
+        register: str | os.PathLike[str] | None = None,
+        force: bool = False,
+    ) -> pd.DataFrame:
+        """Compute the statement of one client for one period, immediately.
+
+        Parameters
+        ----------
+        client, period, path, column, tz, prices, by, title, terms, number, issue_date, locale, issue, correct
+            As in `histkit.statement`. With `issue` or `correct`, which look at the rows of other periods too, the
+            columns of the statement are gathered for all rows, here 8 bytes a row and the rows of the period.
+        register, force
+            As in `histkit.statement`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As that of `histkit.statement`: the rows that it depends on are gathered, and it is computed from them.
+
+        Raises
+        ------
+        InputError, SchemaError, ArchiveError
+            As `histkit.statement`. Where the labels are of another zone, rows near a date of the rules are refused if
+            the rules alone don't tell that their label is independent of it.
+        """
+        from histkit.reports.register import register_of
+        from histkit.reports.statement import statement
+        from histkit.reports.statement_rows import StatementRows, repeated_endings
+
+        meta = self._frame._meta
+        everything = issue is True or correct is True
+        groups = (
+            [name for entry in register_of(meta, register).read().entries for name in entry.by] if everything else []
+        )
+        needs = StatementRows.of(meta, period, column, tz, prices, by, groups)
+        part = self._part(needs.columns)
+        if everything:
+            rows = part.compute()
+        else:
+            ids = part[["history_item_id"]]
+            endings = dask.compute(*(dask.delayed(_endings)(each) for each in ids.to_delayed()))
+            repeated = repeated_endings(endings)
+            rows = part.map_partitions(needs.select, repeated, meta=part._meta).compute()
+            refuse_duplicates(rows, "the statement", total=sum(map(len, endings)))
+        rows.attrs = dict(meta.attrs)
+        with rows_checked() if not everything else nullcontext():
+            return statement(
+                rows.reset_index(drop=True),
+                client,
+                period,
+                path=path,
+                column=column,
+                tz=tz,
+                prices=prices,
+                by=by,
+                title=title,
+                terms=terms,
+                number=number,
+                issue_date=issue_date,
+                locale=locale,
+                issue=issue,
+                correct=correct,
+                register=register,
+                force=force,
+            )
 
     def _part(self, columns: Iterable[Any]) -> dd.DataFrame:
         needed = set(columns)
@@ -292,13 +383,19 @@ def _packed(frame: pd.DataFrame) -> pd.Series:
     return pd.Series(pd.array(texts, dtype=TEXT), index=frame.index)
 
 
-def _takes(frame: pd.DataFrame, keep: str | list[str], named: list[str], across_accounts: bool) -> pd.DataFrame:
+def _endings(frame: pd.DataFrame) -> Hashes:
+    return id_endings(frame["history_item_id"])
+
+
+def _takes(
+    frame: pd.DataFrame, keep: str | list[str], near: float | None, named: list[str], across_accounts: bool
+) -> pd.DataFrame:
     """Restore categories, which the shuffle can't carry, and find the takes."""
     if not isinstance(keep, str):
         existing = set(frame["history_item_id"])
         keep = [item for item in keep if item in existing]
     columns = {name: pd.Categorical(frame[name].astype(category_dtype())) for name in named}
-    return takes(frame.assign(**columns), keep=keep, across_accounts=across_accounts)
+    return takes(frame.assign(**columns), keep=keep, near=near, across_accounts=across_accounts)
 
 
 def _example(meta: pd.DataFrame, query: UsageQuery) -> pd.DataFrame:
@@ -326,7 +423,8 @@ def scan(
 ) -> dd.DataFrame:
     """Open a local history as a Dask DataFrame, one partition per month. Needs the extra ``dask``.
 
-    ``filter``, ``usage``, ``label`` and ``takes`` run on it through the same ``ddf.speech``, with the same numbers.
+    ``filter``, ``usage``, ``label``, ``takes`` and ``statement`` run on it through the same ``ddf.speech``, with the
+    same numbers.
 
     Parameters
     ----------
@@ -363,7 +461,9 @@ def scan(
     opened = open_history(
         path, columns, after, before, account, storage_options, voice=voice, model=model, source=source, tz=tz
     )
-    return from_months(opened.frame, opened.files or [None], to_frame(opened.empty()))
+    meta = to_frame(opened.empty())
+    meta.attrs["histkit"] = opened.facts
+    return from_months(opened.frame, opened.files or [None], meta)
 
 
 if _MISSING is None:

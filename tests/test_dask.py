@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
 from histkit.dask import from_months
+from histkit.reports.statement_rows import StatementRows
 from histkit.retakes.takes import takes
+from histkit.sandbox import serve
 from histkit.usage.aggregate import combine, partial_sums
 from histkit.usage.labels import label
 from histkit.usage.table import build_table, parse_query, usage_table
@@ -233,6 +236,150 @@ def test_takes_are_those_of_pandas_wherever_they_stood(ddf: dd.DataFrame, histor
     for keep in ("first", oldest, oldest[0]):
         kept = ddf.speech.takes(keep=keep).compute()
         pd.testing.assert_frame_equal(by_id(kept), by_id(takes(history, keep=keep)), check_categorical=False)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.integers(1, 2)), max_size=40),
+    splits,
+    st.booleans(),
+    st.sampled_from([0.6, 0.9, 1.0]),
+)
+@settings(max_examples=25)
+def test_takes_of_similar_texts_are_those_of_pandas(
+    said: list[tuple[str, int, int]], places: list[int], across: bool, near: float
+) -> None:
+    texts = ["The sea was calm that day", "The sea was calm that night", "The sea, calm that day", "the sea was calm"]
+    frame = hk.sample_history(max(1, len(said))).iloc[: len(said)]
+    frame = frame.assign(
+        voice_id=pd.array([voice for voice, _, _ in said], dtype="string"),
+        text=pd.array([texts[text] + f" {number}" * (number > 1) for _, text, number in said], dtype="string"),
+        dialogue=None,
+        account=[("one", "two")[number % 2] for _, number, _ in said],
+    )
+    with dask.config.set(scheduler="sync"):
+        pieces = cut(frame, sorted(min(place, len(frame)) for place in places))
+        lazy = from_months(lambda key, _: pieces[key], range(len(pieces)), frame)
+        table = lazy.speech.takes(near=near, across_accounts=across).compute()
+    expected = takes(frame, near=near, across_accounts=across)
+    pd.testing.assert_frame_equal(by_id(table), by_id(expected), check_categorical=False, check_dtype=False)
+
+
+def test_takes_of_similar_texts_and_dialogues_are_those_of_pandas(ddf: dd.DataFrame, history: pd.DataFrame) -> None:
+    table, expected = ddf.speech.takes(near=0.8, keep="first").compute(), takes(history, near=0.8, keep="first")
+    assert (expected["line"] != takes(history)["line"]).any()
+    pd.testing.assert_frame_equal(by_id(table), by_id(expected), check_categorical=False)
+
+
+PRICES = {
+    "currency": "EUR",
+    "price": [
+        {"per_1000_credits": "0.333"},
+        {"per_1000_credits": "0.21", "voice": "Rachel"},
+        {"per_1000_credits": "0.17", "client": "In house", "valid_from": "2026-03-01"},
+    ],
+}
+TERMS = {"markup_percent": "15", "tax_rate": "19", "tax_name": "VAT", "minimum_fee": "5.00"}
+STATEMENTS: list[tuple[str, Any, dict[str, Any]]] = [
+    ("Acme", "2026-03", {"tz": "Europe/Berlin"}),
+    ("In house", "2026-Q2", {"prices": PRICES, "terms": TERMS, "by": ["model", "speaker"]}),
+    ("unassigned", "2026", {"prices": PRICES, "by": "source"}),
+    ("Acme", "2026-W20", {"prices": PRICES, "terms": {**TERMS, "unit_prices": True}, "title": "A week"}),
+    ("Acme", "2031-01", {"by": "voice_category"}),
+    ("Nobody", "2026-03", {}),
+    ("Acme", "2026-03", {"column": "clients"}),
+    ("Acme", "March", {}),
+    ("Acme", "2026-03", {"by": "colour"}),
+    (
+        "Acme",
+        "2026-03",
+        {"prices": {**PRICES, "price": [*PRICES["price"], {"per_1000_credits": "1", "voice": "Rachl"}]}},
+    ),
+]
+
+
+def outcome(call: Callable[[], pd.DataFrame]) -> tuple[Any, ...]:
+    """Return a table as text with its facts, or the error, and the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            table = call()
+            result: tuple[Any, ...] = (table.to_csv(), table.dtypes.astype(str).to_dict(), table.attrs["histkit"])
+        except hk.HistkitError as error:
+            result = type(error), str(error).replace("ddf.", "df.")
+    return *result, sorted(str(warning.message) for warning in caught)
+
+
+@pytest.mark.parametrize(("client", "period", "more"), STATEMENTS)
+def test_a_statement_is_that_of_pandas(
+    ddf: dd.DataFrame, history: pd.DataFrame, client: str, period: Any, more: dict[str, Any]
+) -> None:
+    ours = outcome(lambda: ddf.speech.label(RULES).speech.statement(client, period, **more))
+    theirs = outcome(lambda: label(history, RULES).speech.statement(client, period, **more))
+    assert ours == theirs
+
+
+@given(st.data())
+@settings(max_examples=25)
+def test_a_statement_of_any_parts_of_a_strange_history_is_that_of_pandas(data: st.DataObject) -> None:
+    rows = data.draw(st.integers(1, 60))
+    frame = cut(hk.sample_history(rows, seed=data.draw(st.integers(0, 9))), [])[0]
+    dates, ids = frame["date"].copy(), frame["history_item_id"].copy()
+    for row in data.draw(st.lists(st.integers(0, rows - 1), max_size=4)):
+        dates.iloc[row] = pd.NaT
+    for row in data.draw(st.lists(st.integers(0, rows - 1), max_size=2)):
+        ids.iloc[row] = data.draw(st.sampled_from([ids.iloc[0], "short", None]))
+    accounts = data.draw(st.lists(st.sampled_from(["one", "two", None]), min_size=rows, max_size=rows))
+    frame = frame.assign(date=dates, history_item_id=ids, account=pd.array(accounts, dtype="string"))
+    client = data.draw(st.sampled_from(["Acme", "In house", "unassigned"]))
+    period = data.draw(st.sampled_from(["2026", "2025-Q4", "2026-10"]))
+    more = data.draw(st.sampled_from([{}, {"prices": PRICES}, {"by": "model", "tz": "Asia/Tokyo"}]))
+    pieces = cut(frame, sorted(min(place, rows) for place in data.draw(splits)))
+    zone = more.get("tz", "UTC")
+    with dask.config.set(scheduler="sync"):
+        lazy = from_months(lambda key, _: pieces[key], range(len(pieces)), frame).speech.label(RULES, tz=zone)
+        ours = outcome(lambda: lazy.speech.statement(client, period, **more))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # names that few rows don't have
+        labelled = label(frame, RULES, tz=zone)
+    assert ours == outcome(lambda: labelled.speech.statement(client, period, **more))
+
+
+def test_statements_of_a_scan_know_its_folder_are_written_and_issued(tmp_path: Path) -> None:
+    folder = tmp_path / "history"
+    with serve(items=600) as box, hk.HistoryClient(box.api_key, base_url=box.url) as client:
+        hk.sync(folder, client=client, progress=False)
+    rules = [{"label": "Acme", "speaker": "Rachel"}]
+    ddf, df = hk.scan(folder).speech.label(rules), label(hk.load(folder), rules)
+    prices = {"currency": "EUR", "price": [{"per_1000_credits": "0.21", "voice": "Rachel"}]}
+    for place, more in enumerate(({"tz": "Europe/Berlin"}, {"prices": prices}, {"issue": True}, {"issue": True})):
+        period, registers = ("2026-09", "2026-08")[place % 2], {"register": tmp_path / f"{place // 3}.jsonl"}
+        files = [tmp_path / f"{name}{place}.md" for name in ("ours", "theirs")]
+        given = more | registers
+        ours, theirs = (
+            each.speech.statement("Acme", period, path=file, **given)
+            for each, file in zip((ddf, df), files, strict=True)
+        )
+        pd.testing.assert_frame_equal(ours, theirs)
+        assert files[0].read_bytes() == files[1].read_bytes()
+        assert ours.attrs["histkit"]["provisional"] == theirs.attrs["histkit"]["provisional"]
+    ours = ddf[ddf["date"] < pd.Timestamp("2026-09-10", tz="UTC")].speech.statement("Acme", "2026-09")
+    assert "lacks" in str(ours.attrs["histkit"]["provisional"])
+
+
+def test_labels_of_another_zone_are_refused_in_a_statement(ddf: dd.DataFrame, history: pd.DataFrame) -> None:
+    day = str(history["date"].dropna().iloc[700].date())
+    rules = [{"label": "Acme", "after": day}]
+    ours = outcome(lambda: ddf.speech.label(rules).speech.statement("Acme", "2026", tz="Asia/Tokyo"))
+    theirs = outcome(lambda: label(history, rules).speech.statement("Acme", "2026", tz="Asia/Tokyo"))
+    assert ours == theirs
+
+
+def test_a_statement_needs_few_rows_of_other_periods(ddf: dd.DataFrame, history: pd.DataFrame) -> None:
+    labelled = label(history, RULES)
+    needs = StatementRows.of(labelled.iloc[:0], "2026-03", "client", "UTC", PRICES, ("voice",))
+    inside = labelled["date"].dt.strftime("%Y-%m").eq("2026-03") | labelled["date"].isna()
+    selected = needs.select(labelled[needs.columns], np.zeros(0, np.uint64))
+    assert inside.sum() < len(selected) < inside.sum() + 150
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from histkit.errors import SchemaError
 from histkit.frame.columns import text_array
-from histkit.util.arrays import Ints
+from histkit.util.arrays import Hashes, Ints
 from histkit.util.callers import warn_caller
 from histkit.util.text import count_noun, quoted
 
@@ -27,7 +27,7 @@ _WORD = 8  # bytes
 _checked: ContextVar[bool] = ContextVar("rows are checked", default=False)
 
 
-def refuse_duplicates(frame: pd.DataFrame, purpose: str) -> None:
+def refuse_duplicates(frame: pd.DataFrame, purpose: str, *, total: int | None = None) -> None:
     """Raise if rows occur twice; warn if the frame has no ids to tell.
 
     Parameters
@@ -36,13 +36,15 @@ def refuse_duplicates(frame: pd.DataFrame, purpose: str) -> None:
         A history, or any part of one.
     purpose : str
         What would count them twice, for the message: ``"the ledger"``.
+    total : int, optional
+        The number of rows of the history, if the frame has not all of them, but all whose id occurs twice.
 
     Raises
     ------
     SchemaError
         Two rows have one key; the message counts them and names one.
     """
-    problem = _problem(frame, purpose)
+    problem = _problem(frame, purpose, total)
     if problem is not None:
         raise SchemaError(problem)
 
@@ -89,7 +91,23 @@ def repeated_rows(frame: pd.DataFrame) -> Ints:
     return rows
 
 
-def _problem(frame: pd.DataFrame, purpose: str) -> str | None:
+def id_endings(column: pd.Series) -> Hashes:
+    """Return the last eight bytes of each id as a number, which is the same in every frame; 0 where there is none."""
+    texts = text_array(column).fill_null("")
+    lengths = pc.binary_length(texts).to_numpy(zero_copy_only=False)
+    short = np.flatnonzero(lengths < _WORD)
+    endings: Hashes = np.zeros(len(texts), np.uint64)
+    if not len(short):
+        endings[:] = _endings(texts)
+        return endings
+    long = np.flatnonzero(lengths >= _WORD)
+    endings[long] = _endings(texts.take(pa.array(long)))
+    codes, values = pd.factorize(np.array(texts.take(pa.array(short)).to_pylist(), object))
+    endings[short] = np.array([int.from_bytes(value.encode(), "little") for value in values], np.uint64)[codes]
+    return endings
+
+
+def _problem(frame: pd.DataFrame, purpose: str, total: int | None = None) -> str | None:
     if _checked.get() or len(frame) < 2:
         return None
     if _ID not in frame.columns:
@@ -101,7 +119,8 @@ def _problem(frame: pd.DataFrame, purpose: str) -> str | None:
     example = frame.iloc[rows[0]]
     same_account = _ACCOUNT in frame.columns and not frame[_ACCOUNT].isna().any()
     keys = f'["{_ACCOUNT}", "{_ID}"]' if same_account else f'"{_ID}"'
-    counts = f"{count_noun(len(rows), 'row')} of {len(frame):,} {'repeats' if len(rows) == 1 else 'repeat'} another"
+    total = len(frame) if total is None else total
+    counts = f"{count_noun(len(rows), 'row')} of {total:,} {'repeats' if len(rows) == 1 else 'repeat'} another"
     what = f"{counts} ({_ID} {quoted(example[_ID])}), and {purpose} would count them twice"
     return f"{what}: drop them with df.drop_duplicates({keys})."
 

@@ -186,6 +186,27 @@ def line_keys(frame: pd.DataFrame, *, across_accounts: bool = False) -> pd.Serie
     return pd.Series(_line_hashes(frame, across_accounts)[0], index=frame.index, name="line_key")
 
 
+def voice_keys(frame: pd.DataFrame, *, across_accounts: bool = False) -> pd.Series:
+    """Return a key of each row's voice, for partitioning rows so that similar texts stay together.
+
+    Parameters
+    ----------
+    frame, across_accounts
+        As in `line_keys`.
+
+    Returns
+    -------
+    pandas.Series
+        As that of `line_keys`; rows of one voice and account have one key. A dialogue, which is similar to none, and a
+        row without text have their own.
+    """
+    require(frame, _SAID, "telling lines apart")
+    keys, has_text, talks = _line_hashes(frame, across_accounts)
+    voices = _voices(factorize_text(frame["voice_id"]), factorize_text(frame["voice_name"]))
+    voices = np.where(has_text & ~talks, voices ^ _accounts(frame, across_accounts), keys)
+    return pd.Series(voices, index=frame.index, name="line_key")
+
+
 def account_codes(frame: pd.DataFrame, *, across_accounts: bool = False) -> Ints:
     """Return a number for the account of each row, -1 where it is missing; all are equal if accounts don't matter."""
     if across_accounts or _ACCOUNT not in frame.columns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import tzinfo
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from histkit.usage.label_rules import (
     rules_name,
     same_value,
 )
-from histkit.usage.label_zones import FACT, ZonedBound, zone_facts
+from histkit.usage.label_zones import FACT, ZonedBound, zone_facts, zoned_bounds
 from histkit.util.arrays import Ints
 from histkit.util.text import is_text, quoted
 
@@ -172,6 +173,20 @@ def assign_labels(
     facts[RULES_FACT] = {**(known if isinstance(known, Mapping) else {}), column: rules_fingerprint(rules, unassigned)}
     labelled.attrs["histkit"] = facts | ({FACT: dates} if dates else {})
     return labelled
+
+
+def possible_dates(rules: Sequence[Rule], unassigned: str) -> dict[str, Any]:
+    """Return the facts on zones that the rules have for any rows: labels that a date could change, for each date."""
+    dates: dict[ZonedBound, list[str]] = {}
+    for place, rule in enumerate(rules):
+        labels = [*(later.label for later in rules[place:]), unassigned]
+        for bound in zoned_bounds({"after": rule.after, "before": rule.before}, rule.tz):
+            dates[bound] = list(dict.fromkeys([*dates.get(bound, ()), *labels]))
+    if not dates:
+        return {}
+    codes = {label: place for place, label in enumerate(dict.fromkeys(chain(*dates.values())))}
+    rows = {bound: np.array([codes[label] for label in labels], np.int64) for bound, labels in dates.items()}
+    return zone_facts(rows, np.arange(len(codes)), list(codes), rules[0].tz, own=rules[0].own_tz)
 
 
 def unmatched_names(
