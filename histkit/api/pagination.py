@@ -139,7 +139,9 @@ class PageWindow:
             The rest of the window can't be read without a gap.
         """
         fresh = self._fresh_rows(page)
+        unseen = len(self._unseen)
         self._unseen.difference_update(page.ids)
+        returned = len(self._unseen) < unseen  # rows of the second of a restart, which were to come again
         dates = [date for date in page.dates if date is not None]
         crossed = self.after is not None and bool(dates) and min(dates) < self.after
         in_order = all(newer >= older for newer, older in itertools.pairwise(dates))
@@ -156,7 +158,7 @@ class PageWindow:
         elif not page.ids:
             self._accept_empty_page(page)
         else:
-            self._continue_after(page, fresh)
+            self._continue_after(page, fresh, returned=returned)
         return fresh
 
     def handle_refusal(self, error: ApiError) -> None:
@@ -230,8 +232,8 @@ class PageWindow:
         self._end_confirmations = self._end_confirmations + 1 if end else 0
         return self._end_confirmations == 2
 
-    def _continue_after(self, page: PageFacts, fresh: list[int]) -> None:
-        stale = not fresh and self._ids.issuperset(page.ids)
+    def _continue_after(self, page: PageFacts, fresh: list[int], *, returned: bool) -> None:
+        stale = not fresh and not returned and self._ids.issuperset(page.ids)
         self._stale = self._stale + 1 if stale else 0
         if self._stale > _STALE_PAGES:
             raise PaginationError(f"Page after page brings only known rows{self._where()}.")

@@ -155,6 +155,21 @@ def test_a_split_while_a_page_is_under_way_loses_nothing(
     assert sorted(found) == sorted(row[0] for row in service.rows)
 
 
+@pytest.mark.parametrize("rows", [1, 9, 10, 11, 80, 300])
+def test_a_split_below_many_rows_of_one_second_finds_that_they_are_all(rows: int) -> None:
+    service = Service([50] * rows + [5] * 30, 10)
+    newer = PageWindow(0, None, 10)
+    found: list[str] = []
+    while len(found) < rows:  # the page after them is promised, and then left to the other window
+        page = service.page(newer.query())
+        found += [page.ids[row] for row in newer.accept_page(page)]
+    if newer.position == 50:
+        found += read(service, newer.split(20)) + read(service, newer)
+    else:
+        found += read(service, newer)
+    assert sorted(found) == sorted(row[0] for row in service.rows)
+
+
 def test_a_refusal_without_a_cursor_is_raised() -> None:
     window = PageWindow()
     with pytest.raises(ServerError):

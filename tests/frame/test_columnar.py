@@ -238,7 +238,7 @@ def test_numbers_are_instants_or_whole_or_floats_or_texts(kind: str, unit: str |
     elif finite:
         dtype, expected = "Float64", [float(number) for number in known]
     else:
-        dtype, expected = "string", ["inf" if number > 0 else "-inf" for number in known if math.isinf(number)]
+        dtype, expected = "string", ['"inf"' if number > 0 else '"-inf"' for number in known if math.isinf(number)]
     column = decode_columns(answer_of(("c", kind, unit, values)), ROUTE).frame["c"]
     assert str(column.dtype) == dtype
     assert column[[value is None or value != value for value in values]].isna().all()
