@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -20,6 +18,7 @@ from histkit.frame.dates import instants_of
 from histkit.frame.dialogues import flat_lines
 from histkit.frame.keys import refuse_duplicates
 from histkit.frame.schema import TEXT, require
+from histkit.retakes.normal_form import BLOCK, normalised
 from histkit.retakes.similarity import checked_near, link_similar
 from histkit.util.arguments import true_or_false
 from histkit.util.arrays import Hashes, Ints, Mask
@@ -31,15 +30,6 @@ _SHOWN = ("history_item_id", "account", "date", "voice_id", "voice_name", "model
 _ACCOUNT = "account"
 _COUNTER = "character_count_change_from"
 AGE = ("date", _COUNTER, "history_item_id", "credits")
-_PLAIN = {
-    **dict.fromkeys("‘’‚‛‹›′‵ʹʻʼʽ´΄", "'"),
-    **dict.fromkeys("“”„‟«»″‶〝〞〟", '"'),
-    **dict.fromkeys("‐‑‒–—―−﹘︱︲", "-"),
-    "ŉ": "'n",
-    "…": "...",
-}
-_TYPOGRAPHIC = re.compile(f"[{''.join(_PLAIN)}]")
-_UNEVEN = r"[^ -~]|  |^ | $"  # RE2: not ASCII, or with other white space than single blanks between words
 
 
 def takes(
@@ -332,9 +322,16 @@ def _near_keys(frame: pd.DataFrame, keys: Hashes, texted: Mask, near: float, acr
 def _text_hashes(texts: pa.Array) -> tuple[Hashes, Mask]:
     """Return the hash of each normalised text, and whether the text is not empty."""
     encoded = texts.dictionary_encode()
-    plain = [*_normalised(encoded.dictionary), b""]
+    distinct = encoded.dictionary
+    hashes = np.zeros(len(distinct) + 1, np.uint64)
+    has_text = np.zeros(len(distinct) + 1, bool)
+    hashes[-1] = _numbers([b""], b"text")[0]
+    for start in range(0, len(distinct), BLOCK):
+        plain = normalised(distinct.slice(start, BLOCK))
+        hashes[start : start + len(plain)] = _numbers(plain, b"text")
+        has_text[start : start + len(plain)] = [bool(text) for text in plain]
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return _numbers(plain, b"text")[codes], np.fromiter(map(bool, plain), bool, len(plain))[codes]
+    return hashes[codes], has_text[codes]
 
 
 def text_numbers(column: pd.Series) -> tuple[Hashes, Mask]:
@@ -344,24 +341,7 @@ def text_numbers(column: pd.Series) -> tuple[Hashes, Mask]:
 
 def plain_texts(column: pd.Series) -> list[str]:
     """Return normalised texts; a missing one is empty."""
-    return [text.decode() for text in _normalised(text_array(column).fill_null(""))]
-
-
-def _normalised(texts: pa.Array) -> list[bytes]:
-    """Return normalised texts; the plain ASCII ones only need lower case."""
-    plain: list[bytes] = pc.ascii_lower(texts).cast(pa.large_binary()).to_pylist()
-    uneven = np.flatnonzero(pc.match_substring_regex(texts, _UNEVEN).to_numpy(zero_copy_only=False))
-    for place, text in zip(uneven.tolist(), texts.take(pa.array(uneven)).to_pylist(), strict=True):
-        plain[place] = _folded(text).encode()
-    return plain
-
-
-def _folded(text: str) -> str:
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", _TYPOGRAPHIC.sub(lambda match: _PLAIN[match[0]], text))
-    text = text.casefold()
-    even = text.isprintable() and "  " not in text  # the only printable white space is the space
-    return text.strip() if even else " ".join(text.split())
+    return [text.decode() for text in normalised(text_array(column).fill_null(""))]
 
 
 def _encoded(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The bars of near takes: lines of one voice as an audiobook has them, with retakes that differ in a few letters."""
+"""The bars of takes: of a whole history, and near ones of an audiobook's lines by one voice, which differ in a few letters."""
 
 from __future__ import annotations
 
@@ -95,7 +95,37 @@ def _bar(number: int, ours: Callable[[str], Iterator[int | None]], aim: float, *
     return Bar(f"`takes(near={NEAR})`, {number:,} lines of one voice", ours, aim=aim, **options)  # type: ignore[arg-type]
 
 
+def _beyond_ascii(folder: str) -> pd.DataFrame:
+    df = data.frame(folder, 1_000_000)
+    return df.assign(text=("É " + df["text"].astype(object)).astype(df["text"].dtype))
+
+
+def whole(folder: str) -> Iterator[int | None]:
+    """Find the takes of a history whose texts are not ASCII."""
+    df = _beyond_ascii(folder)
+    yield None
+    hk.takes(df)
+    yield None
+
+
+def whole_by_hand(folder: str) -> Iterator[int | None]:
+    """Normalise the texts and number them by voice with pandas; dialogues have no voice and no text."""
+    df = _beyond_ascii(folder)
+    yield None
+    plain = df["text"].str.normalize("NFKC").str.casefold().str.replace(r"\s+", " ", regex=True).str.strip()
+    groups = df.assign(plain=plain).sort_values("date").groupby(["voice_id", "plain"], observed=True)
+    df.assign(take=groups.cumcount() + 1, takes=groups["credits"].transform("size"))
+    yield None
+
+
 BARS = (
+    Bar(
+        "`takes`, 1,000,000 rows, texts not ASCII",
+        whole,
+        {"pandas by hand, without dialogues": whole_by_hand},
+        aim=4,
+        memory=300,
+    ),
     _bar(20_000, near_20k, 2, beside={"rapidfuzz, all pairs of similar length": by_hand_20k}),
     _bar(138_000, near_138k, 20),
 )
