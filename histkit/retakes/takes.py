@@ -286,7 +286,7 @@ def _kept(frame: pd.DataFrame, lines: _Lines, keep: Any, chosen: list[str]) -> I
 
 def _line_hashes(frame: pd.DataFrame, across_accounts: bool) -> tuple[Hashes, Mask, Mask]:
     """Return the line hash of each row, whether the row has text, and whether it is a dialogue."""
-    keys, has_text = _text_hashes(text_array(frame["text"]))
+    keys, has_text = _text_hashes(text_array(frame["text"]).dictionary_encode())
     keys = keys ^ _voices(factorize_text(frame["voice_id"]), factorize_text(frame["voice_name"]))
     rows, numbers = _dialogues(frame["dialogue"])
     keys[rows], has_text[rows] = numbers, True
@@ -319,9 +319,8 @@ def _near_keys(frame: pd.DataFrame, keys: Hashes, texted: Mask, near: float, acr
     return keys
 
 
-def _text_hashes(texts: pa.Array) -> tuple[Hashes, Mask]:
+def _text_hashes(encoded: pa.DictionaryArray) -> tuple[Hashes, Mask]:
     """Return the hash of each normalised text, and whether the text is not empty."""
-    encoded = texts.dictionary_encode()
     distinct = encoded.dictionary
     hashes = np.zeros(len(distinct) + 1, np.uint64)
     has_text = np.zeros(len(distinct) + 1, bool)
@@ -336,7 +335,7 @@ def _text_hashes(texts: pa.Array) -> tuple[Hashes, Mask]:
 
 def text_numbers(column: pd.Series) -> tuple[Hashes, Mask]:
     """Return the hash of each text, equal for texts that `takes` treats as the same, and whether it is not empty."""
-    return _text_hashes(text_array(column))
+    return _text_hashes(text_array(column).dictionary_encode())
 
 
 def plain_texts(column: pd.Series) -> list[str]:
@@ -364,7 +363,7 @@ def _dialogues(column: pd.Series) -> tuple[Ints, Hashes]:
     lines = flat_lines(column)
     talks = np.unique(lines.rows)
     parents = np.searchsorted(talks, lines.rows)
-    keys, has_text = _text_hashes(lines.texts)
+    keys, has_text = _text_hashes(lines.texts.dictionary_encode())
     voices = (pd.Series(texts.to_pylist(), dtype=object) for texts in (lines.voice_ids, lines.voice_names))
     keys = keys ^ _voices(*map(factorize_text, voices))
     heard = np.zeros(len(talks), bool)

@@ -1,4 +1,4 @@
-"""The bars of takes: of a whole history, and near ones of an audiobook's lines by one voice, which differ in a few letters."""
+"""The bars of takes: of a whole history, and near ones of an audiobook's lines, which differ in a few letters."""
 
 from __future__ import annotations
 
