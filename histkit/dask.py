@@ -12,11 +12,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import tzinfo
+from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
 
-from histkit.archive.load import open_history
+from histkit.archive.load import LocalHistory, open_history
 from histkit.errors import InputError
 from histkit.frame.filters import RowFilter
 from histkit.frame.json_values import json_array
@@ -31,6 +32,8 @@ from histkit.usage.table import build_table, parse_query
 from histkit.util.accessors import forget_accessor
 from histkit.util.arrays import Hashes
 
+# Dask's operations, by name, that give a row what they give it in any order of the rows, and read no index.
+_ROW_BY_ROW = ("Projection", "Filter", "Assign", *("LT", "LE", "EQ", "NE", "GE", "GT", "And", "Or", "Invert", "Isin"))
 _MISSING: ImportError | None = None
 try:
     import dask
@@ -164,7 +167,7 @@ class DaskSpeechAccessor:
         unfilled = query if query.fill is None else replace(query, fill=(None, None))
         meta = build_table(partial_sums(example, query), unfilled).iloc[:0]
         meta.attrs.clear()
-        return self._part(query.columns()).reduction(
+        return _in_any_order(self._part(query.columns())).reduction(
             partial_sums,
             combine=_combined,
             aggregate=build_table,
@@ -363,6 +366,29 @@ class _Nothing:
 
     def __call__(self, key: Any, columns: list[Any] | None) -> pd.DataFrame:
         return self.empty
+
+
+def _in_any_order(frame: dd.DataFrame) -> dd.DataFrame:
+    """Return a frame of a scan whose months are read without sorting their rows, if its operations allow that."""
+    expression, sources = frame.expr, set()
+    for node in expression.walk():
+        name = type(node).__name__
+        if name == "FromMapProjectable":
+            sources.add(node)
+        elif name == "MapPartitions":
+            if node.operand("func") not in (_mask, _labels):
+                return frame
+        elif name not in _ROW_BY_ROW:
+            return frame
+    readers = {node.operand("func") for node in sources}
+    reader = readers.pop() if len(readers) == 1 else None
+    read: Any = reader.read if isinstance(reader, _Reader) else None
+    if getattr(read, "__func__", None) is not LocalHistory.frame:
+        return frame
+    unsorted = _Reader(partial(read, ordered=False))
+    for node in sources:
+        expression = expression.substitute(node, node.substitute_parameters({"func": unsorted}))
+    return type(frame)(expression)
 
 
 def _mask(frame: pd.DataFrame, rows: RowFilter) -> pd.Series:

@@ -366,6 +366,27 @@ def test_statements_of_a_scan_know_its_folder_are_written_and_issued(tmp_path: P
     assert "lacks" in str(ours.attrs["histkit"]["provisional"])
 
 
+def test_usage_of_a_scan_sorts_no_rows_unless_an_operation_depends_on_their_order(tmp_path: Path) -> None:
+    folder = tmp_path / "history"
+    with serve(items=900) as box, hk.HistoryClient(box.api_key, base_url=box.url) as client:
+        df = hk.sync(folder, client=client, progress=False)
+    ddf = hk.scan(folder)
+
+    def is_sorted(lazy: dd.DataFrame) -> bool:
+        return "ordered=False" not in str([node.operands for node in lazy.expr.walk()])
+
+    cheap = ddf[ddf["credits"] > 5].speech.filter(source="TTS").speech.label(RULES).speech.usage(["client", "voice"])
+    kept = label(df[df["credits"] > 5].speech.filter(source="TTS"), RULES)
+    assert not is_sorted(cheap)
+    check_same(cheap.compute(), kept.speech.usage(["client", "voice"]))
+    numbered = ddf.reset_index()
+    firsts = ddf.map_partitions(pd.DataFrame.head, 3, meta=ddf._meta)
+    for lazy, by in ((numbered, "index"), (firsts, "voice")):
+        usage = lazy.speech.usage(by)
+        assert is_sorted(usage)
+        check_same(usage.compute(), lazy.compute().reset_index(drop=True).speech.usage(by))
+
+
 def test_labels_of_another_zone_are_refused_in_a_statement(ddf: dd.DataFrame, history: pd.DataFrame) -> None:
     day = str(history["date"].dropna().iloc[700].date())
     rules = [{"label": "Acme", "after": day}]

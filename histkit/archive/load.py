@@ -255,8 +255,8 @@ class LocalHistory:
     months: dict[str, Month]
     facts: dict[str, Any]
 
-    def read(self, file: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read the matching rows of a month, newest first: the columns of the query, or fewer.
+    def read(self, file: str, columns: Sequence[str] | None = None, *, ordered: bool = True) -> pa.Table:
+        """Read the matching rows of a month, newest first (`ordered`): the columns of the query, or fewer.
 
         Raises
         ------
@@ -264,7 +264,8 @@ class LocalHistory:
             The file is missing or damaged, or a newer histkit wrote it.
         """
         names = self.query.columns if columns is None else tuple(columns)
-        needed = list(dict.fromkeys((*names, *_ORDER, *self.query.rows.columns())))
+        order = _ORDER if ordered else _ORDER[:1]
+        needed = list(dict.fromkeys((*names, *order, *self.query.rows.columns())))
         try:
             for attempt in range(_TRIES):
                 with self._open(file) as source:  # once: a sync may replace the file between two opens
@@ -288,7 +289,8 @@ class LocalHistory:
             if not self.store.remote:
                 raise
             raise self._read_error(file, error) from None  # a remote file system raises errors of its own
-        return sort_rows(self.query.rows.select(table)).select(names)
+        rows = self.query.rows.select(table)
+        return (sort_rows(rows) if ordered else rows).select(names)
 
     def _open(self, file: str) -> Any:
         """Open a month's file as Arrow does."""
@@ -370,10 +372,10 @@ class LocalHistory:
     def _read_error(self, file: str, error: Exception) -> ArchiveError:
         return ArchiveError(f"{self.store.place(file)} can't be read: {error_line(error)}.")
 
-    def frame(self, file: str | None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def frame(self, file: str | None, columns: Sequence[str] | None = None, *, ordered: bool = True) -> pd.DataFrame:
         """Read one month as a frame; no file, no rows."""
         if file is not None:
-            return _with_plain_categories(to_frame(self.read(file, columns)))
+            return _with_plain_categories(to_frame(self.read(file, columns, ordered=ordered)))
         return to_frame(self.empty() if columns is None else self.empty().select(columns))
 
     def empty(self) -> pa.Table:
