@@ -5,7 +5,7 @@ PIP := -q --disable-pip-version-check --no-compile # most of what is installed i
 # Tests start Python hundreds of times: keep compiled modules also where a machine says otherwise.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo test faults browser test-pandas22 check docs bench bench-bars bench-official examples chart notebook frontend frontend-page clean
+.PHONY: help demo test faults browser test-pandas22 check docs bench bench-bars bench-growth bench-official examples chart notebook frontend frontend-page clean
 
 help:
 	@echo "make demo           the whole way on a made-up account, into data/demo/"
@@ -17,6 +17,7 @@ help:
 	@echo "make docs           the documentation site, into build/site/"
 	@echo "make bench          the comparison table (some minutes)"
 	@echo "make bench-bars     work beside the best written by hand, with aims (an hour)"
+	@echo "make bench-growth   the cost of a row in small and large histories (12 minutes)"
 	@echo "make bench-official the comparison with the official command line and SDK; needs npm"
 	@echo "make examples       run the examples of README and docs, and write what they print"
 	@echo "make chart          draw the pictures of README and docs again"
@@ -88,6 +89,9 @@ bench: $(VENV)/.dev
 
 bench-bars: $(VENV)/.dev
 	@$(VENV)/bin/python -m benchmarks.bars --write
+
+bench-growth: $(VENV)/.dev
+	@$(VENV)/bin/python -m benchmarks.growth --write
 
 bench-official: $(VENV)/.dev
 	@$(VENV)/bin/python -m benchmarks.official
