@@ -17,6 +17,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from histkit.errors import ArchiveError, InputError, SchemaError
+from histkit.frame.columns import one_array
 from histkit.frame.formulas import guard_formulas, remove_guards
 from histkit.frame.parquet_metadata import make_footer, read_footer, upgrade_schema
 from histkit.frame.schema import KINDS, TEXT, check_frame, to_arrow, to_frame
@@ -192,7 +193,8 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
     """
     excel = true_or_false("excel", excel)
     output = OutputFile(path, CSV, force=force)
-    table = _csv_table(frame, check_stopped)
+    table = _storable(frame)
+    check_stopped()
     with output.open() as temporary, temporary.open("wb") as file:
         file.write(b"\xef\xbb\xbf" if excel else b"")
         _write_csv_table(table, file, report_progress)
@@ -201,28 +203,50 @@ def to_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, excel: bool = F
 
 def write_csv(frame: pd.DataFrame, file: BinaryIO) -> None:
     """Write what `to_csv` writes to an open file."""
-    _write_csv_table(_csv_table(frame), file)
+    _write_csv_table(_storable(frame), file)
 
 
-def _write_csv_table(table: pa.Table, file: BinaryIO, report: Callable[[int, int], None] = _ignore) -> None:
-    """Write a table of `_csv_table`; `report` is called before and after each batch with the rows written and all."""
-    done = 0
-    with pacsv.CSVWriter(file, table.schema) as writer:
-        report(done, len(table))
-        for batch in table.to_batches(max_chunksize=_CSV_BATCH):
-            writer.write_batch(batch)
-            done += len(batch)
-            report(done, len(table))
+def _write_csv_table(
+    table: pa.Table,
+    file: BinaryIO,
+    report: Callable[[int, int], None] = _ignore,
+    change: Callable[[pa.Table], pa.Table] | None = None,
+) -> None:
+    """Write a table as CSV, some rows at a time.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The rows, of `_storable`.
+    file : binary file
+        Where to write.
+    report : callable
+        Called before and after each batch with the rows written and all.
+    change : callable, optional
+        Changes the cells of each batch.
+    """
+    cells = _csv_table(table.slice(0, _CSV_BATCH))
+    cells = change(cells) if change is not None else cells
+    with pacsv.CSVWriter(file, cells.schema) as writer:
+        report(0, len(table))
+        for start in range(0, len(table), _CSV_BATCH):
+            if start:
+                cells = _csv_table(table.slice(start, _CSV_BATCH))
+                cells = change(cells) if change is not None else cells
+            writer.write_table(cells.combine_chunks())
+            report(start + len(cells), len(table))
 
 
 def csv_text(frame: pd.DataFrame, *, for_terminal: bool = False) -> str:
     """Return the text that `to_csv` writes; for a terminal with texts on one line, as `terminal_text` returns them."""
-    file, table = io.BytesIO(), _csv_table(frame)
-    if for_terminal:
-        names = [terminal_text(name) for name in table.column_names]
-        table = pa.table([_terminal_cells(column) for column in table.columns], names=names)
-    _write_csv_table(table, file)
+    file = io.BytesIO()
+    _write_csv_table(_storable(frame), file, change=_terminal_table if for_terminal else None)
     return file.getvalue().decode()
+
+
+def _terminal_table(table: pa.Table) -> pa.Table:
+    names = [terminal_text(name) for name in table.column_names]
+    return pa.table([_terminal_cells(column) for column in table.columns], names=names)
 
 
 def _terminal_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -231,15 +255,14 @@ def _terminal_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([[None if text is None else terminal_text(text) for text in column.to_pylist()]], TEXT)
 
 
-def _csv_table(frame: pd.DataFrame, check: Callable[[], None] = _ignore) -> pa.Table:
-    """Return a frame with the cells that are written to CSV; `check` is called before each column."""
-    table = to_arrow(_decimals_as_texts(frame))
+def _storable(frame: pd.DataFrame) -> pa.Table:
+    return to_arrow(_decimals_as_texts(frame))
+
+
+def _csv_table(table: pa.Table) -> pa.Table:
+    """Return rows with the cells that are written to CSV."""
     names = guard_formulas(pa.chunked_array([table.column_names], TEXT)).to_pylist()
-    cells = []
-    for column in table.columns:
-        check()
-        cells.append(_csv_cells(column))
-    return pa.table(cells, names=names)
+    return pa.table([_csv_cells(column) for column in table.columns], names=names)
 
 
 def _decimals_as_texts(frame: pd.DataFrame) -> pd.DataFrame:
@@ -453,14 +476,42 @@ def _plain_facts(facts: Any) -> dict[str, Any]:
 def _csv_cells(array: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     """Return a column as it is written to CSV: numbers as they are, everything else as guarded text."""
     if pa.types.is_timestamp(array.type):
-        return pa.array([None if stamp is None else stamp.isoformat() for stamp in array.to_pylist()], TEXT)
+        return _iso_texts(array)
     if pa.types.is_nested(array.type):
         return guard_formulas(pa.chunked_array([_json_cells(array)], TEXT))
     if pa.types.is_boolean(array.type):
         return pc.if_else(array, "True", "False")
     if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
         return array
+    if pa.types.is_dictionary(array.type):
+        return pa.chunked_array([_guarded_category(chunk) for chunk in array.chunks], TEXT)
     return guard_formulas(array.cast(TEXT))
+
+
+def _guarded_category(array: pa.DictionaryArray) -> pa.Array:
+    words = guard_formulas(pa.chunked_array([array.dictionary.cast(TEXT)]))
+    return one_array(words).take(array.indices)
+
+
+def _iso_texts(stamps: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """Return moments in ISO 8601 as `datetime.isoformat` writes them: a fraction only where there is one."""
+    kind = stamps.type
+    if kind.unit == "ns" or kind.tz not in (None, "UTC"):
+        return pa.array([None if stamp is None else stamp.isoformat() for stamp in stamps.to_pylist()], TEXT)
+    counts = stamps.cast(pa.timestamp("us")).cast(pa.int64())
+    seconds = pc.divide(pc.subtract(counts, remainder := _remainders(counts)), 1_000_000)
+    texts = seconds.cast(pa.timestamp("s")).cast(pa.string())
+    if pc.any(pc.not_equal(remainder, 0)).as_py():
+        exact = counts.cast(pa.timestamp("us")).cast(pa.string())
+        texts = pc.if_else(pc.equal(remainder, 0), texts, exact)
+    texts = pc.utf8_replace_slice(texts, 10, 11, "T")
+    return pc.binary_join_element_wise(texts, "+00:00" if kind.tz else "", "").cast(TEXT)
+
+
+def _remainders(microseconds: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the microseconds within their second, which are never negative."""
+    values = microseconds.fill_null(0).to_numpy() % 1_000_000
+    return pc.if_else(microseconds.is_valid(), pa.chunked_array([values]), None)
 
 
 def _parsed(

@@ -8,6 +8,8 @@ removes exactly one from each: the texts are the same again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -30,8 +32,27 @@ def guard_formulas(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     >>> guard_formulas(pa.chunked_array([["a;=1+1", "-5", "a - b"]])).to_pylist()
     ["a;'=1+1", "'-5", 'a - b']
     """
+    return _changed(_guarded, texts, f"{_START}{_SKIPPED}{_SIGN}|^{_LEADING_BLANK}")
+
+
+def _guarded(texts: pa.Array) -> pa.Array:
     texts = pc.replace_substring_regex(texts, f"{_START}({_SKIPPED}{_SIGN})", r"\1'\2")
     return pc.replace_substring_regex(texts, f"^{_LEADING_BLANK}", r"'\1")
+
+
+def _unguarded(texts: pa.Array) -> pa.Array:
+    texts = pc.replace_substring_regex(texts, f"^'{_LEADING_BLANK}", r"\1")
+    return pc.replace_substring_regex(texts, f"{_START}'({_SKIPPED}{_SIGN})", r"\1\2")
+
+
+def _changed(change: Callable[[pa.Array], pa.Array], texts: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
+    """Change the texts that a pattern is found in: searching takes a fraction of the time of replacing."""
+    chunks = []
+    for chunk in texts.chunks:
+        found = pc.fill_null(pc.match_substring_regex(chunk, pattern), False)
+        some = pc.any(found).as_py()
+        chunks.append(pc.replace_with_mask(chunk, found, change(chunk.filter(found))) if some else chunk)
+    return pa.chunked_array(chunks, texts.type)
 
 
 def remove_guards(texts: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -42,5 +63,4 @@ def remove_guards(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     >>> remove_guards(pa.chunked_array([["a;'=1+1", "'-5", "it's"]])).to_pylist()
     ['a;=1+1', '-5', "it's"]
     """
-    texts = pc.replace_substring_regex(texts, f"^'{_LEADING_BLANK}", r"\1")
-    return pc.replace_substring_regex(texts, f"{_START}'({_SKIPPED}{_SIGN})", r"\1\2")
+    return _changed(_unguarded, texts, f"{_START}'{_SKIPPED}{_SIGN}|^'{_LEADING_BLANK}")

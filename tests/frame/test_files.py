@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import tempfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import openpyxl
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -87,6 +89,30 @@ def test_any_text_survives_csv(tmp_path_factory: pytest.TempPathFactory, texts: 
     )
     hk.to_csv(frame, path)
     assert hk.read_csv(path)["text"].tolist() == texts
+
+
+@settings(max_examples=examples(30))
+@given(
+    moments=st.lists(st.none() | st.datetimes(*map(datetime.fromisoformat, ("0001-01-02", "9999-12-30"))), max_size=9),
+    zone=st.sampled_from([None, "UTC", "Europe/Berlin", "+05:30"]),
+    whole=st.booleans(),
+)
+def test_dates_are_written_as_python_writes_them(moments: list[datetime | None], zone: str | None, whole: bool) -> None:
+    moments = [moment and moment.replace(microsecond=0) if whole else moment for moment in moments]
+    column = pa.array(moments, pa.timestamp("us")).cast(pa.timestamp("us", zone))
+    frame = pd.DataFrame({"at": pd.Series(column, dtype=pd.ArrowDtype(column.type)), "n": range(len(moments))})
+    cells = [line.split(",")[0] for line in files.csv_text(frame).splitlines()[1:]]
+    assert cells == ["" if stamp is None else f'"{stamp.isoformat()}"' for stamp in column.to_pylist()]
+
+
+def test_the_bytes_do_not_depend_on_the_batches(
+    df: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = df.assign(text=df["text"].where(df.index % 7 > 0, '=1;\t+2\n"quoted"'), late=pd.NA)
+    whole = hk.to_csv(odd, tmp_path / "whole.csv").read_bytes()
+    monkeypatch.setattr(files, "_CSV_BATCH", 33)
+    assert hk.to_csv(odd, tmp_path / "parts.csv").read_bytes() == whole
+    assert hk.to_csv(odd[:0], tmp_path / "none.csv").read_bytes() == whole[: whole.index(b"\n") + 1]
 
 
 def test_a_usage_table_can_be_written_as_csv(df: pd.DataFrame, tmp_path: Path) -> None:
