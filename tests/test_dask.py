@@ -379,6 +379,12 @@ def test_usage_of_a_scan_sorts_no_rows_unless_an_operation_depends_on_their_orde
     kept = label(df[df["credits"] > 5].speech.filter(source="TTS"), RULES)
     assert not is_sorted(cheap)
     check_same(cheap.compute(), kept.speech.usage(["client", "voice"]))
+    for conditions in (
+        {"after": "2026-05-03"},
+        {"before": "2026-09-20", "voice": "Rachel", "columns": df.columns[:14]},
+    ):
+        part, loaded = hk.scan(folder, **conditions), hk.load(folder, **conditions)
+        check_same(part.speech.usage("model", "D").compute(), loaded.speech.usage("model", "D"))
     numbered = ddf.reset_index()
     firsts = ddf.map_partitions(pd.DataFrame.head, 3, meta=ddf._meta)
     for lazy, by in ((numbered, "index"), (firsts, "voice")):

@@ -264,7 +264,7 @@ class LocalHistory:
             The file is missing or damaged, or a newer histkit wrote it.
         """
         names = self.query.columns if columns is None else tuple(columns)
-        order = _ORDER if ordered else _ORDER[:1]
+        order = _ORDER if ordered else () if self._has_checksum(file) else _ORDER[:1]  # of which dates are checked
         needed = list(dict.fromkeys((*names, *order, *self.query.rows.columns())))
         try:
             for attempt in range(_TRIES):
