@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _DIGITS = re.compile(r"\d+")
 _FEW = 64  # texts of which all pairs are compared at once
 _PAIRS = 65_536  # pairs that are compared at a time
+_DENSE = 4  # where one pair in so many or more has to be compared, all pairs are: that is faster for each pair
 _LONG = 10_000  # texts of a voice from which on a bar is shown
 
 
@@ -157,25 +158,38 @@ def _link(texts: Sequence[str], near: float, clusters: _Clusters) -> Iterator[in
 def _link_similar_ones(
     texts: Sequence[str], near: float, clusters: _Clusters, pairs: Sequence[tuple[Ints, Ints]]
 ) -> None:
-    from rapidfuzz.process import cpdist
-
     if not pairs:
         return
     ones, others = (np.concatenate(places) for places in zip(*pairs, strict=True))
     for start in range(0, len(ones), _PAIRS):
         roots, some = clusters.roots(), slice(start, start + _PAIRS)
         separate = roots[ones[some]] != roots[others[some]]
-        first, second = ones[some][separate], others[some][separate]
+        _link_pairs(texts, near, clusters, ones[some][separate], others[some][separate])
+
+
+def _link_pairs(texts: Sequence[str], near: float, clusters: _Clusters, ones: Ints, others: Ints) -> None:
+    from rapidfuzz.process import cpdist
+
+    rows, columns = np.unique(ones), np.unique(others)
+    if len(ones) * _DENSE >= len(rows) * len(columns):
+        first, second = np.nonzero(_scores(_at(texts, rows), _at(texts, columns), near))
+        ones, others = rows[first], columns[second]
+    else:
         scores = cpdist(
-            [texts[place] for place in first.tolist()],
-            [texts[place] for place in second.tolist()],
+            _at(texts, ones),
+            _at(texts, others),
             scorer=_scorer(),
             score_cutoff=near,
             dtype=np.float32,
             workers=-1,
         )
         similar = np.ravel(scores) > 0
-        clusters.link(first[similar], second[similar])
+        ones, others = ones[similar], others[similar]
+    clusters.link(ones, others)
+
+
+def _at(texts: Sequence[str], places: Ints) -> list[str]:
+    return [texts[place] for place in places.tolist()]
 
 
 def _scores(queries: Sequence[str], texts: Sequence[str], near: float) -> NDArray[np.float32]:

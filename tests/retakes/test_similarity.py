@@ -257,7 +257,9 @@ def test_lines_of_a_novel_are_linked_as_all_pairs_are(monkeypatch: pytest.Monkey
     monkeypatch.setattr(similarity, "_PAIRS", 50)
     monkeypatch.setattr(candidates, "_CELLS", 100)
     monkeypatch.setattr(candidates, "_TEXTS", 7)
-    assert parts_of(hk.takes(frame, near=0.8)) == expected
+    for dense in (0, 4, 10**9):  # candidates are compared by pairs, by either, or with all texts of their part
+        monkeypatch.setattr(similarity, "_DENSE", dense)
+        assert parts_of(hk.takes(frame, near=0.8)) == expected
     assert 20 < len(expected) < len(texts)
 
 
