@@ -45,12 +45,17 @@ def text_of(value: Any) -> str:
 
 def text_array(column: pd.Series) -> pa.Array:
     """Return a column of texts as an Arrow array; other values as their `str`, lone surrogates replaced."""
+    return one_array(text_chunks(column))
+
+
+def text_chunks(column: pd.Series) -> pa.ChunkedArray:
+    """Return what `text_array` does, in the chunks of the column: their texts are not copied."""
     try:
         array = inferred_array(column).cast(TEXT)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         texts = (None if value is None else text_of(value) for value in plain_values(column))
         array = pa.array([None if text is None else escape_surrogates(text) for text in texts], TEXT)
-    return one_array(array)
+    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
 
 def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -13,7 +13,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histkit.errors import InputError
-from histkit.frame.columns import factorize_text, integer_array, text_array, text_ranks, whole_numbers
+from histkit.frame.columns import (
+    factorize_text,
+    integer_array,
+    one_array,
+    text_array,
+    text_chunks,
+    text_ranks,
+    whole_numbers,
+)
 from histkit.frame.dates import instants_of
 from histkit.frame.dialogues import flat_lines
 from histkit.frame.keys import refuse_duplicates
@@ -286,7 +294,7 @@ def _kept(frame: pd.DataFrame, lines: _Lines, keep: Any, chosen: list[str]) -> I
 
 def _line_hashes(frame: pd.DataFrame, across_accounts: bool) -> tuple[Hashes, Mask, Mask]:
     """Return the line hash of each row, whether the row has text, and whether it is a dialogue."""
-    keys, has_text = _text_hashes(text_array(frame["text"]).dictionary_encode())
+    keys, has_text = _text_hashes(text_chunks(frame["text"]))
     keys = keys ^ _voices(factorize_text(frame["voice_id"]), factorize_text(frame["voice_name"]))
     rows, numbers = _dialogues(frame["dialogue"])
     keys[rows], has_text[rows] = numbers, True
@@ -319,23 +327,24 @@ def _near_keys(frame: pd.DataFrame, keys: Hashes, texted: Mask, near: float, acr
     return keys
 
 
-def _text_hashes(encoded: pa.DictionaryArray) -> tuple[Hashes, Mask]:
-    """Return the hash of each normalised text, and whether the text is not empty."""
-    distinct = encoded.dictionary
-    hashes = np.zeros(len(distinct) + 1, np.uint64)
-    has_text = np.zeros(len(distinct) + 1, bool)
-    hashes[-1] = _numbers([b""], b"text")[0]
-    for start in range(0, len(distinct), BLOCK):
-        plain = normalised(distinct.slice(start, BLOCK))
-        hashes[start : start + len(plain)] = _numbers(plain, b"text")
-        has_text[start : start + len(plain)] = [bool(text) for text in plain]
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return hashes[codes], has_text[codes]
+def _text_hashes(texts: pa.ChunkedArray) -> tuple[Hashes, Mask]:
+    """Return the hash of each normalised text, and whether the text is not empty.
+
+    Texts that occur twice in a block are hashed once.
+    """
+    hashes, has_text = np.zeros(len(texts), np.uint64), np.zeros(len(texts), bool)
+    for start in range(0, len(texts), BLOCK):
+        encoded = one_array(texts.slice(start, BLOCK)).dictionary_encode()
+        plain = [*normalised(encoded.dictionary), b""]  # the last one is of missing texts
+        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        hashes[start : start + BLOCK] = _numbers(plain, b"text")[codes]
+        has_text[start : start + BLOCK] = np.array([bool(text) for text in plain])[codes]
+    return hashes, has_text
 
 
 def text_numbers(column: pd.Series) -> tuple[Hashes, Mask]:
     """Return the hash of each text, equal for texts that `takes` treats as the same, and whether it is not empty."""
-    return _text_hashes(text_array(column).dictionary_encode())
+    return _text_hashes(text_chunks(column))
 
 
 def plain_texts(column: pd.Series) -> list[str]:
@@ -363,7 +372,7 @@ def _dialogues(column: pd.Series) -> tuple[Ints, Hashes]:
     lines = flat_lines(column)
     talks = np.unique(lines.rows)
     parents = np.searchsorted(talks, lines.rows)
-    keys, has_text = _text_hashes(lines.texts.dictionary_encode())
+    keys, has_text = _text_hashes(pa.chunked_array([lines.texts]))
     voices = (pd.Series(texts.to_pylist(), dtype=object) for texts in (lines.voice_ids, lines.voice_names))
     keys = keys ^ _voices(*map(factorize_text, voices))
     heard = np.zeros(len(talks), bool)

@@ -447,3 +447,15 @@ def test_a_line_without_a_chosen_take_keeps_its_last() -> None:
     for keep in chosen:
         assert takes(frame, keep=keep)["keeper"].tolist() == [True, False, False, True, True]
     assert takes(frame, keep=[])["keeper"].tolist() == takes(frame)["keeper"].tolist()
+
+
+@pytest.mark.parametrize("block", [1, 7])
+def test_texts_that_lie_in_several_blocks_are_takes_of_one_line(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    df = hk.sample_history(300)
+    texts = df["text"].astype(object)
+    texts.iloc[::5], texts.iloc[1::50], texts.iloc[2::50] = "Again", None, ""
+    frames = [df.assign(text=texts), df.assign(text=texts.astype(TEXT)), df.assign(text=texts.astype("category"))]
+    expected = [takes(frame) for frame in frames]
+    monkeypatch.setattr("histkit.retakes.takes.BLOCK", block)
+    for frame, table in zip(frames, expected, strict=True):
+        pd.testing.assert_frame_equal(takes(frame), table)
