@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -118,6 +118,7 @@ def rows_of(
     literal: bool = False,
     workers: int | None = None,
     client: hk.HistoryClient | None = None,
+    columns: Sequence[str] | None = None,
     **chosen: Any,
 ) -> pd.DataFrame:
     """Read the rows that the options of `filters` select, from the local history or, without one, from the API.
@@ -130,6 +131,8 @@ def rows_of(
         Parallel requests.
     client : HistoryClient, optional
         Default: a client with the key and base URL of the environment.
+    columns : sequence of str, optional
+        What the command needs of a local history; the frame can have more.
     """
     bounds = date_bounds(after, before, since, until, tz)
     arguments: dict[str, Any] = {"after": bounds.after, "before": bounds.before}
@@ -141,9 +144,9 @@ def rows_of(
     RowFilter.of(text=text, regex=not literal)  # raises InputError, before anything is read
     with warnings.catch_warnings():
         warnings.simplefilter("error", UnmatchedNameWarning)  # ends the command: see Commands
-        frame = _read_rows(history, account, live, search, limit if text is None else None, workers, client, arguments)
-    if text is None:
-        return frame
+        if text is None:
+            return _read_rows(history, account, live, search, limit, workers, client, columns, arguments)
+        frame = _read_rows(history, account, live, search, None, workers, client, None, arguments)
     return newest_rows(hk.filter_items(frame, text=text, regex=not literal).reset_index(drop=True), limit)
 
 
@@ -155,12 +158,13 @@ def _read_rows(
     limit: int | None,
     workers: int | None,
     client: hk.HistoryClient | None,
+    columns: Sequence[str] | None,
     arguments: dict[str, Any],
 ) -> pd.DataFrame:
     if not live and not search and _is_local(history):
         if workers is not None:
             raise click.UsageError("--workers is for reading from the API: add --live.")
-        frame = hk.load(history, account=account or None, **arguments)
+        frame = hk.load(history, account=account or None, columns=columns, **arguments)
         return newest_rows(frame, limit)
     if account:
         raise click.UsageError("--account is for a local history; the API is read with the key of ELEVENLABS_API_KEY.")

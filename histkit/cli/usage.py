@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import click
 import pandas as pd
 
 import histkit as hk
+from histkit.archive.partitions import LOADED
 from histkit.cli.common import (
     checked_prices,
     date_bounds,
@@ -47,6 +49,7 @@ from histkit.reports.quota import quota_lines
 from histkit.reports.report import KINDS
 from histkit.reports.sections import ROUNDING_NOTE, ledger_report_table, line_report_table, usage_report_table
 from histkit.retakes.lines import line_table
+from histkit.usage.aggregate import UsageQuery, column_of, is_voice
 from histkit.usage.label_rules import COLUMN, read_rules
 from histkit.usage.periods import parse_freq
 from histkit.usage.table import parse_query
@@ -62,15 +65,17 @@ def labelled_history(
     client: tuple[str, ...],
     chosen: dict[str, Any],
     join: Callable[[pd.DataFrame, list[str]], pd.DataFrame] | None = None,
+    columns: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, str]:
     """Read the rows that the options select, with the labels of the rules; also return the column of clients.
 
     `join` adds further columns before the rules are applied, from the rows and the columns that the rules name.
+    `columns` is what the command needs of a local history where there are no rules; None is all.
     """
     column, parsed = read_rules(rules, chosen["tz"]) if rules else (COLUMN, [])  # raises before anything is read
     if client and not rules:
         raise click.UsageError("--client needs --rules, a TOML file that assigns rows to clients.")
-    frame = rows_of(**chosen | ({"limit": None} if client else {}))
+    frame = rows_of(**chosen | ({"limit": None} if client else {}), columns=None if rules else columns)
     if frame.empty:
         print_note(_NO_ROWS)
     frame = frame if join is None else join(frame, columns_of(parsed))
@@ -113,13 +118,14 @@ def usage(
     if COLUMN in by and rules is None:
         raise click.UsageError(f"--by {COLUMN}: add --rules, a TOML file that assigns rows to clients.")
     book = hk.read_prices(prices, tz=tz) if prices else None  # raises before anything is read
+    freq = PERIODS[period]
     frame, column = labelled_history(
         rules,
         client,
         {**chosen, "tz": tz},
         lambda rows, used: join_log(rows, [*by, *used], log, log_key, tz=tz, **chosen),
+        None if log or book is not None else _needed_columns(by, freq),
     )
-    freq = PERIODS[period]
     options: dict[str, Any] = {"tz": tz, "top": top}
     if freq == "billing":
         options["billing"] = reset_day if reset_day is not None else _subscription(frame)
@@ -145,6 +151,17 @@ def usage(
         assert length is not None
         notes.append(note_cut_periods(table, length, zone_of(tz), limited_bounds(frame, bounds)))
     print_table(usage_report_table(table, groups, " ".join(filter(None, notes))), json_, csv_)
+
+
+def _needed_columns(by: tuple[str, ...], freq: str | None) -> list[str] | None:
+    """Return the columns of a local history that a usage table needs; None is all.
+
+    All are read for a group that is no column of a history, which a log of requests has or an error explains, and for
+    billing periods, whose subscription has to be that of the rows' account.
+    """
+    if freq == "billing" or any(column_of(name) not in LOADED and not is_voice(name) for name in by):
+        return None
+    return [*dict.fromkeys(["history_item_id", "account", *UsageQuery(by, None, UTC, None).columns()])]
 
 
 def _subscription(frame: pd.DataFrame) -> Any:

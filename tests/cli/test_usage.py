@@ -11,8 +11,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import histkit as hk
+from histkit.cli import main
 from histkit.sandbox import Sandbox
 from tests.cli.commands import run
 
@@ -48,6 +50,36 @@ def test_usage_tells_what_the_frame_tells(offline: Path, whole: pd.DataFrame, pe
     assert [row["period"] for row in found["rows"]] == [each.isoformat() for each in table["period"]]
     assert [row["voice"] for row in found["rows"]] == table["voice"].astype(str).tolist()
     assert found["totals"]["credits"] == whole["credits"].sum()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["monthly", "--by", "voice"],
+        ["daily", "--by", "model", "--by", "voice", "--top", "3", "--csv"],
+        ["weekly", "--by", "source", "--tz", "America/New_York", "--json", "--limit", "500"],
+        ["total", "--by", "account"],
+        ["total", "--by", "request_id", "--top", "2"],
+        ["total", "--by", "missing_since"],
+        ["total", "--by", "credits"],
+        ["total", "--by", "nothing"],
+        ["quarterly", "--by", "voice", "--by", "voice"],
+        ["monthly", "--compare", "--by", "voice_name", "--voice", "Lucía"],
+        ["monthly", "--by", "voice", "--model", "eleven_v3", "--text", "the"],
+        ["billing", "--reset-day", "3"],
+        ["yearly", "--voice", "Nobody"],
+    ],
+)
+def test_columns_that_are_not_read_change_nothing(
+    offline: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def result() -> tuple[int, str, str]:
+        done = CliRunner().invoke(main, ["usage", *arguments])
+        return done.exit_code, done.stdout, done.stderr
+
+    narrow = result()
+    monkeypatch.setattr("histkit.cli.usage._needed_columns", lambda *_: None)
+    assert narrow == result()
 
 
 def test_usage_in_total_and_as_csv(offline: Path, whole: pd.DataFrame) -> None:
