@@ -26,7 +26,7 @@ from histkit.frame.kept_rows import rows_where
 from histkit.frame.names import KnownNames, fold_name, voice_keys, warn_unmatched
 from histkit.frame.provenance import record_selection
 from histkit.frame.schema import check_frame, require, to_frame
-from histkit.frame.text_search import search_mask
+from histkit.frame.text_search import FEW, FEW_FOR_WORDS, search_mask
 from histkit.util.arguments import true_or_false
 from histkit.util.arrays import Ints, Mask
 from histkit.util.text import is_valid_unicode, quoted
@@ -399,5 +399,6 @@ def text_mask(texts: pd.Series, lines: DialogueLines | None, pattern: re.Pattern
     mask = search_mask(texts, pattern)
     if lines is not None and len(lines.rows):
         spoken = pd.Series(pd.StringDtype("pyarrow").__from_arrow__(lines.texts.fill_null("")))
-        mask[lines.rows[search_mask(spoken, pattern)]] = True
+        few = FEW_FOR_WORDS if len(texts) >= FEW else FEW  # the texts needed the sets of characters already
+        mask[lines.rows[search_mask(spoken, pattern, few=few)]] = True
     return mask

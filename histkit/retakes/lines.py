@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from histkit.frame.columns import factorize_text, whole_numbers
+from histkit.frame.kept_rows import rows_at
 from histkit.frame.schema import require
 from histkit.usage.aggregate import sums_by_code
 from histkit.util.arrays import Ints
@@ -69,12 +70,13 @@ def line_table(
     keys = np.array(lines[present].tolist(), dtype=str)
     order = np.lexsort([keys, *(-rank[present] for rank in reversed(ranks))])
     chosen = present[order[:top]]
-    newest = takes_table.iloc[_newest(takes_table, rows, codes, chosen)]
+    shown = takes_table[[name for name in ("text", "voice_name") if name in takes_table.columns]]
+    newest = rows_at(shown, _newest(takes_table, rows, codes, chosen))
     index = pd.Index(lines[chosen], name="line", dtype=takes_table["line"].dtype)
     table = pd.DataFrame(
         {
             "text": newest["text"].set_axis(index),  # as it is: pandas would infer the dtype of an array
-            "voice": newest["voice_name"].set_axis(index) if "voice_name" in takes_table.columns else None,
+            "voice": newest["voice_name"].set_axis(index) if "voice_name" in newest.columns else None,
             **_accounts(takes_table, rows, codes, chosen),
             "takes": pd.array(takes[chosen], "Int64"),
             **{name: values[chosen] for name, values in sums.items()},

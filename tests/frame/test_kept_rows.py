@@ -1,4 +1,4 @@
-"""The rows that a mask keeps are those that pandas keeps, in all that a frame has."""
+"""The rows that a mask keeps, or that positions name, are those of pandas, in all that a frame has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import histkit as hk
-from histkit.frame.kept_rows import rows_where
+from histkit.frame.kept_rows import rows_at, rows_where
 from tests.effort import examples
 
 HISTORY = hk.sample_history(120)
@@ -87,3 +87,13 @@ def test_a_change_of_the_kept_rows_leaves_the_frame_as_it_was(share: float) -> N
     kept.loc[:, "text"] = "changed"
     kept["credits"] = 0
     pd.testing.assert_frame_equal(frame, before)
+
+
+@settings(max_examples=examples(40))
+@given(pieces=st.lists(PIECE, min_size=1, max_size=4), data=st.data())
+def test_rows_at_positions_are_those_of_pandas(pieces: list[list[str | None]], data: st.DataObject) -> None:
+    column = pd.Series(pd.StringDtype("pyarrow").__from_arrow__(pa.chunked_array(pieces, pa.large_string())))
+    frame = pd.DataFrame({"text": column, "number": np.arange(len(column))}, index=np.arange(len(column)) // 2)
+    places = st.lists(st.integers(0, len(column) - 1), max_size=12) if len(column) else st.just([])
+    rows = np.array(data.draw(places), np.int64)
+    pd.testing.assert_frame_equal(rows_at(frame, rows), frame.iloc[rows])
