@@ -24,6 +24,7 @@ def main() -> None:
     """Measure and print; with ``--write`` also put the table into docs/benchmarks.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", metavar="TEXT", help="bars whose work holds this text")
+    parser.add_argument("--skip", default=None, metavar="TEXT", help="leave out bars whose work holds this text")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", help="where data is made, and found again; default: a temporary one")
     parser.add_argument("--write", action="store_true", help="write the table into docs/benchmarks.md; all bars only")
@@ -31,6 +32,11 @@ def main() -> None:
     if arguments.write and arguments.only:
         parser.error("--write takes all bars; leave out --only")
     bars = [bar for bar in every_bar() if arguments.only.lower() in bar.work.lower()]
+    left_out = ""
+    if arguments.skip is not None:
+        kept = [bar for bar in bars if arguments.skip.lower() not in bar.work.lower()]
+        left_out = f" Not measured: {len(bars) - len(kept)} with {arguments.skip!r} in their name."
+        bars = kept
     if not bars:
         parser.error(f"no bar has {arguments.only!r} in its work")
     with tempfile.TemporaryDirectory() as scratch:
@@ -40,7 +46,7 @@ def main() -> None:
         for bar in bars:
             lines.append(line(bar, measured(bar, folder, arguments.rounds)))
             print(lines[-1], file=sys.stderr)
-    table = "\n".join([*lines, "", f"{machine()}; medians of {arguments.rounds} rounds, the sides in turn."])
+    table = "\n".join([*lines, "", f"{machine()}; medians of {arguments.rounds} rounds, the sides in turn.{left_out}"])
     print(table)
     if arguments.write:
         write_table("bars", table)
