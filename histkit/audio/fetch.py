@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal, TypeVar
 
+import msgspec
+
 from histkit.api.bodies import body_defect, range_size
 from histkit.api.client import HistoryClient
 from histkit.api.error_mapping import concerns_every_request
@@ -47,8 +49,7 @@ class TooLargeError(DownloadError):
     """The response is larger than the client's ``max_clip_bytes``."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(msgspec.Struct, frozen=True, gc=False):
     """A clip at the service: its id, the format that its row declares, and the rate of samples that declare none."""
 
     history_item_id: str

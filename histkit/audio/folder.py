@@ -6,11 +6,11 @@ import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import pandas as pd
 
 from histkit.api.client import HistoryClient, borrowed_client, check_client
@@ -154,8 +154,8 @@ def download_audio(
     with closing(open_destination(folder, storage_options)) as destination:
         destination.check()
         if dry_run or not ids:
-            record = FolderManifest(destination)
-            jobs = jobs_of(items, ids, stems, record.paths_in_use(), sample_rate)
+            record = FolderManifest(destination, first_rows(ids))
+            jobs = jobs_of(items, ids, stems, record.paths_in_use(_folders_of(stems)), sample_rate)
             if not overwrite:
                 entries |= _finished(destination, record, jobs, wav, tidy=False)
             if dry_run:
@@ -163,8 +163,8 @@ def download_audio(
             return manifest_frame([], items.index)
         destination.prepare()
         with destination.lock():
-            record = FolderManifest(destination)
-            jobs = jobs_of(items, ids, stems, record.paths_in_use(), sample_rate)
+            record = FolderManifest(destination, first_rows(ids))
+            jobs = jobs_of(items, ids, stems, record.paths_in_use(_folders_of(stems)), sample_rate)
             check_stopped()
             finished = _finished(destination, record, jobs, wav, tidy=True)
             if not overwrite:
@@ -246,7 +246,7 @@ def retry_failed(
             with destination.lock():
                 record = FolderManifest(destination)
                 entries, jobs = _retry_jobs(destination, record, ids, sample_rate)
-                destination.sizes(_folders_of(chain(*jobs.values())), tidy=True)
+                destination.sizes(_folders_of(job.stem for job in chain(*jobs.values())), tidy=True)
                 for wav, due in jobs.items():
                     fetched |= FolderDownload(client, destination, record, wav).run(due, workers, progress)
     _warn_of_absent(fetched)
@@ -309,7 +309,7 @@ def _finished(
     destination: Destination, record: FolderManifest, jobs: Sequence[Job], wav: bool, *, tidy: bool
 ) -> dict[str, Entry]:
     """Return the clips whose file exists with the recorded size; `tidy` removes temporary files."""
-    sizes = destination.sizes(_folders_of(jobs), tidy=tidy)
+    sizes = destination.sizes(_folders_of(job.stem for job in jobs), tidy=tidy)
     finished = {}
     for job in jobs:
         entry = record.find(job.id, job.stem, wav)
@@ -318,9 +318,9 @@ def _finished(
     return finished
 
 
-def _folders_of(jobs: Iterable[Job]) -> set[str]:
+def _folders_of(stems: Iterable[str]) -> set[str]:
     """Return the folders that a download writes into: those of its clips, and that of the manifest."""
-    return {"", *(job.stem.rpartition("/")[0] for job in jobs)}
+    return {"", *(stem.rpartition("/")[0] for stem in stems)}
 
 
 class FolderDownload:
@@ -439,7 +439,7 @@ class FolderDownload:
             raise
         if entry.status == "failed":
             source = job.source
-            entry = replace(
+            entry = msgspec.structs.replace(
                 entry,
                 format="wav" if self._wav else None,
                 stem=job.stem,

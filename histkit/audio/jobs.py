@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import pandas as pd
 
 from histkit.api.error_mapping import concerns_every_request
@@ -28,8 +28,7 @@ _DISK_FULL = frozenset({errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errn
 _CHARACTERS_PER_SECOND = 15.0  # of speech; an estimate
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, gc=False):
     """A clip and its target path without extension."""
 
     source: Source

@@ -24,19 +24,21 @@ from __future__ import annotations
 
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
 from typing import Any, BinaryIO, Literal
 
 import msgspec
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from histkit.audio.destination import JOURNAL, Destination, PullJournal, stays_inside
 from histkit.audio.fetch import Proof
 from histkit.errors import ArchiveError, DownloadError
+from histkit.frame.columns import one_array
 from histkit.frame.files import write_csv, write_parquet
 from histkit.frame.parquet_metadata import read_footer
 from histkit.util.filenames import casefold_path
@@ -45,6 +47,8 @@ from histkit.util.text import count_noun, error_line, error_reason, format_size
 
 MANIFEST = "manifest.parquet"
 _CHECKSUM = "crc32"  # of the values, in the footer
+_ARROW_CHECKSUM = "arrow_crc32"  # of the same values, found without decoding them
+_LEAVES_FOLDER = r"^/|(^|/)\.\.(/|$)|[\\:]"  # what `stays_inside` refuses
 Status = Literal["done", "skipped", "failed", "gone", "pending"]
 COLUMNS = {
     "history_item_id": "string[pyarrow]",
@@ -58,8 +62,7 @@ COLUMNS = {
 }
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One line of a manifest.
 
     Attributes
@@ -103,11 +106,11 @@ class Entry:
 
     def skipped(self) -> Entry:
         """Return the line of a later run, which keeps the file."""
-        return replace(self, status="skipped")
+        return msgspec.structs.replace(self, status="skipped")
 
     def downloaded_twice(self) -> Entry:
         """Return the line after a second download of the same bytes."""
-        return self if self.proof == "structure" else replace(self, proof="hash")
+        return self if self.proof == "structure" else msgspec.structs.replace(self, proof="hash")
 
     def path_stem(self) -> str:
         """Return the path without its extension."""
@@ -129,7 +132,8 @@ def manifest_frame(entries: Iterable[Entry], index: Any = None) -> pd.DataFrame:
 
 
 # columns of manifest.parquet only
-_FILE_ONLY = [field.name for field in fields(Entry)][len(COLUMNS) :]
+_FILE_ONLY = list(Entry.__struct_fields__[len(COLUMNS) :])
+_NUMBERS = {"bytes": pa.int64(), "seconds": pa.float64()}
 
 
 def status_counts(manifest: pd.DataFrame) -> dict[str, int]:
@@ -159,6 +163,8 @@ class FolderManifest:
     ----------
     destination : Destination
         The folder. Its manifest and journal are read now.
+    ids : collection of str, optional
+        The clips that will be asked for. Only these are decoded until another one, or all of them, are needed.
 
     Raises
     ------
@@ -166,18 +172,49 @@ class FolderManifest:
         The manifest can't be read.
     """
 
-    def __init__(self, destination: Destination) -> None:
+    def __init__(self, destination: Destination, ids: Collection[str] | None = None) -> None:
         self._destination = destination
         self._files: dict[str, Entry] = {}
         self._by_stem: dict[tuple[str, str], list[Entry]] = {}
         self._failures: dict[str, Entry] = {}
         self.lock = threading.RLock()
         self._journal: PullJournal | None = None
-        for entry in _read_manifest(destination):
-            self._record(entry)
+        self._rest: pa.Table | None = None  # the lines of other clips than `_known`, not decoded yet
+        self._known: frozenset[str] = frozenset()
+        lines = _read_manifest(destination)
         self._unmerged = _read_journal(destination)
+        if lines is not None:
+            if ids is not None and 2 * len(ids) < len(lines) and not self._unmerged and _in_order(lines):
+                self._known = frozenset(ids)
+                self._rest = lines
+                lines = lines.filter(self._lines_of_known())
+            self._record_lines(lines)
         for entry in self._unmerged:
             self._record(entry)
+
+    def _lines_of_known(self) -> pa.ChunkedArray:
+        """Return which of the undecoded lines are of clips that are known."""
+        assert self._rest is not None
+        column = self._rest.column("history_item_id")
+        return pc.is_in(column, value_set=pa.array(self._known, column.type))
+
+    def _record_lines(self, lines: pa.Table) -> None:
+        columns = [_values(lines.column(name)) for name in Entry.__struct_fields__]
+        for row in zip(*columns, strict=True):
+            self._record(Entry(*row))
+
+    def _decode_rest(self) -> None:
+        """Decode the lines that are not decoded yet; nothing was recorded since the manifest was read."""
+        with self.lock:
+            if self._rest is not None:
+                rest = self._rest.filter(pc.invert(self._lines_of_known()))
+                self._rest = None
+                self._record_lines(rest)
+
+    def _need(self, ids: Iterable[str]) -> None:
+        """Decode what is needed to answer for some clips."""
+        if self._rest is not None and not self._known.issuperset(ids):
+            self._decode_rest()
 
     def _record(self, entry: Entry) -> None:
         if entry.status != "done":
@@ -190,14 +227,17 @@ class FolderManifest:
 
     def files(self) -> list[Entry]:
         """Return every finished file, sorted by path."""
+        self._decode_rest()
         return sorted(self._files.values(), key=lambda entry: entry.path or "")
 
     def is_empty(self) -> bool:
         """Return whether nothing was ever downloaded into the folder."""
+        self._decode_rest()
         return not self._files and not self._failures
 
     def find(self, history_item_id: str, stem: str, wav: bool) -> Entry | None:
         """Return the finished file of a clip under a path without extension, as generated or as WAV."""
+        self._need((history_item_id,))
         for entry in reversed(self._by_stem.get((history_item_id, stem), [])):
             converted = entry.format == "wav"
             if converted == wav or (wav and (entry.path or "").endswith(".wav")):
@@ -206,21 +246,31 @@ class FolderManifest:
 
     def failure_of(self, history_item_id: str) -> Entry | None:
         """Return the failure of a clip that has no file."""
+        self._need((history_item_id,))
         return self._failures.get(history_item_id)
 
-    def paths_in_use(self) -> dict[str, str]:
-        """Return the case-folded path without extension of each file, and the clip that it belongs to."""
-        return {casefold_path(stem): item for item, stem in self._by_stem}
+    def paths_in_use(self, folders: Collection[str]) -> dict[str, str]:
+        """Return the case-folded path without extension of each file, and the clip that it belongs to.
+
+        Files in other folders than `folders`, in any letter case, may be left out.
+        """
+        if self._rest is None:
+            return {casefold_path(stem): item for item, stem in self._by_stem}
+        files = _files_in(self._rest, {casefold_path(folder) for folder in folders})
+        items, paths = (_values(files.column(name)) for name in ("history_item_id", "path"))
+        return {casefold_path(path.rpartition(".")[0]): item for item, path in zip(items, paths, strict=True)}
 
     def files_of(self, ids: Iterable[str]) -> list[Entry]:
         """Return the recorded files of some clips; whether they still exist is not checked."""
         requested = set(ids)
+        self._need(requested)
         return [entry for entry in self._files.values() if entry.history_item_id in requested]
 
     def add(self, entry: Entry) -> None:
         """Record a clip, and append it to the journal immediately."""
         with self.lock:
             if self._journal is None:
+                self._decode_rest()
                 self.merge_journal()  # an incomplete last line of a killed process must not swallow the next
                 self._journal = self._destination.journal()
             self._journal.write(msgspec.json.encode(entry) + b"\n")
@@ -230,6 +280,7 @@ class FolderManifest:
     def forget(self, paths: Iterable[str]) -> None:
         """Remove files from the manifest, so that the next run downloads them again, and write it."""
         with self.lock:
+            self._decode_rest()
             for path in paths:
                 entry = self._files.pop(path)
                 key = entry.history_item_id, entry.path_stem()
@@ -265,7 +316,10 @@ class FolderManifest:
         for name in _FILE_ONLY:
             frame[name] = pd.array([getattr(entry, name) for entry in entries], dtype="string[pyarrow]")
         self._write("manifest.csv", lambda part: write_csv(frame[[*COLUMNS, "format"]], part))
-        frame.attrs["histkit"] = {_CHECKSUM: _checksum_of(frame[name].tolist() for name in [*COLUMNS, *_FILE_ONLY])}
+        frame.attrs["histkit"] = {
+            _CHECKSUM: _checksum_of(frame[name].tolist() for name in Entry.__struct_fields__),
+            _ARROW_CHECKSUM: _arrow_checksum_of(pa.array(frame[name]) for name in Entry.__struct_fields__),
+        }
         self._write(MANIFEST, lambda part: write_parquet(frame, part))
         self._unmerged = []
 
@@ -282,19 +336,24 @@ class FolderManifest:
             part.unlink(missing_ok=True)
 
 
-def _read_manifest(destination: Destination) -> list[Entry]:
+def _read_manifest(destination: Destination) -> pa.Table | None:
+    """Return the lines of the manifest, None if there is none; a column of each field of `Entry`."""
     data = _read(destination, MANIFEST)
     if data is None:
-        return []
+        return None
     try:
         table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
         absent = {*_FILE_ONLY, "proof"} - set(table.column_names)  # of an older version
-        names = [*COLUMNS, *_FILE_ONLY]
-        columns = [[None] * len(table) if name in absent else table.column(name).to_pylist() for name in names]
-        checksum = read_footer(table.schema.metadata, MANIFEST).get(_CHECKSUM)
-        if checksum not in (None, _checksum_of(columns)):
-            raise ValueError("its rows are not those that were written")
-        return [Entry(*row) for row in zip(*columns, strict=True)]
+        nothing = pa.nulls(len(table), pa.large_string())
+        columns = {name: nothing if name in absent else table.column(name) for name in Entry.__struct_fields__}
+        facts = read_footer(table.schema.metadata, MANIFEST)
+        table = pa.table(columns)
+        known = facts.get(_ARROW_CHECKSUM)  # None, as the other one, in a file of an older version
+        if known is None or known != _arrow_checksum_of(table.columns):
+            checksum = facts.get(_CHECKSUM)
+            if checksum not in (known, _checksum_of(column.to_pylist() for column in table.columns)):
+                raise ValueError("its rows are not those that were written")
+        return table
     except (pa.ArrowException, KeyError, OSError, ValueError, TypeError, ArchiveError) as error:
         raise DownloadError(
             f"{destination.name}/{MANIFEST} is not a manifest that histkit can read ({error_line(error)}). "
@@ -302,10 +361,77 @@ def _read_manifest(destination: Destination) -> list[Entry]:
         ) from None
 
 
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """Return the values of a column of texts or numbers, None where one is missing."""
+    if column.null_count == len(column):
+        return [None] * len(column)
+    numbers = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    if _holds_texts(column.type) or (numbers and column.null_count == 0):
+        values: list[Any] = column.to_numpy().tolist()  # a quarter of the time of `to_pylist`
+        return values
+    return list(column.to_pylist())
+
+
+def _holds_texts(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _in_order(lines: pa.Table) -> bool:
+    """Return whether each line of a file has a path inside the folder, and they are sorted by it, as they are written.
+
+    Then no line replaces another one, so that any of them can be decoded alone.
+    """
+    if not all(_holds_texts(lines.schema.field(name).type) for name in ("history_item_id", "path", "status")):
+        return False
+    paths = one_array(_files(lines).column("path"))
+    if paths.null_count or pc.any(pc.match_substring_regex(paths, _LEAVES_FOLDER)).as_py():
+        return False
+    ordered: bool = pc.all(pc.less(paths[:-1], paths[1:])).as_py() is not False
+    return ordered
+
+
+def _files(lines: pa.Table) -> pa.Table:
+    return lines.filter(pc.equal(lines.column("status"), "done"))
+
+
+def _files_in(lines: pa.Table, folders: Collection[str]) -> pa.Table:
+    """Return the lines of the files in some folders, which are case-folded."""
+    files = _files(lines)
+    parts = one_array(pc.split_pattern(files.column("path"), "/", max_splits=1, reverse=True))
+    has_folder = pc.equal(pc.list_value_length(parts), 2)
+    parents = pc.if_else(has_folder, pc.list_element(parts, 0), "").dictionary_encode()
+    wanted = [casefold_path(parent) in folders for parent in parents.dictionary.to_pylist()]
+    return files.filter(pa.array(np.array(wanted, bool)[parents.indices.to_numpy()]))
+
+
 def _checksum_of(columns: Iterable[Iterable[Any]]) -> int:
     """Return a checksum of a manifest's values, by column; a flipped bit in the file's own structure changes them."""
     values = [[None if value is pd.NA else value for value in column] for column in columns]
     return zlib.crc32(msgspec.json.encode(values))
+
+
+def _arrow_checksum_of(columns: Iterable[pa.Array | pa.ChunkedArray]) -> int:
+    """Return a checksum of a manifest's values, by column, from their bytes: lengths and texts, or numbers."""
+    checksum = 0
+    for name, column in zip(Entry.__struct_fields__, columns, strict=True):
+        array = one_array(column).cast(_NUMBERS.get(name, pa.large_string()))
+        if name in _NUMBERS:
+            known, data = array.is_valid(), pc.fill_null(array, 0).to_numpy()
+            checksum = zlib.crc32(known.to_numpy(zero_copy_only=False), zlib.crc32(data, checksum))
+        else:
+            lengths = pc.fill_null(pc.binary_length(array), -1).to_numpy()
+            checksum = zlib.crc32(_joined(array), zlib.crc32(lengths, checksum))
+    return checksum
+
+
+def _joined(array: pa.Array) -> Any:
+    """Return the bytes of all texts of an array."""
+    array = array.drop_null()
+    _, offsets, data = array.buffers()
+    if data is None or not len(array):
+        return b""
+    first, last = np.frombuffer(offsets, np.int64)[[array.offset, array.offset + len(array)]].tolist()
+    return data.slice(first, last - first)
 
 
 def _read(destination: Destination, name: str) -> bytes | None:

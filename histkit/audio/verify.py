@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+import msgspec
 import pandas as pd
 
 from histkit.api.client import HistoryClient, borrowed_client, check_client
@@ -324,7 +325,7 @@ class _ProofRun:
                     for place, check in done:
                         result[due[place]] = check
                         if check.proof == "hash":
-                            self._record.add(replace(check.entry, proof="hash"))
+                            self._record.add(msgspec.structs.replace(check.entry, proof="hash"))
                         bar.update()
             finally:
                 self._record.close()

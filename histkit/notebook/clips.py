@@ -8,10 +8,10 @@ import threading
 import time
 from collections import OrderedDict, defaultdict
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -235,7 +235,8 @@ def _declared(check: FileCheck, source: Source) -> Source:
     """Return a source with the format that the row declared when the file was downloaded, if the row has none now."""
     if source.output_format is not None or source.content_type is not None:
         return source
-    return replace(source, output_format=check.entry.output_format, content_type=check.entry.content_type)
+    declared = {"output_format": check.entry.output_format, "content_type": check.entry.content_type}
+    return msgspec.structs.replace(source, **declared)
 
 
 def _stamp(destination: Any) -> Any:
