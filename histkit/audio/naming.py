@@ -36,6 +36,7 @@ class _Missing:
         return self._word
 
 
+_SHORT_SPEC = 8  # characters of a format with a maximum that is worth the look at the beginning alone
 _UNKNOWN, _EMPTY = _Missing("unknown"), _Missing("")
 
 
@@ -92,25 +93,43 @@ class Template:
         """
         path = [""]
         for literal, field, spec in self.parts:
-            head, *folders = literal.split("/")
-            path[-1] += head
-            path += folders
+            if "/" in literal:
+                head, *folders = literal.split("/")
+                path[-1] += head
+                path += folders
+            else:
+                path[-1] += literal
             if field is not None:
-                head, *folders = self._formatted(field, spec, values[field])
+                value = values[field]
+                head, *folders = self._formatted(field, spec, value)
                 path[-1] += head
                 path += folders
         return "/".join([*map(safe_folder, path[:-1]), safe_name(path[-1], STEM_BYTES)])
 
     def _formatted(self, field: str, spec: str, value: Any) -> list[str]:
         try:
+            if isinstance(value, str):
+                return [format(_beginning(str(value), spec), spec).rstrip()]
             if isinstance(value, date):  # the format's own '/' is the template's, so it makes folders
                 specs = spec.split("/") if spec else ["%Y-%m-%d" + ("_%H-%M-%S" if isinstance(value, datetime) else "")]
                 return [format(value, part) for part in specs]
             if isinstance(value, (int, float, _Missing)):
                 return [format(value, spec)]
-            return [format(one_line_text(str(value)), spec).rstrip()]
+            return [format(_beginning(str(value), spec), spec).rstrip()]
         except (ValueError, OverflowError) as error:
             raise InputError(f"name={quoted(self.text)}: {{{field}:{spec}}} of {quoted(value, 40)}: {error}.") from None
+
+
+def _beginning(text: str, spec: str) -> str:
+    """Return a text as one line, or as much of it as a format such as ``.40`` leaves."""
+    if spec[:1] == "." and spec[1:].isdecimal() and len(spec) < _SHORT_SPEC:
+        kept = int(spec[1:])
+        head = text[: 2 * kept + 1]
+        if head.isascii():  # of which only the last letter can depend on what follows it
+            line = one_line_text(head)
+            if len(line) > kept:
+                return line
+    return one_line_text(text)
 
 
 def _parse_part(literal: str, field: str | None, spec: str | None, conversion: str | None) -> Part:

@@ -26,7 +26,8 @@ STEM_BYTES = _NAME_BYTES - 1 - max(map(len, EXTENSIONS))  # of a name without it
 _SANITIZER = FileNameSanitizer(max_len=_NAME_BYTES, platform="universal", fs_encoding="utf-8")
 
 
-_PLAINLY_SAFE = re.compile(r"[\w ,;.!'()&-]{16,80}")  # no reserved name is so long, and pathvalidate changes none of it
+# no reserved name is so long, and pathvalidate changes none of it
+_PLAINLY_SAFE = re.compile(r"[\w ,;.!'()&–—‘’“”…-]{16,80}")
 
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")

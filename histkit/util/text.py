@@ -94,8 +94,11 @@ def one_line_text(text: str) -> str:
     if isinstance(text, FormattedText):
         return text
     if not text.isascii():
-        text = unicodedata.normalize("NFC", replace_surrogates(text))
-    if not text.isprintable():  # also true of anything but letters, marks, numbers, signs and U+0020
+        text = unicodedata.normalize("NFC", text if text.isprintable() else replace_surrogates(text))
+    if text.isprintable():  # then its only white space is U+0020
+        if "  " not in text and text[:1] != " " and text[-1:] != " ":
+            return text
+    else:  # it holds anything but letters, marks, numbers, signs and U+0020
         text = "".join(map(_visible, " ".join(text.split())))
         text = unicodedata.normalize("NFC", text)  # what was kept apart may now belong together
     return " ".join(text.split())

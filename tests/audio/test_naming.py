@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pathvalidate import is_valid_filename
+from pathvalidate import FileNameSanitizer, is_valid_filename
 
 import histkit as hk
 from histkit.audio.naming import Template, stems_of
 from histkit.audio.options import DEFAULT_NAME
 from histkit.util.filenames import casefold_path, safe_name, unique_names
+from histkit.util.text import one_line_text
 from tests.effort import examples
 
 HOSTILE = [
@@ -247,3 +248,40 @@ def test_a_format_that_does_not_fit_is_refused(name: str) -> None:
 def test_the_default_falls_back_to_the_id_without_its_columns() -> None:
     assert stems_of(pd.Series(["a", "b"]), Template.parse(DEFAULT_NAME)) == ["a", "b"]
     assert stem(row(), DEFAULT_NAME) == "abc"
+
+
+LETTERS = [
+    "a",
+    "b",
+    " ",
+    "  ",
+    "\t",
+    "\n",
+    "\u0301",
+    "e",
+    "é",
+    "\u200c",
+    "\x00",
+    "\ud800",
+    "ß",
+    "\u00a0",
+    "\u202e",
+    "日",
+    "k" * 5,
+]
+
+
+@given(letters=st.lists(st.sampled_from(LETTERS), max_size=14), kept=st.integers(0, 7))
+def test_a_text_is_cut_as_if_all_of_it_were_one_line_first(letters, kept):
+    text = "".join(letters)
+    expected = format(one_line_text(text), f".{kept}").rstrip()
+    template = Template.parse(f"{{id:.{kept}}}-end")
+    assert template.stem({"id": text}) == safe_name(f"{expected}-end")
+
+
+@given(text=st.text(st.sampled_from("aZ é日.-–—‘’“”…'!,"), min_size=1, max_size=90))
+def test_a_plain_name_is_what_pathvalidate_makes_of_it(text):
+    sanitized = FileNameSanitizer(max_len=255, platform="universal", fs_encoding="utf-8").sanitize(
+        one_line_text(text), "_"
+    )
+    assert safe_name(text) == safe_name(sanitized)
