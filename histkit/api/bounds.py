@@ -137,18 +137,19 @@ def too_slow(where: str, seconds: float, *, stream: bool = False) -> TransportEr
 
 
 class Watch:
-    """One read that has a deadline."""
+    """One read that has a deadline, and may be cancelled."""
 
-    __slots__ = ("deadline", "expired", "interrupt")
+    __slots__ = ("cancel", "deadline", "expired", "interrupt")
 
-    def __init__(self, deadline: float, interrupt: Callable[[], object]) -> None:
+    def __init__(self, deadline: float, interrupt: Callable[[], object], cancel: threading.Event | None) -> None:
         self.deadline = deadline
         self.interrupt = interrupt
+        self.cancel = cancel
         self.expired = False
 
 
 class Watchdog:
-    """Interrupts reads at their deadline, from a thread that runs only while there are some.
+    """Interrupts reads at their deadline and where they are cancelled, from a thread that runs while there are some.
 
     Examples
     --------
@@ -169,9 +170,11 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def watch(self, deadline: float, interrupt: Callable[[], object]) -> Iterator[Watch]:
-        """Call `interrupt` if the block lasts until `deadline` (of `time.monotonic`)."""
-        watch = Watch(deadline, interrupt)
+    def watch(
+        self, deadline: float, interrupt: Callable[[], object], cancel: threading.Event | None = None
+    ) -> Iterator[Watch]:
+        """Call `interrupt` if the block lasts until `deadline` (of `time.monotonic`), or until `cancel` is set."""
+        watch = Watch(deadline, interrupt, cancel)
         with self._lock:
             self._watches.add(watch)
             if self._thread is None or not self._thread.is_alive():  # the first one, or a forked process
@@ -193,8 +196,10 @@ class Watchdog:
                 if idle > _IDLE_LOOKS:
                     self._thread = None
                     return
-                late = [watch for watch in self._watches if watch.deadline <= now]
-                for watch in late:
-                    watch.expired = True
+                for watch in self._watches:
+                    late = watch.deadline <= now
+                    if not late and (watch.cancel is None or not watch.cancel.is_set()):
+                        continue
+                    watch.expired = watch.expired or late
                     with suppress(OSError, ValueError, RuntimeError):  # it has been closed meanwhile
                         watch.interrupt()

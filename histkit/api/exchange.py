@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ class Exchange:
         When the request was sent (`time.monotonic`).
     error_seconds : float
         Seconds for the body of an error.
+    cancel : threading.Event or None
+        Set it to end a read.
     """
 
     response: requests.Response
@@ -52,6 +55,7 @@ class Exchange:
     interrupt: Callable[[], object]
     started: float
     error_seconds: float
+    cancel: threading.Event | None = None
 
     def headers(self) -> dict[str, str]:
         """Return the response headers without secrets, names in lower case."""
@@ -145,7 +149,7 @@ class Exchange:
             deadline = began + seconds(received)
             if time.monotonic() >= deadline:
                 raise _SlowBodyError
-            with self.watchdog.watch(deadline, self.interrupt) as watch:
+            with self.watchdog.watch(deadline, self.interrupt, self.cancel) as watch:
                 try:
                     piece = next(pieces, b"")
                 except Exception as error:
@@ -155,6 +159,8 @@ class Exchange:
             if watch.expired:
                 raise _SlowBodyError
             if not piece:
+                if self.cancel is not None and self.cancel.is_set():  # then the end may be that of the connection
+                    raise requests.ConnectionError("The request was cancelled.")
                 return
             received += len(piece)
             paused = time.monotonic()

@@ -32,19 +32,20 @@ class Heads(threading.local):
     def __init__(self, watchdog: Watchdog) -> None:
         self.watchdog = watchdog
         self.deadline: float | None = None
+        self.cancel: threading.Event | None = None
         self.interrupt: Callable[[], object] | None = None
 
     @contextmanager
-    def until(self, deadline: float) -> Iterator[None]:
-        """Set the deadline (of `time.monotonic`) of the requests that the block sends."""
-        self.deadline, self.interrupt = deadline, None
+    def until(self, deadline: float, cancel: threading.Event | None = None) -> Iterator[None]:
+        """Set the deadline (of `time.monotonic`) of the requests that the block sends, and what cancels them."""
+        self.deadline, self.cancel, self.interrupt = deadline, cancel, None
         try:
             yield
         finally:
-            self.deadline = None
+            self.deadline = self.cancel = None
 
     def wait(self, read: Callable[[], HTTPResponse], sock: Any) -> HTTPResponse:
-        """Read the head of a response; the connection ends at the deadline."""
+        """Read the head of a response; the connection ends at the deadline, or where the request is cancelled."""
         if self.deadline is None or sock is None:
             return read()
 
@@ -53,7 +54,7 @@ class Heads(threading.local):
                 sock.shutdown(socket.SHUT_RDWR)
 
         self.interrupt = interrupt
-        with self.watchdog.watch(self.deadline, interrupt):
+        with self.watchdog.watch(self.deadline, interrupt, self.cancel):
             return read()
 
 

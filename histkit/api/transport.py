@@ -206,6 +206,8 @@ class Transport:
 
         Parameters
         ----------
+        cancel : threading.Event, optional
+            Set it to stop waiting, for the response or between attempts.
         hold : bool
             Count the stream as in flight until it is closed: for a caller that reads it to its end at once. A caller
             that pauses, or opens others in between, would block itself.
@@ -219,7 +221,7 @@ class Transport:
         def attempt() -> OpenBody:
             slot = self.limit.slot(cancel)
             with slot.on_error():
-                exchange = self._send(method, path, None, json, as_it_is)
+                exchange = self._send(method, path, None, json, as_it_is, cancel)
                 status, headers = exchange.response.status_code, exchange.headers()
                 is_text = headers.get("content-type", "").startswith(("text/html", "application/json"))
                 if is_text or not 200 <= status < 300:
@@ -238,6 +240,7 @@ class Transport:
         params: Mapping[str, Any] | None,
         json: Mapping[str, Any] | None,
         options: RequestOptions | None,
+        cancel: threading.Event | None = None,
     ) -> Exchange:
         """Send a request once; return the open response."""
         options = options_of(options)
@@ -250,7 +253,7 @@ class Transport:
             self.requests += 1
         started = time.monotonic()
         try:
-            with self._heads.until(started + total):
+            with self._heads.until(started + total, cancel):
                 response = self._open_session().request(method, url, **arguments)
         except requests.RequestException as error:
             failure: BaseException = transport_error(error, url)
@@ -265,7 +268,9 @@ class Transport:
             redactor = Redactor(response.request.headers, response.request.url or url, arguments["json"])
             interrupt: Any = self._heads.interrupt or getattr(response.raw, "shutdown", response.close)
             error_seconds = min(arguments["timeout"][1], total)
-            return Exchange(response, redactor, path, account, self._watchdog, interrupt, started, error_seconds)
+            return Exchange(
+                response, redactor, path, account, self._watchdog, interrupt, started, error_seconds, cancel
+            )
         # Raised here so that no traceback contains frames that hold the headers with the key.
         raise failure
 

@@ -226,6 +226,46 @@ def test_the_watchdogs_thread_ends_and_begins_again(monkeypatch: pytest.MonkeyPa
         assert not thread.is_alive()
 
 
+HANGING: dict[str, Callable[[Iterator[bytes]], Iterable[bytes]]] = {
+    "before the head": lambda pause: [pause],
+    "within the head": lambda pause: [CLIP, pause],
+    "within a body with a length": lambda pause: [CLIP, b"content-length: 1000000\r\n\r\n", PIECE, pause],
+    "within a body without a length": lambda pause: [CLIP, b"connection: close\r\n\r\n", PIECE, pause],
+    "within chunks": lambda pause: [CLIP, CHUNKED, *chunks([PIECE]), pause],
+}
+
+
+@pytest.mark.parametrize("where", HANGING)
+def test_a_stream_that_hangs_ends_where_it_is_cancelled(where: str) -> None:
+    sent, ended, cancel = threading.Event(), threading.Event(), threading.Event()
+
+    def pause() -> Iterator[bytes]:
+        sent.set()
+        ended.wait(30)
+        yield b""
+
+    def answer() -> Iterator[bytes]:
+        for part in HANGING[where](pause()):
+            yield from [part] if isinstance(part, bytes) else part
+
+    def cancel_soon() -> None:
+        sent.wait(30)
+        time.sleep(0.3)
+        cancel.set()
+
+    with raw_answers(answer) as url, client_for(url, max_retries=3, max_concurrency=1) as client:
+        threading.Thread(target=cancel_soon, daemon=True).start()
+        try:
+            with pytest.raises(hk.TransportError):
+                b"".join(client.transport.stream("GET", "/v1/history/x/audio", cancel=cancel, hold=True))
+            assert cancel.is_set()
+            assert not ended.is_set()
+            with client.transport.limit.slot(threading.Event()) as slot:  # which the request has given back
+                slot.succeeded()
+        finally:
+            ended.set()
+
+
 def test_the_environment_sets_bounds_and_arguments_win(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HISTKIT_TOTAL_TIMEOUT", "30")
     monkeypatch.setenv("HISTKIT_MAX_CLIP_BYTES", "1000")
