@@ -117,7 +117,7 @@ def _sdk(url: str, key: str, folder: Path) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - started, "clips": len(ids)}
 
 
-def _pool(url: str, key: str, flight: int, ids: list[str], folder: Path) -> None:
+def pool_of_requests(url: str, key: str, flight: int, ids: list[str], folder: Path) -> None:
     """Pull as a good script does: requests in threads, no check, no names, no record, no retry."""
     import requests
 
@@ -151,7 +151,7 @@ def main() -> None:
         if what == "pull":
             clips, size = _pull(client, df, folder)
         elif what == "pool":
-            _pool(url, key, int(flight), df["history_item_id"].tolist(), folder)
+            pool_of_requests(url, key, int(flight), df["history_item_id"].tolist(), folder)
             files = list(folder.glob("*.mp3"))
             clips, size = len(files), sum(file.stat().st_size for file in files)
         else:
