@@ -104,7 +104,7 @@ def _clips(pull: Callable[[Any, hk.HistoryClient, pd.DataFrame, Path], object]) 
         folder.mkdir()
         yield None
         pull(box, client, df, folder)
-        yield sum(1 for _ in folder.rglob("*.mp3"))
+        yield sum(file.is_file() and not file.name.startswith("manifest.") for file in folder.rglob("*"))
 
 
 def pull_clips(folder: str) -> Iterator[int | None]:
