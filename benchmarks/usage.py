@@ -30,8 +30,7 @@ MEASURES = ["items", "characters", "credits"]
 
 def by_hand(df: pd.DataFrame, name: str) -> pd.DataFrame:
     """Sum as people write it: a dialogue has no voice of its own and ends up under no name."""
-    keys = [name, pd.Grouper(key="date", freq="MS")]
-    groups = df[[name, "date", "characters", "credits"]].groupby(keys, observed=True, dropna=False)
+    groups = df[[name, "characters", "credits"]].groupby([name, _months(df)], observed=True, dropna=False)
     return groups.agg(
         items=("credits", "size"), characters=("characters", "sum"), credits=("credits", "sum")
     ).reset_index()
@@ -39,8 +38,13 @@ def by_hand(df: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def by_hand_shared(df: pd.DataFrame) -> pd.DataFrame:
     """Sum by voice and month with each dialogue shared out among its voices, as histkit counts."""
-    keys = ["voice_id", pd.Grouper(key="date", freq="MS")]
-    return shared_out(df, "date").groupby(keys, observed=True, dropna=False)[MEASURES].sum().reset_index()
+    rows = shared_out(df, "date")
+    return rows.groupby(["voice_id", _months(rows)], observed=True, dropna=False)[MEASURES].sum().reset_index()
+
+
+def _months(df: pd.DataFrame) -> pd.Series:
+    """Return the month of each row, by which groups are summed faster than by ``pd.Grouper``."""
+    return df["date"].dt.tz_localize(None).dt.to_period("M")
 
 
 def shared_out(df: pd.DataFrame, kept: str) -> pd.DataFrame:
