@@ -269,7 +269,11 @@ def _files(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
 
 def warn_of_strays(folder: Path, manifest: HistoryManifest) -> None:
     """Warn of files that are no months of the history; they are not read."""
-    strays = stray_files(folder, {*manifest.months, *read_replaced(ReadStore(folder))})
+    store = ReadStore(folder)
+    strays = stray_files(folder, {*manifest.months, *read_replaced(store)})
+    if strays:  # a sync may have written them since the manifest was read: its note goes once the manifest has them
+        noted, latest = read_replaced(store), read_manifest(store)
+        strays = [file for file in strays if file not in noted and (latest is None or file not in latest.months)]
     if strays:
         names = ", ".join(strays[:_SHOWN]) + (", ..." if len(strays) > _SHOWN else "")
         warnings.warn(

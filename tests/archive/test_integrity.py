@@ -18,9 +18,11 @@ import pytest
 from click.testing import CliRunner
 
 import histkit as hk
-from histkit.archive.manifest import partition_span
+from histkit.archive.integrity import warn_of_strays
+from histkit.archive.manifest import partition_span, read_manifest
 from histkit.cli import main
 from histkit.sandbox import Sandbox
+from histkit.util.storage import ReadStore
 from tests.archive.flips import count_flips
 from tests.conftest import client_of
 from tests.effort import some
@@ -250,6 +252,20 @@ def test_a_repair_makes_right_what_needs_no_service_and_says_so_of_the_rest(
         assert all("histkit sync --full" in cure for _, cure in wrong.values())
         with pytest.raises(hk.ArchiveError):
             hk.load(copy)
+
+
+def test_a_month_that_a_sync_adds_meanwhile_is_no_stray_file(service: Callable[..., Service], folder: Path) -> None:
+    of = service([row(1, OCTOBER)])
+    sync(folder, of)
+    before = read_manifest(ReadStore(folder))
+    assert before is not None
+    of.rows.insert(0, row(2, OCTOBER + 40 * 86_400))
+    sync(folder, of)
+    warn_of_strays(folder, before)  # a warning would be an error
+    (folder / SEPTEMBER).parent.mkdir(parents=True)
+    (folder / SEPTEMBER).write_bytes(b"")
+    with pytest.warns(UserWarning, match="1 file that the history does not have"):
+        warn_of_strays(folder, before)
 
 
 @pytest.mark.parametrize(
