@@ -46,7 +46,8 @@ def main() -> None:
         for bar in bars:
             lines.append(line(bar, measured(bar, folder, arguments.rounds)))
             print(lines[-1], file=sys.stderr)
-    table = "\n".join([*lines, "", f"{machine()}; medians of {arguments.rounds} rounds, the sides in turn.{left_out}"])
+    rounds = "one round" if arguments.rounds == 1 else f"medians of {arguments.rounds} rounds, the sides in turn"
+    table = "\n".join([*lines, "", f"{machine()}; {rounds}.{left_out}"])
     print(table)
     if arguments.write:
         write_table("bars", table)
@@ -111,6 +112,8 @@ def line(bar: Bar, medians: dict[str, Figures]) -> str:
 
 def shown(seconds: float) -> str:
     """Return seconds to two digits at least."""
+    if seconds < 0.001:
+        return f"{1e6 * seconds:.0f} µs"
     return f"{1e3 * seconds:.0f} ms" if seconds < 0.1 else f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
