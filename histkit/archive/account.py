@@ -460,8 +460,8 @@ class PendingRows:
     def account_of(self, rows: pa.Table) -> str | None:
         """Return the account that most of some rows are of; None if there is none."""
         same = pc.fill_null(pc.is_in(self._rows.column("history_item_id"), rows.column("history_item_id")), False)
-        places = pa.array(np.flatnonzero(same.to_numpy()))
-        there = self._rows.take(places).append_column("place", places).join(rows, _IDENTITY, join_type="inner")
+        known = pa.array(np.flatnonzero(same.to_numpy()))
+        there = self._rows.take(known).append_column("place", known).join(rows, _IDENTITY, join_type="inner")
         places, start = there.column("place").to_numpy(), 0
         for name, end in self._accounts:
             if 2 * int(((places >= start) & (places < end)).sum()) > len(rows):

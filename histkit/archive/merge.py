@@ -37,8 +37,7 @@ from histkit.archive.partitions import (
     writing_month,
 )
 from histkit.errors import ArchiveError
-from histkit.frame.columns import one_array
-from histkit.frame.schema import CATEGORY, DATE, SCHEMA, TEXT
+from histkit.frame.schema import CATEGORY, DATE, SCHEMA, TEXT, one_array
 from histkit.util.arrays import Ints, Mask
 from histkit.util.storage import ReadStore
 
@@ -473,7 +472,7 @@ class PartitionMerge:
 
     def _keys_of(self, name: str, ids: pa.Array) -> pa.Array:
         """Return the keys of an account's ids."""
-        return ids if len(self._names) == 1 else pc.binary_join_element_wise(pa.scalar(name, TEXT), ids, _SEPARATOR)
+        return ids if len(self._names) == 1 else _joined(pa.scalar(name, TEXT), ids)
 
     def _accounts_of(self, keys: pa.Array) -> set[str]:
         """Return the accounts of some keys."""
@@ -557,14 +556,21 @@ def id_keys(table: pa.Table) -> pa.ChunkedArray:
 
 def _keys_of_ids(table: pa.Table) -> pa.ChunkedArray:
     """Return account and id of each row, as one text; missing where a row has no id."""
-    accounts = pc.fill_null(table.column("account").cast(TEXT), "")
-    return pc.binary_join_element_wise(accounts, table.column("history_item_id"), _SEPARATOR)
+    return _of_accounts(table, table.column("history_item_id"))
 
 
 def row_keys(table: pa.Table) -> pa.ChunkedArray:
     """Return a key of each row that is unique in a folder: account and id."""
-    accounts = pc.fill_null(table.column("account").cast(TEXT), "")
-    return pc.binary_join_element_wise(accounts, _keys(table), _SEPARATOR)
+    return _of_accounts(table, _keys(table))
+
+
+def _of_accounts(table: pa.Table, keys: pa.ChunkedArray) -> pa.ChunkedArray:
+    return _joined(pc.fill_null(table.column("account").cast(TEXT), ""), keys)
+
+
+def _joined(accounts: Any, keys: Any) -> Any:
+    """Return accounts and keys as one text each."""
+    return pc.binary_join_element_wise(accounts, keys, _SEPARATOR)
 
 
 def _last_of_each(table: pa.Table, keys: pa.ChunkedArray) -> pa.Table:

@@ -23,7 +23,7 @@ from histkit.archive.manifest import Month, ReplacedMonth, crc_of, footer_of, no
 from histkit.errors import ArchiveError
 from histkit.frame.columns import NO_CODE, text_ranks
 from histkit.frame.parquet_metadata import make_footer, read_footer, upgrade_schema
-from histkit.frame.schema import ARCHIVE_COLUMNS, COLUMNS, KINDS, TEXT
+from histkit.frame.schema import ARCHIVE_COLUMNS, COLUMNS, KINDS, TEXT, one_array
 from histkit.util.files import atomic_write
 from histkit.util.storage import ReadStore
 from histkit.util.text import error_line
@@ -245,10 +245,7 @@ def word_ranks(column: pa.ChunkedArray) -> Any:
     """Return the alphabetical rank of each row's word; missing ones come first."""
     if not len(column):
         return np.zeros(0, np.int64)
-    encoded = column.unify_dictionaries().combine_chunks()
-    encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) and encoded.num_chunks == 1 else encoded
-    if isinstance(encoded, pa.ChunkedArray):
-        return np.zeros(len(column), np.int64)
+    encoded = one_array(column.unify_dictionaries())
     codes = encoded.indices.fill_null(NO_CODE).to_numpy(zero_copy_only=False)
     return text_ranks(codes, encoded.dictionary.to_pylist())
 

@@ -292,8 +292,8 @@ def sync(
         Read the complete history again: changed rows are updated, and rows that the service no longer has are kept and
         marked by ``missing_since``.
     accounts : mapping of str to HistoryClient, optional
-        Several accounts in one folder, distinguished by the column ``account``. An account that fails does not stop the
-        others; a warning names it.
+        Several accounts in one folder, distinguished by the column ``account``. All are fetched before the months are
+        written. An account that fails does not stop the others; a warning names it.
     diff : bool
         Return the rows that are new, changed, missing or restored instead of the history, which is then not read:
         memory stays flat, and a sync without new rows takes a fraction of a second.

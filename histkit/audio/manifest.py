@@ -38,9 +38,9 @@ import pyarrow.parquet as pq
 from histkit.audio.destination import JOURNAL, Destination, PullJournal, stays_inside
 from histkit.audio.fetch import Proof
 from histkit.errors import ArchiveError, DownloadError
-from histkit.frame.columns import one_array
 from histkit.frame.files import write_csv, write_parquet
 from histkit.frame.parquet_metadata import read_footer
+from histkit.frame.schema import one_array
 from histkit.util.filenames import casefold_path
 from histkit.util.files import flush_to_disk, open_temporary
 from histkit.util.text import count_noun, error_line, error_reason, format_size

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from histkit.errors import SchemaError
 from histkit.frame.json_values import inferred_array, plain_value
-from histkit.frame.schema import TEXT
+from histkit.frame.schema import TEXT, one_array
 from histkit.util.arrays import Floats, Ints, Mask
 from histkit.util.text import error_line, escape_surrogates, is_valid_unicode, quoted
 
@@ -56,13 +56,6 @@ def text_chunks(column: pd.Series) -> pa.ChunkedArray:
         texts = (None if value is None else text_of(value) for value in plain_values(column))
         array = pa.array([None if text is None else escape_surrogates(text) for text in texts], TEXT)
     return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
-
-
-def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return an Arrow column as one array."""
-    while isinstance(column, pa.ChunkedArray):  # Arrow 17 may return one of a single chunk
-        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    return column
 
 
 def factorize(column: pd.Series) -> tuple[Ints, pd.Index]:

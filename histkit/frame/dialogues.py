@@ -20,7 +20,7 @@ import pyarrow.json as pajson
 from histkit.errors import SchemaError
 from histkit.frame.columns import strings_of, text_of, values_of
 from histkit.frame.json_values import read_json
-from histkit.frame.schema import LINE, TEXT, require, to_frame
+from histkit.frame.schema import LINE, TEXT, one_array, require, to_frame
 from histkit.util.arrays import Ints
 from histkit.util.text import error_line, escape_surrogates, quoted, replace_surrogates
 
@@ -162,11 +162,9 @@ def _no_lines(error: Exception) -> SchemaError:
 def _line_lists(column: pd.Series) -> pa.Array:
     """Return a column without missing values as an array of lists."""
     if isinstance(column.dtype, pd.ArrowDtype) and pa.types.is_nested(column.dtype.pyarrow_dtype):
-        array = pa.array(column.array)
-        return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        return one_array(pa.array(column.array))
     if column.dtype != object or all(isinstance(cell, str) for cell in column):
-        texts = pa.array(column, from_pandas=True).cast(TEXT)
-        lists = _parsed(texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts)
+        lists = _parsed(one_array(pa.array(column, from_pandas=True).cast(TEXT)))
         if lists is not None:
             return lists
     return pa.array([_plain_lines(cell) for cell in column], _LINES)

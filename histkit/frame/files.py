@@ -17,10 +17,9 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from histkit.errors import ArchiveError, InputError, SchemaError
-from histkit.frame.columns import one_array
 from histkit.frame.formulas import guard_formulas, remove_guards
 from histkit.frame.parquet_metadata import make_footer, read_footer, upgrade_schema
-from histkit.frame.schema import KINDS, TEXT, check_frame, to_arrow, to_frame
+from histkit.frame.schema import KINDS, TEXT, check_frame, one_array, to_arrow, to_frame
 from histkit.frame.spreadsheet_csv import (
     as_utf8,
     decimal_commas,

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from histkit.errors import SchemaError
 from histkit.frame.columnar import ColumnarAnswer
 from histkit.frame.json_values import json_text, plain_value
-from histkit.frame.schema import CATEGORY, DATE, TEXT, to_frame
+from histkit.frame.schema import CATEGORY, DATE, TEXT, one_array, to_frame
 from histkit.util.arrays import Ints, Mask
 from histkit.util.text import quoted
 
@@ -44,8 +44,7 @@ def table_of(answer: ColumnarAnswer) -> pa.Table:
     """Return the rows of an answer, with stated types and units in the fields' metadata."""
     arrays, fields = [], []
     for name in answer.frame.columns:
-        array = pa.array(answer.frame[name], from_pandas=True)
-        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        array = one_array(pa.array(answer.frame[name], from_pandas=True))
         if pa.types.is_string(array.type) or pa.types.is_null(array.type):
             array = array.cast(TEXT)
         stated = {_TYPE: answer.types[name], _UNIT: answer.units[name]}

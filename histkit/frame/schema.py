@@ -234,14 +234,20 @@ def category_dtype() -> Any:
     return "str" if pd.__version__ >= "3" else object
 
 
+def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return an Arrow column as one array."""
+    while isinstance(column, pa.ChunkedArray):  # combined chunks of a dictionary may be one chunk again
+        if column.num_chunks == 0 and pa.types.is_dictionary(column.type):  # which older pyarrow can't combine
+            return pa.array([], column.type.value_type).dictionary_encode().cast(column.type)
+        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return column
+
+
 def _pandas_column(column: pa.ChunkedArray, kind: pa.DataType) -> Any:
     import pandas as pd
 
     if pa.types.is_dictionary(kind) and kind.value_type in (TEXT, pa.string()):
-        if column.num_chunks == 0:  # which older pyarrow can't combine
-            column = pa.chunked_array([pa.array([], TEXT).dictionary_encode()])
-        combined = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-        combined = combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined
+        combined = one_array(column)
         values = pd.Index(combined.dictionary.to_pylist(), dtype=category_dtype())
         codes = combined.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         categories = pd.Categorical.from_codes(codes, categories=values)

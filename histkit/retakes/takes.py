@@ -16,7 +16,6 @@ from histkit.errors import InputError
 from histkit.frame.columns import (
     factorize_text,
     integer_array,
-    one_array,
     text_array,
     text_chunks,
     text_ranks,
@@ -25,7 +24,7 @@ from histkit.frame.columns import (
 from histkit.frame.dates import instants_of
 from histkit.frame.dialogues import flat_lines
 from histkit.frame.keys import refuse_duplicates
-from histkit.frame.schema import TEXT, require
+from histkit.frame.schema import TEXT, one_array, require
 from histkit.retakes.normal_form import BLOCK, normalised
 from histkit.retakes.similarity import checked_near, link_similar
 from histkit.util.arguments import true_or_false
